@@ -1,0 +1,170 @@
+//! The XDP program: hands UDP datagrams to our ports to the AF_XDP socket of their queue and leaves everything else
+//! to the kernel stack.
+//!
+//! Built by `cargo xtask build-ebpf` for `bpfel-unknown-none`, loaded by the engine. It never writes to a frame, and
+//! the only frames that it drops are those to our ports from a source outside the allow-lists.
+#![no_std]
+#![no_main]
+#![expect(unsafe_code, reason = "frame bytes, metadata and counters are reached through raw pointers")]
+
+use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
+use aya_ebpf::btf_maps::lpm_trie::Key;
+use aya_ebpf::btf_maps::{Array, HashMap, LpmTrie, PerCpuArray, XskMap};
+use aya_ebpf::helpers::{bpf_ktime_get_tai_ns, bpf_xdp_adjust_meta};
+use aya_ebpf::macros::{btf_map, xdp};
+use aya_ebpf::programs::XdpContext;
+use vxtap_ebpf::arrival::{AREA_LEN, Arrival, MARK};
+use vxtap_ebpf::maps::{
+    ALLOWED_MAX, CHECK_SOURCE, OUTCOMES, Outcome, PORTS_MAX, SOCKETS_MAX, STAMP_ARRIVAL, Settings,
+};
+use vxtap_ebpf::parse::{Bytes, Datagram, Refusal, Source, udp_datagram};
+
+#[btf_map]
+static SOCKETS: XskMap<{ SOCKETS_MAX as usize }> = XskMap::new();
+#[btf_map]
+static PORTS: HashMap<u16, u8, { PORTS_MAX as usize }> = HashMap::new();
+#[btf_map]
+static ALLOWED_V4: LpmTrie<[u8; 4], u8, { ALLOWED_MAX as usize }> = LpmTrie::new();
+#[btf_map]
+static ALLOWED_V6: LpmTrie<[u8; 16], u8, { ALLOWED_MAX as usize }> = LpmTrie::new();
+#[btf_map]
+static SETTINGS: Array<Settings, 1> = Array::new();
+#[btf_map]
+static COUNTERS: PerCpuArray<u64, { OUTCOMES as usize }> = PerCpuArray::new();
+
+// The name is `vxtap_ebpf::maps::PROGRAM`.
+#[expect(clippy::needless_pass_by_value, reason = "the macro calls it so")]
+#[xdp(frags)]
+fn vxtap(ctx: XdpContext) -> u32 {
+    let datagram = match udp_datagram(&Frame::of(&ctx)) {
+        Ok(datagram) => datagram,
+        Err(refusal) => return pass(outcome_of(refusal)),
+    };
+    if !is_ours(datagram.destination_port) {
+        return pass(Outcome::NotOurs);
+    }
+    steer(&ctx, &datagram)
+}
+
+/// Decides about a datagram to one of our ports.
+fn steer(ctx: &XdpContext, datagram: &Datagram) -> u32 {
+    let flags = SETTINGS.get(0).map_or(0, |settings| settings.flags);
+    if flags & CHECK_SOURCE != 0 && !is_allowed(datagram.source) {
+        count(Outcome::SourceNotAllowed);
+        return XDP_DROP;
+    }
+    // The socket is looked for before the stamp, so that a frame for the stack has no metadata: the stack would carry
+    // it into the socket buffer and compare it when it merges packets (GRO).
+    let queue = ctx.rx_queue_index();
+    if SOCKETS.get(queue).is_none() {
+        return pass(Outcome::NoSocket);
+    }
+    let unstamped = flags & STAMP_ARRIVAL != 0 && !stamp(ctx);
+    redirect(queue, unstamped)
+}
+
+fn redirect(queue: u32, unstamped: bool) -> u32 {
+    // A socket that went away since it was looked for: XDP_PASS in the flags is what the kernel then returns.
+    let Ok(action) = SOCKETS.redirect(queue, u64::from(XDP_PASS)) else {
+        return pass(Outcome::NoSocket);
+    };
+    if unstamped {
+        count(Outcome::Unstamped);
+    }
+    count(Outcome::Redirected);
+    action
+}
+
+/// How far the start of the metadata moves for an [`Arrival`].
+#[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "the length is 16")]
+const AREA_OFFSET: i32 = -(AREA_LEN as i32);
+
+/// Puts the arrival time in front of the frame; `false` if there is no room for metadata, or something in it already,
+/// which would come to lie between frame and time.
+fn stamp(ctx: &XdpContext) -> bool {
+    if ctx.metadata() < ctx.metadata_end() {
+        return false;
+    }
+    // SAFETY: the context is the one that the kernel called the program with. The call ends the validity of all frame
+    // pointers, and none is used after it.
+    if unsafe { bpf_xdp_adjust_meta(ctx.ctx, AREA_OFFSET) } != 0 {
+        return false;
+    }
+    let area = ctx.metadata();
+    if area + AREA_LEN > ctx.metadata_end() {
+        return false;
+    }
+    // SAFETY: a helper without preconditions.
+    let time_ns = unsafe { bpf_ktime_get_tai_ns() };
+    // SAFETY: the area lies between the metadata's start and the frame's, as just checked. It may be unaligned: a BPF
+    // store has no alignment, save on kernels without efficient unaligned access, whose verifier refuses the program.
+    unsafe { (area as *mut Arrival).write(Arrival { mark: MARK, time_ns }) };
+    true
+}
+
+fn is_ours(port: u16) -> bool {
+    // SAFETY: the value is not looked at, so that it may change meanwhile.
+    unsafe { PORTS.get(port) }.is_some()
+}
+
+fn is_allowed(source: Source) -> bool {
+    match source {
+        Source::V4(address) => ALLOWED_V4.get(&Key::new(32, address)).is_some(),
+        Source::V6(address) => ALLOWED_V6.get(&Key::new(128, address)).is_some(),
+    }
+}
+
+fn pass(outcome: Outcome) -> u32 {
+    count(outcome);
+    XDP_PASS
+}
+
+const fn outcome_of(refusal: Refusal) -> Outcome {
+    match refusal {
+        Refusal::NotUdp => Outcome::NotOurs,
+        Refusal::Fragment => Outcome::Fragment,
+        Refusal::Malformed => Outcome::Malformed,
+        Refusal::TooManyExtensions => Outcome::TooManyExtensions,
+    }
+}
+
+fn count(outcome: Outcome) {
+    if let Some(counter) = COUNTERS.get_ptr_mut(outcome as u32) {
+        // SAFETY: the counter of this CPU, on which the program runs with migration disabled.
+        unsafe { *counter += 1 };
+    }
+}
+
+/// The frame's first buffer. Of a frame in several buffers the others are out of reach, and hold no headers.
+struct Frame {
+    start: usize,
+    end: usize,
+}
+
+impl Frame {
+    fn of(ctx: &XdpContext) -> Self {
+        Self { start: ctx.data(), end: ctx.data_end() }
+    }
+}
+
+impl Bytes for Frame {
+    fn array<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        let bytes = self.start + offset;
+        if bytes + N > self.end {
+            return None;
+        }
+        // SAFETY: `N` bytes from here end within the frame, as just checked. Arrays of bytes have no alignment.
+        Some(unsafe { *(bytes as *const [u8; N]) })
+    }
+}
+
+/// The verifier refuses an endless loop, so that a program in which a panic could be reached is never loaded.
+#[panic_handler]
+const fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+// The kernel reads the licence from this section. Its helpers do not ask for the GPL; naming it keeps the door open.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

@@ -1,0 +1,64 @@
+//! Names, limits and value layouts of the maps. Integers are in host byte order unless a field says otherwise.
+
+/// Name of the XDP program; a second engine recognises the first one by it.
+pub const PROGRAM: &str = "vxtap";
+
+/// XSKMAP: RX queue index → AF_XDP socket.
+pub const SOCKETS: &str = "SOCKETS";
+/// Hash set: UDP destination port (`u16`, host byte order) → `u8`, present means ours.
+pub const PORTS: &str = "PORTS";
+/// LPM trie: IPv4 source prefix → `u8`.
+pub const ALLOWED_V4: &str = "ALLOWED_V4";
+/// LPM trie: IPv6 source prefix → `u8`.
+pub const ALLOWED_V6: &str = "ALLOWED_V6";
+/// One-element array holding [`Settings`].
+pub const SETTINGS: &str = "SETTINGS";
+/// Per-CPU array of `u64`, indexed by [`Outcome`].
+pub const COUNTERS: &str = "COUNTERS";
+
+/// Entries of [`SOCKETS`]: the highest RX queue index plus one that the program can steer. 1024 is above the queue
+/// count of any NIC known to us; an entry costs 8 bytes.
+pub const SOCKETS_MAX: u32 = 1024;
+/// Entries of [`PORTS`].
+pub const PORTS_MAX: u32 = 64;
+/// Entries of each of the two allow-lists.
+pub const ALLOWED_MAX: u32 = 4096;
+
+/// [`Settings::flags`]: only sources in the allow-lists may reach our ports.
+pub const CHECK_SOURCE: u32 = 1 << 0;
+/// [`Settings::flags`]: put the arrival time in front of the frame.
+pub const STAMP_ARRIVAL: u32 = 1 << 1;
+
+/// Run-time settings of the program, written once before it is attached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Settings {
+    /// Bits [`CHECK_SOURCE`] and [`STAMP_ARRIVAL`]; all others zero.
+    pub flags: u32,
+}
+
+/// What happened to a frame: the index into [`COUNTERS`]. Each frame that the program sees raises exactly one of
+/// them, save [`Outcome::Unstamped`], which comes on top of [`Outcome::Redirected`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Outcome {
+    /// Ours, handed to the AF_XDP socket of its queue.
+    Redirected = 0,
+    /// Not UDP to one of our ports: passed to the kernel stack untouched.
+    NotOurs = 1,
+    /// Ours, but its queue has no socket: passed.
+    NoSocket = 2,
+    /// A fragment of an outer UDP datagram: passed.
+    Fragment = 3,
+    /// Headers that end early or contradict themselves: passed.
+    Malformed = 4,
+    /// More IPv6 extension headers than [`crate::parse::EXTENSION_HEADERS_MAX`]: passed.
+    TooManyExtensions = 5,
+    /// To one of our ports from a source outside the allow-lists: dropped.
+    SourceNotAllowed = 6,
+    /// Redirected without arrival time, because the driver has no room for metadata or has put some there itself.
+    Unstamped = 7,
+}
+
+/// Number of [`Outcome`]s.
+pub const OUTCOMES: u32 = 8;
