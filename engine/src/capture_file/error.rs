@@ -1,0 +1,210 @@
+//! What can be wrong with a capture file, and the sentence that says so.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::MAX_CAPTURED_BYTES;
+
+/// A capture file cannot be read, or not further than where the error says.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureFileError {
+    /// The file cannot be opened.
+    #[error("cannot open {}: {source}", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file holds no byte.
+    #[error("{}: the file is empty", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file starts like a compressed one.
+    #[error("{}: compressed with {format}; decompress it first ({command} {})", path.display(), path.display())]
+    Compressed {
+        /// The file.
+        path: PathBuf,
+        /// The compression's name.
+        format: &'static str,
+        /// The command that takes it off.
+        command: &'static str,
+    },
+    /// The file starts like nothing that is known.
+    #[error("{}: neither a pcap nor a pcapng file", path.display())]
+    NotACapture {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Reading failed.
+    #[error("{}: cannot read on at byte {offset}, after {frames} frames: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Where the record that could not be read starts, in bytes from the start of the file.
+        offset: u64,
+        /// Number of frames read before.
+        frames: u64,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The last record is not whole: the writer was interrupted or the copy incomplete.
+    #[error("{}: ends in the middle of a record at byte {offset}, after {frames} frames", path.display())]
+    EndsInRecord {
+        /// The file.
+        path: PathBuf,
+        /// Where that record starts, in bytes from the start of the file.
+        offset: u64,
+        /// Number of frames read before.
+        frames: u64,
+    },
+    /// A record contradicts the format.
+    #[error("{}: damaged at byte {offset}, after {frames} frames: {damage}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where that record starts, in bytes from the start of the file.
+        offset: u64,
+        /// Number of frames read before.
+        frames: u64,
+        /// The contradiction.
+        damage: Damage,
+    },
+}
+
+/// How a record contradicts the format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Damage {
+    /// More bytes captured than [`MAX_CAPTURED_BYTES`] or than the block around the record has room for.
+    CapturedLength {
+        /// What the record says, in bytes.
+        captured: u32,
+        /// What is possible, in bytes.
+        limit: u32,
+    },
+    /// A record header of nothing but zeros, as a crash leaves them behind.
+    Zeros,
+    /// A fraction of a second that is a second or more.
+    Fraction {
+        /// What the record says.
+        fraction: u32,
+        /// Units per second.
+        units: u32,
+    },
+    /// A block length that is not possible for the type of block.
+    BlockLength {
+        /// The block's type.
+        block_type: u32,
+        /// What the block says, in bytes.
+        len: u32,
+    },
+    /// The block's length at its end differs from the one at its start.
+    BlockEnd {
+        /// At the start, in bytes.
+        first: u32,
+        /// At the end, in bytes.
+        last: u32,
+    },
+    /// A packet of an interface that has no description.
+    Interface {
+        /// The interface the packet names.
+        id: u32,
+        /// Number of interfaces the section has described.
+        count: usize,
+    },
+    /// More interfaces in one section than this reader keeps.
+    Interfaces {
+        /// The limit.
+        limit: usize,
+    },
+    /// A section header without a byte-order magic.
+    ByteOrder,
+    /// A format version that is not known.
+    Version {
+        /// Major version.
+        major: u16,
+        /// Minor version.
+        minor: u16,
+    },
+    /// Something the parser refuses without saying more.
+    Unreadable,
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CapturedLength { captured, limit: MAX_CAPTURED_BYTES } => {
+                write!(f, "record says {captured} bytes captured")
+            }
+            Self::CapturedLength { captured, limit } => {
+                write!(f, "record says {captured} bytes captured in a block that has room for {limit}")
+            }
+            Self::Zeros => write!(f, "record header is all zeros"),
+            Self::Fraction { fraction, units } => {
+                write!(f, "record says {fraction} fractions of a second of which {units} make a second")
+            }
+            Self::BlockLength { block_type, len } => {
+                write!(f, "block of type {block_type:#x} says it is {len} bytes long")
+            }
+            Self::BlockEnd { first, last } => {
+                write!(f, "block says it is {first} bytes long at its start and {last} at its end")
+            }
+            Self::Interface { id, count } => {
+                write!(f, "packet of interface {id}, but {count} interfaces are described (counted from 0)")
+            }
+            Self::Interfaces { limit } => write!(f, "more than {limit} interfaces"),
+            Self::ByteOrder => write!(f, "section header without byte-order magic"),
+            Self::Version { major, minor } => write!(f, "format version {major}.{minor} is not known"),
+            Self::Unreadable => write!(f, "record cannot be decoded"),
+        }
+    }
+}
+
+/// Why reading stops, before it is known where.
+#[derive(Debug)]
+pub(super) enum Stop {
+    Read(io::Error),
+    EndsInRecord,
+    Damaged(Damage),
+}
+
+impl From<Damage> for Stop {
+    fn from(damage: Damage) -> Self {
+        Self::Damaged(damage)
+    }
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Read(error)
+    }
+}
+
+impl Stop {
+    /// Adds where it happened.
+    pub(super) fn at(self, path: &Path, offset: u64, frames: u64) -> CaptureFileError {
+        let path = path.to_owned();
+        match self {
+            Self::Read(source) => CaptureFileError::Read { path, offset, frames, source },
+            Self::EndsInRecord => CaptureFileError::EndsInRecord { path, offset, frames },
+            Self::Damaged(damage) => CaptureFileError::Damaged { path, offset, frames, damage },
+        }
+    }
+}
+
+/// Says what a file is that starts with `start` (up to four bytes) and is no capture file.
+pub(super) fn refuse_foreign_magic(path: &Path, start: &[u8]) -> CaptureFileError {
+    let (format, command) = match start {
+        [0x1f, 0x8b, ..] => ("gzip", "gunzip"),
+        [0x28, 0xb5, 0x2f, 0xfd] => ("zstd", "unzstd"),
+        [0x04, 0x22, 0x4d, 0x18] => ("lz4", "unlz4"),
+        [0xfd, b'7', b'z', b'X'] => ("xz", "unxz"),
+        [b'B', b'Z', b'h', ..] => ("bzip2", "bunzip2"),
+        _ => return CaptureFileError::NotACapture { path: path.to_owned() },
+    };
+    CaptureFileError::Compressed { path: path.to_owned(), format, command }
+}

@@ -1,0 +1,198 @@
+//! Which frames does a capture file hold, and where does it stop being readable?
+//!
+//! Reads classic pcap (microseconds or nanoseconds, either byte order, and the "modified" variant with its longer
+//! record header) and pcapng (any number of sections and interfaces) as a stream: memory stays bounded whatever
+//! the file says about itself. The fields of records and blocks are decoded by `pcap-parser`; how long a record
+//! is gets checked here before its bytes are awaited, so that a damaged length is reported where it stands.
+//!
+//! It does not look into the frames, does not decompress, and does not search for a next good record after damage.
+//!
+//! Formats: draft-ietf-opsawg-pcap and draft-ietf-opsawg-pcapng.
+
+mod classic;
+mod error;
+mod ng;
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod tests;
+mod window;
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use self::classic::Classic;
+pub use self::error::{CaptureFileError, Damage};
+use self::error::{Stop, refuse_foreign_magic};
+use self::ng::Ng;
+use self::window::Window;
+
+/// The largest captured length of one record, in bytes, that is believed.
+///
+/// libpcap's `MAXIMUM_SNAPLEN` (pcap-int.h): no capture tool writes more for Ethernet, and readers refuse more. Lower
+/// would refuse valid files; higher would take longer to notice a damaged length and hold that much memory.
+pub const MAX_CAPTURED_BYTES: u32 = 262_144;
+
+/// What lies on the link the frames were captured from: a LINKTYPE_ value of <https://www.tcpdump.org/linktypes.html>.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LinkType(pub u32);
+
+impl LinkType {
+    /// `LINKTYPE_ETHERNET`.
+    pub const ETHERNET: Self = Self(1);
+}
+
+impl fmt::Display for LinkType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self.0 {
+            0 => "BSD loopback",
+            1 => "Ethernet",
+            101 => "raw IP",
+            105 => "IEEE 802.11",
+            113 => "Linux cooked v1",
+            127 => "IEEE 802.11 with radiotap",
+            276 => "Linux cooked v2",
+            _ => return write!(f, "link type {}", self.0),
+        };
+        write!(f, "{name} (link type {})", self.0)
+    }
+}
+
+/// One captured frame, borrowed from the reader's buffer until the next read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// Arrival, nanoseconds since 1970-01-01 UTC; 0 where the file has none (simple packet blocks), clamped to the
+    /// range of the type.
+    pub timestamp_ns: u64,
+    /// The bytes that were captured.
+    pub captured: &'a [u8],
+    /// Length of the frame on the wire, in bytes, as the file states it.
+    pub original_len: u32,
+    /// How to read `captured`. Frames of every link type are handed over; the caller decides what it understands.
+    pub link_type: LinkType,
+}
+
+/// A record whose bytes lie at `captured` in the window's buffer.
+#[derive(Debug)]
+struct Located {
+    timestamp_ns: u64,
+    captured: std::ops::Range<usize>,
+    original_len: u32,
+    link_type: LinkType,
+}
+
+#[derive(Debug)]
+enum Format {
+    Classic(Classic),
+    Ng(Ng),
+}
+
+/// A capture file being read from front to back.
+#[derive(Debug)]
+pub struct CaptureFile {
+    path: PathBuf,
+    window: Window,
+    format: Format,
+    frames: u64,
+    finished: bool,
+}
+
+impl CaptureFile {
+    /// Opens the capture file at `path` and recognises its format.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be opened or read, is empty, is compressed, is no capture file, ends within its header or has
+    /// a version that is not known.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, CaptureFileError> {
+        let path = path.as_ref();
+        let file =
+            File::open(path).map_err(|source| CaptureFileError::Open { path: path.to_owned(), source })?;
+        Self::from_reader(path, file)
+    }
+
+    /// Reads a capture file out of `source`; `name` stands for it in errors.
+    ///
+    /// # Errors
+    ///
+    /// As [`CaptureFile::open`].
+    pub fn from_reader(
+        name: impl AsRef<Path>,
+        source: impl Read + Send + 'static,
+    ) -> Result<Self, CaptureFileError> {
+        let path = name.as_ref().to_owned();
+        let mut window = Window::new(Box::new(source));
+        match recognise(&path, &mut window) {
+            Ok(format) => Ok(Self { path, window, format, frames: 0, finished: false }),
+            Err(Opening::Refused(error)) => Err(error),
+            Err(Opening::Stopped(stop)) => Err(stop.at(&path, window.mark(), 0)),
+        }
+    }
+
+    /// Reads the next frame; `None` after the last one.
+    ///
+    /// # Errors
+    ///
+    /// The file is damaged, ends in the middle of a record or cannot be read. That is said once; from then on the
+    /// answer is `None`. Every frame before it has been returned.
+    #[expect(clippy::should_implement_trait, reason = "lends from the buffer, which an Iterator cannot do")]
+    pub fn next(&mut self) -> Result<Option<Record<'_>>, CaptureFileError> {
+        if self.finished {
+            return Ok(None);
+        }
+        let located = match &mut self.format {
+            Format::Classic(classic) => classic.next(&mut self.window),
+            Format::Ng(ng) => ng.next(&mut self.window),
+        };
+        match located {
+            Ok(Some(Located { timestamp_ns, captured, original_len, link_type })) => {
+                self.frames += 1;
+                let captured = self.window.at(captured);
+                Ok(Some(Record { timestamp_ns, captured, original_len, link_type }))
+            }
+            Ok(None) => {
+                self.finished = true;
+                Ok(None)
+            }
+            Err(stop) => {
+                self.finished = true;
+                Err(stop.at(&self.path, self.window.mark(), self.frames))
+            }
+        }
+    }
+
+    /// Returns the number of frames read so far.
+    pub const fn frames(&self) -> u64 {
+        self.frames
+    }
+}
+
+/// Why a file could not be opened: refused as a whole, or stopped at a byte of its header.
+enum Opening {
+    Refused(CaptureFileError),
+    Stopped(Stop),
+}
+
+impl From<Stop> for Opening {
+    fn from(stop: Stop) -> Self {
+        Self::Stopped(stop)
+    }
+}
+
+fn recognise(path: &Path, window: &mut Window) -> Result<Format, Opening> {
+    const MAGIC_LEN: usize = 4;
+    let available = window.fill(MAGIC_LEN).map_err(Stop::Read)?;
+    if available == 0 {
+        return Err(Opening::Refused(CaptureFileError::Empty { path: path.to_owned() }));
+    }
+    let start = window.peek(MAGIC_LEN.min(available));
+    if Ng::recognises(start) {
+        return Ok(Format::Ng(Ng::new(window)?));
+    }
+    if Classic::recognises(start) {
+        return Ok(Format::Classic(Classic::new(window)?));
+    }
+    Err(Opening::Refused(refuse_foreign_magic(path, start)))
+}

@@ -1,0 +1,186 @@
+//! `vxtap check`: what the engine would do, in plain sentences.
+
+use std::fmt::{self, Display, Write};
+
+use vxtap::config::{
+    BusyPoll, Capture, CaptureMode, Config, ConfigError, Cpus, Memory, OutputKind, Queues, UnknownSessions,
+    WaitMode, Workers,
+};
+
+use super::load::default_file_name;
+
+/// Number of RX queues of the example, when the configuration does not say how many there are.
+const EXAMPLE_QUEUES: u64 = 4;
+
+/// Describes a configuration.
+///
+/// # Errors
+///
+/// As for [`Memory::plan`]; none for a configuration that was validated.
+pub(super) fn describe(config: &Config) -> Result<String, ConfigError> {
+    let memory = memory(&config.memory, config.outputs.len(), &config.capture.queues)?;
+    let paragraphs = [
+        capture(&config.capture),
+        workers(&config.workers, &config.capture.queues),
+        memory,
+        sessions(config),
+        outputs(config),
+    ];
+    Ok(paragraphs.join("\n"))
+}
+
+fn capture(capture: &Capture) -> String {
+    let Capture { interface, mode, ports, allowed_sources, queues, arrival_times, busy_poll } = capture;
+    let interface = match interface.as_str() {
+        "" => "the interface given with -i (none is configured)".to_owned(),
+        name => format!("interface {name}"),
+    };
+    let queues = match queues {
+        Queues::All => "all its RX queues".to_owned(),
+        Queues::List(queues) => format!("its RX {}", counted("queue", queues)),
+    };
+    let mode = match mode {
+        CaptureMode::Auto => "zero-copy mode if the driver can, else native, else generic mode",
+        CaptureMode::ZeroCopy => "zero-copy mode, or not at all",
+        CaptureMode::Native => "native mode, or not at all",
+        CaptureMode::Generic => "generic mode",
+    };
+    let ports = counted("port", ports);
+    let sources = match allowed_sources.as_slice() {
+        [] => "from any source; whoever reaches the interface can forge it".to_owned(),
+        prefixes => format!("only from {}; the rest of it is dropped and counted", joined(prefixes)),
+    };
+    let times = if *arrival_times { "the XDP program saw it" } else { "its batch was read" };
+    let busy_poll = busy_poll.map_or_else(String::new, |BusyPoll { usecs, budget }| {
+        format!("Workers poll the NIC for up to {usecs} \u{b5}s per call, {budget} packets at once.\n")
+    });
+    format!(
+        "Captures from {interface}, {queues}: {mode}.\n\
+         Takes VXLAN on UDP {ports}, {sources}. All other traffic goes to the kernel stack.\n\
+         Each frame carries the time at which {times}.\n{busy_poll}"
+    )
+}
+
+fn workers(workers: &Workers, queues: &Queues) -> String {
+    let Workers { cpus, wait } = workers;
+    let cpus = match (cpus, queues) {
+        (Cpus::Auto, _) => "on CPUs that the engine chooses".to_owned(),
+        (Cpus::List(cpus), Queues::All) => format!("in turn on {}", counted("CPU", cpus)),
+        (Cpus::List(cpus), Queues::List(queues)) => format!("on {}", counted("CPU", &cpus[..queues.len()])),
+    };
+    let idle = match wait {
+        WaitMode::Busy => "keeps looking, and uses its CPU in full",
+        WaitMode::Adaptive => "keeps looking for a short while, then sleeps",
+        WaitMode::Interrupt => "sleeps",
+    };
+    format!(
+        "Runs one worker per RX queue, {cpus}. While nothing arrives, a worker {idle} (wait = \"{wait}\").\n"
+    )
+}
+
+fn memory(memory: &Memory, outputs: usize, queues: &Queues) -> Result<String, ConfigError> {
+    let plan = memory.plan(outputs)?;
+    let Memory { per_queue_mib, chunk_size, fill_ring, rx_ring, output_ring: _, hugepages } = memory;
+    let bytes = u64::from(plan.chunk_count) * u64::from(*chunk_size);
+    let total = match queues {
+        Queues::All => format!(
+            "that times the number of RX queues in total, for example {} for {EXAMPLE_QUEUES}",
+            Mib(bytes * EXAMPLE_QUEUES)
+        ),
+        Queues::List(queues) => {
+            format!("{} in total for {}", Mib(bytes * queues.len() as u64), number(queues.len(), "RX queue"))
+        }
+    };
+    let pages = if *hugepages { " In huge pages, where the system has them." } else { "" };
+    Ok(format!(
+        "Locks {} of memory per RX queue (at most {per_queue_mib} MiB); {total}.{pages}\n  \
+         {} chunks of {chunk_size} bytes: fill ring {fill_ring}, RX ring {rx_ring}, {} of {}, the rest one batch.\n",
+        Mib(bytes),
+        plan.chunk_count,
+        number(outputs.max(1), "output ring"),
+        plan.output_ring_len,
+    ))
+}
+
+fn sessions(config: &Config) -> String {
+    let others = match config.unknown {
+        UnknownSessions::Pass => "goes to the outputs as the default session",
+        UnknownSessions::Drop => "is dropped",
+    };
+    let mut rows = vec![["name", "VNI", "source"].map(str::to_owned)];
+    for session in &config.sessions {
+        let source = session.source.map_or_else(|| "any".to_owned(), |source| source.to_string());
+        rows.push([session.name.clone(), session.vni.to_string(), source]);
+    }
+    match config.sessions.len() {
+        0 => format!("Knows no session by name; all traffic {others}, counted by source and VNI.\n"),
+        count => {
+            let known = number(count, "session");
+            format!("Knows {known}; other traffic {others}, counted by source and VNI.\n{}", table(&rows))
+        }
+    }
+}
+
+fn outputs(config: &Config) -> String {
+    if config.outputs.is_empty() {
+        let interface = match config.capture.interface.as_str() {
+            "" => "INTERFACE",
+            name => name,
+        };
+        let file = default_file_name(interface, "TIME");
+        return format!("Writes to {file} in the working directory, as no output is configured.\n");
+    }
+    let rows: Vec<_> =
+        config.outputs.iter().map(|output| [output.name.clone(), kind(&output.kind)]).collect();
+    format!("Hands every frame to {}:\n{}", number(rows.len(), "output"), table(&rows))
+}
+
+fn kind(kind: &OutputKind) -> String {
+    match kind {
+        OutputKind::Pcapng { path } => format!("pcapng file {:?}", path.to_string_lossy()),
+        OutputKind::Consumer => "the embedding program".to_owned(),
+    }
+}
+
+/// A number of bytes in MiB with one decimal place.
+struct Mib(u64);
+
+impl Display for Mib {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tenths = (u128::from(self.0) * 10).div_ceil(1 << 20);
+        write!(f, "{}.{} MiB", tenths / 10, tenths % 10)
+    }
+}
+
+fn joined<T: Display>(things: &[T]) -> String {
+    things.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// `port 4789`, `ports 4789, 8472`.
+fn counted<T: Display>(thing: &str, numbers: &[T]) -> String {
+    let plural = if numbers.len() == 1 { "" } else { "s" };
+    format!("{thing}{plural} {}", joined(numbers))
+}
+
+/// `1 output`, `2 outputs`.
+fn number(count: usize, thing: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {thing}{plural}")
+}
+
+/// Lays rows out in columns, indented by two.
+fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
+    let widths: [usize; COLUMNS] =
+        std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(widths) {
+            // Writing to a string cannot fail.
+            let _ = write!(line, "  {cell:width$}");
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}

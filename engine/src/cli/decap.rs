@@ -1,0 +1,30 @@
+//! `vxtap decap`.
+
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use vxtap::Engine;
+use vxtap::config::Config;
+
+use super::{print, run};
+
+/// How soon the end of the file is noticed.
+const TURN: Duration = Duration::from_millis(5);
+
+/// Sends the frames of a capture file through the pipeline and prints the conservation table. Everything up to a damage
+/// of the file is in the output when this returns the error that says where it is.
+pub(super) fn decap(config: Config, input: &Path) -> anyhow::Result<()> {
+    let mut engine = Engine::open_capture_file(config, input)?;
+    engine.start()?;
+    while !engine.has_ended() {
+        thread::sleep(TURN);
+    }
+    let mut report = run::stop_engine(engine);
+    let damage = report.input_error.take();
+    print(&report.to_string())?;
+    match damage {
+        Some(damage) => Err(damage.into()),
+        None => run::judge(&report, true),
+    }
+}

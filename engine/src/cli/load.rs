@@ -1,0 +1,136 @@
+//! From the arguments to the configuration that a command works with.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use vxtap::config::{Config, Output, OutputKind};
+
+use super::{DecapArgs, Failure, RunArgs, clock};
+
+/// Reads a configuration file.
+pub(super) fn read(path: &Path) -> Result<Config, Failure> {
+    Config::read(path).map_err(|error| Failure::Refused(error.into()))
+}
+
+/// The configuration of `vxtap run`: the file's, with the interface of the command line.
+pub(super) fn for_run(args: RunArgs) -> Result<Config, Failure> {
+    let RunArgs { interface, config: path, progress: _ } = args;
+    let mut config = read_or_default(path.as_deref())?;
+    if let Some(interface) = interface {
+        config.capture.interface = interface;
+    }
+    if config.capture.interface.is_empty() {
+        return Err(Failure::Refused(match path {
+            Some(path) => anyhow!(
+                "no interface to capture from: set capture.interface in {} or use -i INTERFACE",
+                path.display()
+            ),
+            None => {
+                anyhow!("no interface to capture from: use -i INTERFACE, or -c FILE with a configuration")
+            }
+        }));
+    }
+    if config.outputs.is_empty() {
+        let name = default_file_name(&config.capture.interface, &clock::utc_now());
+        config.outputs.push(pcapng("pcapng", name.into()));
+    }
+    validated(config)
+}
+
+/// The configuration of `vxtap decap`: the file's, with the output of the command line alone.
+pub(super) fn for_decap(args: &DecapArgs) -> Result<Config, Failure> {
+    let DecapArgs { input, output, config } = args;
+    if is_same_file(input, output) {
+        let reason = anyhow!("{} is input and output at once: name another output", input.display());
+        return Err(Failure::Refused(reason));
+    }
+    let mut config = read_or_default(config.as_deref())?;
+    config.outputs = vec![pcapng("decap", output.clone())];
+    validated(config)
+}
+
+/// Name of the file that `vxtap run` writes when no output is configured.
+pub(super) fn default_file_name(interface: &str, time: &str) -> String {
+    format!("vxtap-{interface}-{time}.pcapng")
+}
+
+fn read_or_default(path: Option<&Path>) -> Result<Config, Failure> {
+    path.map_or_else(|| Ok(Config::default()), read)
+}
+
+fn validated(config: Config) -> Result<Config, Failure> {
+    config.validate().map_err(|error| Failure::Refused(error.into()))?;
+    Ok(config)
+}
+
+fn pcapng(name: &str, path: PathBuf) -> Output {
+    Output { name: name.to_owned(), kind: OutputKind::Pcapng { path } }
+}
+
+/// Returns whether both paths lead to one file; a path that leads nowhere is another file.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    match (fs::metadata(one), fs::metadata(other)) {
+        (Ok(one), Ok(other)) => (one.dev(), one.ino()) == (other.dev(), other.ino()),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        fs::write(file.path(), text).expect("written");
+        file
+    }
+
+    fn run(interface: Option<&str>, config: Option<&Path>) -> Result<Config, Failure> {
+        for_run(RunArgs {
+            interface: interface.map(str::to_owned),
+            config: config.map(Path::to_owned),
+            progress: None,
+        })
+    }
+
+    #[test]
+    fn the_interface_of_the_command_line_takes_precedence() {
+        let file = file("[capture]\ninterface = \"eth1\"\nports = [1]");
+        let config = run(Some("eth2"), Some(file.path())).expect("valid");
+        assert_eq!((config.capture.interface.as_str(), config.capture.ports), ("eth2", vec![1]));
+        assert_eq!(run(None, Some(file.path())).expect("valid").capture.interface, "eth1");
+    }
+
+    #[test]
+    fn without_an_output_the_frames_go_to_a_file_in_the_working_directory() {
+        let config = run(Some("eth1"), None).expect("valid");
+        let [Output { kind: OutputKind::Pcapng { path }, .. }] = config.outputs.as_slice() else {
+            panic!("{:?}", config.outputs)
+        };
+        let name = path.to_str().expect("UTF-8");
+        assert!(name.starts_with("vxtap-eth1-2") && name.ends_with("Z.pcapng"), "{name}");
+        assert_eq!(path.components().count(), 1);
+    }
+
+    #[test]
+    fn a_configured_output_is_the_only_one() {
+        let file = file("[[output]]\nname = \"disk\"\ntype = \"pcapng\"\npath = \"x\"");
+        assert_eq!(
+            run(Some("eth1"), Some(file.path())).expect("valid").outputs,
+            [pcapng("disk", "x".into())]
+        );
+    }
+
+    #[test]
+    fn decap_takes_the_output_of_the_command_line_and_the_sessions_of_the_file() {
+        let text = "[[output]]\nname = \"disk\"\ntype = \"pcapng\"\npath = \"x\"\n[[session]]\nname = \"a\"\nvni = 1";
+        let file = file(text);
+        let args =
+            DecapArgs { input: "in".into(), output: "out".into(), config: Some(file.path().to_owned()) };
+        let config = for_decap(&args).expect("valid");
+        assert_eq!(config.outputs, [pcapng("decap", "out".into())]);
+        assert_eq!(config.sessions.len(), 1);
+    }
+}

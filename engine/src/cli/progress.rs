@@ -1,0 +1,44 @@
+//! Progress for programs: a JSON object per line.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use vxtap::engine::Report;
+
+/// Cumulative since the start.
+#[derive(Serialize)]
+struct Progress<'a> {
+    elapsed_s: f64,
+    received: u64,
+    delivered: u64,
+    dropped: u64,
+    lost_in_kernel: u64,
+    sessions: Vec<Session<'a>>,
+}
+
+#[derive(Serialize)]
+struct Session<'a> {
+    name: &'a str,
+    frames: u64,
+    bytes: u64,
+}
+
+/// A line of JSON, with its newline. `received`, `delivered` and `dropped` count datagrams; `bytes` are those of the
+/// inner frames as they were captured.
+pub(super) fn line(elapsed: Duration, report: &Report) -> String {
+    let total = report.total();
+    let ledgers = report.session_ledgers();
+    let sessions = report.sessions.iter().zip(&ledgers).map(|(name, ledger)| {
+        let received = ledger.received;
+        Session { name, frames: received.frames, bytes: received.bytes }
+    });
+    let progress = Progress {
+        elapsed_s: elapsed.as_secs_f64(),
+        received: total.received.frames,
+        delivered: total.delivered.frames,
+        dropped: total.drops.total(),
+        lost_in_kernel: report.lost_in_kernel(),
+        sessions: sessions.collect(),
+    };
+    serde_json::to_string(&progress).unwrap_or_default() + "\n"
+}

@@ -1,0 +1,107 @@
+//! `vxtap run`.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+use vxtap::Engine;
+use vxtap::config::{Config, OutputKind};
+use vxtap::engine::{EngineError, Report};
+
+use super::{Failure, ProgressFormat, print, progress};
+
+/// Exit code of a process that a second signal ends at once, as shells give it for SIGINT.
+const INTERRUPTED: i32 = 130;
+
+/// How soon a signal or the end of a worker is noticed.
+const TURN: Duration = Duration::from_millis(50);
+/// How often progress is reported.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Runs the engine until it is told to stop, then prints the conservation table.
+pub(super) fn run(config: Config, format: Option<ProgressFormat>) -> Result<(), Failure> {
+    let stop = stop_on_signal().map_err(Failure::Failed)?;
+    let described = describe(&config);
+    let mut engine = Engine::open(config).map_err(|error| match error {
+        EngineError::Config(_) => Failure::Refused(error.into()),
+        _ => Failure::Failed(error.into()),
+    })?;
+    engine.start().map_err(|error| Failure::Failed(error.into()))?;
+    let rung = engine.rung().map_or(String::new(), |rung| format!("{rung}, "));
+    say(&format!("running: {rung}{described}; stop with Ctrl-C"));
+    watch(&engine, &stop, format);
+    let was_told = stop.load(Ordering::Relaxed);
+    let report = stop_engine(engine);
+    print(&report.to_string()).map_err(|error| Failure::Failed(error.into()))?;
+    judge(&report, was_told).map_err(Failure::Failed)
+}
+
+/// A flag that SIGINT and SIGTERM set. A second signal ends the process at once.
+fn stop_on_signal() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        flag::register_conditional_shutdown(signal, INTERRUPTED, stop.clone())
+            .and_then(|_| flag::register(signal, stop.clone()))
+            .context("cannot handle signals")?;
+    }
+    Ok(stop)
+}
+
+/// Waits until a signal comes or the engine ends, reporting meanwhile.
+fn watch(engine: &Engine, stop: &AtomicBool, format: Option<ProgressFormat>) {
+    let start = Instant::now();
+    let mut next = start;
+    while !stop.load(Ordering::Relaxed) && !engine.has_ended() {
+        engine.take_notes().iter().for_each(|note| say(note));
+        if format == Some(ProgressFormat::Json) && Instant::now() >= next {
+            next += PROGRESS_INTERVAL;
+            // A reader that has gone away is no reason to stop capturing.
+            let _ = print(&progress::line(start.elapsed(), &engine.report()));
+        }
+        thread::sleep(TURN);
+    }
+}
+
+/// Stops the engine and says what it had still to say.
+pub(super) fn stop_engine(engine: Engine) -> Report {
+    engine.take_notes().iter().for_each(|note| say(note));
+    engine.stop()
+}
+
+/// Whether everything went well.
+pub(super) fn judge(report: &Report, was_told: bool) -> anyhow::Result<()> {
+    if let Some(failure) = report.failures.first() {
+        bail!("{failure}");
+    }
+    ensure!(was_told, "the engine ended by itself");
+    let broken = report.imbalances();
+    ensure!(broken.is_empty(), "the account does not add up: {}", broken.join("; "));
+    for output in &report.outputs {
+        if let Some(written) = output.written.as_ref().filter(|written| written.frames_lost > 0) {
+            bail!("output `{}` lost {} frames", output.name, written.frames_lost);
+        }
+    }
+    Ok(())
+}
+
+/// Where the frames come from and go to, in one line.
+fn describe(config: &Config) -> String {
+    let outputs = config.outputs.iter().map(|output| match &output.kind {
+        OutputKind::Pcapng { path } => path.display().to_string(),
+        OutputKind::Consumer => output.name.clone(),
+    });
+    let ports = config.capture.ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
+    let outputs = outputs.collect::<Vec<_>>().join(", ");
+    format!("UDP port {ports} of {} to {outputs}", config.capture.interface)
+}
+
+/// A line for the operator, on standard error.
+pub(super) fn say(line: &str) {
+    // Nobody is left to tell when standard error is closed.
+    let _ = writeln!(io::stderr(), "vxtap: {line}");
+}

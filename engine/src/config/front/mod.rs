@@ -1,0 +1,95 @@
+//! The TOML front: from the text of a file to a checked [`Config`].
+//!
+//! The document is read as a tree that remembers where each value stands. [`reader`] refuses unknown keys and wrong
+//! types, [`sections`] fills the structures, and what [`Config::validate`] finds afterwards gets its place from the tree.
+
+mod nearest;
+mod reader;
+mod sections;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use toml::de::{DeTable, DeValue};
+
+use super::error::{ConfigError, Place, Violation};
+use super::key::{KeyPath, Step};
+use super::{Config, Problem};
+#[cfg(test)]
+pub(super) use sections::KEYS;
+
+/// Longest configuration file in bytes: some 200 000 sessions. Guards against being pointed at a device or a capture.
+const FILE_BYTES_MAX: u64 = 16 << 20;
+
+/// A problem at a known place of the file.
+pub(super) struct Fault {
+    key: KeyPath,
+    offset: usize,
+    problem: Problem,
+}
+
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, ConfigError> {
+    let fail = |source| ConfigError::Read { path: path.to_owned(), source };
+    let mut bytes = Vec::new();
+    File::open(path).map_err(fail)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(fail)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        let message = format!("longer than {} MiB, which no configuration needs", FILE_BYTES_MAX >> 20);
+        return Err(fail(io::Error::new(io::ErrorKind::FileTooLarge, message)));
+    }
+    Ok(bytes)
+}
+
+pub(super) fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Config, ConfigError> {
+    match str::from_utf8(bytes) {
+        Ok(text) => from_text(path, text),
+        Err(error) => {
+            let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
+            let place = Place::at(path, &valid, valid.len());
+            Err(ConfigError::Syntax { place, message: "found bytes that are not UTF-8 text".to_owned() })
+        }
+    }
+}
+
+pub(super) fn from_text(path: &Path, text: &str) -> Result<Config, ConfigError> {
+    let document = DeTable::parse(text).map_err(|error| {
+        let place = Place::at(path, text, error.span().map_or(0, |span| span.start));
+        ConfigError::Syntax { place, message: error.message().replace('\n', ", ") }
+    })?;
+    let fail = |Fault { key, offset, problem }| ConfigError::InFile {
+        place: Place::at(path, text, offset),
+        key,
+        problem,
+    };
+    let config = sections::config(&document).map_err(fail)?;
+    config.check().map_err(|violation| fail(placed(violation, document.get_ref())))?;
+    Ok(config)
+}
+
+/// Gives a violation its place: of the keys that take part and stand in the file, the last one.
+fn placed(violation: Violation, document: &DeTable<'_>) -> Fault {
+    let Violation { keys, problem } = violation;
+    let last = keys
+        .iter()
+        .filter_map(|key| Some((offset_of(key, document)?, key)))
+        .max_by_key(|(offset, _)| *offset);
+    let (offset, key) = match last {
+        Some((offset, key)) => (offset, key.clone()),
+        None => (0, keys.into_iter().next().unwrap_or_default()),
+    };
+    Fault { key, offset, problem }
+}
+
+/// Returns where the value of a key starts, if the key is in the document.
+fn offset_of(key: &KeyPath, document: &DeTable<'_>) -> Option<usize> {
+    let [Step::Key(first), rest @ ..] = key.steps() else { return None };
+    let mut value = document.get(first.as_ref())?;
+    for step in rest {
+        value = match (step, value.get_ref()) {
+            (Step::Key(key), DeValue::Table(table)) => table.get(key.as_ref())?,
+            (Step::Index(index), DeValue::Array(array)) => array.get(*index)?,
+            _ => return None,
+        };
+    }
+    Some(value.span().start)
+}

@@ -1,0 +1,172 @@
+//! Reads typed values out of a TOML tree, and remembers the key and the place of each for the error.
+
+use std::fmt;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::Fault;
+use super::nearest::nearest;
+use crate::config::error::Problem;
+use crate::config::key::KeyPath;
+use crate::config::limit::Limit;
+use crate::config::words::{Word, words_of};
+
+/// Most characters of a found value that an error repeats.
+const FOUND_CHARS_MAX: usize = 60;
+
+/// A value of the document with its key.
+pub(super) struct Node<'d> {
+    value: &'d Spanned<DeValue<'d>>,
+    key: KeyPath,
+}
+
+/// A table of the document whose keys are all known.
+pub(super) struct Section<'d> {
+    table: &'d DeTable<'d>,
+    key: KeyPath,
+    offset: usize,
+}
+
+impl<'d> Section<'d> {
+    /// Opens the document itself.
+    pub(super) fn top(
+        document: &'d Spanned<DeTable<'d>>,
+        keys: &'static [&'static str],
+    ) -> Result<Self, Fault> {
+        Self { table: document.get_ref(), key: KeyPath::default(), offset: 0 }.with_only(keys)
+    }
+
+    /// Refuses a table that has keys besides these, at the first one in the file.
+    fn with_only(self, keys: &'static [&'static str]) -> Result<Self, Fault> {
+        let unknown = self.table.keys().filter(|key| !keys.contains(&key.get_ref().as_ref()));
+        let Some(first) = unknown.min_by_key(|key| key.span().start) else { return Ok(self) };
+        let name = first.get_ref().as_ref();
+        let problem = Problem::UnknownKey { suggestion: nearest(name, keys), allowed: keys };
+        Err(Fault { key: self.key.key(shortened(name)), offset: first.span().start, problem })
+    }
+
+    pub(super) fn get(&self, key: &'static str) -> Option<Node<'d>> {
+        self.table.get(key).map(|value| Node { value, key: self.key.key(key) })
+    }
+
+    pub(super) fn required(&self, key: &'static str, allowed: impl fmt::Display) -> Result<Node<'d>, Fault> {
+        self.get(key).ok_or_else(|| Fault {
+            key: self.key.key(key),
+            offset: self.offset,
+            problem: Problem::Missing { allowed: allowed.to_string() },
+        })
+    }
+
+    pub(super) fn section(
+        &self,
+        key: &'static str,
+        keys: &'static [&'static str],
+    ) -> Result<Option<Self>, Fault> {
+        self.get(key).map(|node| node.section(keys, format_args!("a table, written [{key}]"))).transpose()
+    }
+
+    /// The sections of an array of tables; none when it is absent.
+    pub(super) fn sections(
+        &self,
+        key: &'static str,
+        keys: &'static [&'static str],
+    ) -> Result<Vec<Self>, Fault> {
+        let Some(node) = self.get(key) else { return Ok(Vec::new()) };
+        let tables = format!("tables, each written [[{key}]]");
+        node.list(&tables)?.into_iter().map(|table| table.section(keys, format_args!("a table"))).collect()
+    }
+
+    pub(super) fn boolean(&self, key: &'static str) -> Result<Option<bool>, Fault> {
+        self.get(key).map(|node| node.boolean()).transpose()
+    }
+
+    pub(super) fn number<N: TryFrom<u64>>(
+        &self,
+        key: &'static str,
+        limit: Limit,
+    ) -> Result<Option<N>, Fault> {
+        self.get(key).map(|node| node.number(limit)).transpose()
+    }
+
+    pub(super) fn word<W: Word>(&self, key: &'static str) -> Result<Option<W>, Fault> {
+        self.get(key).map(|node| node.word()).transpose()
+    }
+}
+
+impl<'d> Node<'d> {
+    pub(super) fn value(&self) -> &'d DeValue<'d> {
+        self.value.get_ref()
+    }
+
+    pub(super) fn section(
+        self,
+        keys: &'static [&'static str],
+        allowed: impl fmt::Display,
+    ) -> Result<Section<'d>, Fault> {
+        let DeValue::Table(table) = self.value() else { return Err(self.refused(allowed)) };
+        Section { table, offset: self.value.span().start, key: self.key }.with_only(keys)
+    }
+
+    pub(super) fn list(&self, allowed: &str) -> Result<Vec<Self>, Fault> {
+        let DeValue::Array(array) = self.value() else { return Err(self.refused(allowed)) };
+        Ok(array.iter().enumerate().map(|(at, value)| Self { value, key: self.key.index(at) }).collect())
+    }
+
+    pub(super) fn numbers<N: TryFrom<u64>>(&self, limit: Limit, allowed: &str) -> Result<Vec<N>, Fault> {
+        self.list(allowed)?.iter().map(|node| node.number(limit)).collect()
+    }
+
+    pub(super) fn string(&self, allowed: impl fmt::Display) -> Result<&'d str, Fault> {
+        self.value().as_str().ok_or_else(|| self.refused(allowed))
+    }
+
+    fn boolean(&self) -> Result<bool, Fault> {
+        self.value().as_bool().ok_or_else(|| self.refused("true or false"))
+    }
+
+    pub(super) fn number<N: TryFrom<u64>>(&self, limit: Limit) -> Result<N, Fault> {
+        let DeValue::Integer(integer) = self.value() else { return Err(self.refused(limit)) };
+        u64::from_str_radix(integer.as_str(), integer.radix())
+            .ok()
+            .filter(|&number| limit.accepts(number))
+            .and_then(|number| N::try_from(number).ok())
+            .ok_or_else(|| self.refused(limit))
+    }
+
+    fn word<W: Word>(&self) -> Result<W, Fault> {
+        let allowed = words_of::<W>();
+        let found = self.string(&allowed)?;
+        let known = W::WORDS.iter().find(|(word, _)| *word == found);
+        known.map(|(_, value)| *value).ok_or_else(|| self.refused(allowed))
+    }
+
+    pub(super) fn refused(&self, allowed: impl fmt::Display) -> Fault {
+        self.fault(Problem::refused(describe(self.value()), allowed))
+    }
+
+    pub(super) fn fault(&self, problem: Problem) -> Fault {
+        Fault { key: self.key.clone(), offset: self.value.span().start, problem }
+    }
+}
+
+/// Names a value in an error: short ones as they stand, tables and arrays by their type.
+fn describe(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(string) => format!("{:?}", shortened(string)),
+        DeValue::Integer(integer) => shortened(&integer.to_string()),
+        DeValue::Float(float) => shortened(float.as_str()),
+        DeValue::Boolean(boolean) => boolean.to_string(),
+        DeValue::Datetime(datetime) => format!("the date {datetime}"),
+        DeValue::Array(array) if array.is_empty() => "an empty list".to_owned(),
+        DeValue::Array(_) => "a list".to_owned(),
+        DeValue::Table(_) => "a table".to_owned(),
+    }
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(FOUND_CHARS_MAX) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
+}

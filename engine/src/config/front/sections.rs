@@ -1,0 +1,160 @@
+//! The tables of the file: which keys each one has, and what they become.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::Fault;
+use super::reader::{Node, Section};
+use crate::config::capture::{BUSY_POLL_BUDGET, BUSY_POLL_USECS, PORT, QUEUE};
+use crate::config::declared::VNI;
+use crate::config::memory::{CHUNK_SIZE, PER_QUEUE_MIB, RING_LEN};
+use crate::config::workers::CPU;
+use crate::config::{
+    BusyPoll, Capture, Config, Cpus, Memory, Output, OutputKind, Queues, Session, UnknownSessions, Workers,
+};
+
+const TOP: &[&str] = &["capture", "workers", "memory", "sessions", "session", "output"];
+const CAPTURE: &[&str] =
+    &["interface", "mode", "ports", "allowed_sources", "queues", "arrival_times", "busy_poll"];
+const BUSY_POLL: &[&str] = &["usecs", "budget"];
+const WORKERS: &[&str] = &["cpus", "wait"];
+const MEMORY: &[&str] = &["per_queue_mib", "chunk_size", "fill_ring", "rx_ring", "output_ring", "hugepages"];
+const SESSIONS: &[&str] = &["unknown"];
+const SESSION: &[&str] = &["name", "vni", "source"];
+const OUTPUT: &[&str] = &["name", "type", "path"];
+
+/// Every key with the section it stands in, as the documentation names them.
+#[cfg(test)]
+pub(in crate::config) const KEYS: &[(&str, &[&str])] = &[
+    ("capture.", CAPTURE),
+    ("capture.busy_poll.", BUSY_POLL),
+    ("workers.", WORKERS),
+    ("memory.", MEMORY),
+    ("sessions.", SESSIONS),
+    ("session.", SESSION),
+    ("output.", OUTPUT),
+];
+
+const A_NAME: &str = "a name in quotes";
+const A_PREFIX: &str = "an address prefix in quotes, such as \"10.0.0.0/8\"";
+
+pub(super) fn config(document: &Spanned<DeTable<'_>>) -> Result<Config, Fault> {
+    let top = Section::top(document, TOP)?;
+    Ok(Config {
+        capture: top.section("capture", CAPTURE)?.as_ref().map_or_else(|| Ok(Capture::default()), capture)?,
+        workers: top.section("workers", WORKERS)?.as_ref().map_or_else(|| Ok(Workers::default()), workers)?,
+        memory: top.section("memory", MEMORY)?.as_ref().map_or_else(|| Ok(Memory::default()), memory)?,
+        unknown: top
+            .section("sessions", SESSIONS)?
+            .map_or(Ok(None), |sessions| sessions.word("unknown"))?
+            .unwrap_or(UnknownSessions::default()),
+        sessions: top.sections("session", SESSION)?.iter().map(session).collect::<Result<_, _>>()?,
+        outputs: top.sections("output", OUTPUT)?.iter().map(output).collect::<Result<_, _>>()?,
+    })
+}
+
+fn capture(section: &Section<'_>) -> Result<Capture, Fault> {
+    let default = Capture::default();
+    Ok(Capture {
+        interface: section.get("interface").map_or(Ok(default.interface), |node| interface(&node))?,
+        mode: section.word("mode")?.unwrap_or(default.mode),
+        ports: section
+            .get("ports")
+            .map_or(Ok(default.ports), |node| node.numbers(PORT, "a list of ports"))?,
+        allowed_sources: section.get("allowed_sources").map_or(Ok(Vec::new()), |node| prefixes(&node))?,
+        queues: section.get("queues").map_or(Ok(default.queues), |node| queues(&node))?,
+        arrival_times: section.boolean("arrival_times")?.unwrap_or(default.arrival_times),
+        busy_poll: section.get("busy_poll").map(busy_poll).transpose()?,
+    })
+}
+
+/// A structure with an empty name means "not named yet"; an empty name in a file is a mistake.
+fn interface(node: &Node<'_>) -> Result<String, Fault> {
+    let name = node.string("the name of an interface in quotes")?;
+    Capture::check_interface_name(name).map_err(|problem| node.fault(problem))?;
+    Ok(name.to_owned())
+}
+
+fn prefixes(node: &Node<'_>) -> Result<Vec<IpNet>, Fault> {
+    node.list("a list of address prefixes")?.iter().map(prefix).collect()
+}
+
+/// A bare address is the prefix of that one host.
+fn prefix(node: &Node<'_>) -> Result<IpNet, Fault> {
+    let text = node.string(A_PREFIX)?;
+    let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
+    text.parse().ok().or_else(address).ok_or_else(|| node.refused(A_PREFIX))
+}
+
+fn queues(node: &Node<'_>) -> Result<Queues, Fault> {
+    let allowed = "\"all\" or a list of queues";
+    match node.value() {
+        DeValue::String(word) if word == "all" => Ok(Queues::All),
+        _ => node.numbers(QUEUE, allowed).map(Queues::List),
+    }
+}
+
+fn busy_poll(node: Node<'_>) -> Result<BusyPoll, Fault> {
+    let default = BusyPoll::default();
+    let section = node.section(BUSY_POLL, "a table such as { usecs = 20, budget = 64 }")?;
+    Ok(BusyPoll {
+        usecs: section.number("usecs", BUSY_POLL_USECS)?.unwrap_or(default.usecs),
+        budget: section.number("budget", BUSY_POLL_BUDGET)?.unwrap_or(default.budget),
+    })
+}
+
+fn workers(section: &Section<'_>) -> Result<Workers, Fault> {
+    let default = Workers::default();
+    Ok(Workers {
+        cpus: section.get("cpus").map_or(Ok(default.cpus), |node| cpus(&node))?,
+        wait: section.word("wait")?.unwrap_or(default.wait),
+    })
+}
+
+fn cpus(node: &Node<'_>) -> Result<Cpus, Fault> {
+    let allowed = "\"auto\" or a list of CPUs";
+    match node.value() {
+        DeValue::String(word) if word == "auto" => Ok(Cpus::Auto),
+        _ => node.numbers(CPU, allowed).map(Cpus::List),
+    }
+}
+
+fn memory(section: &Section<'_>) -> Result<Memory, Fault> {
+    let default = Memory::default();
+    Ok(Memory {
+        per_queue_mib: section.number("per_queue_mib", PER_QUEUE_MIB)?.unwrap_or(default.per_queue_mib),
+        chunk_size: section.number("chunk_size", CHUNK_SIZE)?.unwrap_or(default.chunk_size),
+        fill_ring: section.number("fill_ring", RING_LEN)?.unwrap_or(default.fill_ring),
+        rx_ring: section.number("rx_ring", RING_LEN)?.unwrap_or(default.rx_ring),
+        output_ring: section.number("output_ring", RING_LEN)?,
+        hugepages: section.boolean("hugepages")?.unwrap_or(default.hugepages),
+    })
+}
+
+fn session(section: &Section<'_>) -> Result<Session, Fault> {
+    Ok(Session {
+        name: section.required("name", A_NAME)?.string(A_NAME)?.to_owned(),
+        vni: section.required("vni", VNI)?.number(VNI)?,
+        source: section.get("source").map(|node| address(&node)).transpose()?,
+    })
+}
+
+fn address(node: &Node<'_>) -> Result<IpAddr, Fault> {
+    let allowed = "an IPv4 or IPv6 address in quotes";
+    node.string(allowed)?.parse().ok().ok_or_else(|| node.refused(allowed))
+}
+
+fn output(section: &Section<'_>) -> Result<Output, Fault> {
+    let (pcapng, file) = ("\"pcapng\"", "the path of a file in quotes");
+    let name = section.required("name", A_NAME)?.string(A_NAME)?.to_owned();
+    let kind = section.required("type", pcapng)?;
+    if kind.string(pcapng)? != "pcapng" {
+        return Err(kind.refused(pcapng));
+    }
+    let path = PathBuf::from(section.required("path", file)?.string(file)?);
+    Ok(Output { name, kind: OutputKind::Pcapng { path } })
+}

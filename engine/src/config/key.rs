@@ -1,0 +1,78 @@
+//! Where a value stands: the dotted path of its key.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// The full path of a key, such as `session[2].vni`. Indexes of arrays count from 0.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyPath {
+    steps: Vec<Step>,
+}
+
+/// One step of a [`KeyPath`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Key(Cow<'static, str>),
+    Index(usize),
+}
+
+impl KeyPath {
+    /// The path of a key at the top of the file.
+    pub(super) fn top(key: &'static str) -> Self {
+        Self::default().key(key)
+    }
+
+    pub(super) fn key(&self, key: impl Into<Cow<'static, str>>) -> Self {
+        self.with(Step::Key(key.into()))
+    }
+
+    pub(super) fn index(&self, index: usize) -> Self {
+        self.with(Step::Index(index))
+    }
+
+    pub(super) fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    fn with(&self, step: Step) -> Self {
+        let mut steps = self.steps.clone();
+        steps.push(step);
+        Self { steps }
+    }
+}
+
+impl fmt::Display for KeyPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, step) in self.steps.iter().enumerate() {
+            match step {
+                Step::Key(key) => {
+                    let dot = if position == 0 { "" } else { "." };
+                    if is_bare(key) { write!(f, "{dot}{key}")? } else { write!(f, "{dot}{key:?}")? }
+                }
+                Step::Index(index) => write!(f, "[{index}]")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns whether TOML lets the key stand without quotes.
+fn is_bare(key: &str) -> bool {
+    !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_written_with_dots_and_indexes() {
+        assert_eq!(KeyPath::top("session").index(2).key("vni").to_string(), "session[2].vni");
+    }
+
+    #[test]
+    fn a_key_that_is_not_bare_is_quoted_and_escaped() {
+        assert_eq!(KeyPath::top("capture").key("a\nb").to_string(), r#"capture."a\nb""#);
+        assert_eq!(KeyPath::top("").to_string(), r#""""#);
+    }
+}

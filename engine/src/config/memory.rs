@@ -1,0 +1,245 @@
+//! Memory of a queue: how large its rings are, and how many chunks they need.
+
+use super::error::{ConfigError, Problem, Violation};
+use super::key::KeyPath;
+use super::limit::Limit;
+
+/// Most frames that a worker takes from the RX ring at once. While it works on them they are in no ring, so that each
+/// queue needs this many chunks on top of its rings.
+pub const BATCH_MAX: u32 = 64;
+
+const OUTPUT_RING_LEN_MIN: u32 = 64;
+const OUTPUT_RING_LEN_MAX: u32 = 65_536;
+
+/// The end of the range, 64 GiB, holds the largest rings of 250 outputs.
+pub(super) const PER_QUEUE_MIB: Limit = Limit::Range(1, 65_536);
+/// An AF_XDP chunk is a power of two from 2048 bytes to a page (`xdp_umem_reg` of `net/xdp/xdp_umem.c`).
+pub(super) const CHUNK_SIZE: Limit = Limit::Either(2048, 4096);
+/// The kernel takes powers of two only (`xsk_init_queue` of `net/xdp/xsk.c`). Below a batch a ring is of no use.
+pub(super) const RING_LEN: Limit = Limit::PowerOfTwo(OUTPUT_RING_LEN_MIN as u64, OUTPUT_RING_LEN_MAX as u64);
+
+/// Memory of each queue. Table `[memory]` of the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// Most memory for the UMEM of one queue, in MiB, 1 to 65536. Default: 64. Too low for the rings is an error; low
+    /// means short output rings, so that an output that pauses drops sooner; high costs memory, which stays locked.
+    pub per_queue_mib: u32,
+    /// Size of a chunk in bytes, 2048 or 4096. Default: 4096. The kernel keeps 256 bytes of it, and a longer frame takes
+    /// several chunks. 2048 halves the memory per frame; too low for the MTU costs speed.
+    pub chunk_size: u32,
+    /// Entries of the fill ring, a power of two from 64 to 65536. Default: 4096. Should be at least the NIC's RX ring plus
+    /// `rx_ring`: too low starves the NIC, which drops; too high takes chunks from the outputs.
+    pub fill_ring: u32,
+    /// Entries of the RX ring, a power of two from 64 to 65536. Default: 2048. Too low: bursts that come while the worker
+    /// is away are dropped; too high takes chunks from the outputs and outgrows the CPU's cache.
+    pub rx_ring: u32,
+    /// Entries of each output ring, a power of two from 64 to 65536. Default: `None`, the largest that the budget allows.
+    /// Too low: an output that pauses drops; too high is an error, because the budget is too small for it.
+    pub output_ring: Option<u32>,
+    /// Whether the UMEM lies in huge pages of 2 MiB. Default: false. Where the system has none to give, ordinary pages
+    /// are used and this is noted.
+    pub hugepages: bool,
+}
+
+/// What follows from a memory budget, for one queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryPlan {
+    /// Chunks of the UMEM.
+    pub chunk_count: u32,
+    /// Entries of each output ring.
+    pub output_ring_len: u32,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self {
+            per_queue_mib: 64,
+            chunk_size: 4096,
+            fill_ring: 4096,
+            rx_ring: 2048,
+            output_ring: None,
+            hugepages: false,
+        }
+    }
+}
+
+impl Memory {
+    /// Plans the UMEM of one queue for a number of outputs, so that the fill ring, the RX ring, a batch and every output
+    /// ring can be full at once: a slow consumer then never takes chunks away from the others. No output is planned
+    /// like one.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::InProgram`] when a field is outside its range or the budget is too small for the rings.
+    pub fn plan(&self, outputs: usize) -> Result<MemoryPlan, ConfigError> {
+        self.check_fields()?;
+        Ok(self.divide(outputs).map_err(|problem| problem.at(KeyPath::top("memory").key("per_queue_mib")))?)
+    }
+
+    pub(super) fn check(&self, outputs: usize) -> Result<(), Violation> {
+        self.check_fields()?;
+        self.divide(outputs).map(drop).map_err(|problem| {
+            let memory = KeyPath::top("memory");
+            let mut keys: Vec<_> = ["per_queue_mib", "chunk_size", "fill_ring", "rx_ring", "output_ring"]
+                .map(|key| memory.key(key))
+                .into();
+            keys.extend(outputs.checked_sub(1).map(|last| KeyPath::top("output").index(last)));
+            problem.between(keys)
+        })
+    }
+
+    fn check_fields(&self) -> Result<(), Violation> {
+        let Self { per_queue_mib, chunk_size, fill_ring, rx_ring, output_ring, hugepages: _ } = *self;
+        let fields = [
+            ("per_queue_mib", PER_QUEUE_MIB, Some(per_queue_mib)),
+            ("chunk_size", CHUNK_SIZE, Some(chunk_size)),
+            ("fill_ring", RING_LEN, Some(fill_ring)),
+            ("rx_ring", RING_LEN, Some(rx_ring)),
+            ("output_ring", RING_LEN, output_ring),
+        ];
+        for (key, limit, number) in fields {
+            let Some(number) = number else { continue };
+            limit.check(number).map_err(|problem| problem.at(KeyPath::top("memory").key(key)))?;
+        }
+        Ok(())
+    }
+
+    /// Divides the budget; the fields are within their limits.
+    fn divide(&self, outputs: usize) -> Result<MemoryPlan, Problem> {
+        let ring_count = u64::try_from(outputs.max(1)).unwrap_or(u64::MAX);
+        let chunks_max = u64::from(self.per_queue_mib) * MIB / u64::from(self.chunk_size);
+        let for_outputs = chunks_max.saturating_sub(self.chunks_beside_outputs());
+        let len_max = (for_outputs / ring_count).min(u64::from(OUTPUT_RING_LEN_MAX));
+        let len = self.output_ring.map_or_else(|| power_of_two_below(len_max), u64::from);
+        if len > len_max || len < u64::from(OUTPUT_RING_LEN_MIN) {
+            return Err(self.too_small(outputs.max(1)));
+        }
+        let chunk_count = self.chunks_beside_outputs() + ring_count * len;
+        match (u32::try_from(chunk_count), u32::try_from(len)) {
+            (Ok(chunk_count), Ok(output_ring_len)) => Ok(MemoryPlan { chunk_count, output_ring_len }),
+            _ => Err(self.too_small(outputs.max(1))),
+        }
+    }
+
+    fn chunks_beside_outputs(&self) -> u64 {
+        u64::from(self.fill_ring) + u64::from(self.rx_ring) + u64::from(BATCH_MAX)
+    }
+
+    fn too_small(&self, outputs: usize) -> Problem {
+        let Self { per_queue_mib, chunk_size, fill_ring, rx_ring, output_ring, hugepages: _ } = *self;
+        let output_ring_len = output_ring.unwrap_or(OUTPUT_RING_LEN_MIN);
+        let for_outputs =
+            u64::try_from(outputs).unwrap_or(u64::MAX).saturating_mul(u64::from(output_ring_len));
+        let chunks = self.chunks_beside_outputs().saturating_add(for_outputs);
+        let needed_mib = chunks.saturating_mul(u64::from(chunk_size)).div_ceil(MIB);
+        let batch = BATCH_MAX;
+        Problem::MemoryTooSmall {
+            per_queue_mib,
+            fill_ring,
+            rx_ring,
+            batch,
+            outputs,
+            output_ring_len,
+            chunk_size,
+            needed_mib,
+        }
+    }
+}
+
+const MIB: u64 = 1 << 20;
+
+/// Returns the largest power of two that is not above the number; 0 for 0.
+const fn power_of_two_below(number: u64) -> u64 {
+    match number.checked_ilog2() {
+        Some(exponent) => 1 << exponent,
+        None => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_default_budget_gives_one_output_a_ring_of_8192() {
+        let plan = Memory::default().plan(1).expect("the default is valid");
+        assert_eq!(plan, MemoryPlan { chunk_count: 4096 + 2048 + 64 + 8192, output_ring_len: 8192 });
+    }
+
+    #[test]
+    fn more_outputs_share_the_same_budget() {
+        let lens = [0, 1, 2, 3, 10].map(|n| Memory::default().plan(n).expect("fits").output_ring_len);
+        assert_eq!(lens, [8192, 8192, 4096, 2048, 512]);
+    }
+
+    #[test]
+    fn a_large_budget_does_not_lengthen_output_rings_beyond_65536() {
+        let memory = Memory { per_queue_mib: 65_536, ..Memory::default() };
+        let plan = memory.plan(2).expect("fits");
+        assert_eq!(plan, MemoryPlan { chunk_count: 6208 + 2 * 65_536, output_ring_len: 65_536 });
+    }
+
+    #[test]
+    fn the_error_names_the_lowest_budget_that_suffices() {
+        let needed = |memory: &Memory, outputs| match memory.plan(outputs) {
+            Err(ConfigError::InProgram { problem: Problem::MemoryTooSmall { needed_mib, .. }, .. }) => {
+                needed_mib
+            }
+            other => panic!("{other:?}"),
+        };
+        let memory = Memory { per_queue_mib: 1, ..Memory::default() };
+        assert_eq!(needed(&memory, 1), 25);
+        assert_eq!(needed(&Memory { output_ring: Some(65_536), ..Memory::default() }, 1), 281);
+        assert!(Memory { per_queue_mib: 24, ..Memory::default() }.plan(1).is_err());
+        assert!(Memory { per_queue_mib: 25, ..Memory::default() }.plan(1).is_ok());
+        assert_eq!(needed(&memory, usize::MAX), u64::MAX.div_ceil(MIB));
+    }
+
+    #[test]
+    fn a_field_outside_its_range_is_an_error_also_without_a_file() {
+        let error = Memory { chunk_size: 0, ..Memory::default() }.plan(1).expect_err("0 bytes");
+        assert_eq!(error.to_string(), "memory.chunk_size: found 0, allowed is 2048 or 4096");
+    }
+
+    proptest! {
+        #[test]
+        fn a_plan_holds_every_full_ring_within_the_budget(
+            per_queue_mib in 1_u32..=65_536,
+            chunk_size in prop::sample::select(vec![2048_u32, 4096]),
+            fill in 6_u32..=16,
+            rx in 6_u32..=16,
+            output in prop::option::of(6_u32..=16),
+            outputs in 1_usize..200,
+        ) {
+            let memory = Memory {
+                per_queue_mib,
+                chunk_size,
+                fill_ring: 1 << fill,
+                rx_ring: 1 << rx,
+                output_ring: output.map(|exponent| 1 << exponent),
+                hugepages: false,
+            };
+            let bytes_max = u64::from(per_queue_mib) << 20;
+            let chunks = |len: u32| u64::from((1 << fill) + (1 << rx) + BATCH_MAX) + outputs as u64 * u64::from(len);
+            let fits = |len: u32| chunks(len) * u64::from(chunk_size) <= bytes_max;
+            match memory.plan(outputs) {
+                Ok(MemoryPlan { chunk_count, output_ring_len: len }) => {
+                    prop_assert_eq!(u64::from(chunk_count), chunks(len));
+                    prop_assert!(fits(len) && RING_LEN.accepts(u64::from(len)));
+                    match memory.output_ring {
+                        Some(configured) => prop_assert_eq!(len, configured),
+                        None => prop_assert!(len == 65_536 || !fits(2 * len), "a longer ring fits too"),
+                    }
+                }
+                Err(ConfigError::InProgram { problem: Problem::MemoryTooSmall { needed_mib, .. }, .. }) => {
+                    let len = memory.output_ring.unwrap_or(64);
+                    prop_assert!(!fits(len));
+                    prop_assert_eq!(needed_mib, (chunks(len) * u64::from(chunk_size)).div_ceil(1 << 20));
+                }
+                Err(other) => prop_assert!(false, "{}", other),
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What should the engine do?
+//!
+//! [`Config`] is a plain structure: read from a TOML file by [`Config::read`], or built by a program and checked by
+//! [`Config::validate`]. Both ways obey the same limits, and each refusal names the key, what was found and what is
+//! allowed; from a file also file, line and column. Nothing here looks at the system: whether the interface, the CPUs and
+//! the directories exist turns out when the engine starts.
+
+mod capture;
+mod declared;
+mod error;
+mod front;
+mod key;
+mod limit;
+mod memory;
+mod once;
+mod words;
+mod workers;
+
+use std::path::Path;
+
+pub use capture::{BusyPoll, Capture, CaptureMode, INTERFACE_NAME_BYTES_MAX, Queues, VXLAN_PORT};
+pub use declared::{NAME_BYTES_MAX, OUTPUTS_MAX, Output, OutputKind, Session, UnknownSessions};
+pub use error::{ConfigError, Place, Problem};
+pub use key::KeyPath;
+pub use memory::{BATCH_MAX, Memory, MemoryPlan};
+pub use workers::{Cpus, WaitMode, Workers};
+
+use error::Violation;
+
+/// The whole configuration. The default captures every session from an interface still to be named, and has no output.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Config {
+    /// What is captured.
+    pub capture: Capture,
+    /// Where the workers run and how they wait.
+    pub workers: Workers,
+    /// Memory of each queue.
+    pub memory: Memory,
+    /// What happens to traffic of undeclared sessions.
+    pub unknown: UnknownSessions,
+    /// The declared sessions. The n-th one, from 1, has `SessionId(n)`.
+    pub sessions: Vec<Session>,
+    /// The outputs. Each gets every frame.
+    pub outputs: Vec<Output>,
+}
+
+impl Config {
+    /// Reads and checks a configuration file.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Read`] when the file cannot be read, else as for [`Config::from_toml`].
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        front::from_bytes(path, &front::read(path)?)
+    }
+
+    /// Reads and checks a configuration; `path` only names it in errors.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Syntax`] when the text is not TOML, [`ConfigError::InFile`] for an unknown or missing key and for
+    /// a value that is not allowed. Of several errors, one is reported.
+    pub fn from_toml(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        front::from_text(path, text)
+    }
+
+    /// Checks a configuration that a program has built.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::InProgram`] for the first value that is not allowed.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        Ok(self.check()?)
+    }
+
+    fn check(&self) -> Result<(), Violation> {
+        let Self { capture, workers, memory, unknown: _, sessions, outputs } = self;
+        capture.check()?;
+        workers.check(&capture.queues)?;
+        memory.check(outputs.len())?;
+        declared::check_sessions(sessions)?;
+        declared::check_outputs(outputs)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,119 @@
+//! What is accepted, and what it becomes.
+
+use std::path::Path;
+
+use super::super::*;
+use super::parse;
+
+#[test]
+fn an_empty_file_is_the_default_and_the_default_is_valid() {
+    assert_eq!(parse("").expect("valid"), Config::default());
+    assert_eq!(parse("[capture]\n[workers]\n[memory]\n[sessions]").expect("valid"), Config::default());
+    Config::default().validate().expect("valid");
+}
+
+#[test]
+fn every_key_reaches_its_field() {
+    let text = r#"
+        [capture]
+        interface = "eth1"
+        mode = "zero-copy"
+        ports = [4789, 8472]
+        allowed_sources = ["10.0.0.0/8", "2001:db8::/32", "192.0.2.7"]
+        queues = [0, 0x2]
+        arrival_times = false
+        busy_poll = { usecs = 30, budget = 16 }
+        [workers]
+        cpus = [2, 3, 4]
+        wait = "busy"
+        [memory]
+        per_queue_mib = 32
+        chunk_size = 2048
+        fill_ring = 1024
+        rx_ring = 512
+        output_ring = 256
+        hugepages = true
+        [sessions]
+        unknown = "drop"
+        [[session]]
+        name = "web"
+        vni = 0
+        source = "10.0.1.5"
+        [[output]]
+        name = "disk"
+        type = "pcapng"
+        path = "dir/capture.pcapng"
+    "#;
+    let prefix = |text: &str| text.parse().expect("a prefix");
+    let expected = Config {
+        capture: Capture {
+            interface: "eth1".to_owned(),
+            mode: CaptureMode::ZeroCopy,
+            ports: vec![4789, 8472],
+            allowed_sources: vec![prefix("10.0.0.0/8"), prefix("2001:db8::/32"), prefix("192.0.2.7/32")],
+            queues: Queues::List(vec![0, 2]),
+            arrival_times: false,
+            busy_poll: Some(BusyPoll { usecs: 30, budget: 16 }),
+        },
+        workers: Workers { cpus: Cpus::List(vec![2, 3, 4]), wait: WaitMode::Busy },
+        memory: Memory {
+            per_queue_mib: 32,
+            chunk_size: 2048,
+            fill_ring: 1024,
+            rx_ring: 512,
+            output_ring: Some(256),
+            hugepages: true,
+        },
+        unknown: UnknownSessions::Drop,
+        sessions: vec![Session { name: "web".to_owned(), vni: 0, source: Some([10, 0, 1, 5].into()) }],
+        outputs: vec![Output {
+            name: "disk".to_owned(),
+            kind: OutputKind::Pcapng { path: "dir/capture.pcapng".into() },
+        }],
+    };
+    assert_eq!(parse(text).expect("valid"), expected);
+}
+
+#[test]
+fn half_a_busy_poll_table_takes_the_other_half_from_the_default() {
+    let config = parse("[capture]\nbusy_poll = { usecs = 5 }").expect("valid");
+    assert_eq!(config.capture.busy_poll, Some(BusyPoll { usecs: 5, budget: 64 }));
+}
+
+#[test]
+fn the_example_is_accepted() {
+    let config = Config::read(&example_path()).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(config.capture.interface, "eth1");
+    assert_eq!((config.sessions.len(), config.outputs.len()), (2, 1));
+}
+
+#[test]
+fn the_documentation_describes_every_key_with_examples_that_are_accepted() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration.md");
+    let page = std::fs::read_to_string(&path).expect("the page");
+    let examples: Vec<_> =
+        page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(examples.len() >= 5, "{}", examples.len());
+    let file = Config::read(&example_path()).expect("the example");
+    assert_eq!(parse(examples[0]).expect("valid"), file, "the first configuration");
+    for example in examples {
+        parse(example).unwrap_or_else(|error| panic!("{error}\n{example}"));
+    }
+    for (section, keys) in front::KEYS {
+        for key in *keys {
+            assert!(page.contains(&format!("### `{section}{key}`")), "{section}{key} is not described");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_never_ends_is_not_read_to_the_end() {
+    let error = Config::read(Path::new("/dev/zero")).expect_err("endless");
+    let source = std::error::Error::source(&error).expect("a source").to_string();
+    assert_eq!(error.to_string(), "cannot read /dev/zero");
+    assert_eq!(source, "longer than 16 MiB, which no configuration needs");
+}
+
+fn example_path() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/vxtap.toml")
+}

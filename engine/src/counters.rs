@@ -1,0 +1,187 @@
+//! What became of each datagram.
+//!
+//! A worker counts in plain integers of its own and copies them out about every tenth of a second; readers see a
+//! whole copy, never half of one. The laws that hold in every copy:
+//!
+//! - per worker: received = delivered + the sum of its drops,
+//! - per session: received = delivered + the sum of its drops,
+//! - per output and session: what was meant for it = delivered + full.
+//!
+//! A datagram is delivered when at least one output has taken it.
+
+use std::sync::Mutex;
+
+use crate::drop_reason::Drops;
+use crate::session::Pair;
+pub use crate::xsk::KernelCounters;
+
+/// Frames and their bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tally {
+    /// Number of frames.
+    pub frames: u64,
+    /// Sum of their lengths in bytes.
+    pub bytes: u64,
+}
+
+impl Tally {
+    /// Counts a frame of `bytes` bytes.
+    #[inline]
+    pub(crate) const fn add(&mut self, bytes: u64) {
+        self.frames += 1;
+        self.bytes += bytes;
+    }
+
+    /// Adds another count.
+    pub(crate) const fn merge(&mut self, other: Self) {
+        self.frames += other.frames;
+        self.bytes += other.bytes;
+    }
+}
+
+/// Datagrams of one session, or of one worker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ledger {
+    /// Everything that came. Bytes: of the outer frame for a worker, of the captured inner frame for a session.
+    pub received: Tally,
+    /// What at least one output took. Bytes: of the captured inner frame.
+    pub delivered: Tally,
+    /// What none took, by reason.
+    pub drops: Drops,
+    /// Frames that were cut before they came, so that their captured length is below their original one. Part of
+    /// `received`.
+    pub cut: u64,
+}
+
+impl Ledger {
+    /// Adds another ledger.
+    pub fn merge(&mut self, other: &Self) {
+        let Self { received, delivered, drops, cut } = other;
+        self.received.merge(*received);
+        self.delivered.merge(*delivered);
+        self.drops.merge(drops);
+        self.cut += cut;
+    }
+
+    /// Whether received = delivered + drops.
+    pub fn adds_up(&self) -> bool {
+        self.received.frames == self.delivered.frames + self.drops.total()
+    }
+}
+
+/// Frames of one session that were meant for one output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OutputLedger {
+    /// Taken by the output's ring. Bytes: of the captured inner frame.
+    pub delivered: Tally,
+    /// Not taken, because the ring was full or the consumer gone.
+    pub full: u64,
+}
+
+impl OutputLedger {
+    /// Adds another ledger.
+    pub const fn merge(&mut self, other: Self) {
+        self.delivered.merge(other.delivered);
+        self.full += other.full;
+    }
+}
+
+/// In whose hands a worker's chunks are. The parts add up to the whole at every batch boundary.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Chunks {
+    /// On the free list.
+    pub free: u32,
+    /// In the fill ring, the kernel, or the RX ring.
+    pub lent: u32,
+    /// With outputs.
+    pub published: u32,
+    /// All.
+    pub total: u32,
+}
+
+/// A copy of everything that a worker counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WorkerCounters {
+    /// All datagrams.
+    pub all: Ledger,
+    /// By session; index 0 is the default session. Drops before the session is known are in `all` only.
+    pub sessions: Vec<Ledger>,
+    /// By output, then by session.
+    pub outputs: Vec<Vec<OutputLedger>>,
+    /// Pairs that nobody declared.
+    pub unknown: Vec<(Pair, Tally)>,
+    /// Frames of undeclared pairs that found no place in `unknown`.
+    pub unknown_beyond: Tally,
+    /// What the kernel counts for the queue.
+    pub kernel: KernelCounters,
+    /// Where the chunks are.
+    pub chunks: Chunks,
+    /// Datagrams that came without an arrival time and were given the time of their batch.
+    pub unstamped: u64,
+}
+
+impl WorkerCounters {
+    /// All zero, for so many sessions (the default one included) and outputs.
+    pub(crate) fn zero(session_count: usize, output_count: usize) -> Self {
+        Self {
+            sessions: vec![Ledger::default(); session_count],
+            outputs: vec![vec![OutputLedger::default(); session_count]; output_count],
+            ..Self::default()
+        }
+    }
+}
+
+/// The place where a worker leaves copies of its counters for others to read.
+#[derive(Debug, Default)]
+pub(crate) struct Board(Mutex<WorkerCounters>);
+
+impl Board {
+    /// Leaves a copy, unless somebody reads the last one at this moment: the worker does not wait.
+    pub(crate) fn try_post(&self, copy: impl FnOnce(&mut WorkerCounters)) {
+        if let Ok(mut posted) = self.0.try_lock() {
+            copy(&mut posted);
+        }
+    }
+
+    /// Leaves a copy, waiting for a reader if there is one.
+    pub(crate) fn post(&self, copy: impl FnOnce(&mut WorkerCounters)) {
+        copy(&mut self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+    }
+
+    /// The last copy.
+    pub(crate) fn read(&self) -> WorkerCounters {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::drop_reason::DropReason;
+
+    #[test]
+    fn a_ledger_adds_up_until_a_datagram_is_forgotten() {
+        let mut ledger = Ledger::default();
+        ledger.received.add(100);
+        ledger.received.add(60);
+        assert!(!ledger.adds_up());
+        ledger.delivered.add(50);
+        ledger.drops.count(DropReason::OutputFull);
+        assert!(ledger.adds_up());
+        let mut sum = ledger;
+        sum.merge(&ledger);
+        assert_eq!(sum.received, Tally { frames: 4, bytes: 320 });
+        assert!(sum.adds_up());
+    }
+
+    #[test]
+    fn a_worker_does_not_wait_for_a_reader() {
+        let board = Board::default();
+        let reading = board.0.lock().unwrap();
+        board.try_post(|posted| posted.unstamped = 1);
+        drop(reading);
+        assert_eq!(board.read().unstamped, 0);
+        board.try_post(|posted| posted.unstamped = 2);
+        assert_eq!(board.read().unstamped, 2);
+    }
+}

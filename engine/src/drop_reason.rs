@@ -1,0 +1,130 @@
+//! Why a datagram that reached a worker was not delivered.
+
+use std::fmt;
+
+/// The reasons, in the order in which a frame can meet them. A datagram is counted under the first that applies, and
+/// under one only, so that received = delivered + the sum over all reasons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DropReason {
+    /// The kernel handed over a descriptor that names no chunk of ours.
+    BadDescriptor,
+    /// The frame lies in more than one chunk.
+    FrameChain,
+    /// Outer headers end early or contradict themselves.
+    OuterMalformed,
+    /// A fragment of an outer datagram.
+    OuterFragment,
+    /// Not UDP outside.
+    NotUdp,
+    /// The datagram is too short for a VXLAN header of 8 bytes.
+    VxlanTruncated,
+    /// The VXLAN header's I flag is not set, so it has no valid VNI (RFC 7348, section 5).
+    VxlanWithoutVni,
+    /// What is inside is too short for an Ethernet header of 14 bytes.
+    InnerTruncated,
+    /// No session is declared for its source and VNI, and such traffic is configured to be dropped.
+    UnknownSession,
+    /// No output is configured.
+    NoOutput,
+    /// The ring of every output was full.
+    OutputFull,
+}
+
+impl DropReason {
+    /// All reasons, in order.
+    pub const ALL: [Self; 11] = [
+        Self::BadDescriptor,
+        Self::FrameChain,
+        Self::OuterMalformed,
+        Self::OuterFragment,
+        Self::NotUdp,
+        Self::VxlanTruncated,
+        Self::VxlanWithoutVni,
+        Self::InnerTruncated,
+        Self::UnknownSession,
+        Self::NoOutput,
+        Self::OutputFull,
+    ];
+
+    /// The name used in tables and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::BadDescriptor => "bad_descriptor",
+            Self::FrameChain => "frame_chain",
+            Self::OuterMalformed => "outer_malformed",
+            Self::OuterFragment => "outer_fragment",
+            Self::NotUdp => "not_udp",
+            Self::VxlanTruncated => "vxlan_truncated",
+            Self::VxlanWithoutVni => "vxlan_without_vni",
+            Self::InnerTruncated => "inner_truncated",
+            Self::UnknownSession => "unknown_session",
+            Self::NoOutput => "no_output",
+            Self::OutputFull => "output_full",
+        }
+    }
+}
+
+impl fmt::Display for DropReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// A count for each [`DropReason`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drops([u64; DropReason::ALL.len()]);
+
+impl Drops {
+    /// Counts one datagram.
+    #[inline]
+    pub(crate) const fn count(&mut self, reason: DropReason) {
+        self.add(reason, 1);
+    }
+
+    /// Counts `number` datagrams.
+    pub(crate) const fn add(&mut self, reason: DropReason, number: u64) {
+        self.0[reason as usize] += number;
+    }
+
+    /// Datagrams counted under `reason`.
+    pub const fn get(&self, reason: DropReason) -> u64 {
+        self.0[reason as usize]
+    }
+
+    /// Datagrams counted under any reason.
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// Adds the counts of another.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        for (sum, count) in self.0.iter_mut().zip(other.0) {
+            *sum += count;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_reason_has_a_place_and_a_name_of_its_own() {
+        let names: HashSet<_> = DropReason::ALL.iter().map(|reason| reason.name()).collect();
+        assert_eq!(names.len(), DropReason::ALL.len());
+        for (place, reason) in DropReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, place);
+        }
+    }
+
+    #[test]
+    fn counts_add_up() {
+        let mut drops = Drops::default();
+        drops.count(DropReason::OutputFull);
+        let mut sum = drops;
+        sum.merge(&drops);
+        assert_eq!((sum.get(DropReason::OutputFull), sum.get(DropReason::NotUdp), sum.total()), (2, 0, 2));
+    }
+}

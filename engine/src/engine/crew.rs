@@ -1,0 +1,112 @@
+//! The worker threads.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use super::{EngineError, cpus};
+use crate::counters::{Board, WorkerCounters};
+use crate::worker::{Orders, Parts, Worker};
+use crate::xsk::KernelSide;
+
+/// Sentences for the operator, from any thread.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Notes(Arc<Mutex<Vec<String>>>);
+
+impl Notes {
+    pub(super) fn push(&self, note: String) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(note);
+    }
+
+    pub(super) fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A running worker.
+#[derive(Debug)]
+struct Member {
+    queue: u32,
+    cpu: Option<usize>,
+    board: Arc<Board>,
+    thread: Option<JoinHandle<io::Result<()>>>,
+}
+
+/// All workers of an engine.
+#[derive(Debug, Default)]
+pub(super) struct Crew {
+    members: Vec<Member>,
+    orders: Arc<Orders>,
+}
+
+impl Crew {
+    /// The orders that its workers are to be made with.
+    pub(super) fn orders(&self) -> Arc<Orders> {
+        self.orders.clone()
+    }
+
+    /// The boards, in the order in which the workers were hired.
+    pub(super) fn boards(&self) -> Vec<Arc<Board>> {
+        self.members.iter().map(|member| member.board.clone()).collect()
+    }
+
+    /// Starts a worker on a thread of its own, pinned to `cpu`.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no thread to give.
+    pub(super) fn hire<K: KernelSide + 'static>(
+        &mut self,
+        queue: u32,
+        cpu: Option<usize>,
+        parts: Parts<K>,
+        notes: Notes,
+    ) -> Result<(), EngineError> {
+        let board = parts.board.clone();
+        let run = move || {
+            if let Some(cpu) = cpu
+                && !cpus::pin(cpu)
+            {
+                notes.push(format!("the worker of queue {queue} could not be pinned to CPU {cpu}"));
+            }
+            Worker::new(parts).run()
+        };
+        let thread = thread::Builder::new()
+            .name(format!("vxtap-rx-{queue}"))
+            .spawn(run)
+            .map_err(|source| EngineError::System { what: "cannot start a worker".to_owned(), source })?;
+        self.members.push(Member { queue, cpu, board, thread: Some(thread) });
+        Ok(())
+    }
+
+    /// Whether a worker has ended by itself.
+    pub(super) fn any_ended(&self) -> bool {
+        self.members.iter().any(|member| member.thread.as_ref().is_none_or(JoinHandle::is_finished))
+    }
+
+    /// Queue, CPU and counters of each worker.
+    pub(super) fn counters(&self) -> impl Iterator<Item = (u32, Option<usize>, WorkerCounters)> {
+        self.members.iter().map(|member| (member.queue, member.cpu, member.board.read()))
+    }
+
+    /// Lets the workers finish what is in their rings, and returns what went wrong with any of them.
+    pub(super) fn dismiss(&mut self) -> Vec<String> {
+        self.orders.drain();
+        let end = |member: &mut Member| {
+            let queue = member.queue;
+            match member.thread.take()?.join() {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => Some(format!("the worker of queue {queue} stopped: {error}")),
+                Err(_) => Some(format!("the worker of queue {queue} panicked")),
+            }
+        };
+        self.members.iter_mut().filter_map(end).collect()
+    }
+}
+
+impl Drop for Crew {
+    /// An engine that is dropped without having been stopped leaves no worker behind that runs for ever.
+    fn drop(&mut self) {
+        self.orders.drain();
+    }
+}

@@ -1,0 +1,96 @@
+//! Why the engine does not start.
+
+use std::io;
+
+use crate::capture_file::CaptureFileError;
+use crate::config::ConfigError;
+use crate::interface::InterfaceError;
+use crate::output::pcapng::PcapngError;
+use crate::steering::SteeringError;
+use crate::xsk::{SocketError, UmemError};
+
+/// Why the engine does not start. Each is one sentence that says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The configuration is not valid.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The interface is not there.
+    #[error(transparent)]
+    Interface(#[from] InterfaceError),
+    /// The XDP program could not be loaded or attached.
+    #[error(transparent)]
+    Steering(#[from] SteeringError),
+    /// No memory for frames.
+    #[error(transparent)]
+    Umem(#[from] UmemError),
+    /// A queue has no socket.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    /// A capture file could not be opened for reading.
+    #[error(transparent)]
+    CaptureFile(#[from] CaptureFileError),
+    /// An output's file could not be created.
+    #[error("output `{output}`: {source}")]
+    Pcapng {
+        /// Name of the output.
+        output: String,
+        /// What went wrong.
+        source: PcapngError,
+    },
+    /// Frames of the interface's MTU do not fit into a chunk.
+    #[error(
+        "the MTU {mtu} of {interface} is too large: a chunk of {chunk_size} bytes holds packets up to {mtu_max} bytes; \
+         set it with `ip link set dev {interface} mtu {mtu_max}`{or_larger_chunks}"
+    )]
+    Mtu {
+        /// The interface.
+        interface: String,
+        /// Its MTU in bytes.
+        mtu: u32,
+        /// The largest that fits, in bytes.
+        mtu_max: u32,
+        /// Bytes per chunk.
+        chunk_size: u32,
+        /// The other way out, if there is one.
+        or_larger_chunks: &'static str,
+    },
+    /// A configured queue is not there.
+    #[error(
+        "{interface} has no RX queue {queue}: it has {count}, numbered from 0 (`ethtool -l {interface}`)"
+    )]
+    NoSuchQueue {
+        /// The interface.
+        interface: String,
+        /// The queue asked for.
+        queue: u32,
+        /// Number of queues.
+        count: u32,
+    },
+    /// A configured CPU is not there.
+    #[error("CPU {cpu} is not available to this process: it may run on {available:?} (workers.cpus)")]
+    NoSuchCpu {
+        /// The CPU asked for.
+        cpu: usize,
+        /// The CPUs there are.
+        available: Vec<usize>,
+    },
+    /// The list of CPUs is too short.
+    #[error(
+        "workers.cpus lists {cpu_count} CPUs for {queue_count} queues: list one for each, or use \"auto\""
+    )]
+    TooFewCpus {
+        /// Length of the list.
+        cpu_count: usize,
+        /// Number of queues.
+        queue_count: usize,
+    },
+    /// Another system call failed.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}

@@ -1,0 +1,162 @@
+//! Frames from a capture file, let in at the same door as those from a NIC: steered by the XDP program's parser,
+//! copied into chunks of the fill ring, announced in the RX ring.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use vxtap_ebpf::maps::Outcome;
+use vxtap_ebpf::parse::{self, Refusal, Source};
+
+use crate::capture_file::{CaptureFile, CaptureFileError, LinkType};
+use crate::config::Capture;
+use crate::steering::SteeringCounters;
+use crate::xsk::{KernelCounters, KernelSide, SoftNic, Undelivered};
+
+/// Why a capture file was not read to its end. Everything before has been delivered.
+#[derive(Debug, thiserror::Error)]
+pub enum InputError {
+    /// The file is damaged or cannot be read on.
+    #[error(transparent)]
+    File(#[from] CaptureFileError),
+    /// A frame that is not Ethernet.
+    #[error("frame {number} was captured from {link_type}, and only Ethernet can be steered")]
+    LinkType {
+        /// Counted from 1.
+        number: u64,
+        /// What it is.
+        link_type: LinkType,
+    },
+}
+
+/// What the engine wants to know of a source that a worker owns.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// As the XDP program counts.
+    pub(super) steering: SteeringCounters,
+    /// Set when reading ended early.
+    pub(super) error: Option<InputError>,
+}
+
+/// Plays the NIC.
+#[derive(Debug)]
+pub(super) struct FileSource {
+    file: CaptureFile,
+    nic: SoftNic,
+    ports: Vec<u16>,
+    allowed: Vec<IpNet>,
+    steering: SteeringCounters,
+    counters: KernelCounters,
+    is_finished: bool,
+    progress: Arc<Mutex<Progress>>,
+}
+
+impl FileSource {
+    pub(super) fn new(
+        file: CaptureFile,
+        nic: SoftNic,
+        capture: &Capture,
+        progress: Arc<Mutex<Progress>>,
+    ) -> Self {
+        Self {
+            file,
+            nic,
+            ports: capture.ports.clone(),
+            allowed: capture.allowed_sources.clone(),
+            steering: SteeringCounters::default(),
+            counters: KernelCounters::default(),
+            is_finished: false,
+            progress,
+        }
+    }
+
+    /// Reads on until the rings have no room or the file ends.
+    fn read(&mut self) -> Result<(), InputError> {
+        let Self { file, nic, ports, allowed, steering, counters, is_finished, .. } = self;
+        while nic.has_room() {
+            let number = file.frames() + 1;
+            let Some(record) = file.next()? else {
+                *is_finished = true;
+                break;
+            };
+            if record.link_type != LinkType::ETHERNET {
+                return Err(InputError::LinkType { number, link_type: record.link_type });
+            }
+            let outcome = steer(record.captured, ports, allowed);
+            steering.count(outcome);
+            if outcome != Outcome::Redirected {
+                continue;
+            }
+            match nic.deliver(record.captured, Some(record.timestamp_ns)) {
+                Ok(()) => {}
+                Err(Undelivered::TooLong { .. } | Undelivered::FillRingEmpty) => counters.rx_dropped += 1,
+                Err(Undelivered::RxRingFull) => counters.rx_ring_full += 1,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the XDP program would do with the frame.
+fn steer(frame: &[u8], ports: &[u16], allowed: &[IpNet]) -> Outcome {
+    let datagram = match parse::udp_datagram(frame) {
+        Ok(datagram) => datagram,
+        Err(Refusal::NotUdp) => return Outcome::NotOurs,
+        Err(Refusal::Fragment) => return Outcome::Fragment,
+        Err(Refusal::Malformed) => return Outcome::Malformed,
+        Err(Refusal::TooManyExtensions) => return Outcome::TooManyExtensions,
+    };
+    if !ports.contains(&datagram.destination_port) {
+        return Outcome::NotOurs;
+    }
+    let source = match datagram.source {
+        Source::V4(address) => IpAddr::from(address),
+        Source::V6(address) => IpAddr::from(address),
+    };
+    if !allowed.is_empty() && !allowed.iter().any(|prefix| prefix.contains(&source)) {
+        return Outcome::SourceNotAllowed;
+    }
+    Outcome::Redirected
+}
+
+impl KernelSide for FileSource {
+    fn wait(&mut self, _timeout: Duration) -> io::Result<()> {
+        if self.is_finished {
+            return Ok(());
+        }
+        let end = self.read();
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.steering = self.steering;
+        if let Err(error) = end {
+            self.is_finished = true;
+            progress.error = Some(error);
+        }
+        Ok(())
+    }
+
+    fn drive(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn check(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn is_polled(&self) -> bool {
+        false
+    }
+
+    fn is_finished(&self) -> bool {
+        self.is_finished
+    }
+
+    fn counters(&self) -> io::Result<KernelCounters> {
+        Ok(self.counters)
+    }
+
+    fn arrival_minus_utc_ns(&self) -> i64 {
+        0
+    }
+}

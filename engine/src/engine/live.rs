@@ -1,0 +1,244 @@
+//! Frames from an interface: the XDP program attached, a socket on each queue.
+//!
+//! The order is: look at the interface, load the program, attach it, open the sockets, and only when the workers are
+//! ready put the sockets into the program's map. Until then the kernel stack gets the frames, as before.
+
+use std::iter::repeat;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use super::{EngineError, cpus};
+use crate::config::{Capture, CaptureMode, Config, Queues};
+use crate::interface::Interface;
+use crate::steering::{self, AttachMode, Steering, SteeringError};
+use crate::xsk::{
+    BindMode, FreeList, Geometry, RxQueue, Socket, SocketError, SocketSettings, Umem, rx_queue_count,
+};
+
+/// Bytes that a frame has beyond the interface's MTU: Ethernet header and two VLAN tags.
+const LINK_HEADER_MAX: u32 = 14 + 2 * 4;
+
+/// A queue with its socket, ready for a worker.
+#[derive(Debug)]
+pub(super) struct OpenQueue {
+    pub(super) queue: u32,
+    /// Where its worker is to run; `None` if the CPUs are not known.
+    pub(super) cpu: Option<usize>,
+    pub(super) socket: Socket,
+    pub(super) rx: RxQueue,
+    pub(super) free: FreeList,
+}
+
+/// How frames get from the wire into the UMEM; the ladder's rung.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rung {
+    /// Native XDP, the NIC writes into the UMEM.
+    ZeroCopy,
+    /// Native XDP, the kernel copies.
+    NativeCopy,
+    /// Generic XDP: after the kernel has made a socket buffer of the frame.
+    Generic,
+}
+
+impl Rung {
+    /// All rungs, the best first.
+    const LADDER: [Self; 3] = [Self::ZeroCopy, Self::NativeCopy, Self::Generic];
+
+    const fn attach_mode(self) -> AttachMode {
+        match self {
+            Self::ZeroCopy | Self::NativeCopy => AttachMode::Native,
+            Self::Generic => AttachMode::Generic,
+        }
+    }
+
+    const fn bind_mode(self) -> BindMode {
+        match self {
+            Self::ZeroCopy => BindMode::ZeroCopy,
+            Self::NativeCopy | Self::Generic => BindMode::Copy,
+        }
+    }
+}
+
+impl std::fmt::Display for Rung {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::ZeroCopy => "zero-copy",
+            Self::NativeCopy => "native copy",
+            Self::Generic => "generic copy",
+        })
+    }
+}
+
+/// The interface in use.
+#[derive(Debug)]
+pub(super) struct Live {
+    interface: Interface,
+    steering: Steering,
+    rung: Rung,
+}
+
+impl Live {
+    /// Loads and attaches the program and opens a socket on each queue. `notes` gets a sentence for each thing that is
+    /// not as good as it could be.
+    pub(super) fn open(
+        config: &Config,
+        notes: &mut Vec<String>,
+    ) -> Result<(Self, Vec<OpenQueue>), EngineError> {
+        let Capture { interface, ports, allowed_sources, queues, arrival_times, .. } = &config.capture;
+        let interface = Interface::find(interface)?;
+        check_mtu(&interface, config.memory.chunk_size)?;
+        let queues = queue_list(&interface, queues)?;
+        let cpus = cpus::choose(&config.workers.cpus, queues.len())?;
+        let places: Vec<_> =
+            queues.iter().copied().zip(cpus.into_iter().map(Some).chain(repeat(None))).collect();
+        let settings = steering::Settings { ports, allowed_sources, stamp_arrival: *arrival_times };
+        let mut steering = Steering::load(&settings)?;
+        let rungs: &[Rung] = match config.capture.mode {
+            CaptureMode::Auto => &Rung::LADDER,
+            CaptureMode::ZeroCopy => &[Rung::ZeroCopy],
+            CaptureMode::Native => &[Rung::NativeCopy],
+            CaptureMode::Generic => &[Rung::Generic],
+        };
+        for (place, &rung) in rungs.iter().enumerate() {
+            let is_last = place + 1 == rungs.len();
+            match climb(config, &interface, &mut steering, &places, rung) {
+                Ok(open) => {
+                    note_hugepages(config, &open, notes);
+                    return Ok((Self { interface, steering, rung }, open));
+                }
+                Err(error) if !is_last && is_step_down(&error) => {
+                    notes.push(format!(
+                        "{} is not captured in {rung} mode: {}",
+                        interface.name,
+                        cause(&error)
+                    ));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        unreachable!("the last rung returns")
+    }
+
+    pub(super) const fn interface(&self) -> &Interface {
+        &self.interface
+    }
+
+    pub(super) const fn steering(&self) -> &Steering {
+        &self.steering
+    }
+
+    pub(super) const fn rung(&self) -> Rung {
+        self.rung
+    }
+
+    /// Lets the frames in: from here on the program hands them to the sockets.
+    pub(super) fn connect(&mut self, queue: u32, socket: &Socket) -> Result<(), EngineError> {
+        Ok(self.steering.set_socket(queue, socket.as_fd())?)
+    }
+
+    /// Takes the program off the interface. Its counters can still be read.
+    pub(super) fn detach(&mut self) {
+        self.steering.detach();
+    }
+}
+
+/// Tries one rung on all queues; leaves nothing attached if it fails.
+fn climb(
+    config: &Config,
+    interface: &Interface,
+    steering: &mut Steering,
+    places: &[(u32, Option<usize>)],
+    rung: Rung,
+) -> Result<Vec<OpenQueue>, EngineError> {
+    steering.attach(interface.index, &interface.name, rung.attach_mode())?;
+    let open: Result<Vec<_>, _> =
+        places.iter().map(|&place| open_queue(config, interface, place, rung.bind_mode())).collect();
+    if open.is_err() {
+        steering.detach();
+    }
+    open
+}
+
+fn open_queue(
+    config: &Config,
+    interface: &Interface,
+    (queue, cpu): (u32, Option<usize>),
+    mode: BindMode,
+) -> Result<OpenQueue, EngineError> {
+    let memory = &config.memory;
+    let plan = memory.plan(config.outputs.len())?;
+    let geometry = Geometry::new(memory.chunk_size, plan.chunk_count);
+    let (umem, mut free) = Umem::create(geometry, memory.hugepages)?;
+    let settings = SocketSettings {
+        if_index: interface.index,
+        queue,
+        mode,
+        fill_len: memory.fill_ring,
+        rx_len: memory.rx_ring,
+        busy_poll: config.capture.busy_poll.as_ref().map(|poll| (poll.usecs, poll.budget)),
+    };
+    let (socket, rx) = Socket::open(&Arc::new(umem), &mut free, &settings)?;
+    Ok(OpenQueue { queue, cpu, socket, rx, free })
+}
+
+/// Whether the error says that the driver lacks this rung, so that the next one is worth a try.
+const fn is_step_down(error: &EngineError) -> bool {
+    match error {
+        EngineError::Steering(error) => matches!(error, SteeringError::NoNativeMode { .. }),
+        EngineError::Socket(error) => matches!(error, SocketError::Unsupported { .. }),
+        _ => false,
+    }
+}
+
+/// What the kernel said to a rung.
+fn cause(error: &EngineError) -> String {
+    match error {
+        EngineError::Steering(SteeringError::NoNativeMode { source, .. }) => {
+            format!("the driver has no native XDP ({source})")
+        }
+        EngineError::Socket(SocketError::Unsupported { mode, source, .. }) => {
+            format!("the driver does not offer {mode} ({source})")
+        }
+        other => other.to_string(),
+    }
+}
+
+fn note_hugepages(config: &Config, open: &[OpenQueue], notes: &mut Vec<String>) {
+    if config.memory.hugepages && !open.iter().all(|queue| queue.rx.umem().is_huge()) {
+        notes.push(
+            "not enough huge pages are reserved, using ordinary ones: reserve 2 MiB pages with \
+             `sysctl vm.nr_hugepages=N`"
+                .to_owned(),
+        );
+    }
+}
+
+fn check_mtu(interface: &Interface, chunk_size: u32) -> Result<(), EngineError> {
+    let mtu_max = Geometry::new(chunk_size, 1).frame_max() - LINK_HEADER_MAX;
+    if interface.mtu <= mtu_max {
+        return Ok(());
+    }
+    let larger_max = Geometry::new(4096, 1).frame_max() - LINK_HEADER_MAX;
+    let larger_chunks_help = chunk_size < 4096 && interface.mtu <= larger_max;
+    Err(EngineError::Mtu {
+        interface: interface.name.clone(),
+        mtu: interface.mtu,
+        mtu_max,
+        chunk_size,
+        or_larger_chunks: if larger_chunks_help { ", or set memory.chunk_size = 4096" } else { "" },
+    })
+}
+
+fn queue_list(interface: &Interface, queues: &Queues) -> Result<Vec<u32>, EngineError> {
+    let count = rx_queue_count(&interface.name).map_err(|source| EngineError::System {
+        what: format!("cannot ask {} for its queues", interface.name),
+        source,
+    })?;
+    match queues {
+        Queues::All => Ok((0..count).collect()),
+        Queues::List(list) => match list.iter().find(|&&queue| queue >= count) {
+            Some(&queue) => Err(EngineError::NoSuchQueue { interface: interface.name.clone(), queue, count }),
+            None => Ok(list.clone()),
+        },
+    }
+}

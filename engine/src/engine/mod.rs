@@ -1,0 +1,307 @@
+//! Puts the stations together: opens them in order, starts the threads, and takes everything down again without
+//! losing a frame that is already in.
+//!
+//! ```text
+//!   open ── Engine ── take_consumer ... ── start ── report ... ── stop ── Report
+//! ```
+//!
+//! Taking down goes with the stream: the program is detached, the workers empty their rings and end, the outputs
+//! empty theirs and end, the sockets and the memory go when nobody uses them any more.
+
+mod cpus;
+mod crew;
+mod error;
+mod file_source;
+mod live;
+mod report;
+mod sinks;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crate::capture_file::CaptureFile;
+use crate::config::{self, Config, OutputKind, WaitMode};
+use crate::output::pcapng::{self, Sink};
+use crate::output::{self, Consumer, Writer};
+use crate::session::SessionTable;
+use crate::worker::{Orders, Parts, WhenFull};
+pub use crate::xsk::{BindMode, SocketError, UmemError};
+use crate::xsk::{FreeList, Geometry, KernelSide, RxQueue, SoftNic, Umem};
+use crew::{Crew, Notes};
+pub use error::EngineError;
+pub use file_source::InputError;
+use file_source::{FileSource, Progress};
+pub use live::Rung;
+use live::{Live, OpenQueue};
+pub use report::{OutputReport, Report, WorkerReport};
+
+/// Time for frames that were on their way through the kernel when the program was detached.
+const SETTLE: Duration = Duration::from_millis(20);
+
+/// Chunks of a capture file's frames are as large as the longest frame that a capture tool writes from Ethernet.
+const FILE_CHUNK_SIZE: u32 = 65_536;
+/// Rings of a capture file: a batch is on its way while the next is read.
+const FILE_RING_LEN: u32 = 2 * config::BATCH_MAX;
+
+/// Where frames come from.
+enum Source {
+    Live { live: Live, queues: Vec<OpenQueue> },
+    File { input: Option<(FileSource, RxQueue, FreeList)>, progress: Arc<Mutex<Progress>> },
+}
+
+/// An output, until its consumer is taken or its thread started.
+struct Outlet {
+    name: String,
+    consumer: Option<Consumer>,
+    sink: Option<Sink>,
+    thread: Option<JoinHandle<pcapng::Report>>,
+}
+
+/// An engine: one interface or capture file, a worker for each of its queues, and the outputs.
+pub struct Engine {
+    config: Config,
+    sessions: Arc<SessionTable>,
+    source: Source,
+    /// For each queue the writers of its output rings, until the workers get them.
+    writers: Vec<Vec<Writer>>,
+    outlets: Vec<Outlet>,
+    crew: Crew,
+    notes: Notes,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Opens an interface: checks the configuration, attaches the XDP program, binds a socket to each queue, and
+    /// creates the outputs' files. Frames go on to the kernel stack until [`Self::start`].
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError`]; nothing is left attached then.
+    ///
+    /// # Kernel
+    ///
+    /// Linux 6.1 with `CAP_NET_ADMIN`, `CAP_NET_RAW` and `CAP_BPF`, in the calling thread's network namespace.
+    pub fn open(config: Config) -> Result<Self, EngineError> {
+        config.validate()?;
+        let notes = Notes::default();
+        let mut remarks = Vec::new();
+        let (live, queues) = Live::open(&config, &mut remarks)?;
+        // After the interface is ours: a second engine that is refused must not touch the files of the first.
+        let outlets = outlets(&config)?;
+        for note in remarks {
+            notes.push(note);
+        }
+        let umems: Vec<_> = queues.iter().map(|open| (open.queue, open.rx.umem().clone())).collect();
+        let ring_len = config.memory.plan(config.outputs.len())?.output_ring_len;
+        Ok(Self::assemble(config, Source::Live { live, queues }, &umems, ring_len, outlets, notes))
+    }
+
+    /// Opens a capture file (pcap or pcapng) as if its frames came from an interface. Of the configuration, `capture`
+    /// says which ports and sources count; memory, workers and modes do not matter. Needs no privileges. Outputs that
+    /// are slow are waited for.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError`].
+    pub fn open_capture_file(config: Config, path: &Path) -> Result<Self, EngineError> {
+        config.validate()?;
+        let file = CaptureFile::open(path)?;
+        let outlets = outlets(&config)?;
+        let output_count = u32::try_from(outlets.len()).unwrap_or(u32::MAX);
+        let chunk_count = 2 * FILE_RING_LEN + config::BATCH_MAX + output_count * FILE_RING_LEN;
+        let (umem, free) = Umem::create(Geometry::new(FILE_CHUNK_SIZE, chunk_count), false)?;
+        let umem = Arc::new(umem);
+        let (nic, rx) = SoftNic::new(umem.clone(), FILE_RING_LEN, FILE_RING_LEN)
+            .map_err(|source| EngineError::System { what: "no memory for rings".to_owned(), source })?;
+        let progress = Arc::new(Mutex::new(Progress::default()));
+        let input = Some((FileSource::new(file, nic, &config.capture, progress.clone()), rx, free));
+        let source = Source::File { input, progress };
+        Ok(Self::assemble(config, source, &[(0, umem)], FILE_RING_LEN, outlets, Notes::default()))
+    }
+
+    /// Makes the output rings: one from each queue to each output.
+    fn assemble(
+        config: Config,
+        source: Source,
+        umems: &[(u32, Arc<Umem>)],
+        ring_len: u32,
+        mut outlets: Vec<Outlet>,
+        notes: Notes,
+    ) -> Self {
+        let mut readers: Vec<Vec<_>> = outlets.iter().map(|_| Vec::new()).collect();
+        let mut writers = Vec::new();
+        for (queue, umem) in umems {
+            let rings = readers.iter_mut().map(|readers| {
+                let (writer, reader) = output::ring(ring_len as usize, umem.clone(), *queue);
+                readers.push(reader);
+                writer
+            });
+            writers.push(rings.collect());
+        }
+        for (outlet, readers) in outlets.iter_mut().zip(readers) {
+            outlet.consumer = Some(Consumer::new(readers));
+        }
+        let sessions = Arc::new(SessionTable::new(&config.sessions));
+        Self { config, sessions, source, writers, outlets, crew: Crew::default(), notes }
+    }
+
+    /// Takes the consumer of the output called `output`, to be read by the caller, on any one thread. `None` if there is
+    /// no such output, if the engine empties it itself, or if it has been taken. An output whose consumer nobody takes
+    /// or that is dropped loses its frames, counted.
+    pub fn take_consumer(&mut self, output: &str) -> Option<Consumer> {
+        let outlet = self.outlets.iter_mut().find(|outlet| outlet.name == output)?;
+        if outlet.sink.is_some() { None } else { outlet.consumer.take() }
+    }
+
+    /// The sessions, to give names to the ids that frames carry.
+    pub const fn sessions(&self) -> &Arc<SessionTable> {
+        &self.sessions
+    }
+
+    /// How frames get from the wire into memory; `None` for a capture file.
+    pub const fn rung(&self) -> Option<Rung> {
+        match &self.source {
+            Source::Live { live, .. } => Some(live.rung()),
+            Source::File { .. } => None,
+        }
+    }
+
+    /// Starts the outputs and the workers, and lets the frames in.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError`] if a thread or a map entry is refused.
+    ///
+    /// # Panics
+    ///
+    /// If it is called twice.
+    pub fn start(&mut self) -> Result<(), EngineError> {
+        assert!(!self.writers.is_empty(), "an engine is started once");
+        let writers = std::mem::take(&mut self.writers);
+        match &mut self.source {
+            Source::Live { queues, .. } => {
+                let queues = std::mem::take(queues);
+                self.start_live(queues, writers)?;
+            }
+            Source::File { input, .. } => {
+                let (source, rx, free) = input.take().expect("an engine is started once");
+                let writers = writers.into_iter().next().unwrap_or_default();
+                let parts = self.parts(source, rx, free, writers, WaitMode::Interrupt, WhenFull::Wait);
+                self.crew.hire(0, None, parts, self.notes.clone())?;
+            }
+        }
+        self.start_sinks()
+    }
+
+    fn start_live(&mut self, queues: Vec<OpenQueue>, writers: Vec<Vec<Writer>>) -> Result<(), EngineError> {
+        for (open, writers) in queues.into_iter().zip(writers) {
+            let OpenQueue { queue, cpu, socket, rx, free } = open;
+            if let Source::Live { live, .. } = &mut self.source {
+                live.connect(queue, &socket)?;
+            }
+            let parts = self.parts(socket, rx, free, writers, self.config.workers.wait, WhenFull::Drop);
+            self.crew.hire(queue, cpu, parts, self.notes.clone())?;
+        }
+        Ok(())
+    }
+
+    fn parts<K: KernelSide>(
+        &self,
+        kernel: K,
+        queue: RxQueue,
+        free: FreeList,
+        outputs: Vec<Writer>,
+        wait: WaitMode,
+        when_full: WhenFull,
+    ) -> Parts<K> {
+        let (sessions, unknown) = (self.sessions.clone(), self.config.unknown);
+        let orders: Arc<Orders> = self.crew.orders();
+        let board = Arc::default();
+        Parts { kernel, queue, free, outputs, sessions, unknown, wait, when_full, board, orders }
+    }
+
+    fn start_sinks(&mut self) -> Result<(), EngineError> {
+        let clock = match self.source {
+            Source::Live { .. } => sinks::Clock::Wall,
+            Source::File { .. } => sinks::Clock::Frames,
+        };
+        for outlet in &mut self.outlets {
+            let Some(sink) = outlet.sink.take() else { continue };
+            let Some(consumer) = outlet.consumer.take() else { continue };
+            let (name, boards) = (outlet.name.clone(), self.crew.boards());
+            outlet.thread = Some(sinks::start(sink, consumer, name, boards, clock, self.notes.clone())?);
+        }
+        Ok(())
+    }
+
+    /// Whether a worker has ended by itself: a capture file has been read, or a queue has become useless.
+    /// [`Self::stop`] says which.
+    pub fn has_ended(&self) -> bool {
+        self.crew.any_ended()
+    }
+
+    /// Sentences for the operator that have come up since the last call: what is not as good as it could be.
+    pub fn take_notes(&self) -> Vec<String> {
+        self.notes.take()
+    }
+
+    /// What has become of every frame so far. Counts are up to a tenth of a second old.
+    pub fn report(&self) -> Report {
+        Report::new(self)
+    }
+
+    /// Detaches the program, lets everything that is in drain, ends all threads, and gives the final account.
+    ///
+    /// Waits for the outputs that the engine empties itself, not for consumers that were taken; these read on what is
+    /// in their rings and then find them closed.
+    pub fn stop(mut self) -> Report {
+        if let Source::Live { live, .. } = &mut self.source {
+            live.detach();
+            thread::sleep(SETTLE);
+        }
+        let mut failures = self.crew.dismiss();
+        for outlet in &mut self.outlets {
+            outlet.consumer = None;
+        }
+        let written: Vec<_> = self.outlets.iter_mut().map(|outlet| outlet.thread.take()).collect();
+        let written = written.into_iter().map(|thread| thread.map(JoinHandle::join));
+        let written: Vec<_> = written
+            .map(|end| match end {
+                Some(Ok(written)) => Some(written),
+                Some(Err(_)) => {
+                    failures.push("an output's thread panicked".to_owned());
+                    None
+                }
+                None => None,
+            })
+            .collect();
+        let mut report = Report::new(&self);
+        report.failures = failures;
+        if let Source::File { progress, .. } = &self.source {
+            report.input_error = progress.lock().unwrap_or_else(PoisonError::into_inner).error.take();
+        }
+        for (output, written) in report.outputs.iter_mut().zip(written) {
+            output.written = written;
+        }
+        report
+    }
+}
+
+/// Creates the outputs' files.
+fn outlets(config: &Config) -> Result<Vec<Outlet>, EngineError> {
+    let outlet = |output: &config::Output| {
+        let sink = match &output.kind {
+            OutputKind::Pcapng { path } => Some(sinks::open(&output.name, path, &config.sessions)?),
+            OutputKind::Consumer => None,
+        };
+        Ok(Outlet { name: output.name.clone(), consumer: None, sink, thread: None })
+    };
+    config.outputs.iter().map(outlet).collect()
+}

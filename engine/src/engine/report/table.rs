@@ -1,0 +1,144 @@
+//! The conservation table.
+
+use std::fmt;
+
+use super::Report;
+use crate::counters::Ledger;
+use crate::drop_reason::{DropReason, Drops};
+
+/// Undeclared pairs that the table lists one by one.
+const PAIRS_SHOWN: usize = 10;
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rung = self.rung.map_or(String::new(), |rung| format!(", {rung}"));
+        writeln!(f, "{}{rung}", self.source)?;
+        self.steering(f)?;
+        self.workers(f)?;
+        self.sessions(f)?;
+        self.unknown_pairs(f)?;
+        self.outputs(f)?;
+        self.verdict(f)
+    }
+}
+
+impl Report {
+    fn steering(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let steering = &self.steering;
+        writeln!(f, "\n  frames seen by the XDP program")?;
+        for (name, count, fate) in [
+            ("redirected", steering.redirected, "to the workers"),
+            ("not_ours", steering.not_ours, "passed to the kernel stack"),
+            ("fragment", steering.fragment, "passed"),
+            ("malformed", steering.malformed, "passed"),
+            ("too_many_extensions", steering.too_many_extensions, "passed"),
+            ("no_socket", steering.no_socket, "passed"),
+            ("source_not_allowed", steering.source_not_allowed, "dropped"),
+        ] {
+            if count > 0 || name == "redirected" {
+                writeln!(f, "    {name:<22}{count:>14}  {fate}")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn workers(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\n  {:<24}{:>14}{:>14}{:>12}", "worker", "received", "delivered", "dropped")?;
+        for worker in &self.workers {
+            let place = match worker.cpu {
+                Some(cpu) => format!("queue {} on CPU {cpu}", worker.queue),
+                None => format!("queue {}", worker.queue),
+            };
+            row(f, &place, &worker.counters.all)?;
+            let kernel = worker.counters.kernel;
+            for (name, count) in [
+                ("rx_dropped", kernel.rx_dropped),
+                ("rx_ring_full", kernel.rx_ring_full),
+                ("rx_invalid_descs", kernel.rx_invalid_descs),
+                ("rx_fill_ring_empty_descs", kernel.rx_fill_ring_empty_descs),
+            ] {
+                if count > 0 {
+                    writeln!(f, "    in the kernel: {name} {count}")?;
+                }
+            }
+            if worker.counters.unstamped > 0 {
+                writeln!(f, "    without arrival time: {}", worker.counters.unstamped)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn sessions(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\n  {:<24}{:>14}{:>14}{:>12}", "session", "received", "delivered", "dropped")?;
+        for (name, ledger) in self.sessions.iter().zip(&self.session_ledgers()) {
+            row(f, name, ledger)?;
+            if ledger.cut > 0 {
+                writeln!(f, "    of these cut by the mirror: {}", ledger.cut)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn unknown_pairs(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (pairs, beyond) = self.unknown();
+        if pairs.is_empty() {
+            return Ok(());
+        }
+        writeln!(f, "\n  {:<38}{:>14}", "pairs that no session declares", "received")?;
+        for (pair, tally) in pairs.iter().take(PAIRS_SHOWN) {
+            writeln!(f, "  {:<38}{:>14}", pair.to_string(), tally.frames)?;
+        }
+        let rest: u64 = pairs.iter().skip(PAIRS_SHOWN).map(|(_, tally)| tally.frames).sum();
+        if pairs.len() > PAIRS_SHOWN {
+            let others = format!("{} other pairs", pairs.len() - PAIRS_SHOWN);
+            writeln!(f, "  {others:<38}{rest:>14}")?;
+        }
+        if beyond.frames > 0 {
+            writeln!(f, "  {:<38}{:>14}", "beyond the table", beyond.frames)?;
+        }
+        Ok(())
+    }
+
+    fn outputs(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\n  {:<24}{:>14}{:>14}{:>14}", "output", "delivered", "full", "written")?;
+        for output in &self.outputs {
+            let total = output.total();
+            let written = output.written.as_ref().map_or("-".to_owned(), |it| it.frames_written.to_string());
+            writeln!(
+                f,
+                "  {:<24}{:>14}{:>14}{written:>14}",
+                output.name, total.delivered.frames, total.full
+            )?;
+            let lost = output.written.as_ref().filter(|written| written.frames_lost > 0);
+            if let Some(written) = lost {
+                let reason = written.error.as_ref().map_or(String::new(), |error| format!(": {error}"));
+                writeln!(f, "    not written: {}{reason}", written.frames_lost)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn verdict(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let total = self.total();
+        let (received, delivered) = (total.received.frames, total.delivered.frames);
+        writeln!(f, "\n  received {received} = delivered {delivered}{}", reasons(&total.drops))?;
+        let lost = self.lost_in_kernel();
+        let redirected = self.steering.redirected;
+        writeln!(f, "  redirected {redirected} = received {received} + lost in the kernel {lost}")?;
+        for broken in self.imbalances() {
+            writeln!(f, "  DOES NOT ADD UP: {broken}")?;
+        }
+        Ok(())
+    }
+}
+
+fn row(f: &mut fmt::Formatter<'_>, name: &str, ledger: &Ledger) -> fmt::Result {
+    let (received, delivered) = (ledger.received.frames, ledger.delivered.frames);
+    writeln!(f, "  {name:<24}{received:>14}{delivered:>14}{:>12}", ledger.drops.total())
+}
+
+/// " + reason count" for each reason that has one.
+fn reasons(drops: &Drops) -> String {
+    let counted = DropReason::ALL.into_iter().filter(|&reason| drops.get(reason) > 0);
+    counted.fold(String::new(), |text, reason| text + &format!(" + {reason} {}", drops.get(reason)))
+}

@@ -1,0 +1,37 @@
+//! vxtap receives traffic that somebody else mirrors to this host inside VXLAN, takes the tunnel off, and hands the
+//! original frames to the tools that look at traffic.
+//!
+//! The modules, in the order in which a frame meets them:
+//!
+//! | module | station |
+//! |---|---|
+//! | [`config`] | what to do, validated |
+//! | [`interface`] | the NIC |
+//! | [`steering`] | the XDP program that picks out the tunnel's datagrams |
+//! | `xsk` | the AF_XDP sockets that receive them, and the memory they lie in |
+//! | `capture_file` | frames from a file, instead |
+//! | `worker` | the pinned thread of a queue, which takes each frame through the next stations |
+//! | [`decap`] | outer headers off |
+//! | [`session`] | whose frame it is |
+//! | [`output`] | rings towards the consumers, and the consumers |
+//! | [`counters`] | what became of each frame |
+//! | [`engine`] | puts all of it together |
+#![warn(rustdoc::private_intra_doc_links)]
+
+pub mod capture_file;
+pub mod config;
+pub mod counters;
+mod decap;
+mod drop_reason;
+pub mod engine;
+pub mod interface;
+pub mod output;
+pub mod session;
+pub mod steering;
+mod worker;
+#[expect(unsafe_code, reason = "memory shared with the kernel; each block carries its proof")]
+mod xsk;
+
+pub use config::Config;
+pub use drop_reason::{DropReason, Drops};
+pub use engine::Engine;

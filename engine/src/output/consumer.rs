@@ -1,0 +1,98 @@
+//! The reading end of an output.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_utils::Backoff;
+
+use super::frame::Batch;
+use super::ring::Reader;
+
+/// Most descriptors in a [`Batch`]. Large enough that the one store per batch does not count, small enough that the
+/// worker gets its chunks back soon.
+const BATCH_MAX: u64 = 256;
+
+/// Naps of a consumer that finds nothing: from the first, doubling, to the longest. The first is below the time in
+/// which a ring of 1024 descriptors fills at 10 million frames per second; the longest bounds the delay of a frame
+/// after a quiet time.
+const NAP_MIN: Duration = Duration::from_micros(50);
+const NAP_MAX: Duration = Duration::from_millis(1);
+
+/// Reads the frames of one output from the rings of all workers, in turn. Frames of one worker come in order.
+#[derive(Debug)]
+pub struct Consumer {
+    readers: Vec<Reader>,
+    /// Whose turn it is.
+    turn: usize,
+}
+
+/// What a consumer finds.
+#[derive(Debug)]
+pub enum Next<'a> {
+    /// Frames.
+    Batch(Batch<'a>),
+    /// None within the time.
+    Idle,
+    /// None, and none will come: the engine has stopped and everything has been read.
+    Closed,
+}
+
+impl Consumer {
+    pub(crate) const fn new(readers: Vec<Reader>) -> Self {
+        Self { readers, turn: 0 }
+    }
+
+    /// Waits up to `timeout` for frames: spins for some microseconds, then naps of at most a millisecond.
+    pub fn next(&mut self, timeout: Duration) -> Next<'_> {
+        match self.wait(timeout) {
+            Found::Reader(index) => Next::Batch(Batch::new(&mut self.readers[index], BATCH_MAX)),
+            Found::Nothing => Next::Idle,
+            Found::End => Next::Closed,
+        }
+    }
+
+    fn wait(&mut self, timeout: Duration) -> Found {
+        let backoff = Backoff::new();
+        let mut nap = NAP_MIN;
+        let mut deadline = None;
+        loop {
+            let found = self.look();
+            if !matches!(found, Found::Nothing) {
+                return found;
+            }
+            if !backoff.is_completed() {
+                backoff.snooze();
+                continue;
+            }
+            let now = Instant::now();
+            let left = deadline.get_or_insert_with(|| now + timeout).saturating_duration_since(now);
+            if left.is_zero() {
+                return Found::Nothing;
+            }
+            thread::sleep(nap.min(left));
+            nap = (2 * nap).min(NAP_MAX);
+        }
+    }
+
+    /// Looks at each ring once, beginning with the one after the last that had frames.
+    fn look(&mut self) -> Found {
+        let count = self.readers.len();
+        let mut finished = 0;
+        for step in 1..=count {
+            let index = (self.turn + step) % count;
+            let reader = &mut self.readers[index];
+            if reader.available() > 0 {
+                self.turn = index;
+                return Found::Reader(index);
+            }
+            finished += usize::from(reader.is_finished());
+        }
+        if finished == count { Found::End } else { Found::Nothing }
+    }
+}
+
+enum Found {
+    Reader(usize),
+    Nothing,
+    End,
+}

@@ -1,0 +1,40 @@
+//! What the worker tells a consumer about a frame.
+
+/// One frame, or one part of a frame that lies in several chunks. 32 bytes, so that two share a cache line; what the
+/// outer headers say (source, VNI) is not repeated here, since they lie in the chunk right in front of the frame.
+///
+/// ```text
+///   chunk: ... | outer Ethernet | outer IP | UDP | tunnel header | inner frame ... |
+///                               ^ addr - outer_len               ^ addr            ^ addr + len
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C, align(32))]
+pub(crate) struct Descriptor {
+    /// Arrival, in nanoseconds since 1970-01-01 UTC.
+    pub(crate) timestamp_ns: u64,
+    /// Where the bytes start in the worker's UMEM.
+    pub(crate) addr: u64,
+    /// Bytes in this chunk.
+    pub(crate) len: u32,
+    /// Bytes of the whole inner frame before it was cut.
+    pub(crate) original_len: u32,
+    /// The session's id.
+    pub(crate) session: u32,
+    /// Bytes from the start of the outer IP header to `addr`; 0 in all parts but the first.
+    pub(crate) outer_len: u16,
+    /// Bit [`Self::CONTINUES`]; all others zero.
+    pub(crate) flags: u16,
+}
+
+impl Descriptor {
+    /// The frame goes on in the next descriptor.
+    pub(crate) const CONTINUES: u16 = 1 << 0;
+
+    /// Whether the frame goes on in the next descriptor.
+    #[inline]
+    pub(crate) const fn continues(&self) -> bool {
+        self.flags & Self::CONTINUES != 0
+    }
+}
+
+const _: () = assert!(size_of::<Descriptor>() == 32);

@@ -1,0 +1,16 @@
+//! Frames leave the worker. An output is a consumer with one ring from each worker.
+//!
+//! No bytes move: a ring carries descriptors, and its tail is the way home for the chunks. A consumer that does not
+//! keep up fills its own rings and loses frames there, counted; nobody else notices.
+
+mod consumer;
+mod descriptor;
+mod frame;
+pub mod pcapng;
+#[expect(unsafe_code, reason = "memory shared between worker and consumer; each block carries its proof")]
+mod ring;
+
+pub use consumer::{Consumer, Next};
+pub(crate) use descriptor::Descriptor;
+pub use frame::{Batch, Frame};
+pub(crate) use ring::{Writer, ring};

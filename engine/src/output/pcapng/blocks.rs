@@ -1,0 +1,250 @@
+//! pcapng blocks, encoded into memory in little-endian byte order.
+//!
+//! ```text
+//! +------+-----+------ ... ------+---------+-----+
+//! | type | len | body            | padding | len |   len: of the whole block, a multiple of 4
+//! +------+-----+------ ... ------+---------+-----+
+//!   u32    u32                     0..=3     u32
+//! ```
+
+/// The largest captured length of one frame, in bytes; what is beyond is cut off.
+///
+/// libpcap's `MAXIMUM_SNAPLEN` (pcap-int.h): readers refuse more.
+pub const MAX_CAPTURED_BYTES: usize = 262_144;
+
+const SECTION_HEADER: u32 = 0x0A0D_0D0A;
+const INTERFACE_DESCRIPTION: u32 = 1;
+const INTERFACE_STATISTICS: u32 = 5;
+const ENHANCED_PACKET: u32 = 6;
+
+/// Bytes of an enhanced packet block in front of the captured ones.
+const PACKET_HEADER_LEN: usize = 28;
+
+const BYTE_ORDER_MAGIC: u32 = 0x1A2B_3C4D;
+/// Length of the section: not stated, because the section grows until the writer stops.
+const SECTION_LEN_UNKNOWN: u64 = u64::MAX;
+const LINKTYPE_ETHERNET: u16 = 1;
+/// `if_tsresol`: units of 10^-9 seconds.
+const NANOSECONDS: u8 = 9;
+
+/// Option codes; the meaning of a code depends on the block it stands in (draft-ietf-opsawg-pcapng, section 4).
+mod option {
+    pub(super) const SHB_USERAPPL: u16 = 4;
+    pub(super) const IF_NAME: u16 = 2;
+    pub(super) const IF_DESCRIPTION: u16 = 3;
+    pub(super) const IF_TSRESOL: u16 = 9;
+    pub(super) const ISB_STARTTIME: u16 = 2;
+    pub(super) const ISB_ENDTIME: u16 = 3;
+    pub(super) const ISB_IFRECV: u16 = 4;
+    pub(super) const ISB_IFDROP: u16 = 5;
+    pub(super) const ISB_USRDELIV: u16 = 8;
+    pub(super) const END: u16 = 0;
+}
+
+/// What an interface description block says; the link type is Ethernet, times are in nanoseconds, nothing is cut.
+#[derive(Debug, Clone, Copy)]
+pub struct Interface<'a> {
+    /// `if_name`.
+    pub name: &'a str,
+    /// `if_description`.
+    pub description: &'a str,
+}
+
+/// What an interface statistics block says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Statistics {
+    /// `isb_starttime`, nanoseconds since 1970-01-01 UTC.
+    pub start_ns: u64,
+    /// `isb_endtime` and the time of the block, nanoseconds since 1970-01-01 UTC.
+    pub end_ns: u64,
+    /// `isb_ifrecv`: frames that arrived for this interface.
+    pub received: u64,
+    /// `isb_ifdrop`: frames of those that are not in the file for lack of room.
+    pub dropped: u64,
+    /// `isb_usrdeliv`: frames of those that are in the file.
+    pub delivered: u64,
+}
+
+/// Whole blocks, one behind the other.
+///
+/// A block is appended in one call and never seen half made. Nothing is allocated as long as the blocks fit into the
+/// capacity this was made with.
+#[derive(Debug, Default)]
+pub struct Blocks {
+    bytes: Vec<u8>,
+    interfaces: u32,
+}
+
+impl Blocks {
+    /// Makes an empty row of blocks with room for `capacity` bytes.
+    pub fn with_capacity(capacity: usize) -> Self {
+        Self { bytes: Vec::with_capacity(capacity), interfaces: 0 }
+    }
+
+    /// Returns the blocks appended since the last [`Blocks::clear`].
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Forgets the blocks and keeps the memory; interfaces go on being counted.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+    }
+
+    /// Appends a section header block, which starts counting interfaces at 0; `application` is `shb_userappl`.
+    pub fn section_header(&mut self, application: &str) {
+        self.interfaces = 0;
+        self.block(SECTION_HEADER, |bytes| {
+            bytes.extend(BYTE_ORDER_MAGIC.to_le_bytes());
+            bytes.extend(1_u16.to_le_bytes());
+            bytes.extend(0_u16.to_le_bytes());
+            bytes.extend(SECTION_LEN_UNKNOWN.to_le_bytes());
+            text_option(bytes, option::SHB_USERAPPL, application);
+            push_option(bytes, option::END, &[]);
+        });
+    }
+
+    /// Appends an interface description block and returns the interface's number in this section.
+    pub fn interface(&mut self, interface: Interface<'_>) -> u32 {
+        self.block(INTERFACE_DESCRIPTION, |bytes| {
+            bytes.extend(LINKTYPE_ETHERNET.to_le_bytes());
+            bytes.extend([0; 2]);
+            bytes.extend(0_u32.to_le_bytes()); // SnapLen: no limit
+            text_option(bytes, option::IF_NAME, interface.name);
+            text_option(bytes, option::IF_DESCRIPTION, interface.description);
+            push_option(bytes, option::IF_TSRESOL, &[NANOSECONDS]);
+            push_option(bytes, option::END, &[]);
+        });
+        self.interfaces += 1;
+        self.interfaces - 1
+    }
+
+    /// Appends an enhanced packet block.
+    ///
+    /// `timestamp_ns` is in nanoseconds since 1970-01-01 UTC. The captured bytes are the segments one behind the other,
+    /// up to [`MAX_CAPTURED_BYTES`]. `original_len` is the length of the frame on the wire, in bytes; it is raised to
+    /// the captured length if it is below, which readers take for damage.
+    pub fn packet<'a>(
+        &mut self,
+        interface: u32,
+        timestamp_ns: u64,
+        original_len: u32,
+        segments: impl Iterator<Item = &'a [u8]>,
+    ) {
+        let bytes = &mut self.bytes;
+        let start = bytes.len();
+        let data = start + PACKET_HEADER_LEN;
+        bytes.resize(data, 0);
+        for segment in segments {
+            let room = MAX_CAPTURED_BYTES - (bytes.len() - data);
+            bytes.extend_from_slice(&segment[..segment.len().min(room)]);
+        }
+        let captured = as_u32(bytes.len() - data);
+        pad(bytes, start);
+        let len = as_u32(bytes.len() - start + 4);
+        bytes.extend_from_slice(&len.to_le_bytes());
+        let fields = [ENHANCED_PACKET, len, interface, high(timestamp_ns), low(timestamp_ns)];
+        let fields = fields.into_iter().chain([captured, original_len.max(captured)]);
+        for (place, field) in bytes[start..data].chunks_exact_mut(4).zip(fields) {
+            place.copy_from_slice(&field.to_le_bytes());
+        }
+    }
+
+    /// Appends an interface statistics block.
+    pub fn statistics(&mut self, interface: u32, statistics: &Statistics) {
+        let Statistics { start_ns, end_ns, received, dropped, delivered } = *statistics;
+        self.block(INTERFACE_STATISTICS, |bytes| {
+            bytes.extend(interface.to_le_bytes());
+            push_timestamp(bytes, end_ns);
+            for (code, time_ns) in [(option::ISB_STARTTIME, start_ns), (option::ISB_ENDTIME, end_ns)] {
+                push_option(bytes, code, &[high(time_ns).to_le_bytes(), low(time_ns).to_le_bytes()].concat());
+            }
+            for (code, count) in [
+                (option::ISB_IFRECV, received),
+                (option::ISB_IFDROP, dropped),
+                (option::ISB_USRDELIV, delivered),
+            ] {
+                push_option(bytes, code, &count.to_le_bytes());
+            }
+            push_option(bytes, option::END, &[]);
+        });
+    }
+
+    /// Returns how many of the first `limit` bytes are whole blocks, and how many packet blocks stand behind them.
+    pub(super) fn whole_within(&self, limit: usize) -> (usize, u64) {
+        let (mut whole, mut packets_behind, mut at) = (0, 0, 0);
+        while let Some(block_type) = self.u32_at(at) {
+            let end = at + self.u32_at(at + 4).map_or(self.bytes.len(), |len| len as usize);
+            if end <= limit {
+                whole = end;
+            } else if block_type == ENHANCED_PACKET {
+                packets_behind += 1;
+            }
+            at = end;
+        }
+        (whole, packets_behind)
+    }
+
+    fn u32_at(&self, offset: usize) -> Option<u32> {
+        self.bytes.get(offset..)?.first_chunk().map(|&field| u32::from_le_bytes(field))
+    }
+
+    /// Appends a block around what `body` appends.
+    fn block(&mut self, block_type: u32, body: impl FnOnce(&mut Vec<u8>)) {
+        let bytes = &mut self.bytes;
+        let start = bytes.len();
+        bytes.extend(block_type.to_le_bytes());
+        bytes.extend([0; 4]);
+        body(bytes);
+        pad(bytes, start);
+        let len = as_u32(bytes.len() - start + 4).to_le_bytes();
+        bytes.extend(len);
+        bytes[start + 4..start + 8].copy_from_slice(&len);
+    }
+}
+
+/// Pads with zeros until a multiple of 4 bytes stands behind `start`.
+fn pad(bytes: &mut Vec<u8>, start: usize) {
+    let len = bytes.len() - start;
+    bytes.resize(start + len.next_multiple_of(4), 0);
+}
+
+fn text_option(bytes: &mut Vec<u8>, code: u16, text: &str) {
+    // An option's length is 16 bits wide, and a reader wants the text to be UTF-8 to its end.
+    let mut len = text.len().min(usize::from(u16::MAX));
+    while !text.is_char_boundary(len) {
+        len -= 1;
+    }
+    push_option(bytes, code, &text.as_bytes()[..len]);
+}
+
+fn push_option(bytes: &mut Vec<u8>, code: u16, value: &[u8]) {
+    let len = u16::try_from(value.len()).expect("an option's value is cut to what its length can say");
+    bytes.extend(code.to_le_bytes());
+    bytes.extend(len.to_le_bytes());
+    let start = bytes.len();
+    bytes.extend_from_slice(value);
+    pad(bytes, start);
+}
+
+/// Appends a time as pcapng has it: the upper 32 bits first, each half in the section's byte order.
+fn push_timestamp(bytes: &mut Vec<u8>, time_ns: u64) {
+    bytes.extend(high(time_ns).to_le_bytes());
+    bytes.extend(low(time_ns).to_le_bytes());
+}
+
+const fn high(time_ns: u64) -> u32 {
+    (time_ns >> 32) as u32
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the other half is written by itself")]
+const fn low(time_ns: u64) -> u32 {
+    time_ns as u32
+}
+
+fn as_u32(len: usize) -> u32 {
+    u32::try_from(len).expect("a block is far below 4 GiB, its parts are bounded")
+}
+
+#[cfg(test)]
+mod tests;

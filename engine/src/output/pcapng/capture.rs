@@ -1,0 +1,218 @@
+//! One interface block for each session, so that a reader tells apart what came from where.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::net::IpAddr;
+use std::time::Instant;
+
+use super::blocks::{Interface, Statistics};
+use super::file::{PcapngError, PcapngFile, Storage};
+
+/// Pairs of source and VNI of the default session that get an interface block of their own.
+///
+/// More sources than one mirror target takes; a sender that makes pairs up gets this many and no more. Higher lets such
+/// a sender fill file and memory with interface blocks, lower puts honest pairs together.
+pub const PAIRS_MAX: usize = 4096;
+
+const APPLICATION: &str = concat!("vxtap ", env!("CARGO_PKG_VERSION"));
+
+/// A session of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeclaredSession {
+    /// Its name: `if_name` of its interface block.
+    pub name: String,
+    /// Its VNI, 24 bits.
+    pub vni: u32,
+    /// Its outer source address; `None`: any.
+    pub source: Option<IpAddr>,
+}
+
+/// Whose frame it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameKey {
+    /// 0: the default session; 1 and up: the declared ones in their order.
+    pub session: u32,
+    /// Outer source address.
+    pub source: IpAddr,
+    /// VNI of the tunnel, 24 bits.
+    pub vni: u32,
+}
+
+/// What an interface block stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InterfaceKey {
+    /// A declared session, by its number (1 and up).
+    Session(u32),
+    /// A pair of the default session.
+    Pair {
+        /// Outer source address.
+        source: IpAddr,
+        /// VNI of the tunnel.
+        vni: u32,
+    },
+    /// All pairs of the default session after the first [`PAIRS_MAX`].
+    Other,
+}
+
+/// What happened to the frames of one interface block, in frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InterfaceTotals {
+    /// Arrived.
+    pub received: u64,
+    /// Arrived and lost on the way to the file.
+    pub dropped: u64,
+}
+
+/// The time a capture covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Period {
+    /// Nanoseconds since 1970-01-01 UTC.
+    pub start_ns: u64,
+    /// Nanoseconds since 1970-01-01 UTC.
+    pub end_ns: u64,
+}
+
+/// An interface block in the file; its place in the list is its number.
+#[derive(Debug)]
+struct Written {
+    key: InterfaceKey,
+    frames: u64,
+}
+
+/// Writes the frames of one capture to a pcapng file.
+#[derive(Debug)]
+pub struct CaptureWriter<S = File> {
+    file: PcapngFile<S>,
+    interfaces: Vec<Written>,
+    /// Number of declared sessions; their interface blocks are the first ones.
+    declared: u32,
+    pairs: HashMap<(IpAddr, u32), u32>,
+    other: Option<u32>,
+    /// From the earliest to the latest frame.
+    seen: Option<Period>,
+}
+
+#[expect(private_bounds, reason = "another storage than a file exists in tests only")]
+impl<S: Storage> CaptureWriter<S> {
+    /// Starts the capture: section header and the interface blocks of the declared sessions are in the file afterwards.
+    ///
+    /// # Errors
+    ///
+    /// As [`PcapngFile::flush`].
+    pub fn new(mut file: PcapngFile<S>, sessions: &[DeclaredSession]) -> Result<Self, PcapngError> {
+        file.blocks().section_header(APPLICATION);
+        let mut writer = Self {
+            file,
+            interfaces: Vec::with_capacity(sessions.len() + PAIRS_MAX + 1),
+            declared: 0,
+            pairs: HashMap::with_capacity(PAIRS_MAX),
+            other: None,
+            seen: None,
+        };
+        for DeclaredSession { name, vni, source } in sessions {
+            writer.declared += 1;
+            let source = source.map_or_else(|| "any source".to_owned(), |source| format!("source {source}"));
+            writer.describe(InterfaceKey::Session(writer.declared), name, &format!("VNI {vni}, {source}"));
+        }
+        writer.file.flush()?;
+        Ok(writer)
+    }
+
+    /// Appends a frame: when it arrived (nanoseconds since 1970-01-01 UTC), its length on the wire in bytes, and the
+    /// bytes that were captured.
+    ///
+    /// # Errors
+    ///
+    /// As [`PcapngFile::flush`].
+    pub fn packet<'a>(
+        &mut self,
+        key: FrameKey,
+        timestamp_ns: u64,
+        original_len: u32,
+        segments: impl Iterator<Item = &'a [u8]>,
+    ) -> Result<(), PcapngError> {
+        let interface = self.interface_of(key);
+        self.interfaces[interface as usize].frames += 1;
+        let Period { start_ns, end_ns } =
+            self.seen.unwrap_or(Period { start_ns: timestamp_ns, end_ns: timestamp_ns });
+        self.seen = Some(Period { start_ns: start_ns.min(timestamp_ns), end_ns: end_ns.max(timestamp_ns) });
+        self.file.blocks().packet(interface, timestamp_ns, original_len, segments);
+        self.file.make_room()
+    }
+
+    /// Writes what waits if the last time is long enough ago; to be called every 250 ms or more often.
+    ///
+    /// # Errors
+    ///
+    /// As [`PcapngFile::flush`].
+    pub fn tick(&mut self, now: Instant) -> Result<(), PcapngError> {
+        self.file.tick(now)
+    }
+
+    /// Ends the capture: writes an interface statistics block for each interface block, and everything that waits.
+    ///
+    /// `totals` gets what the block stands for and the number of frames written for it. `period` is the time of the
+    /// capture; without it, the time from the earliest to the latest frame counts.
+    ///
+    /// # Errors
+    ///
+    /// As [`PcapngFile::flush`].
+    pub fn finish(
+        &mut self,
+        period: Option<Period>,
+        totals: impl Fn(InterfaceKey, u64) -> InterfaceTotals,
+    ) -> Result<(), PcapngError> {
+        let Period { start_ns, end_ns } = period.or(self.seen).unwrap_or(Period { start_ns: 0, end_ns: 0 });
+        for (interface, written) in (0..).zip(&self.interfaces) {
+            let InterfaceTotals { received, dropped } = totals(written.key, written.frames);
+            let statistics = Statistics { start_ns, end_ns, received, dropped, delivered: written.frames };
+            self.file.blocks().statistics(interface, &statistics);
+        }
+        self.file.flush()
+    }
+
+    /// Returns the length of the whole blocks in the file, in bytes.
+    pub const fn whole_bytes(&self) -> u64 {
+        self.file.whole_bytes()
+    }
+
+    /// Returns the number of the interface block for a frame, which is described on the first frame of its pair.
+    fn interface_of(&mut self, key: FrameKey) -> u32 {
+        let FrameKey { session, source, vni } = key;
+        if session != 0 && session <= self.declared {
+            return session - 1;
+        }
+        if let Some(&interface) = self.pairs.get(&(source, vni)) {
+            return interface;
+        }
+        if self.pairs.len() < PAIRS_MAX { self.describe_pair(source, vni) } else { self.describe_other() }
+    }
+
+    #[cold]
+    fn describe_pair(&mut self, source: IpAddr, vni: u32) -> u32 {
+        let name = format!("vni-{vni}@{source}");
+        let description = format!("VNI {vni}, source {source}");
+        let interface = self.describe(InterfaceKey::Pair { source, vni }, &name, &description);
+        self.pairs.insert((source, vni), interface);
+        interface
+    }
+
+    fn describe_other(&mut self) -> u32 {
+        if let Some(interface) = self.other {
+            return interface;
+        }
+        let description =
+            format!("every pair of VNI and source after the first {PAIRS_MAX} of undeclared sessions");
+        let interface = self.describe(InterfaceKey::Other, "other", &description);
+        self.other = Some(interface);
+        interface
+    }
+
+    fn describe(&mut self, key: InterfaceKey, name: &str, description: &str) -> u32 {
+        self.interfaces.push(Written { key, frames: 0 });
+        self.file.blocks().interface(Interface { name, description })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+use std::fs;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::Path;
+
+use pcap_parser::traits::PcapNGPacketBlock;
+use pcap_parser::{Block, PcapBlockOwned, PcapNGSlice};
+
+use super::*;
+
+const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 1, 5));
+
+fn key(session: u32, source: IpAddr, vni: u32) -> FrameKey {
+    FrameKey { session, source, vni }
+}
+
+fn sessions() -> Vec<DeclaredSession> {
+    vec![
+        DeclaredSession { name: "web".into(), vni: 100, source: Some(SOURCE) },
+        DeclaredSession { name: "db".into(), vni: 200, source: None },
+    ]
+}
+
+fn writer(path: &Path) -> CaptureWriter {
+    CaptureWriter::new(PcapngFile::create(path, Instant::now()).unwrap(), &sessions()).unwrap()
+}
+
+fn push(writer: &mut CaptureWriter, key: FrameKey, timestamp_ns: u64, frame: &[u8]) {
+    let original_len = u32::try_from(frame.len()).unwrap();
+    writer.packet(key, timestamp_ns, original_len, std::iter::once(frame)).unwrap();
+}
+
+/// One line per block, as another parser reads them.
+fn blocks(path: &Path) -> Vec<String> {
+    let bytes = fs::read(path).unwrap();
+    let line = |block: PcapBlockOwned<'_>| match block {
+        PcapBlockOwned::NG(Block::SectionHeader(block)) => {
+            format!("section by {}", block.shb_userappl().unwrap().unwrap())
+        }
+        PcapBlockOwned::NG(Block::InterfaceDescription(block)) => {
+            assert_eq!((block.linktype.0, block.snaplen, block.if_tsresol), (1, 0, 9));
+            let description = block.if_description().unwrap().unwrap();
+            format!("interface {}: {description}", block.if_name().unwrap().unwrap())
+        }
+        PcapBlockOwned::NG(Block::EnhancedPacket(block)) => {
+            let data = block.packet_data();
+            format!("packet of {} at {}: {} of {}", block.if_id, block.ts_low, data.len(), block.origlen)
+        }
+        PcapBlockOwned::NG(Block::InterfaceStatistics(block)) => {
+            let [received, dropped, delivered] =
+                [block.isb_ifrecv(), block.isb_ifdrop(), block.isb_usrdeliv()]
+                    .map(|count| count.unwrap().unwrap());
+            let (_, start) = block.isb_starttime().unwrap().unwrap();
+            let (_, end) = block.isb_endtime().unwrap().unwrap();
+            format!("statistics of {} {start}-{end}: {received} - {dropped} = {delivered}", block.if_id)
+        }
+        _ => panic!("another block"),
+    };
+    PcapNGSlice::from_slice(&bytes).unwrap().map(|block| line(block.unwrap())).collect()
+}
+
+#[test]
+fn declared_sessions_have_interfaces_from_the_start_and_pairs_from_their_first_frame() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("out.pcapng");
+    let mut writer = writer(&path);
+    let start = [
+        &format!("section by vxtap {}", env!("CARGO_PKG_VERSION")),
+        "interface web: VNI 100, source 10.0.1.5",
+        "interface db: VNI 200, any source",
+    ];
+    assert_eq!(blocks(&path), start, "there before the first frame");
+
+    push(&mut writer, key(2, SOURCE, 200), 50, &[1; 60]);
+    push(&mut writer, key(0, SOURCE, 300), 40, &[2; 61]);
+    push(&mut writer, key(0, Ipv6Addr::LOCALHOST.into(), 300), 60, &[3; 62]);
+    push(&mut writer, key(0, SOURCE, 300), 70, &[4; 63]);
+    push(&mut writer, key(1, SOURCE, 100), 65, &[5; 64]);
+    writer.finish(None, totals_of).unwrap();
+    assert_eq!(writer.whole_bytes(), fs::metadata(&path).unwrap().len());
+    assert_eq!(
+        blocks(&path)[3..],
+        [
+            "packet of 1 at 50: 60 of 60",
+            "interface vni-300@10.0.1.5: VNI 300, source 10.0.1.5",
+            "packet of 2 at 40: 61 of 61",
+            "interface vni-300@::1: VNI 300, source ::1",
+            "packet of 3 at 60: 62 of 62",
+            "packet of 2 at 70: 63 of 63",
+            "packet of 0 at 65: 64 of 64",
+            "statistics of 0 40-70: 11 - 10 = 1",
+            "statistics of 1 40-70: 21 - 20 = 1",
+            "statistics of 2 40-70: 2 - 0 = 2",
+            "statistics of 3 40-70: 1 - 0 = 1",
+        ]
+    );
+}
+
+fn totals_of(key: InterfaceKey, written: u64) -> InterfaceTotals {
+    match key {
+        InterfaceKey::Session(session) => {
+            let dropped = 10 * u64::from(session);
+            InterfaceTotals { received: written + dropped, dropped }
+        }
+        InterfaceKey::Pair { .. } | InterfaceKey::Other => InterfaceTotals { received: written, dropped: 0 },
+    }
+}
+
+#[test]
+fn a_capture_without_frames_has_the_statistics_of_its_period() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("out.pcapng");
+    writer(&path).finish(Some(Period { start_ns: 5, end_ns: 9 }), totals_of).unwrap();
+    assert_eq!(blocks(&path)[3..], ["statistics of 0 5-9: 10 - 10 = 0", "statistics of 1 5-9: 20 - 20 = 0"]);
+}
+
+#[test]
+fn pairs_beyond_the_limit_share_one_interface() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("out.pcapng");
+    let mut writer = writer(&path);
+    let pairs = u32::try_from(PAIRS_MAX).unwrap();
+    for vni in 0..pairs + 10 {
+        push(&mut writer, key(0, SOURCE, vni), 1, &[0; 14]);
+    }
+    push(&mut writer, key(0, SOURCE, 7), 2, &[0; 14]);
+    writer.finish(None, totals_of).unwrap();
+    let blocks = blocks(&path);
+    assert_eq!(blocks.iter().filter(|line| line.starts_with("interface")).count(), 2 + PAIRS_MAX + 1);
+    assert!(
+        blocks.contains(
+            &"interface other: every pair of VNI and source after the first 4096 of undeclared sessions"
+                .to_owned()
+        )
+    );
+    let shared = format!("statistics of {} 1-2: 10 - 0 = 10", pairs + 2);
+    assert_eq!(blocks.last(), Some(&shared));
+    assert!(blocks.contains(&"packet of 9 at 2: 14 of 14".to_owned()), "an early pair keeps its own");
+}
+
+#[test]
+fn a_session_nobody_declared_is_told_apart_by_its_pair() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("out.pcapng");
+    let mut writer = writer(&path);
+    push(&mut writer, key(3, SOURCE, 1), 1, &[0; 14]);
+    writer.finish(None, totals_of).unwrap();
+    assert!(blocks(&path).contains(&"interface vni-1@10.0.1.5: VNI 1, source 10.0.1.5".to_owned()));
+}

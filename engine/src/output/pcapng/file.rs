@@ -1,0 +1,222 @@
+//! A file that holds whole blocks up to the last flush, whatever goes wrong in between.
+
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::blocks::{Blocks, MAX_CAPTURED_BYTES};
+
+/// Time from one write of [`PcapngFile::tick`] to the next.
+///
+/// Half of the second within which a frame has to be in the file: the other half is for the time between two ticks.
+/// Shorter costs more system calls, longer shows a frame later to who follows the file.
+pub const FLUSH_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Unwritten bytes at which blocks are written without waiting for the next tick.
+///
+/// From some 100 KiB on the cost of a write call no longer shows; more only costs memory.
+const FLUSH_BYTES: usize = 1 << 20;
+
+/// Only the user that captures may read what was captured.
+const MODE: u32 = 0o600;
+
+/// A capture file cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum PcapngError {
+    /// The file cannot be created, emptied or made private.
+    #[error("cannot create {}: {source}", path.display())]
+    Create {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Blocks could not be written. The file has been cut back to its last whole block.
+    #[error("cannot write {}: {source}; it is whole up to byte {whole_bytes}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Length of what was written, in bytes.
+        whole_bytes: u64,
+        /// Frames that were taken and are not in the file.
+        frames_lost: u64,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Blocks could not be written, and what was written of the last one could not be taken back.
+    #[error(
+        "cannot write {}: {source}; it ends in the middle of a block, what is whole ends at byte {whole_bytes}",
+        path.display()
+    )]
+    WriteTorn {
+        /// The file.
+        path: PathBuf,
+        /// Length of the whole blocks in the file, in bytes.
+        whole_bytes: u64,
+        /// Frames that were taken and are not in the file.
+        frames_lost: u64,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl PcapngError {
+    /// Returns the number of frames that were taken and are not in the file.
+    pub const fn frames_lost(&self) -> u64 {
+        match self {
+            Self::Create { .. } => 0,
+            Self::Write { frames_lost, .. } | Self::WriteTorn { frames_lost, .. } => *frames_lost,
+        }
+    }
+}
+
+/// Where blocks go: bytes at the end, and the end can be taken back.
+pub(super) trait Storage {
+    /// Appends some of `bytes` and returns how many.
+    fn append(&mut self, bytes: &[u8]) -> io::Result<usize>;
+    /// Cuts off what is behind the first `len` bytes.
+    fn cut(&mut self, len: u64) -> io::Result<()>;
+}
+
+impl Storage for File {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write(bytes)
+    }
+
+    fn cut(&mut self, len: u64) -> io::Result<()> {
+        self.set_len(len)
+    }
+}
+
+/// A pcapng file being written.
+///
+/// Blocks are gathered in memory and written many at a time. Who opens the file finds whole blocks up to the last
+/// flush. After a failed write the file is left as it is: further flushes fail.
+#[derive(Debug)]
+pub struct PcapngFile<S = File> {
+    storage: S,
+    path: PathBuf,
+    blocks: Blocks,
+    whole_bytes: u64,
+    /// Of the last tick that wrote.
+    flushed_at: Instant,
+    is_failed: bool,
+}
+
+impl PcapngFile {
+    /// Creates the file at `path`, or empties the one that is there, with mode 0600 in either case.
+    ///
+    /// What is no regular file (a pipe, `/dev/stdout`) is written to as it is. `now` starts the flush interval.
+    ///
+    /// # Errors
+    ///
+    /// [`PcapngError::Create`].
+    pub fn create(path: impl AsRef<Path>, now: Instant) -> Result<Self, PcapngError> {
+        let path = path.as_ref().to_owned();
+        match create_private(&path) {
+            Ok(file) => Ok(Self::over(file, path, now)),
+            Err(source) => Err(PcapngError::Create { path, source }),
+        }
+    }
+}
+
+fn create_private(path: &Path) -> io::Result<File> {
+    // Private before empty, so that nothing is in the file that somebody else may read.
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(MODE).open(path)?;
+    if file.metadata()?.is_file() {
+        file.set_permissions(Permissions::from_mode(MODE))?;
+        file.set_len(0)?;
+    }
+    Ok(file)
+}
+
+#[expect(private_bounds, reason = "another storage than a file exists in tests only")]
+impl<S: Storage> PcapngFile<S> {
+    pub(super) fn over(storage: S, path: PathBuf, now: Instant) -> Self {
+        // Room for the block that goes over the limit, so that packets never make the memory grow.
+        let blocks = Blocks::with_capacity(FLUSH_BYTES + MAX_CAPTURED_BYTES + 64);
+        Self { storage, path, blocks, whole_bytes: 0, flushed_at: now, is_failed: false }
+    }
+
+    /// Returns the blocks that wait to be written, to append to; call [`PcapngFile::make_room`] afterwards.
+    pub const fn blocks(&mut self) -> &mut Blocks {
+        &mut self.blocks
+    }
+
+    /// Writes the waiting blocks if there are many.
+    ///
+    /// # Errors
+    ///
+    /// As [`PcapngFile::flush`].
+    pub fn make_room(&mut self) -> Result<(), PcapngError> {
+        if self.blocks.bytes().len() < FLUSH_BYTES { Ok(()) } else { self.flush() }
+    }
+
+    /// Writes the waiting blocks if the last time is long enough ago; to be called every 250 ms or more often.
+    ///
+    /// # Errors
+    ///
+    /// As [`PcapngFile::flush`].
+    pub fn tick(&mut self, now: Instant) -> Result<(), PcapngError> {
+        if now.saturating_duration_since(self.flushed_at) < FLUSH_INTERVAL {
+            return Ok(());
+        }
+        self.flushed_at = now;
+        self.flush()
+    }
+
+    /// Writes every waiting block.
+    ///
+    /// The bytes are with the kernel then, where every reader sees them; they are not forced to the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`PcapngError::Write`] or [`PcapngError::WriteTorn`]; the frames lost with the first error are those that
+    /// waited, with each further one those appended since.
+    pub fn flush(&mut self) -> Result<(), PcapngError> {
+        let (written, error) = if self.is_failed {
+            (0, Some(io::Error::other("an earlier write failed")))
+        } else {
+            append_all(&mut self.storage, self.blocks.bytes())
+        };
+        let (whole, frames_lost) = self.blocks.whole_within(written);
+        self.whole_bytes += whole as u64;
+        self.blocks.clear();
+        let Some(source) = error else { return Ok(()) };
+        self.is_failed = true;
+        let (path, whole_bytes) = (self.path.clone(), self.whole_bytes);
+        if written > whole && self.storage.cut(whole_bytes).is_err() {
+            return Err(PcapngError::WriteTorn { path, whole_bytes, frames_lost, source });
+        }
+        Err(PcapngError::Write { path, whole_bytes, frames_lost, source })
+    }
+
+    /// Returns the length of the whole blocks in the file, in bytes.
+    pub const fn whole_bytes(&self) -> u64 {
+        self.whole_bytes
+    }
+
+    #[cfg(test)]
+    pub(super) const fn storage(&self) -> &S {
+        &self.storage
+    }
+}
+
+/// Appends `bytes` until all are there or an error comes; returns how many are there.
+fn append_all(storage: &mut impl Storage, bytes: &[u8]) -> (usize, Option<io::Error>) {
+    let mut written = 0;
+    while written < bytes.len() {
+        match storage.append(&bytes[written..]) {
+            Ok(0) => return (written, Some(io::ErrorKind::WriteZero.into())),
+            Ok(count) => written += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return (written, Some(error)),
+        }
+    }
+    (written, None)
+}
+
+#[cfg(test)]
+mod tests;

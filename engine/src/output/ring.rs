@@ -1,0 +1,397 @@
+//! The ring from one worker to one consumer: a single producer, a single consumer, in order.
+//!
+//! ```text
+//!            reclaimed          tail               head
+//!   ───────────┬─────────────────┬──────────────────┬─────────────
+//!     chunks   │ released, on    │ published, the   │ free slots
+//!     back     │ the way home    │ consumer reads   │
+//! ```
+//!
+//! Positions count up for ever in `u64` and never wrap; the slot is the position modulo the length. Each side writes
+//! one position and reads the other's. The worker keeps its own list of what it has published and takes chunks back
+//! by that list, never by what the consumer could have written.
+
+use std::cell::UnsafeCell;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crossbeam_utils::CachePadded;
+
+use super::descriptor::Descriptor;
+use crate::xsk::{Share, Umem};
+
+/// What both sides touch. The positions are on cache lines of their own, so that a store by one side does not take
+/// the other's line away.
+#[derive(Debug)]
+struct Shared {
+    /// Everything before it is published. Written by the worker.
+    head: CachePadded<AtomicU64>,
+    /// Everything before it is released. Written by the consumer.
+    tail: CachePadded<AtomicU64>,
+    /// The worker publishes no more. Written by the worker, after its last store to `head`.
+    writer_gone: AtomicBool,
+    /// The consumer reads no more. Written by the consumer, after its last read.
+    reader_gone: AtomicBool,
+    slots: Box<[UnsafeCell<Descriptor>]>,
+}
+
+// SAFETY: the slots are the only part that is not Sync by itself. There is one Writer and one Reader (`ring` makes one
+// of each, and neither can be cloned); the Writer writes only slots at `head` and beyond, up to a whole ring after
+// `reclaimed`, and the Reader reads only slots from `tail` to `head`. As `reclaimed` <= `tail` <= `head` these never
+// meet, and the release store and acquire load of `head` and of `tail` order the accesses.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    /// The slot of a position.
+    #[inline]
+    fn slot(&self, position: u64) -> &UnsafeCell<Descriptor> {
+        let mask = self.slots.len() - 1;
+        #[expect(clippy::cast_possible_truncation, reason = "the mask takes the lowest bits")]
+        let index = position as usize & mask;
+        &self.slots[index]
+    }
+}
+
+/// A ring of `len` slots (a power of two) for frames in `umem`; `queue` is the NIC queue that they come from.
+///
+/// # Panics
+///
+/// If `len` is not a power of two; the configuration admits no other.
+pub(crate) fn ring(len: usize, umem: Arc<Umem>, queue: u32) -> (Writer, Reader) {
+    assert!(len.is_power_of_two(), "ring lengths are powers of two");
+    let shared = Arc::new(Shared {
+        head: CachePadded::new(AtomicU64::new(0)),
+        tail: CachePadded::new(AtomicU64::new(0)),
+        writer_gone: AtomicBool::new(false),
+        reader_gone: AtomicBool::new(false),
+        slots: (0..len).map(|_| UnsafeCell::new(Descriptor::default())).collect(),
+    });
+    let writer = Writer { shared: shared.clone(), head: 0, published: VecDeque::with_capacity(len) };
+    (writer, Reader { shared, umem, queue, tail: 0, head: 0 })
+}
+
+/// The worker's side.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    shared: Arc<Shared>,
+    /// Position after the last pushed descriptor; in memory after `publish`.
+    head: u64,
+    /// A claim for each descriptor from `reclaimed` to `head`; never longer than the ring.
+    published: VecDeque<Share>,
+}
+
+impl Writer {
+    /// Whether another descriptor can be pushed. Chunks that the consumer has released count only after `reclaim`.
+    #[inline]
+    pub(crate) fn has_room(&self) -> bool {
+        self.published.len() < self.shared.slots.len()
+    }
+
+    /// Adds a descriptor, for the consumer to see after `publish`.
+    ///
+    /// # Panics
+    ///
+    /// If there is no room: callers ask [`Self::has_room`] first.
+    #[inline]
+    pub(crate) fn push(&mut self, descriptor: Descriptor, share: Share) {
+        assert!(self.has_room(), "pushed into a full ring");
+        let slot = self.shared.slot(self.head).get();
+        // SAFETY: with room in the ring this slot lies at most a ring's length after the oldest unreclaimed one, so it
+        // is not one of those between the consumer's tail and head: only the writer touches it until `publish`.
+        unsafe { slot.write(descriptor) };
+        self.published.push_back(share);
+        self.head += 1;
+    }
+
+    /// Makes everything pushed visible to the consumer, with one store.
+    #[inline]
+    pub(crate) fn publish(&mut self) {
+        self.shared.head.store(self.head, Ordering::Release);
+    }
+
+    /// Takes back the claims on what the consumer has released, oldest first; on everything, once it is gone. A tail
+    /// that makes no sense releases nothing.
+    #[inline]
+    pub(crate) fn reclaim(&mut self, mut give_back: impl FnMut(Share)) {
+        let reclaimed = self.head - self.published.len() as u64;
+        let reader_gone = self.is_reader_gone();
+        let tail = if reader_gone { self.head } else { self.shared.tail.load(Ordering::Acquire) };
+        let released = tail.checked_sub(reclaimed).filter(|&count| count <= self.published.len() as u64);
+        for _ in 0..released.unwrap_or(0) {
+            if let Some(share) = self.published.pop_front() {
+                give_back(share);
+            }
+        }
+    }
+
+    /// Number of descriptors whose claims have not come back.
+    #[cfg(test)]
+    fn outstanding(&self) -> usize {
+        self.published.len()
+    }
+
+    /// Whether the consumer has been dropped.
+    #[inline]
+    pub(crate) fn is_reader_gone(&self) -> bool {
+        self.shared.reader_gone.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.shared.writer_gone.store(true, Ordering::Release);
+    }
+}
+
+/// The consumer's side.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    shared: Arc<Shared>,
+    umem: Arc<Umem>,
+    queue: u32,
+    /// Position of the oldest descriptor that is not released.
+    tail: u64,
+    /// `Shared::head` when last read; may be stale, which only hides frames for a moment.
+    head: u64,
+}
+
+impl Reader {
+    /// The NIC queue that the frames come from.
+    pub(super) const fn queue(&self) -> u32 {
+        self.queue
+    }
+
+    /// Number of descriptors that can be read.
+    #[inline]
+    pub(super) fn available(&mut self) -> u64 {
+        if self.head == self.tail {
+            self.head = self.shared.head.load(Ordering::Acquire);
+        }
+        self.head - self.tail
+    }
+
+    /// Whether nothing is there and nothing will come.
+    pub(super) fn is_finished(&mut self) -> bool {
+        let writer_gone = self.shared.writer_gone.load(Ordering::Acquire);
+        self.available() == 0 && writer_gone
+    }
+
+    /// The `nth` descriptor that is not released.
+    ///
+    /// # Panics
+    ///
+    /// If there are not so many.
+    #[inline]
+    pub(super) fn descriptor(&self, nth: u64) -> Descriptor {
+        assert!(nth < self.head - self.tail, "read beyond the head of a ring");
+        let slot = self.shared.slot(self.tail + nth).get();
+        // SAFETY: the slot lies between tail and head, checked above, where the writer does not write; it was written
+        // before the head that was loaded with acquire.
+        unsafe { slot.read() }
+    }
+
+    /// The `len` bytes of the UMEM at `addr`. For `addr` and `len` of a descriptor that is not released, or of the
+    /// outer headers in front of it.
+    ///
+    /// The borrow of the reader keeps it from being released meanwhile.
+    #[inline]
+    pub(super) fn bytes(&self, addr: u64, len: u32) -> &[u8] {
+        // SAFETY: callers pass ranges inside the chunk of a descriptor between tail and head. Its share is in the
+        // writer's list until `release`, which needs `&mut self` and so comes after the result's life; until then the
+        // chunk's owner does not write to it.
+        unsafe { self.umem.published(addr, len) }
+    }
+
+    /// Gives the oldest `count` descriptors and their chunks back, with one store.
+    ///
+    /// # Panics
+    ///
+    /// If there are not so many.
+    #[inline]
+    pub(super) fn release(&mut self, count: u64) {
+        assert!(count <= self.head - self.tail, "released more than there is");
+        self.tail += count;
+        self.shared.tail.store(self.tail, Ordering::Release);
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.shared.reader_gone.store(true, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::xsk::{Chunk, FreeList, Geometry, Holders};
+
+    struct Bench {
+        writer: Writer,
+        reader: Reader,
+        free: FreeList,
+        holders: Holders,
+    }
+
+    fn bench(len: usize) -> Bench {
+        let chunk_count = 2 * u32::try_from(len).unwrap();
+        let (umem, free) = Umem::create(Geometry::new(2048, chunk_count), false).unwrap();
+        let (writer, reader) = ring(len, Arc::new(umem), 3);
+        Bench { writer, reader, free, holders: Holders::none(chunk_count) }
+    }
+
+    impl Bench {
+        fn push(&mut self, number: u64) {
+            let share = self.holders.publish(self.free.take().unwrap(), 1).take();
+            self.writer.push(Descriptor { timestamp_ns: number, ..Descriptor::default() }, share);
+        }
+
+        fn reclaim(&mut self) {
+            let Self { writer, holders, free, .. } = self;
+            writer.reclaim(|share| {
+                holders.give_back(share).into_iter().for_each(|chunk: Chunk| free.give(chunk));
+            });
+        }
+    }
+
+    #[test]
+    fn nothing_is_seen_before_it_is_published() {
+        let mut bench = bench(4);
+        bench.push(1);
+        assert_eq!(bench.reader.available(), 0);
+        bench.writer.publish();
+        assert_eq!(bench.reader.available(), 1);
+        assert_eq!(bench.reader.descriptor(0).timestamp_ns, 1);
+        assert_eq!(bench.reader.queue(), 3);
+    }
+
+    #[test]
+    fn room_comes_back_only_with_the_chunks() {
+        let mut bench = bench(2);
+        bench.push(1);
+        bench.push(2);
+        bench.writer.publish();
+        assert!(!bench.writer.has_room());
+        assert_eq!(bench.reader.available(), 2);
+        bench.reader.release(1);
+        assert!(!bench.writer.has_room());
+        bench.reclaim();
+        assert!(bench.writer.has_room());
+        assert_eq!((bench.free.len(), bench.holders.published()), (3, 1));
+    }
+
+    #[test]
+    fn a_tail_that_makes_no_sense_releases_nothing() {
+        let mut bench = bench(4);
+        bench.push(1);
+        bench.push(2);
+        bench.writer.publish();
+        bench.reader.available();
+        bench.reader.release(1);
+        bench.reclaim();
+        for lie in [0, 3, u64::MAX] {
+            bench.reader.shared.tail.store(lie, Ordering::Release);
+            bench.reclaim();
+            assert_eq!(bench.writer.outstanding(), 1, "tail {lie}");
+        }
+    }
+
+    #[test]
+    fn everything_comes_back_when_the_consumer_is_gone() {
+        let mut bench = bench(4);
+        bench.push(1);
+        bench.push(2);
+        bench.writer.publish();
+        let Bench { mut writer, reader, mut free, mut holders } = bench;
+        assert!(!writer.is_reader_gone());
+        drop(reader);
+        assert!(writer.is_reader_gone());
+        writer.reclaim(|share| holders.give_back(share).into_iter().for_each(|chunk| free.give(chunk)));
+        assert_eq!((free.len(), holders.published()), (8, 0));
+    }
+
+    #[test]
+    fn a_reader_is_finished_when_the_writer_is_gone_and_all_is_read() {
+        let mut bench = bench(4);
+        bench.push(1);
+        bench.writer.publish();
+        let Bench { writer, mut reader, .. } = bench;
+        drop(writer);
+        assert!(!reader.is_finished());
+        reader.release(1);
+        assert!(reader.is_finished());
+    }
+
+    #[test]
+    fn two_threads_pass_every_descriptor_once_in_order() {
+        let total: u64 = if cfg!(miri) { 200 } else { 100_000 };
+        let mut bench = bench(64);
+        let Bench { reader, .. } = &mut bench;
+        let (_, placeholder) = ring(1, reader.umem.clone(), 0);
+        let mut reader = std::mem::replace(reader, placeholder);
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                let mut expected = 0;
+                while expected < total {
+                    let count = reader.available();
+                    for nth in 0..count {
+                        assert_eq!(reader.descriptor(nth).timestamp_ns, expected);
+                        expected += 1;
+                    }
+                    reader.release(count);
+                    std::thread::yield_now();
+                }
+            });
+            for number in 0..total {
+                while !bench.writer.has_room() {
+                    bench.writer.publish();
+                    bench.reclaim();
+                    std::hint::spin_loop();
+                }
+                bench.push(number);
+            }
+            bench.writer.publish();
+        });
+    }
+
+    proptest! {
+        /// Random turns of both sides agree with a queue, and no chunk is lost.
+        #[test]
+        fn any_sequence_of_turns_agrees_with_a_queue(
+            len_log2 in 0_u32..5, turns in prop::collection::vec(0_u8..4, 1..300),
+        ) {
+            let mut bench = bench(1 << len_log2);
+            let chunks = bench.free.len();
+            let (mut model, mut pushed, mut visible, mut next) = (VecDeque::new(), 0_u64, 0_u64, 0_u64);
+            for turn in turns {
+                match turn {
+                    0 if bench.writer.has_room() => {
+                        bench.push(pushed);
+                        model.push_back(pushed);
+                        pushed += 1;
+                    }
+                    1 => {
+                        bench.writer.publish();
+                        visible = pushed;
+                    }
+                    2 => {
+                        let available = bench.reader.available();
+                        prop_assert!(available <= visible - next);
+                        prop_assert_eq!(available == 0, visible == next);
+                        if available > 0 {
+                            prop_assert_eq!(Some(bench.reader.descriptor(0).timestamp_ns), model.pop_front());
+                            bench.reader.release(1);
+                            next += 1;
+                        }
+                    }
+                    _ => bench.reclaim(),
+                }
+                prop_assert_eq!(bench.free.len() + bench.holders.published() as usize, chunks);
+                prop_assert!(bench.writer.outstanding() as u64 >= pushed - next);
+            }
+        }
+    }
+}

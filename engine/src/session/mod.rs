@@ -1,0 +1,13 @@
+//! Whose frame is it? A mirror session is the pair of outer source address and VNI.
+//!
+//! Looks at nothing inside the tunnel.
+
+mod pair;
+mod table;
+mod unknown;
+mod vni;
+
+pub use pair::Pair;
+pub use table::{SessionId, SessionTable};
+pub(crate) use unknown::{PAIRS_MAX as UNKNOWN_PAIRS_MAX, UnknownPairs};
+pub use vni::{InvalidVni, Vni};

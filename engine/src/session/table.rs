@@ -1,0 +1,108 @@
+//! From a pair to its declared session.
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+use vxtap_ebpf::parse::Source;
+
+use super::pair::Key;
+use super::{Pair, Vni};
+use crate::config;
+
+/// Which session a frame belongs to: 0 for the default session (pairs that nobody declared), then 1, 2 ... in the
+/// order of the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u32);
+
+impl SessionId {
+    /// The session of all pairs that are not declared.
+    pub const DEFAULT: Self = Self(0);
+
+    /// Place in a list that has an element for each session.
+    #[inline]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// The declared sessions. Fixed once made; shared by all workers.
+#[derive(Debug)]
+pub struct SessionTable {
+    by_pair: HashMap<Key, SessionId, RandomState>,
+    by_vni: HashMap<u32, SessionId, RandomState>,
+    names: Vec<String>,
+}
+
+impl SessionTable {
+    /// The name of the default session.
+    pub const DEFAULT_NAME: &'static str = "default";
+
+    /// The table of validated declarations. A session without a source takes its VNI from every source that has no
+    /// session of its own with it.
+    pub fn new(sessions: &[config::Session]) -> Self {
+        let mut table = Self {
+            by_pair: HashMap::default(),
+            by_vni: HashMap::default(),
+            names: vec![Self::DEFAULT_NAME.to_owned()],
+        };
+        for (id, session) in (1..).map(SessionId).zip(sessions) {
+            match session.source {
+                Some(source) => {
+                    let vni = Vni::new(session.vni).unwrap_or(Vni::MAX);
+                    table.by_pair.insert(Key::from(Pair { source, vni }), id);
+                }
+                None => {
+                    table.by_vni.insert(session.vni, id);
+                }
+            }
+            table.names.push(session.name.clone());
+        }
+        table
+    }
+
+    /// The session of a source and VNI; [`SessionId::DEFAULT`] if nobody declared it.
+    #[inline]
+    pub(crate) fn find(&self, source: Source, vni: Vni) -> SessionId {
+        let by_pair = || self.by_pair.get(&Key::new(source, vni));
+        let by_vni = || self.by_vni.get(&vni.get());
+        by_pair().or_else(by_vni).copied().unwrap_or(SessionId::DEFAULT)
+    }
+
+    /// Number of sessions, the default one included.
+    #[expect(clippy::len_without_is_empty, reason = "there always is the default session")]
+    pub const fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// The names, in the order of the ids.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session(name: &str, vni: u32, source: Option<&str>) -> config::Session {
+        config::Session { name: name.to_owned(), vni, source: source.map(|source| source.parse().unwrap()) }
+    }
+
+    #[test]
+    fn a_session_with_a_source_comes_before_one_for_the_vni_alone() {
+        let table = SessionTable::new(&[
+            session("any", 100, None),
+            session("one", 100, Some("10.0.0.1")),
+            session("six", 200, Some("2001:db8::1")),
+        ]);
+        let vni = |number| Vni::new(number).unwrap();
+        let six = "2001:db8::1".parse::<std::net::Ipv6Addr>().unwrap().octets();
+        assert_eq!(table.find(Source::V4([10, 0, 0, 1]), vni(100)), SessionId(2));
+        assert_eq!(table.find(Source::V4([10, 0, 0, 2]), vni(100)), SessionId(1));
+        assert_eq!(table.find(Source::V4([10, 0, 0, 1]), vni(101)), SessionId::DEFAULT);
+        assert_eq!(table.find(Source::V6(six), vni(200)), SessionId(3));
+        assert_eq!(table.find(Source::V6(six), vni(201)), SessionId::DEFAULT);
+        assert_eq!(table.names().collect::<Vec<_>>(), ["default", "any", "one", "six"]);
+        assert_eq!(table.len(), 4);
+    }
+}

@@ -1,0 +1,98 @@
+//! Attaches the program through a link (`BPF_LINK_CREATE`), which goes when the process goes, and through nothing else.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+
+use aya::programs::links::FdLink;
+use aya::programs::{ProgramError, Xdp, XdpMode};
+use netlink_packet_core::{NLM_F_ACK, NetlinkMessage, NetlinkPayload};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::link::{LinkAttribute, LinkMessage, LinkXdp};
+use vxtap_ebpf::maps::PROGRAM;
+
+use super::error::{SteeringError, os_number};
+use super::{AttachMode, attached_program};
+use crate::interface::{self, Interface};
+
+pub(super) fn attach(
+    program: &mut Xdp,
+    if_index: u32,
+    interface: &str,
+    mode: AttachMode,
+) -> Result<FdLink, SteeringError> {
+    let xdp_mode = match mode {
+        AttachMode::Native => XdpMode::Driver,
+        AttachMode::Generic => XdpMode::Skb,
+    };
+    let link = program
+        .attach_to_if_index(if_index, xdp_mode)
+        .and_then(|id| program.take_link(id))
+        .map_err(|error| refusal(error, if_index, interface, mode))?;
+    // Where the kernel answers EINVAL, aya tries again in the old way, over netlink, and says nothing of it. Such a link
+    // does not convert, and does not detach when it is dropped by the conversion.
+    FdLink::try_from(link).map_err(|_not_a_link| SteeringError::NoLink {
+        interface: interface.to_owned(),
+        removed: take_off(program, if_index, mode).is_ok(),
+    })
+}
+
+/// Turns the kernel's refusal into an error that says what to do. The numbers are those of `dev_xdp_attach` in the
+/// kernel's `net/core/dev.c`, and of the drivers.
+fn refusal(error: ProgramError, if_index: u32, interface: &str, mode: AttachMode) -> SteeringError {
+    let name = interface.to_owned();
+    let number = os_number(&error);
+    match number {
+        Some(libc::EPERM) => SteeringError::NotPermitted { what: "attach the XDP program" },
+        Some(libc::EBUSY | libc::EEXIST) => occupied(error, if_index, name),
+        Some(code @ libc::EOPNOTSUPP) if mode == AttachMode::Native => {
+            SteeringError::NoNativeMode { interface: name, source: io::Error::from_raw_os_error(code) }
+        }
+        Some(libc::ERANGE) => match Interface::with_index(if_index) {
+            Ok(Interface { mtu, .. }) => SteeringError::MtuTooLarge { interface: name, mtu },
+            Err(error) => error.into(),
+        },
+        Some(libc::ENODEV) => interface::InterfaceError::Gone { index: if_index }.into(),
+        _ => SteeringError::Attach { interface: name, source: Box::new(error) },
+    }
+}
+
+/// Says whose program is in the way.
+fn occupied(error: ProgramError, if_index: u32, interface: String) -> SteeringError {
+    match attached_program(if_index) {
+        Ok(Some(program)) if program.name.as_deref() == Some(PROGRAM) => {
+            SteeringError::AnotherEngine { interface, id: program.id }
+        }
+        Ok(Some(program)) => SteeringError::ForeignProgram { interface, program },
+        // It has gone meanwhile, or something other than a program keeps the interface busy.
+        Ok(None) => SteeringError::Attach { interface, source: Box::new(error) },
+        Err(error) => error.into(),
+    }
+}
+
+/// `XDP_FLAGS_DRV_MODE`, `XDP_FLAGS_SKB_MODE` and `XDP_FLAGS_REPLACE` of the `linux/if_link.h`.
+const NATIVE: u32 = 1 << 2;
+const GENERIC: u32 = 1 << 1;
+const REPLACE: u32 = 1 << 4;
+
+/// Takes the program off an interface where it is attached without a link; no other program is touched.
+fn take_off(program: &Xdp, if_index: u32, mode: AttachMode) -> io::Result<()> {
+    let expected = program.fd().map_err(io::Error::other)?.as_fd().as_raw_fd();
+    let mode = match mode {
+        AttachMode::Native => NATIVE,
+        AttachMode::Generic => GENERIC,
+    };
+    let mut link = LinkMessage::default();
+    link.header.index = if_index;
+    link.attributes.push(LinkAttribute::Xdp(vec![
+        LinkXdp::Fd(-1),
+        LinkXdp::Flags(mode | REPLACE),
+        LinkXdp::ExpectedFd(expected.cast_unsigned()),
+    ]));
+    let socket = interface::request(RouteNetlinkMessage::SetLink(link), NLM_F_ACK)?;
+    let (answer, _) = socket.recv_from_full()?;
+    let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer).map_err(io::Error::other)?;
+    match answer.payload {
+        NetlinkPayload::Error(error) if error.code.is_some() => Err(error.to_io()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,43 @@
+//! Whose XDP program is on the interface?
+
+use std::fmt;
+
+use aya::programs::loaded_programs;
+
+use crate::interface::{Interface, InterfaceError};
+
+/// The XDP program that an interface has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttachedProgram {
+    /// The kernel's identifier of it.
+    pub id: u32,
+    /// Its name, as far as the kernel keeps it (15 bytes). `None` if it has none, or if it is not for us to know:
+    /// the kernel lists programs only to `CAP_SYS_ADMIN`.
+    pub name: Option<String>,
+}
+
+impl fmt::Display for AttachedProgram {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, name } = self;
+        match name {
+            Some(name) => write!(f, "the XDP program {name:?} (id {id})"),
+            None => write!(f, "an XDP program (id {id})"),
+        }
+    }
+}
+
+/// Returns the XDP program on an interface of the calling thread's network namespace, if there is one.
+///
+/// # Errors
+///
+/// The interface is not there, or the kernel cannot be asked.
+pub fn attached_program(if_index: u32) -> Result<Option<AttachedProgram>, InterfaceError> {
+    let id = Interface::with_index(if_index)?.xdp_program;
+    Ok(id.map(|id| AttachedProgram { id, name: name_of(id) }))
+}
+
+fn name_of(id: u32) -> Option<String> {
+    // A program may go while they are listed: that one is an error, the others are not.
+    let info = loaded_programs().filter_map(Result::ok).find(|program| program.id() == id)?;
+    info.name_as_str().filter(|name| !name.is_empty()).map(str::to_owned)
+}

@@ -1,0 +1,277 @@
+//! Which frames of an interface go to the AF_XDP sockets?
+//!
+//! [`Steering`] loads the XDP program (crate `vxtap_ebpf`) and fills its maps: ports, allowed sources, sockets. The
+//! program decides about each frame by itself; nothing here is on a packet's path. Binding the sockets, and the order
+//! in which program and sockets come and go, are the caller's.
+//!
+//! # Kernel
+//!
+//! Linux 6.1 (`bpf_ktime_get_tai_ns`). `CAP_BPF`, `CAP_NET_ADMIN` and `CAP_PERFMON` (for the verifier) for everything,
+//! `CAP_SYS_ADMIN` beside them to name a foreign program. Maps are charged to the memory cgroup, so that the limit on locked memory plays no part.
+
+mod attachment;
+mod error;
+mod foreign;
+
+use std::fmt;
+use std::os::fd::BorrowedFd;
+
+use aya::maps::lpm_trie::{Key, LpmTrie};
+use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, XskMap};
+use aya::programs::Xdp;
+use aya::programs::links::FdLink;
+use aya::{Ebpf, EbpfLoader};
+use ipnet::IpNet;
+use vxtap_ebpf::maps::{self, Outcome};
+
+pub use error::SteeringError;
+pub use foreign::{AttachedProgram, attached_program};
+
+/// The program as `cargo xtask build-ebpf` built it.
+static OBJECT: &[u8] =
+    aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../ebpf/vxtap.bpf.o"));
+
+/// What the program is to steer.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings<'a> {
+    /// UDP destination ports that are ours, at most [`maps::PORTS_MAX`].
+    pub ports: &'a [u16],
+    /// Who may send to our ports, at most [`maps::ALLOWED_MAX`] prefixes of each IP version. With none, everybody may;
+    /// with one, everybody else is dropped, senders of the other IP version included.
+    pub allowed_sources: &'a [IpNet],
+    /// Whether frames get their arrival time ([`vxtap_ebpf::arrival`]).
+    pub stamp_arrival: bool,
+}
+
+/// Where in the kernel the program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttachMode {
+    /// In the driver, before the kernel has allocated anything for the frame.
+    Native,
+    /// In the stack, with any driver, at the price of a socket buffer for each frame.
+    Generic,
+}
+
+/// What the program has done with the frames it saw, since it was loaded. Each is counted once, save that an
+/// unstamped frame is also a redirected one. The fields are described at [`Outcome`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "described where the program's outcomes are")]
+pub struct SteeringCounters {
+    pub redirected: u64,
+    pub not_ours: u64,
+    pub no_socket: u64,
+    pub fragment: u64,
+    pub malformed: u64,
+    pub too_many_extensions: u64,
+    pub source_not_allowed: u64,
+    pub unstamped: u64,
+}
+
+impl SteeringCounters {
+    /// Counts a frame that something else than the program has steered.
+    pub(crate) const fn count(&mut self, outcome: Outcome) {
+        *match outcome {
+            Outcome::Redirected => &mut self.redirected,
+            Outcome::NotOurs => &mut self.not_ours,
+            Outcome::NoSocket => &mut self.no_socket,
+            Outcome::Fragment => &mut self.fragment,
+            Outcome::Malformed => &mut self.malformed,
+            Outcome::TooManyExtensions => &mut self.too_many_extensions,
+            Outcome::SourceNotAllowed => &mut self.source_not_allowed,
+            Outcome::Unstamped => &mut self.unstamped,
+        } += 1;
+    }
+}
+
+/// The XDP program in the kernel, with its maps. Dropping it detaches the program, and so does the end of the process,
+/// however it comes.
+pub struct Steering {
+    // Before `ebpf`: detached first.
+    link: Option<FdLink>,
+    ebpf: Ebpf,
+    sockets: XskMap<MapData>,
+    counters: PerCpuArray<MapData, u64>,
+}
+
+impl Steering {
+    /// Has the kernel verify the program and fills its maps. Nothing is attached.
+    ///
+    /// # Errors
+    ///
+    /// [`SteeringError::NotPermitted`], [`SteeringError::Load`], [`SteeringError::TooMany`] or [`SteeringError::Map`].
+    pub fn load(settings: &Settings<'_>) -> Result<Self, SteeringError> {
+        check_counts(settings)?;
+        let mut ebpf = EbpfLoader::new().load(OBJECT).map_err(SteeringError::of_load)?;
+        program(&mut ebpf)?.load().map_err(SteeringError::of_load)?;
+        let sockets = take_map(&mut ebpf, maps::SOCKETS)?;
+        let counters = take_map(&mut ebpf, maps::COUNTERS)?;
+        fill(&mut ebpf, settings)?;
+        Ok(Self { link: None, ebpf, sockets, counters })
+    }
+
+    /// Attaches the program to an interface of the calling thread's network namespace; `interface` is its name for
+    /// error messages. A program that is attached there already is left alone.
+    ///
+    /// # Errors
+    ///
+    /// [`SteeringError::NoNativeMode`] if it is worth trying [`AttachMode::Generic`]; else what stands in the way.
+    pub fn attach(&mut self, if_index: u32, interface: &str, mode: AttachMode) -> Result<(), SteeringError> {
+        // Before the new link: two programs on one interface, even of one process, are refused.
+        self.detach();
+        self.link = Some(attachment::attach(program(&mut self.ebpf)?, if_index, interface, mode)?);
+        Ok(())
+    }
+
+    /// Detaches the program. Maps and counters stay readable. Does nothing if it is not attached.
+    pub fn detach(&mut self) {
+        self.link = None;
+    }
+
+    /// Sends the frames of an RX queue to an AF_XDP socket, which has to be bound to that queue of the interface. The
+    /// map does not keep the socket open: the kernel takes it out when it is closed.
+    ///
+    /// # Errors
+    ///
+    /// [`SteeringError::NoSuchQueue`] from [`maps::SOCKETS_MAX`] on, [`SteeringError::Map`] for another kind of socket.
+    pub fn set_socket(&mut self, queue: u32, socket: BorrowedFd<'_>) -> Result<(), SteeringError> {
+        match self.sockets.set(queue, socket, 0) {
+            Err(MapError::OutOfBounds { .. }) => {
+                Err(SteeringError::NoSuchQueue { queue, max: maps::SOCKETS_MAX - 1 })
+            }
+            result => result.map_err(map_error(maps::SOCKETS)),
+        }
+    }
+
+    /// Leaves the frames of an RX queue to the kernel stack. Does nothing if the queue has no socket.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Steering::set_socket`].
+    pub fn clear_socket(&mut self, queue: u32) -> Result<(), SteeringError> {
+        match self.sockets.unset(queue) {
+            Err(MapError::OutOfBounds { .. }) => {
+                Err(SteeringError::NoSuchQueue { queue, max: maps::SOCKETS_MAX - 1 })
+            }
+            result => result.map_err(map_error(maps::SOCKETS)),
+        }
+    }
+
+    /// Reads the counters, summed over the CPUs. Those of different outcomes are read one after another.
+    ///
+    /// # Errors
+    ///
+    /// [`SteeringError::Map`] if the kernel refuses.
+    pub fn counters(&self) -> Result<SteeringCounters, SteeringError> {
+        let of = |outcome: Outcome| -> Result<u64, SteeringError> {
+            let per_cpu = self.counters.get(&(outcome as u32), 0).map_err(map_error(maps::COUNTERS))?;
+            Ok(per_cpu.iter().sum())
+        };
+        Ok(SteeringCounters {
+            redirected: of(Outcome::Redirected)?,
+            not_ours: of(Outcome::NotOurs)?,
+            no_socket: of(Outcome::NoSocket)?,
+            fragment: of(Outcome::Fragment)?,
+            malformed: of(Outcome::Malformed)?,
+            too_many_extensions: of(Outcome::TooManyExtensions)?,
+            source_not_allowed: of(Outcome::SourceNotAllowed)?,
+            unstamped: of(Outcome::Unstamped)?,
+        })
+    }
+}
+
+impl fmt::Debug for Steering {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { link, ebpf, sockets: _, counters: _ } = self;
+        f.debug_struct("Steering").field("link", link).field("ebpf", ebpf).finish_non_exhaustive()
+    }
+}
+
+fn check_counts(settings: &Settings<'_>) -> Result<(), SteeringError> {
+    let v4 = settings.allowed_sources.iter().filter(|net| matches!(net, IpNet::V4(_))).count();
+    let limits = [
+        ("ports", settings.ports.len(), maps::PORTS_MAX),
+        ("allowed IPv4 sources", v4, maps::ALLOWED_MAX),
+        ("allowed IPv6 sources", settings.allowed_sources.len() - v4, maps::ALLOWED_MAX),
+    ];
+    match limits.into_iter().find(|&(_, given, max)| given > max as usize) {
+        Some((what, given, max)) => Err(SteeringError::TooMany { what, given, max }),
+        None => Ok(()),
+    }
+}
+
+/// Fills the maps that only the program reads. It keeps them alive.
+fn fill(ebpf: &mut Ebpf, settings: &Settings<'_>) -> Result<(), SteeringError> {
+    let mut ports: HashMap<MapData, u16, u8> = take_map(ebpf, maps::PORTS)?;
+    for port in settings.ports {
+        ports.insert(port, 1, 0).map_err(map_error(maps::PORTS))?;
+    }
+    let mut v4: LpmTrie<MapData, [u8; 4], u8> = take_map(ebpf, maps::ALLOWED_V4)?;
+    let mut v6: LpmTrie<MapData, [u8; 16], u8> = take_map(ebpf, maps::ALLOWED_V6)?;
+    for source in settings.allowed_sources {
+        let prefix_len = u32::from(source.prefix_len());
+        match source {
+            IpNet::V4(net) => v4.insert(&Key::new(prefix_len, net.addr().octets()), 1, 0),
+            IpNet::V6(net) => v6.insert(&Key::new(prefix_len, net.addr().octets()), 1, 0),
+        }
+        .map_err(map_error(maps::ALLOWED_V4))?;
+    }
+    let mut flags: Array<MapData, u32> = take_map(ebpf, maps::SETTINGS)?;
+    flags.set(0, flags_of(settings), 0).map_err(map_error(maps::SETTINGS))
+}
+
+/// The map holds [`maps::Settings`], which is one integer.
+const fn flags_of(settings: &Settings<'_>) -> u32 {
+    const { assert!(size_of::<maps::Settings>() == size_of::<u32>()) };
+    let check = if settings.allowed_sources.is_empty() { 0 } else { maps::CHECK_SOURCE };
+    let stamp = if settings.stamp_arrival { maps::STAMP_ARRIVAL } else { 0 };
+    maps::Settings { flags: check | stamp }.flags
+}
+
+/// The embedded object has the program and the maps: a test in crate `vxtap-tests` looks.
+fn program(ebpf: &mut Ebpf) -> Result<&mut Xdp, SteeringError> {
+    let program = ebpf.program_mut(maps::PROGRAM).ok_or(SteeringError::Object { part: maps::PROGRAM })?;
+    program.try_into().map_err(SteeringError::of_load)
+}
+
+fn take_map<M>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, SteeringError>
+where
+    M: TryFrom<Map, Error = MapError>,
+{
+    let map = ebpf.take_map(name).ok_or(SteeringError::Object { part: name })?;
+    M::try_from(map).map_err(map_error(name))
+}
+
+fn map_error(map: &'static str) -> impl Fn(MapError) -> SteeringError {
+    move |source| SteeringError::Map { map, source: Box::new(source) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    const NOBODY: Settings<'static> = Settings { ports: &[], allowed_sources: &[], stamp_arrival: false };
+
+    #[test]
+    fn more_than_the_maps_hold_is_refused_before_anything_is_loaded() {
+        let ports: Vec<u16> = (0..=64).collect();
+        let error = Steering::load(&Settings { ports: &ports, ..NOBODY }).unwrap_err();
+        assert_eq!(error.to_string(), "65 ports are too many, 64 is the limit; name fewer");
+        let sources: Vec<IpNet> =
+            (0..=4096_u32).map(|i| IpNet::new(Ipv4Addr::from_bits(i).into(), 32).unwrap()).collect();
+        let error = Steering::load(&Settings { allowed_sources: &sources, ..NOBODY }).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "4097 allowed IPv4 sources are too many, 4096 is the limit; name fewer"
+        );
+    }
+
+    #[test]
+    fn sources_are_checked_only_when_there_are_some_to_allow() {
+        assert_eq!(flags_of(&NOBODY), 0);
+        let anywhere = ["10.0.0.0/8".parse().unwrap()];
+        assert_eq!(flags_of(&Settings { allowed_sources: &anywhere, ..NOBODY }), maps::CHECK_SOURCE);
+        assert_eq!(flags_of(&Settings { stamp_arrival: true, ..NOBODY }), maps::STAMP_ARRIVAL);
+    }
+}

@@ -1,0 +1,54 @@
+//! When a worker copies its counters out.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::counters::{Board, WorkerCounters};
+
+/// How often counters are copied. A status display once a second wants them fresher than a second; copying 10 000
+/// sessions takes a fraction of a millisecond.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// Busy turns between two looks at the clock: at 64 frames a turn and 20 million frames per second some 200 µs. An
+/// empty turn looks at once when it is about to wait anyway.
+const TURNS_PER_LOOK: u32 = 64;
+
+/// Time-keeping, and the board to post on.
+#[derive(Debug)]
+pub(super) struct Housekeeping {
+    board: Arc<Board>,
+    next: Instant,
+    turns: u32,
+}
+
+impl Housekeeping {
+    pub(super) fn new(board: Arc<Board>, session_count: usize, output_count: usize) -> Self {
+        board.post(|posted| *posted = WorkerCounters::zero(session_count, output_count));
+        Self { board, next: Instant::now() + INTERVAL, turns: 0 }
+    }
+
+    /// Whether it is time to post; to be asked once per turn.
+    #[inline]
+    pub(super) fn is_due(&mut self, received: u32) -> bool {
+        self.turns += 1;
+        if received > 0 && self.turns < TURNS_PER_LOOK {
+            return false;
+        }
+        self.look()
+    }
+
+    fn look(&mut self) -> bool {
+        self.turns = 0;
+        let now = Instant::now();
+        let is_due = now >= self.next;
+        if is_due {
+            self.next = now + INTERVAL;
+        }
+        is_due
+    }
+
+    /// Posts a copy; the last one even if that means to wait for a reader.
+    pub(super) fn post(&self, is_last: bool, copy: impl FnOnce(&mut WorkerCounters)) {
+        if is_last { self.board.post(copy) } else { self.board.try_post(copy) }
+    }
+}

@@ -1,0 +1,338 @@
+//! The whole worker over a NIC in plain memory: no socket, no privileges.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use etherparse::PacketBuilder;
+use proptest::prelude::*;
+
+use super::*;
+use crate::config;
+use crate::counters::WorkerCounters;
+use crate::drop_reason::DropReason;
+use crate::output::{self, Consumer, Next};
+use crate::session::SessionId;
+use crate::xsk::{Geometry, KernelCounters, SoftNic, Umem};
+
+const RING_LEN: u32 = 128;
+const TAI_MINUS_UTC_NS: i64 = 37_000_000_000;
+const ARRIVAL_NS: u64 = 1_700_000_000_000_000_000;
+
+/// A NIC that delivers what a test has put in, when the worker waits.
+struct TestNic {
+    nic: SoftNic,
+    input: Arc<Mutex<VecDeque<Vec<u8>>>>,
+    is_finished: bool,
+}
+
+impl KernelSide for TestNic {
+    fn wait(&mut self, _timeout: Duration) -> io::Result<()> {
+        let mut input = self.input.lock().unwrap();
+        while self.nic.has_room()
+            && let Some(frame) = input.pop_front()
+        {
+            self.nic.deliver(&frame, Some(ARRIVAL_NS)).unwrap();
+        }
+        self.is_finished = input.is_empty();
+        Ok(())
+    }
+
+    fn drive(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn check(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn is_polled(&self) -> bool {
+        false
+    }
+
+    fn is_finished(&self) -> bool {
+        self.is_finished
+    }
+
+    fn counters(&self) -> io::Result<KernelCounters> {
+        Ok(KernelCounters { rx_dropped: 5, ..KernelCounters::default() })
+    }
+
+    fn arrival_minus_utc_ns(&self) -> i64 {
+        TAI_MINUS_UTC_NS
+    }
+}
+
+struct Rig {
+    worker: Worker<TestNic>,
+    input: Arc<Mutex<VecDeque<Vec<u8>>>>,
+    consumers: Vec<Consumer>,
+    board: Arc<Board>,
+}
+
+/// A worker with rings of `ring_lens` to so many outputs. One session is declared: VNI 7 from 10.0.0.1.
+fn rig(ring_lens: &[u32], unknown: UnknownSessions) -> Rig {
+    let chunk_count = 2 * RING_LEN + BATCH_MAX + ring_lens.iter().sum::<u32>();
+    let (umem, free) = Umem::create(Geometry::new(2048, chunk_count), false).unwrap();
+    let umem = Arc::new(umem);
+    let (nic, queue) = SoftNic::new(umem.clone(), RING_LEN, RING_LEN).unwrap();
+    let (outputs, consumers) = ring_lens
+        .iter()
+        .map(|&len| {
+            let (writer, reader) = output::ring(len as usize, umem.clone(), 4);
+            (writer, Consumer::new(vec![reader]))
+        })
+        .unzip();
+    let web = config::Session { name: "web".into(), vni: 7, source: Some([10, 0, 0, 1].into()) };
+    let input = Arc::new(Mutex::new(VecDeque::new()));
+    let board = Arc::new(Board::default());
+    let worker = Worker::new(Parts {
+        kernel: TestNic { nic, input: input.clone(), is_finished: false },
+        queue,
+        free,
+        outputs,
+        sessions: Arc::new(SessionTable::new(&[web])),
+        unknown,
+        wait: WaitMode::Interrupt,
+        when_full: WhenFull::Drop,
+        board: board.clone(),
+        orders: Arc::default(),
+    });
+    Rig { worker, input, consumers, board }
+}
+
+/// A mirrored frame from 10.0.0.`host` with this VNI, and what is inside.
+fn mirrored(host: u8, vni: u8, payload: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let mut inner = Vec::new();
+    PacketBuilder::ethernet2([2; 6], [4; 6])
+        .ipv4([192, 168, 0, 1], [192, 168, 0, 2], 64)
+        .udp(1, 2)
+        .write(&mut inner, payload)
+        .unwrap();
+    let mut outer = Vec::new();
+    PacketBuilder::ethernet2([6; 6], [8; 6])
+        .ipv4([10, 0, 0, host], [10, 0, 0, 99], 255)
+        .udp(65408, 4789)
+        .write(&mut outer, &[&[8, 0, 0, 0, 0, 0, vni, 0], &inner[..]].concat())
+        .unwrap();
+    (outer, inner)
+}
+
+impl Rig {
+    /// Lets the worker run until the NIC has nothing more, and returns the consumers and the final counts.
+    fn run(self, frames: impl IntoIterator<Item = Vec<u8>>) -> (Vec<Consumer>, WorkerCounters) {
+        self.input.lock().unwrap().extend(frames);
+        self.worker.run().unwrap();
+        (self.consumers, self.board.read())
+    }
+}
+
+/// What is in a consumer's rings, released as it is read.
+fn read_all(consumer: &mut Consumer) -> Vec<(SessionId, Vec<u8>)> {
+    let mut frames = Vec::new();
+    loop {
+        match consumer.next(Duration::from_secs(1)) {
+            Next::Batch(batch) => {
+                frames.extend(batch.iter().map(|frame| (frame.session(), frame.bytes().into_owned())));
+            }
+            Next::Idle => panic!("the ring is neither closed nor has it frames"),
+            Next::Closed => return frames,
+        }
+    }
+}
+
+#[test]
+fn frames_come_out_in_order_with_everything_that_is_known_about_them() {
+    let rig = rig(&[128], UnknownSessions::Pass);
+    let (first, inner) = mirrored(1, 7, b"first");
+    let (second, other) = mirrored(2, 9, b"second");
+    let (mut consumers, counters) = rig.run([first.clone(), second]);
+    let Next::Batch(batch) = consumers[0].next(Duration::ZERO) else { panic!("no frames") };
+    let frames: Vec<_> = batch.iter().collect();
+    assert_eq!(frames.len(), 2);
+    let frame = &frames[0];
+    assert_eq!(frame.bytes(), inner);
+    assert_eq!((frame.captured_len() as usize, frame.original_len() as usize), (inner.len(), inner.len()));
+    assert_eq!(frame.timestamp_ns(), ARRIVAL_NS - TAI_MINUS_UTC_NS.unsigned_abs());
+    assert_eq!((frame.session(), frame.queue()), (SessionId(1), 4));
+    assert_eq!(frame.pair().to_string(), "VNI 7 from 10.0.0.1");
+    assert_eq!(frame.vxlan_header(), [8, 0, 0, 0, 0, 0, 7, 0]);
+    assert_eq!(frame.outer(), &first[14..50]);
+    assert_eq!(frame.segments().collect::<Vec<_>>(), [inner.as_slice()]);
+    assert_eq!((frames[1].session(), frames[1].bytes().as_ref()), (SessionId::DEFAULT, other.as_slice()));
+    assert_eq!(counters.all.delivered.frames, 2);
+    assert_eq!(
+        counters.unknown.iter().map(|(pair, tally)| (pair.to_string(), tally.frames)).collect::<Vec<_>>(),
+        [("VNI 9 from 10.0.0.2".to_owned(), 1)]
+    );
+    assert_eq!(counters.kernel.rx_dropped, 5);
+}
+
+#[test]
+fn each_refused_datagram_is_counted_under_its_reason() {
+    let (good, _) = mirrored(1, 7, b"x");
+    let with = |change: fn(&mut Vec<u8>)| {
+        let mut frame = good.clone();
+        change(&mut frame);
+        frame
+    };
+    let rig = rig(&[128], UnknownSessions::Drop);
+    let (mut consumers, counters) = rig.run([
+        with(|frame| frame.truncate(20)),
+        with(|frame| frame[20] = 0x20),
+        with(|frame| frame[23] = 6),
+        with(|frame| frame.truncate(45)),
+        with(|frame| frame[42] = 0),
+        with(|frame| frame.truncate(60)),
+        with(|frame| frame[48] = 8),
+        good.clone(),
+    ]);
+    for reason in DropReason::ALL {
+        let expected = match reason {
+            DropReason::OuterMalformed
+            | DropReason::OuterFragment
+            | DropReason::NotUdp
+            | DropReason::VxlanTruncated
+            | DropReason::VxlanWithoutVni
+            | DropReason::InnerTruncated
+            | DropReason::UnknownSession => 1,
+            DropReason::BadDescriptor
+            | DropReason::FrameChain
+            | DropReason::NoOutput
+            | DropReason::OutputFull => 0,
+        };
+        assert_eq!(counters.all.drops.get(reason), expected, "{reason}");
+    }
+    assert!(counters.all.adds_up());
+    assert_eq!(counters.sessions[0].drops.get(DropReason::UnknownSession), 1);
+    assert_eq!(read_all(&mut consumers[0]).len(), 1);
+}
+
+#[test]
+fn a_frame_in_several_chunks_is_counted_once_and_the_next_one_is_delivered() {
+    let mut rig = rig(&[128], UnknownSessions::Pass);
+    rig.worker.turn().unwrap();
+    let (frame, inner) = mirrored(1, 7, b"whole");
+    rig.worker.kernel.nic.deliver_chain(&[&frame[..40], &frame[40..60], &frame[60..]]);
+    let (mut consumers, counters) = rig.run([frame.clone()]);
+    assert_eq!(counters.all.received.frames, 2);
+    assert_eq!(counters.all.received.bytes, 2 * frame.len() as u64);
+    assert_eq!(counters.all.drops.get(DropReason::FrameChain), 1);
+    assert_eq!(read_all(&mut consumers[0]), [(SessionId(1), inner)]);
+}
+
+#[test]
+fn a_full_output_loses_its_own_frames_and_nobody_elses() {
+    let rig = rig(&[64, 1024], UnknownSessions::Pass);
+    let frames = (0..300_u16).map(|number| mirrored(1, 7, &number.to_be_bytes()).0);
+    let (mut consumers, counters) = rig.run(frames);
+    let [slow, fast] = [&counters.outputs[0][1], &counters.outputs[1][1]];
+    assert_eq!((slow.delivered.frames, slow.full), (64, 236));
+    assert_eq!((fast.delivered.frames, fast.full), (300, 0));
+    assert_eq!(counters.all.delivered.frames, 300, "delivered is what at least one output took");
+    let fast = read_all(&mut consumers[1]);
+    let expected = |number: u16| (SessionId(1), mirrored(1, 7, &number.to_be_bytes()).1);
+    assert_eq!(fast, (0..300).map(expected).collect::<Vec<_>>());
+    assert_eq!(read_all(&mut consumers[0]), (0..64).map(expected).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_no_output_takes_is_dropped_with_the_reason() {
+    let frames = || (0..100_u16).map(|number| mirrored(1, 7, &number.to_be_bytes()).0);
+    let (_consumers, counters) = rig(&[64], UnknownSessions::Pass).run(frames());
+    assert_eq!(counters.all.drops.get(DropReason::OutputFull), 36);
+    let (_, counters) = rig(&[], UnknownSessions::Pass).run(frames());
+    assert_eq!(counters.all.drops.get(DropReason::NoOutput), 100);
+    assert!(counters.sessions[1].adds_up());
+}
+
+#[test]
+fn a_consumer_that_is_gone_takes_nothing_and_holds_nothing() {
+    let mut rig = rig(&[64, 1024], UnknownSessions::Pass);
+    rig.consumers.remove(0);
+    let frames = (0..200_u16).map(|number| mirrored(1, 7, &number.to_be_bytes()).0);
+    let (mut consumers, counters) = rig.run(frames);
+    assert_eq!(counters.outputs[0][1].full, 200);
+    assert_eq!(read_all(&mut consumers[0]).len(), 200);
+}
+
+#[test]
+fn a_worker_told_to_drain_finishes_what_is_in_its_ring() {
+    let mut rig = rig(&[128], UnknownSessions::Pass);
+    rig.worker.turn().unwrap();
+    let (frame, _) = mirrored(1, 7, b"late");
+    for _ in 0..100 {
+        rig.worker.kernel.nic.deliver(&frame, None).unwrap();
+    }
+    rig.worker.orders.drain();
+    let (mut consumers, counters) = rig.run([]);
+    assert_eq!(read_all(&mut consumers[0]).len(), 100);
+    assert_eq!(counters.unstamped, 100);
+    assert_eq!(
+        counters.chunks.free + counters.chunks.lent + counters.chunks.published,
+        counters.chunks.total
+    );
+}
+
+#[test]
+fn an_offline_worker_waits_for_a_slow_consumer() {
+    let mut rig = rig(&[64], UnknownSessions::Pass);
+    rig.worker.taps = Taps::new(
+        vec![{
+            let umem = rig.worker.queue.umem().clone();
+            let (writer, reader) = output::ring(64, umem, 4);
+            rig.consumers = vec![Consumer::new(vec![reader])];
+            writer
+        }],
+        2,
+        WhenFull::Wait,
+    );
+    let frames: Vec<_> = (0..500_u16).map(|number| mirrored(1, 7, &number.to_be_bytes()).0).collect();
+    let mut consumers = std::mem::take(&mut rig.consumers);
+    let reader = std::thread::spawn(move || read_all(&mut consumers[0]).len());
+    let (_, counters) = rig.run(frames);
+    assert_eq!((counters.all.delivered.frames, counters.all.drops.total()), (500, 0));
+    assert_eq!(reader.join().unwrap(), 500);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever comes in, every datagram is in one counter, for the worker and for each session, and no chunk is lost.
+    #[test]
+    fn the_account_adds_up_whatever_comes_in(
+        frames in prop::collection::vec((0_u8..4, 5_u8..9, prop::collection::vec(any::<(u8, u8)>(), 0..3), 0_usize..120), 0..400),
+        ring_lens in prop::collection::vec(prop_oneof![Just(64_u32), Just(256)], 0..3),
+        drop_unknown in any::<bool>(),
+    ) {
+        let unknown = if drop_unknown { UnknownSessions::Drop } else { UnknownSessions::Pass };
+        let rig = rig(&ring_lens, unknown);
+        let sent = frames.len() as u64;
+        let frames = frames.into_iter().map(|(host, vni, changes, len)| {
+            let (mut frame, _) = mirrored(host, vni, b"payload of a few bytes");
+            for (place, byte) in changes {
+                let place = usize::from(place) % frame.len();
+                frame[place] = byte;
+            }
+            frame.truncate(len.max(1));
+            frame
+        });
+        let (mut consumers, counters) = rig.run(frames.collect::<Vec<_>>());
+        prop_assert_eq!(counters.all.received.frames, sent);
+        prop_assert!(counters.all.adds_up());
+        let mut sessions = 0;
+        for ledger in &counters.sessions {
+            prop_assert!(ledger.adds_up());
+            sessions += ledger.received.frames;
+        }
+        let before_session: u64 = DropReason::ALL[..8].iter().map(|&reason| counters.all.drops.get(reason)).sum();
+        prop_assert_eq!(sessions + before_session, sent);
+        let chunks = counters.chunks;
+        prop_assert_eq!(chunks.free + chunks.lent + chunks.published, chunks.total);
+        for (consumer, ledgers) in consumers.iter_mut().zip(&counters.outputs) {
+            let delivered: u64 = ledgers.iter().map(|ledger| ledger.delivered.frames).sum();
+            prop_assert_eq!(read_all(consumer).len() as u64, delivered);
+        }
+    }
+}

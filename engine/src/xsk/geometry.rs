@@ -1,0 +1,86 @@
+//! Where chunks and frames lie in a UMEM.
+
+/// Bytes that the kernel keeps free in front of each frame (`XDP_PACKET_HEADROOM`, `include/uapi/linux/bpf.h`). The
+/// arrival time lies at their end.
+pub(super) const HEADROOM: u32 = 256;
+
+/// Size and number of the chunks of a UMEM. Chunk `i` starts at byte `i * chunk_size`.
+///
+/// ```text
+///   chunk:  | kernel headroom, 256 bytes   | frame ...               |
+///           |         arrival time, 16 B ->|                         |
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Geometry {
+    chunk_size_log2: u32,
+    chunk_count: u32,
+}
+
+impl Geometry {
+    /// `chunk_count` chunks of `chunk_size` bytes.
+    ///
+    /// # Panics
+    ///
+    /// If `chunk_size` is not a power of two from 2048 to 65536 or there is no chunk. The kernel takes 2048 and 4096,
+    /// which the configuration sees to; chunks that it never sees may be larger.
+    pub(crate) const fn new(chunk_size: u32, chunk_count: u32) -> Self {
+        assert!(chunk_size.is_power_of_two(), "chunk sizes are powers of two");
+        assert!(chunk_size >= 2048 && chunk_size <= 65_536, "chunks are 2 to 64 KiB");
+        assert!(chunk_count > 0, "a UMEM has at least one chunk");
+        Self { chunk_size_log2: chunk_size.ilog2(), chunk_count }
+    }
+
+    /// Bytes per chunk.
+    pub(crate) const fn chunk_size(self) -> u32 {
+        1 << self.chunk_size_log2
+    }
+
+    /// Number of chunks.
+    pub(crate) const fn chunk_count(self) -> u32 {
+        self.chunk_count
+    }
+
+    /// Size of the whole region in bytes.
+    pub(crate) const fn len(self) -> u64 {
+        (self.chunk_count as u64) << self.chunk_size_log2
+    }
+
+    /// Longest frame, in bytes, that fits into one chunk.
+    pub(crate) const fn frame_max(self) -> u32 {
+        self.chunk_size() - HEADROOM
+    }
+
+    /// Address of the first byte of a chunk.
+    #[inline]
+    pub(super) const fn start(self, index: u32) -> u64 {
+        (index as u64) << self.chunk_size_log2
+    }
+
+    /// The chunk in which the `len` bytes at `addr` lie, with at least an arrival time's room in front; `None` if they
+    /// reach outside of it or of the region.
+    #[inline]
+    pub(super) fn chunk_of(self, addr: u64, len: u32) -> Option<u32> {
+        let index = u32::try_from(addr >> self.chunk_size_log2).ok()?;
+        let offset = u32::try_from(addr - self.start(index)).ok()?;
+        let fits = offset.checked_add(len)? <= self.chunk_size();
+        let room = offset as usize >= vxtap_ebpf::arrival::AREA_LEN;
+        (index < self.chunk_count && fits && room).then_some(index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_in_one_chunk_name_it_and_bytes_across_an_edge_name_none() {
+        let geometry = Geometry::new(4096, 4);
+        assert_eq!(geometry.chunk_of(256, 1500), Some(0));
+        assert_eq!(geometry.chunk_of(3 * 4096 + 256, 3840), Some(3));
+        assert_eq!(geometry.chunk_of(3 * 4096 + 256, 3841), None);
+        assert_eq!(geometry.chunk_of(4 * 4096 + 256, 1), None);
+        assert_eq!(geometry.chunk_of(4096 + 15, 1), None, "no room for the arrival time");
+        assert_eq!(geometry.chunk_of(u64::MAX, 1), None);
+        assert_eq!(geometry.chunk_of(256, u32::MAX), None);
+    }
+}

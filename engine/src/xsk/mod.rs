@@ -1,0 +1,42 @@
+//! The AF_XDP layer: memory shared with the kernel, the rings over it, and the socket that ties them to a NIC queue.
+//!
+//! Answers one question: which chunk of the UMEM is in whose hands? It knows nothing of tunnels, sessions or outputs.
+//! With [`crate::output`]'s ring it holds the only `unsafe` code of the crate.
+//!
+//! ```text
+//!              fill ring: U -> K, addresses of empty chunks
+//!   worker  ───────────────────────────────────────────────►  kernel (socket) or plain memory (SoftNic)
+//!           ◄───────────────────────────────────────────────
+//!              RX ring: K -> U, (address, length) of frames
+//! ```
+//!
+//! A chunk has one owner. It is a move-only [`Chunk`] in the worker's hands, a set bit in [`Lent`] while the kernel
+//! has it, and a [`Share`] per output while consumers read it.
+
+mod arrival;
+mod chunk;
+mod clock;
+mod cursor;
+mod geometry;
+mod kernel_side;
+mod mapping;
+mod queue;
+mod ring;
+mod rx_queue;
+mod socket;
+mod soft_nic;
+mod syscall;
+mod umem;
+
+pub(crate) use arrival::take_arrival;
+pub(crate) use chunk::{Chunk, FreeList, Holders, Share};
+pub(crate) use geometry::Geometry;
+pub use kernel_side::KernelCounters;
+pub(crate) use kernel_side::KernelSide;
+pub(crate) use queue::rx_queue_count;
+pub(crate) use rx_queue::{Received, RxQueue};
+pub use socket::{BindMode, SocketError};
+pub(crate) use socket::{Socket, SocketSettings};
+pub(crate) use soft_nic::{SoftNic, Undelivered};
+pub(crate) use umem::Umem;
+pub use umem::UmemError;

@@ -1,0 +1,329 @@
+//! The AF_XDP socket of one NIC queue: set-up, wake-ups, statistics.
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::chunk::FreeList;
+use super::clock::tai_minus_utc_ns;
+use super::kernel_side::{KernelCounters, KernelSide};
+use super::mapping::Mapping;
+use super::ring::{ConsumerRing, Layout, ProducerRing, Slot};
+use super::rx_queue::RxQueue;
+use super::syscall;
+use super::umem::Umem;
+
+/// How long a queue that its last owner has just left may stay busy: the kernel releases it after the owner's exit,
+/// measured 6 to 28 ms. Shorter: restarts fail now and then; longer: a queue that somebody else really uses is
+/// reported later.
+const BUSY_RETRY: Duration = Duration::from_secs(2);
+const BUSY_PAUSE: Duration = Duration::from_millis(5);
+
+/// Entries of the completion ring. Nothing is sent, but the kernel does not bind a socket without one
+/// (`net/xdp/xsk.c`, `xsk_validate_queues`).
+const COMPLETION_LEN: u32 = 64;
+
+/// Socket options that the libc crate does not name; `include/uapi/asm-generic/socket.h`.
+const SO_PREFER_BUSY_POLL: i32 = 69;
+const SO_BUSY_POLL_BUDGET: i32 = 70;
+
+/// `AF_XDP` as `sockaddr_xdp` has it.
+#[expect(clippy::cast_possible_truncation, reason = "44")]
+const ADDRESS_FAMILY: u16 = libc::AF_XDP as u16;
+
+/// How frames get from the driver into the UMEM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BindMode {
+    /// The NIC writes into the UMEM.
+    ZeroCopy,
+    /// The kernel copies.
+    Copy,
+}
+
+impl fmt::Display for BindMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::ZeroCopy => "zero-copy",
+            Self::Copy => "copy mode",
+        })
+    }
+}
+
+/// What a socket is opened with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SocketSettings {
+    /// Interface index.
+    pub(crate) if_index: u32,
+    /// RX queue of the interface.
+    pub(crate) queue: u32,
+    /// Forced; there is no silent fallback from one to the other.
+    pub(crate) mode: BindMode,
+    /// Entries of the fill ring, a power of two.
+    pub(crate) fill_len: u32,
+    /// Entries of the RX ring, a power of two.
+    pub(crate) rx_len: u32,
+    /// Busy polling, if wanted: `SO_BUSY_POLL` in microseconds and `SO_BUSY_POLL_BUDGET` in frames.
+    pub(crate) busy_poll: Option<(u32, u16)>,
+}
+
+/// Why a queue has no socket.
+#[derive(Debug, thiserror::Error)]
+pub enum SocketError {
+    /// The process may not open AF_XDP sockets.
+    #[error("no permission to open an AF_XDP socket: run as root, or give the process CAP_NET_RAW")]
+    NotPermitted,
+    /// The UMEM is more than the process may lock.
+    #[error(
+        "too little locked memory for a UMEM of {needed_kib} KiB: raise RLIMIT_MEMLOCK (`ulimit -l`, LimitMEMLOCK=) \
+         or lower memory.per_queue_mib"
+    )]
+    LockedMemory {
+        /// Size of this queue's UMEM in KiB.
+        needed_kib: u64,
+    },
+    /// Somebody else has the queue.
+    #[error(
+        "queue {queue} is taken by another AF_XDP socket: stop the program that has it (`ss --xdp` names it)"
+    )]
+    Busy {
+        /// The RX queue.
+        queue: u32,
+    },
+    /// The driver cannot do this mode.
+    #[error(
+        "the driver does not offer {mode} for queue {queue} ({source}): use capture.mode = \"auto\", \"native\" or \
+         \"generic\""
+    )]
+    Unsupported {
+        /// The RX queue.
+        queue: u32,
+        /// What was tried.
+        mode: BindMode,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// Any other system call failed.
+    #[error("cannot set up the AF_XDP socket of queue {queue} ({call}): {source}")]
+    Call {
+        /// The RX queue.
+        queue: u32,
+        /// The system call and its option.
+        call: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+}
+
+/// An AF_XDP socket bound to a queue, without transmit side.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    fd: OwnedFd,
+    is_polled: bool,
+}
+
+impl Socket {
+    /// Opens and binds a socket whose frames go into `umem`, and fills its fill ring from `free`, in this order:
+    /// socket, UMEM, ring sizes, ring mappings, fill ring, busy polling, bind. The fill ring comes before the bind
+    /// because zero-copy drivers take their first chunks while they bind.
+    ///
+    /// The socket gets no frame before it is put into the XDP program's map.
+    ///
+    /// # Errors
+    ///
+    /// [`SocketError`]; all chunks are back in `free` then.
+    pub(crate) fn open(
+        umem: &Arc<Umem>,
+        free: &mut FreeList,
+        settings: &SocketSettings,
+    ) -> Result<(Self, RxQueue), SocketError> {
+        let fd = syscall::xdp_socket().map_err(|source| match source.raw_os_error() {
+            Some(libc::EPERM | libc::EACCES) => SocketError::NotPermitted,
+            _ => SocketError::Call { queue: settings.queue, call: "socket", source },
+        })?;
+        let mut queue = Self::rings(fd.as_fd(), umem, settings)?;
+        queue.refill(free);
+        let bound = Self::poll_busily(fd.as_fd(), settings).and_then(|()| Self::bind(fd.as_fd(), settings));
+        match bound {
+            Ok(()) => Ok((Self { fd, is_polled: settings.busy_poll.is_some() }, queue)),
+            Err(error) => {
+                drop(fd);
+                queue.abandon(free);
+                Err(error)
+            }
+        }
+    }
+
+    /// Registers the UMEM and maps the two rings that the worker uses.
+    fn rings(
+        fd: BorrowedFd<'_>,
+        umem: &Arc<Umem>,
+        settings: &SocketSettings,
+    ) -> Result<RxQueue, SocketError> {
+        let &SocketSettings { queue, fill_len, rx_len, .. } = settings;
+        let failed = |call| move |source| SocketError::Call { queue, call, source };
+        let (addr, len) = umem.region();
+        let chunk_size = umem.geometry().chunk_size();
+        let region = libc::xdp_umem_reg { addr, len, chunk_size, headroom: 0, flags: 0, tx_metadata_len: 0 };
+        syscall::set_option(fd, libc::SOL_XDP, libc::XDP_UMEM_REG, &region).map_err(|source| match source
+            .raw_os_error()
+        {
+            Some(libc::ENOBUFS) => SocketError::LockedMemory { needed_kib: len / 1024 },
+            _ => failed("XDP_UMEM_REG")(source),
+        })?;
+        for (name, call, len) in [
+            (libc::XDP_UMEM_FILL_RING, "XDP_UMEM_FILL_RING", fill_len),
+            (libc::XDP_UMEM_COMPLETION_RING, "XDP_UMEM_COMPLETION_RING", COMPLETION_LEN),
+            (libc::XDP_RX_RING, "XDP_RX_RING", rx_len),
+        ] {
+            syscall::set_option(fd, libc::SOL_XDP, name, &len).map_err(failed(call))?;
+        }
+        let offsets = ring_offsets(fd).map_err(failed("XDP_MMAP_OFFSETS"))?;
+        let fill_page = libc::XDP_UMEM_PGOFF_FILL_RING.cast_signed();
+        let fill = map_ring::<u64>(fd, offsets.fr, fill_len, fill_page).map_err(failed("mmap"))?;
+        let rx = map_ring::<libc::xdp_desc>(fd, offsets.rx, rx_len, libc::XDP_PGOFF_RX_RING)
+            .map_err(failed("mmap"))?;
+        let fill = ProducerRing::new(fill, layout(offsets.fr), fill_len);
+        let rx = ConsumerRing::new(rx, layout(offsets.rx), rx_len);
+        Ok(RxQueue::new(umem.clone(), fill, rx))
+    }
+
+    fn poll_busily(fd: BorrowedFd<'_>, settings: &SocketSettings) -> Result<(), SocketError> {
+        let Some((usecs, budget)) = settings.busy_poll else { return Ok(()) };
+        for (name, call, value) in [
+            (SO_PREFER_BUSY_POLL, "SO_PREFER_BUSY_POLL", 1),
+            (libc::SO_BUSY_POLL, "SO_BUSY_POLL", usecs),
+            (SO_BUSY_POLL_BUDGET, "SO_BUSY_POLL_BUDGET", u32::from(budget)),
+        ] {
+            syscall::set_option(fd, libc::SOL_SOCKET, name, &value).map_err(|source| SocketError::Call {
+                queue: settings.queue,
+                call,
+                source,
+            })?;
+        }
+        Ok(())
+    }
+
+    fn bind(fd: BorrowedFd<'_>, settings: &SocketSettings) -> Result<(), SocketError> {
+        let &SocketSettings { if_index, queue, mode, .. } = settings;
+        let copy_flag = if mode == BindMode::ZeroCopy { libc::XDP_ZEROCOPY } else { libc::XDP_COPY };
+        let address = libc::sockaddr_xdp {
+            sxdp_family: ADDRESS_FAMILY,
+            sxdp_flags: copy_flag | libc::XDP_USE_NEED_WAKEUP,
+            sxdp_ifindex: if_index,
+            sxdp_queue_id: queue,
+            sxdp_shared_umem_fd: 0,
+        };
+        let give_up = Instant::now() + BUSY_RETRY;
+        loop {
+            let Err(source) = syscall::bind(fd, &address) else { return Ok(()) };
+            match source.raw_os_error() {
+                Some(libc::EBUSY) if Instant::now() < give_up => thread::sleep(BUSY_PAUSE),
+                Some(libc::EBUSY) => return Err(SocketError::Busy { queue }),
+                Some(libc::EOPNOTSUPP | libc::EINVAL) if mode == BindMode::ZeroCopy => {
+                    return Err(SocketError::Unsupported { queue, mode, source });
+                }
+                Some(libc::EOPNOTSUPP) => return Err(SocketError::Unsupported { queue, mode, source }),
+                Some(libc::EPERM) => return Err(SocketError::NotPermitted),
+                _ => return Err(SocketError::Call { queue, call: "bind", source }),
+            }
+        }
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl KernelSide for Socket {
+    fn wait(&mut self, timeout: Duration) -> io::Result<()> {
+        let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+        syscall::poll_readable(self.fd.as_fd(), timeout_ms).map(drop).or_else(passing)
+    }
+
+    fn drive(&mut self) -> io::Result<()> {
+        syscall::drive_rx(self.fd.as_fd()).or_else(passing)
+    }
+
+    fn check(&mut self) -> io::Result<()> {
+        // The kernel unbinds the socket when its interface goes, and says so only to calls that need the binding
+        // (`net/xdp/xsk.c`, `xsk_check_common`).
+        self.drive().map_err(|error| match error.raw_os_error() {
+            Some(libc::ENXIO) => io::Error::new(io::ErrorKind::NotConnected, "its interface was deleted"),
+            _ => error,
+        })
+    }
+
+    fn is_polled(&self) -> bool {
+        self.is_polled
+    }
+
+    fn is_finished(&self) -> bool {
+        false
+    }
+
+    fn counters(&self) -> io::Result<KernelCounters> {
+        let mut statistics = libc::xdp_statistics {
+            rx_dropped: 0,
+            rx_invalid_descs: 0,
+            tx_invalid_descs: 0,
+            rx_ring_full: 0,
+            rx_fill_ring_empty_descs: 0,
+            tx_ring_empty_descs: 0,
+        };
+        syscall::get_option(self.fd.as_fd(), libc::SOL_XDP, libc::XDP_STATISTICS, &mut statistics)?;
+        Ok(KernelCounters {
+            rx_dropped: statistics.rx_dropped,
+            rx_invalid_descs: statistics.rx_invalid_descs,
+            rx_ring_full: statistics.rx_ring_full,
+            rx_fill_ring_empty_descs: statistics.rx_fill_ring_empty_descs,
+        })
+    }
+
+    fn arrival_minus_utc_ns(&self) -> i64 {
+        tai_minus_utc_ns()
+    }
+}
+
+/// Errors that say "not now": interrupted, nothing to do, link down for the moment.
+#[cold]
+fn passing(error: io::Error) -> io::Result<()> {
+    match error.raw_os_error() {
+        Some(libc::EINTR | libc::EAGAIN | libc::EBUSY | libc::ENOBUFS | libc::ENETDOWN) => Ok(()),
+        _ => Err(error),
+    }
+}
+
+/// Where the parts of the rings are in their mappings (`XDP_MMAP_OFFSETS`, with flags since Linux 5.4).
+fn ring_offsets(fd: BorrowedFd<'_>) -> io::Result<libc::xdp_mmap_offsets> {
+    let none = libc::xdp_ring_offset { producer: 0, consumer: 0, desc: 0, flags: 0 };
+    let mut offsets = libc::xdp_mmap_offsets { rx: none, tx: none, fr: none, cr: none };
+    let len = syscall::get_option(fd, libc::SOL_XDP, libc::XDP_MMAP_OFFSETS, &mut offsets)?;
+    if len < size_of::<libc::xdp_mmap_offsets>() {
+        return Err(io::Error::new(io::ErrorKind::Unsupported, "this kernel is older than Linux 5.4"));
+    }
+    Ok(offsets)
+}
+
+fn layout(offset: libc::xdp_ring_offset) -> Layout {
+    let byte = |offset: u64| usize::try_from(offset).expect("ring offsets are a few hundred bytes");
+    Layout {
+        producer: byte(offset.producer),
+        consumer: byte(offset.consumer),
+        flags: byte(offset.flags),
+        slots: byte(offset.desc),
+    }
+}
+
+fn map_ring<T: Slot>(
+    fd: BorrowedFd<'_>,
+    offset: libc::xdp_ring_offset,
+    len: u32,
+    page: libc::off_t,
+) -> io::Result<Arc<Mapping>> {
+    Mapping::of_file(fd, layout(offset).bytes::<T>(len), page).map(Arc::new)
+}

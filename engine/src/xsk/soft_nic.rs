@@ -1,0 +1,151 @@
+//! The kernel's part of an AF_XDP socket, played in plain memory.
+//!
+//! Capture files come in through it, so that they take the same way as frames from a NIC, and the whole worker can
+//! be tested without privileges.
+
+use std::io;
+use std::sync::Arc;
+
+use vxtap_ebpf::arrival::{Arrival, MARK};
+
+use super::geometry::HEADROOM;
+use super::mapping::Mapping;
+use super::ring::{ConsumerRing, Layout, ProducerRing, Slot};
+use super::rx_queue::RxQueue;
+use super::umem::Umem;
+
+/// Why a frame was not delivered; the names and the order of the checks are those of `net/xdp/xsk.c`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Undelivered {
+    /// Longer than a chunk holds.
+    #[error("a frame of {len} bytes is longer than the {max} that a chunk holds")]
+    TooLong {
+        /// Bytes of the frame.
+        len: usize,
+        /// Bytes that fit.
+        max: u32,
+    },
+    /// The RX ring is full.
+    #[error("the RX ring is full")]
+    RxRingFull,
+    /// The fill ring is empty.
+    #[error("the fill ring is empty")]
+    FillRingEmpty,
+}
+
+/// The far ends of a queue's fill and RX ring.
+#[derive(Debug)]
+pub(crate) struct SoftNic {
+    umem: Arc<Umem>,
+    fill: ConsumerRing<u64>,
+    rx: ProducerRing<libc::xdp_desc>,
+}
+
+impl SoftNic {
+    /// A NIC that delivers into `umem`, and the queue at which its frames come out. Ring lengths are powers of two.
+    ///
+    /// # Errors
+    ///
+    /// If there is no memory for the rings.
+    pub(crate) fn new(umem: Arc<Umem>, fill_len: u32, rx_len: u32) -> io::Result<(Self, RxQueue)> {
+        let (fill, far_fill) = ring(fill_len)?;
+        let (far_rx, rx) = ring(rx_len)?;
+        let queue = RxQueue::new(umem.clone(), fill, rx);
+        Ok((Self { umem, fill: far_fill, rx: far_rx }, queue))
+    }
+
+    /// Whether the next frame that is not too long would be delivered.
+    pub(crate) fn has_room(&mut self) -> bool {
+        self.rx.free(1) > 0 && self.fill.available() > 0
+    }
+
+    /// Copies `frame` into the next chunk of the fill ring, behind the kernel's headroom, and puts a descriptor into
+    /// the RX ring. `arrival_ns` is nanoseconds of `CLOCK_TAI`.
+    ///
+    /// # Errors
+    ///
+    /// [`Undelivered`]; no chunk is used up then.
+    pub(crate) fn deliver(&mut self, frame: &[u8], arrival_ns: Option<u64>) -> Result<(), Undelivered> {
+        let max = self.umem.geometry().frame_max();
+        let len = u32::try_from(frame.len()).ok().filter(|&len| len <= max);
+        let len = len.ok_or(Undelivered::TooLong { len: frame.len(), max })?;
+        if self.rx.free(1) == 0 {
+            return Err(Undelivered::RxRingFull);
+        }
+        let mut addr = None;
+        self.fill.consume(1, |chunk| addr = Some(chunk + u64::from(HEADROOM)));
+        let addr = addr.ok_or(Undelivered::FillRingEmpty)?;
+        let arrival = arrival_ns.map(|time_ns| Arrival { mark: MARK, time_ns });
+        // SAFETY: `addr` lies in a chunk that has just come out of the fill ring and goes into the RX ring below.
+        unsafe { self.umem.write_lent(addr, frame, arrival) };
+        let mut descriptor = Some(libc::xdp_desc { addr, len, options: 0 });
+        self.rx.submit(1, || descriptor.take());
+        Ok(())
+    }
+
+    /// Puts a descriptor of the test's choice into the RX ring.
+    #[cfg(test)]
+    pub(crate) fn submit_raw(&mut self, addr: u64, len: u32) {
+        let mut descriptor = Some(libc::xdp_desc { addr, len, options: 0 });
+        self.rx.submit(1, || descriptor.take());
+    }
+
+    /// Delivers a frame in several chunks, as the kernel does with `XDP_USE_SG`.
+    #[cfg(test)]
+    pub(crate) fn deliver_chain(&mut self, parts: &[&[u8]]) {
+        for (nth, part) in parts.iter().enumerate() {
+            let mut addr = None;
+            self.fill.consume(1, |chunk| addr = Some(chunk + u64::from(HEADROOM)));
+            let addr = addr.expect("the test has filled the ring");
+            // SAFETY: as in `deliver`.
+            unsafe { self.umem.write_lent(addr, part, None) };
+            let options = if nth + 1 < parts.len() { libc::XDP_PKT_CONTD } else { 0 };
+            let len = u32::try_from(part.len()).expect("parts fit into chunks");
+            let mut descriptor = Some(libc::xdp_desc { addr, len, options });
+            self.rx.submit(1, || descriptor.take());
+        }
+    }
+}
+
+/// Both ends of a ring of `len` slots in memory of its own.
+fn ring<T: Slot>(len: u32) -> io::Result<(ProducerRing<T>, ConsumerRing<T>)> {
+    let mapping = Arc::new(Mapping::anonymous(Layout::PLAIN.bytes::<T>(len))?);
+    Ok((
+        ProducerRing::new(mapping.clone(), Layout::PLAIN, len),
+        ConsumerRing::new(mapping, Layout::PLAIN, len),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::geometry::Geometry;
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_delivered_has_the_reason_that_the_kernel_would_count() {
+        let (umem, mut free) = Umem::create(Geometry::new(2048, 2), false).unwrap();
+        let (mut nic, mut queue) = SoftNic::new(Arc::new(umem), 2, 1).unwrap();
+        assert_eq!(nic.deliver(&[0; 60], None), Err(Undelivered::FillRingEmpty));
+        assert!(!nic.has_room());
+        queue.refill(&mut free);
+        assert!(nic.has_room());
+        assert_eq!(nic.deliver(&[0; 1793], None), Err(Undelivered::TooLong { len: 1793, max: 1792 }));
+        assert_eq!(nic.deliver(&[0; 1792], None), Ok(()));
+        assert_eq!(nic.deliver(&[0; 60], None), Err(Undelivered::RxRingFull));
+    }
+
+    #[test]
+    fn the_arrival_time_lies_in_front_of_the_frame() {
+        let (umem, mut free) = Umem::create(Geometry::new(2048, 1), false).unwrap();
+        let umem = Arc::new(umem);
+        let (mut nic, mut queue) = SoftNic::new(umem.clone(), 1, 1).unwrap();
+        queue.refill(&mut free);
+        nic.deliver(b"frame", Some(77)).unwrap();
+        let mut arrival = None;
+        queue.receive(1, &mut free, |mut received| {
+            let (before, _) = umem.bytes_mut(&mut received.chunk).split_at_mut(received.offset as usize);
+            arrival = super::super::take_arrival(before);
+        });
+        assert_eq!(arrival, Some(77));
+    }
+}

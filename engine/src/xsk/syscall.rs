@@ -1,0 +1,139 @@
+//! Thin wrappers around the system calls of this layer, one function per call. Each returns the kernel's errno as
+//! [`io::Error`]; none retries or interprets.
+
+use std::ffi::CStr;
+use std::io;
+use std::mem::size_of;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::ptr;
+
+use libc::{c_int, c_void, socklen_t};
+
+/// Turns a return value of -1 into the calling thread's errno.
+fn checked(result: c_int) -> io::Result<c_int> {
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+/// Takes ownership of a descriptor that a system call has just returned.
+fn owned(fd: c_int) -> OwnedFd {
+    // SAFETY: callers pass a descriptor that the kernel created for them an instant ago, so it is open and nobody
+    // else owns it.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// Length of `T` as the socket option calls want it.
+fn option_len<T>() -> socklen_t {
+    socklen_t::try_from(size_of::<T>()).expect("socket options are a few dozen bytes")
+}
+
+/// An AF_XDP socket, closed on exec.
+///
+/// # Kernel
+///
+/// Needs `CAP_NET_RAW` (`net/xdp/xsk.c`, `xsk_create`).
+pub(super) fn xdp_socket() -> io::Result<OwnedFd> {
+    // SAFETY: socket(2) takes plain integers.
+    let fd = unsafe { libc::socket(libc::AF_XDP, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
+    checked(fd).map(owned)
+}
+
+/// An unconnected UDP socket, used as the handle that interface ioctls want.
+pub(super) fn control_socket() -> io::Result<OwnedFd> {
+    // SAFETY: socket(2) takes plain integers.
+    let fd = unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
+    checked(fd).map(owned)
+}
+
+/// Sets a socket option whose value is the bytes of `value`.
+pub(super) fn set_option<T: Copy>(
+    fd: BorrowedFd<'_>,
+    level: c_int,
+    name: c_int,
+    value: &T,
+) -> io::Result<()> {
+    let bytes: *const c_void = ptr::from_ref(value).cast();
+    // SAFETY: `bytes` points to `option_len::<T>()` readable bytes for the length of the call.
+    let result = unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, bytes, option_len::<T>()) };
+    checked(result).map(drop)
+}
+
+/// Reads a socket option into `value`; returns how many bytes the kernel filled in, which is less than the size of
+/// `T` where the kernel is older than the fields at its end.
+pub(super) fn get_option<T: Copy>(
+    fd: BorrowedFd<'_>,
+    level: c_int,
+    name: c_int,
+    value: &mut T,
+) -> io::Result<usize> {
+    let mut len = option_len::<T>();
+    let bytes: *mut c_void = ptr::from_mut(value).cast();
+    // SAFETY: `bytes` points to `len` writable bytes for the length of the call; the option structs used here are
+    // plain integers, for which every bit pattern is valid.
+    let result = unsafe { libc::getsockopt(fd.as_raw_fd(), level, name, bytes, &raw mut len) };
+    checked(result).map(|_| len as usize)
+}
+
+/// Binds an AF_XDP socket.
+pub(super) fn bind(fd: BorrowedFd<'_>, address: &libc::sockaddr_xdp) -> io::Result<()> {
+    let bytes: *const libc::sockaddr = ptr::from_ref(address).cast();
+    // SAFETY: `bytes` points to a whole sockaddr_xdp, whose length goes with it.
+    let result = unsafe { libc::bind(fd.as_raw_fd(), bytes, option_len::<libc::sockaddr_xdp>()) };
+    checked(result).map(drop)
+}
+
+/// Waits until the socket is readable or `timeout_ms` milliseconds have passed (0: only looks). For a socket that
+/// asked for wake-ups this also wakes the driver (`net/xdp/xsk.c`, `xsk_poll`).
+pub(super) fn poll_readable(fd: BorrowedFd<'_>, timeout_ms: c_int) -> io::Result<bool> {
+    let mut entry = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: `entry` is one valid pollfd, and 1 says so.
+    let result = unsafe { libc::poll(&raw mut entry, 1, timeout_ms) };
+    checked(result).map(|ready| ready > 0)
+}
+
+/// Asks the kernel to drive the socket's queue from this thread: a receive of nothing that does not wait.
+pub(super) fn drive_rx(fd: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: recv(2) with a null buffer of length 0 writes nothing.
+    let result = unsafe { libc::recv(fd.as_raw_fd(), ptr::null_mut(), 0, libc::MSG_DONTWAIT) };
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// An anonymous file in memory, closed on exec, that can be sealed.
+pub(super) fn memfd(name: &CStr, flags: libc::c_uint) -> io::Result<OwnedFd> {
+    // SAFETY: `name` is a string that ends in NUL.
+    let fd =
+        unsafe { libc::memfd_create(name.as_ptr(), flags | libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING) };
+    checked(fd).map(owned)
+}
+
+/// Sets the size of a file in bytes.
+pub(super) fn truncate(fd: BorrowedFd<'_>, len: usize) -> io::Result<()> {
+    let len = libc::off_t::try_from(len).map_err(io::Error::other)?;
+    // SAFETY: ftruncate(2) takes plain integers.
+    checked(unsafe { libc::ftruncate(fd.as_raw_fd(), len) }).map(drop)
+}
+
+/// Adds seals to a memfd (fcntl(2), `F_ADD_SEALS`).
+pub(super) fn add_seals(fd: BorrowedFd<'_>, seals: c_int) -> io::Result<()> {
+    // SAFETY: F_ADD_SEALS takes an integer argument.
+    checked(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_ADD_SEALS, seals) }).map(drop)
+}
+
+/// An interface ioctl whose argument is `request`.
+pub(super) fn interface_ioctl(
+    fd: BorrowedFd<'_>,
+    number: libc::c_ulong,
+    request: &mut libc::ifreq,
+) -> io::Result<()> {
+    // SAFETY: interface ioctls read and write one ifreq, which `request` is; what it points to is the caller's
+    // borrowed data, alive for the call.
+    let result = unsafe { libc::ioctl(fd.as_raw_fd(), number as _, ptr::from_mut(request)) };
+    checked(result).map(drop)
+}
+
+/// Nanoseconds of a kernel clock.
+pub(super) fn clock_ns(clock: libc::clockid_t) -> io::Result<i128> {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a valid timespec to write to.
+    checked(unsafe { libc::clock_gettime(clock, &raw mut time) })?;
+    Ok(i128::from(time.tv_sec) * 1_000_000_000 + i128::from(time.tv_nsec))
+}

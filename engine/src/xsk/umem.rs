@@ -1,0 +1,192 @@
+//! The memory that frames lie in.
+
+use std::io;
+use std::mem::offset_of;
+use std::os::fd::{AsFd, OwnedFd};
+use std::slice;
+
+use vxtap_ebpf::arrival::Arrival;
+
+use super::chunk::{Chunk, FreeList};
+use super::geometry::Geometry;
+use super::mapping::Mapping;
+use super::syscall;
+
+const HUGEPAGE_BYTES: u64 = 2 << 20;
+
+/// Why there is no UMEM.
+#[derive(Debug, thiserror::Error)]
+pub enum UmemError {
+    /// A system call failed.
+    #[error("cannot make a UMEM of {} KiB ({call}): {source}", len / 1024)]
+    Call {
+        /// The system call.
+        call: &'static str,
+        /// Size asked for in bytes.
+        len: u64,
+        /// What the kernel said.
+        source: io::Error,
+    },
+}
+
+/// The chunks of one worker: a sealed memfd, mapped once for writing, by us, before the seal.
+///
+/// `F_SEAL_FUTURE_WRITE` means that nobody, we included, can map the file writable a second time, so that it can be
+/// given to other processes for reading (fcntl(2), `memfd_create(2)`).
+#[derive(Debug)]
+pub(crate) struct Umem {
+    memory: Mapping,
+    #[cfg_attr(not(test), expect(dead_code, reason = "what other processes will be given to map"))]
+    file: OwnedFd,
+    geometry: Geometry,
+    is_huge: bool,
+}
+
+impl Umem {
+    /// Makes the region and hands out all of its chunks, the only time that they are handed out.
+    ///
+    /// With `want_hugepages` it lies in 2 MiB pages if the system has enough of them reserved
+    /// (`/proc/sys/vm/nr_hugepages`), else in ordinary ones; [`Self::is_huge`] says which.
+    ///
+    /// # Errors
+    ///
+    /// [`UmemError::Call`] if the system has not enough memory or descriptors.
+    pub(crate) fn create(geometry: Geometry, want_hugepages: bool) -> Result<(Self, FreeList), UmemError> {
+        let huge = want_hugepages.then(|| Self::map(geometry, true)).and_then(Result::ok);
+        let umem = match huge {
+            Some(umem) => umem,
+            None => Self::map(geometry, false)?,
+        };
+        Ok((umem, FreeList::all(geometry.chunk_count())))
+    }
+
+    fn map(geometry: Geometry, is_huge: bool) -> Result<Self, UmemError> {
+        let len = if is_huge { geometry.len().next_multiple_of(HUGEPAGE_BYTES) } else { geometry.len() };
+        let failed = |call| move |source| UmemError::Call { call, len, source };
+        let bytes = usize::try_from(len).map_err(io::Error::other).map_err(failed("mmap"))?;
+        let flags = if is_huge { libc::MFD_HUGETLB | libc::MFD_HUGE_2MB } else { 0 };
+        let file = syscall::memfd(c"vxtap-umem", flags).map_err(failed("memfd_create"))?;
+        syscall::truncate(file.as_fd(), bytes).map_err(failed("ftruncate"))?;
+        let memory = Mapping::of_file(file.as_fd(), bytes, 0).map_err(failed("mmap"))?;
+        let seals = libc::F_SEAL_FUTURE_WRITE | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
+        syscall::add_seals(file.as_fd(), seals).map_err(failed("fcntl(F_ADD_SEALS)"))?;
+        Ok(Self { memory, file, geometry, is_huge })
+    }
+
+    /// Size and number of the chunks.
+    pub(crate) const fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
+    /// Whether the region lies in 2 MiB pages.
+    pub(crate) const fn is_huge(&self) -> bool {
+        self.is_huge
+    }
+
+    /// Address and length in bytes, as `XDP_UMEM_REG` wants them.
+    pub(super) fn region(&self) -> (u64, u64) {
+        (self.memory.start().as_ptr().addr() as u64, self.geometry.len())
+    }
+
+    /// Where a chunk starts in the region, in bytes.
+    #[inline]
+    pub(crate) const fn address_of(&self, chunk: &Chunk) -> u64 {
+        self.geometry.start(chunk.index())
+    }
+
+    /// The bytes of a chunk, for its owner.
+    #[inline]
+    pub(crate) fn bytes_mut<'a>(&'a self, chunk: &'a mut Chunk) -> &'a mut [u8] {
+        let len = self.geometry.chunk_size() as usize;
+        let start = self.memory.at::<u8>(usize_of(self.geometry.start(chunk.index())), len);
+        // SAFETY: `at` has checked that the chunk lies inside the mapping, which lives as long as `self`. The token
+        // is the only one for this chunk (made once, in `create`, and a worker never mixes the tokens of two
+        // regions) and is mutably borrowed for `'a`, so neither the kernel nor a consumer nor other code of ours
+        // touches these bytes meanwhile.
+        unsafe { slice::from_raw_parts_mut(start.as_ptr(), len) }
+    }
+
+    /// The `len` bytes at `addr`, which must lie inside the region.
+    ///
+    /// # Safety
+    ///
+    /// For as long as the result lives the bytes must be published to the caller: their chunk's owner has given out
+    /// a share for them and has not taken it back, so nobody writes to them.
+    ///
+    /// # Panics
+    ///
+    /// If the bytes do not lie inside the region.
+    #[inline]
+    pub(crate) unsafe fn published(&self, addr: u64, len: u32) -> &[u8] {
+        let start = self.memory.at::<u8>(usize_of(addr), len as usize);
+        // SAFETY: `at` has checked that the bytes lie inside the mapping, which lives as long as `self`; that nobody
+        // writes to them is the caller's promise.
+        unsafe { slice::from_raw_parts(start.as_ptr(), len as usize) }
+    }
+
+    /// Plays the kernel's part in filling a chunk: writes `frame` at `addr` and the arrival time in front of it.
+    ///
+    /// # Safety
+    ///
+    /// The chunk that `addr` lies in must be lent to the caller: taken from the fill ring and not yet put into the
+    /// RX ring.
+    ///
+    /// # Panics
+    ///
+    /// If the bytes, with the arrival time's room in front, do not lie inside of one chunk.
+    pub(super) unsafe fn write_lent(&self, addr: u64, frame: &[u8], arrival: Option<Arrival>) {
+        let len = u32::try_from(frame.len()).expect("a frame is shorter than a chunk");
+        assert!(self.geometry.chunk_of(addr, len).is_some(), "the frame lies in one chunk");
+        if let Some(arrival) = arrival {
+            let area = self.memory.at::<Arrival>(usize_of(addr) - size_of::<Arrival>(), 1);
+            // SAFETY: `at` has checked bounds and alignment, `chunk_of` that the area lies in the same chunk as the
+            // frame, which is the caller's to write by its promise.
+            unsafe { area.write(arrival) };
+        }
+        let start = self.memory.at::<u8>(usize_of(addr), frame.len());
+        // SAFETY: `at` has checked the bounds of the destination, which is the caller's to write; the source is a
+        // live slice, and lies elsewhere since nobody holds a reference into a lent chunk.
+        unsafe { std::ptr::copy_nonoverlapping(frame.as_ptr(), start.as_ptr(), frame.len()) };
+    }
+}
+
+/// A UMEM address as an index into this process's memory.
+#[inline]
+fn usize_of(addr: u64) -> usize {
+    usize::try_from(addr).expect("the region fits into the address space")
+}
+
+const _: () = assert!(offset_of!(Arrival, mark) == 0, "the mark comes first in the area");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sealed_region_can_be_mapped_for_reading_only() {
+        let (umem, _) = Umem::create(Geometry::new(4096, 8), false).unwrap();
+        assert!(!umem.is_huge());
+        let error = Mapping::of_file(umem.file.as_fd(), 4096, 0).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EPERM));
+    }
+
+    #[test]
+    fn each_chunk_has_bytes_of_its_own() {
+        let (umem, mut free) = Umem::create(Geometry::new(2048, 2), false).unwrap();
+        let (mut first, mut second) = (free.take().unwrap(), free.take().unwrap());
+        umem.bytes_mut(&mut first).fill(1);
+        umem.bytes_mut(&mut second).fill(2);
+        assert!(umem.bytes_mut(&mut first).iter().all(|&byte| byte == 1));
+        assert_eq!(umem.bytes_mut(&mut second).len(), 2048);
+    }
+
+    #[test]
+    fn without_reserved_hugepages_the_region_lies_in_ordinary_ones() {
+        let reserved = std::fs::read_to_string("/proc/sys/vm/nr_hugepages").unwrap_or_default();
+        let (umem, free) = Umem::create(Geometry::new(4096, 1024), true).unwrap();
+        assert_eq!(free.len(), 1024);
+        if reserved.trim() == "0" {
+            assert!(!umem.is_huge());
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! The command as its users meet it: exit codes, messages and what it prints.
+
+use std::fs;
+use std::io::Read as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/vxtap.toml");
+
+fn vxtap(args: &[&str]) -> Output {
+    command(args).output().expect("vxtap runs")
+}
+
+fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vxtap"));
+    command.args(args);
+    command
+}
+
+fn text(bytes: &[u8]) -> &str {
+    str::from_utf8(bytes).expect("UTF-8")
+}
+
+/// Asserts that a command is refused with exactly this line, and prints nothing else.
+fn assert_refused(args: &[&str], line: &str) {
+    let Output { status, stdout, stderr } = vxtap(args);
+    assert_eq!(text(&stderr), format!("{line}\n"), "{args:?}");
+    assert_eq!(text(&stdout), "", "{args:?}");
+    assert_eq!(status.code(), Some(2), "{args:?}");
+}
+
+/// Writes a configuration and runs the test with its path.
+fn with_config(config: &str, test: impl FnOnce(&str)) {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("vxtap.toml");
+    fs::write(&path, config).expect("written");
+    test(path.to_str().expect("UTF-8"));
+}
+
+#[test]
+fn help_is_printed_for_the_command_and_each_subcommand() {
+    for (args, expected) in [
+        (&["--help"][..], "Exit codes: 0 all went well"),
+        (&["run", "--help"], "vxtap run -i eth2 -c vxtap.toml"),
+        (&["check", "--help"], "vxtap check -c vxtap.toml"),
+        (&["decap", "--help"], "vxtap decap mirror.pcap -o original.pcapng"),
+    ] {
+        let output = vxtap(args);
+        assert!(text(&output.stdout).contains(expected), "{args:?}: {}", text(&output.stdout));
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""), "{args:?}");
+    }
+}
+
+#[test]
+fn wrong_usage_ends_with_exit_code_2_and_says_what_is_wrong() {
+    for (args, expected) in [
+        (&[][..], "Usage: vxtap <COMMAND>"),
+        (&["fly"], "unrecognized subcommand 'fly'"),
+        (&["check"], "--config <FILE>"),
+        (&["decap", "in.pcap"], "--output <OUT>"),
+        (
+            &["run", "-i", "a/b"],
+            "'--interface <INTERFACE>': found \"a/b\", allowed is an interface name of 1 to 15 bytes",
+        ),
+        (&["run", "--port", "1"], "unexpected argument '--port'"),
+    ] {
+        let output = vxtap(args);
+        assert!(text(&output.stderr).contains(expected), "{args:?}: {}", text(&output.stderr));
+        assert_eq!((output.status.code(), text(&output.stdout)), (Some(2), ""), "{args:?}");
+    }
+}
+
+#[test]
+fn run_without_an_interface_is_wrong_usage() {
+    assert_refused(
+        &["run"],
+        "vxtap: no interface to capture from: use -i INTERFACE, or -c FILE with a configuration",
+    );
+    with_config("[sessions]\nunknown = \"pass\"\n", |path| {
+        let message = format!(
+            "vxtap: no interface to capture from: set capture.interface in {path} or use -i INTERFACE"
+        );
+        assert_refused(&["run", "-c", path], &message);
+    });
+}
+
+#[test]
+fn a_refused_configuration_is_named_by_file_line_and_key_in_every_command() {
+    with_config("[capture]\ninterface = \"eth1\"\nports = [4789, 0]\n", |path| {
+        let message =
+            format!("vxtap: {path}:3:16: capture.ports[1]: found 0, allowed is an integer from 1 to 65535");
+        assert_refused(&["check", "-c", path], &message);
+        assert_refused(&["run", "-i", "eth1", "-c", path], &message);
+        assert_refused(&["decap", "in.pcap", "-o", "out.pcapng", "-c", path], &message);
+        let written = Path::new(path).with_file_name("out.pcapng");
+        assert!(!written.exists());
+    });
+}
+
+#[test]
+fn a_missing_configuration_is_refused_with_the_reason() {
+    let missing = "/nonexistent/vxtap.toml";
+    let message = format!("vxtap: cannot read {missing}: No such file or directory (os error 2)");
+    assert_refused(&["check", "-c", missing], &message);
+    assert_refused(&["run", "-i", "eth1", "-c", missing], &message);
+}
+
+#[test]
+fn decap_does_not_overwrite_its_input() {
+    with_config("", |input| {
+        let link = format!("{input}.link");
+        fs::hard_link(input, &link).expect("a link");
+        let message = format!("vxtap: {input} is input and output at once: name another output");
+        assert_refused(&["decap", input, "-o", &link], &message);
+    });
+}
+
+#[test]
+fn check_prints_what_the_example_would_do() {
+    let output = vxtap(&["check", "-c", EXAMPLE]);
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""));
+    let expected = format!(
+        "\
+{EXAMPLE} is accepted.
+
+Captures from interface eth1, all its RX queues: zero-copy mode if the driver can, else native, else generic mode.
+Takes VXLAN on UDP port 4789, only from 10.0.0.0/8; the rest of it is dropped and counted. All other traffic goes to the kernel stack.
+Each frame carries the time at which the XDP program saw it.
+
+Runs one worker per RX queue, on CPUs that the engine chooses. While nothing arrives, a worker keeps looking for a short while, then sleeps (wait = \"adaptive\").
+
+Locks 56.3 MiB of memory per RX queue (at most 64 MiB); that times the number of RX queues in total, for example 225.0 MiB for 4.
+  14400 chunks of 4096 bytes: fill ring 4096, RX ring 2048, 1 output ring of 8192, the rest one batch.
+
+Knows 2 sessions; other traffic goes to the outputs as the default session, counted by source and VNI.
+  name      VNI  source
+  web       100  10.0.1.5
+  database  200  any
+
+Hands every frame to 1 output:
+  disk  pcapng file \"capture.pcapng\"
+"
+    );
+    assert_eq!(text(&output.stdout), expected);
+}
+
+#[test]
+fn check_prints_what_other_settings_would_do() {
+    let config = "\
+[capture]
+mode = \"native\"
+ports = [4789, 8472]
+queues = [0, 1]
+arrival_times = false
+busy_poll = { usecs = 20 }
+[workers]
+cpus = [2, 3, 4]
+wait = \"busy\"
+[memory]
+hugepages = true
+[sessions]
+unknown = \"drop\"
+";
+    with_config(config, |path| {
+        let output = vxtap(&["check", "-c", path]);
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""));
+        for expected in [
+            "the interface given with -i (none is configured), its RX queues 0, 1: native mode, or not at all.",
+            "on UDP ports 4789, 8472, from any source; whoever reaches the interface can forge it.",
+            "the time at which its batch was read.",
+            "for up to 20 \u{b5}s per call, 64 packets at once.",
+            "on CPUs 2, 3. While nothing arrives, a worker keeps looking, and uses its CPU in full (wait = \"busy\").",
+            "; 112.5 MiB in total for 2 RX queues. In huge pages, where the system has them.",
+            "Knows no session by name; all traffic is dropped, counted by source and VNI.",
+            "Writes to vxtap-INTERFACE-TIME.pcapng in the working directory, as no output is configured.",
+        ] {
+            assert!(text(&output.stdout).contains(expected), "{expected}\n{}", text(&output.stdout));
+        }
+    });
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let mut child =
+        command(&["check", "-c", EXAMPLE]).stdout(writer).stderr(Stdio::piped()).spawn().expect("vxtap runs");
+    let status = child.wait().expect("vxtap ends");
+    let mut stderr = String::new();
+    child.stderr.take().expect("piped").read_to_string(&mut stderr).expect("read");
+    assert_eq!((status.code(), stderr.as_str()), (Some(0), ""));
+}
