@@ -1,0 +1,191 @@
+//! Every inner frame of a profile, as a function of (flow, direction, sequence number).
+//!
+//! The sender and the verifier both make frames here. What they have in common is checked from outside: the
+//! tests parse the frames with etherparse, and tshark reads them without a complaint.
+
+mod dns;
+mod layout;
+mod transport;
+
+use std::net::IpAddr;
+
+use rand_chacha::rand_core::Rng;
+
+use crate::flow::{self, Flow, Protocol, Stream};
+use crate::profile::{MAX_INNER_LEN, Profile, Session};
+use crate::proof::{self, Proof, mix};
+use crate::sizes::Cycle;
+use crate::traffic::Direction;
+use layout::{Kind, Layout};
+
+pub(crate) use layout::PROOF_STARTS;
+
+/// Different places in the random bytes at which a frame's filler may start.
+const FILLER_STARTS: usize = 1 << 16;
+
+/// Names one frame.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FrameId<'a> {
+    pub(crate) flow: &'a Flow,
+    pub(crate) direction: Direction,
+    /// Number within the flow and direction, from 0.
+    pub(crate) sequence: u64,
+}
+
+impl FrameId<'_> {
+    const fn kind(&self) -> Kind {
+        Kind { is_ipv6: self.flow.is_ipv6(), protocol: self.flow.protocol, direction: self.direction }
+    }
+
+    /// Place in the cycle of lengths.
+    fn place(&self) -> u64 {
+        u64::from(self.flow.size_start).wrapping_add(self.sequence)
+    }
+
+    /// The low bits of the sequence number, for header fields that only have 16.
+    const fn number16(&self) -> u16 {
+        (self.sequence & 0xFFFF) as u16
+    }
+}
+
+/// The frames of a profile.
+#[derive(Debug)]
+pub(crate) struct Frames {
+    run: u32,
+    sessions: Vec<Session>,
+    flows: Vec<Flow>,
+    flows_per_session: usize,
+    /// One cycle per [`Kind`].
+    cycles: Vec<Cycle>,
+    /// Random bytes; a frame takes a slice of them, found by its name.
+    filler: Vec<u8>,
+}
+
+impl Frames {
+    /// Makes the tables of a profile that has been checked.
+    pub(crate) fn new(profile: &Profile) -> Self {
+        let cycle = |kind| {
+            let layout = Layout::of(kind);
+            Cycle::new(&profile.sizes, layout.transport_end(), layout.proof_end())
+        };
+        let mut filler = vec![0; FILLER_STARTS + usize::from(MAX_INNER_LEN)];
+        flow::random(profile.seed, Stream::Filler).fill_bytes(&mut filler);
+        Self {
+            run: run_id(profile),
+            sessions: profile.sessions.clone(),
+            flows: flow::table(profile),
+            flows_per_session: profile.flows_per_session as usize,
+            cycles: Kind::all().into_iter().map(cycle).collect(),
+            filler,
+        }
+    }
+
+    /// Which profile the frames belong to, as every proof says it.
+    pub(crate) const fn run(&self) -> u32 {
+        self.run
+    }
+
+    pub(crate) fn flows(&self) -> &[Flow] {
+        &self.flows
+    }
+
+    pub(crate) fn sessions(&self) -> &[Session] {
+        &self.sessions
+    }
+
+    /// Index of the flow that a proof names; `None` where the profile has none such.
+    pub(crate) fn index(&self, proof: &Proof) -> Option<usize> {
+        let (session, flow) = (usize::from(proof.session), usize::from(proof.flow));
+        let is_known = session < self.sessions.len() && flow < self.flows_per_session;
+        is_known.then_some(session * self.flows_per_session + flow)
+    }
+
+    /// Length in bytes of a frame.
+    pub(crate) fn frame_len(&self, id: FrameId<'_>) -> u16 {
+        self.cycle(id.kind()).frame_len(id.place())
+    }
+
+    /// Appends a frame.
+    pub(crate) fn write(&self, id: FrameId<'_>, frame: &mut Vec<u8>) {
+        let start = frame.len();
+        let frame_len = self.frame_len(id);
+        let layout = Layout::of(id.kind());
+        layout::write_ethernet_ip(id, frame_len, frame);
+        let transport = frame.len();
+        match id.flow.protocol {
+            Protocol::Tcp => transport::write_tcp(id, self.tcp_numbers(id), frame),
+            Protocol::Icmp => transport::write_icmp(id, frame),
+            Protocol::Udp => transport::write_udp(id, frame_len - layout.transport_start(), frame),
+            Protocol::Dns => {
+                transport::write_udp(id, frame_len - layout.transport_start(), frame);
+                dns::write(id, frame_len - layout.proof_start(), frame);
+            }
+        }
+        self.write_proof(id, frame_len - layout.proof_start(), frame);
+        debug_assert_eq!(frame.len() - start, usize::from(frame_len));
+        transport::finish(id, &mut frame[transport..]);
+    }
+
+    fn write_proof(&self, id: FrameId<'_>, payload_len: u16, frame: &mut Vec<u8>) {
+        let proof = Proof {
+            run: self.run,
+            session: id.flow.session,
+            flow: id.flow.number,
+            direction: id.direction,
+            sequence: id.sequence,
+            payload_len,
+        };
+        proof.write(self.filler(id, usize::from(payload_len) - proof::LEN), frame);
+    }
+
+    /// The numbers with which a segment continues the flow's other frames: sequence, acknowledgement.
+    fn tcp_numbers(&self, id: FrameId<'_>) -> [u32; 2] {
+        // The directions alternate, so the second one has seen one frame more than it has sent.
+        let is_second = id.direction != id.flow.first;
+        let heard = id.sequence.wrapping_add(u64::from(is_second));
+        let peer = FrameId { direction: id.direction.opposite(), sequence: heard, ..id };
+        [self.tcp_sequence(id), self.tcp_sequence(peer)]
+    }
+
+    /// TCP sequence number of a frame's first payload byte.
+    #[expect(clippy::cast_possible_truncation, reason = "TCP's sequence space is modulo 2^32")]
+    fn tcp_sequence(&self, id: FrameId<'_>) -> u32 {
+        let cycle = self.cycle(id.kind());
+        let before = cycle.payload_before(u64::from(id.flow.size_start));
+        let bytes = cycle.payload_before(id.place()).wrapping_sub(before);
+        id.flow.initial[id.direction as usize].wrapping_add(bytes as u32)
+    }
+
+    fn cycle(&self, kind: Kind) -> &Cycle {
+        &self.cycles[kind.index()]
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "the remainder is below 2^16")]
+    fn filler(&self, id: FrameId<'_>, len: usize) -> &[u8] {
+        let FrameId { flow, direction, sequence } = id;
+        let name = u64::from(flow.session) << 32 | u64::from(flow.number) << 8 | direction as u64;
+        let start = (mix(mix(sequence) ^ name) % FILLER_STARTS as u64) as usize;
+        &self.filler[start..start + len]
+    }
+}
+
+/// Hashes the fields of a profile that decide what inner frames look like.
+#[expect(clippy::cast_possible_truncation, reason = "an address is taken in halves")]
+fn run_id(profile: &Profile) -> u32 {
+    let Profile { seed, sessions, flows_per_session, mix: shares, ipv6_percent, sizes, count: _, outer: _ } =
+        profile;
+    let sessions = sessions.iter().flat_map(|Session { source, vni }| {
+        let bits = match source {
+            IpAddr::V4(v4) => u128::from(v4.to_bits()),
+            IpAddr::V6(v6) => v6.to_bits(),
+        };
+        [bits as u64, (bits >> 64) as u64, u64::from(*vni)]
+    });
+    let shares = [shares.tcp, shares.udp, shares.dns, shares.icmp].map(u64::from);
+    let hash = sessions
+        .chain(shares)
+        .chain([u64::from(*flows_per_session), u64::from(*ipv6_percent)])
+        .chain(sizes.lengths().iter().map(|&len| u64::from(len)))
+        .fold(mix(*seed), |sum, value| mix(sum.rotate_left(7) ^ value));
+    (hash >> 32) as u32
+}

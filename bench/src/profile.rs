@@ -1,0 +1,309 @@
+//! What traffic is made.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+pub use crate::sizes::Sizes;
+
+/// Largest inner frame in bytes: what fits one outer IPv4 packet of 9001 bytes, the largest MTU of EC2
+/// (9001 - 20 IPv4 - 8 UDP - 8 VXLAN).
+pub const MAX_INNER_LEN: u16 = 8965;
+
+/// Most flows in a session. Each has a client port of its own out of the 16 384 of the dynamic range
+/// (49152-65535, RFC 6335 section 6), which IANA assigns to nobody, so that dissectors seldom take the filler
+/// for a protocol of its own.
+pub const MAX_FLOWS_PER_SESSION: u32 = 16_384;
+
+/// Most flows of a profile; each takes about 100 bytes in the generator and again in the verifier.
+pub const MAX_FLOWS: u64 = 1 << 22;
+
+/// Most sessions of a profile: the proof's session index has 16 bits.
+pub const MAX_SESSIONS: usize = 1 << 16;
+
+/// What traffic to make; the same profile gives the same bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    /// Addresses, ports, filler and the order of flows follow from it.
+    pub seed: u64,
+    /// The mirror sessions, 1 to [`MAX_SESSIONS`] different ones.
+    pub sessions: Vec<Session>,
+    /// Inner flows in each session, 1 to [`MAX_FLOWS_PER_SESSION`].
+    pub flows_per_session: u32,
+    /// Which protocols the flows speak.
+    pub mix: Mix,
+    /// Share of the flows that use IPv6 inside, in percent, 0 to 100.
+    pub ipv6_percent: u8,
+    /// Lengths of the inner frames.
+    pub sizes: Sizes,
+    /// Frames to make before the traffic ends; `None`: it does not end by itself.
+    pub count: Option<u64>,
+    /// The tunnel around the inner frames.
+    pub outer: Outer,
+}
+
+impl Default for Profile {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            sessions: Session::numbered(8, IpAddr::V4(Ipv4Addr::new(10, 0, 1, 1)), 100),
+            flows_per_session: 16,
+            mix: Mix::default(),
+            ipv6_percent: 20,
+            sizes: Sizes::Imix,
+            count: None,
+            outer: Outer::default(),
+        }
+    }
+}
+
+impl Profile {
+    /// Checks every limit that the fields name.
+    ///
+    /// # Errors
+    /// The first limit that is not kept.
+    pub fn check(&self) -> Result<(), ProfileError> {
+        if self.sessions.is_empty() || self.sessions.len() > MAX_SESSIONS {
+            return Err(ProfileError::Sessions { count: self.sessions.len() });
+        }
+        if !(1..=MAX_FLOWS_PER_SESSION).contains(&self.flows_per_session) {
+            return Err(ProfileError::FlowsPerSession { count: self.flows_per_session });
+        }
+        let flows = self.sessions.len() as u64 * u64::from(self.flows_per_session);
+        if flows > MAX_FLOWS {
+            return Err(ProfileError::Flows { count: flows });
+        }
+        if self.ipv6_percent > 100 {
+            return Err(ProfileError::Ipv6Percent { percent: self.ipv6_percent });
+        }
+        if self.mix.total() == 0 {
+            return Err(ProfileError::EmptyMix);
+        }
+        self.sizes.check()?;
+        self.check_sessions()
+    }
+
+    fn check_sessions(&self) -> Result<(), ProfileError> {
+        let mut seen = HashSet::new();
+        for session in &self.sessions {
+            if session.vni > 0xFF_FFFF {
+                return Err(ProfileError::Vni { vni: session.vni });
+            }
+            if !seen.insert(session) {
+                return Err(ProfileError::SessionTwice { session: *session });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A mirror session as it shows on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Session {
+    /// Outer source address: the mirrored interface's primary address.
+    pub source: IpAddr,
+    /// VXLAN network identifier, 0 to 16 777 215.
+    pub vni: u32,
+}
+
+impl Session {
+    /// Returns `count` sessions whose addresses and VNIs go up by one, starting with `source` and `vni`.
+    ///
+    /// Addresses wrap at the end of the family's range; VNIs do not, and [`Profile::check`] refuses those
+    /// above 24 bits.
+    pub fn numbered(count: u32, source: IpAddr, vni: u32) -> Vec<Self> {
+        let address = |i: u32| match source {
+            IpAddr::V4(first) => IpAddr::V4(first.to_bits().wrapping_add(i).into()),
+            IpAddr::V6(first) => IpAddr::V6(first.to_bits().wrapping_add(u128::from(i)).into()),
+        };
+        (0..count).map(|i| Self { source: address(i), vni: vni.saturating_add(i) }).collect()
+    }
+}
+
+impl fmt::Display for Session {
+    /// Writes it as [`Session::from_str`] reads it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.source, self.vni)
+    }
+}
+
+impl FromStr for Session {
+    type Err = ProfileError;
+
+    /// Reads `SOURCE=VNI`, for example `10.0.1.5=100`.
+    fn from_str(text: &str) -> Result<Self, ProfileError> {
+        let unreadable = || ProfileError::SessionText { text: text.to_owned() };
+        let (source, vni) = text.split_once('=').ok_or_else(unreadable)?;
+        let source = source.parse().ok().ok_or_else(unreadable)?;
+        let vni = vni.parse().ok().ok_or_else(unreadable)?;
+        Ok(Self { source, vni })
+    }
+}
+
+/// Shares of the protocols among the flows, as weights: of every `total` flows, `tcp` speak TCP and so on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mix {
+    /// TCP segments with plain payload.
+    pub tcp: u16,
+    /// UDP datagrams with plain payload.
+    pub udp: u16,
+    /// DNS queries to the VPC resolver and its responses.
+    pub dns: u16,
+    /// ICMP or `ICMPv6` echo requests and replies.
+    pub icmp: u16,
+}
+
+impl Default for Mix {
+    fn default() -> Self {
+        Self { tcp: 60, udp: 25, dns: 10, icmp: 5 }
+    }
+}
+
+impl Mix {
+    /// Sum of the weights.
+    pub fn total(&self) -> u32 {
+        let Self { tcp, udp, dns, icmp } = *self;
+        [tcp, udp, dns, icmp].into_iter().map(u32::from).sum()
+    }
+}
+
+impl FromStr for Mix {
+    type Err = ProfileError;
+
+    /// Reads `tcp=60,udp=25,dns=10,icmp=5`; a protocol that is not named has no flows.
+    fn from_str(text: &str) -> Result<Self, ProfileError> {
+        let unreadable = |part: &str| ProfileError::MixText { text: part.to_owned() };
+        let mut mix = Self { tcp: 0, udp: 0, dns: 0, icmp: 0 };
+        for part in text.split(',') {
+            let (name, weight) = part.split_once('=').ok_or_else(|| unreadable(part))?;
+            let weight = weight.trim().parse().ok().ok_or_else(|| unreadable(part))?;
+            match name.trim() {
+                "tcp" => mix.tcp = weight,
+                "udp" => mix.udp = weight,
+                "dns" => mix.dns = weight,
+                "icmp" => mix.icmp = weight,
+                _ => return Err(unreadable(part)),
+            }
+        }
+        if mix.total() == 0 { Err(ProfileError::EmptyMix) } else { Ok(mix) }
+    }
+}
+
+/// The tunnel's addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outer {
+    /// Destination MAC address: the receiving interface's, where the kernel's stack is to see the frames too.
+    pub destination_mac: [u8; 6],
+    /// Source MAC address.
+    pub source_mac: [u8; 6],
+    /// Destination of sessions whose source is an IPv4 address.
+    pub ipv4_destination: Ipv4Addr,
+    /// Destination of sessions whose source is an IPv6 address.
+    pub ipv6_destination: Ipv6Addr,
+    /// UDP destination port; 4789 is the one IANA gives VXLAN (RFC 7348 section 5).
+    pub port: u16,
+    /// UDP checksum over IPv6; over IPv4 it is always absent, as AWS sends it.
+    pub ipv6_checksum: Ipv6Checksum,
+}
+
+impl Default for Outer {
+    fn default() -> Self {
+        Self {
+            destination_mac: [0x02, 0, 0, 0, 0, 0x02],
+            source_mac: [0x02, 0, 0, 0, 0, 0x01],
+            ipv4_destination: Ipv4Addr::new(10, 0, 0, 2),
+            ipv6_destination: Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2),
+            port: 4789,
+            ipv6_checksum: Ipv6Checksum::Computed,
+        }
+    }
+}
+
+/// The outer UDP checksum over IPv6.
+///
+/// RFC 6935 section 5 lets a tunnel send zero, but a receiver must discard such datagrams unless zero was
+/// allowed for the port (RFC 8200 section 8.1). No mirror over IPv6 has been captured, so the checksum that
+/// every receiver takes is the default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Ipv6Checksum {
+    /// The real checksum over the whole datagram.
+    #[default]
+    Computed,
+    /// Zero.
+    Zero,
+}
+
+/// Why a profile cannot be used.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ProfileError {
+    /// No session, or more than the proof can number.
+    #[error("{count} sessions: give 1 to {MAX_SESSIONS}")]
+    Sessions {
+        /// How many were given.
+        count: usize,
+    },
+    /// No flow, or more than there are client ports.
+    #[error("{count} flows per session: give 1 to {MAX_FLOWS_PER_SESSION}")]
+    FlowsPerSession {
+        /// How many were given.
+        count: u32,
+    },
+    /// More flows than the generator's table holds.
+    #[error("{count} flows in all: sessions times flows per session may be {MAX_FLOWS} at most")]
+    Flows {
+        /// Sessions times flows per session.
+        count: u64,
+    },
+    /// More than everything.
+    #[error("{percent} percent of IPv6: give 0 to 100")]
+    Ipv6Percent {
+        /// The value given.
+        percent: u8,
+    },
+    /// All weights are zero.
+    #[error("the protocol mix has no weight above 0: name at least one of tcp, udp, dns, icmp")]
+    EmptyMix,
+    /// A part of the mix that is not `protocol=weight`.
+    #[error("`{text}` is no part of a protocol mix: write for example tcp=60,udp=25 (weights 0 to 65535)")]
+    MixText {
+        /// The part.
+        text: String,
+    },
+    /// A session that is not `SOURCE=VNI`.
+    #[error("`{text}` is no session: write SOURCE=VNI, for example 10.0.1.5=100")]
+    SessionText {
+        /// What was given.
+        text: String,
+    },
+    /// A VNI of more than 24 bits.
+    #[error("VNI {vni} does not fit 24 bits: the largest is 16777215")]
+    Vni {
+        /// The value given.
+        vni: u32,
+    },
+    /// Two sessions that nobody could tell apart.
+    #[error("the session {session} is given twice: each pair of source and VNI may stand once")]
+    SessionTwice {
+        /// The session.
+        session: Session,
+    },
+    /// A frame length outside the limits.
+    #[error("inner frame length {len}: give 1 to {MAX_INNER_LEN} bytes")]
+    Size {
+        /// The length given.
+        len: u64,
+    },
+    /// A text that is no list of lengths.
+    #[error("`{text}` is no frame length: write imix, a length in bytes, or lengths separated by commas")]
+    SizeText {
+        /// What was given.
+        text: String,
+    },
+    /// A list that is empty or too long to keep a table of.
+    #[error("{count} frame lengths: give 1 to {max}", max = crate::sizes::MAX_LENGTHS)]
+    SizeCount {
+        /// How many were given.
+        count: usize,
+    },
+}

@@ -1,0 +1,160 @@
+//! The generator: which frame is sent next, and the whole of it.
+
+use std::time::Duration;
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::Rng;
+
+use crate::flow::{self, Stream};
+use crate::frames::{FrameId, Frames};
+use crate::outer;
+use crate::profile::{Outer, Profile, ProfileError};
+use crate::send::{Label, Source};
+use crate::totals::Totals;
+
+/// Which way a frame crosses the mirrored interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// Away from the mirrored interface.
+    Egress = 0,
+    /// Towards it.
+    Ingress = 1,
+}
+
+impl Direction {
+    pub(crate) const fn from_bit(bit: u8) -> Option<Self> {
+        match bit {
+            0 => Some(Self::Egress),
+            1 => Some(Self::Ingress),
+            _ => None,
+        }
+    }
+
+    pub(crate) const fn opposite(self) -> Self {
+        match self {
+            Self::Egress => Self::Ingress,
+            Self::Ingress => Self::Egress,
+        }
+    }
+}
+
+/// What the generator made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sent {
+    /// Index in the profile's list of sessions.
+    pub session: usize,
+    /// Number of the flow within its session.
+    pub flow: u16,
+    /// Direction within the flow; the directions of a flow alternate.
+    pub direction: Direction,
+    /// Number of the frame within its flow and direction, from 0.
+    pub sequence: u64,
+    /// Length of the inner frame in bytes.
+    pub inner_len: u16,
+}
+
+/// Makes the outer frames of a profile, one after the other.
+///
+/// # Examples
+/// ```
+/// use vxtap_bench::{Profile, Traffic};
+///
+/// let profile = Profile { count: Some(1000), ..Profile::default() };
+/// let mut traffic = Traffic::new(&profile)?;
+/// let mut frame = Vec::new();
+/// while let Some(sent) = traffic.next_frame(&mut frame) {
+///     assert_eq!(frame.len(), usize::from(sent.inner_len) + 50);
+/// }
+/// # Ok::<(), vxtap_bench::ProfileError>(())
+/// ```
+#[derive(Debug)]
+pub struct Traffic {
+    frames: Frames,
+    outer: Outer,
+    /// Per flow: outer UDP source port of each direction.
+    ports: Vec<[u16; 2]>,
+    /// Per flow: frames made, both directions together.
+    made: Vec<u64>,
+    order: ChaCha8Rng,
+    left: Option<u64>,
+}
+
+impl Traffic {
+    /// Prepares the traffic of a profile; the tables take about 100 bytes per flow and 72 KiB of filler.
+    ///
+    /// # Errors
+    /// Those of [`Profile::check`].
+    pub fn new(profile: &Profile) -> Result<Self, ProfileError> {
+        profile.check()?;
+        let frames = Frames::new(profile);
+        let port = |flow: &flow::Flow| [Direction::Egress, Direction::Ingress].map(|d| flow.outer_port(d));
+        Ok(Self {
+            ports: frames.flows().iter().map(port).collect(),
+            made: vec![0; frames.flows().len()],
+            frames,
+            outer: profile.outer.clone(),
+            order: flow::random(profile.seed, Stream::Order),
+            left: profile.count,
+        })
+    }
+
+    /// Replaces the buffer's content by the next outer frame and says which it is; `None` after the profile's
+    /// count. Allocates only where the buffer has to grow.
+    pub fn next_frame(&mut self, frame: &mut Vec<u8>) -> Option<Sent> {
+        let (index, sent) = self.advance()?;
+        let flow = &self.frames.flows()[index];
+        let session = &self.frames.sessions()[sent.session];
+        let port = self.ports[index][sent.direction as usize];
+        frame.clear();
+        outer::write(&self.outer, session, port, sent.inner_len, frame);
+        self.frames.write(FrameId { flow, direction: sent.direction, sequence: sent.sequence }, frame);
+        outer::finish(&self.outer, session, frame);
+        Some(sent)
+    }
+
+    /// Returns what a profile with a count sends in all when nothing is refused.
+    ///
+    /// # Errors
+    /// Those of [`Profile::check`].
+    pub fn totals(profile: &Profile) -> Result<Totals, ProfileError> {
+        let mut traffic = Self::new(profile)?;
+        let mut totals = Totals::default();
+        while let Some((_, sent)) = profile.count.and_then(|_| traffic.advance()) {
+            totals.add(Some(sent.session), traffic.outer_len(&sent), sent.inner_len.into());
+        }
+        Ok(totals)
+    }
+
+    /// Chooses the next frame without making it; returns its flow's index too.
+    fn advance(&mut self) -> Option<(usize, Sent)> {
+        if let Some(left) = &mut self.left {
+            *left = left.checked_sub(1)?;
+        }
+        let index = ((u64::from(self.order.next_u32()) * self.made.len() as u64) >> 32) as usize;
+        let made = self.made[index];
+        self.made[index] += 1;
+        let flow = &self.frames.flows()[index];
+        let direction = if made.is_multiple_of(2) { flow.first } else { flow.first.opposite() };
+        let sequence = made / 2;
+        let inner_len = self.frames.frame_len(FrameId { flow, direction, sequence });
+        Some((
+            index,
+            Sent { session: flow.session.into(), flow: flow.number, direction, sequence, inner_len },
+        ))
+    }
+
+    fn outer_len(&self, sent: &Sent) -> usize {
+        outer::len(self.frames.sessions()[sent.session].source) + usize::from(sent.inner_len)
+    }
+}
+
+impl Source for Traffic {
+    fn next_frame(&mut self, frame: &mut Vec<u8>) -> Option<Label> {
+        let sent = Self::next_frame(self, frame)?;
+        Some(Label { session: Some(sent.session), inner_len: sent.inner_len.into() })
+    }
+
+    fn next_at(&self) -> Duration {
+        Duration::ZERO
+    }
+}
