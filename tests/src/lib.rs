@@ -1,0 +1,27 @@
+//! Harness of the integration tests: network namespaces, veth pairs and processes that are gone when the test is.
+//!
+//! ```text
+//!   namespace vxtap-test-PID-N                        namespace vxtap-test-PID-M
+//!   ┌──────────────────────────┐                      ┌──────────────────────────┐
+//!   │ vxgen, tcpdump, sockets  │                      │  vxtap, AF_XDP sockets   │
+//!   │        vxtx0 ════════════╪══ veth, n queues ════╪═══════ vxrx0             │
+//!   │ 02:00:00:00:00:01        │                      │        02:00:00:00:00:02 │
+//!   │ 192.0.2.1/24             │                      │        192.0.2.2/24      │
+//!   └──────────────────────────┘                      └──────────────────────────┘
+//! ```
+//!
+//! No other interface is ever touched: the pair is made inside the namespaces. Everything here needs root, so the
+//! tests that use it are `#[ignore]`d and start with [`privileged`]; `cargo xtask test` runs them.
+
+pub mod leftovers;
+mod netns;
+mod privilege;
+mod process;
+mod veth;
+mod wait;
+
+pub use netns::{NetNs, remove_stale};
+pub use privilege::{missing_privileges, privileged};
+pub use process::{Process, capture};
+pub use veth::{Side, Veth, VethOptions};
+pub use wait::wait_until;

@@ -1,0 +1,145 @@
+//! Nothing is left behind, however the engine ends.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{self, Stdio};
+
+use nix::sys::signal::Signal;
+use vxtap_bench::Profile;
+use vxtap_tests::leftovers::{assert_no_xdp_program, open_files, xdp_program};
+use vxtap_tests::{Process, Veth, privileged};
+
+use super::support::{SOON, assert_adds_up, config, finish, open, run, send_traffic, vxtap_on};
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
+fn a_hundred_starts_and_stops_leave_no_program_and_no_descriptor() {
+    privileged();
+    let veth = Veth::pair(2).unwrap();
+    let profile = Profile { count: Some(200), ..Profile::default() };
+    let cycle = || {
+        let outcome = run(&veth, config(&veth.receiver), &profile, 20_000);
+        assert!(outcome.verdict.is_perfect(), "{}\n{}", outcome.verdict, outcome.report);
+        assert_adds_up(&outcome.report);
+        assert_no_xdp_program(&veth.receiver.netns, veth.receiver.interface);
+    };
+    // The first run may open what the process keeps for good.
+    cycle();
+    let before = open_files(process::id()).unwrap();
+    for _ in 0..99 {
+        cycle();
+    }
+    assert_eq!(open_files(process::id()).unwrap(), before);
+}
+
+/// Starts `vxtap run` and waits for its first report.
+fn start(veth: &Veth, arguments: &[&str]) -> Process {
+    let receiver = &veth.receiver;
+    let mut command = vxtap_on(receiver, &["run", "--progress", "json", "-i", receiver.interface]);
+    command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut process = Process::spawn("vxtap", &mut command).unwrap();
+    let mut line = String::new();
+    BufReader::new(process.child().stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.starts_with('{'), "{line}");
+    process
+}
+
+/// A configuration file that writes to `NAME.pcapng` beside it.
+fn config_file(directory: &std::path::Path, name: &str) -> String {
+    let path = directory.join(name).with_extension("toml");
+    let output = directory.join(name).with_extension("pcapng");
+    let text = format!("[[output]]\nname = \"file\"\ntype = \"pcapng\"\npath = {output:?}\n");
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
+fn an_engine_that_is_killed_leaves_the_interface_as_it_was() {
+    privileged();
+    let veth = Veth::pair(2).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let config = config_file(directory.path(), "killed");
+    let profile = Profile { count: Some(500), ..Profile::default() };
+    let (receiver, interface) = (&veth.receiver.netns, veth.receiver.interface);
+    for _ in 0..20 {
+        let mut process = start(&veth, &["-c", &config]);
+        assert!(xdp_program(receiver, interface).unwrap().is_some());
+        send_traffic(&veth.sender, &profile, 0);
+        process.signal(Signal::SIGKILL).unwrap();
+        process.wait(SOON).unwrap();
+        assert_no_xdp_program(receiver, interface);
+    }
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
+fn both_signals_end_the_engine_in_order_with_the_table() {
+    privileged();
+    let veth = Veth::pair(2).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let config = config_file(directory.path(), "signalled");
+    let profile = Profile { count: Some(3000), ..Profile::default() };
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let mut process = start(&veth, &["-c", &config]);
+        send_traffic(&veth.sender, &profile, 10_000);
+        process.signal(signal).unwrap();
+        let stdout = process.child().stdout.take().unwrap();
+        let table: Vec<_> = BufReader::new(stdout).lines().map(Result::unwrap).collect();
+        assert_eq!(process.wait(SOON).unwrap().code(), Some(0));
+        let table = table.join("\n");
+        assert!(table.contains("received 3000 = delivered 3000\n"), "{table}");
+        assert!(table.contains("redirected 3000 = received 3000 + lost in the kernel 0"), "{table}");
+        assert!(!table.contains("DOES NOT ADD UP"), "{table}");
+        assert_no_xdp_program(&veth.receiver.netns, veth.receiver.interface);
+    }
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
+fn an_engine_whose_interface_is_deleted_ends_with_an_error() {
+    privileged();
+    let veth = Veth::pair(1).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let config = config_file(directory.path(), "deleted");
+    let mut process = start(&veth, &["-c", &config]);
+    veth.receiver.netns.ip(&["link", "delete", veth.receiver.interface]).unwrap();
+    let status = process.wait(SOON).unwrap();
+    assert_eq!(status.code(), Some(1));
+    let mut said = String::new();
+    process.child().stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(said.ends_with("vxtap: the worker of queue 0 stopped: its interface was deleted\n"), "{said}");
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
+fn an_engine_that_is_dropped_without_being_stopped_leaves_nothing() {
+    privileged();
+    let veth = Veth::pair(1).unwrap();
+    let interface = veth.receiver.interface;
+    let mut engine = open(&veth.receiver, config(&veth.receiver));
+    engine.start().unwrap();
+    drop(engine);
+    assert_no_xdp_program(&veth.receiver.netns, interface);
+    drop(open(&veth.receiver, config(&veth.receiver)));
+    assert_no_xdp_program(&veth.receiver.netns, interface);
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
+fn an_output_that_cannot_be_created_fails_the_start_and_leaves_nothing() {
+    privileged();
+    let veth = Veth::pair(1).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("vxtap.toml");
+    let text = "[[output]]\nname = \"disk\"\ntype = \"pcapng\"\npath = \"/nonexistent/x.pcapng\"\n";
+    std::fs::write(&path, text).unwrap();
+    let interface = veth.receiver.interface;
+    let arguments = ["run", "-i", interface, "-c", path.to_str().unwrap()];
+    let (code, _, stderr) = finish(&mut vxtap_on(&veth.receiver, &arguments));
+    assert_eq!(code, Some(1));
+    assert!(
+        stderr.starts_with("vxtap: output `disk`: ") && stderr.contains("/nonexistent/x.pcapng"),
+        "{stderr}"
+    );
+    assert_no_xdp_program(&veth.receiver.netns, interface);
+}

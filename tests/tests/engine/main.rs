@@ -1,0 +1,20 @@
+//! Claims about the whole engine, shown on veth pairs in network namespaces and on capture files.
+//!
+//! | module | claim |
+//! |---|---|
+//! | `delivery` | every mirrored frame arrives once, whole, in order, in every mode |
+//! | `bystanders` | everything else on the interface goes on as before |
+//! | `account` | what is lost is counted, and the sums add up |
+//! | `lifecycle` | nothing is left behind, however the engine ends |
+//! | `refusals` | what cannot work is refused in one sentence |
+//! | `files` | other programs read the files, at any moment |
+//! | `decap` | capture files go through the same pipeline |
+
+mod account;
+mod bystanders;
+mod decap;
+mod delivery;
+mod files;
+mod lifecycle;
+mod refusals;
+mod support;

@@ -1,0 +1,173 @@
+//! What cannot work is refused in one sentence that says what to do, with nothing attached.
+
+use std::process::Command;
+
+use vxtap::Engine;
+use vxtap::config::{CaptureMode, Cpus, Queues};
+use vxtap_tests::leftovers::{assert_no_xdp_program, xdp_program};
+use vxtap_tests::{NetNs, Veth, VethOptions, privileged};
+
+use super::support::{config, finish, open, vxtap, vxtap_on};
+
+/// The XDP program's object under another name: somebody else's program.
+fn foreign_object() -> Vec<u8> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../ebpf/vxtap.bpf.o");
+    let mut object = std::fs::read(path).unwrap();
+    let name = b"\0vxtap\0";
+    let places: Vec<_> =
+        (0..object.len() - name.len()).filter(|&at| object[at..].starts_with(name)).collect();
+    assert!(!places.is_empty());
+    for at in places {
+        object[at + 1..at + 6].copy_from_slice(b"other");
+    }
+    object
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
+fn a_second_engine_and_a_foreign_program_are_refused_by_name() {
+    privileged();
+    let veth = Veth::pair(2).unwrap();
+    let (receiver, interface) = (&veth.receiver, veth.receiver.interface);
+    let mut first = open(receiver, config(receiver));
+    first.start().unwrap();
+    for mode in [CaptureMode::Auto, CaptureMode::Generic] {
+        let mut second = config(receiver);
+        second.capture.mode = mode;
+        let error = receiver.netns.run(|| Engine::open(second)).unwrap_err().to_string();
+        assert!(error.starts_with("another vxtap engine already runs on vxrx0 (XDP program "), "{error}");
+    }
+    assert!(xdp_program(&receiver.netns, interface).unwrap().is_some(), "the first one goes on");
+    first.stop();
+    assert_no_xdp_program(&receiver.netns, interface);
+
+    let object = foreign_object();
+    let mut loader = aya::Ebpf::load(&object).unwrap();
+    let program: &mut aya::programs::Xdp = loader.program_mut("other").unwrap().try_into().unwrap();
+    program.load().unwrap();
+    receiver.netns.run(|| program.attach(interface, aya::programs::XdpMode::Driver).unwrap());
+    let config = config(receiver);
+    let error = receiver.netns.run(|| Engine::open(config)).unwrap_err().to_string();
+    assert!(error.starts_with("vxrx0 already has the XDP program \"other\" (id "), "{error}");
+    assert!(error.contains("which vxtap does not replace"), "{error}");
+    let left = xdp_program(&receiver.netns, interface).unwrap().unwrap();
+    assert!(left.contains("other"), "it is still there: {left}");
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
+fn what_the_interface_does_not_have_is_refused() {
+    privileged();
+    let veth = Veth::pair(2).unwrap();
+    let receiver = &veth.receiver;
+    let refused = |change: &dyn Fn(&mut vxtap::Config)| {
+        let mut config = config(receiver);
+        change(&mut config);
+        let error = receiver.netns.run(|| Engine::open(config)).unwrap_err().to_string();
+        assert_no_xdp_program(&receiver.netns, receiver.interface);
+        error
+    };
+    assert_eq!(
+        refused(&|config| config.capture.interface = "nosuch0".to_owned()),
+        "there is no network interface \"nosuch0\"; choose one of: lo, vxrx0"
+    );
+    assert_eq!(
+        refused(&|config| config.capture.queues = Queues::List(vec![0, 2])),
+        "vxrx0 has no RX queue 2: it has 2, numbered from 0 (`ethtool -l vxrx0`)"
+    );
+    assert_eq!(
+        refused(&|config| config.workers.cpus = Cpus::List(vec![0])),
+        "workers.cpus lists 1 CPUs for 2 queues: list one for each, or use \"auto\""
+    );
+    assert_eq!(
+        refused(&|config| config.capture.mode = CaptureMode::ZeroCopy),
+        "the driver does not offer zero-copy for queue 0 (Operation not supported (os error 95)): use \
+         capture.mode = \"auto\", \"native\" or \"generic\""
+    );
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
+fn an_mtu_beyond_a_chunk_is_refused_with_the_largest_that_fits() {
+    privileged();
+    let options = VethOptions { queues: 1, mtu: 3000 };
+    let veth = Veth::join(NetNs::new().unwrap(), NetNs::new().unwrap(), options).unwrap();
+    let receiver = &veth.receiver;
+    let mut small = config(receiver);
+    small.memory.chunk_size = 2048;
+    let error = receiver.netns.run(|| Engine::open(small)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the MTU 3000 of vxrx0 is too large: a chunk of 2048 bytes holds packets up to 1770 bytes; set it with `ip link \
+         set dev vxrx0 mtu 1770`, or set memory.chunk_size = 4096"
+    );
+    receiver.netns.ip(&["link", "set", receiver.interface, "mtu", "9001"]).unwrap();
+    let large = config(receiver);
+    let error = receiver.netns.run(|| Engine::open(large)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the MTU 9001 of vxrx0 is too large: a chunk of 4096 bytes holds packets up to 3818 bytes; set it with `ip link \
+         set dev vxrx0 mtu 3818`"
+    );
+    assert_no_xdp_program(&receiver.netns, receiver.interface);
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
+fn a_process_without_privileges_is_told_which_it_needs() {
+    privileged();
+    let veth = Veth::pair(1).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    // The build may lie where other users cannot read.
+    let binary = directory.path().join("vxtap");
+    std::fs::copy(vxtap(), &binary).unwrap();
+    open_to_all(directory.path());
+    let mut command = veth.receiver.netns.command("setpriv");
+    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--inh-caps=-all"]);
+    command.arg(&binary).args(["run", "-i", veth.receiver.interface]).current_dir(directory.path());
+    let (code, _, stderr) = finish(&mut command);
+    assert_eq!(code, Some(1), "{stderr}");
+    let expected =
+        "vxtap: not permitted to load the XDP program; run as root, or with the capabilities CAP_BPF";
+    assert!(stderr.starts_with(expected) && stderr.lines().count() == 1, "{stderr}");
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
+fn too_little_locked_memory_is_named_with_the_amount() {
+    privileged();
+    let veth = Veth::pair(1).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let mut command: Command = veth.receiver.netns.command("prlimit");
+    command.args(["--memlock=65536:65536", "setpriv", "--bounding-set=-ipc_lock", "--inh-caps=-ipc_lock"]);
+    command.arg(vxtap()).args(["run", "-i", veth.receiver.interface]).current_dir(directory.path());
+    let (code, _, stderr) = finish(&mut command);
+    assert_eq!(code, Some(1), "{stderr}");
+    let expected = "vxtap: too little locked memory for a UMEM of ";
+    assert!(stderr.starts_with(expected) && stderr.contains("KiB: raise RLIMIT_MEMLOCK"), "{stderr}");
+    assert_no_xdp_program(&veth.receiver.netns, veth.receiver.interface);
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
+fn a_second_engine_does_not_touch_the_first_ones_file() {
+    privileged();
+    let veth = Veth::pair(1).unwrap();
+    let receiver = &veth.receiver;
+    let directory = tempfile::tempdir().unwrap();
+    let (path, output) = (directory.path().join("vxtap.toml"), directory.path().join("capture.pcapng"));
+    let text = format!("[[output]]\nname = \"file\"\ntype = \"pcapng\"\npath = {output:?}\n");
+    std::fs::write(&path, text).unwrap();
+    std::fs::write(&output, "what the first one has written").unwrap();
+    let mut first = open(receiver, config(receiver));
+    first.start().unwrap();
+    let arguments = ["run", "-i", receiver.interface, "-c", path.to_str().unwrap()];
+    let (code, _, stderr) = finish(&mut vxtap_on(receiver, &arguments));
+    assert_eq!(code, Some(1), "{stderr}");
+    assert_eq!(std::fs::read_to_string(&output).unwrap(), "what the first one has written");
+}
+
+fn open_to_all(path: &std::path::Path) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777)).unwrap();
+}

@@ -1,0 +1,127 @@
+//! What the tests of the engine share.
+
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+use std::process::Command;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use vxtap::Engine;
+use vxtap::config::{Config, Output, OutputKind, Session};
+use vxtap::engine::Report;
+use vxtap::output::{Consumer, Next};
+use vxtap_bench::{Limits, Pace, PacketSocket, Profile, Totals, Traffic, Verdict, Verifier, send};
+use vxtap_tests::{Side, Veth};
+
+/// Name of the output that the tests read themselves.
+pub(crate) const OUTPUT: &str = "test";
+
+/// Longest wait for something that takes milliseconds.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+/// A configuration for the receiving end of a test's veth pair, with small memory and one output.
+pub(crate) fn config(receiver: &Side) -> Config {
+    let mut config = Config::default();
+    config.capture.interface = receiver.interface.to_owned();
+    config.memory.per_queue_mib = 32;
+    config.memory.fill_ring = 2048;
+    config.memory.rx_ring = 1024;
+    config.outputs.push(Output { name: OUTPUT.to_owned(), kind: OutputKind::Consumer });
+    config
+}
+
+/// The sessions of a traffic profile, declared as `session-0` and so on.
+pub(crate) fn declared(profile: &Profile) -> Vec<Session> {
+    let session = |(number, session): (usize, &vxtap_bench::Session)| Session {
+        name: format!("session-{number}"),
+        vni: session.vni,
+        source: Some(session.source),
+    };
+    profile.sessions.iter().enumerate().map(session).collect()
+}
+
+/// Sends the frames of a profile from the sending end.
+pub(crate) fn send_traffic(sender: &Side, profile: &Profile, frames_per_second: u64) -> Totals {
+    let pace = NonZeroU64::new(frames_per_second).map_or(Pace::Full, Pace::PerSecond);
+    sender.netns.run(|| {
+        let mut traffic = Traffic::new(profile).expect("the profile is valid");
+        let mut socket = PacketSocket::open(sender.interface).expect("the sending end is there");
+        let limits = Limits { pace, duration: None, stop: None };
+        send(&mut traffic, &mut socket, limits, |_| {}).expect("the frames can be sent")
+    })
+}
+
+/// Reads an output to its end, handing every frame to a verifier.
+pub(crate) fn verify(mut consumer: Consumer, mut verifier: Verifier) -> JoinHandle<Verifier> {
+    thread::spawn(move || {
+        loop {
+            match consumer.next(SOON) {
+                Next::Batch(batch) => {
+                    for frame in &batch {
+                        assert_eq!(frame.captured_len(), frame.original_len(), "nothing is cut");
+                        verifier.frame(frame.source(), frame.vni().get(), &frame.bytes());
+                    }
+                }
+                Next::Idle => {}
+                Next::Closed => return verifier,
+            }
+        }
+    })
+}
+
+/// What a run of the engine came to.
+pub(crate) struct Outcome {
+    pub(crate) totals: Totals,
+    pub(crate) verdict: Verdict,
+    pub(crate) report: Report,
+    pub(crate) notes: Vec<String>,
+}
+
+/// Runs the engine over one pair while the profile's traffic is sent.
+pub(crate) fn run(veth: &Veth, config: Config, profile: &Profile, frames_per_second: u64) -> Outcome {
+    let mut engine = open(&veth.receiver, config);
+    let consumer = engine.take_consumer(OUTPUT).expect("the configuration has this output");
+    let verifier = verify(consumer, Verifier::new(profile).expect("the profile is valid"));
+    engine.start().expect("the engine starts");
+    let totals = send_traffic(&veth.sender, profile, frames_per_second);
+    let notes = engine.take_notes();
+    let report = engine.stop();
+    let verdict = verifier.join().expect("the reader does not panic").finish(&totals);
+    Outcome { totals, verdict, report, notes }
+}
+
+/// Opens the engine in the namespace of the receiving end.
+pub(crate) fn open(receiver: &Side, config: Config) -> Engine {
+    receiver.netns.run(|| Engine::open(config)).expect("the engine opens")
+}
+
+/// The sums of a stopped engine add up, and nothing went wrong.
+#[track_caller]
+pub(crate) fn assert_adds_up(report: &Report) {
+    assert_eq!(report.imbalances(), Vec::<String>::new(), "\n{report}");
+    assert_eq!(report.failures, Vec::<String>::new(), "\n{report}");
+}
+
+/// The `vxtap` command that belongs to this build.
+pub(crate) fn vxtap() -> PathBuf {
+    let test = std::env::current_exe().expect("this program has a path");
+    let directory =
+        test.parent().and_then(std::path::Path::parent).expect("tests lie in target/PROFILE/deps");
+    let path = directory.join("vxtap");
+    assert!(path.exists(), "{} is missing: `cargo build -p vxtap` makes it", path.display());
+    path
+}
+
+/// `vxtap ARGUMENTS` in the receiver's namespace.
+pub(crate) fn vxtap_on(receiver: &Side, arguments: &[&str]) -> Command {
+    let mut command = receiver.netns.command(vxtap());
+    command.args(arguments);
+    command
+}
+
+/// Runs a command to its end: exit code, standard output, standard error.
+pub(crate) fn finish(command: &mut Command) -> (Option<i32>, String, String) {
+    let output = command.output().expect("the command starts");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("the output is text");
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}

@@ -1,0 +1,195 @@
+//! The committed object in the kernel, put there by one of two loaders that share no code: aya and libbpf.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use aya::maps::{HashMap, LpmTrie, MapData, PerCpuArray, XskMap, lpm_trie};
+use aya::programs::Xdp;
+use aya::{Ebpf, TestRun, TestRunOptions};
+use libbpf_rs::{MapCore, MapFlags, ObjectBuilder, PrintLevel, ProgramInput, set_print};
+use rustix::net::{AddressFamily, SocketType, socket, sockopt};
+use vxtap_ebpf::maps::{self, OUTCOMES};
+
+/// Sum over the CPUs of each counter, indexed by outcome.
+pub(crate) type Counters = [u64; OUTCOMES as usize];
+
+/// What the program did with a frame.
+pub(crate) struct Ran {
+    pub(crate) action: u32,
+    /// Metadata and frame.
+    pub(crate) data: Vec<u8>,
+}
+
+/// An allowed source: length of the prefix in bits, address of 4 or 16 bytes.
+pub(crate) type Prefix<'a> = (u32, &'a [u8]);
+
+/// The program in the kernel.
+pub(crate) trait Loaded {
+    fn name(&self) -> &'static str;
+    fn allow_port(&mut self, port: u16) -> Result<()>;
+    fn allow_source(&mut self, prefix: Prefix<'_>) -> Result<()>;
+    fn set_flags(&mut self, flags: u32) -> Result<()>;
+    fn set_socket(&mut self, queue: u32, socket: &OwnedFd) -> Result<()>;
+    fn counters(&self) -> Result<Counters>;
+    /// Runs the program on a frame, with a context (`struct xdp_md`) or the kernel's default one: queue 0, no metadata.
+    fn run(&mut self, frame: &[u8], context: Option<&[u8]>) -> Result<Ran>;
+}
+
+/// The object that is committed, by way of the file and not of what the engine embeds.
+pub(crate) fn object_path() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../ebpf/vxtap.bpf.o"))
+}
+
+/// The object, freshly loaded by each of the loaders.
+pub(crate) fn loaders() -> Result<[Box<dyn Loaded>; 2]> {
+    Ok([Box::new(ByAya::load()?), Box::new(ByLibbpf::load()?)])
+}
+
+/// An AF_XDP socket with an RX ring, which is what the kernel asks of a socket in the map; it is bound to nothing.
+pub(crate) fn xdp_socket() -> Result<OwnedFd> {
+    let socket = socket(AddressFamily::XDP, SocketType::RAW, None).context("socket(AF_XDP)")?;
+    sockopt::set_xdp_rx_ring_size(&socket, 64)?;
+    Ok(socket)
+}
+
+/// Room for what comes out: the largest frame, and metadata in front of it.
+const OUT_LEN: usize = 64 * 1024;
+
+struct ByAya {
+    ebpf: Ebpf,
+    out: Vec<u8>,
+}
+
+impl ByAya {
+    fn load() -> Result<Self> {
+        let mut ebpf = Ebpf::load_file(object_path())?;
+        let program: &mut Xdp = ebpf.program_mut(maps::PROGRAM).context("program")?.try_into()?;
+        program.load()?;
+        Ok(Self { ebpf, out: vec![0; OUT_LEN] })
+    }
+
+    fn map<'a, M>(&'a mut self, name: &str) -> Result<M>
+    where
+        M: TryFrom<&'a mut aya::maps::Map, Error = aya::maps::MapError>,
+    {
+        Ok(M::try_from(self.ebpf.map_mut(name).context("map")?)?)
+    }
+}
+
+impl Loaded for ByAya {
+    fn name(&self) -> &'static str {
+        "aya"
+    }
+
+    fn allow_port(&mut self, port: u16) -> Result<()> {
+        let mut ports: HashMap<&mut MapData, u16, u8> = self.map(maps::PORTS)?;
+        Ok(ports.insert(port, 1, 0)?)
+    }
+
+    fn allow_source(&mut self, (len, address): Prefix<'_>) -> Result<()> {
+        if let Ok(address) = <[u8; 4]>::try_from(address) {
+            let mut sources: LpmTrie<&mut MapData, [u8; 4], u8> = self.map(maps::ALLOWED_V4)?;
+            return Ok(sources.insert(&lpm_trie::Key::new(len, address), 1, 0)?);
+        }
+        let mut sources: LpmTrie<&mut MapData, [u8; 16], u8> = self.map(maps::ALLOWED_V6)?;
+        Ok(sources.insert(&lpm_trie::Key::new(len, address.try_into()?), 1, 0)?)
+    }
+
+    fn set_flags(&mut self, flags: u32) -> Result<()> {
+        let mut settings: aya::maps::Array<&mut MapData, u32> = self.map(maps::SETTINGS)?;
+        Ok(settings.set(0, flags, 0)?)
+    }
+
+    fn set_socket(&mut self, queue: u32, socket: &OwnedFd) -> Result<()> {
+        let mut sockets: XskMap<&mut MapData> = self.map(maps::SOCKETS)?;
+        Ok(sockets.set(queue, socket.as_raw_fd(), 0)?)
+    }
+
+    fn counters(&self) -> Result<Counters> {
+        let map = self.ebpf.map(maps::COUNTERS).context("map")?;
+        let counters: PerCpuArray<&MapData, u64> = map.try_into()?;
+        let mut sums = Counters::default();
+        for (outcome, sum) in (0..).zip(&mut sums) {
+            *sum = counters.get(&outcome, 0)?.iter().sum();
+        }
+        Ok(sums)
+    }
+
+    fn run(&mut self, frame: &[u8], context: Option<&[u8]>) -> Result<Ran> {
+        let program: &mut Xdp = self.ebpf.program_mut(maps::PROGRAM).context("program")?.try_into()?;
+        let mut options = TestRunOptions::new();
+        options.data_in = Some(frame);
+        options.data_out = Some(&mut self.out);
+        options.ctx_in = context;
+        let result = program.test_run(options)?;
+        let data = self.out[..usize::try_from(result.data_size_out)?].to_vec();
+        Ok(Ran { action: result.return_value, data })
+    }
+}
+
+struct ByLibbpf {
+    object: libbpf_rs::Object,
+    out: Vec<u8>,
+}
+
+impl ByLibbpf {
+    fn load() -> Result<Self> {
+        // Not its remarks about sections that it passes over.
+        set_print(Some((PrintLevel::Warn, |_, text| eprint!("{text}"))));
+        let object = ObjectBuilder::default().open_file(object_path())?.load()?;
+        Ok(Self { object, out: vec![0; OUT_LEN] })
+    }
+
+    fn update(&mut self, map: &str, key: &[u8], value: &[u8]) -> Result<()> {
+        let map = self.object.maps_mut().find(|each| each.name() == map).context("map")?;
+        Ok(map.update(key, value, MapFlags::ANY)?)
+    }
+}
+
+impl Loaded for ByLibbpf {
+    fn name(&self) -> &'static str {
+        "libbpf"
+    }
+
+    fn allow_port(&mut self, port: u16) -> Result<()> {
+        self.update(maps::PORTS, &port.to_ne_bytes(), &[1])
+    }
+
+    fn allow_source(&mut self, (len, address): Prefix<'_>) -> Result<()> {
+        let map = if address.len() == 4 { maps::ALLOWED_V4 } else { maps::ALLOWED_V6 };
+        self.update(map, &[&len.to_ne_bytes(), address].concat(), &[1])
+    }
+
+    fn set_flags(&mut self, flags: u32) -> Result<()> {
+        self.update(maps::SETTINGS, &0_u32.to_ne_bytes(), &flags.to_ne_bytes())
+    }
+
+    fn set_socket(&mut self, queue: u32, socket: &OwnedFd) -> Result<()> {
+        self.update(maps::SOCKETS, &queue.to_ne_bytes(), &socket.as_fd().as_raw_fd().to_ne_bytes())
+    }
+
+    fn counters(&self) -> Result<Counters> {
+        let map = self.object.maps().find(|map| map.name() == maps::COUNTERS).context("map")?;
+        let mut sums = Counters::default();
+        for (outcome, sum) in (0_u32..).zip(&mut sums) {
+            let per_cpu = map.lookup_percpu(&outcome.to_ne_bytes(), MapFlags::ANY)?.context("counter")?;
+            for value in per_cpu {
+                *sum += u64::from_ne_bytes(value.as_slice().try_into()?);
+            }
+        }
+        Ok(sums)
+    }
+
+    fn run(&mut self, frame: &[u8], context: Option<&[u8]>) -> Result<Ran> {
+        let program = self.object.progs_mut().find(|each| each.name() == maps::PROGRAM).context("program")?;
+        let mut context = context.map(<[u8]>::to_vec);
+        let output = program.test_run(ProgramInput {
+            context_in: context.as_deref_mut(),
+            data_in: Some(frame),
+            data_out: Some(&mut self.out),
+            ..ProgramInput::default()
+        })?;
+        Ok(Ran { action: output.return_value, data: output.data.context("data")?.to_vec() })
+    }
+}
