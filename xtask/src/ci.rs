@@ -1,0 +1,83 @@
+//! `cargo xtask ci`: everything that must pass before a change is merged, in the order of what fails fastest.
+
+use std::time::Instant;
+
+use anyhow::Result;
+
+use crate::shell::{self, say};
+use crate::{setup, test};
+
+/// Runs what continuous integration runs: formatting, clippy, documentation, dependencies, eBPF object, every test.
+///
+/// Installs what is missing first. Security advisories are not part of it: whether they can be fetched depends on the
+/// network (`cargo deny check advisories`).
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {}
+
+pub(crate) fn run(_options: &Options) -> Result<()> {
+    let start = Instant::now();
+    setup::tests()?;
+    setup::checks()?;
+    shell::run(shell::cargo().args(["fmt", "--all", "--check"]))?;
+    shell::run(shell::cargo().args([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--locked",
+        "--",
+        "-D",
+        "warnings",
+    ]))?;
+    let mut doc = shell::cargo();
+    doc.args(["doc", "--workspace", "--no-deps", "--document-private-items"])
+        .env("RUSTDOCFLAGS", "-D warnings");
+    shell::run(&mut doc)?;
+    shell::run(shell::cargo().args(["deny", "--locked", "check", "bans", "licenses", "sources"]))?;
+    say(format!("ci: checks passed after {} s; now the tests", start.elapsed().as_secs()));
+    // The closing lines of `cargo test` stay the last ones.
+    test::run_stages(&test::Options::default())?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+
+    use super::*;
+
+    const MEMBERS: [&str; 5] = ["engine", "ebpf", "bench", "tests", "xtask"];
+
+    fn read(path: &str) -> String {
+        fs::read_to_string(shell::root().join(path)).unwrap_or_else(|e| panic!("cannot read {path}: {e}"))
+    }
+
+    /// Crates from outside that the members' manifests name.
+    fn named_by_members() -> BTreeSet<String> {
+        let manifests = MEMBERS.map(|member| read(&format!("{member}/Cargo.toml"))).concat();
+        let entries = manifests.lines().filter(|line| line.contains("workspace = true"));
+        let names = entries.filter_map(|line| line.split(['.', ' ']).next());
+        // The remaining ones are keys of `[package]` and `[lints]`, and members.
+        let ours = ["version", "edition", "rust-version", "license", "publish", "workspace"];
+        let names = names.filter(|name| !ours.contains(name) && !name.starts_with("vxtap"));
+        names.map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_direct_dependency_and_no_other_is_explained() {
+        let page = read("docs/dependencies.md");
+        let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+        let explained: BTreeSet<String> = rows.map(str::to_owned).collect();
+        assert_eq!(explained, named_by_members());
+    }
+
+    #[test]
+    fn the_workspace_declares_no_dependency_that_nobody_uses() {
+        let manifest = read("Cargo.toml");
+        let (_, table) = manifest.split_once("[workspace.dependencies]").expect("the table is there");
+        let (table, _) = table.split_once("\n[").expect("another one follows");
+        let names = table.lines().filter_map(|line| line.split_once(" = ")).map(|(name, _)| name.to_owned());
+        let declared: BTreeSet<String> = names.filter(|name| !name.starts_with("vxtap")).collect();
+        assert_eq!(declared, named_by_members());
+    }
+}

@@ -1,0 +1,58 @@
+//! `cargo xtask setup`: what the other commands need, installed when it is missing.
+
+mod packages;
+mod rust_tools;
+
+use anyhow::Result;
+
+use crate::shell::say;
+use packages::{DEMO, TESTS};
+
+/// Installs what is missing, says each step, and does nothing when all is there.
+///
+/// Packages come through apt-get on Debian and Ubuntu; elsewhere the exact list is printed. `demo`, `test` and `ci`
+/// call the part they need themselves. Building and running vxtap needs none of this.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Also what building the XDP program needs: the sources of Rust's core library, LLVM 22 and bpf-linker.
+    #[arg(long)]
+    ebpf: bool,
+    /// Also what `ci` checks with: rustfmt, clippy and cargo-deny.
+    #[arg(long)]
+    ci: bool,
+}
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    tests()?;
+    if options.ebpf {
+        ebpf()?;
+    }
+    if options.ci {
+        checks()?;
+    }
+    say("setup: all is there");
+    Ok(())
+}
+
+/// What `demo` needs.
+pub(crate) fn demo() -> Result<()> {
+    packages::ensure(DEMO)
+}
+
+/// What the tests need: to build libbpf, and to make and look at traffic.
+pub(crate) fn tests() -> Result<()> {
+    packages::ensure(&[DEMO, TESTS].concat())
+}
+
+/// What `build-ebpf` needs.
+pub(crate) fn ebpf() -> Result<()> {
+    rust_tools::ensure_rust_src()?;
+    rust_tools::ensure_bpf_linker()
+}
+
+/// What `ci` checks with besides the tests.
+pub(crate) fn checks() -> Result<()> {
+    rust_tools::ensure_component("rustfmt", "fmt")?;
+    rust_tools::ensure_component("clippy", "clippy")?;
+    rust_tools::ensure_cargo_deny()
+}

@@ -1,0 +1,130 @@
+//! `cargo xtask test`: the eBPF object check, then every test.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::shell::{self, say};
+use crate::tally::{self, Tally};
+use crate::{build_ebpf, setup};
+
+/// Compares the committed eBPF object with its source, then runs every test.
+///
+/// The unit, property, documentation and unprivileged integration tests run as the user who calls this. The privileged
+/// ones (`#[ignore]`d for a plain `cargo test`) are built as that user too and run as root, through sudo where needed,
+/// one after the other; they touch nothing but network namespaces of their own. Without root this fails. Every ignored
+/// test must say what it requires, and as many must pass as were ignored before.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct Options {
+    /// Leave out the privileged tests, and say how many.
+    #[arg(long)]
+    unprivileged: bool,
+}
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let (ordinary, privileged) = run_stages(options)?;
+    say("test: the eBPF object is what its source gives");
+    say(format!("test: {} unprivileged tests passed", ordinary.passed));
+    match privileged {
+        Some(privileged) => say(format!("test: {} privileged tests passed as root", privileged.passed)),
+        None => say(format!("test: {} privileged tests were NOT run", ordinary.ignored)),
+    }
+    Ok(())
+}
+
+/// As `run`, with the closing lines of `cargo test` as the last ones.
+pub(crate) fn run_stages(options: &Options) -> Result<(Tally, Option<Tally>)> {
+    // Asked first: the answer should not come after minutes of building.
+    let prefix = if options.unprivileged { None } else { Some(privileged_prefix()?) };
+    setup::tests()?;
+    setup::ebpf()?;
+
+    say("test 1/3: the committed eBPF object against its source");
+    build_ebpf::run(&build_ebpf::Options { check: true })?;
+
+    say("test 2/3: unit, property, documentation and unprivileged integration tests");
+    let ordinary = tally::run(shell::cargo().args(["test", "--workspace", "--no-fail-fast"]))?;
+    if !ordinary.unreasoned.is_empty() {
+        bail!(
+            "an ignored test says what it needs, as #[ignore = \"requires ...\"]; these do not:\n{}",
+            ordinary.unreasoned.join("\n")
+        );
+    }
+
+    let Some(prefix) = prefix else { return Ok((ordinary, None)) };
+    say("test 3/3: privileged tests, as root");
+    let privileged = tally::run(&mut privileged_tests(&prefix)?)?;
+    compare(&ordinary, &privileged)?;
+    Ok((ordinary, Some(privileged)))
+}
+
+/// The words that make the privileged tests run as root.
+fn privileged_prefix() -> Result<Vec<&'static str>> {
+    let mut prefix = shell::root_prefix().context(
+        "the privileged tests need root (network namespaces, AF_XDP sockets, eBPF programs); `cargo xtask test \
+         --unprivileged` leaves them out",
+    )?;
+    if !prefix.is_empty() {
+        // The tests see the environment that the user set for them, RUST_BACKTRACE for example.
+        prefix.push("-E");
+    }
+    Ok(prefix)
+}
+
+/// `cargo test` for the ignored tests. Only the finished test binaries run as root: cargo starts them through its
+/// `runner`, so that nothing is built as root. Without documentation tests, which cannot be given a reason.
+fn privileged_tests(prefix: &[&str]) -> Result<Command> {
+    let mut command = shell::cargo();
+    command.args(["test", "--workspace", "--no-fail-fast", "--tests"]);
+    command.args(["--", "--ignored", "--test-threads=1"]);
+    if !prefix.is_empty() {
+        let version =
+            shell::output(Command::new("rustc").arg("-vV")).context("cannot ask rustc for its version")?;
+        let host = host_of(&version).context("rustc does not say what it builds for")?;
+        command.env(runner_variable(host), prefix.join(" "));
+    }
+    Ok(command)
+}
+
+/// Every test that the first run ignored must have passed in the second.
+fn compare(ordinary: &Tally, privileged: &Tally) -> Result<()> {
+    let (ignored, passed) = (ordinary.ignored, privileged.passed);
+    if ignored != passed {
+        bail!("{ignored} tests were left for root, but {passed} passed there");
+    }
+    if ignored == 0 {
+        bail!("no privileged test was found; there must be some");
+    }
+    Ok(())
+}
+
+fn host_of(version: &str) -> Option<&str> {
+    version.lines().find_map(|line| line.strip_prefix("host: "))
+}
+
+/// The environment variable of cargo's `target.TRIPLE.runner`.
+fn runner_variable(host: &str) -> String {
+    format!("CARGO_TARGET_{}_RUNNER", host.to_uppercase().replace(['-', '.'], "_"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_runner_is_set_for_the_host_triple() {
+        let version = "rustc 1.95.0 (59807616e 2026-04-14)\nbinary: rustc\nhost: x86_64-unknown-linux-gnu\n";
+        let host = host_of(version).expect("the line is there");
+        assert_eq!(runner_variable(host), "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER");
+    }
+
+    #[test]
+    fn a_privileged_test_that_nobody_ran_is_a_failure() {
+        let tally = |passed, ignored| Tally { passed, ignored, unreasoned: Vec::new() };
+        assert!(compare(&tally(90, 7), &tally(7, 0)).is_ok());
+        let error = compare(&tally(90, 7), &tally(6, 0)).expect_err("one is missing");
+        assert_eq!(error.to_string(), "7 tests were left for root, but 6 passed there");
+        let error = compare(&tally(90, 0), &tally(0, 0)).expect_err("none is suspicious");
+        assert_eq!(error.to_string(), "no privileged test was found; there must be some");
+    }
+}
