@@ -5,9 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
+use crate::direction::Direction;
+use crate::mix::mix;
 use crate::profile::{Mix, Profile, Session};
-use crate::proof::mix;
-use crate::traffic::Direction;
 
 /// First port of the dynamic range and of the outer source ports respectively.
 const DYNAMIC_PORTS: u16 = 49_152;

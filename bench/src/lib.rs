@@ -15,8 +15,10 @@
 
 pub mod capture;
 mod checksum;
+mod direction;
 mod flow;
 mod frames;
+mod mix;
 mod outer;
 pub mod pace;
 pub mod player;
@@ -29,11 +31,12 @@ pub mod totals;
 pub mod traffic;
 pub mod verify;
 
+pub use direction::Direction;
 pub use pace::Pace;
 pub use player::Player;
 pub use profile::{Profile, ProfileError, Session};
 pub use send::{Limits, SendError, send};
 pub use sink::{PacketSocket, PcapFile, Sink, SinkError};
 pub use totals::Totals;
-pub use traffic::{Direction, Sent, Traffic};
+pub use traffic::{Sent, Traffic};
 pub use verify::{Verdict, Verifier};

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::capture::{self, CaptureError};
-use crate::send::{Label, Source};
+use crate::send::Source;
+use crate::sink::Label;
 
 /// The frames of a capture file, as a source. They are held in memory: the file's size at most.
 #[derive(Debug)]

@@ -10,7 +10,8 @@
 //! checksum covers everything from there except itself, so a receiver without the [`Profile`](crate::Profile)
 //! can tell a damaged payload too; one that has it makes the whole frame again and compares.
 
-use crate::traffic::Direction;
+use crate::direction::Direction;
+use crate::mix::{FACTOR, mix};
 
 /// Bytes that the record takes.
 pub const LEN: usize = 32;
@@ -19,9 +20,6 @@ const MAGIC: [u8; 4] = *b"vxg1";
 const VERSION: u8 = 1;
 /// Bytes of the record before the checksum.
 const SUMMED: usize = 24;
-/// Largest odd number below 2^64 divided by the golden ratio; any odd factor keeps a lane's step one-to-one.
-const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
-
 /// The record's fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Proof {
@@ -113,13 +111,6 @@ fn digest(head: &[u8; SUMMED], filler: &[u8]) -> u64 {
     last[..rest.len()].copy_from_slice(rest);
     take(&last);
     lanes.into_iter().fold(0, |sum, lane| mix(sum ^ lane))
-}
-
-/// Spreads every bit of a word over all its bits, one-to-one.
-pub(crate) const fn mix(word: u64) -> u64 {
-    let word = (word ^ (word >> 32)).wrapping_mul(FACTOR);
-    let word = (word ^ (word >> 29)).wrapping_mul(FACTOR);
-    word ^ (word >> 32)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::pace::{Clock, Pace};
-use crate::sink::{Pushed, Sink, SinkError, Timing};
+use crate::sink::{Label, Pushed, Sink, SinkError, Slot, Timing};
 use crate::totals::Totals;
 
 /// Most frames handed to a sink at once: enough to make a system call's cost small, and few against the 256
@@ -23,15 +23,6 @@ const YIELDS: u32 = 64;
 const ATTEMPTS: u32 = YIELDS + 100;
 const PAUSE: Duration = Duration::from_micros(100);
 
-/// What a source says about a frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Label {
-    /// Index of its session; `None` where that is not known.
-    pub session: Option<usize>,
-    /// Length in bytes of its inner frame; 0 where that is not known.
-    pub inner_len: usize,
-}
-
 /// Where frames come from.
 pub trait Source {
     /// Replaces the buffer's content by the next frame; `None` at the end.
@@ -39,16 +30,6 @@ pub trait Source {
 
     /// When the frame that comes next was recorded, counted from the first; zero where there is no record.
     fn next_at(&self) -> Duration;
-}
-
-/// A frame on its way to the sink.
-#[derive(Debug, Default)]
-pub struct Slot {
-    /// The outer frame.
-    pub bytes: Vec<u8>,
-    /// When it is due, counted from the start.
-    pub due: Duration,
-    label: Option<Label>,
 }
 
 /// When to send, and when to stop before the source ends.

@@ -5,38 +5,14 @@ use std::time::Duration;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
 
+use crate::direction::Direction;
 use crate::flow::{self, Stream};
 use crate::frames::{FrameId, Frames};
 use crate::outer;
 use crate::profile::{Outer, Profile, ProfileError};
-use crate::send::{Label, Source};
+use crate::send::Source;
+use crate::sink::Label;
 use crate::totals::Totals;
-
-/// Which way a frame crosses the mirrored interface.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Direction {
-    /// Away from the mirrored interface.
-    Egress = 0,
-    /// Towards it.
-    Ingress = 1,
-}
-
-impl Direction {
-    pub(crate) const fn from_bit(bit: u8) -> Option<Self> {
-        match bit {
-            0 => Some(Self::Egress),
-            1 => Some(Self::Ingress),
-            _ => None,
-        }
-    }
-
-    pub(crate) const fn opposite(self) -> Self {
-        match self {
-            Self::Egress => Self::Ingress,
-            Self::Ingress => Self::Egress,
-        }
-    }
-}
 
 /// What the generator made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use vxtap_bench::send::Slot;
+use vxtap_bench::sink::Slot;
 use vxtap_bench::sink::{Pushed, Timing};
 use vxtap_bench::{Limits, Pace, Profile, SendError, Sink, SinkError, Totals, Traffic, send};
 
@@ -195,7 +195,7 @@ fn an_error_of_the_sink_ends_the_sending_and_keeps_the_totals() {
     assert_eq!(
         error.to_string(),
         "sending stopped after 0 frames: a frame of 1050 bytes does not fit veth0: \
-         set its MTU to 1036 or more or send shorter ones"
+         its MTU must be 1036 or more"
     );
     let SendError::Sink { totals, .. } = error;
     assert_eq!(totals.frames, 0);

@@ -6,7 +6,7 @@
 use vxtap_ebpf::parse::{self, Bytes, Refusal, Source};
 
 use crate::drop_reason::DropReason;
-use crate::session::Vni;
+use crate::vni::Vni;
 
 /// UDP header and VXLAN header, in bytes.
 const UDP_LEN: usize = 8;

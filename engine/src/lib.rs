@@ -28,6 +28,8 @@ pub mod interface;
 pub mod output;
 pub mod session;
 pub mod steering;
+mod tally;
+mod vni;
 mod worker;
 #[expect(unsafe_code, reason = "memory shared with the kernel; each block carries its proof")]
 mod xsk;

@@ -3,7 +3,7 @@
 //! The proof and its filler are the data of an EDNS option, so that the message is valid at any length.
 
 use super::FrameId;
-use crate::traffic::Direction;
+use crate::direction::Direction;
 
 /// Bytes of the name `fNNNN.sNNNN.vxtap.test` (flow and session in hexadecimal; RFC 2606 keeps `.test` free).
 const NAME_LEN: u16 = 24;

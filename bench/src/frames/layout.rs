@@ -4,9 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{FrameId, dns};
 use crate::checksum::Sum;
+use crate::direction::Direction;
 use crate::flow::Protocol;
 use crate::proof;
-use crate::traffic::Direction;
 
 const ETHERNET_LEN: u16 = 14;
 const KINDS: usize = 16;

@@ -11,11 +11,12 @@ use std::net::IpAddr;
 
 use rand_chacha::rand_core::Rng;
 
+use crate::direction::Direction;
 use crate::flow::{self, Flow, Protocol, Stream};
+use crate::mix::mix;
 use crate::profile::{MAX_INNER_LEN, Profile, Session};
-use crate::proof::{self, Proof, mix};
+use crate::proof::{self, Proof};
 use crate::sizes::Cycle;
-use crate::traffic::Direction;
 use layout::{Kind, Layout};
 
 pub(crate) use layout::PROOF_STARTS;

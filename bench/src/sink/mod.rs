@@ -4,11 +4,30 @@ mod packet;
 mod pcap;
 
 use std::io;
+use std::time::Duration;
 
 pub use packet::PacketSocket;
 pub use pcap::PcapFile;
 
-use crate::send::Slot;
+/// What a source says about a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Label {
+    /// Index of its session; `None` where that is not known.
+    pub session: Option<usize>,
+    /// Length in bytes of its inner frame; 0 where that is not known.
+    pub inner_len: usize,
+}
+
+/// A frame on its way to the sink.
+#[derive(Debug, Default)]
+pub struct Slot {
+    /// The outer frame.
+    pub bytes: Vec<u8>,
+    /// When it is due, counted from the start.
+    pub due: Duration,
+    /// What the source said about it.
+    pub(crate) label: Option<Label>,
+}
 
 /// Takes outer frames.
 pub trait Sink {
@@ -70,9 +89,7 @@ pub enum SinkError {
         source: io::Error,
     },
     /// A frame longer than the interface takes.
-    #[error(
-        "a frame of {frame_len} bytes does not fit {interface}: set its MTU to {mtu} or more or send shorter ones"
-    )]
+    #[error("a frame of {frame_len} bytes does not fit {interface}: its MTU must be {mtu} or more")]
     TooLong {
         /// Name of the interface.
         interface: String,

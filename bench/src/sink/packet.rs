@@ -11,8 +11,8 @@ use nix::sys::socket::{
     sockopt::SndBuf,
 };
 
+use super::Slot;
 use super::{Pushed, Sink, SinkError, Timing};
-use crate::send::Slot;
 
 /// Most frames per system call.
 const BATCH: usize = 32;

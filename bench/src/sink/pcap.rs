@@ -7,8 +7,8 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use super::Slot;
 use super::{Pushed, Sink, SinkError, Timing};
-use crate::send::Slot;
 
 /// Magic number of files whose times are in nanoseconds.
 const MAGIC_NANOSECONDS: u32 = 0xA1B2_3C4D;

@@ -10,7 +10,7 @@ use super::key::KeyPath;
 use super::limit::Limit;
 use super::once::Seen;
 use super::words::{Word, word_of};
-use crate::session::Vni;
+use crate::vni::Vni;
 
 /// Longest name of a session or an output, in bytes: names are written into fields of files.
 pub const NAME_BYTES_MAX: usize = 255;

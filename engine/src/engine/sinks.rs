@@ -9,9 +9,7 @@ use super::crew::Notes;
 use crate::config;
 use crate::counters::{Board, WorkerCounters};
 use crate::output::Consumer;
-use crate::output::pcapng::{
-    self, CaptureWriter, DeclaredSession, InterfaceKey, InterfaceTotals, Period, Sink,
-};
+use crate::output::pcapng::{self, CaptureWriter, InterfaceKey, InterfaceTotals, Period, Sink};
 use crate::session::Pair;
 
 /// A file that is open and not written to yet.
@@ -21,16 +19,8 @@ pub(super) fn open(
     sessions: &[config::Session],
 ) -> Result<Sink, EngineError> {
     let failed = |source| EngineError::Pcapng { output: output.to_owned(), source };
-    let declared: Vec<_> = sessions
-        .iter()
-        .map(|session| DeclaredSession {
-            name: session.name.clone(),
-            vni: session.vni,
-            source: session.source,
-        })
-        .collect();
     let file = pcapng::PcapngFile::create(path, Instant::now()).map_err(failed)?;
-    Ok(Sink::new(CaptureWriter::new(file, &declared).map_err(failed)?))
+    Ok(Sink::new(CaptureWriter::new(file, sessions).map_err(failed)?))
 }
 
 /// What the time that a file's statistics speak of is taken from.

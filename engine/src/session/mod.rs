@@ -5,9 +5,8 @@
 mod pair;
 mod table;
 mod unknown;
-mod vni;
 
+pub use crate::vni::{InvalidVni, Vni};
 pub use pair::Pair;
 pub use table::{SessionId, SessionTable};
 pub(crate) use unknown::{PAIRS_MAX as UNKNOWN_PAIRS_MAX, UnknownPairs};
-pub use vni::{InvalidVni, Vni};

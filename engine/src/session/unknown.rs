@@ -7,7 +7,7 @@ use vxtap_ebpf::parse::Source;
 
 use super::pair::Key;
 use super::{Pair, Vni};
-use crate::counters::Tally;
+use crate::tally::Tally;
 
 /// Pairs that are counted one by one. Beyond them frames are counted together, so that a sender of made-up VNIs uses
 /// up neither memory nor time. 4096 pairs take about 200 KiB per worker; AWS allows 10 000 sessions per account, of

@@ -21,6 +21,8 @@ fn a_million_frames_over_two_queues_arrive_whole_and_in_order() {
     let veth = Veth::pair(2).unwrap();
     let profile = Profile { count: Some(1_000_000), ..Profile::default() };
     let mut config = config(&veth.receiver);
+    config.memory.per_queue_mib = 400;
+    (config.memory.fill_ring, config.memory.rx_ring) = (16_384, 16_384);
     config.sessions = declared(&profile);
     let outcome = run(&veth, config, &profile, PACE);
     assert_eq!(outcome.totals.frames, 1_000_000);

@@ -19,13 +19,13 @@ pub(crate) const OUTPUT: &str = "test";
 /// Longest wait for something that takes milliseconds.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
-/// A configuration for the receiving end of a test's veth pair, with small memory and one output.
+/// A configuration for the receiving end of a test's veth pair, with one output. Its rings hold what arrives in some
+/// tenths of a second at a test's pace: on a shared machine everything may stand still for that long.
 pub(crate) fn config(receiver: &Side) -> Config {
     let mut config = Config::default();
     config.capture.interface = receiver.interface.to_owned();
-    config.memory.per_queue_mib = 32;
-    config.memory.fill_ring = 2048;
-    config.memory.rx_ring = 1024;
+    config.memory.per_queue_mib = 80;
+    config.memory.rx_ring = 4096;
     config.outputs.push(Output { name: OUTPUT.to_owned(), kind: OutputKind::Consumer });
     config
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::blocks::{Interface, Statistics};
 use super::file::{PcapngError, PcapngFile, Storage};
+use crate::config::Session;
 
 /// Pairs of source and VNI of the default session that get an interface block of their own.
 ///
@@ -15,17 +16,6 @@ use super::file::{PcapngError, PcapngFile, Storage};
 pub const PAIRS_MAX: usize = 4096;
 
 const APPLICATION: &str = concat!("vxtap ", env!("CARGO_PKG_VERSION"));
-
-/// A session of the configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeclaredSession {
-    /// Its name: `if_name` of its interface block.
-    pub name: String,
-    /// Its VNI, 24 bits.
-    pub vni: u32,
-    /// Its outer source address; `None`: any.
-    pub source: Option<IpAddr>,
-}
 
 /// Whose frame it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,7 +89,7 @@ impl<S: Storage> CaptureWriter<S> {
     /// # Errors
     ///
     /// As [`PcapngFile::flush`].
-    pub fn new(mut file: PcapngFile<S>, sessions: &[DeclaredSession]) -> Result<Self, PcapngError> {
+    pub fn new(mut file: PcapngFile<S>, sessions: &[Session]) -> Result<Self, PcapngError> {
         file.blocks().section_header(APPLICATION);
         let mut writer = Self {
             file,
@@ -109,7 +99,7 @@ impl<S: Storage> CaptureWriter<S> {
             other: None,
             seen: None,
         };
-        for DeclaredSession { name, vni, source } in sessions {
+        for Session { name, vni, source } in sessions {
             writer.declared += 1;
             let source = source.map_or_else(|| "any source".to_owned(), |source| format!("source {source}"));
             writer.describe(InterfaceKey::Session(writer.declared), name, &format!("VNI {vni}, {source}"));

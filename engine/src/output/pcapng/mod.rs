@@ -15,8 +15,6 @@ mod file;
 mod sink;
 
 pub use blocks::{Blocks, Interface, MAX_CAPTURED_BYTES, Statistics};
-pub use capture::{
-    CaptureWriter, DeclaredSession, FrameKey, InterfaceKey, InterfaceTotals, PAIRS_MAX, Period,
-};
+pub use capture::{CaptureWriter, FrameKey, InterfaceKey, InterfaceTotals, PAIRS_MAX, Period};
 pub use file::{FLUSH_INTERVAL, PcapngError, PcapngFile};
 pub use sink::{Report, Sink, drain};

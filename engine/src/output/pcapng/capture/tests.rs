@@ -13,10 +13,10 @@ fn key(session: u32, source: IpAddr, vni: u32) -> FrameKey {
     FrameKey { session, source, vni }
 }
 
-fn sessions() -> Vec<DeclaredSession> {
+fn sessions() -> Vec<Session> {
     vec![
-        DeclaredSession { name: "web".into(), vni: 100, source: Some(SOURCE) },
-        DeclaredSession { name: "db".into(), vni: 200, source: None },
+        Session { name: "web".into(), vni: 100, source: Some(SOURCE) },
+        Session { name: "db".into(), vni: 200, source: None },
     ]
 }
 
