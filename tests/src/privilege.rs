@@ -3,9 +3,9 @@
 use std::fs;
 
 /// What network namespaces (`CAP_SYS_ADMIN`), interfaces and AF_XDP sockets (`CAP_NET_ADMIN`, `CAP_NET_RAW`) and
-/// eBPF programs (`CAP_BPF`) ask for, with the bit numbers of `include/uapi/linux/capability.h`.
-const NEEDED: [(&str, u32); 4] =
-    [("CAP_SYS_ADMIN", 21), ("CAP_NET_ADMIN", 12), ("CAP_NET_RAW", 13), ("CAP_BPF", 39)];
+/// eBPF programs (`CAP_BPF`, `CAP_PERFMON`) ask for, with the bit numbers of `include/uapi/linux/capability.h`.
+const NEEDED: [(&str, u32); 5] =
+    [("CAP_SYS_ADMIN", 21), ("CAP_NET_ADMIN", 12), ("CAP_NET_RAW", 13), ("CAP_BPF", 39), ("CAP_PERFMON", 38)];
 
 /// Ends the test with a clear failure unless this process may do what privileged tests do.
 ///
@@ -46,13 +46,16 @@ mod tests {
     fn an_ordinary_user_lacks_every_capability() {
         let status = "Name:\tcargo\nCapPrm:\t000001ffffffffff\nCapEff:\t0000000000000000\n";
         let effective = effective_capabilities(status).expect("the line is there");
-        assert_eq!(missing_from(effective), ["CAP_SYS_ADMIN", "CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_BPF"]);
+        assert_eq!(
+            missing_from(effective),
+            ["CAP_SYS_ADMIN", "CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_BPF", "CAP_PERFMON"]
+        );
     }
 
     #[test]
     fn root_in_a_container_without_bpf_is_told_which_one_is_missing() {
         let effective = effective_capabilities("CapEff:\t0000007fffffffff\n").expect("the line is there");
-        assert_eq!(missing_from(effective), ["CAP_BPF"]);
+        assert_eq!(missing_from(effective), ["CAP_BPF", "CAP_PERFMON"]);
         assert_eq!(missing_from(0x1ff_ffff_ffff), Vec::<&str>::new());
     }
 }

@@ -36,7 +36,7 @@ const TOOLS_SECTION: &str = ".comment";
 ///
 /// A part of the toolchain is missing, the program does not build, or, with `--check`, the committed object differs.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the workspace")?;
+    let root = &crate::shell::root();
     let toolchain = Toolchain::find()?;
     let built = strip(&build(root, &toolchain)?, &toolchain.versions).context("cannot strip the object")?;
     let committed_path = root.join(COMMITTED);

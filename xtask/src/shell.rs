@@ -18,10 +18,14 @@ pub(crate) fn print(text: &str) {
     println!("{}", text.trim_end());
 }
 
-/// The checkout that this xtask was built from.
-pub(crate) fn root() -> &'static Path {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    manifest.parent().unwrap_or(manifest)
+/// The checkout that cargo runs this xtask for.
+///
+/// Cargo's word comes before the place where this program was compiled: checkouts that share a target directory share
+/// the program too.
+pub(crate) fn root() -> PathBuf {
+    let manifest = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let manifest = PathBuf::from(manifest);
+    manifest.parent().map_or_else(|| manifest.clone(), Path::to_owned)
 }
 
 /// The target directory in use: this program lies in `TARGET/PROFILE/`.

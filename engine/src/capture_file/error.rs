@@ -40,7 +40,7 @@ pub enum CaptureFileError {
         path: PathBuf,
     },
     /// Reading failed.
-    #[error("{}: cannot read on at byte {offset}, after {frames} frames: {source}", path.display())]
+    #[error("{}: cannot read on at byte {offset}, after {}: {source}", path.display(), count(*frames))]
     Read {
         /// The file.
         path: PathBuf,
@@ -52,7 +52,7 @@ pub enum CaptureFileError {
         source: io::Error,
     },
     /// The last record is not whole: the writer was interrupted or the copy incomplete.
-    #[error("{}: ends in the middle of a record at byte {offset}, after {frames} frames", path.display())]
+    #[error("{}: ends in the middle of a record at byte {offset}, after {}", path.display(), count(*frames))]
     EndsInRecord {
         /// The file.
         path: PathBuf,
@@ -62,7 +62,7 @@ pub enum CaptureFileError {
         frames: u64,
     },
     /// A record contradicts the format.
-    #[error("{}: damaged at byte {offset}, after {frames} frames: {damage}", path.display())]
+    #[error("{}: damaged at byte {offset}, after {}: {damage}", path.display(), count(*frames))]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -207,4 +207,9 @@ pub(super) fn refuse_foreign_magic(path: &Path, start: &[u8]) -> CaptureFileErro
         _ => return CaptureFileError::NotACapture { path: path.to_owned() },
     };
     CaptureFileError::Compressed { path: path.to_owned(), format, command }
+}
+
+/// "1 frame", "2 frames".
+fn count(frames: u64) -> String {
+    format!("{frames} frame{}", if frames == 1 { "" } else { "s" })
 }

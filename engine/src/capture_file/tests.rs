@@ -246,7 +246,7 @@ fn a_block_of_another_kind_is_checked_while_it_is_skipped() {
     assert_eq!(
         error_text(&file.bytes),
         format!(
-            "capture.pcap: damaged at byte {block}, after 1 frames: \
+            "capture.pcap: damaged at byte {block}, after 1 frame: \
              block says it is 28 bytes long at its start and 32 at its end"
         )
     );

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use anyhow::ensure;
 use vxtap::Engine;
 use vxtap::config::Config;
 
@@ -23,8 +24,10 @@ pub(super) fn decap(config: Config, input: &Path) -> anyhow::Result<()> {
     let mut report = run::stop_engine(engine);
     let damage = report.input_error.take();
     print(&report.to_string())?;
-    match damage {
-        Some(damage) => Err(damage.into()),
-        None => run::judge(&report, true),
+    if let Some(damage) = damage {
+        return Err(damage.into());
     }
+    let too_long = report.lost_in_kernel();
+    ensure!(too_long == 0, "{too_long} frames were left out, because they are longer than a frame can be");
+    run::judge(&report, true)
 }

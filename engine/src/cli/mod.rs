@@ -11,6 +11,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::anyhow;
 use clap::{Args, Parser, Subcommand};
 use vxtap::config::{Capture, Problem};
 
@@ -133,16 +134,15 @@ pub(crate) fn main() -> ExitCode {
         Err(Failure::Failed(error)) => (FAILED, error),
     };
     // Nobody is left to tell when standard error is closed; the exit code still says it.
-    let _ = writeln!(io::stderr(), "vxtap: {error:#}");
+    let _ = writeln!(io::stderr(), "vxtap: {error}");
     ExitCode::from(code)
 }
 
 fn check(args: &CheckArgs) -> Result<(), Failure> {
     let config = load::read(&args.config)?;
     let text = check::describe(&config).map_err(|error| Failure::Refused(error.into()))?;
-    print(&format!("{} is accepted.\n\n{text}", args.config.display())).map_err(|error| {
-        Failure::Failed(anyhow::Error::new(error).context("cannot write to standard output"))
-    })
+    print(&format!("{} is accepted.\n\n{text}", args.config.display()))
+        .map_err(|error| Failure::Failed(anyhow!("cannot write to standard output: {error}")))
 }
 
 /// Prints a text. A reader that has gone away, as `head` does, had enough: that is no error.

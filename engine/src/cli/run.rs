@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{anyhow, bail, ensure};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use vxtap::Engine;
@@ -37,7 +37,8 @@ pub(super) fn run(config: Config, format: Option<ProgressFormat>) -> Result<(), 
     watch(&engine, &stop, format);
     let was_told = stop.load(Ordering::Relaxed);
     let report = stop_engine(engine);
-    print(&report.to_string()).map_err(|error| Failure::Failed(error.into()))?;
+    print(&report.to_string())
+        .map_err(|error| Failure::Failed(anyhow!("cannot write to standard output: {error}")))?;
     judge(&report, was_told).map_err(Failure::Failed)
 }
 
@@ -47,7 +48,7 @@ fn stop_on_signal() -> anyhow::Result<Arc<AtomicBool>> {
     for signal in [SIGINT, SIGTERM] {
         flag::register_conditional_shutdown(signal, INTERRUPTED, stop.clone())
             .and_then(|_| flag::register(signal, stop.clone()))
-            .context("cannot handle signals")?;
+            .map_err(|error| anyhow!("cannot handle signals: {error}"))?;
     }
     Ok(stop)
 }

@@ -24,8 +24,8 @@ pub struct Memory {
     /// Most memory for the UMEM of one queue, in MiB, 1 to 65536. Default: 64. Too low for the rings is an error; low
     /// means short output rings, so that an output that pauses drops sooner; high costs memory, which stays locked.
     pub per_queue_mib: u32,
-    /// Size of a chunk in bytes, 2048 or 4096. Default: 4096. The kernel keeps 256 bytes of it, and a longer frame takes
-    /// several chunks. 2048 halves the memory per frame; too low for the MTU costs speed.
+    /// Size of a chunk in bytes, 2048 or 4096. Default: 4096. The kernel keeps 256 bytes of it. 2048 halves the memory
+    /// per frame; too low for the interface's MTU is an error when the engine starts.
     pub chunk_size: u32,
     /// Entries of the fill ring, a power of two from 64 to 65536. Default: 4096. Should be at least the NIC's RX ring plus
     /// `rx_ring`: too low starves the NIC, which drops; too high takes chunks from the outputs.

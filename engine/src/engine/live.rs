@@ -1,7 +1,7 @@
 //! Frames from an interface: the XDP program attached, a socket on each queue.
 //!
-//! The order is: look at the interface, load the program, attach it, open the sockets, and only when the workers are
-//! ready put the sockets into the program's map. Until then the kernel stack gets the frames, as before.
+//! The order is: look at the interface, load the program, attach it, open the sockets, and when the engine starts put
+//! each socket into the program's map right before its worker. Until then the kernel stack gets the frames, as before.
 
 use std::iter::repeat;
 use std::os::fd::AsFd;
@@ -88,6 +88,12 @@ impl Live {
         let interface = Interface::find(interface)?;
         check_mtu(&interface, config.memory.chunk_size)?;
         let queues = queue_list(&interface, queues)?;
+        if !interface.is_up {
+            let name = &interface.name;
+            notes.push(format!(
+                "{name} is down, nothing arrives: bring it up with `ip link set dev {name} up`"
+            ));
+        }
         let cpus = cpus::choose(&config.workers.cpus, queues.len())?;
         let places: Vec<_> =
             queues.iter().copied().zip(cpus.into_iter().map(Some).chain(repeat(None))).collect();
@@ -184,7 +190,12 @@ fn open_queue(
 /// Whether the error says that the driver lacks this rung, so that the next one is worth a try.
 const fn is_step_down(error: &EngineError) -> bool {
     match error {
-        EngineError::Steering(error) => matches!(error, SteeringError::NoNativeMode { .. }),
+        EngineError::Steering(error) => matches!(
+            error,
+            SteeringError::NoNativeMode { .. }
+                | SteeringError::MtuTooLarge { .. }
+                | SteeringError::Attach { .. }
+        ),
         EngineError::Socket(error) => matches!(error, SocketError::Unsupported { .. }),
         _ => false,
     }

@@ -9,12 +9,12 @@
 //! empty theirs and end, the sockets and the memory go when nobody uses them any more.
 
 mod cpus;
-mod crew;
 mod error;
 mod file_source;
 mod live;
 mod report;
 mod sinks;
+mod workers;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,18 +29,19 @@ use crate::session::SessionTable;
 use crate::worker::{Orders, Parts, WhenFull};
 pub use crate::xsk::{BindMode, SocketError, UmemError};
 use crate::xsk::{FreeList, Geometry, KernelSide, RxQueue, SoftNic, Umem};
-use crew::{Crew, Notes};
 pub use error::EngineError;
 pub use file_source::InputError;
 use file_source::{FileSource, Progress};
 pub use live::Rung;
 use live::{Live, OpenQueue};
 pub use report::{OutputReport, Report, WorkerReport};
+use workers::{Notes, Workers};
 
 /// Time for frames that were on their way through the kernel when the program was detached.
 const SETTLE: Duration = Duration::from_millis(20);
 
-/// Chunks of a capture file's frames are as large as the longest frame that a capture tool writes from Ethernet.
+/// Bytes of the chunks that a capture file's frames lie in: the largest there are. Longer frames (which no network has;
+/// the file says so) are left out and counted.
 const FILE_CHUNK_SIZE: u32 = 65_536;
 /// Rings of a capture file: a batch is on its way while the next is read.
 const FILE_RING_LEN: u32 = 2 * config::BATCH_MAX;
@@ -67,7 +68,7 @@ pub struct Engine {
     /// For each queue the writers of its output rings, until the workers get them.
     writers: Vec<Vec<Writer>>,
     outlets: Vec<Outlet>,
-    crew: Crew,
+    workers: Workers,
     notes: Notes,
 }
 
@@ -87,7 +88,7 @@ impl Engine {
     ///
     /// # Kernel
     ///
-    /// Linux 6.1 with `CAP_NET_ADMIN`, `CAP_NET_RAW` and `CAP_BPF`, in the calling thread's network namespace.
+    /// Linux 6.1 with `CAP_NET_ADMIN`, `CAP_NET_RAW`, `CAP_BPF` and `CAP_PERFMON`, in the calling thread's network namespace.
     pub fn open(config: Config) -> Result<Self, EngineError> {
         config.validate()?;
         let notes = Notes::default();
@@ -149,7 +150,7 @@ impl Engine {
             outlet.consumer = Some(Consumer::new(readers));
         }
         let sessions = Arc::new(SessionTable::new(&config.sessions));
-        Self { config, sessions, source, writers, outlets, crew: Crew::default(), notes }
+        Self { config, sessions, source, writers, outlets, workers: Workers::default(), notes }
     }
 
     /// Takes the consumer of the output called `output`, to be read by the caller, on any one thread. `None` if there is
@@ -194,7 +195,7 @@ impl Engine {
                 let (source, rx, free) = input.take().expect("an engine is started once");
                 let writers = writers.into_iter().next().unwrap_or_default();
                 let parts = self.parts(source, rx, free, writers, WaitMode::Interrupt, WhenFull::Wait);
-                self.crew.hire(0, None, parts, self.notes.clone())?;
+                self.workers.spawn(0, None, parts, self.notes.clone())?;
             }
         }
         self.start_sinks()
@@ -207,7 +208,7 @@ impl Engine {
                 live.connect(queue, &socket)?;
             }
             let parts = self.parts(socket, rx, free, writers, self.config.workers.wait, WhenFull::Drop);
-            self.crew.hire(queue, cpu, parts, self.notes.clone())?;
+            self.workers.spawn(queue, cpu, parts, self.notes.clone())?;
         }
         Ok(())
     }
@@ -222,7 +223,7 @@ impl Engine {
         when_full: WhenFull,
     ) -> Parts<K> {
         let (sessions, unknown) = (self.sessions.clone(), self.config.unknown);
-        let orders: Arc<Orders> = self.crew.orders();
+        let orders: Arc<Orders> = self.workers.orders();
         let board = Arc::default();
         Parts { kernel, queue, free, outputs, sessions, unknown, wait, when_full, board, orders }
     }
@@ -235,7 +236,7 @@ impl Engine {
         for outlet in &mut self.outlets {
             let Some(sink) = outlet.sink.take() else { continue };
             let Some(consumer) = outlet.consumer.take() else { continue };
-            let (name, boards) = (outlet.name.clone(), self.crew.boards());
+            let (name, boards) = (outlet.name.clone(), self.workers.boards());
             outlet.thread = Some(sinks::start(sink, consumer, name, boards, clock, self.notes.clone())?);
         }
         Ok(())
@@ -244,7 +245,7 @@ impl Engine {
     /// Whether a worker has ended by itself: a capture file has been read, or a queue has become useless.
     /// [`Self::stop`] says which.
     pub fn has_ended(&self) -> bool {
-        self.crew.any_ended()
+        self.workers.any_ended()
     }
 
     /// Sentences for the operator that have come up since the last call: what is not as good as it could be.
@@ -266,10 +267,11 @@ impl Engine {
             live.detach();
             thread::sleep(SETTLE);
         }
-        let mut failures = self.crew.dismiss();
+        // Before the workers end: nobody will read what is still in these rings.
         for outlet in &mut self.outlets {
             outlet.consumer = None;
         }
+        let mut failures = self.workers.drain();
         let written: Vec<_> = self.outlets.iter_mut().map(|outlet| outlet.thread.take()).collect();
         let written = written.into_iter().map(|thread| thread.map(JoinHandle::join));
         let written: Vec<_> = written
@@ -283,7 +285,7 @@ impl Engine {
             })
             .collect();
         let mut report = Report::new(&self);
-        report.failures = failures;
+        report.failures.extend(failures);
         if let Source::File { progress, .. } = &self.source {
             report.input_error = progress.lock().unwrap_or_else(PoisonError::into_inner).error.take();
         }

@@ -5,7 +5,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::EngineError;
-use super::crew::Notes;
+use super::workers::Notes;
 use crate::config;
 use crate::counters::{Board, WorkerCounters};
 use crate::output::Consumer;
@@ -69,7 +69,9 @@ fn totals(counters: &[WorkerCounters], key: InterfaceKey, written: u64) -> Inter
         }
         InterfaceKey::Other => written,
     };
-    InterfaceTotals { received, dropped: received.saturating_sub(written) }
+    // A pair that found no place in the table of undeclared ones is counted there only in part.
+    let received = received.max(written);
+    InterfaceTotals { received, dropped: received - written }
 }
 
 fn utc_ns() -> u64 {

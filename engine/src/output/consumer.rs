@@ -10,7 +10,7 @@ use super::ring::Reader;
 
 /// Most descriptors in a [`Batch`]. Large enough that the one store per batch does not count, small enough that the
 /// worker gets its chunks back soon.
-const BATCH_MAX: u64 = 256;
+const DESCRIPTORS_MAX: u64 = 256;
 
 /// Naps of a consumer that finds nothing: from the first, doubling, to the longest. The first is below the time in
 /// which a ring of 1024 descriptors fills at 10 million frames per second; the longest bounds the delay of a frame
@@ -45,7 +45,7 @@ impl Consumer {
     /// Waits up to `timeout` for frames: spins for some microseconds, then naps of at most a millisecond.
     pub fn next(&mut self, timeout: Duration) -> Next<'_> {
         match self.wait(timeout) {
-            Found::Reader(index) => Next::Batch(Batch::new(&mut self.readers[index], BATCH_MAX)),
+            Found::Reader(index) => Next::Batch(Batch::new(&mut self.readers[index], DESCRIPTORS_MAX)),
             Found::Nothing => Next::Idle,
             Found::End => Next::Closed,
         }

@@ -80,19 +80,21 @@ pub struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    fn descriptors(&self) -> impl Iterator<Item = Descriptor> + use<'a> {
+    /// The positions of the frame's descriptors in its ring, and what they say.
+    fn descriptors(&self) -> impl Iterator<Item = (u64, Descriptor)> + use<'a> {
         let (reader, mut next) = (self.reader, Some(self.position));
         std::iter::from_fn(move || {
-            let descriptor = reader.descriptor(next?);
-            next = descriptor.continues().then_some(next? + 1);
-            Some(descriptor)
+            let position = next?;
+            let descriptor = reader.descriptor(position);
+            next = descriptor.continues().then_some(position + 1);
+            Some((position, descriptor))
         })
     }
 
     /// The bytes, in one piece for each chunk that the frame lies in.
     pub fn segments(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let reader = self.reader;
-        self.descriptors().map(move |descriptor| reader.bytes(descriptor.addr, descriptor.len))
+        self.descriptors().map(move |(position, _)| reader.segment(position))
     }
 
     /// All bytes in one piece: borrowed if the frame lies in one chunk, else copied.
@@ -100,13 +102,13 @@ impl<'a> Frame<'a> {
         if self.first.continues() {
             Cow::Owned(self.segments().flatten().copied().collect())
         } else {
-            Cow::Borrowed(self.reader.bytes(self.first.addr, self.first.len))
+            Cow::Borrowed(self.reader.segment(self.position))
         }
     }
 
     /// Length of the bytes that are here.
     pub fn captured_len(&self) -> u32 {
-        self.descriptors().map(|descriptor| descriptor.len).sum()
+        self.descriptors().map(|(_, descriptor)| descriptor.len).sum()
     }
 
     /// Length that the frame had before the mirror or a capture file cut it, in bytes; at least
@@ -132,8 +134,7 @@ impl<'a> Frame<'a> {
 
     /// The bytes in front of the frame, from the start of the outer IP header to the end of the tunnel header.
     pub fn outer(&self) -> &'a [u8] {
-        let len = u32::from(self.first.outer_len);
-        self.reader.bytes(self.first.addr - u64::from(len), len)
+        self.reader.outer(self.position)
     }
 
     /// The tunnel header: all 8 bytes of RFC 7348, section 5, the reserved bits as they came.

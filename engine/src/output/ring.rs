@@ -191,16 +191,32 @@ impl Reader {
         unsafe { slot.read() }
     }
 
-    /// The `len` bytes of the UMEM at `addr`. For `addr` and `len` of a descriptor that is not released, or of the
-    /// outer headers in front of it.
+    /// The bytes that the `nth` descriptor names. The borrow of the reader keeps them from being released meanwhile.
     ///
-    /// The borrow of the reader keeps it from being released meanwhile.
+    /// # Panics
+    ///
+    /// If there are not so many descriptors.
     #[inline]
-    pub(super) fn bytes(&self, addr: u64, len: u32) -> &[u8] {
-        // SAFETY: callers pass ranges inside the chunk of a descriptor between tail and head. Its share is in the
-        // writer's list until `release`, which needs `&mut self` and so comes after the result's life; until then the
-        // chunk's owner does not write to it.
+    pub(super) fn segment(&self, nth: u64) -> &[u8] {
+        let Descriptor { addr, len, .. } = self.descriptor(nth);
+        // SAFETY: `descriptor` has checked that the position lies between tail and head, and the worker has put the
+        // range of a chunk there that it had published. Its share is in the writer's list until `release`, which
+        // needs `&mut self` and so comes after the result's life; until then nobody writes to the chunk.
         unsafe { self.umem.published(addr, len) }
+    }
+
+    /// The bytes in front of those that the `nth` descriptor names: from the outer IP header to the end of the tunnel
+    /// header.
+    ///
+    /// # Panics
+    ///
+    /// If there are not so many descriptors.
+    #[inline]
+    pub(super) fn outer(&self, nth: u64) -> &[u8] {
+        let Descriptor { addr, outer_len, .. } = self.descriptor(nth);
+        let start = addr.saturating_sub(u64::from(outer_len));
+        // SAFETY: as for `segment`; the outer headers lie in front of the inner frame in the same chunk.
+        unsafe { self.umem.published(start, u32::from(outer_len)) }
     }
 
     /// Gives the oldest `count` descriptors and their chunks back, with one store.

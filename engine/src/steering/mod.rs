@@ -210,10 +210,13 @@ fn fill(ebpf: &mut Ebpf, settings: &Settings<'_>) -> Result<(), SteeringError> {
     for source in settings.allowed_sources {
         let prefix_len = u32::from(source.prefix_len());
         match source {
-            IpNet::V4(net) => v4.insert(&Key::new(prefix_len, net.addr().octets()), 1, 0),
-            IpNet::V6(net) => v6.insert(&Key::new(prefix_len, net.addr().octets()), 1, 0),
+            IpNet::V4(net) => v4
+                .insert(&Key::new(prefix_len, net.addr().octets()), 1, 0)
+                .map_err(map_error(maps::ALLOWED_V4))?,
+            IpNet::V6(net) => v6
+                .insert(&Key::new(prefix_len, net.addr().octets()), 1, 0)
+                .map_err(map_error(maps::ALLOWED_V6))?,
         }
-        .map_err(map_error(maps::ALLOWED_V4))?;
     }
     let mut flags: Array<MapData, u32> = take_map(ebpf, maps::SETTINGS)?;
     flags.set(0, flags_of(settings), 0).map_err(map_error(maps::SETTINGS))

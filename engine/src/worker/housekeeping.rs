@@ -9,8 +9,8 @@ use crate::counters::{Board, WorkerCounters};
 /// sessions takes a fraction of a millisecond.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Busy turns between two looks at the clock: at 64 frames a turn and 20 million frames per second some 200 µs. An
-/// empty turn looks at once when it is about to wait anyway.
+/// Turns between two looks at the clock: at 64 frames a turn and 20 million frames per second some 200 µs. A worker
+/// that is about to sleep looks at once.
 const TURNS_PER_LOOK: u32 = 64;
 
 /// Time-keeping, and the board to post on.
@@ -29,12 +29,9 @@ impl Housekeeping {
 
     /// Whether it is time to post; to be asked once per turn.
     #[inline]
-    pub(super) fn is_due(&mut self, received: u32) -> bool {
+    pub(super) fn is_due(&mut self, sleeps_next: bool) -> bool {
         self.turns += 1;
-        if received > 0 && self.turns < TURNS_PER_LOOK {
-            return false;
-        }
-        self.look()
+        (sleeps_next || self.turns >= TURNS_PER_LOOK) && self.look()
     }
 
     fn look(&mut self) -> bool {

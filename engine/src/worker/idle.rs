@@ -30,14 +30,19 @@ impl Idle {
         self.spins = 0;
     }
 
-    /// Spins once or sleeps, as the mode and the time since the last frame say.
-    pub(super) fn wait<K: KernelSide>(&mut self, kernel: &mut K) -> io::Result<()> {
+    /// Whether the next [`Self::wait`] sleeps.
+    pub(super) const fn is_about_to_sleep(&self) -> bool {
         let spins_max = match self.mode {
             WaitMode::Busy => u32::MAX,
             WaitMode::Adaptive => SPINS_MAX,
             WaitMode::Interrupt => 0,
         };
-        if self.spins >= spins_max {
+        self.spins >= spins_max
+    }
+
+    /// Spins once or sleeps, as the mode and the time since the last frame say.
+    pub(super) fn wait<K: KernelSide>(&mut self, kernel: &mut K) -> io::Result<()> {
+        if self.is_about_to_sleep() {
             return kernel.wait(SLEEP_MAX);
         }
         self.spins = self.spins.saturating_add(1).min(SPINS_MAX);

@@ -117,7 +117,7 @@ impl<K: KernelSide> Worker<K> {
         loop {
             let is_draining = self.orders.is_draining();
             let received = self.turn()?;
-            if self.housekeeping.is_due(received) {
+            if self.housekeeping.is_due(received == 0 && self.idle.is_about_to_sleep()) {
                 self.post(false);
                 self.kernel.check()?;
             }
@@ -134,7 +134,7 @@ impl<K: KernelSide> Worker<K> {
 
     /// One turn; returns the number of descriptors taken from the RX ring.
     fn turn(&mut self) -> io::Result<u32> {
-        let Self { kernel, queue, free, holders, stages, taps, batch, .. } = self;
+        let Self { kernel, queue, free, holders, stages, taps, batch, orders, .. } = self;
         taps.reclaim(holders, free);
         queue.refill(free);
         if queue.needs_wakeup() {
@@ -144,7 +144,7 @@ impl<K: KernelSide> Worker<K> {
         let count = queue.receive(BATCH_MAX, free, |received| batch.received.push(received));
         stages.count_bad(queue.bad_descriptors() - bad_before);
         stages.run(queue.umem(), batch, free);
-        taps.publish(batch, holders, free, stages);
+        taps.publish(batch, holders, free, stages, orders);
         self.check_conservation();
         Ok(count)
     }
@@ -174,12 +174,13 @@ impl<K: KernelSide> Worker<K> {
             published: holders.published(),
             total: queue.umem().geometry().chunk_count(),
         };
-        let kernel = kernel.counters().unwrap_or_default();
+        let kernel = kernel.counters();
         housekeeping.post(is_last, |posted| {
             stages.copy_to(posted);
             taps.copy_to(posted);
             posted.chunks = chunks;
-            posted.kernel = kernel;
+            // What cannot be read stays as it was when it last could.
+            posted.kernel = kernel.unwrap_or(posted.kernel);
         });
     }
 }

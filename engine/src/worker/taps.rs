@@ -9,6 +9,7 @@ use crate::output::{Descriptor, Writer};
 use crate::session::SessionId;
 use crate::xsk::{Chunk, FreeList, Holders};
 
+use super::Orders;
 use super::stages::{Batch, Stages};
 
 /// What happens to a frame for which an output has no room.
@@ -62,14 +63,16 @@ impl Taps {
         holders: &mut Holders,
         free: &mut FreeList,
         stages: &mut Stages,
+        orders: &Orders,
     ) {
         if batch.frames.is_empty() {
             return;
         }
+        let waits = self.when_full == WhenFull::Wait && !orders.is_draining();
         for (chunk, descriptor) in batch.frames.drain(..) {
             let session = SessionId(descriptor.session);
-            if self.when_full == WhenFull::Wait {
-                self.wait_for_room(holders, free);
+            if waits {
+                self.wait_for_room(holders, free, orders);
             }
             match self.offer(chunk, &descriptor, holders) {
                 Ok(()) => stages.deliver_from(session, u64::from(descriptor.len)),
@@ -110,10 +113,10 @@ impl Taps {
         Ok(())
     }
 
-    /// Returns when each output has room for a frame, or has lost its consumer.
-    fn wait_for_room(&mut self, holders: &mut Holders, free: &mut FreeList) {
+    /// Returns when each output has room for a frame or has lost its consumer, or when the worker is told to end.
+    fn wait_for_room(&mut self, holders: &mut Holders, free: &mut FreeList, orders: &Orders) {
         for tap in &mut self.taps {
-            while tap.is_open && !tap.writer.has_room() {
+            while tap.is_open && !tap.writer.has_room() && !orders.is_draining() {
                 tap.writer.publish();
                 tap.reclaim(holders, free);
                 if tap.is_open && !tap.writer.has_room() {

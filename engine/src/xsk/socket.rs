@@ -222,11 +222,12 @@ impl Socket {
             match source.raw_os_error() {
                 Some(libc::EBUSY) if Instant::now() < give_up => thread::sleep(BUSY_PAUSE),
                 Some(libc::EBUSY) => return Err(SocketError::Busy { queue }),
-                Some(libc::EOPNOTSUPP | libc::EINVAL) if mode == BindMode::ZeroCopy => {
+                Some(libc::EPERM) => return Err(SocketError::NotPermitted),
+                // Drivers refuse zero-copy with EOPNOTSUPP, EINVAL, ENOMEM and others, each for reasons of its own.
+                Some(libc::EOPNOTSUPP) => return Err(SocketError::Unsupported { queue, mode, source }),
+                _ if mode == BindMode::ZeroCopy => {
                     return Err(SocketError::Unsupported { queue, mode, source });
                 }
-                Some(libc::EOPNOTSUPP) => return Err(SocketError::Unsupported { queue, mode, source }),
-                Some(libc::EPERM) => return Err(SocketError::NotPermitted),
                 _ => return Err(SocketError::Call { queue, call: "bind", source }),
             }
         }

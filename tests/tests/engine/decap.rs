@@ -5,11 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use vxtap::Engine;
 use vxtap::capture_file::CaptureFile;
+use vxtap::config::{Output, OutputKind};
+use vxtap::output::Next;
 use vxtap_bench::profile::Sizes;
 use vxtap_bench::{Limits, Pace, PcapFile, Profile, Totals, Traffic, Verifier, send};
 
-use super::support::{finish, vxtap};
+use super::support::{SOON, assert_adds_up, finish, vxtap};
 
 struct Files {
     _directory: tempfile::TempDir,
@@ -51,7 +54,9 @@ fn every_frame_comes_out_whole_in_order_and_at_its_time() {
     assert!(table.contains("received 20000 = delivered 20000\n"), "{table}");
     let mut verifier = Verifier::new(&profile).unwrap();
     let (before, after) = (frames(&files.mirror), frames(&files.ours));
-    after.iter().for_each(|(_, inner)| verifier.inner_frame(inner));
+    for (_, inner) in &after {
+        verifier.inner_frame(inner);
+    }
     let verdict = verifier.finish(&totals);
     assert!(verdict.is_perfect(), "{verdict}");
     let times = |frames: &[(u64, Vec<u8>)]| frames.iter().map(|(time, _)| *time).collect::<Vec<_>>();
@@ -127,4 +132,42 @@ fn what_is_no_capture_file_is_refused_and_the_output_is_not_touched() {
     assert_eq!(code, Some(1));
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
     assert_eq!(fs::read_to_string(&files.ours).unwrap(), "precious");
+}
+
+#[test]
+fn frames_too_long_for_any_network_are_left_out_with_an_error() {
+    let profile = Profile { count: Some(3), ..Profile::default() };
+    let (files, _) = files(&profile);
+    let mut bytes = fs::read(&files.mirror).unwrap();
+    let mut frame = frames(&files.mirror)[0].1.clone();
+    frame.resize(70_000, 0);
+    let len = u32::try_from(frame.len()).unwrap().to_le_bytes();
+    bytes.extend([[0; 4], [0; 4], len, len].concat());
+    bytes.extend(frame);
+    fs::write(&files.mirror, bytes).unwrap();
+    let (code, table, stderr) = decap(&files, &[]);
+    assert_eq!(code, Some(1), "{table}");
+    assert_eq!(stderr, "vxtap: 1 frames were left out, because they are longer than a frame can be\n");
+    assert_eq!(frames(&files.ours).len(), 3);
+}
+
+#[test]
+fn an_engine_on_a_file_stops_although_nobody_reads_its_output() {
+    let profile = Profile { count: Some(5000), ..Profile::default() };
+    let (files, _) = files(&profile);
+    for is_taken in [false, true] {
+        let mut config = vxtap::Config::default();
+        config.outputs.push(Output { name: "idle".to_owned(), kind: OutputKind::Consumer });
+        let mut engine = Engine::open_capture_file(config, &files.mirror).unwrap();
+        let mut consumer = is_taken.then(|| engine.take_consumer("idle").unwrap());
+        engine.start().unwrap();
+        if let Some(consumer) = &mut consumer {
+            // One batch, and no more.
+            assert!(matches!(consumer.next(SOON), Next::Batch(_)));
+        }
+        let report = engine.stop();
+        assert_adds_up(&report);
+        assert!(report.total().received.frames < 5000, "the rest is not read:\n{report}");
+        drop(consumer);
+    }
 }

@@ -135,9 +135,10 @@ fn raw(path: &Path) -> Vec<Layers> {
         let ethernet = &layers["eth_raw"];
         // [bytes, offset, length, mask, type], or a list of those.
         let offset = |raw: &serde_json::Value| usize::try_from(raw[1].as_u64().unwrap()).unwrap();
-        let ethernet = match ethernet[0].is_array() {
-            true => ethernet.as_array().unwrap().iter().map(offset).collect(),
-            false => vec![offset(ethernet)],
+        let ethernet = if ethernet[0].is_array() {
+            ethernet.as_array().unwrap().iter().map(offset).collect()
+        } else {
+            vec![offset(ethernet)]
         };
         Layers { frame: layers["frame_raw"][0].as_str().unwrap().to_owned(), ethernet }
     };

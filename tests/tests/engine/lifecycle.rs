@@ -8,7 +8,7 @@ use vxtap_bench::Profile;
 use vxtap_tests::leftovers::{assert_no_xdp_program, open_files, xdp_program};
 use vxtap_tests::{Process, Veth, privileged};
 
-use super::support::{SOON, assert_adds_up, config, finish, open, run, send_traffic, vxtap_on};
+use super::support::{SOON, assert_adds_up, config, config_file, finish, open, run, send_traffic, vxtap_on};
 
 #[test]
 #[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
@@ -43,22 +43,13 @@ fn start(veth: &Veth, arguments: &[&str]) -> Process {
     process
 }
 
-/// A configuration file that writes to `NAME.pcapng` beside it.
-fn config_file(directory: &std::path::Path, name: &str) -> String {
-    let path = directory.join(name).with_extension("toml");
-    let output = directory.join(name).with_extension("pcapng");
-    let text = format!("[[output]]\nname = \"file\"\ntype = \"pcapng\"\npath = {output:?}\n");
-    std::fs::write(&path, text).unwrap();
-    path.to_str().unwrap().to_owned()
-}
-
 #[test]
 #[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
 fn an_engine_that_is_killed_leaves_the_interface_as_it_was() {
     privileged();
     let veth = Veth::pair(2).unwrap();
     let directory = tempfile::tempdir().unwrap();
-    let config = config_file(directory.path(), "killed");
+    let (config, _) = config_file(directory.path(), "killed");
     let profile = Profile { count: Some(500), ..Profile::default() };
     let (receiver, interface) = (&veth.receiver.netns, veth.receiver.interface);
     for _ in 0..20 {
@@ -77,7 +68,7 @@ fn both_signals_end_the_engine_in_order_with_the_table() {
     privileged();
     let veth = Veth::pair(2).unwrap();
     let directory = tempfile::tempdir().unwrap();
-    let config = config_file(directory.path(), "signalled");
+    let (config, _) = config_file(directory.path(), "signalled");
     let profile = Profile { count: Some(3000), ..Profile::default() };
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let mut process = start(&veth, &["-c", &config]);
@@ -100,7 +91,7 @@ fn an_engine_whose_interface_is_deleted_ends_with_an_error() {
     privileged();
     let veth = Veth::pair(1).unwrap();
     let directory = tempfile::tempdir().unwrap();
-    let config = config_file(directory.path(), "deleted");
+    let (config, _) = config_file(directory.path(), "deleted");
     let mut process = start(&veth, &["-c", &config]);
     veth.receiver.netns.ip(&["link", "delete", veth.receiver.interface]).unwrap();
     let status = process.wait(SOON).unwrap();

@@ -9,6 +9,7 @@
 //! | `refusals` | what cannot work is refused in one sentence |
 //! | `files` | other programs read the files, at any moment |
 //! | `decap` | capture files go through the same pipeline |
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails right there")]
 
 mod account;
 mod bystanders;

@@ -7,7 +7,7 @@ use vxtap::config::{CaptureMode, Cpus, Queues};
 use vxtap_tests::leftovers::{assert_no_xdp_program, xdp_program};
 use vxtap_tests::{NetNs, Veth, VethOptions, privileged};
 
-use super::support::{config, finish, open, vxtap, vxtap_on};
+use super::support::{config, config_file, finish, open, vxtap, vxtap_on};
 
 /// The XDP program's object under another name: somebody else's program.
 fn foreign_object() -> Vec<u8> {
@@ -155,13 +155,11 @@ fn a_second_engine_does_not_touch_the_first_ones_file() {
     let veth = Veth::pair(1).unwrap();
     let receiver = &veth.receiver;
     let directory = tempfile::tempdir().unwrap();
-    let (path, output) = (directory.path().join("vxtap.toml"), directory.path().join("capture.pcapng"));
-    let text = format!("[[output]]\nname = \"file\"\ntype = \"pcapng\"\npath = {output:?}\n");
-    std::fs::write(&path, text).unwrap();
+    let (path, output) = config_file(directory.path(), "capture");
     std::fs::write(&output, "what the first one has written").unwrap();
     let mut first = open(receiver, config(receiver));
     first.start().unwrap();
-    let arguments = ["run", "-i", receiver.interface, "-c", path.to_str().unwrap()];
+    let arguments = ["run", "-i", receiver.interface, "-c", &path];
     let (code, _, stderr) = finish(&mut vxtap_on(receiver, &arguments));
     assert_eq!(code, Some(1), "{stderr}");
     assert_eq!(std::fs::read_to_string(&output).unwrap(), "what the first one has written");

@@ -1,7 +1,8 @@
 //! What the tests of the engine share.
 
+use std::fs;
 use std::num::NonZeroU64;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -23,7 +24,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(20);
 /// tenths of a second at a test's pace: on a shared machine everything may stand still for that long.
 pub(crate) fn config(receiver: &Side) -> Config {
     let mut config = Config::default();
-    config.capture.interface = receiver.interface.to_owned();
+    receiver.interface.clone_into(&mut config.capture.interface);
     config.memory.per_queue_mib = 80;
     config.memory.rx_ring = 4096;
     config.outputs.push(Output { name: OUTPUT.to_owned(), kind: OutputKind::Consumer });
@@ -102,11 +103,19 @@ pub(crate) fn assert_adds_up(report: &Report) {
     assert_eq!(report.failures, Vec::<String>::new(), "\n{report}");
 }
 
+/// A configuration file that writes to `NAME.pcapng` beside it; returns both paths.
+pub(crate) fn config_file(directory: &Path, name: &str) -> (String, PathBuf) {
+    let path = directory.join(name).with_extension("toml");
+    let output = directory.join(name).with_extension("pcapng");
+    let text = format!("[[output]]\nname = \"file\"\ntype = \"pcapng\"\npath = '{}'\n", output.display());
+    fs::write(&path, text).unwrap();
+    (path.to_str().unwrap().to_owned(), output)
+}
+
 /// The `vxtap` command that belongs to this build.
 pub(crate) fn vxtap() -> PathBuf {
     let test = std::env::current_exe().expect("this program has a path");
-    let directory =
-        test.parent().and_then(std::path::Path::parent).expect("tests lie in target/PROFILE/deps");
+    let directory = test.parent().and_then(Path::parent).expect("tests lie in target/PROFILE/deps");
     let path = directory.join("vxtap");
     assert!(path.exists(), "{} is missing: `cargo build -p vxtap` makes it", path.display());
     path

@@ -65,15 +65,19 @@ pub struct Report {
 impl Report {
     pub(super) fn new(engine: &Engine) -> Self {
         let workers: Vec<_> = engine
-            .crew
+            .workers
             .counters()
             .map(|(queue, cpu, counters)| WorkerReport { queue, cpu, counters })
             .collect();
+        let mut failures = Vec::new();
         let (source, rung, steering) = match &engine.source {
             Source::Live { live, .. } => (
                 live.interface().name.clone(),
                 Some(live.rung()),
-                live.steering().counters().unwrap_or_default(),
+                live.steering().counters().unwrap_or_else(|error| {
+                    failures.push(error.to_string());
+                    SteeringCounters::default()
+                }),
             ),
             Source::File { progress, .. } => {
                 let steering = progress.lock().unwrap_or_else(PoisonError::into_inner).steering;
@@ -87,7 +91,7 @@ impl Report {
             written: None,
         };
         let outputs = engine.outlets.iter().enumerate().map(output).collect();
-        Self { source, rung, steering, workers, sessions, outputs, input_error: None, failures: Vec::new() }
+        Self { source, rung, steering, workers, sessions, outputs, input_error: None, failures }
     }
 
     /// All workers together.

@@ -25,7 +25,8 @@ impl fmt::Display for Report {
 impl Report {
     fn steering(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let steering = &self.steering;
-        writeln!(f, "\n  frames seen by the XDP program")?;
+        let seen_by = if self.rung.is_some() { "by the XDP program" } else { "in the file" };
+        writeln!(f, "\n  frames seen {seen_by}")?;
         for (name, count, fate) in [
             ("redirected", steering.redirected, "to the workers"),
             ("not_ours", steering.not_ours, "passed to the kernel stack"),
@@ -34,6 +35,7 @@ impl Report {
             ("too_many_extensions", steering.too_many_extensions, "passed"),
             ("no_socket", steering.no_socket, "passed"),
             ("source_not_allowed", steering.source_not_allowed, "dropped"),
+            ("unstamped", steering.unstamped, "of the redirected ones, without arrival time"),
         ] {
             if count > 0 || name == "redirected" {
                 writeln!(f, "    {name:<22}{count:>14}  {fate}")?;
@@ -73,7 +75,7 @@ impl Report {
         for (name, ledger) in self.sessions.iter().zip(&self.session_ledgers()) {
             row(f, name, ledger)?;
             if ledger.cut > 0 {
-                writeln!(f, "    of these cut by the mirror: {}", ledger.cut)?;
+                writeln!(f, "    of these cut before they came: {}", ledger.cut)?;
             }
         }
         Ok(())

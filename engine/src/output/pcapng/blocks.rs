@@ -59,7 +59,7 @@ pub struct Statistics {
     pub end_ns: u64,
     /// `isb_ifrecv`: frames that arrived for this interface.
     pub received: u64,
-    /// `isb_ifdrop`: frames of those that are not in the file for lack of room.
+    /// `isb_ifdrop`: those of them that are not in the file.
     pub dropped: u64,
     /// `isb_usrdeliv`: frames of those that are in the file.
     pub delivered: u64,

@@ -25,7 +25,7 @@ impl Notes {
 
 /// A running worker.
 #[derive(Debug)]
-struct Member {
+struct Running {
     queue: u32,
     cpu: Option<usize>,
     board: Arc<Board>,
@@ -34,20 +34,20 @@ struct Member {
 
 /// All workers of an engine.
 #[derive(Debug, Default)]
-pub(super) struct Crew {
-    members: Vec<Member>,
+pub(super) struct Workers {
+    running: Vec<Running>,
     orders: Arc<Orders>,
 }
 
-impl Crew {
+impl Workers {
     /// The orders that its workers are to be made with.
     pub(super) fn orders(&self) -> Arc<Orders> {
         self.orders.clone()
     }
 
-    /// The boards, in the order in which the workers were hired.
+    /// The boards, in the order in which the workers were started.
     pub(super) fn boards(&self) -> Vec<Arc<Board>> {
-        self.members.iter().map(|member| member.board.clone()).collect()
+        self.running.iter().map(|worker| worker.board.clone()).collect()
     }
 
     /// Starts a worker on a thread of its own, pinned to `cpu`.
@@ -55,7 +55,7 @@ impl Crew {
     /// # Errors
     ///
     /// If the system has no thread to give.
-    pub(super) fn hire<K: KernelSide + 'static>(
+    pub(super) fn spawn<K: KernelSide + 'static>(
         &mut self,
         queue: u32,
         cpu: Option<usize>,
@@ -75,36 +75,36 @@ impl Crew {
             .name(format!("vxtap-rx-{queue}"))
             .spawn(run)
             .map_err(|source| EngineError::System { what: "cannot start a worker".to_owned(), source })?;
-        self.members.push(Member { queue, cpu, board, thread: Some(thread) });
+        self.running.push(Running { queue, cpu, board, thread: Some(thread) });
         Ok(())
     }
 
     /// Whether a worker has ended by itself.
     pub(super) fn any_ended(&self) -> bool {
-        self.members.iter().any(|member| member.thread.as_ref().is_none_or(JoinHandle::is_finished))
+        self.running.iter().any(|worker| worker.thread.as_ref().is_none_or(JoinHandle::is_finished))
     }
 
     /// Queue, CPU and counters of each worker.
     pub(super) fn counters(&self) -> impl Iterator<Item = (u32, Option<usize>, WorkerCounters)> {
-        self.members.iter().map(|member| (member.queue, member.cpu, member.board.read()))
+        self.running.iter().map(|worker| (worker.queue, worker.cpu, worker.board.read()))
     }
 
     /// Lets the workers finish what is in their rings, and returns what went wrong with any of them.
-    pub(super) fn dismiss(&mut self) -> Vec<String> {
+    pub(super) fn drain(&mut self) -> Vec<String> {
         self.orders.drain();
-        let end = |member: &mut Member| {
-            let queue = member.queue;
-            match member.thread.take()?.join() {
+        let end = |worker: &mut Running| {
+            let queue = worker.queue;
+            match worker.thread.take()?.join() {
                 Ok(Ok(())) => None,
                 Ok(Err(error)) => Some(format!("the worker of queue {queue} stopped: {error}")),
                 Err(_) => Some(format!("the worker of queue {queue} panicked")),
             }
         };
-        self.members.iter_mut().filter_map(end).collect()
+        self.running.iter_mut().filter_map(end).collect()
     }
 }
 
-impl Drop for Crew {
+impl Drop for Workers {
     /// An engine that is dropped without having been stopped leaves no worker behind that runs for ever.
     fn drop(&mut self) {
         self.orders.drain();
