@@ -105,9 +105,10 @@ impl Live {
             CaptureMode::Native => &[Rung::NativeCopy],
             CaptureMode::Generic => &[Rung::Generic],
         };
+        let mut attached = None;
         for (place, &rung) in rungs.iter().enumerate() {
             let is_last = place + 1 == rungs.len();
-            match climb(config, &interface, &mut steering, &places, rung) {
+            match climb(config, &interface, &mut steering, &mut attached, &places, rung) {
                 Ok(open) => {
                     note_hugepages(config, &open, notes);
                     return Ok((Self { interface, steering, rung }, open));
@@ -148,21 +149,23 @@ impl Live {
     }
 }
 
-/// Tries one rung on all queues; leaves nothing attached if it fails.
+/// Tries one rung on all queues. The program stays attached from one rung to the next where both attach it the same
+/// way: some drivers take the link down for every change.
 fn climb(
     config: &Config,
     interface: &Interface,
     steering: &mut Steering,
+    attached: &mut Option<AttachMode>,
     places: &[(u32, Option<usize>)],
     rung: Rung,
 ) -> Result<Vec<OpenQueue>, EngineError> {
-    steering.attach(interface.index, &interface.name, rung.attach_mode())?;
-    let open: Result<Vec<_>, _> =
-        places.iter().map(|&place| open_queue(config, interface, place, rung.bind_mode())).collect();
-    if open.is_err() {
-        steering.detach();
+    let mode = rung.attach_mode();
+    if *attached != Some(mode) {
+        *attached = None;
+        steering.attach(interface.index, &interface.name, mode)?;
+        *attached = Some(mode);
     }
-    open
+    places.iter().map(|&place| open_queue(config, interface, place, rung.bind_mode())).collect()
 }
 
 fn open_queue(

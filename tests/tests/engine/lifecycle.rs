@@ -4,9 +4,10 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{self, Stdio};
 
 use nix::sys::signal::Signal;
+use vxtap::config::Cpus;
 use vxtap_bench::Profile;
 use vxtap_tests::leftovers::{assert_no_xdp_program, open_files, xdp_program};
-use vxtap_tests::{Process, Veth, privileged};
+use vxtap_tests::{Process, Veth, privileged, wait_until};
 
 use super::support::{SOON, assert_adds_up, config, config_file, finish, open, run, send_traffic, vxtap_on};
 
@@ -133,4 +134,33 @@ fn an_output_that_cannot_be_created_fails_the_start_and_leaves_nothing() {
         "{stderr}"
     );
     assert_no_xdp_program(&veth.receiver.netns, interface);
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
+fn each_worker_runs_on_the_cpu_it_is_given() {
+    privileged();
+    let veth = Veth::pair(2).unwrap();
+    let mut config = config(&veth.receiver);
+    config.workers.cpus = Cpus::List(vec![1, 0]);
+    let mut engine = open(&veth.receiver, config);
+    engine.start().unwrap();
+    for (queue, cpu) in [(0, "1"), (1, "0")] {
+        let name = format!("vxtap-rx-{queue}");
+        wait_until(&format!("{name} on CPU {cpu}"), SOON, || allowed_cpus(&name).as_deref() == Some(cpu))
+            .unwrap();
+    }
+    let report = engine.stop();
+    assert_eq!(report.workers.iter().map(|worker| worker.cpu).collect::<Vec<_>>(), [Some(1), Some(0)]);
+}
+
+/// CPUs that the thread of this name may run on (`proc_pid_status(5)`).
+fn allowed_cpus(thread: &str) -> Option<String> {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten().map(|task| task.path());
+    let mut ours = tasks.filter(|task| {
+        std::fs::read_to_string(task.join("comm")).is_ok_and(|comm| comm.trim_end() == thread)
+    });
+    let status = std::fs::read_to_string(ours.next()?.join("status")).ok()?;
+    let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
+    Some(allowed.trim().to_owned())
 }
