@@ -11,12 +11,11 @@
 //! | `xsk` | the AF_XDP sockets that receive them, and the memory they lie in |
 //! | `capture_file` | frames from a file, instead |
 //! | `worker` | the pinned thread of a queue, which takes each frame through the next stations |
-//! | [`decap`] | outer headers off |
+//! | `decap` | outer headers off |
 //! | [`session`] | whose frame it is |
 //! | [`output`] | rings towards the consumers, and the consumers |
 //! | [`counters`] | what became of each frame |
 //! | [`engine`] | puts all of it together |
-#![warn(rustdoc::private_intra_doc_links)]
 
 pub mod capture_file;
 pub mod config;

@@ -1,10 +1,10 @@
 //! Frames from an interface: the XDP program attached, a socket on each queue.
 //!
-//! The order is: look at the interface, load the program, attach it, open the sockets, and when the engine starts put
-//! each socket into the program's map right before its worker. Until then the kernel stack gets the frames, as before.
+//! The order is: look at the interface, load the program, attach it, open the sockets, and put the sockets
+//! into the program's map once the workers run. Until then the kernel stack gets the frames, as before.
 
 use std::iter::repeat;
-use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use super::{EngineError, cpus};
@@ -17,6 +17,9 @@ use crate::xsk::{
 
 /// Bytes that a frame has beyond the interface's MTU: Ethernet header and two VLAN tags.
 const LINK_HEADER_MAX: u32 = 14 + 2 * 4;
+
+/// An RX queue, and the CPU of its worker if the CPUs are known.
+type Place = (u32, Option<usize>);
 
 /// A queue with its socket, ready for a worker.
 #[derive(Debug)]
@@ -75,6 +78,7 @@ pub(super) struct Live {
     interface: Interface,
     steering: Steering,
     rung: Rung,
+    is_attached: bool,
 }
 
 impl Live {
@@ -105,13 +109,14 @@ impl Live {
             CaptureMode::Native => &[Rung::NativeCopy],
             CaptureMode::Generic => &[Rung::Generic],
         };
+        let mut umems = umems(config, places.len())?;
         let mut attached = None;
         for (place, &rung) in rungs.iter().enumerate() {
             let is_last = place + 1 == rungs.len();
-            match climb(config, &interface, &mut steering, &mut attached, &places, rung) {
+            match climb(config, &interface, &mut steering, &mut attached, &places, &mut umems, rung) {
                 Ok(open) => {
                     note_hugepages(config, &open, notes);
-                    return Ok((Self { interface, steering, rung }, open));
+                    return Ok((Self { interface, steering, rung, is_attached: true }, open));
                 }
                 Err(error) if !is_last && is_step_down(&error) => {
                     notes.push(format!(
@@ -139,14 +144,25 @@ impl Live {
     }
 
     /// Lets the frames in: from here on the program hands them to the sockets.
-    pub(super) fn connect(&mut self, queue: u32, socket: &Socket) -> Result<(), EngineError> {
-        Ok(self.steering.set_socket(queue, socket.as_fd())?)
+    pub(super) fn connect(&mut self, queue: u32, socket: BorrowedFd<'_>) -> Result<(), EngineError> {
+        Ok(self.steering.set_socket(queue, socket)?)
     }
 
-    /// Takes the program off the interface. Its counters can still be read.
-    pub(super) fn detach(&mut self) {
+    /// Takes the program off the interface; says whether it was there. Its counters can still be read.
+    pub(super) fn detach(&mut self) -> bool {
+        let was_attached = std::mem::replace(&mut self.is_attached, false);
         self.steering.detach();
+        was_attached
     }
+}
+
+/// The memory of each queue, made once: what one rung gives back the kernel releases only some time later.
+fn umems(config: &Config, queue_count: usize) -> Result<Vec<Arc<Umem>>, EngineError> {
+    let memory = &config.memory;
+    let plan = memory.plan(config.outputs.len())?;
+    let geometry = Geometry::new(memory.chunk_size, plan.chunk_count);
+    let umem = |_| Ok(Arc::new(Umem::create(geometry, memory.hugepages)?.0));
+    (0..queue_count).map(umem).collect()
 }
 
 /// Tries one rung on all queues. The program stays attached from one rung to the next where both attach it the same
@@ -156,7 +172,8 @@ fn climb(
     interface: &Interface,
     steering: &mut Steering,
     attached: &mut Option<AttachMode>,
-    places: &[(u32, Option<usize>)],
+    places: &[Place],
+    umems: &mut [Arc<Umem>],
     rung: Rung,
 ) -> Result<Vec<OpenQueue>, EngineError> {
     let mode = rung.attach_mode();
@@ -165,28 +182,27 @@ fn climb(
         steering.attach(interface.index, &interface.name, mode)?;
         *attached = Some(mode);
     }
-    places.iter().map(|&place| open_queue(config, interface, place, rung.bind_mode())).collect()
+    let each = places.iter().zip(umems);
+    each.map(|(&place, umem)| open_queue(config, interface, place, umem, rung.bind_mode())).collect()
 }
 
 fn open_queue(
     config: &Config,
     interface: &Interface,
-    (queue, cpu): (u32, Option<usize>),
+    (queue, cpu): Place,
+    umem: &mut Arc<Umem>,
     mode: BindMode,
 ) -> Result<OpenQueue, EngineError> {
-    let memory = &config.memory;
-    let plan = memory.plan(config.outputs.len())?;
-    let geometry = Geometry::new(memory.chunk_size, plan.chunk_count);
-    let (umem, mut free) = Umem::create(geometry, memory.hugepages)?;
+    let mut free = Umem::chunks(umem).expect("no queue of another rung is left");
     let settings = SocketSettings {
         if_index: interface.index,
         queue,
         mode,
-        fill_len: memory.fill_ring,
-        rx_len: memory.rx_ring,
+        fill_len: config.memory.fill_ring,
+        rx_len: config.memory.rx_ring,
         busy_poll: config.capture.busy_poll.as_ref().map(|poll| (poll.usecs, poll.budget)),
     };
-    let (socket, rx) = Socket::open(&Arc::new(umem), &mut free, &settings)?;
+    let (socket, rx) = Socket::open(umem, &mut free, &settings)?;
     Ok(OpenQueue { queue, cpu, socket, rx, free })
 }
 

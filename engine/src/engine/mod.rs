@@ -16,6 +16,7 @@ mod report;
 mod sinks;
 mod workers;
 
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 use crate::capture_file::CaptureFile;
 use crate::config::{self, Config, OutputKind, WaitMode};
+use crate::counters::Board;
 use crate::output::pcapng::{self, Sink};
 use crate::output::{self, Consumer, Writer};
 use crate::session::SessionTable;
@@ -154,8 +156,9 @@ impl Engine {
     }
 
     /// Takes the consumer of the output called `output`, to be read by the caller, on any one thread. `None` if there is
-    /// no such output, if the engine empties it itself, or if it has been taken. An output whose consumer nobody takes
-    /// or that is dropped loses its frames, counted.
+    /// no such output, if the engine empties it itself, if it has been taken, or if the engine has been started: an
+    /// output whose consumer nobody has taken by then, or that is dropped, takes no frames, which is counted. What a
+    /// consumer has not read when it is dropped stays counted as delivered to it.
     pub fn take_consumer(&mut self, output: &str) -> Option<Consumer> {
         let outlet = self.outlets.iter_mut().find(|outlet| outlet.name == output)?;
         if outlet.sink.is_some() { None } else { outlet.consumer.take() }
@@ -186,31 +189,55 @@ impl Engine {
     pub fn start(&mut self) -> Result<(), EngineError> {
         assert!(!self.writers.is_empty(), "an engine is started once");
         let writers = std::mem::take(&mut self.writers);
+        let boards: Vec<Arc<Board>> = writers.iter().map(|_| Arc::default()).collect();
+        self.start_sinks(&boards)?;
+        // Nobody can take them any more.
+        self.outlets.iter_mut().for_each(|outlet| outlet.consumer = None);
+        let mut each = writers.into_iter().zip(boards);
         match &mut self.source {
             Source::Live { queues, .. } => {
                 let queues = std::mem::take(queues);
-                self.start_live(queues, writers)?;
+                self.start_live(queues, each)
             }
             Source::File { input, .. } => {
-                let (source, rx, free) = input.take().expect("an engine is started once");
-                let writers = writers.into_iter().next().unwrap_or_default();
-                let parts = self.parts(source, rx, free, writers, WaitMode::Interrupt, WhenFull::Wait);
-                self.workers.spawn(0, None, parts, self.notes.clone())?;
+                let input = input.take().expect("an engine is started once");
+                let outputs = each.next().unwrap_or_default();
+                self.start_file(input, outputs)
             }
         }
-        self.start_sinks()
     }
 
-    fn start_live(&mut self, queues: Vec<OpenQueue>, writers: Vec<Vec<Writer>>) -> Result<(), EngineError> {
-        for (open, writers) in queues.into_iter().zip(writers) {
+    /// Starts the workers, then lets the frames in.
+    fn start_live(
+        &mut self,
+        queues: Vec<OpenQueue>,
+        each: impl Iterator<Item = (Vec<Writer>, Arc<Board>)>,
+    ) -> Result<(), EngineError> {
+        let mut sockets = Vec::new();
+        for (open, (writers, board)) in queues.into_iter().zip(each) {
             let OpenQueue { queue, cpu, socket, rx, free } = open;
-            if let Source::Live { live, .. } = &mut self.source {
-                live.connect(queue, &socket)?;
-            }
-            let parts = self.parts(socket, rx, free, writers, self.config.workers.wait, WhenFull::Drop);
+            let handle = socket.as_fd().try_clone_to_owned();
+            let what = "cannot duplicate a socket's descriptor".to_owned();
+            sockets.push((queue, handle.map_err(|source| EngineError::System { what, source })?));
+            let wait = self.config.workers.wait;
+            let parts = self.parts(socket, rx, free, (writers, board), wait, WhenFull::Drop);
             self.workers.spawn(queue, cpu, parts, self.notes.clone())?;
         }
+        if let Source::Live { live, .. } = &mut self.source {
+            for (queue, socket) in &sockets {
+                live.connect(*queue, socket.as_fd())?;
+            }
+        }
         Ok(())
+    }
+
+    fn start_file(
+        &mut self,
+        (source, rx, free): (FileSource, RxQueue, FreeList),
+        outputs: (Vec<Writer>, Arc<Board>),
+    ) -> Result<(), EngineError> {
+        let parts = self.parts(source, rx, free, outputs, WaitMode::Interrupt, WhenFull::Wait);
+        self.workers.spawn(0, None, parts, self.notes.clone())
     }
 
     fn parts<K: KernelSide>(
@@ -218,17 +245,16 @@ impl Engine {
         kernel: K,
         queue: RxQueue,
         free: FreeList,
-        outputs: Vec<Writer>,
+        (outputs, board): (Vec<Writer>, Arc<Board>),
         wait: WaitMode,
         when_full: WhenFull,
     ) -> Parts<K> {
         let (sessions, unknown) = (self.sessions.clone(), self.config.unknown);
         let orders: Arc<Orders> = self.workers.orders();
-        let board = Arc::default();
         Parts { kernel, queue, free, outputs, sessions, unknown, wait, when_full, board, orders }
     }
 
-    fn start_sinks(&mut self) -> Result<(), EngineError> {
+    fn start_sinks(&mut self, boards: &[Arc<Board>]) -> Result<(), EngineError> {
         let clock = match self.source {
             Source::Live { .. } => sinks::Clock::Wall,
             Source::File { .. } => sinks::Clock::Frames,
@@ -236,7 +262,7 @@ impl Engine {
         for outlet in &mut self.outlets {
             let Some(sink) = outlet.sink.take() else { continue };
             let Some(consumer) = outlet.consumer.take() else { continue };
-            let (name, boards) = (outlet.name.clone(), self.workers.boards());
+            let (name, boards) = (outlet.name.clone(), boards.to_vec());
             outlet.thread = Some(sinks::start(sink, consumer, name, boards, clock, self.notes.clone())?);
         }
         Ok(())
@@ -261,29 +287,9 @@ impl Engine {
     /// Detaches the program, lets everything that is in drain, ends all threads, and gives the final account.
     ///
     /// Waits for the outputs that the engine empties itself, not for consumers that were taken; these read on what is
-    /// in their rings and then find them closed.
+    /// in their rings and then find them closed. Dropping an engine does the same without the account.
     pub fn stop(mut self) -> Report {
-        if let Source::Live { live, .. } = &mut self.source {
-            live.detach();
-            thread::sleep(SETTLE);
-        }
-        // Before the workers end: nobody will read what is still in these rings.
-        for outlet in &mut self.outlets {
-            outlet.consumer = None;
-        }
-        let mut failures = self.workers.drain();
-        let written: Vec<_> = self.outlets.iter_mut().map(|outlet| outlet.thread.take()).collect();
-        let written = written.into_iter().map(|thread| thread.map(JoinHandle::join));
-        let written: Vec<_> = written
-            .map(|end| match end {
-                Some(Ok(written)) => Some(written),
-                Some(Err(_)) => {
-                    failures.push("an output's thread panicked".to_owned());
-                    None
-                }
-                None => None,
-            })
-            .collect();
+        let (failures, written) = self.finish();
         let mut report = Report::new(&self);
         report.failures.extend(failures);
         if let Source::File { progress, .. } = &self.source {
@@ -293,6 +299,36 @@ impl Engine {
             output.written = written;
         }
         report
+    }
+
+    /// Ends everything that runs, in the order of the stream. Does nothing the second time.
+    fn finish(&mut self) -> (Vec<String>, Vec<Option<pcapng::Report>>) {
+        if let Source::Live { live, .. } = &mut self.source
+            && live.detach()
+        {
+            thread::sleep(SETTLE);
+        }
+        let mut failures = self.workers.drain();
+        let mut written = Vec::new();
+        for outlet in &mut self.outlets {
+            // The writers of an engine that was never started are what keeps its outputs open.
+            self.writers.clear();
+            written.push(match outlet.thread.take().map(JoinHandle::join) {
+                Some(Ok(written)) => Some(written),
+                Some(Err(_)) => {
+                    failures.push(format!("the thread of output `{}` panicked", outlet.name));
+                    None
+                }
+                None => None,
+            });
+        }
+        (failures, written)
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.finish();
     }
 }
 

@@ -45,11 +45,6 @@ impl Workers {
         self.orders.clone()
     }
 
-    /// The boards, in the order in which the workers were started.
-    pub(super) fn boards(&self) -> Vec<Arc<Board>> {
-        self.running.iter().map(|worker| worker.board.clone()).collect()
-    }
-
     /// Starts a worker on a thread of its own, pinned to `cpu`.
     ///
     /// # Errors
@@ -101,12 +96,5 @@ impl Workers {
             }
         };
         self.running.iter_mut().filter_map(end).collect()
-    }
-}
-
-impl Drop for Workers {
-    /// An engine that is dropped without having been stopped leaves no worker behind that runs for ever.
-    fn drop(&mut self) {
-        self.orders.drain();
     }
 }

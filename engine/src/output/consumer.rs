@@ -12,11 +12,11 @@ use super::ring::Reader;
 /// worker gets its chunks back soon.
 const DESCRIPTORS_MAX: u64 = 256;
 
-/// Naps of a consumer that finds nothing: from the first, doubling, to the longest. The first is below the time in
-/// which a ring of 1024 descriptors fills at 10 million frames per second; the longest bounds the delay of a frame
-/// after a quiet time.
+/// Naps of a consumer that finds nothing: from the first, doubling, to the longest. Shorter: more wake-ups while
+/// nothing arrives (5000 per second at the longest nap); longer: short rings overflow before the consumer looks again,
+/// and frames are delayed after a quiet time.
 const NAP_MIN: Duration = Duration::from_micros(50);
-const NAP_MAX: Duration = Duration::from_millis(1);
+const NAP_MAX: Duration = Duration::from_micros(200);
 
 /// Reads the frames of one output from the rings of all workers, in turn. Frames of one worker come in order.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl Consumer {
         Self { readers, turn: 0 }
     }
 
-    /// Waits up to `timeout` for frames: spins for some microseconds, then naps of at most a millisecond.
+    /// Waits up to `timeout` for frames: spins for some microseconds, then naps of at most 200 µs.
     pub fn next(&mut self, timeout: Duration) -> Next<'_> {
         match self.wait(timeout) {
             Found::Reader(index) => Next::Batch(Batch::new(&mut self.readers[index], DESCRIPTORS_MAX)),

@@ -61,7 +61,7 @@ impl<'a> Iterator for Frames<'a> {
     type Item = Frame<'a>;
 
     fn next(&mut self) -> Option<Frame<'a>> {
-        if self.next == self.end {
+        if self.next >= self.end {
             return None;
         }
         let frame =

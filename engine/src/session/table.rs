@@ -39,7 +39,7 @@ impl SessionTable {
 
     /// The table of validated declarations. A session without a source takes its VNI from every source that has no
     /// session of its own with it.
-    pub fn new(sessions: &[config::Session]) -> Self {
+    pub(crate) fn new(sessions: &[config::Session]) -> Self {
         let mut table = Self {
             by_pair: HashMap::default(),
             by_vni: HashMap::default(),
@@ -48,7 +48,7 @@ impl SessionTable {
         for (id, session) in (1..).map(SessionId).zip(sessions) {
             match session.source {
                 Some(source) => {
-                    let vni = Vni::new(session.vni).unwrap_or(Vni::MAX);
+                    let vni = Vni::new(session.vni).expect("the configuration is validated");
                     table.by_pair.insert(Key::from(Pair { source, vni }), id);
                 }
                 None => {

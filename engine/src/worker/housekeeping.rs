@@ -27,6 +27,12 @@ impl Housekeeping {
         Self { board, next: Instant::now() + INTERVAL, turns: 0 }
     }
 
+    /// One that is due at the next turn.
+    #[cfg(test)]
+    pub(super) fn overdue(board: Arc<Board>) -> Self {
+        Self { board, next: Instant::now(), turns: TURNS_PER_LOOK }
+    }
+
     /// Whether it is time to post; to be asked once per turn.
     #[inline]
     pub(super) fn is_due(&mut self, sleeps_next: bool) -> bool {

@@ -7,8 +7,8 @@ use super::SLEEP_MAX;
 use crate::config::WaitMode;
 use crate::xsk::KernelSide;
 
-/// Empty looks at the RX ring before an adaptive worker sleeps. At some ten nanoseconds a look this is about as long
-/// as the sleep and wake-up that it may save (some 10 µs). Lower: more wake-ups at middling rates; higher: more CPU
+/// Empty turns before an adaptive worker sleeps. At some 60 ns a turn (measured in a virtual machine) that is 60 µs, a
+/// few times what the sleep and wake-up cost that it may save. Lower: more wake-ups at middling rates; higher: more CPU
 /// time burnt, which hurts where the NIC's softirq runs on the same core.
 const SPINS_MAX: u32 = 1000;
 

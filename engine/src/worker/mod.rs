@@ -109,6 +109,8 @@ impl<K: KernelSide> Worker<K> {
     /// posted and the output rings closed in any case.
     pub(crate) fn run(mut self) -> io::Result<()> {
         let end = self.work();
+        // What the kernel has delivered is in the ring, also when the queue has become useless.
+        while self.receive() > 0 {}
         self.settle();
         end
     }
@@ -116,10 +118,16 @@ impl<K: KernelSide> Worker<K> {
     fn work(&mut self) -> io::Result<()> {
         loop {
             let is_draining = self.orders.is_draining();
-            let received = self.turn()?;
+            self.refill();
+            if !is_draining && self.queue.needs_wakeup() {
+                self.kernel.drive()?;
+            }
+            let received = self.receive();
             if self.housekeeping.is_due(received == 0 && self.idle.is_about_to_sleep()) {
                 self.post(false);
-                self.kernel.check()?;
+                if !is_draining {
+                    self.kernel.check()?;
+                }
             }
             if received > 0 {
                 self.idle.reset();
@@ -132,21 +140,23 @@ impl<K: KernelSide> Worker<K> {
         }
     }
 
-    /// One turn; returns the number of descriptors taken from the RX ring.
-    fn turn(&mut self) -> io::Result<u32> {
-        let Self { kernel, queue, free, holders, stages, taps, batch, orders, .. } = self;
+    /// Chunks home, and out to the kernel again.
+    fn refill(&mut self) {
+        let Self { queue, free, holders, taps, .. } = self;
         taps.reclaim(holders, free);
         queue.refill(free);
-        if queue.needs_wakeup() {
-            kernel.drive()?;
-        }
+    }
+
+    /// A batch from the RX ring to the output rings; returns the number of descriptors taken.
+    fn receive(&mut self) -> u32 {
+        let Self { queue, free, holders, stages, taps, batch, orders, .. } = self;
         let bad_before = queue.bad_descriptors();
         let count = queue.receive(BATCH_MAX, free, |received| batch.received.push(received));
         stages.count_bad(queue.bad_descriptors() - bad_before);
         stages.run(queue.umem(), batch, free);
         taps.publish(batch, holders, free, stages, orders);
         self.check_conservation();
-        Ok(count)
+        count
     }
 
     /// The law of chunks: each is in exactly one place at a batch boundary.

@@ -115,13 +115,13 @@ impl Taps {
 
     /// Returns when each output has room for a frame or has lost its consumer, or when the worker is told to end.
     fn wait_for_room(&mut self, holders: &mut Holders, free: &mut FreeList, orders: &Orders) {
-        for tap in &mut self.taps {
-            while tap.is_open && !tap.writer.has_room() && !orders.is_draining() {
-                tap.writer.publish();
-                tap.reclaim(holders, free);
-                if tap.is_open && !tap.writer.has_room() {
-                    thread::sleep(ROOM_PAUSE);
-                }
+        let is_stuck = |tap: &Tap| tap.is_open && !tap.writer.has_room();
+        while self.taps.iter().any(is_stuck) && !orders.is_draining() {
+            // All of them: a reader of several outputs may wait for another one's frames.
+            self.taps.iter_mut().for_each(|tap| tap.writer.publish());
+            self.reclaim(holders, free);
+            if self.taps.iter().any(is_stuck) {
+                thread::sleep(ROOM_PAUSE);
             }
         }
     }

@@ -25,6 +25,8 @@ struct TestNic {
     nic: SoftNic,
     input: Arc<Mutex<VecDeque<Vec<u8>>>>,
     is_finished: bool,
+    /// What the next check says.
+    failure: Option<io::Error>,
 }
 
 impl KernelSide for TestNic {
@@ -44,7 +46,7 @@ impl KernelSide for TestNic {
     }
 
     fn check(&mut self) -> io::Result<()> {
-        Ok(())
+        self.failure.take().map_or(Ok(()), Err)
     }
 
     fn is_polled(&self) -> bool {
@@ -88,7 +90,7 @@ fn rig(ring_lens: &[u32], unknown: UnknownSessions) -> Rig {
     let input = Arc::new(Mutex::new(VecDeque::new()));
     let board = Arc::new(Board::default());
     let worker = Worker::new(Parts {
-        kernel: TestNic { nic, input: input.clone(), is_finished: false },
+        kernel: TestNic { nic, input: input.clone(), is_finished: false, failure: None },
         queue,
         free,
         outputs,
@@ -212,7 +214,7 @@ fn each_refused_datagram_is_counted_under_its_reason() {
 #[test]
 fn a_frame_in_several_chunks_is_counted_once_and_the_next_one_is_delivered() {
     let mut rig = rig(&[128], UnknownSessions::Pass);
-    rig.worker.turn().unwrap();
+    rig.worker.refill();
     let (frame, inner) = mirrored(1, 7, b"whole");
     rig.worker.kernel.nic.deliver_chain(&[&frame[..40], &frame[40..60], &frame[60..]]);
     let (mut consumers, counters) = rig.run([frame.clone()]);
@@ -260,7 +262,7 @@ fn a_consumer_that_is_gone_takes_nothing_and_holds_nothing() {
 #[test]
 fn a_worker_told_to_drain_finishes_what_is_in_its_ring() {
     let mut rig = rig(&[128], UnknownSessions::Pass);
-    rig.worker.turn().unwrap();
+    rig.worker.refill();
     let (frame, _) = mirrored(1, 7, b"late");
     for _ in 0..100 {
         rig.worker.kernel.nic.deliver(&frame, None).unwrap();
@@ -273,6 +275,22 @@ fn a_worker_told_to_drain_finishes_what_is_in_its_ring() {
         counters.chunks.free + counters.chunks.lent + counters.chunks.published,
         counters.chunks.total
     );
+}
+
+#[test]
+fn a_worker_whose_queue_fails_still_accounts_for_what_is_in_its_ring() {
+    let mut rig = rig(&[128], UnknownSessions::Pass);
+    rig.worker.refill();
+    let (frame, _) = mirrored(1, 7, b"late");
+    for _ in 0..100 {
+        rig.worker.kernel.nic.deliver(&frame, None).unwrap();
+    }
+    rig.worker.kernel.failure = Some(io::Error::other("gone"));
+    rig.worker.housekeeping = Housekeeping::overdue(rig.board.clone());
+    let error = rig.worker.run().unwrap_err();
+    assert_eq!(error.to_string(), "gone");
+    assert_eq!(rig.board.read().all.received.frames, 100);
+    assert_eq!(read_all(&mut rig.consumers[0]).len(), 100);
 }
 
 #[test]

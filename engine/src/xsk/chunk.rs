@@ -91,6 +91,13 @@ impl Lent {
 #[derive(Debug)]
 pub(crate) struct Share(u32);
 
+impl Share {
+    /// Index of the chunk in its UMEM.
+    pub(super) const fn index(&self) -> u32 {
+        self.0
+    }
+}
+
 /// The claims that a chunk was published with.
 #[derive(Debug)]
 pub(crate) struct Shares {

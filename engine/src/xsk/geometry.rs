@@ -56,15 +56,28 @@ impl Geometry {
         (index as u64) << self.chunk_size_log2
     }
 
+    /// The chunk that `addr` lies in, and where in it. An index beyond the last chunk belongs to nobody.
+    #[inline]
+    pub(super) fn locate(self, addr: u64) -> (u32, u32) {
+        let index = u32::try_from(addr >> self.chunk_size_log2).unwrap_or(u32::MAX);
+        #[expect(clippy::cast_possible_truncation, reason = "less than the size of a chunk")]
+        let offset = (addr & (u64::from(self.chunk_size()) - 1)) as u32;
+        (index, offset)
+    }
+
+    /// Whether `len` bytes from `offset` on lie inside of one chunk, with an arrival time's room in front.
+    #[inline]
+    pub(super) fn holds(self, offset: u32, len: u32) -> bool {
+        let fits = offset.checked_add(len).is_some_and(|end| end <= self.chunk_size());
+        fits && offset as usize >= vxtap_ebpf::arrival::AREA_LEN
+    }
+
     /// The chunk in which the `len` bytes at `addr` lie, with at least an arrival time's room in front; `None` if they
     /// reach outside of it or of the region.
     #[inline]
     pub(super) fn chunk_of(self, addr: u64, len: u32) -> Option<u32> {
-        let index = u32::try_from(addr >> self.chunk_size_log2).ok()?;
-        let offset = u32::try_from(addr - self.start(index)).ok()?;
-        let fits = offset.checked_add(len)? <= self.chunk_size();
-        let room = offset as usize >= vxtap_ebpf::arrival::AREA_LEN;
-        (index < self.chunk_count && fits && room).then_some(index)
+        let (index, offset) = self.locate(addr);
+        (index < self.chunk_count && self.holds(offset, len)).then_some(index)
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 pub struct KernelCounters {
     /// Dropped for want of an empty chunk, or because they do not fit into one.
     pub rx_dropped: u64,
-    /// Fill ring entries that the kernel refused.
+    /// As the kernel reports it. It counts refused entries of the fill ring elsewhere, so that this stays 0.
     pub rx_invalid_descs: u64,
     /// Dropped because the RX ring was full.
     pub rx_ring_full: u64,

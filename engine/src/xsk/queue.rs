@@ -40,7 +40,8 @@ pub(crate) fn rx_queue_count(interface: &str) -> io::Result<u32> {
         ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_data: ptr::from_mut(&mut channels).cast() },
     };
     let control = syscall::control_socket()?;
-    match syscall::interface_ioctl(control.as_fd(), SIOCETHTOOL, &mut request) {
+    // SAFETY: ETHTOOL_GCHANNELS reads and writes one `struct ethtool_channels`, which `channels` is.
+    match unsafe { syscall::interface_ioctl(control.as_fd(), SIOCETHTOOL, &mut request) } {
         Ok(()) => Ok((channels.rx + channels.combined).max(1)),
         Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(1),
         Err(error) => Err(error),

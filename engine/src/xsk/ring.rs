@@ -30,10 +30,16 @@ impl Layout {
     }
 }
 
-/// Types that a ring may carry: plain integers, for which every bit pattern is valid.
-pub(super) trait Slot: Copy {}
-impl Slot for u64 {}
-impl Slot for libc::xdp_desc {}
+/// Types that a ring may carry.
+///
+/// # Safety
+///
+/// Every bit pattern must be a valid value: the other side writes them.
+pub(super) unsafe trait Slot: Copy {}
+// SAFETY: an integer.
+unsafe impl Slot for u64 {}
+// SAFETY: a struct of integers.
+unsafe impl Slot for libc::xdp_desc {}
 
 /// A ring's memory, as both ends see it.
 #[derive(Debug)]

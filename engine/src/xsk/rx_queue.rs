@@ -46,7 +46,8 @@ impl RxQueue {
     pub(crate) fn refill(&mut self, free: &mut FreeList) -> u32 {
         let Self { umem, fill, lent, .. } = self;
         let geometry = umem.geometry();
-        fill.submit(u32::MAX, || free.take().map(|chunk| geometry.start(lent.lend(chunk))))
+        let want = u32::try_from(free.len()).unwrap_or(u32::MAX);
+        fill.submit(want, || free.take().map(|chunk| geometry.start(lent.lend(chunk))))
     }
 
     /// Takes up to `max` frames from the RX ring, in order of arrival. A descriptor that makes no sense is counted
@@ -56,18 +57,16 @@ impl RxQueue {
         let Self { umem, rx, lent, bad_descriptors, .. } = self;
         let geometry = umem.geometry();
         rx.consume(max, |descriptor| {
-            let index = u32::try_from(descriptor.addr / u64::from(geometry.chunk_size())).unwrap_or(u32::MAX);
+            let (index, offset) = geometry.locate(descriptor.addr);
             let Some(chunk) = lent.take_back(index) else {
                 *bad_descriptors += 1;
                 return;
             };
-            if geometry.chunk_of(descriptor.addr, descriptor.len).is_none() {
+            if !geometry.holds(offset, descriptor.len) {
                 *bad_descriptors += 1;
                 free.give(chunk);
                 return;
             }
-            #[expect(clippy::cast_possible_truncation, reason = "less than the size of a chunk")]
-            let offset = (descriptor.addr % u64::from(geometry.chunk_size())) as u32;
             let continues = descriptor.options & libc::XDP_PKT_CONTD != 0;
             take(Received { chunk, offset, len: descriptor.len, continues });
         })
@@ -87,15 +86,6 @@ impl RxQueue {
     /// Descriptors from the kernel that made no sense, since the start.
     pub(crate) const fn bad_descriptors(&self) -> u64 {
         self.bad_descriptors
-    }
-
-    /// Gives all chunks back to `free`. To be called only when the socket is closed or was never bound.
-    pub(super) fn abandon(mut self, free: &mut FreeList) {
-        for index in 0..self.umem.geometry().chunk_count() {
-            if let Some(chunk) = self.lent.take_back(index) {
-                free.give(chunk);
-            }
-        }
     }
 }
 

@@ -20,6 +20,9 @@ use super::umem::Umem;
 /// measured 6 to 28 ms. Shorter: restarts fail now and then; longer: a queue that somebody else really uses is
 /// reported later.
 const BUSY_RETRY: Duration = Duration::from_secs(2);
+/// How long the limit on locked memory may be exceeded: the kernel gives back what a closed socket has locked some time
+/// after its end, like the queue.
+const LOCKED_RETRY: Duration = Duration::from_millis(250);
 const BUSY_PAUSE: Duration = Duration::from_millis(5);
 
 /// Entries of the completion ring. Nothing is sent, but the kernel does not bind a socket without one
@@ -133,7 +136,7 @@ impl Socket {
     ///
     /// # Errors
     ///
-    /// [`SocketError`]; all chunks are back in `free` then.
+    /// [`SocketError`]; the chunks of `umem` are of no more use then.
     pub(crate) fn open(
         umem: &Arc<Umem>,
         free: &mut FreeList,
@@ -145,15 +148,9 @@ impl Socket {
         })?;
         let mut queue = Self::rings(fd.as_fd(), umem, settings)?;
         queue.refill(free);
-        let bound = Self::poll_busily(fd.as_fd(), settings).and_then(|()| Self::bind(fd.as_fd(), settings));
-        match bound {
-            Ok(()) => Ok((Self { fd, is_polled: settings.busy_poll.is_some() }, queue)),
-            Err(error) => {
-                drop(fd);
-                queue.abandon(free);
-                Err(error)
-            }
-        }
+        Self::poll_busily(fd.as_fd(), settings)?;
+        Self::bind(fd.as_fd(), settings)?;
+        Ok((Self { fd, is_polled: settings.busy_poll.is_some() }, queue))
     }
 
     /// Registers the UMEM and maps the two rings that the worker uses.
@@ -167,12 +164,14 @@ impl Socket {
         let (addr, len) = umem.region();
         let chunk_size = umem.geometry().chunk_size();
         let region = libc::xdp_umem_reg { addr, len, chunk_size, headroom: 0, flags: 0, tx_metadata_len: 0 };
-        syscall::set_option(fd, libc::SOL_XDP, libc::XDP_UMEM_REG, &region).map_err(|source| match source
-            .raw_os_error()
-        {
-            Some(libc::ENOBUFS) => SocketError::LockedMemory { needed_kib: len / 1024 },
-            _ => failed("XDP_UMEM_REG")(source),
-        })?;
+        let give_up = Instant::now() + LOCKED_RETRY;
+        while let Err(source) = syscall::set_option(fd, libc::SOL_XDP, libc::XDP_UMEM_REG, &region) {
+            match source.raw_os_error() {
+                Some(libc::ENOBUFS) if Instant::now() < give_up => thread::sleep(BUSY_PAUSE),
+                Some(libc::ENOBUFS) => return Err(SocketError::LockedMemory { needed_kib: len / 1024 }),
+                _ => return Err(failed("XDP_UMEM_REG")(source)),
+            }
+        }
         for (name, call, len) in [
             (libc::XDP_UMEM_FILL_RING, "XDP_UMEM_FILL_RING", fill_len),
             (libc::XDP_UMEM_COMPLETION_RING, "XDP_UMEM_COMPLETION_RING", COMPLETION_LEN),
@@ -221,15 +220,32 @@ impl Socket {
             let Err(source) = syscall::bind(fd, &address) else { return Ok(()) };
             match source.raw_os_error() {
                 Some(libc::EBUSY) if Instant::now() < give_up => thread::sleep(BUSY_PAUSE),
-                Some(libc::EBUSY) => return Err(SocketError::Busy { queue }),
-                Some(libc::EPERM) => return Err(SocketError::NotPermitted),
-                // Drivers refuse zero-copy with EOPNOTSUPP, EINVAL, ENOMEM and others, each for reasons of its own.
+                Some(libc::EBUSY) if mode == BindMode::Copy => return Err(SocketError::Busy { queue }),
+                // Drivers refuse zero-copy with EOPNOTSUPP, EINVAL, EPERM, EBUSY and others, each for reasons of its own.
                 Some(libc::EOPNOTSUPP) => return Err(SocketError::Unsupported { queue, mode, source }),
                 _ if mode == BindMode::ZeroCopy => {
                     return Err(SocketError::Unsupported { queue, mode, source });
                 }
                 _ => return Err(SocketError::Call { queue, call: "bind", source }),
             }
+        }
+    }
+}
+
+impl Socket {
+    /// Whether an error of a wake-up means the end. Drivers answer ENXIO or EINVAL while they have no program or are
+    /// being set up anew, which passes; the socket of an interface that was deleted has an error pending
+    /// (`net/xdp/xsk.c`, `xsk_notifier`).
+    #[cold]
+    fn judge(&self, error: io::Error) -> io::Result<()> {
+        let mut pending = 0_i32;
+        syscall::get_option(self.fd.as_fd(), libc::SOL_SOCKET, libc::SO_ERROR, &mut pending)?;
+        match error.raw_os_error() {
+            _ if pending == libc::ENETDOWN => {
+                Err(io::Error::new(io::ErrorKind::NotConnected, "its interface was deleted"))
+            }
+            Some(libc::ENXIO | libc::EINVAL) => Ok(()),
+            _ => Err(error),
         }
     }
 }
@@ -247,16 +263,14 @@ impl KernelSide for Socket {
     }
 
     fn drive(&mut self) -> io::Result<()> {
-        syscall::drive_rx(self.fd.as_fd()).or_else(passing)
+        match syscall::drive_rx(self.fd.as_fd()) {
+            Err(error) => passing(error).or_else(|error| self.judge(error)),
+            Ok(()) => Ok(()),
+        }
     }
 
     fn check(&mut self) -> io::Result<()> {
-        // The kernel unbinds the socket when its interface goes, and says so only to calls that need the binding
-        // (`net/xdp/xsk.c`, `xsk_check_common`).
-        self.drive().map_err(|error| match error.raw_os_error() {
-            Some(libc::ENXIO) => io::Error::new(io::ErrorKind::NotConnected, "its interface was deleted"),
-            _ => error,
-        })
+        self.drive()
     }
 
     fn is_polled(&self) -> bool {

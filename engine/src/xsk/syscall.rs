@@ -14,12 +14,22 @@ fn checked(result: c_int) -> io::Result<c_int> {
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
-/// Takes ownership of a descriptor that a system call has just returned.
-fn owned(fd: c_int) -> OwnedFd {
-    // SAFETY: callers pass a descriptor that the kernel created for them an instant ago, so it is open and nobody
-    // else owns it.
-    unsafe { OwnedFd::from_raw_fd(fd) }
-}
+/// Types that the kernel may fill in: plain integers without padding, for which every bit pattern is valid.
+///
+/// # Safety
+///
+/// The type must be such a one.
+pub(super) unsafe trait Plain: Copy {}
+// SAFETY: an integer.
+unsafe impl Plain for i32 {}
+// SAFETY: an integer.
+unsafe impl Plain for u32 {}
+// SAFETY: structs of u64 and u32 fields that leave no padding (`include/uapi/linux/if_xdp.h`).
+unsafe impl Plain for libc::xdp_umem_reg {}
+// SAFETY: as above.
+unsafe impl Plain for libc::xdp_mmap_offsets {}
+// SAFETY: as above.
+unsafe impl Plain for libc::xdp_statistics {}
 
 /// Length of `T` as the socket option calls want it.
 fn option_len<T>() -> socklen_t {
@@ -34,18 +44,22 @@ fn option_len<T>() -> socklen_t {
 pub(super) fn xdp_socket() -> io::Result<OwnedFd> {
     // SAFETY: socket(2) takes plain integers.
     let fd = unsafe { libc::socket(libc::AF_XDP, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
-    checked(fd).map(owned)
+    checked(fd)?;
+    // SAFETY: the kernel has created the descriptor for us an instant ago; nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// An unconnected UDP socket, used as the handle that interface ioctls want.
 pub(super) fn control_socket() -> io::Result<OwnedFd> {
     // SAFETY: socket(2) takes plain integers.
     let fd = unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
-    checked(fd).map(owned)
+    checked(fd)?;
+    // SAFETY: the kernel has created the descriptor for us an instant ago; nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Sets a socket option whose value is the bytes of `value`.
-pub(super) fn set_option<T: Copy>(
+pub(super) fn set_option<T: Plain>(
     fd: BorrowedFd<'_>,
     level: c_int,
     name: c_int,
@@ -59,7 +73,7 @@ pub(super) fn set_option<T: Copy>(
 
 /// Reads a socket option into `value`; returns how many bytes the kernel filled in, which is less than the size of
 /// `T` where the kernel is older than the fields at its end.
-pub(super) fn get_option<T: Copy>(
+pub(super) fn get_option<T: Plain>(
     fd: BorrowedFd<'_>,
     level: c_int,
     name: c_int,
@@ -67,8 +81,8 @@ pub(super) fn get_option<T: Copy>(
 ) -> io::Result<usize> {
     let mut len = option_len::<T>();
     let bytes: *mut c_void = ptr::from_mut(value).cast();
-    // SAFETY: `bytes` points to `len` writable bytes for the length of the call; the option structs used here are
-    // plain integers, for which every bit pattern is valid.
+    // SAFETY: `bytes` points to `len` writable bytes for the length of the call and
+    // `T` is valid whatever they are.
     let result = unsafe { libc::getsockopt(fd.as_raw_fd(), level, name, bytes, &raw mut len) };
     checked(result).map(|_| len as usize)
 }
@@ -102,7 +116,9 @@ pub(super) fn memfd(name: &CStr, flags: libc::c_uint) -> io::Result<OwnedFd> {
     // SAFETY: `name` is a string that ends in NUL.
     let fd =
         unsafe { libc::memfd_create(name.as_ptr(), flags | libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING) };
-    checked(fd).map(owned)
+    checked(fd)?;
+    // SAFETY: the kernel has created the descriptor for us an instant ago; nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Sets the size of a file in bytes.
@@ -119,13 +135,17 @@ pub(super) fn add_seals(fd: BorrowedFd<'_>, seals: c_int) -> io::Result<()> {
 }
 
 /// An interface ioctl whose argument is `request`.
-pub(super) fn interface_ioctl(
+///
+/// # Safety
+///
+/// What `request` points to, if `number` makes the kernel follow a pointer in it, must be alive and writable for the
+/// call, and as large as the kernel takes it to be.
+pub(super) unsafe fn interface_ioctl(
     fd: BorrowedFd<'_>,
     number: libc::c_ulong,
     request: &mut libc::ifreq,
 ) -> io::Result<()> {
-    // SAFETY: interface ioctls read and write one ifreq, which `request` is; what it points to is the caller's
-    // borrowed data, alive for the call.
+    // SAFETY: interface ioctls read and write one ifreq, which `request` is; what it points to is the caller's promise.
     let result = unsafe { libc::ioctl(fd.as_raw_fd(), number as _, ptr::from_mut(request)) };
     checked(result).map(drop)
 }

@@ -4,10 +4,11 @@ use std::io;
 use std::mem::offset_of;
 use std::os::fd::{AsFd, OwnedFd};
 use std::slice;
+use std::sync::Arc;
 
 use vxtap_ebpf::arrival::Arrival;
 
-use super::chunk::{Chunk, FreeList};
+use super::chunk::{Chunk, FreeList, Share};
 use super::geometry::Geometry;
 use super::mapping::Mapping;
 use super::syscall;
@@ -43,7 +44,7 @@ pub(crate) struct Umem {
 }
 
 impl Umem {
-    /// Makes the region and hands out all of its chunks, the only time that they are handed out.
+    /// Makes the region and hands out all of its chunks.
     ///
     /// With `want_hugepages` it lies in 2 MiB pages if the system has enough of them reserved
     /// (`/proc/sys/vm/nr_hugepages`), else in ordinary ones; [`Self::is_huge`] says which.
@@ -58,6 +59,12 @@ impl Umem {
             None => Self::map(geometry, false)?,
         };
         Ok((umem, FreeList::all(geometry.chunk_count())))
+    }
+
+    /// All chunks anew, for a region that nobody else has: whoever held chunks of it before held the region too, and is
+    /// gone. `None` if somebody has it.
+    pub(crate) fn chunks(this: &mut Arc<Self>) -> Option<FreeList> {
+        Arc::get_mut(this).map(|umem| FreeList::all(umem.geometry.chunk_count()))
     }
 
     fn map(geometry: Geometry, is_huge: bool) -> Result<Self, UmemError> {
@@ -100,8 +107,8 @@ impl Umem {
         let len = self.geometry.chunk_size() as usize;
         let start = self.memory.at::<u8>(usize_of(self.geometry.start(chunk.index())), len);
         // SAFETY: `at` has checked that the chunk lies inside the mapping, which lives as long as `self`. The token
-        // is the only one for this chunk (made once, in `create`, and a worker never mixes the tokens of two
-        // regions) and is mutably borrowed for `'a`, so neither the kernel nor a consumer nor other code of ours
+        // is the only one for this chunk (made in `create`, or in `chunks` when all earlier ones were gone; a
+        // worker never mixes the tokens of two regions) and is mutably borrowed for `'a`, so neither the kernel nor a consumer nor other code of ours
         // touches these bytes meanwhile.
         unsafe { slice::from_raw_parts_mut(start.as_ptr(), len) }
     }
@@ -122,6 +129,12 @@ impl Umem {
         // SAFETY: `at` has checked that the bytes lie inside the mapping, which lives as long as `self`; that nobody
         // writes to them is the caller's promise.
         unsafe { slice::from_raw_parts(start.as_ptr(), len as usize) }
+    }
+
+    /// Whether the `len` bytes at `addr` lie in the chunk that the share is a claim on.
+    #[inline]
+    pub(crate) fn is_covered(&self, addr: u64, len: u32, share: &Share) -> bool {
+        self.geometry.chunk_of(addr, len) == Some(share.index())
     }
 
     /// Plays the kernel's part in filling a chunk: writes `frame` at `addr` and the arrival time in front of it.
@@ -168,6 +181,16 @@ mod tests {
         assert!(!umem.is_huge());
         let error = Mapping::of_file(umem.file.as_fd(), 4096, 0).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::EPERM));
+    }
+
+    #[test]
+    fn chunks_are_made_anew_only_when_nobody_has_the_region() {
+        let (umem, free) = Umem::create(Geometry::new(2048, 3), false).unwrap();
+        let mut umem = Arc::new(umem);
+        let queue = (umem.clone(), free);
+        assert!(Umem::chunks(&mut umem).is_none());
+        drop(queue);
+        assert_eq!(Umem::chunks(&mut umem).unwrap().len(), 3);
     }
 
     #[test]

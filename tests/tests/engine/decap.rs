@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use vxtap::Engine;
 use vxtap::capture_file::CaptureFile;
 use vxtap::config::{Output, OutputKind};
 use vxtap::output::Next;
+use vxtap::{DropReason, Engine};
 use vxtap_bench::profile::Sizes;
 use vxtap_bench::{Limits, Pace, PcapFile, Profile, Totals, Traffic, Verifier, send};
+
+use vxtap_tests::wait_until;
 
 use super::support::{SOON, assert_adds_up, finish, vxtap};
 
@@ -165,9 +167,17 @@ fn an_engine_on_a_file_stops_although_nobody_reads_its_output() {
             // One batch, and no more.
             assert!(matches!(consumer.next(SOON), Next::Batch(_)));
         }
+        if !is_taken {
+            wait_until("the end of the file", SOON, || engine.has_ended()).unwrap();
+        }
         let report = engine.stop();
         assert_adds_up(&report);
-        assert!(report.total().received.frames < 5000, "the rest is not read:\n{report}");
+        let total = report.total();
+        if is_taken {
+            assert!(total.received.frames < 5000, "the rest is not read:\n{report}");
+        } else {
+            assert_eq!(total.drops.get(DropReason::OutputFull), 5000, "nobody took a frame:\n{report}");
+        }
         drop(consumer);
     }
 }

@@ -9,6 +9,10 @@ const FIRST_SOURCE: [u8; 4] = [10, 0, 1, 1];
 /// VNI of the first session.
 const FIRST_VNI: u32 = 100;
 
+/// Rings that hold what comes in 160 ms at the default rate: on a busy machine of two CPUs a worker may have to wait that
+/// long for its turn, and the demo is about frames that all arrive.
+const MEMORY: &str = "[memory]\nper_queue_mib = 128\nfill_ring = 8192\nrx_ring = 8192\n";
+
 /// What is sent.
 #[derive(Debug)]
 pub(super) struct Plan {
@@ -40,7 +44,8 @@ impl Plan {
 
     /// vxtap's configuration: the sessions by source and VNI, one pcapng file.
     pub(super) fn config(&self, capture: &Path) -> String {
-        let mut text = String::from("# Written by `cargo xtask demo`.\n[sessions]\nunknown = \"pass\"\n");
+        let mut text =
+            format!("# Written by `cargo xtask demo`.\n{MEMORY}\n[sessions]\nunknown = \"pass\"\n");
         let [a, b, c, d] = FIRST_SOURCE;
         for number in 0..self.sessions {
             let (name, vni) = (Self::session_name(number), FIRST_VNI + number);
@@ -64,7 +69,9 @@ mod tests {
         let plan = Plan { frames: 10, rate: "1kpps".into(), sessions: 2 };
         assert_eq!(
             plan.config(Path::new("/tmp/demo.pcapng")),
-            "# Written by `cargo xtask demo`.\n[sessions]\nunknown = \"pass\"\n\
+            "# Written by `cargo xtask demo`.\n\
+             [memory]\nper_queue_mib = 128\nfill_ring = 8192\nrx_ring = 8192\n\
+             \n[sessions]\nunknown = \"pass\"\n\
              \n[[session]]\nname = \"session-0\"\nvni = 100\nsource = \"10.0.1.1\"\n\
              \n[[session]]\nname = \"session-1\"\nvni = 101\nsource = \"10.0.1.2\"\n\
              \n[[output]]\nname = \"disk\"\ntype = \"pcapng\"\npath = '/tmp/demo.pcapng'\n"

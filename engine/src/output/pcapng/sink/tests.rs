@@ -108,8 +108,8 @@ fn consumer_of(frames: &[[u8; 60]]) -> Consumer {
     for (number, frame) in (0..).zip(frames) {
         let mut chunk = free.take().unwrap();
         let bytes = mirrored(frame);
-        umem.bytes_mut(&mut chunk)[..bytes.len()].copy_from_slice(&bytes);
-        let addr = umem.address_of(&chunk) + u64::from(OUTER_LEN);
+        umem.bytes_mut(&mut chunk)[256..256 + bytes.len()].copy_from_slice(&bytes);
+        let addr = umem.address_of(&chunk) + 256 + u64::from(OUTER_LEN);
         let descriptor = Descriptor {
             timestamp_ns: number,
             addr,
