@@ -93,7 +93,8 @@ impl Storage for File {
 /// A pcapng file being written.
 ///
 /// Blocks are gathered in memory and written many at a time. Who opens the file finds whole blocks up to the last
-/// flush. After a failed write the file is left as it is: further flushes fail.
+/// flush; during a flush it may see the first part of what is being written, since the system does not make a write
+/// visible all at once. After a failed write the file is left as it is: further flushes fail.
 #[derive(Debug)]
 pub struct PcapngFile<S = File> {
     storage: S,
