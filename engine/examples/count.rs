@@ -2,13 +2,20 @@
 
 use std::error::Error;
 use std::io::stdin;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use vxtap::Engine;
 use vxtap::config::{Config, Output, OutputKind};
 use vxtap::output::Next;
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
+    let Err(error) = count() else { return ExitCode::SUCCESS };
+    eprintln!("count: {error}");
+    ExitCode::FAILURE
+}
+
+fn count() -> Result<(), Box<dyn Error>> {
     let mut config = Config::default();
     config.capture.interface = std::env::args().nth(1).ok_or("usage: count INTERFACE")?;
     config.outputs.push(Output { name: "count".into(), kind: OutputKind::Consumer });

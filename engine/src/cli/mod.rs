@@ -7,13 +7,16 @@ mod load;
 mod progress;
 mod run;
 
+use std::fs;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::anyhow;
 use clap::{Args, Parser, Subcommand};
-use vxtap::config::{Capture, Problem};
+use vxtap::config::{Capture, Config, OutputKind, Problem};
+use vxtap::engine::Report;
 
 /// Exit code of an engine that failed while it was running.
 const FAILED: u8 = 1;
@@ -125,8 +128,7 @@ pub(crate) fn main() -> ExitCode {
             load::for_run(args).and_then(|config| run::run(config, format))
         }
         Command::Check(args) => check(&args),
-        Command::Decap(args) => load::for_decap(&args)
-            .and_then(|config| decap::decap(config, &args.input).map_err(Failure::Failed)),
+        Command::Decap(args) => load::for_decap(&args).and_then(|config| decap::decap(config, &args.input)),
     };
     let (code, error) = match outcome {
         Ok(()) => return ExitCode::SUCCESS,
@@ -152,6 +154,30 @@ fn print(text: &str) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         outcome => outcome,
     }
+}
+
+/// Prints the conservation table: on standard output, or on standard error if frames go to standard output.
+fn print_table(report: &Report, stdout_is_taken: bool) -> Result<(), Failure> {
+    let text = report.to_string();
+    if stdout_is_taken {
+        // Nobody is left to tell when standard error is closed.
+        let _ = io::stderr().write_all(text.as_bytes());
+        return Ok(());
+    }
+    print(&text).map_err(|error| Failure::Failed(anyhow!("cannot write to standard output: {error}")))
+}
+
+/// Whether an output's file is what standard output is connected to. Terminals and `/dev/null` take both.
+fn writes_to_stdout(config: &Config) -> bool {
+    let id = |path: &Path| {
+        let file = fs::metadata(path).ok()?;
+        (!file.file_type().is_char_device()).then(|| (file.dev(), file.ino()))
+    };
+    let Some(stdout) = id(Path::new("/proc/self/fd/1")) else { return false };
+    config.outputs.iter().any(|output| match &output.kind {
+        OutputKind::Pcapng { path } => id(path) == Some(stdout),
+        OutputKind::Consumer => false,
+    })
 }
 
 fn interface_name(name: &str) -> Result<String, Problem> {

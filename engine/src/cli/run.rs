@@ -7,13 +7,18 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, bail, ensure};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 use vxtap::Engine;
 use vxtap::config::{Config, OutputKind};
 use vxtap::engine::{EngineError, Report};
 
 use super::{Failure, ProgressFormat, print, progress};
+
+/// What stops the engine in order.
+const SIGNALS: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
+/// Time for stopping in order before another signal ends the process.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Exit code of a process that a second signal ends at once, as shells give it for SIGINT.
 const INTERRUPTED: i32 = 130;
@@ -27,6 +32,7 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) fn run(config: Config, format: Option<ProgressFormat>) -> Result<(), Failure> {
     let stop = stop_on_signal().map_err(Failure::Failed)?;
     let described = describe(&config);
+    let to_stdout = super::writes_to_stdout(&config);
     let mut engine = Engine::open(config).map_err(|error| match error {
         EngineError::Config(_) => Failure::Refused(error.into()),
         _ => Failure::Failed(error.into()),
@@ -36,21 +42,32 @@ pub(super) fn run(config: Config, format: Option<ProgressFormat>) -> Result<(), 
     say(&format!("running: {rung}{described}; stop with Ctrl-C"));
     watch(&engine, &stop, format);
     let was_told = stop.load(Ordering::Relaxed);
+    give_up_on_another_signal();
     let report = stop_engine(engine);
-    print(&report.to_string())
-        .map_err(|error| Failure::Failed(anyhow!("cannot write to standard output: {error}")))?;
+    super::print_table(&report, to_stdout)?;
     judge(&report, was_told).map_err(Failure::Failed)
 }
 
-/// A flag that SIGINT and SIGTERM set. A second signal ends the process at once.
+/// A flag that SIGINT, SIGTERM and SIGHUP (the terminal was closed) set.
 fn stop_on_signal() -> anyhow::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        flag::register_conditional_shutdown(signal, INTERRUPTED, stop.clone())
-            .and_then(|_| flag::register(signal, stop.clone()))
-            .map_err(|error| anyhow!("cannot handle signals: {error}"))?;
+    for signal in SIGNALS {
+        flag::register(signal, stop.clone()).map_err(|error| anyhow!("cannot handle signals: {error}"))?;
     }
     Ok(stop)
+}
+
+/// Lets a further signal end the process at once, for somebody who does not want to wait for the outputs. Not right
+/// away: timeout(1) and terminals send the first one twice.
+fn give_up_on_another_signal() {
+    thread::spawn(|| {
+        thread::sleep(GRACE);
+        say("still stopping; another Ctrl-C gives up and loses what is not written yet");
+        for signal in SIGNALS {
+            // If it cannot be had, the process still ends by itself.
+            let _ = flag::register_conditional_shutdown(signal, INTERRUPTED, Arc::new(AtomicBool::new(true)));
+        }
+    });
 }
 
 /// Waits until a signal comes or the engine ends, reporting meanwhile.

@@ -15,6 +15,9 @@ use crate::vni::Vni;
 /// Longest name of a session or an output, in bytes: names are written into fields of files.
 pub const NAME_BYTES_MAX: usize = 255;
 
+/// Name of the session of everything that nobody declared; no declared one may have it.
+pub const DEFAULT_SESSION_NAME: &str = "default";
+
 /// Most outputs: a frame's count of the outputs that hold it is a byte.
 pub const OUTPUTS_MAX: u32 = 255;
 
@@ -34,7 +37,8 @@ pub enum UnknownSessions {
 /// A declared mirror session. Table `[[session]]` of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
-    /// Name, 1 to 255 bytes without control characters, different from those of the other sessions.
+    /// Name, 1 to 255 bytes without control characters, different from those of the other sessions and from
+    /// [`DEFAULT_SESSION_NAME`].
     pub name: String,
     /// VXLAN network identifier, 0 to 16777215. A wrong one makes the mirror's traffic count as unknown.
     pub vni: u32,
@@ -80,6 +84,10 @@ pub(super) fn check_sessions(sessions: &[Session]) -> Result<(), Violation> {
     for (position, Session { name, vni, source }) in sessions.iter().enumerate() {
         let key = KeyPath::top("session").index(position);
         check_name(name, &mut names, key.key("name"))?;
+        if name == DEFAULT_SESSION_NAME {
+            let allowed = "another name, because this is the session of everything that is not declared";
+            return Err(Problem::refused(format_args!("{name:?}"), allowed).at(key.key("name")));
+        }
         VNI.check(*vni).map_err(|problem| problem.at(key.key("vni")))?;
         if let Some(source) = *source {
             check_source(source).map_err(|problem| problem.at(key.key("source")))?;

@@ -19,7 +19,9 @@ mod workers;
 use std::path::Path;
 
 pub use capture::{BusyPoll, Capture, CaptureMode, INTERFACE_NAME_BYTES_MAX, Queues, VXLAN_PORT};
-pub use declared::{NAME_BYTES_MAX, OUTPUTS_MAX, Output, OutputKind, Session, UnknownSessions};
+pub use declared::{
+    DEFAULT_SESSION_NAME, NAME_BYTES_MAX, OUTPUTS_MAX, Output, OutputKind, Session, UnknownSessions,
+};
 pub use error::{ConfigError, Place, Problem};
 pub use key::KeyPath;
 pub use memory::{BATCH_MAX, Memory, MemoryPlan};

@@ -1,6 +1,7 @@
 //! Why the engine does not start.
 
 use std::io;
+use std::path::PathBuf;
 
 use crate::capture_file::CaptureFileError;
 use crate::config::ConfigError;
@@ -37,6 +38,16 @@ pub enum EngineError {
         output: String,
         /// What went wrong.
         source: PcapngError,
+    },
+    /// Two outputs lead to one file.
+    #[error("outputs `{first}` and `{second}` write to one file, {}: give each its own", path.display())]
+    SharedFile {
+        /// Path of the second.
+        path: PathBuf,
+        /// Name of the first.
+        first: String,
+        /// Name of the second.
+        second: String,
     },
     /// Frames of the interface's MTU do not fit into a chunk.
     #[error(

@@ -234,12 +234,14 @@ fn cause(error: &EngineError) -> String {
 }
 
 fn note_hugepages(config: &Config, open: &[OpenQueue], notes: &mut Vec<String>) {
+    const HUGEPAGE_BYTES: u64 = 2 << 20;
     if config.memory.hugepages && !open.iter().all(|queue| queue.rx.umem().is_huge()) {
-        notes.push(
-            "not enough huge pages are reserved, using ordinary ones: reserve 2 MiB pages with \
-             `sysctl vm.nr_hugepages=N`"
-                .to_owned(),
-        );
+        let pages = open.iter().map(|queue| queue.rx.umem().geometry().len().div_ceil(HUGEPAGE_BYTES));
+        let pages: u64 = pages.sum();
+        notes.push(format!(
+            "not enough huge pages are reserved, using ordinary ones: {pages} of 2 MiB are needed \
+             (`sysctl vm.nr_hugepages`)"
+        ));
     }
 }
 

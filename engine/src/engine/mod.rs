@@ -16,7 +16,9 @@ mod report;
 mod sinks;
 mod workers;
 
+use std::collections::HashMap;
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -332,14 +334,24 @@ impl Drop for Engine {
     }
 }
 
-/// Creates the outputs' files.
+/// Creates the outputs' files, each a file of its own, however it is named.
 fn outlets(config: &Config) -> Result<Vec<Outlet>, EngineError> {
-    let outlet = |output: &config::Output| {
+    let mut files: HashMap<(u64, u64), &str> = HashMap::new();
+    let mut outlets = Vec::new();
+    for output in &config.outputs {
         let sink = match &output.kind {
             OutputKind::Pcapng { path } => Some(sinks::open(&output.name, path, &config.sessions)?),
             OutputKind::Consumer => None,
         };
-        Ok(Outlet { name: output.name.clone(), consumer: None, sink, thread: None })
-    };
-    config.outputs.iter().map(outlet).collect()
+        if let OutputKind::Pcapng { path } = &output.kind
+            && let Ok(file) = std::fs::metadata(path)
+            && file.is_file()
+            && let Some(first) = files.insert((file.dev(), file.ino()), &output.name)
+        {
+            let (first, second) = (first.to_owned(), output.name.clone());
+            return Err(EngineError::SharedFile { path: path.clone(), first, second });
+        }
+        outlets.push(Outlet { name: output.name.clone(), consumer: None, sink, thread: None });
+    }
+    Ok(outlets)
 }

@@ -34,16 +34,13 @@ pub struct SessionTable {
 }
 
 impl SessionTable {
-    /// The name of the default session.
-    pub const DEFAULT_NAME: &'static str = "default";
-
     /// The table of validated declarations. A session without a source takes its VNI from every source that has no
     /// session of its own with it.
     pub(crate) fn new(sessions: &[config::Session]) -> Self {
         let mut table = Self {
             by_pair: HashMap::default(),
             by_vni: HashMap::default(),
-            names: vec![Self::DEFAULT_NAME.to_owned()],
+            names: vec![config::DEFAULT_SESSION_NAME.to_owned()],
         };
         for (id, session) in (1..).map(SessionId).zip(sessions) {
             match session.source {

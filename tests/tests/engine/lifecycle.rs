@@ -65,15 +65,17 @@ fn an_engine_that_is_killed_leaves_the_interface_as_it_was() {
 
 #[test]
 #[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
-fn both_signals_end_the_engine_in_order_with_the_table() {
+fn each_signal_even_sent_twice_ends_the_engine_in_order_with_the_table() {
     privileged();
     let veth = Veth::pair(2).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let (config, _) = config_file(directory.path(), "signalled");
     let profile = Profile { count: Some(3000), ..Profile::default() };
-    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         let mut process = start(&veth, &["-c", &config]);
         send_traffic(&veth.sender, &profile, 10_000);
+        // timeout(1) sends it twice: to the process and to its group.
+        process.signal(signal).unwrap();
         process.signal(signal).unwrap();
         let stdout = process.child().stdout.take().unwrap();
         let table: Vec<_> = BufReader::new(stdout).lines().map(Result::unwrap).collect();

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use vxtap::Engine;
-use vxtap::config::{CaptureMode, Cpus, Queues};
+use vxtap::config::{CaptureMode, Cpus, Output, OutputKind, Queues};
 use vxtap_tests::leftovers::{assert_no_xdp_program, xdp_program};
 use vxtap_tests::{NetNs, Veth, VethOptions, privileged};
 
@@ -168,4 +168,23 @@ fn a_second_engine_does_not_touch_the_first_ones_file() {
 fn open_to_all(path: &std::path::Path) {
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777)).unwrap();
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
+fn two_outputs_on_one_file_are_refused_whatever_they_call_it() {
+    privileged();
+    let veth = Veth::pair(1).unwrap();
+    let receiver = &veth.receiver;
+    let directory = tempfile::tempdir().unwrap();
+    let (file, link) = (directory.path().join("x.pcapng"), directory.path().join("link.pcapng"));
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    let mut config = config(receiver);
+    config.outputs = [("a", file), ("b", link.clone())]
+        .map(|(name, path)| Output { name: name.to_owned(), kind: OutputKind::Pcapng { path } })
+        .to_vec();
+    let error = receiver.netns.run(|| Engine::open(config)).unwrap_err();
+    let expected = format!("outputs `a` and `b` write to one file, {}: give each its own", link.display());
+    assert_eq!(error.to_string(), expected);
+    assert_no_xdp_program(&receiver.netns, receiver.interface);
 }

@@ -283,3 +283,22 @@ fn the_same_limits_hold_for_a_configuration_built_by_a_program() {
     let error = Config { memory, ..Config::default() }.validate().expect_err("1 MiB").to_string();
     assert!(error.starts_with("memory.per_queue_mib: found memory.per_queue_mib = 1 for"), "{error}");
 }
+
+#[test]
+fn the_name_of_the_default_session_is_taken() {
+    let error = parse("[[session]]\nname = \"default\"\nvni = 1").expect_err("reserved");
+    assert_eq!(
+        error.to_string(),
+        "vxtap.toml:2:8: session[0].name: found \"default\", allowed is another name, because this is the session of \
+         everything that is not declared"
+    );
+}
+
+#[test]
+fn more_outputs_than_a_frame_can_be_shared_by_are_refused() {
+    let output =
+        |number| format!("[[output]]\nname = \"{number}\"\ntype = \"pcapng\"\npath = \"{number}\"\n");
+    let text: String = (0..256).map(output).collect();
+    let error = parse(&format!("[memory]\nper_queue_mib = 4096\n{text}")).expect_err("too many");
+    assert!(error.to_string().ends_with("output: found 256 outputs, allowed are 255 at most"), "{error}");
+}
