@@ -96,3 +96,50 @@ enum Found {
     Nothing,
     End,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::ring::ring;
+    use super::super::{Descriptor, Writer};
+    use super::*;
+    use crate::xsk::{FreeList, Geometry, Holders, Umem};
+
+    fn push(writer: &mut Writer, umem: &Umem, free: &mut FreeList, holders: &mut Holders) {
+        let chunk = free.take().unwrap();
+        let addr = umem.address_of(&chunk) + 256;
+        writer.push(Descriptor { addr, len: 1, ..Descriptor::default() }, holders.publish(chunk, 1).take());
+        writer.publish();
+    }
+
+    fn queue(next: &Next<'_>) -> Option<u32> {
+        match next {
+            Next::Batch(batch) => batch.iter().next().map(|frame| frame.queue()),
+            Next::Idle | Next::Closed => None,
+        }
+    }
+
+    #[test]
+    fn the_rings_take_turns_and_the_end_comes_when_all_writers_are_gone() {
+        let (umem, mut free) = Umem::create(Geometry::new(2048, 1024), false).unwrap();
+        let (umem, mut holders) = (Arc::new(umem), Holders::none(1024));
+        let (mut zero, zero_reader) = ring(512, umem.clone(), 0);
+        let (mut one, one_reader) = ring(512, umem.clone(), 1);
+        let mut consumer = Consumer::new(vec![zero_reader, one_reader]);
+        assert!(matches!(consumer.next(Duration::ZERO), Next::Idle));
+        for _ in 0..300 {
+            push(&mut zero, &umem, &mut free, &mut holders);
+        }
+        push(&mut one, &umem, &mut free, &mut holders);
+        // More is waiting in each ring than one batch takes, save in the second.
+        let turns: Vec<_> = (0..3).map(|_| queue(&consumer.next(Duration::ZERO))).collect();
+        assert!(turns == [Some(1), Some(0), Some(0)] || turns == [Some(0), Some(1), Some(0)], "{turns:?}");
+        drop(zero);
+        assert!(matches!(consumer.next(Duration::ZERO), Next::Idle), "one writer is left");
+        push(&mut one, &umem, &mut free, &mut holders);
+        drop(one);
+        assert_eq!(queue(&consumer.next(Duration::ZERO)), Some(1));
+        assert!(matches!(consumer.next(Duration::ZERO), Next::Closed));
+    }
+}

@@ -166,3 +166,91 @@ impl<'a> Frame<'a> {
         Pair { source: self.source(), vni: self.vni() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::ring::{Writer, ring};
+    use super::*;
+    use crate::xsk::{FreeList, Geometry, Holders, Umem};
+
+    const OUTER_LEN: u16 = 36 + 20;
+
+    /// A ring to which a test adds frames.
+    struct Worker {
+        umem: Arc<Umem>,
+        free: FreeList,
+        holders: Holders,
+        writer: Writer,
+    }
+
+    fn worker() -> (Worker, Reader) {
+        let (umem, free) = Umem::create(Geometry::new(2048, 8), false).unwrap();
+        let umem = Arc::new(umem);
+        let (writer, reader) = ring(8, umem.clone(), 0);
+        (Worker { umem, free, holders: Holders::none(8), writer }, reader)
+    }
+
+    impl Worker {
+        /// A frame whose parts lie in a chunk each, behind the headers of an IPv6 tunnel from ::7 with VNI 9.
+        fn push(&mut self, parts: &[&[u8]]) {
+            for (nth, part) in parts.iter().enumerate() {
+                let mut chunk = self.free.take().unwrap();
+                let outer_len = if nth == 0 { OUTER_LEN } else { 0 };
+                let start = 256 + usize::from(outer_len);
+                let bytes = self.umem.bytes_mut(&mut chunk);
+                if nth == 0 {
+                    bytes[256] = 0x60;
+                    bytes[256 + 23] = 7;
+                    bytes[start - 2] = 9;
+                }
+                bytes[start..start + part.len()].copy_from_slice(part);
+                let descriptor = Descriptor {
+                    addr: self.umem.address_of(&chunk) + start as u64,
+                    len: u32::try_from(part.len()).unwrap(),
+                    original_len: 9000,
+                    outer_len,
+                    flags: if nth + 1 < parts.len() { Descriptor::CONTINUES } else { 0 },
+                    ..Descriptor::default()
+                };
+                self.writer.push(descriptor, self.holders.publish(chunk, 1).take());
+            }
+            self.writer.publish();
+        }
+    }
+
+    #[test]
+    fn a_frame_in_several_chunks_is_one_frame_with_a_segment_for_each() {
+        let (mut worker, mut reader) = worker();
+        worker.push(&[b"one"]);
+        worker.push(&[b"first ", b"second ", b"third"]);
+        worker.push(&[b"last"]);
+        let batch = Batch::new(&mut reader, 64);
+        let frames: Vec<_> = batch.iter().collect();
+        assert_eq!(
+            frames.iter().map(Frame::bytes).collect::<Vec<_>>(),
+            [&b"one"[..], b"first second third", b"last"]
+        );
+        assert!(matches!((frames[0].bytes(), frames[1].bytes()), (Cow::Borrowed(_), Cow::Owned(_))));
+        assert_eq!(frames[1].segments().collect::<Vec<_>>(), [&b"first "[..], b"second ", b"third"]);
+        assert_eq!((frames[1].captured_len(), frames[1].original_len()), (18, 9000));
+        assert_eq!(frames[1].pair().to_string(), "VNI 9 from ::7");
+    }
+
+    #[test]
+    fn a_batch_never_ends_in_the_middle_of_a_frame_and_releases_what_it_held() {
+        let (mut worker, mut reader) = worker();
+        worker.push(&[b"one"]);
+        worker.push(&[b"a", b"b", b"c"]);
+        worker.push(&[b"last"]);
+        for expected in [4, 1] {
+            let batch = Batch::new(&mut reader, 2);
+            assert_eq!(batch.count, expected);
+        }
+        assert_eq!(reader.available(), 0);
+        let mut returned = 0;
+        worker.writer.reclaim(|_| returned += 1);
+        assert_eq!(returned, 5);
+    }
+}
