@@ -193,7 +193,7 @@ mod tests {
     }
 
     impl Worker {
-        /// A frame whose parts lie in a chunk each, behind the headers of an IPv6 tunnel from ::7 with VNI 9.
+        /// A frame whose parts lie in a chunk each, behind the headers of an IPv6 tunnel from `::7` with VNI 9.
         fn push(&mut self, parts: &[&[u8]]) {
             for (nth, part) in parts.iter().enumerate() {
                 let mut chunk = self.free.take().unwrap();
