@@ -21,7 +21,7 @@ pub(crate) enum WhenFull {
     Wait,
 }
 
-/// Pause of a worker that waits for a consumer. Consumers nap for up to a millisecond themselves.
+/// Pause of a worker that waits for a consumer, which naps for as long or some times longer itself.
 const ROOM_PAUSE: Duration = Duration::from_micros(50);
 
 /// An output ring and its counts.
