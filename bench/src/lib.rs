@@ -18,6 +18,7 @@ mod checksum;
 mod direction;
 mod flow;
 mod frames;
+pub mod live;
 mod mix;
 mod outer;
 pub mod pace;
@@ -32,10 +33,13 @@ pub mod traffic;
 pub mod verify;
 
 pub use direction::Direction;
+pub use live::{Live, LiveError};
 pub use pace::Pace;
 pub use player::Player;
 pub use profile::{Profile, ProfileError, Session};
 pub use send::{Limits, SendError, send};
+#[cfg(feature = "af-xdp")]
+pub use sink::AfXdpSocket;
 pub use sink::{PacketSocket, PcapFile, Sink, SinkError};
 pub use totals::Totals;
 pub use traffic::{Sent, Traffic};

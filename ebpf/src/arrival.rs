@@ -7,8 +7,10 @@
 //! ```
 //!
 //! The metadata area has no length that user space could see, so a frame without it (a driver that has no metadata,
-//! or stamping turned off) is told from one with it by the mark. The reader clears the mark after reading, so that a
-//! stale one never speaks for a later frame in the same chunk.
+//! or stamping turned off) is told from one with it by the mark. A chunk is used again and again, and a frame without time
+//! may find that of an earlier one in front of it: times of a queue never go back, so an older time than the newest
+//! one seen is such a left-over. Clearing the mark instead would cost a write to a cache line that the kernel's CPU
+//! writes next.
 
 /// Size of the area in bytes; a multiple of 4, at most 32, as the kernel's `bpf_xdp_adjust_meta` asks.
 pub const AREA_LEN: usize = 16;
@@ -22,13 +24,13 @@ pub const MARK: u64 = 0x7674_6170_5fc3_91d7;
 pub struct Arrival {
     /// [`MARK`].
     pub mark: u64,
-    /// Nanoseconds of `CLOCK_TAI` when the XDP program ran. TAI neither stops nor repeats at a leap second, and differs
-    /// from UTC by a whole number of seconds that the engine asks the kernel for.
+    /// Nanoseconds of `CLOCK_MONOTONIC` when the XDP program ran: a clock that nobody can set back. How far it is from
+    /// UTC the engine asks the kernel for.
     pub time_ns: u64,
 }
 
 impl Arrival {
-    /// The area's bytes for a frame that arrived at `time_ns` (`CLOCK_TAI`, nanoseconds).
+    /// The area's bytes for a frame that arrived at `time_ns` (`CLOCK_MONOTONIC`, nanoseconds).
     pub const fn bytes(time_ns: u64) -> [u8; AREA_LEN] {
         let mark = MARK.to_ne_bytes();
         let time = time_ns.to_ne_bytes();

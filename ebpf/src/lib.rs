@@ -5,5 +5,6 @@
 #![no_std]
 
 pub mod arrival;
+pub mod generator;
 pub mod maps;
 pub mod parse;

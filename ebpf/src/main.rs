@@ -9,20 +9,20 @@
 
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
 use aya_ebpf::btf_maps::lpm_trie::Key;
-use aya_ebpf::btf_maps::{Array, HashMap, LpmTrie, PerCpuArray, XskMap};
-use aya_ebpf::helpers::{bpf_ktime_get_tai_ns, bpf_xdp_adjust_meta};
+use aya_ebpf::btf_maps::{Array, LpmTrie, PerCpuArray, XskMap};
+use aya_ebpf::helpers::{bpf_ktime_get_ns, bpf_xdp_adjust_meta};
 use aya_ebpf::macros::{btf_map, xdp};
 use aya_ebpf::programs::XdpContext;
 use vxtap_ebpf::arrival::{AREA_LEN, Arrival, MARK};
 use vxtap_ebpf::maps::{
-    ALLOWED_MAX, CHECK_SOURCE, OUTCOMES, Outcome, PORTS_MAX, SOCKETS_MAX, STAMP_ARRIVAL, Settings,
+    ALLOWED_MAX, CHECK_SOURCE, OUTCOMES, Outcome, PORT_WORDS, SOCKETS_MAX, STAMP_ARRIVAL, Settings, port_bit,
 };
 use vxtap_ebpf::parse::{Bytes, Datagram, Refusal, Source, udp_datagram};
 
 #[btf_map]
 static SOCKETS: XskMap<{ SOCKETS_MAX as usize }> = XskMap::new();
 #[btf_map]
-static PORTS: HashMap<u16, u8, { PORTS_MAX as usize }> = HashMap::new();
+static PORTS: Array<u64, { PORT_WORDS as usize }> = Array::new();
 #[btf_map]
 static ALLOWED_V4: LpmTrie<[u8; 4], u8, { ALLOWED_MAX as usize }> = LpmTrie::new();
 #[btf_map]
@@ -53,22 +53,12 @@ fn steer(ctx: &XdpContext, datagram: &Datagram) -> u32 {
         count(Outcome::SourceNotAllowed);
         return XDP_DROP;
     }
-    // The socket is looked for before the stamp, so that a frame for the stack has no metadata: the stack would carry
-    // it into the socket buffer and compare it when it merges packets (GRO).
-    let queue = ctx.rx_queue_index();
-    if SOCKETS.get(queue).is_none() {
-        return pass(Outcome::NoSocket);
-    }
-    let unstamped = flags & STAMP_ARRIVAL != 0 && !stamp(ctx);
-    redirect(queue, unstamped)
-}
-
-fn redirect(queue: u32, unstamped: bool) -> u32 {
-    // A socket that went away since it was looked for: XDP_PASS in the flags is what the kernel then returns.
-    let Ok(action) = SOCKETS.redirect(queue, u64::from(XDP_PASS)) else {
+    // A frame for the stack gets no stamp: the stack would carry it into the socket buffer and compare it when it merges
+    // packets (GRO). XDP_PASS in the flags is what a queue without socket gives.
+    let Ok(action) = SOCKETS.redirect(ctx.rx_queue_index(), u64::from(XDP_PASS)) else {
         return pass(Outcome::NoSocket);
     };
-    if unstamped {
+    if flags & STAMP_ARRIVAL != 0 && !stamp(ctx) {
         count(Outcome::Unstamped);
     }
     count(Outcome::Redirected);
@@ -95,7 +85,7 @@ fn stamp(ctx: &XdpContext) -> bool {
         return false;
     }
     // SAFETY: a helper without preconditions.
-    let time_ns = unsafe { bpf_ktime_get_tai_ns() };
+    let time_ns = unsafe { bpf_ktime_get_ns() };
     // SAFETY: the area lies between the metadata's start and the frame's, as just checked. It may be unaligned: a BPF
     // store has no alignment, save on kernels without efficient unaligned access, whose verifier refuses the program.
     unsafe { (area as *mut Arrival).write(Arrival { mark: MARK, time_ns }) };
@@ -103,8 +93,8 @@ fn stamp(ctx: &XdpContext) -> bool {
 }
 
 fn is_ours(port: u16) -> bool {
-    // SAFETY: the value is not looked at, so that it may change meanwhile.
-    unsafe { PORTS.get(port) }.is_some()
+    let (word, bit) = port_bit(port);
+    PORTS.get(word).is_some_and(|ports| ports & bit != 0)
 }
 
 fn is_allowed(source: Source) -> bool {

@@ -5,7 +5,7 @@ pub const PROGRAM: &str = "vxtap";
 
 /// XSKMAP: RX queue index → AF_XDP socket.
 pub const SOCKETS: &str = "SOCKETS";
-/// Hash set: UDP destination port (`u16`, host byte order) → `u8`, present means ours.
+/// Array of `u64`, a bit for each UDP destination port: [`port_bit`] says which. Set means ours.
 pub const PORTS: &str = "PORTS";
 /// LPM trie: IPv4 source prefix → `u8`.
 pub const ALLOWED_V4: &str = "ALLOWED_V4";
@@ -19,7 +19,10 @@ pub const COUNTERS: &str = "COUNTERS";
 /// Entries of [`SOCKETS`]: the highest RX queue index plus one that the program can steer. 1024 is above the queue
 /// count of any NIC known to us; an entry costs 8 bytes.
 pub const SOCKETS_MAX: u32 = 1024;
-/// Entries of [`PORTS`].
+/// Entries of [`PORTS`]: a bit for each of 65 536 ports, because looking into an array costs a few instructions, into a
+/// hash table some 20 ns.
+pub const PORT_WORDS: u32 = 1024;
+/// Most ports that are ours; more would be a mistake.
 pub const PORTS_MAX: u32 = 64;
 /// Entries of each of the two allow-lists.
 pub const ALLOWED_MAX: u32 = 4096;
@@ -28,6 +31,11 @@ pub const ALLOWED_MAX: u32 = 4096;
 pub const CHECK_SOURCE: u32 = 1 << 0;
 /// [`Settings::flags`]: put the arrival time in front of the frame.
 pub const STAMP_ARRIVAL: u32 = 1 << 1;
+
+/// Index into [`PORTS`] and the bit there that stand for a port (host byte order).
+pub const fn port_bit(port: u16) -> (u32, u64) {
+    (port as u32 / 64, 1 << (port % 64))
+}
 
 /// Run-time settings of the program, written once before it is attached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

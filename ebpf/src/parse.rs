@@ -68,6 +68,40 @@ pub enum Refusal {
 /// [`Refusal`] says why there is no UDP header to be had.
 #[inline]
 pub fn udp_datagram<B: Bytes + ?Sized>(frame: &B) -> Result<Datagram, Refusal> {
+    match plain_datagram(frame) {
+        Some(datagram) => Ok(datagram),
+        None => any_datagram(frame),
+    }
+}
+
+/// Ethernet, IPv4 without options and UDP header.
+const PLAIN_LEN: usize = 14 + 20 + 8;
+
+/// [`udp_datagram`] for what almost all of them are: untagged, whole, IPv4 without options; with a single check of the
+/// length. `None` for everything else; never says anything else than [`any_datagram`].
+#[inline]
+fn plain_datagram<B: Bytes + ?Sized>(frame: &B) -> Option<Datagram> {
+    let head: [u8; PLAIN_LEN] = frame.array(0)?;
+    let be16 = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
+    let be32 = |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+    // EtherType, version and header length; then flags, fragment offset, TTL and protocol.
+    let is_whole_udp = be32(12) & 0xffff_ff00 == 0x0800_4500 && be32(20) & 0x3fff_00ff == 0x0000_0011;
+    let (ip_len, udp_len) = (usize::from(be16(16)), usize::from(be16(38)));
+    if !is_whole_udp || udp_len < UDP_HEADER_LEN || udp_len + 20 > ip_len {
+        return None;
+    }
+    Some(Datagram {
+        source: Source::V4([head[26], head[27], head[28], head[29]]),
+        ip_offset: 14,
+        udp_offset: 34,
+        destination_port: be16(36),
+        udp_len: be16(38),
+    })
+}
+
+/// [`udp_datagram`] for everything.
+#[inline]
+fn any_datagram<B: Bytes + ?Sized>(frame: &B) -> Result<Datagram, Refusal> {
     let (ether_type, ip_offset) = past_vlan_tags(frame)?;
     match ether_type {
         ETHER_TYPE_IPV4 => ipv4(frame, ip_offset),
@@ -235,4 +269,44 @@ fn header_at<const N: usize, B: Bytes + ?Sized>(frame: &B, offset: usize) -> Res
 #[inline]
 fn u16_at<B: Bytes + ?Sized>(frame: &B, offset: usize) -> Result<u16, Refusal> {
     header_at(frame, offset).map(u16::from_be_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::vec::Vec;
+
+    use etherparse::PacketBuilder;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn mirrored() -> Vec<u8> {
+        let mut frame = Vec::new();
+        let builder = PacketBuilder::ethernet2([2; 6], [4; 6]).ipv4([10, 0, 0, 7], [10, 0, 0, 9], 255);
+        builder.udp(65408, 4789).write(&mut frame, &[8; 30]).expect("a buffer takes it");
+        frame
+    }
+
+    #[test]
+    fn what_a_mirror_sends_takes_the_short_way() {
+        assert!(plain_datagram(&mirrored()[..]).is_some());
+    }
+
+    proptest! {
+        #[test]
+        fn the_short_way_says_nothing_else_than_the_long_one(
+            changes in prop::collection::vec((12_usize..42, any::<u8>()), 0..4), len in 30_usize..80,
+        ) {
+            let mut frame = mirrored();
+            for (place, byte) in changes {
+                frame[place] = byte;
+            }
+            frame.truncate(len);
+            if let Some(datagram) = plain_datagram(&frame[..]) {
+                prop_assert_eq!(Ok(datagram), any_datagram(&frame[..]));
+            }
+        }
+    }
 }

@@ -1,11 +1,15 @@
 //! Where frames go: a network interface or a capture file.
 
+#[cfg(feature = "af-xdp")]
+mod af_xdp;
 mod packet;
 mod pcap;
 
 use std::io;
 use std::time::Duration;
 
+#[cfg(feature = "af-xdp")]
+pub use af_xdp::AfXdpSocket;
 pub use packet::PacketSocket;
 pub use pcap::PcapFile;
 
@@ -87,6 +91,31 @@ pub enum SinkError {
         call: &'static str,
         /// What it said.
         source: io::Error,
+    },
+    /// A frame longer than a chunk of the AF_XDP socket.
+    #[error(
+        "a frame of {frame_len} bytes does not fit the AF_XDP socket on {interface}, whose chunks hold {chunk_len}: \
+         give a smaller size or --via packet"
+    )]
+    Chunk {
+        /// Name of the interface.
+        interface: String,
+        /// Bytes of the frame, Ethernet header included.
+        frame_len: usize,
+        /// Bytes that a chunk has for it.
+        chunk_len: usize,
+    },
+    /// The AF_XDP socket was refused.
+    #[error(
+        "cannot open an AF_XDP socket on {interface} ({what}: {cause}); it takes CAP_NET_RAW, so run as root"
+    )]
+    AfXdp {
+        /// Name of the interface.
+        interface: String,
+        /// What it was about.
+        what: &'static str,
+        /// What the kernel or libxdp said.
+        cause: String,
     },
     /// A frame longer than the interface takes.
     #[error("a frame of {frame_len} bytes does not fit {interface}: its MTU must be {mtu} or more")]

@@ -10,6 +10,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use vxtap_bench::profile::{Ipv6Checksum, Mix, Outer, Sizes};
 use vxtap_bench::{Pace, Profile, Session};
 
+use crate::via::{LiveArguments, Via};
+
 /// Makes mirrored VXLAN traffic from a seed, plays capture files, and verifies what arrived.
 #[derive(Debug, Parser)]
 #[command(name = "vxgen", version, max_term_width = 100)]
@@ -40,10 +42,15 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) sink: SinkArguments,
     #[command(flatten)]
+    pub(crate) live: LiveArguments,
+    #[command(flatten)]
     pub(crate) limits: LimitArguments,
     /// Frames per second (2500, 100kpps, 1mpps), or full
     #[arg(long, default_value = "full")]
     pub(crate) rate: Pace,
+    /// Prints the totals as one JSON object; bytes include the tunnel's, the time is in nanoseconds
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -176,6 +183,9 @@ impl OuterArguments {
 pub(crate) struct SinkArguments {
     #[command(flatten)]
     pub(crate) target: Target,
+    /// How frames get to the interface
+    #[arg(long, value_enum, default_value = "packet", conflicts_with = "write")]
+    pub(crate) via: Via,
     /// Time of the first frame in the file, in seconds since 1970
     #[arg(long, value_name = "SECONDS", default_value_t = 1_700_000_000, conflicts_with = "interface")]
     pub(crate) epoch: u64,
@@ -265,5 +275,6 @@ mod tests {
         assert!(parse("vxgen run --write x.pcap").is_err());
         assert!(parse("vxgen run --write x.pcap --interface x --count 1").is_err());
         assert!(parse("vxgen run --write x --count 1 --session 10.0.0.1=1 --sessions 2").is_err());
+        assert!(parse("vxgen run --write x --count 1 --via live").is_err());
     }
 }

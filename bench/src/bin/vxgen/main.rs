@@ -1,8 +1,9 @@
 //! Generates, plays and verifies mirrored traffic.
 
 mod arguments;
+mod report;
+mod via;
 
-use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -12,13 +13,16 @@ use std::time::Duration;
 use anyhow::{Result, anyhow, ensure};
 use clap::Parser;
 use signal_hook::consts::{SIGINT, SIGTERM};
+#[cfg(feature = "af-xdp")]
+use vxtap_bench::AfXdpSocket;
 use vxtap_bench::send::Source;
-use vxtap_bench::{Limits, Pace, PacketSocket, PcapFile, Player, SendError, Sink, Totals, Traffic, Verifier};
-use vxtap_bench::{capture, send};
-
-use vxtap_bench::totals::SessionTotals;
+use vxtap_bench::{
+    Limits, Live, LiveError, Pace, PacketSocket, PcapFile, Player, Profile, ProfileError, SendError, Sink,
+    Traffic, Verifier, capture, send,
+};
 
 use arguments::{Arguments, Command, Play, Run, Verify};
+use via::Via;
 
 /// Times in a file that is written at full speed: a frame each microsecond.
 const FULL_SPEED_IN_FILE: &str = "1mpps";
@@ -29,9 +33,14 @@ fn main() -> ExitCode {
         Err(error) => {
             // Where nobody can read the error, the exit code has to do.
             let _ = writeln!(io::stderr(), "vxgen: {error}");
-            ExitCode::from(if error.is::<vxtap_bench::ProfileError>() { 2 } else { 1 })
+            ExitCode::from(if is_usage(&error) { 2 } else { 1 })
         }
     }
+}
+
+/// Whether the command line asks for what cannot be.
+fn is_usage(error: &anyhow::Error) -> bool {
+    error.is::<ProfileError>() || error.downcast_ref().is_some_and(LiveError::is_usage)
 }
 
 fn run(command: Command) -> Result<ExitCode> {
@@ -44,29 +53,78 @@ fn run(command: Command) -> Result<ExitCode> {
 
 fn generate(run: &Run) -> Result<ExitCode> {
     let profile = run.profile.profile(run.outer.outer(), run.limits.count);
-    let mut traffic = Traffic::new(&profile)?;
-    let mut pace = run.rate;
+    let pace = run.rate;
     if pace == Pace::Recorded {
         arguments::usage("generated traffic has no times of its own: give --rate full or a number");
     }
+    if run.sink.via != Via::Live
+        && let Some(option) = run.live.given()
+    {
+        arguments::usage(&format!("{option} is for --via live"));
+    }
+    let duration = run.limits.duration;
     match (&run.sink.target.interface, &run.sink.target.write) {
-        (Some(interface), _) => {
-            transmit(&mut traffic, &mut PacketSocket::open(interface)?, pace, run.limits.duration)
-        }
+        (Some(interface), _) => generate_to_interface(run, &profile, interface),
         (None, Some(path)) => {
-            if pace == Pace::Full {
-                if run.limits.duration.is_some() {
-                    arguments::usage(
-                        "--write with --duration needs a --rate: it decides how many frames there are",
-                    );
-                }
-                pace = FULL_SPEED_IN_FILE.parse()?;
+            if pace == Pace::Full && duration.is_some() {
+                arguments::usage(
+                    "--write with --duration needs a --rate: it decides how many frames there are",
+                );
             }
+            let pace = if pace == Pace::Full { FULL_SPEED_IN_FILE.parse()? } else { pace };
+            let mut traffic = Traffic::new(&profile)?;
             let mut file = PcapFile::create(path, Duration::from_secs(run.sink.epoch))?;
-            transmit(&mut traffic, &mut file, pace, run.limits.duration)
+            transmit(&mut traffic, &mut file, pace, duration, report::Style::of(run.json, "file"))
         }
         (None, None) => unreachable!("the argument group requires one of them"),
     }
+}
+
+fn generate_to_interface(run: &Run, profile: &Profile, interface: &str) -> Result<ExitCode> {
+    let (pace, duration) = (run.rate, run.limits.duration);
+    let style = report::Style::of(run.json, run.sink.via.name());
+    match run.sink.via {
+        Via::Packet => {
+            let mut traffic = Traffic::new(profile)?;
+            transmit(&mut traffic, &mut PacketSocket::open(interface)?, pace, duration, style)
+        }
+        Via::Live => {
+            let mut live = Live::open(interface, profile, run.live.options())?;
+            send_live(&mut live, pace, duration, style)
+        }
+        #[cfg(feature = "af-xdp")]
+        Via::AfXdp => {
+            let mut traffic = Traffic::new(profile)?;
+            transmit(&mut traffic, &mut AfXdpSocket::open(interface)?, pace, duration, style)
+        }
+        #[cfg(not(feature = "af-xdp"))]
+        Via::AfXdp => anyhow::bail!(
+            "this vxgen was built without AF_XDP transmit: build it with `cargo build --release -p vxtap-bench \
+             --features af-xdp` (it takes clang and libelf), or use --via live"
+        ),
+    }
+}
+
+/// Sends live frames until the end, a limit or a signal, and prints what was sent.
+fn send_live(
+    live: &mut Live,
+    pace: Pace,
+    duration: Option<Duration>,
+    style: report::Style,
+) -> Result<ExitCode> {
+    let stop = stop_on_signals()?;
+    let sent = live.run(Limits { pace, duration, stop: Some(&stop) }, |_| {});
+    let totals = match &sent {
+        Ok(totals) => Some(totals),
+        Err(LiveError::NotTaken { totals, .. }) => Some(totals.as_ref()),
+        Err(_) => None,
+    };
+    if let Some(totals) = totals {
+        style.print(totals)?;
+    }
+    // At full speed an interface may well refuse some frames: that is what is measured.
+    sent?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn play_file(play: &Play) -> Result<ExitCode> {
@@ -79,7 +137,8 @@ fn play_file(play: &Play) -> Result<ExitCode> {
             player.cut_count()
         )?;
     }
-    transmit(&mut player, &mut PacketSocket::open(&play.interface)?, play.rate, play.duration)
+    let style = report::Style::of(false, Via::Packet.name());
+    transmit(&mut player, &mut PacketSocket::open(&play.interface)?, play.rate, play.duration, style)
 }
 
 /// Sends until the end, a limit or a signal, and prints what was sent.
@@ -88,30 +147,29 @@ fn transmit<S: Source, K: Sink>(
     sink: &mut K,
     pace: Pace,
     duration: Option<Duration>,
+    style: report::Style,
 ) -> Result<ExitCode> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        let registered = signal_hook::flag::register(signal, Arc::clone(&stop));
-        registered.map_err(|error| anyhow!("cannot take over signal {signal}: {error}"))?;
-    }
+    let stop = stop_on_signals()?;
     let limits = Limits { pace, duration, stop: Some(&stop) };
     let (totals, error) = match send(source, sink, limits, |_| {}) {
         Ok(totals) => (totals, None),
         Err(SendError::Sink { totals, source }) => (*totals, Some(source)),
     };
-    print_totals(&totals)?;
+    style.print(&totals)?;
     match error {
         Some(error) => Err(error.into()),
         None => Ok(ExitCode::from(u8::from(totals.refused > 0))),
     }
 }
 
-fn print_totals(totals: &Totals) -> io::Result<()> {
-    let mut text = format!("{totals}\n");
-    for (index, SessionTotals { frames, inner_bytes }) in totals.sessions.iter().enumerate() {
-        let _ = writeln!(text, "session {index}: {frames} frames, {inner_bytes} bytes inner");
+/// A flag that SIGINT and SIGTERM raise.
+fn stop_on_signals() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        let registered = signal_hook::flag::register(signal, Arc::clone(&stop));
+        registered.map_err(|error| anyhow!("cannot take over signal {signal}: {error}"))?;
     }
-    io::stdout().write_all(text.as_bytes())
+    Ok(stop)
 }
 
 fn verify_file(verify: &Verify) -> Result<ExitCode> {

@@ -1,0 +1,232 @@
+//! Claim: live frames are those of the profile, at the rate asked for, and what is said to be sent was sent.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails right there")]
+
+use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use aya::Ebpf;
+use aya::maps::{MapData, PerCpuArray};
+use aya::programs::{Xdp, XdpMode};
+use vxtap::Engine;
+use vxtap::config::{Config, Output, OutputKind};
+use vxtap::output::{Consumer, Next};
+use vxtap_bench::live::{OBJECT, Options};
+use vxtap_bench::profile::{Outer, Sizes};
+use vxtap_bench::{Limits, Live, LiveError, Pace, Profile, Totals, Verdict, Verifier};
+use vxtap_ebpf::generator::{DROP_PROGRAM, DROPPED, DROPPED_WORDS, Dropped};
+use vxtap_tests::{Side, Veth, capture, privileged, wait_until};
+
+/// Longest wait for something that takes milliseconds.
+const SOON: Duration = Duration::from_secs(20);
+
+/// Frames per second that the engine's slowest test build keeps up with.
+const PACE: u64 = 50_000;
+
+const fn per_second(rate: u64) -> Pace {
+    Pace::PerSecond(NonZeroU64::new(rate).unwrap())
+}
+
+const fn limits(pace: Pace) -> Limits<'static> {
+    Limits { pace, duration: None, stop: None }
+}
+
+fn send(sender: &Side, profile: &Profile, options: Options, limits: Limits<'_>) -> Result<Totals, LiveError> {
+    sender.netns.run(|| Live::open(sender.interface, profile, options)?.run(limits, |_| {}))
+}
+
+/// Has every frame read by the engine at the receiving end.
+fn receive(veth: &Veth, profile: &Profile, options: Options) -> (Totals, Verdict) {
+    let mut config = Config::default();
+    veth.receiver.interface.clone_into(&mut config.capture.interface);
+    config.memory.per_queue_mib = 160;
+    (config.memory.fill_ring, config.memory.rx_ring) = (16_384, 16_384);
+    config.outputs.push(Output { name: "test".to_owned(), kind: OutputKind::Consumer });
+    let mut engine = veth.receiver.netns.run(|| Engine::open(config)).unwrap();
+    let consumer = engine.take_consumer("test").unwrap();
+    let reader = verify(consumer, Verifier::new(profile).unwrap());
+    engine.start().unwrap();
+    let totals = send(&veth.sender, profile, options, limits(per_second(PACE))).unwrap();
+    let report = engine.stop();
+    assert_eq!(report.imbalances(), Vec::<String>::new(), "\n{report}");
+    let verdict = reader.join().unwrap().finish(&totals);
+    (totals, verdict)
+}
+
+fn verify(mut consumer: Consumer, mut verifier: Verifier) -> JoinHandle<Verifier> {
+    thread::spawn(move || {
+        loop {
+            match consumer.next(SOON) {
+                Next::Batch(batch) => {
+                    for frame in &batch {
+                        verifier.frame(frame.source(), frame.vni().get(), &frame.bytes());
+                    }
+                }
+                Next::Idle => {}
+                Next::Closed => return verifier,
+            }
+        }
+    })
+}
+
+/// Counts and drops what arrives.
+struct Drops {
+    _ebpf: Ebpf,
+    counters: PerCpuArray<MapData, [u64; DROPPED_WORDS]>,
+}
+
+impl Drops {
+    fn attach(receiver: &Side) -> Self {
+        let mut ebpf = Ebpf::load(OBJECT).unwrap();
+        let program: &mut Xdp = ebpf.program_mut(DROP_PROGRAM).unwrap().try_into().unwrap();
+        program.load().unwrap();
+        receiver.netns.run(|| program.attach(receiver.interface, XdpMode::Driver)).unwrap();
+        let counters = PerCpuArray::try_from(ebpf.take_map(DROPPED).unwrap()).unwrap();
+        Self { _ebpf: ebpf, counters }
+    }
+
+    fn so_far(&self) -> Dropped {
+        Dropped::sum(self.counters.get(&0, 0).unwrap().iter())
+    }
+
+    /// Waits until this many frames have arrived, and returns the counters.
+    fn of_frames(&self, frames: u64) -> Dropped {
+        let all = |dropped: &Dropped| dropped.frames + dropped.foreign;
+        wait_until("the last frame", SOON, || all(&self.so_far()) >= frames).unwrap();
+        self.so_far()
+    }
+}
+
+/// A counter of the sending interface, as its driver counts.
+fn driver_counter(sender: &Side, name: &str) -> u64 {
+    let text = capture(sender.netns.command("ethtool").args(["-S", sender.interface])).unwrap();
+    let line = text.lines().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix(": "));
+    line.unwrap_or_else(|| panic!("no {name} in\n{text}")).parse().unwrap()
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN and CAP_BPF; run by cargo xtask test"]
+fn every_frame_of_the_profile_arrives_once_whole_and_in_order() {
+    privileged();
+    let veth = Veth::pair(1).unwrap();
+    let profile = Profile { count: Some(16_384), ..Profile::default() };
+    let (totals, verdict) = receive(&veth, &profile, Options::default());
+    assert_eq!((totals.frames, totals.refused), (16_384, 0));
+    assert!(verdict.is_perfect(), "{verdict}");
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN and CAP_BPF; run by cargo xtask test"]
+fn frames_between_the_proofs_have_headers_and_lengths_of_the_profile_but_no_proof() {
+    privileged();
+    let veth = Veth::pair(1).unwrap();
+    let profile = Profile { count: Some(10_000), ..Profile::default() };
+    for (proof_every, proofs) in [(0, 0), (10, 1000), (3, 3334)] {
+        let options = Options { proof_every, ..Options::default() };
+        let (totals, verdict) = receive(&veth, &profile, options);
+        assert_eq!(totals.frames, 10_000);
+        assert_eq!((verdict.received, verdict.bytes), (10_000, totals.inner_bytes), "{verdict}");
+        // The verifier takes frames without a proof between two ends that it knows for damaged ones.
+        assert_eq!((verdict.intact, verdict.corrupted), (proofs, 10_000 - proofs), "{verdict}");
+    }
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN and CAP_BPF; run by cargo xtask test"]
+fn a_rate_is_kept_and_the_duration_too() {
+    privileged();
+    let veth = Veth::pair(1).unwrap();
+    let drops = Drops::attach(&veth.receiver);
+    let mut sent = 0;
+    for rate in [3_000, 200_000, 700_000] {
+        let duration = Duration::from_millis(700);
+        let limits = Limits { pace: per_second(rate), duration: Some(duration), stop: None };
+        let options = Options { proof_every: 0, ..Options::default() };
+        let start = Instant::now();
+        let totals = send(&veth.sender, &Profile::default(), options, limits).unwrap();
+        let took = start.elapsed();
+        sent += totals.frames;
+        // A machine that stands still at the end leaves frames out, but none that were sent came too fast or too slowly.
+        let due = u128::from(rate) * totals.elapsed.as_nanos() / 1_000_000_000;
+        assert!(u128::from(totals.frames).abs_diff(due) <= due / 25 + 1, "{totals}: {due} were due");
+        assert!(totals.frames > rate / 3 && totals.elapsed <= duration, "{totals}");
+        assert!(took < Duration::from_secs(5), "{took:?}");
+    }
+    assert_eq!(drops.of_frames(sent).frames, sent);
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN and CAP_BPF; run by cargo xtask test"]
+fn what_is_said_to_be_sent_is_what_driver_and_receiver_count() {
+    privileged();
+    let veth = Veth::pair(1).unwrap();
+    let drops = Drops::attach(&veth.receiver);
+    // More at once than the ring of the pair holds beside what is in it, so that some may be refused.
+    let options = Options { proof_every: 0, batch: Some(256), ..Options::default() };
+    let profile = Profile { count: Some(300_000), sizes: Sizes::Fixed(200), ..Profile::default() };
+    let totals = send(&veth.sender, &profile, options, limits(Pace::Full)).unwrap();
+    assert_eq!(totals.frames + totals.refused, 300_000);
+    assert_eq!(driver_counter(&veth.sender, "tx_queue_0_xdp_xmit"), totals.frames);
+    assert_eq!(driver_counter(&veth.sender, "tx_queue_0_xdp_xmit_errors"), totals.refused);
+    let dropped = drops.of_frames(totals.frames);
+    assert_eq!(dropped, Dropped { frames: totals.frames, inner_bytes: totals.inner_bytes, foreign: 0 });
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN and CAP_BPF; run by cargo xtask test"]
+fn datagrams_to_another_port_are_foreign_to_the_dropping_program() {
+    privileged();
+    let veth = Veth::pair(1).unwrap();
+    let drops = Drops::attach(&veth.receiver);
+    let outer = Outer { port: 4790, ..Outer::default() };
+    let profile = Profile { count: Some(500), outer, ..Profile::default() };
+    send(&veth.sender, &profile, Options::default(), limits(per_second(PACE))).unwrap();
+    assert_eq!(drops.of_frames(500), Dropped { frames: 0, inner_bytes: 0, foreign: 500 });
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN and CAP_BPF; run by cargo xtask test"]
+fn a_run_without_end_stops_when_told() {
+    privileged();
+    let veth = Veth::pair(1).unwrap();
+    let drops = Drops::attach(&veth.receiver);
+    let stop = AtomicBool::new(false);
+    let limits = Limits { pace: per_second(PACE), duration: None, stop: Some(&stop) };
+    let totals = veth.sender.netns.run(|| {
+        let mut live = Live::open(veth.sender.interface, &Profile::default(), Options::default()).unwrap();
+        live.run(limits, |so_far| stop.store(so_far.frames > 0, Ordering::Relaxed))
+    });
+    let totals = totals.unwrap();
+    assert!(totals.frames > 0);
+    assert_eq!(drops.of_frames(totals.frames).frames, totals.frames);
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN and CAP_BPF; run by cargo xtask test"]
+fn an_interface_that_takes_no_frames_is_an_error_that_says_why() {
+    privileged();
+    let veth = Veth::pair(1).unwrap();
+    let refusal = |profile: &Profile| {
+        let sent = send(&veth.sender, profile, Options::default(), limits(Pace::Full));
+        sent.expect_err("refused").to_string()
+    };
+    let profile = Profile { count: Some(100), ..Profile::default() };
+    assert_eq!(
+        refusal(&profile),
+        "100 of 100 frames could not be handed to vxtx0: it takes no redirected frames; the other end of a veth pair \
+         needs an XDP program or `ethtool -K DEV gro on`, a NIC needs a driver with ndo_xdp_xmit"
+    );
+    let _drops = Drops::attach(&veth.receiver);
+    let long = Profile { count: Some(100), sizes: Sizes::Fixed(2000), ..Profile::default() };
+    assert_eq!(
+        refusal(&long),
+        "100 of 100 frames could not be handed to vxtx0: they are longer than its MTU allows; raise it or give a \
+         smaller size"
+    );
+    veth.sender.netns.ip(&["link", "set", veth.sender.interface, "down"]).unwrap();
+    assert_eq!(
+        refusal(&profile),
+        "100 of 100 frames could not be handed to vxtx0: it is down: `ip link set vxtx0 up`"
+    );
+}
