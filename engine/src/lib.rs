@@ -13,6 +13,7 @@
 //! | `worker` | the pinned thread of a queue, which takes each frame through the next stations |
 //! | `decap` | outer headers off |
 //! | [`session`] | whose frame it is |
+//! | `filter` | whether it is wanted |
 //! | [`output`] | rings towards the consumers, and the consumers |
 //! | [`counters`] | what became of each frame |
 //! | [`engine`] | puts all of it together |
@@ -23,6 +24,12 @@ pub mod counters;
 mod decap;
 mod drop_reason;
 pub mod engine;
+mod filter;
+#[cfg(any(test, feature = "internals"))]
+mod flow;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 pub mod interface;
 pub mod output;
 pub mod session;

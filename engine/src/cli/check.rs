@@ -81,7 +81,9 @@ fn workers(workers: &Workers, queues: &Queues) -> String {
 fn memory(memory: &Memory, outputs: usize, queues: &Queues) -> Result<String, ConfigError> {
     let plan = memory.plan(outputs)?;
     let Memory { per_queue_mib, chunk_size, fill_ring, rx_ring, output_ring: _, hugepages } = memory;
-    let bytes = u64::from(plan.chunk_count) * u64::from(*chunk_size);
+    let bytes = u64::from(plan.chunk_count) * u64::from(memory.chunk_size_max());
+    let chunk_size =
+        chunk_size.map_or_else(|| "4096 bytes, or half of it where the MTU allows".to_owned(), |size| format!("{size} bytes"));
     let total = match queues {
         Queues::All => format!(
             "that times the number of RX queues in total, for example {} for {EXAMPLE_QUEUES}",
@@ -94,7 +96,7 @@ fn memory(memory: &Memory, outputs: usize, queues: &Queues) -> Result<String, Co
     let pages = if *hugepages { " In huge pages, where the system has them." } else { "" };
     Ok(format!(
         "Locks {} of memory per RX queue (at most {per_queue_mib} MiB); {total}.{pages}\n  \
-         {} chunks of {chunk_size} bytes: fill ring {fill_ring}, RX ring {rx_ring}, {} of {}, the rest one batch.\n",
+         {} chunks of {chunk_size}: fill ring {fill_ring}, RX ring {rx_ring}, {} of {}, the rest one batch.\n",
         Mib(bytes),
         plan.chunk_count,
         number(outputs.max(1), "output ring"),

@@ -40,7 +40,7 @@ fn judge(report: &Report, input: &Path) -> anyhow::Result<()> {
     let too_long = report.lost_in_kernel();
     ensure!(
         too_long == 0,
-        "{}: {too_long} of the mirrored frames are longer than 65280 bytes and were left out",
+        "{}: {too_long} of the mirrored frames are longer than 65264 bytes and were left out",
         input.display()
     );
     run::judge(report, true)

@@ -14,7 +14,8 @@ const OUTPUT_RING_LEN_MAX: u32 = 65_536;
 /// The end of the range, 64 GiB, holds the largest rings of 250 outputs.
 pub(super) const PER_QUEUE_MIB: Limit = Limit::Range(1, 65_536);
 /// An AF_XDP chunk is a power of two from 2048 bytes to a page (`xdp_umem_reg` of `net/xdp/xdp_umem.c`).
-pub(super) const CHUNK_SIZE: Limit = Limit::Either(2048, 4096);
+pub(super) const CHUNK_SIZE: Limit = Limit::Either(2048, CHUNK_SIZE_MAX as u64);
+const CHUNK_SIZE_MAX: u32 = 4096;
 /// The kernel takes powers of two only (`xsk_init_queue` of `net/xdp/xsk.c`). Below a batch a ring is of no use.
 pub(super) const RING_LEN: Limit = Limit::PowerOfTwo(OUTPUT_RING_LEN_MIN as u64, OUTPUT_RING_LEN_MAX as u64);
 
@@ -24,9 +25,10 @@ pub struct Memory {
     /// Most memory for the UMEM of one queue, in MiB, 1 to 65536. Default: 64. Too low for the rings is an error; low
     /// means short output rings, so that an output that pauses drops sooner; high costs memory, which stays locked.
     pub per_queue_mib: u32,
-    /// Size of a chunk in bytes, 2048 or 4096. Default: 4096. The kernel keeps 256 bytes of it. 2048 halves the memory
-    /// per frame; too low for the interface's MTU is an error when the engine starts.
-    pub chunk_size: u32,
+    /// Size of a chunk in bytes, 2048 or 4096. Default: `None`, 2048 where the interface's MTU fits (up to 1754), else 4096;
+    /// the rings are planned for 4096. The kernel and the arrival time take 272 bytes of it. Too low for the interface's
+    /// MTU is an error when the engine starts; too high spreads the frames over more memory than the caches hold.
+    pub chunk_size: Option<u32>,
     /// Entries of the fill ring, a power of two from 64 to 65536. Default: 4096. Should be at least the NIC's RX ring plus
     /// `rx_ring`: too low starves the NIC, which drops; too high takes chunks from the outputs.
     pub fill_ring: u32,
@@ -54,7 +56,7 @@ impl Default for Memory {
     fn default() -> Self {
         Self {
             per_queue_mib: 64,
-            chunk_size: 4096,
+            chunk_size: None,
             fill_ring: 4096,
             rx_ring: 2048,
             output_ring: None,
@@ -76,6 +78,11 @@ impl Memory {
         Ok(self.divide(outputs).map_err(|problem| problem.at(KeyPath::top("memory").key("per_queue_mib")))?)
     }
 
+    /// Size of a chunk in bytes, as far as it is known without the interface: the largest that it may be.
+    pub fn chunk_size_max(&self) -> u32 {
+        self.chunk_size.unwrap_or(CHUNK_SIZE_MAX)
+    }
+
     pub(super) fn check(&self, outputs: usize) -> Result<(), Violation> {
         self.check_fields()?;
         self.divide(outputs).map(drop).map_err(|problem| {
@@ -92,7 +99,7 @@ impl Memory {
         let Self { per_queue_mib, chunk_size, fill_ring, rx_ring, output_ring, hugepages: _ } = *self;
         let fields = [
             ("per_queue_mib", PER_QUEUE_MIB, Some(per_queue_mib)),
-            ("chunk_size", CHUNK_SIZE, Some(chunk_size)),
+            ("chunk_size", CHUNK_SIZE, chunk_size),
             ("fill_ring", RING_LEN, Some(fill_ring)),
             ("rx_ring", RING_LEN, Some(rx_ring)),
             ("output_ring", RING_LEN, output_ring),
@@ -107,7 +114,7 @@ impl Memory {
     /// Divides the budget; the fields are within their limits.
     fn divide(&self, outputs: usize) -> Result<MemoryPlan, Problem> {
         let ring_count = u64::try_from(outputs.max(1)).unwrap_or(u64::MAX);
-        let chunks_max = u64::from(self.per_queue_mib) * MIB / u64::from(self.chunk_size);
+        let chunks_max = u64::from(self.per_queue_mib) * MIB / u64::from(self.chunk_size_max());
         let for_outputs = chunks_max.saturating_sub(self.chunks_beside_outputs());
         let len_max = (for_outputs / ring_count).min(u64::from(OUTPUT_RING_LEN_MAX));
         let len = self.output_ring.map_or_else(|| power_of_two_below(len_max), u64::from);
@@ -126,7 +133,8 @@ impl Memory {
     }
 
     fn too_small(&self, outputs: usize) -> Problem {
-        let Self { per_queue_mib, chunk_size, fill_ring, rx_ring, output_ring, hugepages: _ } = *self;
+        let Self { per_queue_mib, chunk_size: _, fill_ring, rx_ring, output_ring, hugepages: _ } = *self;
+        let chunk_size = self.chunk_size_max();
         let output_ring_len = output_ring.unwrap_or(OUTPUT_RING_LEN_MIN);
         let for_outputs =
             u64::try_from(outputs).unwrap_or(u64::MAX).saturating_mul(u64::from(output_ring_len));
@@ -199,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_field_outside_its_range_is_an_error_also_without_a_file() {
-        let error = Memory { chunk_size: 0, ..Memory::default() }.plan(1).expect_err("0 bytes");
+        let error = Memory { chunk_size: Some(0), ..Memory::default() }.plan(1).expect_err("0 bytes");
         assert_eq!(error.to_string(), "memory.chunk_size: found 0, allowed is 2048 or 4096");
     }
 
@@ -207,7 +215,7 @@ mod tests {
         #[test]
         fn a_plan_holds_every_full_ring_within_the_budget(
             per_queue_mib in 1_u32..=65_536,
-            chunk_size in prop::sample::select(vec![2048_u32, 4096]),
+            chunk_size in prop::sample::select(vec![None, Some(2048_u32), Some(4096)]),
             fill in 6_u32..=16,
             rx in 6_u32..=16,
             output in prop::option::of(6_u32..=16),
@@ -223,6 +231,7 @@ mod tests {
             };
             let bytes_max = u64::from(per_queue_mib) << 20;
             let chunks = |len: u32| u64::from((1 << fill) + (1 << rx) + BATCH_MAX) + outputs as u64 * u64::from(len);
+            let chunk_size = memory.chunk_size_max();
             let fits = |len: u32| chunks(len) * u64::from(chunk_size) <= bytes_max;
             match memory.plan(outputs) {
                 Ok(MemoryPlan { chunk_count, output_ring_len: len }) => {

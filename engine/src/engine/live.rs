@@ -90,7 +90,7 @@ impl Live {
     ) -> Result<(Self, Vec<OpenQueue>), EngineError> {
         let Capture { interface, ports, allowed_sources, queues, arrival_times, .. } = &config.capture;
         let interface = Interface::find(interface)?;
-        check_mtu(&interface, config.memory.chunk_size)?;
+        let chunk_size = chunk_size(&interface, config.memory.chunk_size)?;
         let queues = queue_list(&interface, queues)?;
         if !interface.is_up {
             let name = &interface.name;
@@ -109,7 +109,7 @@ impl Live {
             CaptureMode::Native => &[Rung::NativeCopy],
             CaptureMode::Generic => &[Rung::Generic],
         };
-        let mut umems = umems(config, places.len())?;
+        let mut umems = umems(config, chunk_size, places.len())?;
         let mut attached = None;
         for (place, &rung) in rungs.iter().enumerate() {
             let is_last = place + 1 == rungs.len();
@@ -157,10 +157,10 @@ impl Live {
 }
 
 /// The memory of each queue, made once: what one rung gives back the kernel releases only some time later.
-fn umems(config: &Config, queue_count: usize) -> Result<Vec<Arc<Umem>>, EngineError> {
+fn umems(config: &Config, chunk_size: u32, queue_count: usize) -> Result<Vec<Arc<Umem>>, EngineError> {
     let memory = &config.memory;
     let plan = memory.plan(config.outputs.len())?;
-    let geometry = Geometry::new(memory.chunk_size, plan.chunk_count);
+    let geometry = Geometry::new(chunk_size, plan.chunk_count);
     let umem = |_| Ok(Arc::new(Umem::create(geometry, memory.hugepages)?.0));
     (0..queue_count).map(umem).collect()
 }
@@ -245,19 +245,26 @@ fn note_hugepages(config: &Config, open: &[OpenQueue], notes: &mut Vec<String>) 
     }
 }
 
-fn check_mtu(interface: &Interface, chunk_size: u32) -> Result<(), EngineError> {
-    let mtu_max = Geometry::new(chunk_size, 1).frame_max() - LINK_HEADER_MAX;
-    if interface.mtu <= mtu_max {
-        return Ok(());
+/// Longest packet, in bytes, that fits into a chunk with its link-layer header.
+const fn mtu_max(chunk_size: u32) -> u32 {
+    Geometry::new(chunk_size, 1).frame_max() - LINK_HEADER_MAX
+}
+
+/// Size of a chunk in bytes: as configured, else the smallest that holds frames of the interface's MTU.
+fn chunk_size(interface: &Interface, configured: Option<u32>) -> Result<u32, EngineError> {
+    const SIZES: [u32; 2] = [2048, 4096];
+    let fits = |&size: &u32| interface.mtu <= mtu_max(size);
+    let chunk_size = configured.unwrap_or_else(|| SIZES.into_iter().find(fits).unwrap_or(SIZES[1]));
+    if fits(&chunk_size) {
+        return Ok(chunk_size);
     }
-    let larger_max = Geometry::new(4096, 1).frame_max() - LINK_HEADER_MAX;
-    let larger_chunks_help = chunk_size < 4096 && interface.mtu <= larger_max;
+    let larger_chunks_help = SIZES.iter().any(|size| *size > chunk_size && fits(size));
     Err(EngineError::Mtu {
         interface: interface.name.clone(),
         mtu: interface.mtu,
-        mtu_max,
+        mtu_max: mtu_max(chunk_size),
         chunk_size,
-        or_larger_chunks: if larger_chunks_help { ", or set memory.chunk_size = 4096" } else { "" },
+        or_larger_chunks: if larger_chunks_help { ", or leave memory.chunk_size out" } else { "" },
     })
 }
 

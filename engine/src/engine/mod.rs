@@ -30,6 +30,7 @@ use crate::counters::Board;
 use crate::output::pcapng::{self, Sink};
 use crate::output::{self, Consumer, Writer};
 use crate::session::SessionTable;
+use crate::filter::AcceptAll;
 use crate::worker::{Orders, Parts, WhenFull};
 pub use crate::xsk::{BindMode, SocketError, UmemError};
 use crate::xsk::{FreeList, Geometry, KernelSide, RxQueue, SoftNic, Umem};
@@ -51,6 +52,7 @@ const FILE_CHUNK_SIZE: u32 = 65_536;
 const FILE_RING_LEN: u32 = 2 * config::BATCH_MAX;
 
 /// Where frames come from.
+#[expect(clippy::large_enum_variant, reason = "an engine has one")]
 enum Source {
     Live { live: Live, queues: Vec<OpenQueue> },
     File { input: Option<(FileSource, RxQueue, FreeList)>, progress: Arc<Mutex<Progress>> },
@@ -250,10 +252,10 @@ impl Engine {
         (outputs, board): (Vec<Writer>, Arc<Board>),
         wait: WaitMode,
         when_full: WhenFull,
-    ) -> Parts<K> {
+    ) -> Parts<K, AcceptAll> {
         let (sessions, unknown) = (self.sessions.clone(), self.config.unknown);
         let orders: Arc<Orders> = self.workers.orders();
-        Parts { kernel, queue, free, outputs, sessions, unknown, wait, when_full, board, orders }
+        Parts { kernel, queue, free, outputs, sessions, filter: AcceptAll, unknown, wait, when_full, board, orders }
     }
 
     fn start_sinks(&mut self, boards: &[Arc<Board>]) -> Result<(), EngineError> {

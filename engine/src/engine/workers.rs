@@ -6,8 +6,9 @@ use std::thread::{self, JoinHandle};
 
 use super::{EngineError, cpus};
 use crate::counters::{Board, WorkerCounters};
+use crate::filter::Filter;
 use crate::worker::{Orders, Parts, Worker};
-use crate::xsk::KernelSide;
+use crate::xsk::{self, KernelSide};
 
 /// Sentences for the operator, from any thread.
 #[derive(Clone, Debug, Default)]
@@ -50,11 +51,11 @@ impl Workers {
     /// # Errors
     ///
     /// If the system has no thread to give.
-    pub(super) fn spawn<K: KernelSide + 'static>(
+    pub(super) fn spawn<K: KernelSide + 'static, F: Filter + 'static>(
         &mut self,
         queue: u32,
         cpu: Option<usize>,
-        parts: Parts<K>,
+        parts: Parts<K, F>,
         notes: Notes,
     ) -> Result<(), EngineError> {
         let board = parts.board.clone();
@@ -64,6 +65,7 @@ impl Workers {
             {
                 notes.push(format!("the worker of queue {queue} could not be pinned to CPU {cpu}"));
             }
+            xsk::sleep_precisely();
             Worker::new(parts).run()
         };
         let thread = thread::Builder::new()

@@ -7,6 +7,7 @@ use crossbeam_utils::Backoff;
 
 use super::frame::Batch;
 use super::ring::Reader;
+use crate::xsk::sleep_precisely;
 
 /// Most descriptors in a [`Batch`]. Large enough that the one store per batch does not count, small enough that the
 /// worker gets its chunks back soon.
@@ -24,6 +25,8 @@ pub struct Consumer {
     readers: Vec<Reader>,
     /// Whose turn it is.
     turn: usize,
+    /// Whether the thread that naps has been told to nap precisely.
+    is_precise: bool,
 }
 
 /// What a consumer finds.
@@ -39,10 +42,11 @@ pub enum Next<'a> {
 
 impl Consumer {
     pub(crate) const fn new(readers: Vec<Reader>) -> Self {
-        Self { readers, turn: 0 }
+        Self { readers, turn: 0, is_precise: false }
     }
 
-    /// Waits up to `timeout` for frames: spins for some microseconds, then naps of at most 200 µs.
+    /// Waits up to `timeout` for frames: spins for some microseconds, then naps of at most 200 µs. The first nap sets the
+    /// calling thread's timer slack (`PR_SET_TIMERSLACK(2const)`) to 1 µs.
     pub fn next(&mut self, timeout: Duration) -> Next<'_> {
         match self.wait(timeout) {
             Found::Reader(index) => Next::Batch(Batch::new(&mut self.readers[index], DESCRIPTORS_MAX)),
@@ -68,6 +72,9 @@ impl Consumer {
             let left = deadline.get_or_insert_with(|| now + timeout).saturating_duration_since(now);
             if left.is_zero() {
                 return Found::Nothing;
+            }
+            if !std::mem::replace(&mut self.is_precise, true) {
+                sleep_precisely();
             }
             thread::sleep(nap.min(left));
             nap = (2 * nap).min(NAP_MAX);
@@ -109,7 +116,8 @@ mod tests {
     fn push(writer: &mut Writer, umem: &Umem, free: &mut FreeList, holders: &mut Holders) {
         let chunk = free.take().unwrap();
         let addr = umem.address_of(&chunk) + 256;
-        writer.push(Descriptor { addr, len: 1, ..Descriptor::default() }, holders.publish(chunk, 1).take());
+        let share = holders.publish(chunk, 1).take();
+        writer.push_all([(&Descriptor { addr, len: 1, ..Descriptor::default() }, share)]);
         writer.publish();
     }
 

@@ -60,13 +60,15 @@ pub struct Frames<'a> {
 impl<'a> Iterator for Frames<'a> {
     type Item = Frame<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Frame<'a>> {
         if self.next >= self.end {
             return None;
         }
-        let frame =
-            Frame { reader: self.reader, first: self.reader.descriptor(self.next), position: self.next };
-        self.next += frame.descriptors().count() as u64;
+        self.reader.prefetch_behind(self.next);
+        let (first, bytes) = self.reader.segment(self.next);
+        let frame = Frame { reader: self.reader, first, bytes, position: self.next };
+        self.next += if first.continues() { frame.parts().count() as u64 } else { 1 };
         Some(frame)
     }
 }
@@ -76,39 +78,50 @@ impl<'a> Iterator for Frames<'a> {
 pub struct Frame<'a> {
     reader: &'a Reader,
     first: Descriptor,
+    /// What `first` names.
+    bytes: &'a [u8],
     position: u64,
 }
 
 impl<'a> Frame<'a> {
-    /// The positions of the frame's descriptors in its ring, and what they say.
-    fn descriptors(&self) -> impl Iterator<Item = (u64, Descriptor)> + use<'a> {
-        let (reader, mut next) = (self.reader, Some(self.position));
+    /// The frame's bytes, chunk by chunk.
+    #[inline]
+    fn parts(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let (reader, mut position) = (self.reader, self.position);
+        let mut next = Some((self.first, self.bytes));
         std::iter::from_fn(move || {
-            let position = next?;
-            let descriptor = reader.descriptor(position);
-            next = descriptor.continues().then_some(position + 1);
-            Some((position, descriptor))
+            let (descriptor, bytes) = next?;
+            position += 1;
+            next = descriptor.continues().then(|| reader.segment(position));
+            Some(bytes)
         })
     }
 
     /// The bytes, in one piece for each chunk that the frame lies in.
+    #[inline]
     pub fn segments(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        let reader = self.reader;
-        self.descriptors().map(move |(position, _)| reader.segment(position))
+        self.parts()
     }
 
     /// All bytes in one piece: borrowed if the frame lies in one chunk, else copied.
+    #[inline]
     pub fn bytes(&self) -> Cow<'a, [u8]> {
         if self.first.continues() {
-            Cow::Owned(self.segments().flatten().copied().collect())
+            Cow::Owned(self.parts().flatten().copied().collect())
         } else {
-            Cow::Borrowed(self.reader.segment(self.position))
+            Cow::Borrowed(self.bytes)
         }
     }
 
     /// Length of the bytes that are here.
+    #[inline]
     pub fn captured_len(&self) -> u32 {
-        self.descriptors().map(|(_, descriptor)| descriptor.len).sum()
+        if !self.first.continues() {
+            return self.first.len;
+        }
+        let len: usize = self.parts().map(<[u8]>::len).sum();
+        // A ring of 65 536 chunks of 64 KiB is just about as long.
+        u32::try_from(len).unwrap_or(u32::MAX)
     }
 
     /// Length that the frame had before the mirror or a capture file cut it, in bytes; at least
@@ -214,7 +227,7 @@ mod tests {
                     flags: if nth + 1 < parts.len() { Descriptor::CONTINUES } else { 0 },
                     ..Descriptor::default()
                 };
-                self.writer.push(descriptor, self.holders.publish(chunk, 1).take());
+                self.writer.push_all([(&descriptor, self.holders.publish(chunk, 1).take())]);
             }
             self.writer.publish();
         }

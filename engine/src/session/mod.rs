@@ -7,6 +7,7 @@ mod table;
 mod unknown;
 
 pub use crate::vni::{InvalidVni, Vni};
+pub(crate) use pair::Key;
 pub use pair::Pair;
 pub use table::{SessionId, SessionTable};
 pub(crate) use unknown::{PAIRS_MAX as UNKNOWN_PAIRS_MAX, UnknownPairs};

@@ -1,7 +1,7 @@
 //! The identity of a mirror session on the wire.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use vxtap_ebpf::parse::Source;
 
@@ -23,43 +23,58 @@ impl fmt::Display for Pair {
     }
 }
 
-/// A pair in the form in which tables are searched: IPv4 addresses as IPv4-mapped IPv6 ones (RFC 4291, 2.5.5.2), which
-/// never are the source of a packet on the wire.
+/// A pair in the form in which tables are searched. Almost all mirrors are IPv4: those fit one machine word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Key {
-    source: u128,
-    vni: u32,
+pub(crate) enum Key {
+    /// Address in bits 24 to 55, VNI in bits 0 to 23.
+    V4(u64),
+    /// Address and VNI.
+    V6([u8; 16], u32),
 }
 
 impl Key {
     #[inline]
-    pub(super) const fn new(source: Source, vni: Vni) -> Self {
-        Self { source: source_bits(source), vni: vni.get() }
+    pub(crate) const fn new(source: Source, vni: Vni) -> Self {
+        match source {
+            Source::V4(address) => Self::V4((u32::from_be_bytes(address) as u64) << 24 | vni.get() as u64),
+            Source::V6(address) => Self::V6(address, vni.get()),
+        }
     }
 
     /// The pair that it stands for.
+    #[expect(clippy::cast_possible_truncation, reason = "the fields of 32 and 24 bits are taken apart")]
     pub(super) fn pair(self) -> Pair {
-        let source = Ipv6Addr::from_bits(self.source).to_canonical();
-        Pair { source, vni: Vni::new(self.vni).unwrap_or_default() }
+        let (source, vni) = match self {
+            Self::V4(bits) => (Ipv4Addr::from_bits((bits >> 24) as u32).into(), bits as u32 & Vni::MAX.get()),
+            Self::V6(address, vni) => (Ipv6Addr::from(address).into(), vni),
+        };
+        Pair { source, vni: Vni::new(vni).unwrap_or_default() }
+    }
+
+    /// Whether both are the same IPv4 pair; `false` for IPv6.
+    #[inline]
+    pub(crate) const fn is_same_v4(self, other: Self) -> bool {
+        matches!((self, other), (Self::V4(one), Self::V4(two)) if one == two)
+    }
+
+    /// The VNI alone.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "the lowest 24 bits are taken")]
+    pub(super) const fn vni(self) -> u32 {
+        match self {
+            Self::V4(bits) => bits as u32 & Vni::MAX.get(),
+            Self::V6(_, vni) => vni,
+        }
     }
 }
 
 impl From<Pair> for Key {
     fn from(pair: Pair) -> Self {
         let source = match pair.source {
-            IpAddr::V4(address) => address.to_ipv6_mapped(),
-            IpAddr::V6(address) => address,
+            IpAddr::V4(address) => Source::V4(address.octets()),
+            IpAddr::V6(address) => Source::V6(address.octets()),
         };
-        Self { source: source.to_bits(), vni: pair.vni.get() }
-    }
-}
-
-#[inline]
-const fn source_bits(source: Source) -> u128 {
-    const V4_MAPPED: u128 = 0xffff_0000_0000;
-    match source {
-        Source::V4(address) => V4_MAPPED | u32::from_be_bytes(address) as u128,
-        Source::V6(address) => u128::from_be_bytes(address),
+        Self::new(source, pair.vni)
     }
 }
 

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
-use vxtap_ebpf::parse::Source;
 
 use super::pair::Key;
 use super::{Pair, Vni};
@@ -28,7 +27,9 @@ impl SessionId {
 /// The declared sessions. Fixed once made; shared by all workers.
 #[derive(Debug)]
 pub struct SessionTable {
-    by_pair: HashMap<Key, SessionId, RandomState>,
+    /// By [`Key::V4`]'s bits.
+    by_v4: HashMap<u64, SessionId, RandomState>,
+    by_v6: HashMap<Key, SessionId, RandomState>,
     by_vni: HashMap<u32, SessionId, RandomState>,
     names: Vec<String>,
 }
@@ -38,7 +39,8 @@ impl SessionTable {
     /// session of its own with it.
     pub(crate) fn new(sessions: &[config::Session]) -> Self {
         let mut table = Self {
-            by_pair: HashMap::default(),
+            by_v4: HashMap::default(),
+            by_v6: HashMap::default(),
             by_vni: HashMap::default(),
             names: vec![config::DEFAULT_SESSION_NAME.to_owned()],
         };
@@ -46,7 +48,10 @@ impl SessionTable {
             match session.source {
                 Some(source) => {
                     let vni = Vni::new(session.vni).expect("the configuration is validated");
-                    table.by_pair.insert(Key::from(Pair { source, vni }), id);
+                    match Key::from(Pair { source, vni }) {
+                        Key::V4(bits) => table.by_v4.insert(bits, id),
+                        key @ Key::V6(..) => table.by_v6.insert(key, id),
+                    };
                 }
                 None => {
                     table.by_vni.insert(session.vni, id);
@@ -59,10 +64,16 @@ impl SessionTable {
 
     /// The session of a source and VNI; [`SessionId::DEFAULT`] if nobody declared it.
     #[inline]
-    pub(crate) fn find(&self, source: Source, vni: Vni) -> SessionId {
-        let by_pair = || self.by_pair.get(&Key::new(source, vni));
-        let by_vni = || self.by_vni.get(&vni.get());
-        by_pair().or_else(by_vni).copied().unwrap_or(SessionId::DEFAULT)
+    pub(crate) fn find(&self, key: Key) -> SessionId {
+        let by_pair = match key {
+            Key::V4(bits) => self.by_v4.get(&bits),
+            Key::V6(..) => self.by_v6.get(&key),
+        };
+        by_pair.copied().unwrap_or_else(|| self.find_by_vni(key.vni()))
+    }
+
+    fn find_by_vni(&self, vni: u32) -> SessionId {
+        self.by_vni.get(&vni).copied().unwrap_or(SessionId::DEFAULT)
     }
 
     /// Number of sessions, the default one included.
@@ -79,6 +90,8 @@ impl SessionTable {
 
 #[cfg(test)]
 mod tests {
+    use vxtap_ebpf::parse::Source;
+
     use super::*;
 
     fn session(name: &str, vni: u32, source: Option<&str>) -> config::Session {
@@ -94,11 +107,12 @@ mod tests {
         ]);
         let vni = |number| Vni::new(number).unwrap();
         let six = "2001:db8::1".parse::<std::net::Ipv6Addr>().unwrap().octets();
-        assert_eq!(table.find(Source::V4([10, 0, 0, 1]), vni(100)), SessionId(2));
-        assert_eq!(table.find(Source::V4([10, 0, 0, 2]), vni(100)), SessionId(1));
-        assert_eq!(table.find(Source::V4([10, 0, 0, 1]), vni(101)), SessionId::DEFAULT);
-        assert_eq!(table.find(Source::V6(six), vni(200)), SessionId(3));
-        assert_eq!(table.find(Source::V6(six), vni(201)), SessionId::DEFAULT);
+        let find = |source, vni| table.find(Key::new(source, vni));
+        assert_eq!(find(Source::V4([10, 0, 0, 1]), vni(100)), SessionId(2));
+        assert_eq!(find(Source::V4([10, 0, 0, 2]), vni(100)), SessionId(1));
+        assert_eq!(find(Source::V4([10, 0, 0, 1]), vni(101)), SessionId::DEFAULT);
+        assert_eq!(find(Source::V6(six), vni(200)), SessionId(3));
+        assert_eq!(find(Source::V6(six), vni(201)), SessionId::DEFAULT);
         assert_eq!(table.names().collect::<Vec<_>>(), ["default", "any", "one", "six"]);
         assert_eq!(table.len(), 4);
     }

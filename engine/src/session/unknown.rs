@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
-use vxtap_ebpf::parse::Source;
 
 use super::pair::Key;
-use super::{Pair, Vni};
+use super::Pair;
 use crate::tally::Tally;
 
 /// Pairs that are counted one by one. Beyond them frames are counted together, so that a sender of made-up VNIs uses
@@ -17,32 +16,54 @@ pub(crate) const PAIRS_MAX: usize = 4096;
 /// Traffic of undeclared pairs. Allocates nothing after it is made.
 #[derive(Debug)]
 pub(crate) struct UnknownPairs {
-    tallies: HashMap<Key, Tally, RandomState>,
+    /// Places in `tallies`.
+    places: HashMap<Key, u32, RandomState>,
+    tallies: Vec<(Key, Tally)>,
     pairs_max: usize,
     beyond: Tally,
+    /// The pair counted last: traffic comes in runs.
+    last: Option<(Key, u32)>,
 }
 
 impl UnknownPairs {
     /// An empty table with room for `pairs_max` pairs.
     pub(crate) fn new(pairs_max: usize) -> Self {
         Self {
-            tallies: HashMap::with_capacity_and_hasher(pairs_max, RandomState::default()),
+            places: HashMap::with_capacity_and_hasher(pairs_max, RandomState::default()),
+            tallies: Vec::with_capacity(pairs_max),
             pairs_max,
             beyond: Tally::default(),
+            last: None,
         }
     }
 
     /// Counts a frame of `bytes` bytes.
     #[inline]
-    pub(crate) fn count(&mut self, source: Source, vni: Vni, bytes: u64) {
-        let key = Key::new(source, vni);
-        if let Some(tally) = self.tallies.get_mut(&key) {
-            tally.add(bytes);
-        } else if self.tallies.len() < self.pairs_max {
-            self.tallies.entry(key).or_default().add(bytes);
-        } else {
-            self.beyond.add(bytes);
+    pub(crate) fn count(&mut self, key: Key, bytes: u64) {
+        let place = match self.last {
+            Some((last, place)) if last == key => Some(place),
+            _ => self.place(key),
+        };
+        match place {
+            Some(place) => self.tallies[place as usize].1.add(bytes),
+            None => self.beyond.add(bytes),
         }
+    }
+
+    /// The place of a pair, which it is given if it has none and there is one left.
+    fn place(&mut self, key: Key) -> Option<u32> {
+        let place = match self.places.get(&key) {
+            Some(&place) => place,
+            None if self.tallies.len() < self.pairs_max => {
+                let place = u32::try_from(self.tallies.len()).ok()?;
+                self.places.insert(key, place);
+                self.tallies.push((key, Tally::default()));
+                place
+            }
+            None => return None,
+        };
+        self.last = Some((key, place));
+        Some(place)
     }
 
     /// Copies the counts: one per pair, and one for all pairs beyond the table's size.
@@ -55,13 +76,16 @@ impl UnknownPairs {
 
 #[cfg(test)]
 mod tests {
+    use vxtap_ebpf::parse::Source;
+
+    use super::super::Vni;
     use super::*;
 
     #[test]
     fn a_full_table_counts_what_comes_beyond_it_together() {
         let mut unknown = UnknownPairs::new(2);
         for (last, vni) in [(1, 5), (1, 5), (2, 5), (3, 5), (1, 5), (1, 6)] {
-            unknown.count(Source::V4([10, 0, 0, last]), Vni::new(vni).unwrap(), 100);
+            unknown.count(Key::new(Source::V4([10, 0, 0, last]), Vni::new(vni).unwrap()), 100);
         }
         let (mut tallies, mut beyond) = (Vec::new(), Tally::default());
         unknown.copy_to(&mut tallies, &mut beyond);

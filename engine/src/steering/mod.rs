@@ -6,7 +6,7 @@
 //!
 //! # Kernel
 //!
-//! Linux 6.1 (`bpf_ktime_get_tai_ns`). `CAP_BPF`, `CAP_NET_ADMIN` and `CAP_PERFMON` (for the verifier) for everything,
+//! Linux 6.1; older ones were not tried. `CAP_BPF`, `CAP_NET_ADMIN` and `CAP_PERFMON` (for the verifier) for everything,
 //! `CAP_SYS_ADMIN` beside them to name a foreign program. Maps are charged to the memory cgroup, so that the limit on locked memory plays no part.
 
 mod attachment;
@@ -17,7 +17,7 @@ use std::fmt;
 use std::os::fd::BorrowedFd;
 
 use aya::maps::lpm_trie::{Key, LpmTrie};
-use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, XskMap};
+use aya::maps::{Array, Map, MapData, MapError, PerCpuArray, XskMap};
 use aya::programs::Xdp;
 use aya::programs::links::FdLink;
 use aya::{Ebpf, EbpfLoader};
@@ -201,9 +201,11 @@ fn check_counts(settings: &Settings<'_>) -> Result<(), SteeringError> {
 
 /// Fills the maps that only the program reads. It keeps them alive.
 fn fill(ebpf: &mut Ebpf, settings: &Settings<'_>) -> Result<(), SteeringError> {
-    let mut ports: HashMap<MapData, u16, u8> = take_map(ebpf, maps::PORTS)?;
-    for port in settings.ports {
-        ports.insert(port, 1, 0).map_err(map_error(maps::PORTS))?;
+    let mut ports: Array<MapData, u64> = take_map(ebpf, maps::PORTS)?;
+    for &port in settings.ports {
+        let (word, bit) = maps::port_bit(port);
+        let others = ports.get(&word, 0).map_err(map_error(maps::PORTS))?;
+        ports.set(word, others | bit, 0).map_err(map_error(maps::PORTS))?;
     }
     let mut v4: LpmTrie<MapData, [u8; 4], u8> = take_map(ebpf, maps::ALLOWED_V4)?;
     let mut v6: LpmTrie<MapData, [u8; 16], u8> = take_map(ebpf, maps::ALLOWED_V6)?;

@@ -13,6 +13,8 @@
 //! Nothing allocates, locks, formats or reads a clock per frame. A system call happens only when there is nothing to
 //! do, when the driver asks to be woken up, or in housekeeping.
 
+mod accounts;
+mod batch;
 mod housekeeping;
 mod idle;
 mod stages;
@@ -25,17 +27,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use crate::config::{BATCH_MAX, UnknownSessions, WaitMode};
+use crate::config::{UnknownSessions, WaitMode};
 use crate::counters::Board;
+use crate::filter::Filter;
+use crate::output::Writer;
 use crate::session::SessionTable;
 use crate::xsk::{FreeList, Holders, KernelSide, RxQueue};
+use batch::Batch;
 use housekeeping::Housekeeping;
 use idle::Idle;
-use stages::{Batch, Stages};
+use stages::Stages;
 use taps::Taps;
 pub(crate) use taps::WhenFull;
-
-use crate::output::Writer;
 
 /// What the engine asks of its workers, all of them at once.
 #[derive(Debug, Default)]
@@ -55,12 +58,13 @@ impl Orders {
 }
 
 /// What a worker is made of.
-pub(crate) struct Parts<K> {
+pub(crate) struct Parts<K, F> {
     pub(crate) kernel: K,
     pub(crate) queue: RxQueue,
     pub(crate) free: FreeList,
     pub(crate) outputs: Vec<Writer>,
     pub(crate) sessions: Arc<SessionTable>,
+    pub(crate) filter: F,
     pub(crate) unknown: UnknownSessions,
     pub(crate) wait: WaitMode,
     pub(crate) when_full: WhenFull,
@@ -69,12 +73,12 @@ pub(crate) struct Parts<K> {
 }
 
 /// The state of a worker; [`Worker::run`] is its life.
-pub(crate) struct Worker<K> {
+pub(crate) struct Worker<K, F> {
     kernel: K,
     queue: RxQueue,
     free: FreeList,
     holders: Holders,
-    stages: Stages,
+    stages: Stages<F>,
     taps: Taps,
     batch: Batch,
     idle: Idle,
@@ -82,14 +86,14 @@ pub(crate) struct Worker<K> {
     orders: Arc<Orders>,
 }
 
-impl<K: KernelSide> Worker<K> {
-    pub(crate) fn new(parts: Parts<K>) -> Self {
-        let Parts { kernel, queue, free, outputs, sessions, unknown, wait, when_full, board, orders } = parts;
+impl<K: KernelSide, F: Filter> Worker<K, F> {
+    pub(crate) fn new(parts: Parts<K, F>) -> Self {
+        let Parts { kernel, queue, free, outputs, sessions, filter, unknown, wait, when_full, board, orders } = parts;
         let geometry = queue.umem().geometry();
         let (session_count, output_count) = (sessions.len(), outputs.len());
         Self {
             holders: Holders::none(geometry.chunk_count()),
-            stages: Stages::new(sessions, unknown, kernel.arrival_minus_utc_ns()),
+            stages: Stages::new(sessions, filter, unknown, kernel.arrival_minus_utc_ns()),
             taps: Taps::new(outputs, session_count, when_full),
             batch: Batch::new(),
             idle: Idle::new(wait),
@@ -130,7 +134,7 @@ impl<K: KernelSide> Worker<K> {
                 }
             }
             if received > 0 {
-                self.idle.reset();
+                self.idle.note(received);
                 continue;
             }
             if is_draining || self.kernel.is_finished() {
@@ -140,7 +144,22 @@ impl<K: KernelSide> Worker<K> {
         }
     }
 
+    /// One turn without waiting or housekeeping; returns the number of descriptors taken.
+    #[cfg(feature = "internals")]
+    #[inline]
+    pub(crate) fn turn(&mut self) -> u32 {
+        self.refill();
+        self.receive()
+    }
+
+    /// The far side.
+    #[cfg(feature = "internals")]
+    pub(crate) const fn kernel_mut(&mut self) -> &mut K {
+        &mut self.kernel
+    }
+
     /// Chunks home, and out to the kernel again.
+    #[inline(never)]
     fn refill(&mut self) {
         let Self { queue, free, holders, taps, .. } = self;
         taps.reclaim(holders, free);
@@ -151,9 +170,9 @@ impl<K: KernelSide> Worker<K> {
     fn receive(&mut self) -> u32 {
         let Self { queue, free, holders, stages, taps, batch, orders, .. } = self;
         let bad_before = queue.bad_descriptors();
-        let count = queue.receive(BATCH_MAX, free, |received| batch.received.push(received));
+        let count = batch.receive(queue, free);
         stages.count_bad(queue.bad_descriptors() - bad_before);
-        stages.run(queue.umem(), batch, free);
+        stages.run(queue, batch, free);
         taps.publish(batch, holders, free, stages, orders);
         self.check_conservation();
         count
@@ -177,6 +196,7 @@ impl<K: KernelSide> Worker<K> {
 
     fn post(&mut self, is_last: bool) {
         let Self { kernel, queue, free, holders, stages, taps, housekeeping, .. } = self;
+        queue.tick();
         stages.set_clock(kernel.arrival_minus_utc_ns());
         let chunks = crate::counters::Chunks {
             free: u32::try_from(free.len()).unwrap_or(u32::MAX),
@@ -187,7 +207,7 @@ impl<K: KernelSide> Worker<K> {
         let kernel = kernel.counters();
         housekeeping.post(is_last, |posted| {
             stages.copy_to(posted);
-            taps.copy_to(posted);
+            taps.copy_to(stages.accounts(), posted);
             posted.chunks = chunks;
             // What cannot be read stays as it was when it last could.
             posted.kernel = kernel.unwrap_or(posted.kernel);

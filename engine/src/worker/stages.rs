@@ -1,160 +1,186 @@
-//! From received chunks to frames that outputs can be given: tunnel off, session found, everything counted.
+//! From received chunks to frames that outputs can be given: tunnel off, session found, filtered, everything counted.
+//!
+//! Each stage walks over the whole batch before the next one begins, so that the memory accesses of neighbouring frames
+//! overlap.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::config::{BATCH_MAX, UnknownSessions};
-use crate::counters::{Ledger, WorkerCounters};
-use crate::decap::{self, Inner};
+use super::accounts::{Accounts, Run};
+use super::batch::{Batch, Places, Work};
+use crate::config::UnknownSessions;
+use crate::counters::{Ledger, Tally, WorkerCounters};
+use crate::decap;
 use crate::drop_reason::DropReason;
+use crate::filter::Filter;
 use crate::output::Descriptor;
-use crate::session::{SessionId, SessionTable, UNKNOWN_PAIRS_MAX, UnknownPairs};
-use crate::xsk::{self, Chunk, FreeList, Received, Umem};
-
-/// What one turn works on. Fixed size, made once.
-#[derive(Debug)]
-pub(super) struct Batch {
-    /// From the RX ring.
-    pub(super) received: Vec<Received>,
-    /// On the way to the outputs.
-    pub(super) frames: Vec<(Chunk, Descriptor)>,
-}
-
-impl Batch {
-    pub(super) fn new() -> Self {
-        Self {
-            received: Vec::with_capacity(BATCH_MAX as usize),
-            frames: Vec::with_capacity(BATCH_MAX as usize),
-        }
-    }
-}
+use crate::session::{Key, SessionId, SessionTable, UNKNOWN_PAIRS_MAX, UnknownPairs};
+use crate::xsk::{FreeList, RxQueue};
 
 /// What the stages know and count.
 #[derive(Debug)]
-pub(super) struct Stages {
+pub(super) struct Stages<F> {
     sessions: Arc<SessionTable>,
+    filter: F,
     unknown: UnknownSessions,
     unknown_pairs: UnknownPairs,
     all: Ledger,
-    by_session: Vec<Ledger>,
+    accounts: Accounts,
     unstamped: u64,
+    /// The pair looked up last: traffic comes in runs.
+    last: (Key, SessionId),
     /// Whether the next descriptor belongs to a frame that began in an earlier one.
     in_chain: bool,
     /// How far the clock of the arrival times is ahead of UTC.
     arrival_minus_utc_ns: i64,
 }
 
-impl Stages {
+impl<F: Filter> Stages<F> {
     pub(super) fn new(
         sessions: Arc<SessionTable>,
+        filter: F,
         unknown: UnknownSessions,
         arrival_minus_utc_ns: i64,
     ) -> Self {
-        let by_session = vec![Ledger::default(); sessions.len()];
+        let nobody = Key::V4(0);
         Self {
+            accounts: Accounts::new(sessions.len()),
+            last: (nobody, sessions.find(nobody)),
             sessions,
+            filter,
             unknown,
             unknown_pairs: UnknownPairs::new(UNKNOWN_PAIRS_MAX),
             all: Ledger::default(),
-            by_session,
             unstamped: 0,
             in_chain: false,
             arrival_minus_utc_ns,
         }
     }
 
-    /// Takes each received chunk through the stages: `batch.received` is empty afterwards, what is to be delivered is
-    /// in `batch.frames`, the rest is counted and back in `free`.
+    /// Takes each received frame through the stages. Those that are to be delivered stay in `batch`, the rest is counted
+    /// and back in `free`.
     #[inline]
-    pub(super) fn run(&mut self, umem: &Umem, batch: &mut Batch, free: &mut FreeList) {
-        let Batch { received, frames } = batch;
-        let mut clock = BatchClock::default();
-        for mut received in received.drain(..) {
-            match self.descriptor(umem, &mut received, &mut clock) {
-                Some(descriptor) => frames.push((received.chunk, descriptor)),
-                None => free.give(received.chunk),
+    pub(super) fn run(&mut self, queue: &mut RxQueue, batch: &mut Batch, free: &mut FreeList) {
+        let refused = self.decap(queue, batch.works_mut());
+        batch.remove(refused, free);
+        self.find_times(queue, batch.works_mut());
+        self.find_sessions(batch.works_mut());
+        let unwanted = self.judge(queue, batch.works());
+        batch.remove(unwanted, free);
+    }
+
+    /// Tunnel off. Returns the places of the frames that have none.
+    #[inline(never)]
+    fn decap(&mut self, queue: &RxQueue, works: &mut [Work]) -> Places {
+        let (mut odd, mut bytes) = (0, 0);
+        for (place, work) in works.iter_mut().enumerate() {
+            bytes += u64::from(work.received.len());
+            match decap::plain_vxlan(queue.frame(&work.received)) {
+                Some(inner) => work.open(&inner),
+                None => odd |= 1 << place,
             }
         }
+        self.all.received.merge(Tally { frames: works.len() as u64, bytes });
+        let has_chain = self.in_chain || queue.has_chain();
+        if odd == 0 && !has_chain { 0 } else { self.decap_odd(queue, works, odd) }
     }
 
-    /// The descriptor of a frame that is to be delivered; `None` if it is not, which is counted then.
-    #[inline]
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "a frame is shorter than its chunk, and what headers say of lengths has 16 bits"
-    )]
-    fn descriptor(
-        &mut self,
-        umem: &Umem,
-        received: &mut Received,
-        clock: &mut BatchClock,
-    ) -> Option<Descriptor> {
-        if received.continues || self.in_chain {
-            self.skip_chain(received);
-            return None;
-        }
-        self.all.received.add(u64::from(received.len));
-        let chunk_addr = umem.address_of(&received.chunk);
-        let (before, frame) = umem.bytes_mut(&mut received.chunk).split_at_mut(received.offset as usize);
-        let arrival = xsk::take_arrival(before);
-        let inner = match decap::vxlan(&frame[..received.len as usize]) {
-            Ok(inner) => inner,
-            Err(reason) => {
-                self.all.drops.count(reason);
-                return None;
-            }
-        };
-        let session = self.session(&inner)?;
-        Some(Descriptor {
-            timestamp_ns: self.timestamp_ns(arrival, clock),
-            addr: chunk_addr + u64::from(received.offset) + inner.start as u64,
-            len: inner.captured_len as u32,
-            original_len: inner.original_len as u32,
-            session: session.0,
-            outer_len: (inner.start - inner.outer_ip) as u16,
-            flags: 0,
-        })
-    }
-
-    /// Finds and counts the session; `None` if its traffic is not wanted.
-    #[inline]
-    fn session(&mut self, inner: &Inner) -> Option<SessionId> {
-        let session = self.sessions.find(inner.source, inner.vni);
-        let is_cut = u64::from(inner.original_len > inner.captured_len);
-        let bytes = inner.captured_len as u64;
-        let ledger = &mut self.by_session[session.index()];
-        ledger.received.add(bytes);
-        ledger.cut += is_cut;
-        self.all.cut += is_cut;
-        if session == SessionId::DEFAULT {
-            self.unknown_pairs.count(inner.source, inner.vni, bytes);
-            if self.unknown == UnknownSessions::Drop {
-                self.drop_from(session, DropReason::UnknownSession);
-                return None;
-            }
-        }
-        Some(session)
-    }
-
-    /// UTC, from the arrival time if there is one, else the time of the batch.
-    #[inline]
-    fn timestamp_ns(&mut self, arrival_ns: Option<u64>, clock: &mut BatchClock) -> u64 {
-        if let Some(arrival_ns) = arrival_ns {
-            return arrival_ns.saturating_add_signed(-self.arrival_minus_utc_ns);
-        }
-        self.unstamped += 1;
-        clock.utc_ns()
-    }
-
-    /// A frame in several chunks is counted once, at its first, and not delivered.
+    /// Takes the tunnel off the frames at `odd`, which do not look like almost all others. Those that have none are counted,
+    /// and their places returned. A frame in several chunks is counted once, at its first, and not delivered.
     #[cold]
-    fn skip_chain(&mut self, received: &Received) {
-        if !self.in_chain {
-            self.all.received.frames += 1;
-            self.all.drops.count(DropReason::FrameChain);
+    fn decap_odd(&mut self, queue: &RxQueue, works: &mut [Work], odd: Places) -> Places {
+        let mut refused = 0;
+        for (place, work) in works.iter_mut().enumerate() {
+            let is_later_part = self.in_chain;
+            self.in_chain = work.received.continues();
+            let verdict = if is_later_part {
+                self.all.received.frames -= 1;
+                Err(None)
+            } else if self.in_chain {
+                Err(Some(DropReason::FrameChain))
+            } else if odd >> place & 1 == 0 {
+                Ok(())
+            } else {
+                let inner = decap::vxlan(queue.frame(&work.received));
+                inner.map(|inner| work.open(&inner)).map_err(Some)
+            };
+            if let Err(reason) = verdict {
+                refused |= 1 << place;
+                if let Some(reason) = reason {
+                    self.all.drops.count(reason);
+                }
+            }
         }
-        self.all.received.bytes += u64::from(received.len);
-        self.in_chain = received.continues;
+        refused
+    }
+
+    /// Fills in when each frame arrived: from the time in front of it if there is one, else the time of the batch.
+    #[inline(never)]
+    fn find_times(&mut self, queue: &mut RxQueue, works: &mut [Work]) {
+        let mut clock = BatchClock::default();
+        let offset_ns = self.arrival_minus_utc_ns.cast_unsigned();
+        for work in works {
+            work.descriptor.timestamp_ns = match queue.arrival_ns(&work.received) {
+                Some(arrival_ns) => arrival_ns.wrapping_sub(offset_ns),
+                None => clock.utc_ns(&mut self.unstamped),
+            };
+        }
+    }
+
+    /// Fills in the session of each frame.
+    #[inline(never)]
+    fn find_sessions(&mut self, works: &mut [Work]) {
+        let (mut last_key, mut session) = self.last;
+        for work in works {
+            if !work.key.is_same_v4(last_key) {
+                (last_key, session) = (work.key, self.sessions.find(work.key));
+            }
+            work.descriptor.session = session.0;
+        }
+        self.last = (last_key, session);
+    }
+
+    /// Counts each frame for its session, and returns the places of those that are not wanted.
+    #[inline(never)]
+    fn judge(&mut self, queue: &RxQueue, works: &[Work]) -> Places {
+        let mut unwanted = 0;
+        let mut run = Run::of(SessionId::DEFAULT);
+        for (place, work) in works.iter().enumerate() {
+            let Descriptor { addr, len, original_len, session, .. } = work.descriptor;
+            let session = SessionId(session);
+            if session != run.session {
+                self.accounts.receive(std::mem::replace(&mut run, Run::of(session)));
+            }
+            run.add(len, original_len > len);
+            let verdict = match session {
+                SessionId::DEFAULT => self.judge_unknown(work.key, len),
+                _ => Ok(()),
+            };
+            let inner = || queue.part(&work.received, addr, len);
+            if let Err(reason) = verdict.and_then(|()| self.filter.judge(session, inner())) {
+                unwanted |= self.drop_unwanted(session, len, reason) << place;
+            }
+        }
+        self.accounts.receive(run);
+        unwanted
+    }
+
+    /// Counts a frame that is not wanted; returns 1.
+    #[cold]
+    fn drop_unwanted(&mut self, session: SessionId, bytes: u32, reason: DropReason) -> Places {
+        self.all.drops.count(reason);
+        self.accounts.drop_unoffered(session, bytes, reason);
+        1
+    }
+
+    /// Counts a frame of a pair that nobody declared; `Err` if such frames are to be dropped.
+    #[inline]
+    fn judge_unknown(&mut self, key: Key, bytes: u32) -> Result<(), DropReason> {
+        self.unknown_pairs.count(key, u64::from(bytes));
+        match self.unknown {
+            UnknownSessions::Pass => Ok(()),
+            UnknownSessions::Drop => Err(DropReason::UnknownSession),
+        }
     }
 
     /// Counts descriptors that named no chunk.
@@ -164,41 +190,51 @@ impl Stages {
         self.all.drops.add(DropReason::BadDescriptor, number);
     }
 
-    /// Counts a frame of `session` that is not delivered after all.
+    /// Counts frames that at least one output has taken.
     #[inline]
-    pub(super) fn drop_from(&mut self, session: SessionId, reason: DropReason) {
+    pub(super) const fn deliver(&mut self, delivered: Tally) {
+        self.all.delivered.merge(delivered);
+    }
+
+    /// Counts a frame that no output has taken.
+    pub(super) fn refuse(&mut self, descriptor: &Descriptor, reason: DropReason) {
         self.all.drops.count(reason);
-        self.by_session[session.index()].drops.count(reason);
+        self.accounts.drop_refused(SessionId(descriptor.session), descriptor.len, reason);
     }
 
-    /// Counts a frame of `session` that at least one output has taken.
-    #[inline]
-    pub(super) fn deliver_from(&mut self, session: SessionId, bytes: u64) {
-        self.all.delivered.add(bytes);
-        self.by_session[session.index()].delivered.add(bytes);
-    }
-
-    /// Takes over a new difference between the arrival times' clock and UTC: a time daemon may have told the kernel.
+    /// Takes over a new difference between the arrival times' clock and UTC: somebody may have set the time. Small
+    /// differences are errors of its measurement, and would only make the times jump.
     pub(super) const fn set_clock(&mut self, arrival_minus_utc_ns: i64) {
-        self.arrival_minus_utc_ns = arrival_minus_utc_ns;
+        const JITTER_NS: u64 = 10_000;
+        if self.arrival_minus_utc_ns.abs_diff(arrival_minus_utc_ns) > JITTER_NS {
+            self.arrival_minus_utc_ns = arrival_minus_utc_ns;
+        }
+    }
+
+    /// The sessions' accounts.
+    pub(super) const fn accounts(&self) -> &Accounts {
+        &self.accounts
     }
 
     /// Copies the counts.
     pub(super) fn copy_to(&self, posted: &mut WorkerCounters) {
-        posted.all = self.all;
-        posted.sessions.clone_from(&self.by_session);
+        posted.all = Ledger { cut: self.accounts.cut(), ..self.all };
+        posted.sessions.clear();
+        posted.sessions.extend((0..self.accounts.len()).map(|session| self.accounts.ledger(session)));
         posted.unstamped = self.unstamped;
         self.unknown_pairs.copy_to(&mut posted.unknown, &mut posted.unknown_beyond);
     }
 }
 
-/// The time of a batch, read at most once and only if somebody asks.
+/// The time of a batch, read at most once and only if a frame has no arrival time.
 #[derive(Debug, Default)]
 struct BatchClock(Option<u64>);
 
 impl BatchClock {
-    #[inline]
-    fn utc_ns(&mut self) -> u64 {
+    /// Nanoseconds since 1970; counts the frame that asks in `unstamped`.
+    #[cold]
+    fn utc_ns(&mut self, unstamped: &mut u64) -> u64 {
+        *unstamped += 1;
         *self.0.get_or_insert_with(|| {
             let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX)

@@ -3,14 +3,15 @@
 use std::thread;
 use std::time::Duration;
 
-use crate::counters::{OutputLedger, WorkerCounters};
-use crate::drop_reason::DropReason;
-use crate::output::{Descriptor, Writer};
-use crate::session::SessionId;
-use crate::xsk::{Chunk, FreeList, Holders};
-
 use super::Orders;
-use super::stages::{Batch, Stages};
+use super::accounts::Accounts;
+use super::batch::{Batch, Work};
+use super::stages::Stages;
+use crate::counters::{Tally, WorkerCounters};
+use crate::drop_reason::DropReason;
+use crate::filter::Filter;
+use crate::output::Writer;
+use crate::xsk::{FreeList, Holders};
 
 /// What happens to a frame for which an output has no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +31,10 @@ struct Tap {
     writer: Writer,
     /// Whether the consumer was there at the start of the turn.
     is_open: bool,
-    by_session: Vec<OutputLedger>,
+    /// How many frames of the batch it takes: the first ones, since room does not grow meanwhile.
+    takes: usize,
+    /// By session: what it had no room for.
+    full: Box<[Tally]>,
 }
 
 /// All output rings of a worker.
@@ -42,8 +46,8 @@ pub(super) struct Taps {
 
 impl Taps {
     pub(super) fn new(outputs: Vec<Writer>, session_count: usize, when_full: WhenFull) -> Self {
-        let tap =
-            |writer| Tap { writer, is_open: true, by_session: vec![OutputLedger::default(); session_count] };
+        let full = || vec![Tally::default(); session_count].into_boxed_slice();
+        let tap = |writer| Tap { writer, is_open: true, takes: 0, full: full() };
         Self { taps: outputs.into_iter().map(tap).collect(), when_full }
     }
 
@@ -55,70 +59,84 @@ impl Taps {
         }
     }
 
-    /// Offers each frame to each output, and publishes with one store per ring. `batch.frames` is empty afterwards.
-    #[inline]
-    pub(super) fn publish(
+    /// Offers each frame to each output, and publishes with one store per ring. The batch is empty afterwards.
+    #[inline(never)]
+    pub(super) fn publish<F: Filter>(
         &mut self,
         batch: &mut Batch,
         holders: &mut Holders,
         free: &mut FreeList,
-        stages: &mut Stages,
+        stages: &mut Stages<F>,
         orders: &Orders,
     ) {
-        if batch.frames.is_empty() {
+        let count = batch.works().len();
+        if count == 0 {
             return;
         }
-        let waits = self.when_full == WhenFull::Wait && !orders.is_draining();
-        for (chunk, descriptor) in batch.frames.drain(..) {
-            let session = SessionId(descriptor.session);
-            if waits {
-                self.wait_for_room(holders, free, orders);
-            }
-            match self.offer(chunk, &descriptor, holders) {
-                Ok(()) => stages.deliver_from(session, u64::from(descriptor.len)),
-                Err(chunk) => {
-                    free.give(chunk);
-                    let no_output = self.taps.is_empty();
-                    let reason = if no_output { DropReason::NoOutput } else { DropReason::OutputFull };
-                    stages.drop_from(session, reason);
-                }
-            }
+        if self.when_full == WhenFull::Wait && !orders.is_draining() {
+            self.wait_for_room(count, holders, free, orders);
         }
-        for tap in &mut self.taps {
-            tap.writer.publish();
-        }
+        let (least, most) = self.divide(count);
+        let (taken, refused) = batch.works_mut().split_at_mut(most);
+        self.hand_out(taken, refused, least, holders);
+        let bytes = taken.iter().map(|work| u64::from(work.descriptor.len)).sum();
+        stages.deliver(Tally { frames: taken.len() as u64, bytes });
+        self.refuse(refused, free, stages);
+        batch.clear();
     }
 
-    /// Gives the frame to each output that has room.
-    ///
-    /// # Errors
-    ///
-    /// The chunk, if none has.
+    /// Decides how many of `count` frames each output takes; returns the smallest and the largest number.
     #[inline]
-    fn offer(&mut self, chunk: Chunk, descriptor: &Descriptor, holders: &mut Holders) -> Result<(), Chunk> {
-        let takers = self.taps.iter().filter(|tap| tap.has_room()).count();
-        if takers == 0 {
-            self.taps.iter_mut().for_each(|tap| tap.ledger(descriptor).full += 1);
-            return Err(chunk);
-        }
-        let mut shares = holders.publish(chunk, takers);
+    fn divide(&mut self, count: usize) -> (usize, usize) {
+        let (mut least, mut most) = (count, 0);
         for tap in &mut self.taps {
-            if tap.has_room() {
-                tap.ledger(descriptor).delivered.add(u64::from(descriptor.len));
-                tap.writer.push(*descriptor, shares.take());
-            } else {
-                tap.ledger(descriptor).full += 1;
-            }
+            tap.takes = if tap.is_open { tap.writer.room().min(count) } else { 0 };
+            (least, most) = (least.min(tap.takes), most.max(tap.takes));
         }
-        Ok(())
+        (least.min(most), most)
     }
 
-    /// Returns when each output has room for a frame or has lost its consumer, or when the worker is told to end.
-    fn wait_for_room(&mut self, holders: &mut Holders, free: &mut FreeList, orders: &Orders) {
-        let is_stuck = |tap: &Tap| tap.is_open && !tap.writer.has_room();
+    /// Turns the chunks of the frames that somebody takes into claims and publishes them; the first `least` are taken by all.
+    #[inline]
+    fn hand_out(&mut self, taken: &mut [Work], refused: &[Work], least: usize, holders: &mut Holders) {
+        if let [tap] = &mut self.taps[..] {
+            let claimed = taken.iter_mut().map(|work| {
+                let share = holders.publish_alone(work.received.chunk.take());
+                (&work.descriptor, share)
+            });
+            tap.writer.push_all(claimed);
+            tap.writer.publish();
+            tap.miss(refused);
+            return;
+        }
+        let (by_all, by_some) = taken.split_at_mut(least);
+        for work in by_all {
+            work.shares = holders.publish(work.received.chunk.take(), self.taps.len());
+        }
+        for (place, work) in (least..).zip(by_some) {
+            let takers = self.taps.iter().filter(|tap| tap.takes > place).count();
+            work.shares = holders.publish(work.received.chunk.take(), takers);
+        }
+        for tap in &mut self.taps {
+            tap.take(taken, refused);
+        }
+    }
+
+    /// Takes back and counts what nobody has taken.
+    #[inline]
+    fn refuse<F: Filter>(&self, refused: &mut [Work], free: &mut FreeList, stages: &mut Stages<F>) {
+        let reason = if self.taps.is_empty() { DropReason::NoOutput } else { DropReason::OutputFull };
+        for work in refused {
+            stages.refuse(&work.descriptor, reason);
+            free.give(work.received.chunk.take());
+        }
+    }
+
+    /// Returns when each output has room for `count` frames, or is empty, or has lost its consumer, or when the worker
+    /// is told to end.
+    fn wait_for_room(&mut self, count: usize, holders: &mut Holders, free: &mut FreeList, orders: &Orders) {
+        let is_stuck = |tap: &Tap| tap.is_open && tap.writer.room() < count.min(tap.writer.len());
         while self.taps.iter().any(is_stuck) && !orders.is_draining() {
-            // All of them: a reader of several outputs may wait for another one's frames.
-            self.taps.iter_mut().for_each(|tap| tap.writer.publish());
             self.reclaim(holders, free);
             if self.taps.iter().any(is_stuck) {
                 thread::sleep(ROOM_PAUSE);
@@ -126,23 +144,34 @@ impl Taps {
         }
     }
 
-    /// Copies the counts.
-    pub(super) fn copy_to(&self, posted: &mut WorkerCounters) {
+    /// Copies the counts, which follow from the sessions' accounts.
+    pub(super) fn copy_to(&self, accounts: &Accounts, posted: &mut WorkerCounters) {
         for (tap, to) in self.taps.iter().zip(&mut posted.outputs) {
-            to.clone_from(&tap.by_session);
+            to.clear();
+            to.extend(
+                tap.full.iter().enumerate().map(|(session, &full)| accounts.output_ledger(session, full)),
+            );
         }
     }
 }
 
 impl Tap {
+    /// Publishes what it takes, and counts what it has no room for: the end of `taken`, and all of `refused`.
     #[inline]
-    fn has_room(&self) -> bool {
-        self.is_open && self.writer.has_room()
+    fn take(&mut self, taken: &mut [Work], refused: &[Work]) {
+        let (taken, missed) = taken.split_at_mut(self.takes);
+        self.writer.push_all(taken.iter_mut().map(|work| (&work.descriptor, work.shares.take())));
+        self.writer.publish();
+        self.miss(missed);
+        self.miss(refused);
     }
 
+    /// Counts frames that it had no room for.
     #[inline]
-    fn ledger(&mut self, descriptor: &Descriptor) -> &mut OutputLedger {
-        &mut self.by_session[descriptor.session as usize]
+    fn miss(&mut self, missed: &[Work]) {
+        for Work { descriptor, .. } in missed {
+            self.full[descriptor.session as usize].add(u64::from(descriptor.len));
+        }
     }
 
     #[inline]

@@ -9,9 +9,10 @@ use etherparse::PacketBuilder;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config;
+use crate::config::{self, BATCH_MAX};
 use crate::counters::WorkerCounters;
 use crate::drop_reason::DropReason;
+use crate::filter::AcceptAll;
 use crate::output::{self, Consumer, Next};
 use crate::session::SessionId;
 use crate::xsk::{Geometry, KernelCounters, SoftNic, Umem};
@@ -67,7 +68,7 @@ impl KernelSide for TestNic {
 }
 
 struct Rig {
-    worker: Worker<TestNic>,
+    worker: Worker<TestNic, AcceptAll>,
     input: Arc<Mutex<VecDeque<Vec<u8>>>>,
     consumers: Vec<Consumer>,
     board: Arc<Board>,
@@ -95,6 +96,7 @@ fn rig(ring_lens: &[u32], unknown: UnknownSessions) -> Rig {
         free,
         outputs,
         sessions: Arc::new(SessionTable::new(&[web])),
+        filter: AcceptAll,
         unknown,
         wait: WaitMode::Interrupt,
         when_full: WhenFull::Drop,

@@ -1,15 +1,37 @@
-//! Taking the arrival time that the XDP program left in front of a frame.
+//! Reading the arrival time that the XDP program left in front of a frame.
 
 use vxtap_ebpf::arrival::{AREA_LEN, Arrival};
 
-/// The arrival time at the end of `before`, the bytes of the chunk in front of the frame, in nanoseconds of
-/// `CLOCK_TAI`. Clears its mark, so that a later frame in the same chunk that carries no time is not given this one.
-#[inline]
-pub(crate) fn take_arrival(before: &mut [u8]) -> Option<u64> {
-    let area: &mut [u8; AREA_LEN] = before.last_chunk_mut()?;
-    let time_ns = Arrival::time_in(area)?;
-    area[..8].fill(0);
-    Some(time_ns)
+/// How much older than the newest time a time may be and still be believed: a queue whose interrupt moves to another CPU
+/// may see that CPU's clock a little behind.
+const DISORDER_NS: u64 = 1_000_000;
+
+/// Tells the times of frames from those that earlier frames have left in their chunks.
+#[derive(Debug)]
+pub(super) struct Stamps {
+    newest_ns: u64,
+    /// How much older than the newest a time may be.
+    disorder_ns: u64,
+}
+
+impl Stamps {
+    /// Times that never go back, so that an old one is a left-over.
+    pub(super) const MONOTONIC: Self = Self { newest_ns: 0, disorder_ns: DISORDER_NS };
+
+    /// Times in any order; nothing is left over, because the writer clears the area of a frame without time.
+    pub(super) const CLEARED: Self = Self { newest_ns: 0, disorder_ns: u64::MAX };
+
+    /// The time in `area`, the bytes in front of the frame, in nanoseconds of the writer's clock. `None` if the frame has
+    /// none.
+    #[inline]
+    pub(super) fn read(&mut self, area: &[u8; AREA_LEN]) -> Option<u64> {
+        let time_ns = Arrival::time_in(area)?;
+        if time_ns.saturating_add(self.disorder_ns) < self.newest_ns {
+            return None;
+        }
+        self.newest_ns = self.newest_ns.max(time_ns);
+        Some(time_ns)
+    }
 }
 
 #[cfg(test)]
@@ -17,11 +39,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_arrival_time_is_taken_once() {
-        let mut before = [0xff; 256];
-        before[240..].copy_from_slice(&Arrival::bytes(42));
-        assert_eq!(take_arrival(&mut before), Some(42));
-        assert_eq!(take_arrival(&mut before), None);
-        assert_eq!(take_arrival(&mut before[..8]), None, "no room for one");
+    fn a_time_that_an_earlier_frame_has_left_is_not_taken_for_one() {
+        let mut stamps = Stamps::MONOTONIC;
+        let newest = 10 * DISORDER_NS;
+        assert_eq!(stamps.read(&Arrival::bytes(newest)), Some(newest));
+        assert_eq!(stamps.read(&Arrival::bytes(newest - DISORDER_NS)), Some(newest - DISORDER_NS), "another CPU's clock");
+        assert_eq!(stamps.read(&Arrival::bytes(newest - DISORDER_NS - 1)), None);
+        assert_eq!(stamps.read(&[0; AREA_LEN]), None, "no mark");
+    }
+
+    #[test]
+    fn where_nothing_is_left_over_any_time_is_believed() {
+        let mut stamps = Stamps::CLEARED;
+        assert_eq!([7_000_000_000, 5].map(|time| stamps.read(&Arrival::bytes(time))), [Some(7_000_000_000), Some(5)]);
     }
 }

@@ -13,7 +13,17 @@
 pub(crate) struct Chunk(u32);
 
 impl Chunk {
+    /// No chunk at all; whoever uses it as one panics.
+    pub(crate) const NONE: Self = Self(u32::MAX);
+
+    /// Leaves nothing behind.
+    #[inline]
+    pub(crate) const fn take(&mut self) -> Self {
+        std::mem::replace(self, Self::NONE)
+    }
+
     /// Index of the chunk in its UMEM.
+    #[cfg(any(test, feature = "internals"))]
     pub(super) const fn index(&self) -> u32 {
         self.0
     }
@@ -22,29 +32,40 @@ impl Chunk {
 /// Chunks that nobody uses. Last in, first out, so that the ones used next are those whose bytes are still in the
 /// cache.
 #[derive(Debug)]
-pub(crate) struct FreeList(Vec<Chunk>);
+pub(crate) struct FreeList {
+    /// The first `len` are free.
+    indices: Box<[u32]>,
+    len: usize,
+}
 
 impl FreeList {
     /// All chunks of a UMEM of `chunk_count` chunks. To be called once for each UMEM.
     pub(super) fn all(chunk_count: u32) -> Self {
-        Self((0..chunk_count).rev().map(Chunk).collect())
+        assert!(chunk_count < ALONE, "the highest bit has a meaning");
+        Self { indices: (0..chunk_count).rev().collect(), len: chunk_count as usize }
     }
 
     /// Takes a chunk out.
     #[inline]
     pub(crate) fn take(&mut self) -> Option<Chunk> {
-        self.0.pop()
+        self.len = self.len.checked_sub(1)?;
+        Some(Chunk(self.indices[self.len]))
     }
 
     /// Puts a chunk back.
+    ///
+    /// # Panics
+    ///
+    /// If there are more than the UMEM has.
     #[inline]
     pub(crate) fn give(&mut self, chunk: Chunk) {
-        self.0.push(chunk);
+        self.indices[self.len] = chunk.0;
+        self.len += 1;
     }
 
     /// Number of free chunks.
     pub(crate) const fn len(&self) -> usize {
-        self.0.len()
+        self.len
     }
 }
 
@@ -87,14 +108,19 @@ impl Lent {
     }
 }
 
-/// One output's claim on a published chunk.
+/// One output's claim on a published chunk. Bit 31 is set if it is the only one.
 #[derive(Debug)]
 pub(crate) struct Share(u32);
 
+const ALONE: u32 = 1 << 31;
+
 impl Share {
+    /// A claim on nothing, to fill a list with.
+    pub(crate) const NONE: Self = Self(!ALONE);
+
     /// Index of the chunk in its UMEM.
     pub(super) const fn index(&self) -> u32 {
-        self.0
+        self.0 & !ALONE
     }
 }
 
@@ -102,10 +128,13 @@ impl Share {
 #[derive(Debug)]
 pub(crate) struct Shares {
     index: u32,
-    left: usize,
+    left: u32,
 }
 
 impl Shares {
+    /// No claims.
+    pub(crate) const NONE: Self = Self { index: u32::MAX, left: 0 };
+
     /// The next claim.
     ///
     /// # Panics
@@ -139,22 +168,37 @@ impl Holders {
     #[inline]
     pub(crate) fn publish(&mut self, chunk: Chunk, count: usize) -> Shares {
         let Chunk(index) = chunk;
-        debug_assert_eq!(self.counts[index as usize], 0, "an owned chunk is held by no output");
-        assert!(count > 0, "a published chunk is held by somebody");
-        self.counts[index as usize] = u8::try_from(count).expect("the number of outputs is limited");
+        let count = u8::try_from(count).ok().filter(|&count| count > 0);
+        let count = count.expect("a published chunk is held by 1 to 255 outputs");
+        let held = &mut self.counts[index as usize];
+        debug_assert_eq!(*held, 0, "an owned chunk is held by no output");
+        *held = count;
         self.published += 1;
-        Shares { index, left: count }
+        Shares { index, left: u32::from(count) }
+    }
+
+    /// Publishes `chunk` to one output alone, which costs less.
+    #[inline]
+    pub(crate) const fn publish_alone(&mut self, chunk: Chunk) -> Share {
+        self.published += 1;
+        Share(chunk.0 | ALONE)
     }
 
     /// Gives a claim back; the last one turns into the chunk.
+    ///
+    /// # Panics
+    ///
+    /// If it is [`Share::NONE`].
     #[inline]
     pub(crate) fn give_back(&mut self, share: Share) -> Option<Chunk> {
-        let Share(index) = share;
-        let count = &mut self.counts[index as usize];
-        debug_assert!(*count > 0, "a claim stands for a count");
-        *count -= 1;
-        if *count > 0 {
-            return None;
+        let index = share.index();
+        if share.0 & ALONE == 0 {
+            let count = &mut self.counts[index as usize];
+            debug_assert!(*count > 0, "a claim stands for a count");
+            *count -= 1;
+            if *count > 0 {
+                return None;
+            }
         }
         self.published -= 1;
         Some(Chunk(index))
@@ -192,6 +236,17 @@ mod tests {
         assert_eq!(holders.give_back(first), None);
         assert_eq!(holders.give_back(second), Some(Chunk(0)));
         assert_eq!(holders.published(), 0);
+    }
+
+    #[test]
+    fn a_chunk_published_to_one_alone_comes_back_with_its_share() {
+        let mut holders = Holders::none(2);
+        let mut free = FreeList::all(2);
+        let (first, second) = (free.take().unwrap(), free.take().unwrap());
+        let share = holders.publish_alone(second);
+        assert_eq!((share.index(), holders.published()), (1, 1));
+        assert_eq!(holders.give_back(share), Some(Chunk(1)));
+        assert_eq!((holders.published(), first), (0, Chunk(0)));
     }
 
     #[test]

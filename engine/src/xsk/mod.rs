@@ -17,9 +17,11 @@ mod arrival;
 mod chunk;
 mod clock;
 mod cursor;
+mod depth;
 mod geometry;
 mod kernel_side;
 mod mapping;
+mod prefetch;
 mod queue;
 mod ring;
 mod rx_queue;
@@ -28,11 +30,14 @@ mod soft_nic;
 mod syscall;
 mod umem;
 
-pub(crate) use arrival::take_arrival;
-pub(crate) use chunk::{Chunk, FreeList, Holders, Share};
+pub(crate) use chunk::{Chunk, FreeList, Holders, Share, Shares};
+pub(crate) use clock::sleep_precisely;
 pub(crate) use geometry::Geometry;
+#[cfg(feature = "internals")]
+pub(crate) use {geometry::HEADROOM, libc::xdp_desc as FrameDescriptor};
 pub use kernel_side::KernelCounters;
 pub(crate) use kernel_side::KernelSide;
+pub(crate) use prefetch::line as prefetch_line;
 pub(crate) use queue::rx_queue_count;
 pub(crate) use rx_queue::{Received, RxQueue};
 pub use socket::{BindMode, SocketError};

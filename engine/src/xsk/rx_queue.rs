@@ -2,21 +2,47 @@
 
 use std::sync::Arc;
 
+use vxtap_ebpf::arrival::AREA_LEN;
+
+use super::arrival::Stamps;
 use super::chunk::{Chunk, FreeList, Lent};
+use super::depth::Depth;
 use super::ring::{ConsumerRing, ProducerRing};
 use super::umem::Umem;
 
-/// A frame that the kernel has put into a chunk, which belongs to the holder.
+/// A frame that the kernel has put into a chunk, which belongs to the holder. Made by [`RxQueue::receive`] alone, which
+/// has checked that the frame, with an arrival time's room in front, lies inside of the chunk.
 #[derive(Debug)]
 pub(crate) struct Received {
     /// The chunk it lies in.
     pub(crate) chunk: Chunk,
-    /// Where it starts in the chunk, in bytes.
-    pub(crate) offset: u32,
+    /// Where it starts in the UMEM, in bytes.
+    addr: u64,
+    len: u32,
+    continues: bool,
+}
+
+impl Received {
+    /// No frame.
+    pub(crate) const NOTHING: Self = Self { chunk: Chunk::NONE, addr: 0, len: 0, continues: false };
+
+    /// Where it starts in the UMEM, in bytes.
+    #[inline]
+    pub(crate) const fn addr(&self) -> u64 {
+        self.addr
+    }
+
     /// Its length in this chunk, in bytes.
-    pub(crate) len: u32,
+    #[inline]
+    pub(crate) const fn len(&self) -> u32 {
+        self.len
+    }
+
     /// Whether it goes on in the chunk of the next descriptor (`XDP_PKT_CONTD`).
-    pub(crate) continues: bool,
+    #[inline]
+    pub(crate) const fn continues(&self) -> bool {
+        self.continues
+    }
 }
 
 /// Fill ring, RX ring, and the chunks that are between them.
@@ -26,14 +52,24 @@ pub(crate) struct RxQueue {
     fill: ProducerRing<u64>,
     rx: ConsumerRing<libc::xdp_desc>,
     lent: Lent,
+    depth: Depth,
+    stamps: Stamps,
+    /// Whether a frame of the last batch goes on in a later one's chunk.
+    has_chain: bool,
     /// Descriptors that did not name a frame inside a chunk that the kernel had.
     bad_descriptors: u64,
 }
 
 impl RxQueue {
-    pub(super) fn new(umem: Arc<Umem>, fill: ProducerRing<u64>, rx: ConsumerRing<libc::xdp_desc>) -> Self {
+    pub(super) fn new(
+        umem: Arc<Umem>,
+        fill: ProducerRing<u64>,
+        rx: ConsumerRing<libc::xdp_desc>,
+        depth: Depth,
+        stamps: Stamps,
+    ) -> Self {
         let lent = Lent::none(umem.geometry().chunk_count());
-        Self { umem, fill, rx, lent, bad_descriptors: 0 }
+        Self { umem, fill, rx, lent, depth, stamps, has_chain: false, bad_descriptors: 0 }
     }
 
     /// The region that the chunks belong to.
@@ -41,20 +77,27 @@ impl RxQueue {
         &self.umem
     }
 
-    /// Moves free chunks into the fill ring until one of the two ends; returns how many.
+    /// Moves free chunks into the fill ring until there are as many as the load wants, or no more; returns how many.
     #[inline]
     pub(crate) fn refill(&mut self, free: &mut FreeList) -> u32 {
-        let Self { umem, fill, lent, .. } = self;
+        let Self { umem, fill, lent, depth, .. } = self;
         let geometry = umem.geometry();
-        let want = u32::try_from(free.len()).unwrap_or(u32::MAX);
+        let want = depth.now().saturating_sub(lent.count());
         fill.submit(want, || free.take().map(|chunk| geometry.start(lent.lend(chunk))))
+    }
+
+    /// Lets the depth of the fill ring follow the load; to be called about ten times a second.
+    pub(crate) fn tick(&mut self) {
+        self.depth.tick();
     }
 
     /// Takes up to `max` frames from the RX ring, in order of arrival. A descriptor that makes no sense is counted
     /// and its chunk, if it names one that the kernel had, goes back to `free`.
     #[inline]
     pub(crate) fn receive(&mut self, max: u32, free: &mut FreeList, mut take: impl FnMut(Received)) -> u32 {
-        let Self { umem, rx, lent, bad_descriptors, .. } = self;
+        let Self { umem, rx, lent, depth, has_chain, bad_descriptors, .. } = self;
+        *has_chain = false;
+        depth.note_backlog(rx.available());
         let geometry = umem.geometry();
         rx.consume(max, |descriptor| {
             let (index, offset) = geometry.locate(descriptor.addr);
@@ -67,9 +110,49 @@ impl RxQueue {
                 free.give(chunk);
                 return;
             }
+            umem.prefetch(descriptor.addr);
             let continues = descriptor.options & libc::XDP_PKT_CONTD != 0;
-            take(Received { chunk, offset, len: descriptor.len, continues });
+            *has_chain |= continues;
+            take(Received { chunk, addr: descriptor.addr, len: descriptor.len, continues });
         })
+    }
+
+    /// Whether one of the frames that the last [`Self::receive`] has taken goes on in the next chunk.
+    #[inline]
+    pub(crate) const fn has_chain(&self) -> bool {
+        self.has_chain
+    }
+
+    /// The bytes of a received frame.
+    #[inline]
+    pub(crate) fn frame<'a>(&'a self, received: &'a Received) -> &'a [u8] {
+        // SAFETY: `receive` has checked that these bytes lie in the chunk, whose only token is borrowed for `'a`: nobody
+        // writes to them meanwhile.
+        unsafe { self.umem.untouched(received.addr, received.len) }
+    }
+
+    /// When a received frame arrived, in nanoseconds of the kernel side's clock; `None` if it carries no time.
+    #[inline]
+    pub(crate) fn arrival_ns(&mut self, received: &Received) -> Option<u64> {
+        #[expect(clippy::cast_possible_truncation, reason = "16")]
+        const LEN: u32 = AREA_LEN as u32;
+        let area_addr = received.addr.wrapping_sub(u64::from(LEN));
+        // SAFETY: as for `frame`: `receive` has checked that the time's room lies in the chunk too.
+        let area = unsafe { self.umem.untouched(area_addr, LEN) };
+        self.stamps.read(area.first_chunk()?)
+    }
+
+    /// The `len` bytes at `addr`; empty if they do not all lie in the frame.
+    #[inline]
+    pub(crate) fn part<'a>(&'a self, received: &'a Received, addr: u64, len: u32) -> &'a [u8] {
+        let is_inside = addr >= received.addr
+            && addr.saturating_add(u64::from(len)) <= received.addr + u64::from(received.len);
+        if !is_inside {
+            return &[];
+        }
+        // SAFETY: the bytes lie in those that `receive` has checked to lie in the chunk, whose only token is borrowed for
+        // `'a`: nobody writes to them meanwhile.
+        unsafe { self.umem.untouched(addr, len) }
     }
 
     /// Whether the kernel waits for a wake-up before it looks at the fill ring.
@@ -109,12 +192,14 @@ mod tests {
         nic.deliver(b"first", None).unwrap();
         nic.deliver(b"second", None).unwrap();
         let mut frames = Vec::new();
-        let umem = queue.umem().clone();
-        let count = queue.receive(64, &mut free, |mut received| {
-            let (start, end) = (received.offset as usize, (received.offset + received.len) as usize);
-            frames.push(umem.bytes_mut(&mut received.chunk)[start..end].to_vec());
-        });
-        assert_eq!((count, frames), (2, vec![b"first".to_vec(), b"second".to_vec()]));
+        let count = queue.receive(64, &mut free, |received| frames.push(received));
+        let bytes: Vec<_> = frames.iter().map(|received| queue.frame(received).to_vec()).collect();
+        assert_eq!((count, bytes), (2, vec![b"first".to_vec(), b"second".to_vec()]));
+        let (addr, len) = (frames[0].addr, frames[0].len);
+        assert_eq!(queue.part(&frames[0], addr + 1, len - 1), b"irst");
+        for (addr, len) in [(addr - 1, 1), (addr, len + 1), (u64::MAX, 1)] {
+            assert_eq!(queue.part(&frames[0], addr, len), b"", "{len} bytes at {addr}");
+        }
         assert_eq!(queue.lent(), 2);
     }
 

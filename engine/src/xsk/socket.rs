@@ -7,8 +7,11 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::arrival::Stamps;
 use super::chunk::FreeList;
-use super::clock::tai_minus_utc_ns;
+use super::clock::monotonic_minus_utc_ns;
+use super::depth::Depth;
+use super::geometry::EXTRA_HEADROOM;
 use super::kernel_side::{KernelCounters, KernelSide};
 use super::mapping::Mapping;
 use super::ring::{ConsumerRing, Layout, ProducerRing, Slot};
@@ -159,11 +162,11 @@ impl Socket {
         umem: &Arc<Umem>,
         settings: &SocketSettings,
     ) -> Result<RxQueue, SocketError> {
-        let &SocketSettings { queue, fill_len, rx_len, .. } = settings;
+        let &SocketSettings { queue, mode, fill_len, rx_len, .. } = settings;
         let failed = |call| move |source| SocketError::Call { queue, call, source };
         let (addr, len) = umem.region();
         let chunk_size = umem.geometry().chunk_size();
-        let region = libc::xdp_umem_reg { addr, len, chunk_size, headroom: 0, flags: 0, tx_metadata_len: 0 };
+        let region = libc::xdp_umem_reg { addr, len, chunk_size, headroom: EXTRA_HEADROOM, flags: 0, tx_metadata_len: 0 };
         let give_up = Instant::now() + LOCKED_RETRY;
         while let Err(source) = syscall::set_option(fd, libc::SOL_XDP, libc::XDP_UMEM_REG, &region) {
             match source.raw_os_error() {
@@ -186,7 +189,12 @@ impl Socket {
             .map_err(failed("mmap"))?;
         let fill = ProducerRing::new(fill, layout(offsets.fr), fill_len);
         let rx = ConsumerRing::new(rx, layout(offsets.rx), rx_len);
-        Ok(RxQueue::new(umem.clone(), fill, rx))
+        // A NIC that writes into the UMEM takes chunks far ahead, as many as its own ring holds.
+        let depth = match mode {
+            BindMode::ZeroCopy => Depth::fixed(fill_len + rx_len),
+            BindMode::Copy => Depth::following(fill_len + rx_len),
+        };
+        Ok(RxQueue::new(umem.clone(), fill, rx, depth, Stamps::MONOTONIC))
     }
 
     fn poll_busily(fd: BorrowedFd<'_>, settings: &SocketSettings) -> Result<(), SocketError> {
@@ -300,7 +308,7 @@ impl KernelSide for Socket {
     }
 
     fn arrival_minus_utc_ns(&self) -> i64 {
-        tai_minus_utc_ns()
+        monotonic_minus_utc_ns()
     }
 }
 

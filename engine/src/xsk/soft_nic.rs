@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use vxtap_ebpf::arrival::{Arrival, MARK};
 
+use super::arrival::Stamps;
+use super::depth::Depth;
 use super::geometry::HEADROOM;
 use super::mapping::Mapping;
 use super::ring::{ConsumerRing, Layout, ProducerRing, Slot};
@@ -50,7 +52,7 @@ impl SoftNic {
     pub(crate) fn new(umem: Arc<Umem>, fill_len: u32, rx_len: u32) -> io::Result<(Self, RxQueue)> {
         let (fill, far_fill) = ring(fill_len)?;
         let (far_rx, rx) = ring(rx_len)?;
-        let queue = RxQueue::new(umem.clone(), fill, rx);
+        let queue = RxQueue::new(umem.clone(), fill, rx, Depth::fixed(fill_len + rx_len), Stamps::CLEARED);
         Ok((Self { umem, fill: far_fill, rx: far_rx }, queue))
     }
 
@@ -60,7 +62,7 @@ impl SoftNic {
     }
 
     /// Copies `frame` into the next chunk of the fill ring, behind the kernel's headroom, and puts a descriptor into
-    /// the RX ring. `arrival_ns` is nanoseconds of `CLOCK_TAI`.
+    /// the RX ring. `arrival_ns` is nanoseconds of any clock.
     ///
     /// # Errors
     ///
@@ -75,12 +77,34 @@ impl SoftNic {
         let mut addr = None;
         self.fill.consume(1, |chunk| addr = Some(chunk + u64::from(HEADROOM)));
         let addr = addr.ok_or(Undelivered::FillRingEmpty)?;
-        let arrival = arrival_ns.map(|time_ns| Arrival { mark: MARK, time_ns });
+        let none = Arrival { mark: 0, time_ns: 0 };
+        let arrival = arrival_ns.map_or(none, |time_ns| Arrival { mark: MARK, time_ns });
         // SAFETY: `addr` lies in a chunk that has just come out of the fill ring and goes into the RX ring below.
         unsafe { self.umem.write_lent(addr, frame, arrival) };
         let mut descriptor = Some(libc::xdp_desc { addr, len, options: 0 });
         self.rx.submit(1, || descriptor.take());
         Ok(())
+    }
+
+    /// Delivers up to `max` frames that already lie in their chunks, times included: moves chunks from the fill ring to the
+    /// RX ring. `descriptors` has one for each chunk. Returns how many.
+    #[cfg(feature = "internals")]
+    #[inline]
+    pub(crate) fn replay(&mut self, max: u32, descriptors: &[libc::xdp_desc]) -> u32 {
+        let Self { umem, fill, rx } = self;
+        let room = rx.free(max).min(max);
+        let mut chunks = [0; crate::config::BATCH_MAX as usize];
+        let mut places = chunks.iter_mut();
+        let count = fill.consume(room.min(crate::config::BATCH_MAX), |chunk| {
+            if let Some(place) = places.next() {
+                *place = chunk;
+            }
+        });
+        let mut chunks = chunks.iter();
+        rx.submit(count, || {
+            let (index, _) = umem.geometry().locate(*chunks.next()?);
+            descriptors.get(index as usize).copied()
+        })
     }
 
     /// Puts a descriptor of the test's choice into the RX ring.
@@ -98,7 +122,7 @@ impl SoftNic {
             self.fill.consume(1, |chunk| addr = Some(chunk + u64::from(HEADROOM)));
             let addr = addr.expect("the test has filled the ring");
             // SAFETY: as in `deliver`.
-            unsafe { self.umem.write_lent(addr, part, None) };
+            unsafe { self.umem.write_lent(addr, part, Arrival { mark: 0, time_ns: 0 }) };
             let options = if nth + 1 < parts.len() { libc::XDP_PKT_CONTD } else { 0 };
             let len = u32::try_from(part.len()).expect("parts fit into chunks");
             let mut descriptor = Some(libc::xdp_desc { addr, len, options });
@@ -119,6 +143,7 @@ fn ring<T: Slot>(len: u32) -> io::Result<(ProducerRing<T>, ConsumerRing<T>)> {
 #[cfg(test)]
 mod tests {
     use super::super::geometry::Geometry;
+    use super::super::rx_queue::Received;
     use super::*;
 
     #[test]
@@ -129,23 +154,23 @@ mod tests {
         assert!(!nic.has_room());
         queue.refill(&mut free);
         assert!(nic.has_room());
-        assert_eq!(nic.deliver(&[0; 1793], None), Err(Undelivered::TooLong { len: 1793, max: 1792 }));
-        assert_eq!(nic.deliver(&[0; 1792], None), Ok(()));
+        assert_eq!(nic.deliver(&[0; 1777], None), Err(Undelivered::TooLong { len: 1777, max: 1776 }));
+        assert_eq!(nic.deliver(&[0; 1776], None), Ok(()));
         assert_eq!(nic.deliver(&[0; 60], None), Err(Undelivered::RxRingFull));
     }
 
     #[test]
-    fn the_arrival_time_lies_in_front_of_the_frame() {
+    fn the_arrival_time_lies_in_front_of_the_frame_and_none_is_left_over() {
         let (umem, mut free) = Umem::create(Geometry::new(2048, 1), false).unwrap();
-        let umem = Arc::new(umem);
-        let (mut nic, mut queue) = SoftNic::new(umem.clone(), 1, 1).unwrap();
+        let (mut nic, mut queue) = SoftNic::new(Arc::new(umem), 1, 1).unwrap();
         queue.refill(&mut free);
-        nic.deliver(b"frame", Some(77)).unwrap();
-        let mut arrival = None;
-        queue.receive(1, &mut free, |mut received| {
-            let (before, _) = umem.bytes_mut(&mut received.chunk).split_at_mut(received.offset as usize);
-            arrival = super::super::take_arrival(before);
-        });
-        assert_eq!(arrival, Some(77));
+        let mut received = Received::NOTHING;
+        for (time, expected) in [(Some(77), Some(77)), (None, None)] {
+            nic.deliver(b"frame", time).unwrap();
+            queue.receive(1, &mut free, |frame| received = frame);
+            assert_eq!((queue.arrival_ns(&received), queue.frame(&received)), (expected, &b"frame"[..]));
+            free.give(received.chunk.take());
+            queue.refill(&mut free);
+        }
     }
 }

@@ -36,6 +36,13 @@ fn option_len<T>() -> socklen_t {
     socklen_t::try_from(size_of::<T>()).expect("socket options are a few dozen bytes")
 }
 
+/// Sets how much later than asked for the calling thread's sleeps may end, in nanoseconds; 50 µs unless set
+/// (`PR_SET_TIMERSLACK(2const)`).
+pub(super) fn set_timer_slack(slack_ns: libc::c_ulong) -> io::Result<()> {
+    // SAFETY: a call without pointers.
+    checked(unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, slack_ns, 0, 0, 0) }).map(drop)
+}
+
 /// An AF_XDP socket, closed on exec.
 ///
 /// # Kernel

@@ -3,14 +3,19 @@
 use std::io;
 use std::mem::offset_of;
 use std::os::fd::{AsFd, OwnedFd};
+#[cfg(any(test, feature = "internals"))]
+use std::ptr::NonNull;
 use std::slice;
 use std::sync::Arc;
 
 use vxtap_ebpf::arrival::Arrival;
 
-use super::chunk::{Chunk, FreeList, Share};
+#[cfg(any(test, feature = "internals"))]
+use super::chunk::Chunk;
+use super::chunk::{FreeList, Share};
 use super::geometry::Geometry;
 use super::mapping::Mapping;
+use super::prefetch;
 use super::syscall;
 
 const HUGEPAGE_BYTES: u64 = 2 << 20;
@@ -96,45 +101,81 @@ impl Umem {
     }
 
     /// Where a chunk starts in the region, in bytes.
+    #[cfg(any(test, feature = "internals"))]
     #[inline]
     pub(crate) const fn address_of(&self, chunk: &Chunk) -> u64 {
         self.geometry.start(chunk.index())
     }
 
-    /// The bytes of a chunk, for its owner.
+    /// Where the bytes of a chunk are in this process's memory.
+    #[cfg(any(test, feature = "internals"))]
+    #[inline]
+    fn chunk_start(&self, chunk: &Chunk) -> NonNull<u8> {
+        assert!(chunk.index() < self.geometry.chunk_count(), "a chunk of this region");
+        // SAFETY: the mapping is at least as long as all chunks together (`map`), and the chunk is one of them, so that
+        // its start lies inside.
+        unsafe { self.memory.start().add(usize_of(self.geometry.start(chunk.index()))) }
+    }
+
+    /// The bytes of a chunk, for its owner to write.
+    #[cfg(any(test, feature = "internals"))]
     #[inline]
     pub(crate) fn bytes_mut<'a>(&'a self, chunk: &'a mut Chunk) -> &'a mut [u8] {
-        let len = self.geometry.chunk_size() as usize;
-        let start = self.memory.at::<u8>(usize_of(self.geometry.start(chunk.index())), len);
-        // SAFETY: `at` has checked that the chunk lies inside the mapping, which lives as long as `self`. The token
-        // is the only one for this chunk (made in `create`, or in `chunks` when all earlier ones were gone; a
-        // worker never mixes the tokens of two regions) and is mutably borrowed for `'a`, so neither the kernel nor a consumer nor other code of ours
-        // touches these bytes meanwhile.
-        unsafe { slice::from_raw_parts_mut(start.as_ptr(), len) }
+        let start = self.chunk_start(chunk);
+        // SAFETY: the chunk lies inside the mapping (`chunk_start`), which lives as long as `self`. The token is the only
+        // one for this chunk (made in `create`, or in `chunks` when all earlier ones were gone; a worker never mixes the
+        // tokens of two regions) and is mutably borrowed for `'a`, so neither the kernel nor a consumer nor other code
+        // of ours touches these bytes meanwhile.
+        unsafe { slice::from_raw_parts_mut(start.as_ptr(), self.geometry.chunk_size() as usize) }
+    }
+
+    /// Asks the CPU to fetch the two cache lines from `addr` on, which will be needed soon. Any address may be given.
+    #[inline]
+    pub(crate) fn prefetch(&self, addr: u64) {
+        let start = self.memory.start().as_ptr().cast_const().wrapping_add(usize_of(addr));
+        prefetch::line(start);
+        prefetch::line(start.wrapping_add(64));
     }
 
     /// The `len` bytes at `addr`, which must lie inside the region.
     ///
     /// # Safety
     ///
-    /// For as long as the result lives the bytes must be published to the caller: their chunk's owner has given out
-    /// a share for them and has not taken it back, so nobody writes to them.
+    /// For as long as the result lives nobody may write to the bytes: the caller borrows the token of their chunk, or they
+    /// are published to it: their chunk's owner has given out a share for them and has not taken it back.
     ///
     /// # Panics
     ///
     /// If the bytes do not lie inside the region.
     #[inline]
-    pub(crate) unsafe fn published(&self, addr: u64, len: u32) -> &[u8] {
+    pub(crate) unsafe fn untouched(&self, addr: u64, len: u32) -> &[u8] {
         let start = self.memory.at::<u8>(usize_of(addr), len as usize);
         // SAFETY: `at` has checked that the bytes lie inside the mapping, which lives as long as `self`; that nobody
         // writes to them is the caller's promise.
         unsafe { slice::from_raw_parts(start.as_ptr(), len as usize) }
     }
 
-    /// Whether the `len` bytes at `addr` lie in the chunk that the share is a claim on.
+    /// Whether the bytes from `start` to `end` lie in the chunk that the share is a claim on.
     #[inline]
-    pub(crate) fn is_covered(&self, addr: u64, len: u32, share: &Share) -> bool {
-        self.geometry.chunk_of(addr, len) == Some(share.index())
+    pub(crate) fn is_covered(&self, start: u64, end: u64, share: &Share) -> bool {
+        let chunk = self.geometry.start(share.index());
+        start >= chunk && start <= end && end <= chunk + u64::from(self.geometry.chunk_size())
+    }
+
+    /// Plays the XDP program's part: writes the arrival time in front of the frame at `addr`.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::write_lent`]; the time's room has to lie in the same chunk as `addr`.
+    ///
+    /// # Panics
+    ///
+    /// If it does not lie inside the region.
+    #[inline]
+    pub(super) unsafe fn stamp_lent(&self, addr: u64, arrival: Arrival) {
+        let area = self.memory.at::<Arrival>(usize_of(addr) - size_of::<Arrival>(), 1);
+        // SAFETY: `at` has checked bounds and alignment; the chunk is the caller's to write by its promise.
+        unsafe { area.write(arrival) };
     }
 
     /// Plays the kernel's part in filling a chunk: writes `frame` at `addr` and the arrival time in front of it.
@@ -147,15 +188,11 @@ impl Umem {
     /// # Panics
     ///
     /// If the bytes, with the arrival time's room in front, do not lie inside of one chunk.
-    pub(super) unsafe fn write_lent(&self, addr: u64, frame: &[u8], arrival: Option<Arrival>) {
+    pub(super) unsafe fn write_lent(&self, addr: u64, frame: &[u8], arrival: Arrival) {
         let len = u32::try_from(frame.len()).expect("a frame is shorter than a chunk");
         assert!(self.geometry.chunk_of(addr, len).is_some(), "the frame lies in one chunk");
-        if let Some(arrival) = arrival {
-            let area = self.memory.at::<Arrival>(usize_of(addr) - size_of::<Arrival>(), 1);
-            // SAFETY: `at` has checked bounds and alignment, `chunk_of` that the area lies in the same chunk as the
-            // frame, which is the caller's to write by its promise.
-            unsafe { area.write(arrival) };
-        }
+        // SAFETY: the caller's promise; `chunk_of` has seen that there is room for the time in the chunk.
+        unsafe { self.stamp_lent(addr, arrival) };
         let start = self.memory.at::<u8>(usize_of(addr), frame.len());
         // SAFETY: `at` has checked the bounds of the destination, which is the caller's to write; the source is a
         // live slice, and lies elsewhere since nobody holds a reference into a lent chunk.

@@ -82,7 +82,7 @@ fn ipv6_outside_small_chunks_and_every_size_deliver() {
         ..Profile::default()
     };
     let mut config = config(&veth.receiver);
-    config.memory.chunk_size = 2048;
+    config.memory.chunk_size = Some(2048);
     config.sessions = declared(&profile);
     let outcome = run(&veth, config, &profile, 30_000);
     assert!(outcome.verdict.is_perfect(), "{}\n{}", outcome.verdict, outcome.report);

@@ -94,20 +94,20 @@ fn an_mtu_beyond_a_chunk_is_refused_with_the_largest_that_fits() {
     let veth = Veth::join(NetNs::new().unwrap(), NetNs::new().unwrap(), options).unwrap();
     let receiver = &veth.receiver;
     let mut small = config(receiver);
-    small.memory.chunk_size = 2048;
+    small.memory.chunk_size = Some(2048);
     let error = receiver.netns.run(|| Engine::open(small)).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the MTU 3000 of vxrx0 is too large: a chunk of 2048 bytes holds packets up to 1770 bytes; set it with `ip link \
-         set dev vxrx0 mtu 1770`, or set memory.chunk_size = 4096"
+        "the MTU 3000 of vxrx0 is too large: a chunk of 2048 bytes holds packets up to 1754 bytes; set it with `ip link \
+         set dev vxrx0 mtu 1754`, or leave memory.chunk_size out"
     );
     receiver.netns.ip(&["link", "set", receiver.interface, "mtu", "9001"]).unwrap();
     let large = config(receiver);
     let error = receiver.netns.run(|| Engine::open(large)).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the MTU 9001 of vxrx0 is too large: a chunk of 4096 bytes holds packets up to 3818 bytes; set it with `ip link \
-         set dev vxrx0 mtu 3818`"
+        "the MTU 9001 of vxrx0 is too large: a chunk of 4096 bytes holds packets up to 3802 bytes; set it with `ip link \
+         set dev vxrx0 mtu 3802`"
     );
     assert_no_xdp_program(&receiver.netns, receiver.interface);
 }

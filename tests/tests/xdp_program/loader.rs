@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use aya::maps::{HashMap, LpmTrie, MapData, PerCpuArray, XskMap, lpm_trie};
+use aya::maps::{Array, LpmTrie, MapData, PerCpuArray, XskMap, lpm_trie};
 use aya::programs::Xdp;
 use aya::{Ebpf, TestRun, TestRunOptions};
 use libbpf_rs::{MapCore, MapFlags, ObjectBuilder, PrintLevel, ProgramInput, set_print};
@@ -83,8 +83,9 @@ impl Loaded for ByAya {
     }
 
     fn allow_port(&mut self, port: u16) -> Result<()> {
-        let mut ports: HashMap<&mut MapData, u16, u8> = self.map(maps::PORTS)?;
-        Ok(ports.insert(port, 1, 0)?)
+        let (word, bit) = maps::port_bit(port);
+        let mut ports: Array<&mut MapData, u64> = self.map(maps::PORTS)?;
+        Ok(ports.set(word, bit, 0)?)
     }
 
     fn allow_source(&mut self, (len, address): Prefix<'_>) -> Result<()> {
@@ -97,7 +98,7 @@ impl Loaded for ByAya {
     }
 
     fn set_flags(&mut self, flags: u32) -> Result<()> {
-        let mut settings: aya::maps::Array<&mut MapData, u32> = self.map(maps::SETTINGS)?;
+        let mut settings: Array<&mut MapData, u32> = self.map(maps::SETTINGS)?;
         Ok(settings.set(0, flags, 0)?)
     }
 
@@ -153,7 +154,8 @@ impl Loaded for ByLibbpf {
     }
 
     fn allow_port(&mut self, port: u16) -> Result<()> {
-        self.update(maps::PORTS, &port.to_ne_bytes(), &[1])
+        let (word, bit) = maps::port_bit(port);
+        self.update(maps::PORTS, &word.to_ne_bytes(), &bit.to_ne_bytes())
     }
 
     fn allow_source(&mut self, (len, address): Prefix<'_>) -> Result<()> {

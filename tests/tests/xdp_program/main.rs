@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use anyhow::Result;
-use rustix::time::{DynamicClockId, clock_gettime_dynamic};
+use rustix::time::{ClockId, clock_gettime};
 use vxtap_ebpf::arrival::{AREA_LEN, Arrival};
 use vxtap_ebpf::maps::{self, Outcome};
 use vxtap_ebpf::parse::Refusal;
@@ -87,11 +87,11 @@ fn the_object_holds_exactly_the_program_and_the_maps() -> Result<()> {
     assert_eq!(object.license.to_str()?, "Dual MIT/GPL");
 
     // Type, bytes of key and value, entries, flags; numbers of linux/bpf.h.
-    let (hash, array, per_cpu_array, lpm_trie, xskmap) = (1, 2, 6, 11, 17);
+    let (array, per_cpu_array, lpm_trie, xskmap) = (2, 6, 11, 17);
     let no_preallocation = 1;
     let expected = BTreeMap::from([
         (maps::SOCKETS, (xskmap, 4, 4, maps::SOCKETS_MAX, 0)),
-        (maps::PORTS, (hash, 2, 1, maps::PORTS_MAX, 0)),
+        (maps::PORTS, (array, 4, 8, maps::PORT_WORDS, 0)),
         (maps::ALLOWED_V4, (lpm_trie, 8, 1, maps::ALLOWED_MAX, no_preallocation)),
         (maps::ALLOWED_V6, (lpm_trie, 20, 1, maps::ALLOWED_MAX, no_preallocation)),
         (maps::SETTINGS, (array, 4, u32::try_from(size_of::<maps::Settings>())?, 1, 0)),
@@ -233,8 +233,8 @@ fn a_queue_without_socket_leaves_its_frames_to_the_stack_and_without_metadata() 
     Ok(())
 }
 
-fn tai_ns() -> Result<u64> {
-    let now = clock_gettime_dynamic(DynamicClockId::Tai)?;
+fn monotonic_ns() -> Result<u64> {
+    let now = clock_gettime(ClockId::Monotonic);
     Ok(u64::try_from(now.tv_sec)? * 1_000_000_000 + u64::try_from(now.tv_nsec)?)
 }
 
@@ -249,9 +249,9 @@ fn the_arrival_time_lies_in_front_of_a_steered_frame_and_of_no_other() -> Result
         program.set_flags(maps::STAMP_ARRIVAL)?;
         for chain in chains::all().iter().filter(|chain| chain.frame.len() < FIRST_BUFFER_LEN) {
             let (action, outcome) = verdict(chain.expected(chain.frame.len()));
-            let before = tai_ns()?;
+            let before = monotonic_ns()?;
             let metadata = expect(program.as_mut(), &chain.frame, action, &[outcome], chain.name)?;
-            let after = tai_ns()?;
+            let after = monotonic_ns()?;
             if action == REDIRECT {
                 let area: [u8; AREA_LEN] = metadata.as_slice().try_into()?;
                 let time_ns = Arrival::time_in(&area).expect("the mark");

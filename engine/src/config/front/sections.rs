@@ -127,7 +127,7 @@ fn memory(section: &Section<'_>) -> Result<Memory, Fault> {
     let default = Memory::default();
     Ok(Memory {
         per_queue_mib: section.number("per_queue_mib", PER_QUEUE_MIB)?.unwrap_or(default.per_queue_mib),
-        chunk_size: section.number("chunk_size", CHUNK_SIZE)?.unwrap_or(default.chunk_size),
+        chunk_size: section.number("chunk_size", CHUNK_SIZE)?,
         fill_ring: section.number("fill_ring", RING_LEN)?.unwrap_or(default.fill_ring),
         rx_ring: section.number("rx_ring", RING_LEN)?.unwrap_or(default.rx_ring),
         output_ring: section.number("output_ring", RING_LEN)?,

@@ -58,7 +58,7 @@ fn every_key_reaches_its_field() {
         workers: Workers { cpus: Cpus::List(vec![2, 3, 4]), wait: WaitMode::Busy },
         memory: Memory {
             per_queue_mib: 32,
-            chunk_size: 2048,
+            chunk_size: Some(2048),
             fill_ring: 1024,
             rx_ring: 512,
             output_ring: Some(256),

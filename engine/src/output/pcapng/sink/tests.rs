@@ -123,7 +123,7 @@ fn consumer_of(frames: &[[u8; 60]]) -> Consumer {
     }
     let (mut writer, reader) = ring(frames.len().next_power_of_two(), Arc::new(umem), 0);
     for (descriptor, share) in descriptors {
-        writer.push(descriptor, share);
+        writer.push_all([(&descriptor, share)]);
     }
     writer.publish();
     Consumer::new(vec![reader])

@@ -1,0 +1,10 @@
+//! The data path in parts and as a whole, for the benches of this repository. No part of the API: no promise of
+//! stability.
+
+mod parts;
+mod rig;
+mod ten_rules;
+
+pub use parts::{FlowHash, Ring, Sessions, decap};
+pub use rig::{Rig, Setup};
+pub use ten_rules::TenRules;

@@ -1,0 +1,199 @@
+//! The worker without a kernel.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use vxtap_ebpf::arrival::{AREA_LEN, Arrival};
+
+use super::ten_rules::TenRules;
+use crate::config::{self, BATCH_MAX, UnknownSessions, WaitMode};
+use crate::counters::{Board, WorkerCounters};
+use crate::filter::{AcceptAll, Filter};
+use crate::output::{self, Consumer};
+use crate::session::SessionTable;
+use crate::worker::{Parts, WhenFull, Worker};
+use crate::xsk::{
+    Chunk, FrameDescriptor, FreeList, Geometry, HEADROOM, KernelCounters, KernelSide, SoftNic, Umem,
+};
+
+/// What a [`Rig`] is made of.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Chunks between fill ring, worker and consumers; all of them take their turn.
+    pub chunks_in_flight: u32,
+    /// Bytes per chunk, 2048 or 4096.
+    pub chunk_size: u32,
+    /// Output rings, each with a consumer; each frame goes to all of them.
+    pub outputs: usize,
+    /// Entries of each output ring, a power of two.
+    pub output_ring: usize,
+    /// The declared sessions.
+    pub sessions: Vec<config::Session>,
+}
+
+/// A worker whose kernel hands it the same frames over and over, in chunks in random order.
+pub struct Rig {
+    worker: AnyWorker,
+    board: Arc<Board>,
+}
+
+/// Which one is asked once per turn.
+enum AnyWorker {
+    Unfiltered(Worker<Replay, AcceptAll>),
+    Filtered(Worker<Replay, TenRules>),
+}
+
+impl std::fmt::Debug for Rig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rig").finish_non_exhaustive()
+    }
+}
+
+impl Rig {
+    /// A worker that passes every frame on. Fills chunk after chunk with the outer `frames`, in turn.
+    ///
+    /// # Panics
+    ///
+    /// If a frame does not fit or there is no memory.
+    pub fn new(setup: &Setup, frames: &[Vec<u8>]) -> (Self, Vec<Consumer>) {
+        let (parts, board, consumers) = parts(setup, frames, AcceptAll);
+        (Self { worker: AnyWorker::Unfiltered(Worker::new(parts)), board }, consumers)
+    }
+
+    /// [`Self::new`] with ten rules that each frame has to pass.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::new`].
+    pub fn with_ten_rules(setup: &Setup, frames: &[Vec<u8>]) -> (Self, Vec<Consumer>) {
+        let (parts, board, consumers) = parts(setup, frames, TenRules::new());
+        (Self { worker: AnyWorker::Filtered(Worker::new(parts)), board }, consumers)
+    }
+
+    /// The kernel delivers up to a batch, then the worker does a turn. Returns the number of frames worked on.
+    #[inline]
+    pub fn turn(&mut self) -> u32 {
+        match &mut self.worker {
+            AnyWorker::Unfiltered(worker) => turn(worker),
+            AnyWorker::Filtered(worker) => turn(worker),
+        }
+    }
+
+    /// Ends the worker and returns what it has counted.
+    ///
+    /// # Panics
+    ///
+    /// Never: a replay does not fail.
+    pub fn finish(self) -> WorkerCounters {
+        let Self { worker, board } = self;
+        let end = match worker {
+            AnyWorker::Unfiltered(worker) => worker.run(),
+            AnyWorker::Filtered(worker) => worker.run(),
+        };
+        end.expect("a replay does not fail");
+        board.read()
+    }
+}
+
+#[inline]
+fn turn<F: Filter>(worker: &mut Worker<Replay, F>) -> u32 {
+    let Replay { nic, descriptors } = worker.kernel_mut();
+    nic.replay(BATCH_MAX, descriptors);
+    worker.turn()
+}
+
+/// What a worker over a replay is made of, where it posts its counts, and the consumers of its outputs.
+fn parts<F>(setup: &Setup, frames: &[Vec<u8>], filter: F) -> (Parts<Replay, F>, Arc<Board>, Vec<Consumer>) {
+    let geometry = Geometry::new(setup.chunk_size, setup.chunks_in_flight);
+    let (umem, mut free) = Umem::create(geometry, false).expect("memory");
+    let descriptors = fill(&umem, &mut free, frames);
+    let umem = Arc::new(umem);
+    let ring_len = setup.chunks_in_flight.next_power_of_two();
+    let (nic, queue) = SoftNic::new(umem.clone(), ring_len, ring_len).expect("memory");
+    let (outputs, consumers) = (0..setup.outputs)
+        .map(|_| {
+            let (writer, reader) = output::ring(setup.output_ring, umem.clone(), 0);
+            (writer, Consumer::new(vec![reader]))
+        })
+        .unzip();
+    let board = Arc::new(Board::default());
+    let parts = Parts {
+        kernel: Replay { nic, descriptors },
+        queue,
+        free,
+        outputs,
+        sessions: Arc::new(SessionTable::new(&setup.sessions)),
+        filter,
+        unknown: UnknownSessions::Pass,
+        wait: WaitMode::Busy,
+        when_full: WhenFull::Drop,
+        board: board.clone(),
+        orders: Arc::default(),
+    };
+    (parts, board, consumers)
+}
+
+/// Writes the frames, each with an arrival time, into the chunks and shuffles the free list: the same order each time, but
+/// none that a prefetcher knows. Returns the RX descriptor of each chunk.
+fn fill(umem: &Umem, free: &mut FreeList, frames: &[Vec<u8>]) -> Vec<FrameDescriptor> {
+    let mut chunks: Vec<Chunk> = std::iter::from_fn(|| free.take()).collect();
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    for last in (1..chunks.len()).rev() {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        chunks.swap(last, usize::try_from(state % (last as u64 + 1)).unwrap_or(0));
+    }
+    let nothing = FrameDescriptor { addr: 0, len: 0, options: 0 };
+    let mut descriptors = vec![nothing; chunks.len()];
+    for (mut chunk, frame) in chunks.into_iter().zip(frames.iter().cycle()) {
+        let start = HEADROOM as usize;
+        let bytes = umem.bytes_mut(&mut chunk);
+        bytes[start..start + frame.len()].copy_from_slice(frame);
+        bytes[start - AREA_LEN..start].copy_from_slice(&Arrival::bytes(1_700_000_000_000_000_000));
+        let addr = umem.address_of(&chunk);
+        let index = usize::try_from(addr / u64::from(umem.geometry().chunk_size())).expect("an index");
+        let len = u32::try_from(frame.len()).expect("short frames");
+        descriptors[index] = FrameDescriptor { addr: addr + u64::from(HEADROOM), len, options: 0 };
+        free.give(chunk);
+    }
+    descriptors
+}
+
+/// The kernel's part.
+struct Replay {
+    nic: SoftNic,
+    /// What the RX ring is to say of each chunk.
+    descriptors: Vec<FrameDescriptor>,
+}
+
+impl KernelSide for Replay {
+    fn wait(&mut self, _timeout: Duration) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn drive(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn check(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn is_polled(&self) -> bool {
+        false
+    }
+
+    fn is_finished(&self) -> bool {
+        true
+    }
+
+    fn counters(&self) -> io::Result<KernelCounters> {
+        Ok(KernelCounters::default())
+    }
+
+    fn arrival_minus_utc_ns(&self) -> i64 {
+        0
+    }
+}

@@ -1,0 +1,156 @@
+//! What a worker counts, in the form that costs least per frame, and how it becomes the public ledgers.
+//!
+//! Per frame only what cannot be derived is written: what each session received. What it delivered is that less its
+//! drops, and what an output took is what it was offered less what it had no room for. Drops are rare, so that their
+//! counts lie apart: 10 000 sessions fit a second-level cache.
+
+use crate::counters::{Ledger, OutputLedger, Tally};
+use crate::drop_reason::{DropReason, Drops};
+use crate::session::SessionId;
+
+/// What is written for every frame of a session; two share a cache line.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(align(32))]
+struct Received {
+    tally: Tally,
+    cut: u64,
+}
+
+/// Frames of one session, one after the other. Traffic comes in runs, and adding to memory for each frame of a run would
+/// make each wait for the one before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Run {
+    pub(super) session: SessionId,
+    received: Received,
+}
+
+impl Run {
+    /// No frames yet.
+    #[inline]
+    pub(super) fn of(session: SessionId) -> Self {
+        Self { session, received: Received::default() }
+    }
+
+    /// Counts a frame of `bytes` captured bytes.
+    #[inline]
+    pub(super) const fn add(&mut self, bytes: u32, is_cut: bool) {
+        self.received.tally.add(bytes as u64);
+        self.received.cut += is_cut as u64;
+    }
+}
+
+/// What a session lost.
+#[derive(Clone, Copy, Debug, Default)]
+struct Lost {
+    drops: Drops,
+    /// Bytes that were dropped before the outputs were asked, and after.
+    bytes_unoffered: u64,
+    bytes_refused: u64,
+}
+
+impl Lost {
+    /// Frames that no output was offered.
+    fn unoffered(&self) -> u64 {
+        let refused = [DropReason::NoOutput, DropReason::OutputFull].map(|reason| self.drops.get(reason));
+        self.drops.total() - refused.iter().sum::<u64>()
+    }
+}
+
+/// The accounts of a worker's sessions; index 0 is the default session.
+#[derive(Debug)]
+pub(super) struct Accounts {
+    received: Box<[Received]>,
+    lost: Box<[Lost]>,
+}
+
+impl Accounts {
+    /// All zero.
+    pub(super) fn new(session_count: usize) -> Self {
+        Self {
+            received: vec![Received::default(); session_count].into(),
+            lost: vec![Lost::default(); session_count].into(),
+        }
+    }
+
+    /// Counts frames that have come one after the other.
+    #[inline]
+    pub(super) fn receive(&mut self, run: Run) {
+        let received = &mut self.received[run.session.index()];
+        received.tally.merge(run.received.tally);
+        received.cut += run.received.cut;
+    }
+
+    /// Counts a frame that no output is offered.
+    #[inline]
+    pub(super) fn drop_unoffered(&mut self, session: SessionId, bytes: u32, reason: DropReason) {
+        let lost = &mut self.lost[session.index()];
+        lost.drops.count(reason);
+        lost.bytes_unoffered += u64::from(bytes);
+    }
+
+    /// Counts a frame that no output took.
+    #[inline]
+    pub(super) fn drop_refused(&mut self, session: SessionId, bytes: u32, reason: DropReason) {
+        let lost = &mut self.lost[session.index()];
+        lost.drops.count(reason);
+        lost.bytes_refused += u64::from(bytes);
+    }
+
+    /// Frames of all sessions that were cut.
+    pub(super) fn cut(&self) -> u64 {
+        self.received.iter().map(|received| received.cut).sum()
+    }
+
+    /// Number of sessions.
+    pub(super) const fn len(&self) -> usize {
+        self.received.len()
+    }
+
+    /// The public form of a session's account.
+    pub(super) fn ledger(&self, session: usize) -> Ledger {
+        let (Received { tally, cut }, lost) = (self.received[session], &self.lost[session]);
+        let delivered = Tally {
+            frames: tally.frames - lost.drops.total(),
+            bytes: tally.bytes - lost.bytes_unoffered - lost.bytes_refused,
+        };
+        Ledger { received: tally, delivered, drops: lost.drops, cut }
+    }
+
+    /// What an output that had no room for `full` took of a session.
+    pub(super) fn output_ledger(&self, session: usize, full: Tally) -> OutputLedger {
+        let (tally, lost) = (self.received[session].tally, &self.lost[session]);
+        let delivered = Tally {
+            frames: tally.frames - lost.unoffered() - full.frames,
+            bytes: tally.bytes - lost.bytes_unoffered - full.bytes,
+        };
+        OutputLedger { delivered, full: full.frames }
+    }
+}
+
+const _: () = assert!(size_of::<Received>() == 32);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_derived_is_what_was_counted() {
+        let mut accounts = Accounts::new(2);
+        let session = SessionId(1);
+        let mut run = Run::of(session);
+        for bytes in [100, 60, 80, 70] {
+            run.add(bytes, bytes == 60);
+        }
+        accounts.receive(run);
+        accounts.drop_unoffered(session, 100, DropReason::UnknownSession);
+        accounts.drop_refused(session, 60, DropReason::OutputFull);
+        let ledger = accounts.ledger(1);
+        assert_eq!((ledger.received, ledger.cut), (Tally { frames: 4, bytes: 310 }, 1));
+        assert_eq!(ledger.delivered, Tally { frames: 2, bytes: 150 });
+        assert!(ledger.adds_up());
+        // This output had no room for the frame that nobody took, nor for the one of 80 bytes.
+        let output = accounts.output_ledger(1, Tally { frames: 2, bytes: 140 });
+        assert_eq!(output, OutputLedger { delivered: Tally { frames: 1, bytes: 70 }, full: 2 });
+        assert_eq!((accounts.ledger(0), accounts.cut()), (Ledger::default(), 1));
+    }
+}
