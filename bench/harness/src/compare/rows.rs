@@ -1,0 +1,191 @@
+//! The rows of the tables: what receives, and what is known about it beforehand.
+
+use std::str::FromStr;
+
+use anyhow::{Context as _, Error, Result, ensure};
+use serde::Serialize;
+
+/// One receiver with its options.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Row {
+    /// Name in tables and on the command line.
+    pub(crate) name: String,
+    /// How it is started.
+    pub(crate) program: Program,
+    /// Where it takes the frames from.
+    pub(crate) source: Source,
+    /// It never sleeps: its user time says nothing about the cost of a frame.
+    pub(crate) spins: bool,
+    /// It knows when the XDP program saw a frame, so that its latency can be measured.
+    pub(crate) has_times: bool,
+}
+
+/// What runs in the receiver's namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) enum Program {
+    /// `vxbench receive` with these arguments.
+    Receive(Vec<String>),
+    /// tcpdump on the kernel's vxlan device.
+    Tcpdump,
+    /// dumpcap on the kernel's vxlan device.
+    Dumpcap,
+}
+
+/// Where a receiver takes the frames from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) enum Source {
+    /// An XDP program of its own.
+    Xdp,
+    /// The kernel's stack; the receiving end of the veth pair needs GRO then, or it takes no frames from an XDP program.
+    Stack,
+}
+
+/// The built-in rows by name, with the arguments of `vxbench receive`. The first word decides what is known of a row.
+const RECEIVERS: &[(&str, &str)] = &[
+    ("vxtap-busy", "vxtap --wait busy"),
+    ("vxtap-adaptive", "vxtap --wait adaptive"),
+    ("vxtap-interrupt", "vxtap --wait interrupt"),
+    ("vxtap-3-consumers", "vxtap --wait adaptive --consumers 3"),
+    ("xsk-rs-busy", "xsk-rs --wait busy"),
+    ("xsk-rs-poll", "xsk-rs --wait poll"),
+    ("tpacket", "tpacket"),
+    ("packet", "packet"),
+    ("recvmmsg", "recvmmsg"),
+    ("xdp-drop", "xdp-drop"),
+];
+
+/// Rows of the load ladder unless others are named: where a livelock would show.
+pub(crate) const LADDER: &[&str] =
+    &["vxtap-busy", "vxtap-adaptive", "vxtap-interrupt", "xsk-rs-poll", "tpacket", "recvmmsg"];
+
+impl Row {
+    /// All built-in rows, in the order of the tables.
+    pub(crate) fn all() -> Vec<Self> {
+        let mut rows: Vec<Self> =
+            RECEIVERS.iter().map(|(name, arguments)| Self::receive(name, arguments)).collect();
+        let external = |name: &str, program| Self {
+            name: name.to_owned(),
+            program,
+            source: Source::Stack,
+            spins: false,
+            has_times: false,
+        };
+        let end = rows.len() - 1;
+        rows.insert(end, external("tcpdump", Program::Tcpdump));
+        rows.insert(end + 1, external("dumpcap", Program::Dumpcap));
+        rows
+    }
+
+    fn receive(name: &str, arguments: &str) -> Self {
+        let words: Vec<String> = arguments.split_whitespace().map(str::to_owned).collect();
+        let receiver = words.first().map_or("", String::as_str);
+        let source = match receiver {
+            "vxtap" | "xsk-rs" | "xsk-decap" | "xdp-drop" => Source::Xdp,
+            _ => Source::Stack,
+        };
+        Self {
+            name: name.to_owned(),
+            source,
+            spins: words.windows(2).any(|pair| pair == ["--wait", "busy"]),
+            has_times: receiver == "vxtap",
+            program: Program::Receive(words),
+        }
+    }
+
+    /// The built-in rows that are named, in that order, or all when none is; then the `added` ones.
+    ///
+    /// # Errors
+    /// When a name is unknown or given twice.
+    pub(crate) fn select(names: &[String], added: &[Self]) -> Result<Vec<Self>> {
+        let all = Self::all();
+        let mut rows = Vec::new();
+        for name in names {
+            let known = || all.iter().map(|row| row.name.as_str()).collect::<Vec<_>>().join(", ");
+            let row = all.iter().find(|row| row.name == *name);
+            rows.push(
+                row.with_context(|| format!("there is no row `{name}`: choose of {}", known()))?.clone(),
+            );
+        }
+        if names.is_empty() {
+            rows = all;
+        }
+        rows.extend_from_slice(added);
+        for (index, row) in rows.iter().enumerate() {
+            let twice = rows[..index].iter().any(|other| other.name == row.name);
+            ensure!(!twice, "the row `{}` is given twice: give each a name of its own", row.name);
+        }
+        Ok(rows)
+    }
+}
+
+impl FromStr for Row {
+    type Err = Error;
+
+    /// Reads `NAME=RECEIVER ARGUMENTS`, a row of one's own.
+    fn from_str(text: &str) -> Result<Self> {
+        let parts = text.split_once('=').filter(|(name, arguments)| {
+            !name.trim().is_empty() && !name.contains(' ') && !arguments.trim().is_empty()
+        });
+        let (name, arguments) = parts.with_context(|| {
+            format!("`{text}` is no row: write NAME=RECEIVER ARGUMENTS, as `v2=vxtap --wait busy`")
+        })?;
+        Ok(Self::receive(name, arguments))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(name: &str) -> Row {
+        Row::all().into_iter().find(|row| row.name == name).expect("it is built in")
+    }
+
+    #[test]
+    fn what_is_known_of_a_row_follows_from_its_receiver() {
+        assert!(row("vxtap-busy").spins && row("xsk-rs-busy").spins);
+        assert!(!row("vxtap-adaptive").spins && !row("tpacket").spins);
+        assert!(row("vxtap-3-consumers").has_times && !row("xsk-rs-busy").has_times);
+        for name in ["vxtap-busy", "xsk-rs-poll", "xdp-drop"] {
+            assert_eq!(row(name).source, Source::Xdp, "{name}");
+        }
+        for name in ["tpacket", "packet", "recvmmsg", "tcpdump", "dumpcap"] {
+            assert_eq!(row(name).source, Source::Stack, "{name}");
+        }
+    }
+
+    #[test]
+    fn without_names_all_rows_are_measured() {
+        let rows = Row::select(&[], &[]).expect("nothing is wrong");
+        assert_eq!(rows.len(), RECEIVERS.len() + 2);
+        assert_eq!(rows.last().map(|row| row.name.as_str()), Some("xdp-drop"));
+    }
+
+    #[test]
+    fn rows_are_taken_in_the_order_named_and_own_ones_follow() {
+        let own: Row = "small=vxtap --wait busy --set memory.chunk_size=2048".parse().expect("a row");
+        let rows = Row::select(&["tpacket".into(), "vxtap-busy".into()], &[own]).expect("fine");
+        let names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
+        assert_eq!(names, ["tpacket", "vxtap-busy", "small"]);
+        assert!(rows[2].spins && rows[2].has_times);
+    }
+
+    #[test]
+    fn unknown_and_repeated_rows_are_refused() {
+        let error = Row::select(&["suricata".into()], &[]).expect_err("not there").to_string();
+        assert!(
+            error.starts_with("there is no row `suricata`: choose of vxtap-busy, vxtap-adaptive,"),
+            "{error}"
+        );
+        let error = Row::select(&["packet".into(), "packet".into()], &[]).expect_err("twice").to_string();
+        assert_eq!(error, "the row `packet` is given twice: give each a name of its own");
+        let error = "vxtap".parse::<Row>().expect_err("no name").to_string();
+        assert_eq!(error, "`vxtap` is no row: write NAME=RECEIVER ARGUMENTS, as `v2=vxtap --wait busy`");
+    }
+
+    #[test]
+    fn the_rows_of_the_ladder_exist() {
+        let names: Vec<String> = LADDER.iter().map(|&name| name.to_owned()).collect();
+        assert!(Row::select(&names, &[]).is_ok());
+    }
+}

@@ -1,0 +1,165 @@
+//! Claim: every receiver that is compared gets every frame of traffic that it has time for, intact, and counts it right.
+//!
+//! The frames come from `vxgen`'s generator through a packet socket, at a pace that all keep up with. Each receiver is
+//! the process that the instrument runs, and speaks the instrument's protocol.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails right there")]
+
+use std::io::{BufRead, BufReader, Write};
+use std::num::NonZeroU64;
+use std::process::{ChildStdin, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use vxtap_bench::send::Limits;
+use vxtap_bench::{Pace, PacketSocket, Profile, Session, Totals, Traffic, send};
+use vxtap_harness::protocol::{Mark, Ready};
+use vxtap_tests::leftovers::assert_no_xdp_program;
+use vxtap_tests::{NetNs, Process, Veth, capture, privileged, wait_until};
+
+const FRAMES: u64 = 20_000;
+/// Below what every receiver takes while it shares two CPUs with the sender and other tests.
+const PER_SECOND: u64 = 40_000;
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A `vxbench receive` process.
+struct Receiver {
+    process: Process,
+    input: ChildStdin,
+    lines: mpsc::Receiver<String>,
+}
+
+impl Receiver {
+    fn start(netns: &NetNs, row: &str) -> (Self, String) {
+        let mut command = netns.command(env!("CARGO_BIN_EXE_vxbench"));
+        command.arg("receive").args(row.split(' ')).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = Process::spawn(row, &mut command).unwrap();
+        let output = BufReader::new(process.child().stdout.take().unwrap());
+        let input = process.child().stdin.take().unwrap();
+        let (line, lines) = mpsc::channel();
+        thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|text| line.send(text)));
+        let receiver = Self { process, input, lines };
+        let ready: Ready = receiver.answer();
+        assert!(ready.ready, "{ready:?}");
+        (receiver, ready.about)
+    }
+
+    fn answer<T: DeserializeOwned>(&self) -> T {
+        let line = self.lines.recv_timeout(TIMEOUT).expect("an answer");
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
+    }
+
+    fn mark(&mut self) -> Mark {
+        writeln!(self.input, "mark").unwrap();
+        self.answer()
+    }
+
+    /// Ends it in order.
+    fn end(mut self) {
+        writeln!(self.input, "end").unwrap();
+        let status = self.process.wait(TIMEOUT).unwrap();
+        assert!(status.success(), "{status}");
+    }
+}
+
+fn profile() -> Profile {
+    Profile { count: Some(FRAMES), ..Profile::default() }
+}
+
+/// Sends all frames of the profile from the sender's namespace.
+fn send_all(veth: &Veth, profile: &Profile) -> Totals {
+    veth.sender.netns.run(|| {
+        let mut traffic = Traffic::new(profile).unwrap();
+        let mut socket = PacketSocket::open(veth.sender.interface).unwrap();
+        let pace = Pace::PerSecond(NonZeroU64::new(PER_SECOND).unwrap());
+        let limits = Limits { pace, duration: None, stop: None };
+        send(&mut traffic, &mut socket, limits, |_| {}).unwrap()
+    })
+}
+
+/// Runs a receiver while the profile is sent, shows that it got all of it, and returns its last mark.
+fn receives_everything(row: &str, profile: &Profile) -> Mark {
+    privileged();
+    let veth = Veth::pair(1).unwrap();
+    let (mut receiver, about) = Receiver::start(&veth.receiver.netns, row);
+    assert_eq!(receiver.mark().frames, 0, "{about}");
+    let sent = send_all(&veth, profile);
+    assert_eq!((sent.frames, sent.refused), (FRAMES, 0));
+    let mut mark = Mark::default();
+    let arrived = wait_until("the frames", TIMEOUT, || {
+        let latency = mark.latency;
+        mark = receiver.mark();
+        mark.latency = mark.latency.or(latency);
+        mark.frames >= FRAMES
+    });
+    assert!(arrived.is_ok(), "{about}: {mark:?}");
+    let counts = (mark.frames, mark.bytes, mark.foreign, mark.damaged);
+    assert_eq!(counts, (FRAMES, sent.inner_bytes, 0, 0), "{about}");
+    assert!(mark.kernel_lost.is_none_or(|lost| lost == 0), "{about}: {mark:?}");
+    receiver.end();
+    assert_no_xdp_program(&veth.receiver.netns, veth.receiver.interface);
+    let devices = veth.receiver.netns.ip(&["-o", "link", "show"]).unwrap();
+    assert!(!devices.contains("vxlan"), "{devices}");
+    mark
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN and CAP_BPF; run by cargo xtask test"]
+fn vxtap_receives_everything_and_knows_how_long_it_took() {
+    for wait in ["busy", "adaptive", "interrupt"] {
+        let mark = receives_everything(&format!("vxtap --wait {wait} --latency-every 1"), &profile());
+        let latency = mark.latency.expect("every frame has an arrival time");
+        assert!(latency.p50_ns > 0 && latency.p50_ns < 1_000_000_000, "{latency:?}");
+        assert!(latency.p50_ns <= latency.p99_ns && latency.p99_ns <= latency.max_ns, "{latency:?}");
+    }
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN and CAP_BPF; run by cargo xtask test"]
+fn vxtap_receives_everything_with_three_consumers_and_tuned_rings() {
+    receives_everything("vxtap --consumers 3 --set memory.fill_ring=1024 --latency-every 0", &profile());
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN and CAP_BPF; run by cargo xtask test"]
+fn a_bare_socket_receives_everything() {
+    for row in ["xsk-rs --wait poll", "xsk-rs --wait busy", "xsk-decap --wait poll"] {
+        receives_everything(row, &profile());
+    }
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN and CAP_BPF; run by cargo xtask test"]
+fn a_packet_socket_on_the_kernels_vxlan_device_receives_everything() {
+    receives_everything("tpacket", &profile());
+    let source = "10.0.1.1".parse().unwrap();
+    let one_vni = Profile { sessions: Session::numbered(1, source, 7), ..profile() };
+    receives_everything("tpacket --vni 7 --vni-count 1", &one_vni);
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN and CAP_BPF; run by cargo xtask test"]
+fn a_packet_socket_on_the_nic_receives_everything() {
+    receives_everything("packet", &profile());
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN and CAP_BPF; run by cargo xtask test"]
+fn a_udp_socket_receives_everything() {
+    receives_everything("recvmmsg", &profile());
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN and CAP_BPF; run by cargo xtask test"]
+fn the_dropping_program_counts_everything() {
+    receives_everything("xdp-drop", &profile());
+}
+
+#[test]
+fn a_receiver_that_cannot_be_opened_says_why_and_fails() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vxbench"));
+    let error =
+        capture(command.args(["receive", "packet", "--interface", "no-such-if0"])).expect_err("fails");
+    assert!(error.to_string().contains("vxbench: cannot turn GRO on for no-such-if0: "), "{error}");
+}
