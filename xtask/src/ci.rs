@@ -5,9 +5,10 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::shell::{self, say};
-use crate::{setup, test};
+use crate::{bench, setup, test};
 
-/// Runs what continuous integration runs: formatting, clippy, documentation, dependencies, eBPF object, every test.
+/// Runs what continuous integration runs: formatting, clippy, documentation, dependencies, a smoke test of the
+/// comparison, eBPF objects, every test.
 ///
 /// Installs what is missing first. Security advisories are not part of it: whether they can be fetched depends on the
 /// network (`cargo deny check advisories`).
@@ -33,7 +34,9 @@ pub(crate) fn run(_options: &Options) -> Result<()> {
         .env("RUSTDOCFLAGS", "-D warnings");
     shell::run(&mut doc)?;
     shell::run(shell::cargo().args(["deny", "--locked", "check", "bans", "licenses", "sources"]))?;
-    say(format!("ci: checks passed after {} s; now the tests", start.elapsed().as_secs()));
+    say(format!("ci: checks passed after {} s; now the comparison's smoke test", start.elapsed().as_secs()));
+    bench::smoke_test()?;
+    say(format!("ci: the comparison works after {} s; now the tests", start.elapsed().as_secs()));
     // The closing lines of `cargo test` stay the last ones.
     test::run_stages(&test::Options::default())?;
     Ok(())
@@ -46,7 +49,7 @@ mod tests {
 
     use super::*;
 
-    const MEMBERS: [&str; 5] = ["engine", "ebpf", "bench", "tests", "xtask"];
+    const MEMBERS: [&str; 6] = ["engine", "ebpf", "bench", "bench/harness", "tests", "xtask"];
 
     fn read(path: &str) -> String {
         fs::read_to_string(shell::root().join(path)).unwrap_or_else(|e| panic!("cannot read {path}: {e}"))

@@ -2,6 +2,7 @@
 //!
 //! One module per command; each says what it needs, does it, and fails loudly. Messages go to standard error.
 
+mod bench;
 mod build_ebpf;
 mod ci;
 mod demo;
@@ -28,6 +29,7 @@ enum Command {
     Setup(setup::Options),
     Demo(demo::Options),
     Test(test::Options),
+    Bench(bench::Options),
     Ci(ci::Options),
     BuildEbpf(build_ebpf::Options),
 }
@@ -47,6 +49,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Setup(options) => setup::run(&options),
         Command::Demo(options) => demo::run(&options),
         Command::Test(options) => test::run(&options),
+        Command::Bench(options) => bench::run(&options),
         Command::Ci(options) => ci::run(&options),
         Command::BuildEbpf(options) => build_ebpf::run(&options),
     }

@@ -6,12 +6,12 @@ mod rust_tools;
 use anyhow::Result;
 
 use crate::shell::say;
-use packages::{DEMO, TESTS};
+use packages::{BENCH, C_BUILD, DEMO, TESTS};
 
 /// Installs what is missing, says each step, and does nothing when all is there.
 ///
-/// Packages come through apt-get on Debian and Ubuntu; elsewhere the exact list is printed. `demo`, `test` and `ci`
-/// call the part they need themselves. Building and running vxtap needs none of this.
+/// Packages come through apt-get on Debian and Ubuntu; elsewhere the exact list is printed. `demo`, `test`,
+/// `bench` and `ci` call the part they need themselves. Building and running vxtap needs none of this.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// Also what building the XDP program needs: the sources of Rust's core library, LLVM 22 and bpf-linker.
@@ -20,6 +20,9 @@ pub(crate) struct Options {
     /// Also what `ci` checks with: rustfmt, clippy and cargo-deny.
     #[arg(long)]
     ci: bool,
+    /// Also what `bench` compares with and measures with: tcpdump, dumpcap, valgrind.
+    #[arg(long)]
+    bench: bool,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -30,6 +33,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if options.ci {
         checks()?;
     }
+    if options.bench {
+        bench()?;
+    }
     say("setup: all is there");
     Ok(())
 }
@@ -39,9 +45,14 @@ pub(crate) fn demo() -> Result<()> {
     packages::ensure(DEMO)
 }
 
-/// What the tests need: to build libbpf, and to make and look at traffic.
+/// What the tests need: to build libbpf, libxdp and what uses them, and to make and look at traffic.
 pub(crate) fn tests() -> Result<()> {
-    packages::ensure(&[DEMO, TESTS].concat())
+    packages::ensure(&[DEMO, C_BUILD, TESTS].concat())
+}
+
+/// What `bench` needs: to build the receivers that vxtap is compared with, and the programs among them.
+pub(crate) fn bench() -> Result<()> {
+    packages::ensure(&[DEMO, C_BUILD, BENCH].concat())
 }
 
 /// What `build-ebpf` needs.

@@ -25,19 +25,28 @@ enum Probe {
 /// Namespaces, the veth pair and its offloads.
 pub(super) const DEMO: &[Package] = &[program("iproute2", "ip"), program("ethtool", "ethtool")];
 
-/// The C build of libbpf (the second opinion on the XDP program), and the second opinions on the pcapng files.
+/// The C builds of libbpf (the second opinion on the XDP program) and libxdp (a receiver that vxtap is compared with;
+/// clang compiles its programs, m4 writes one of them), and libpcap.
 ///
 /// pkg-config comes before the libraries that it is asked about.
-pub(super) const TESTS: &[Package] = &[
+pub(super) const C_BUILD: &[Package] = &[
     program("gcc", "cc"),
     program("make", "make"),
     program("pkg-config", "pkg-config"),
+    program("clang", "clang"),
+    program("m4", "m4"),
     library("libelf-dev", "libelf"),
     library("zlib1g-dev", "zlib"),
-    program("iputils-ping", "ping"),
-    program("tcpdump", "tcpdump"),
-    program("tshark", "tshark"),
+    library("libpcap-dev", "libpcap"),
 ];
+
+/// Traffic, and the second opinions on the pcapng files.
+pub(super) const TESTS: &[Package] =
+    &[program("iputils-ping", "ping"), program("tcpdump", "tcpdump"), program("tshark", "tshark")];
+
+/// Receivers of others, and the counter of instructions.
+pub(super) const BENCH: &[Package] =
+    &[program("tcpdump", "tcpdump"), program("wireshark-common", "dumpcap"), program("valgrind", "valgrind")];
 
 /// What bpf-linker is built against.
 pub(super) const LLVM: &[Package] = &[program("llvm-22-dev", "llvm-config-22")];
