@@ -127,10 +127,10 @@ Captures from interface eth1, all its RX queues: zero-copy mode if the driver ca
 Takes VXLAN on UDP port 4789, only from 10.0.0.0/8; the rest of it is dropped and counted. All other traffic goes to the kernel stack.
 Each frame carries the time at which the XDP program saw it.
 
-Runs one worker per RX queue, on CPUs that the engine chooses. While nothing arrives, a worker keeps looking for a short while, then sleeps (wait = \"adaptive\").
+Runs one worker per RX queue, on CPUs that the engine chooses. While nothing arrives, a worker naps for a tenth of a millisecond at a time under load, else sleeps (wait = \"adaptive\").
 
-Locks 56.3 MiB of memory per RX queue (at most 64 MiB); that times the number of RX queues in total, for example 225.0 MiB for 4.
-  14400 chunks of 4096 bytes: fill ring 4096, RX ring 2048, 1 output ring of 8192, the rest one batch.
+Locks 64.3 MiB of memory per RX queue (at most 80 MiB); that times the number of RX queues in total, for example 257.0 MiB for 4.
+  16448 chunks of 4096 bytes, or half of it where the MTU allows: fill ring 8192, RX ring 8192, 1 output ring of 8192, the rest one batch.
 
 Knows 2 sessions; other traffic goes to the outputs as the default session, counted by source and VNI.
   name      VNI  source

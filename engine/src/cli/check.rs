@@ -70,7 +70,7 @@ fn workers(workers: &Workers, queues: &Queues) -> String {
     };
     let idle = match wait {
         WaitMode::Busy => "keeps looking, and uses its CPU in full",
-        WaitMode::Adaptive => "keeps looking for a short while, then sleeps",
+        WaitMode::Adaptive => "naps for a tenth of a millisecond at a time under load, else sleeps",
         WaitMode::Interrupt => "sleeps",
     };
     format!(

@@ -22,18 +22,20 @@ pub(super) const RING_LEN: Limit = Limit::PowerOfTwo(OUTPUT_RING_LEN_MIN as u64,
 /// Memory of each queue. Table `[memory]` of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Memory {
-    /// Most memory for the UMEM of one queue, in MiB, 1 to 65536. Default: 64. Too low for the rings is an error; low
+    /// Most memory for the UMEM of one queue, in MiB, 1 to 65536. Default: 80. Too low for the rings is an error; low
     /// means short output rings, so that an output that pauses drops sooner; high costs memory, which stays locked.
     pub per_queue_mib: u32,
     /// Size of a chunk in bytes, 2048 or 4096. Default: `None`, 2048 where the interface's MTU fits (up to 1754), else 4096;
     /// the rings are planned for 4096. The kernel and the arrival time take 272 bytes of it. Too low for the interface's
     /// MTU is an error when the engine starts; too high spreads the frames over more memory than the caches hold.
     pub chunk_size: Option<u32>,
-    /// Entries of the fill ring, a power of two from 64 to 65536. Default: 4096. Should be at least the NIC's RX ring plus
-    /// `rx_ring`: too low starves the NIC, which drops; too high takes chunks from the outputs.
+    /// Entries of the fill ring, a power of two from 64 to 65536. Default: 8192. The longer one of this and `rx_ring` is also
+    /// the number of chunks that the kernel has at most. Too low: frames are dropped when the worker is away for longer
+    /// than they last; too high takes chunks from the outputs.
     pub fill_ring: u32,
-    /// Entries of the RX ring, a power of two from 64 to 65536. Default: 2048. Too low: bursts that come while the worker
-    /// is away are dropped; too high takes chunks from the outputs and outgrows the CPU's cache.
+    /// Entries of the RX ring, a power of two from 64 to 65536. Default: 8192, 4 ms at 2 million frames per second: a time
+    /// slice of the scheduler. Too low: bursts that come while the worker is away are dropped; too high takes chunks from
+    /// the outputs.
     pub rx_ring: u32,
     /// Entries of each output ring, a power of two from 64 to 65536. Default: `None`, the largest that the budget allows.
     /// Too low: an output that pauses drops; too high is an error, because the budget is too small for it.
@@ -55,10 +57,10 @@ pub struct MemoryPlan {
 impl Default for Memory {
     fn default() -> Self {
         Self {
-            per_queue_mib: 64,
+            per_queue_mib: 80,
             chunk_size: None,
-            fill_ring: 4096,
-            rx_ring: 2048,
+            fill_ring: 8192,
+            rx_ring: 8192,
             output_ring: None,
             hugepages: false,
         }
@@ -66,9 +68,9 @@ impl Default for Memory {
 }
 
 impl Memory {
-    /// Plans the UMEM of one queue for a number of outputs, so that the fill ring, the RX ring, a batch and every output
-    /// ring can be full at once: a slow consumer then never takes chunks away from the others. No output is planned
-    /// like one.
+    /// Plans the UMEM of one queue for a number of outputs, so that the kernel can have as many chunks as the longer one of
+    /// its two rings holds, the worker a batch, and every output ring can be full, all at once: a slow consumer then never
+    /// takes chunks away from the others. No output is planned like one.
     ///
     /// # Errors
     ///
@@ -129,7 +131,7 @@ impl Memory {
     }
 
     fn chunks_beside_outputs(&self) -> u64 {
-        u64::from(self.fill_ring) + u64::from(self.rx_ring) + u64::from(BATCH_MAX)
+        u64::from(self.fill_ring.max(self.rx_ring)) + u64::from(BATCH_MAX)
     }
 
     fn too_small(&self, outputs: usize) -> Problem {
@@ -173,20 +175,20 @@ mod tests {
     #[test]
     fn the_default_budget_gives_one_output_a_ring_of_8192() {
         let plan = Memory::default().plan(1).expect("the default is valid");
-        assert_eq!(plan, MemoryPlan { chunk_count: 4096 + 2048 + 64 + 8192, output_ring_len: 8192 });
+        assert_eq!(plan, MemoryPlan { chunk_count: 8192 + 64 + 8192, output_ring_len: 8192 });
     }
 
     #[test]
     fn more_outputs_share_the_same_budget() {
         let lens = [0, 1, 2, 3, 10].map(|n| Memory::default().plan(n).expect("fits").output_ring_len);
-        assert_eq!(lens, [8192, 8192, 4096, 2048, 512]);
+        assert_eq!(lens, [8192, 8192, 4096, 2048, 1024]);
     }
 
     #[test]
     fn a_large_budget_does_not_lengthen_output_rings_beyond_65536() {
         let memory = Memory { per_queue_mib: 65_536, ..Memory::default() };
         let plan = memory.plan(2).expect("fits");
-        assert_eq!(plan, MemoryPlan { chunk_count: 6208 + 2 * 65_536, output_ring_len: 65_536 });
+        assert_eq!(plan, MemoryPlan { chunk_count: 8256 + 2 * 65_536, output_ring_len: 65_536 });
     }
 
     #[test]
@@ -198,10 +200,10 @@ mod tests {
             other => panic!("{other:?}"),
         };
         let memory = Memory { per_queue_mib: 1, ..Memory::default() };
-        assert_eq!(needed(&memory, 1), 25);
-        assert_eq!(needed(&Memory { output_ring: Some(65_536), ..Memory::default() }, 1), 281);
-        assert!(Memory { per_queue_mib: 24, ..Memory::default() }.plan(1).is_err());
-        assert!(Memory { per_queue_mib: 25, ..Memory::default() }.plan(1).is_ok());
+        assert_eq!(needed(&memory, 1), 33);
+        assert_eq!(needed(&Memory { output_ring: Some(65_536), ..Memory::default() }, 1), 289);
+        assert!(Memory { per_queue_mib: 32, ..Memory::default() }.plan(1).is_err());
+        assert!(Memory { per_queue_mib: 33, ..Memory::default() }.plan(1).is_ok());
         assert_eq!(needed(&memory, usize::MAX), u64::MAX.div_ceil(MIB));
     }
 
@@ -230,7 +232,7 @@ mod tests {
                 hugepages: false,
             };
             let bytes_max = u64::from(per_queue_mib) << 20;
-            let chunks = |len: u32| u64::from((1 << fill) + (1 << rx) + BATCH_MAX) + outputs as u64 * u64::from(len);
+            let chunks = |len: u32| u64::from((1 << fill.max(rx)) + BATCH_MAX) + outputs as u64 * u64::from(len);
             let chunk_size = memory.chunk_size_max();
             let fits = |len: u32| chunks(len) * u64::from(chunk_size) <= bytes_max;
             match memory.plan(outputs) {

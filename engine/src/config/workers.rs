@@ -36,7 +36,7 @@ pub enum Cpus {
 pub enum WaitMode {
     /// Looks again at once, lending the CPU to whoever else is ready to run on it: lowest latency, one CPU in full per worker.
     Busy,
-    /// Naps for some 30 µs while traffic is dense, else sleeps until the kernel wakes it.
+    /// Naps for 100 µs at a time while traffic is dense, else sleeps until the kernel wakes it.
     #[default]
     Adaptive,
     /// Sleeps until the kernel wakes it: least CPU time, highest latency.

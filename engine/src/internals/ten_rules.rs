@@ -1,7 +1,5 @@
 //! A filter of ten rules, to measure with.
 
-use std::ops::RangeInclusive;
-
 use crate::drop_reason::DropReason;
 use crate::filter::Filter;
 use crate::flow::{Addresses, Flow, Ports};
@@ -22,9 +20,8 @@ struct Rule {
     protocol: Option<u8>,
     source: Prefix,
     destination: Prefix,
-    /// Frames without ports match only all of them.
-    source_ports: RangeInclusive<u16>,
-    destination_ports: RangeInclusive<u16>,
+    source_ports: PortRange,
+    destination_ports: PortRange,
     accepts: bool,
 }
 
@@ -35,9 +32,13 @@ struct Prefix {
     mask: u32,
 }
 
+/// The first and the last port. Frames without ports are in no range but the one that has all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct PortRange(u16, u16);
+
 const TCP: u8 = 6;
 const UDP: u8 = 17;
-const ANY_PORT: RangeInclusive<u16> = 0..=u16::MAX;
+const ANY_PORT: PortRange = PortRange(0, u16::MAX);
 const ANYWHERE: Prefix = Prefix { address: 0, mask: 0 };
 /// For documentation, RFC 5737: no traffic has it.
 const NOWHERE: Prefix = Prefix { address: 0xc000_0200, mask: 0xffff_ff00 };
@@ -55,18 +56,18 @@ impl TenRules {
             destination_ports,
             accepts: false,
         };
-        let (ssh, syslog) = (22..=22, 514..=514);
+        let (ssh, syslog, small) = (PortRange(22, 22), PortRange(514, 514), PortRange(1, 19));
         Self {
             rules: [
                 rule(Some(TCP), NOWHERE, ANYWHERE, ANY_PORT, ANY_PORT),
                 rule(Some(TCP), ANYWHERE, NOWHERE, ANY_PORT, ANY_PORT),
                 rule(Some(UDP), ANYWHERE, NOWHERE, ANY_PORT, ANY_PORT),
-                rule(Some(TCP), ANYWHERE, ANYWHERE, ANY_PORT, ssh.clone()),
+                rule(Some(TCP), ANYWHERE, ANYWHERE, ANY_PORT, ssh),
                 rule(Some(TCP), ANYWHERE, ANYWHERE, ssh, ANY_PORT),
-                rule(Some(UDP), ANYWHERE, ANYWHERE, ANY_PORT, syslog.clone()),
+                rule(Some(UDP), ANYWHERE, ANYWHERE, ANY_PORT, syslog),
                 rule(Some(UDP), UPPER_HALF, ANYWHERE, syslog, ANY_PORT),
                 rule(None, NOWHERE, ANYWHERE, ANY_PORT, ANY_PORT),
-                rule(None, UPPER_HALF, UPPER_HALF, 1..=19, 1..=19),
+                rule(None, UPPER_HALF, UPPER_HALF, small, small),
                 Rule { accepts: true, ..rule(None, ANYWHERE, ANYWHERE, ANY_PORT, ANY_PORT) },
             ],
         }
@@ -99,18 +100,25 @@ impl Filter for TenRules {
 impl Rule {
     #[inline]
     fn matches(&self, flow: &Flow) -> bool {
-        let Self { protocol, source, destination, source_ports, destination_ports, accepts: _ } = self;
-        let have_addresses = match flow.addresses {
+        let Self { protocol, source, destination, source_ports, destination_ports, accepts: _ } = *self;
+        let has_addresses = || match flow.addresses {
             Addresses::V4 { source: from, destination: to } => source.has(from) && destination.has(to),
             Addresses::V6 { .. } => source.mask | destination.mask == 0,
         };
-        let have_ports = match flow.ports {
+        let has_ports = || match flow.ports {
             Some(Ports { source: from, destination: to }) => {
-                source_ports.contains(&from) && destination_ports.contains(&to)
+                source_ports.has(from) && destination_ports.has(to)
             }
-            None => [source_ports, destination_ports].iter().all(|ports| **ports == ANY_PORT),
+            None => source_ports == ANY_PORT && destination_ports == ANY_PORT,
         };
-        protocol.is_none_or(|protocol| protocol == flow.protocol) && have_addresses && have_ports
+        protocol.is_none_or(|protocol| protocol == flow.protocol) && has_addresses() && has_ports()
+    }
+}
+
+impl PortRange {
+    #[inline]
+    const fn has(self, port: u16) -> bool {
+        self.0 <= port && port <= self.1
     }
 }
 

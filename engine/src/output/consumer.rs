@@ -16,7 +16,7 @@ const DESCRIPTORS_MAX: u64 = 256;
 /// Naps of a consumer that finds nothing: from the first, doubling, to the longest. Shorter: more wake-ups while
 /// nothing arrives (5000 per second at the longest nap); longer: short rings overflow before the consumer looks again,
 /// and frames are delayed after a quiet time.
-const NAP_MIN: Duration = Duration::from_micros(50);
+const NAP_MIN: Duration = Duration::from_micros(20);
 const NAP_MAX: Duration = Duration::from_micros(200);
 
 /// Reads the frames of one output from the rings of all workers, in turn. Frames of one worker come in order.

@@ -23,12 +23,12 @@ pub(super) struct Depth {
 }
 
 impl Depth {
-    /// Both rings, of `full` entries together, always: where the NIC itself takes chunks out of it.
+    /// `full` chunks, the length of the longer ring, always: where the NIC itself takes chunks out of it.
     pub(super) const fn fixed(full: u32) -> Self {
         Self { now: full, shallow: full, full, calm: 0 }
     }
 
-    /// As the load wants it, up to both rings, of `full` entries together.
+    /// As the load wants it, up to `full`, the length of the longer ring.
     pub(super) fn following(full: u32) -> Self {
         let shallow = full.min(SHALLOW);
         Self { now: shallow, shallow, full, calm: 0 }

@@ -191,8 +191,8 @@ impl Socket {
         let rx = ConsumerRing::new(rx, layout(offsets.rx), rx_len);
         // A NIC that writes into the UMEM takes chunks far ahead, as many as its own ring holds.
         let depth = match mode {
-            BindMode::ZeroCopy => Depth::fixed(fill_len + rx_len),
-            BindMode::Copy => Depth::following(fill_len + rx_len),
+            BindMode::ZeroCopy => Depth::fixed(fill_len.max(rx_len)),
+            BindMode::Copy => Depth::following(fill_len.max(rx_len)),
         };
         Ok(RxQueue::new(umem.clone(), fill, rx, depth, Stamps::MONOTONIC))
     }

@@ -52,7 +52,7 @@ impl SoftNic {
     pub(crate) fn new(umem: Arc<Umem>, fill_len: u32, rx_len: u32) -> io::Result<(Self, RxQueue)> {
         let (fill, far_fill) = ring(fill_len)?;
         let (far_rx, rx) = ring(rx_len)?;
-        let queue = RxQueue::new(umem.clone(), fill, rx, Depth::fixed(fill_len + rx_len), Stamps::CLEARED);
+        let queue = RxQueue::new(umem.clone(), fill, rx, Depth::fixed(fill_len.max(rx_len)), Stamps::CLEARED);
         Ok((Self { umem, fill: far_fill, rx: far_rx }, queue))
     }
 

@@ -250,19 +250,19 @@ fn a_contradiction_is_shown_at_the_later_line() {
         ("[workers]\ncpus = [2]\n[capture]\nqueues = [0, 1]", &format!("4:10: capture.queues: {few}")),
         (
             "[memory]\nper_queue_mib = 24",
-            "2:17: memory.per_queue_mib: found memory.per_queue_mib = 24 for chunks of 4096 bytes (fill ring 4096, \
-             RX ring 2048, batch 64, output rings 1 x 64); allowed is 25 or more",
+            "2:17: memory.per_queue_mib: found memory.per_queue_mib = 24 for chunks of 4096 bytes (fill ring 8192, \
+             RX ring 8192, batch 64, output rings 1 x 64); allowed is 33 or more",
         ),
         (
             "[memory]\nper_queue_mib = 64\nfill_ring = 16384",
             "3:13: memory.fill_ring: found memory.per_queue_mib = 64 for chunks of 4096 bytes (fill ring 16384, \
-             RX ring 2048, batch 64, output rings 1 x 64); allowed is 73 or more",
+             RX ring 8192, batch 64, output rings 1 x 64); allowed is 65 or more",
         ),
         (
             "[memory]\noutput_ring = 8192\n[[output]]\nname = \"a\"\ntype = \"pcapng\"\npath = \"x\"\n\
              [[output]]\nname = \"b\"\ntype = \"pcapng\"\npath = \"y\"",
-            "7:1: output[1]: found memory.per_queue_mib = 64 for chunks of 4096 bytes (fill ring 4096, \
-             RX ring 2048, batch 64, output rings 2 x 8192); allowed is 89 or more",
+            "7:1: output[1]: found memory.per_queue_mib = 80 for chunks of 4096 bytes (fill ring 8192, \
+             RX ring 8192, batch 64, output rings 2 x 8192); allowed is 97 or more",
         ),
     ]);
 }

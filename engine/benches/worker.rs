@@ -1,0 +1,101 @@
+//! The whole worker over rings that replay traffic, with a consumer on another CPU that reads the first line of each frame
+//! and gives it back. The time is per frame that went all the way.
+//!
+//! Worker and consumer are pinned to the first two CPUs that this process may use; on a machine with one CPU the figures
+//! say nothing.
+
+mod scenario;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use core_affinity::CoreId;
+use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
+use scenario::Scenario;
+use vxtap::internals::Rig;
+use vxtap::output::{Consumer, Next};
+
+/// Turns before anything is timed: each chunk has gone round some times.
+const TURNS_BEFORE: u32 = 2048;
+
+/// The thread that reads, and its end.
+struct Reading {
+    is_over: Arc<AtomicBool>,
+    thread: JoinHandle<u64>,
+}
+
+impl Reading {
+    fn start(mut consumers: Vec<Consumer>, cpu: Option<CoreId>) -> Self {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let over = is_over.clone();
+        let thread = thread::spawn(move || {
+            cpu.map(core_affinity::set_for_current);
+            let mut sum = 0;
+            while !over.load(Ordering::Relaxed) {
+                sum += consumers.iter_mut().map(read).sum::<u64>();
+            }
+            sum
+        });
+        Self { is_over, thread }
+    }
+
+    fn end(self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        self.thread.join().expect("the consumer does not panic");
+    }
+}
+
+/// Reads what is there.
+fn read(consumer: &mut Consumer) -> u64 {
+    let Next::Batch(batch) = consumer.next(Duration::ZERO) else { return 0 };
+    batch.iter().filter_map(|frame| frame.segments().next()?.get(12).copied()).map(u64::from).sum()
+}
+
+/// Turns until `count` frames have been worked on. A turn that finds nothing, because the consumer has all chunks, takes
+/// its time and counts for nothing. Returns the time that `count` frames took.
+#[expect(clippy::cast_precision_loss, reason = "fewer frames than a float is exact for")]
+fn time(rig: &mut Rig, count: u64) -> Duration {
+    let (start, mut done) = (Instant::now(), 0);
+    while done < count {
+        done += u64::from(rig.turn());
+    }
+    start.elapsed().mul_f64(count as f64 / done as f64)
+}
+
+fn bench(criterion: &mut Criterion, name: &str, parameter: u32, scenario: Scenario) {
+    let mut cpus = core_affinity::get_core_ids().unwrap_or_default().into_iter();
+    cpus.next().map(core_affinity::set_for_current);
+    let (mut rig, consumers) = scenario.rig();
+    let reading = Reading::start(consumers, cpus.next());
+    (0..TURNS_BEFORE).for_each(|_| drop(rig.turn()));
+    let mut group = criterion.benchmark_group("worker");
+    group.throughput(Throughput::Elements(1)).sampling_mode(SamplingMode::Flat);
+    group.bench_function(BenchmarkId::new(name, parameter), |bench| {
+        bench.iter_custom(|count| time(&mut rig, count));
+    });
+    group.finish();
+    reading.end();
+    let counters = rig.finish();
+    assert_eq!(counters.all.received, counters.all.delivered, "the consumer has lost nothing");
+}
+
+/// One frame after the other of one session to one output, with no rules: what all others are compared with.
+const PLAIN: Scenario = Scenario { chunks: 4096, sessions: 1, outputs: 1, has_rules: false };
+
+fn worker(criterion: &mut Criterion) {
+    for chunks in [512, 4096, 16_384] {
+        bench(criterion, "chunks", chunks, Scenario { chunks, ..PLAIN });
+    }
+    for sessions in [100, 10_000] {
+        bench(criterion, "sessions", sessions, Scenario { sessions, ..PLAIN });
+    }
+    bench(criterion, "outputs", 3, Scenario { outputs: 3, ..PLAIN });
+    bench(criterion, "rules", 10, Scenario { has_rules: true, ..PLAIN });
+    let all = Scenario { sessions: 10_000, outputs: 3, has_rules: true, ..PLAIN };
+    bench(criterion, "sessions, 3 outputs, 10 rules", 10_000, all);
+}
+
+criterion_group!(benches, worker);
+criterion_main!(benches);
