@@ -170,7 +170,7 @@ unknown = \"drop\"
             "the time at which its batch was read.",
             "for up to 20 \u{b5}s per call, 64 packets at once.",
             "on CPUs 2, 3. While nothing arrives, a worker keeps looking, and uses its CPU in full (wait = \"busy\").",
-            "; 112.5 MiB in total for 2 RX queues. In huge pages, where the system has them.",
+            "; 128.5 MiB in total for 2 RX queues. In huge pages, where the system has them.",
             "Knows no session by name; all traffic is dropped, counted by source and VNI.",
             "Writes to vxtap-INTERFACE-TIME.pcapng in the working directory, as no output is configured.",
         ] {

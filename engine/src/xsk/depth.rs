@@ -3,15 +3,17 @@
 //! The kernel takes the chunks of the fill ring in turn, so that each is written to again only when all others have been:
 //! a deep ring spreads the frames over more memory than the caches hold, and copying a frame then costs up to twice as
 //! much. A shallow ring runs empty, and loses frames, when the worker is away for longer than it lasts. So the depth
-//! follows the load: shallow while the worker keeps up, the whole ring at once when it has fallen behind, and shallow
-//! again some time later.
+//! follows the load: some times the longest backlog that the worker has met in the last seconds.
 
-/// Chunks lent while the worker keeps up: at 2 million frames per second enough for half a millisecond. Fewer: losses
-/// when the worker is away; more: slower copies.
+/// Chunks lent at least: at 2 million frames per second enough for half a millisecond. Fewer: losses when the worker is
+/// away; more: slower copies.
 const SHALLOW: u32 = 1024;
 
-/// Turns of the housekeeping, some tenths of a second each, without trouble before the depth is halved.
-const CALM_TICKS: u32 = 50;
+/// How many times the longest backlog is lent: it comes from the past, and the next one may be longer.
+const RESERVE: u32 = 4;
+
+/// Turns of the housekeeping, of a tenth of a second each, for which a backlog is remembered.
+const MEMORY_TICKS: u32 = 100;
 
 /// The number of chunks that the kernel is to have.
 #[derive(Debug)]
@@ -19,19 +21,21 @@ pub(super) struct Depth {
     now: u32,
     shallow: u32,
     full: u32,
-    calm: u32,
+    /// Longest backlog since the last look back.
+    backlog: u32,
+    ticks: u32,
 }
 
 impl Depth {
     /// `full` chunks, the length of the longer ring, always: where the NIC itself takes chunks out of it.
     pub(super) const fn fixed(full: u32) -> Self {
-        Self { now: full, shallow: full, full, calm: 0 }
+        Self { now: full, shallow: full, full, backlog: 0, ticks: 0 }
     }
 
     /// As the load wants it, up to `full`, the length of the longer ring.
     pub(super) fn following(full: u32) -> Self {
         let shallow = full.min(SHALLOW);
-        Self { now: shallow, shallow, full, calm: 0 }
+        Self { now: shallow, shallow, full, backlog: 0, ticks: 0 }
     }
 
     /// Chunks that the kernel is to have.
@@ -40,22 +44,27 @@ impl Depth {
         self.now
     }
 
-    /// So many frames were waiting for the worker: trouble if they have taken more than half of what it had.
+    /// So many frames were waiting for the worker.
     #[inline]
-    pub(super) const fn note_backlog(&mut self, frames: u32) {
-        if frames > self.now / 2 {
-            self.now = self.full;
-            self.calm = 0;
+    pub(super) fn note_backlog(&mut self, frames: u32) {
+        if frames > self.backlog {
+            self.backlog = frames;
+            self.now = self.now.max(self.wanted());
         }
     }
 
     /// To be called about ten times a second.
     pub(super) fn tick(&mut self) {
-        self.calm += 1;
-        if self.calm >= CALM_TICKS {
-            self.calm = 0;
-            self.now = (self.now / 2).max(self.shallow);
+        self.ticks += 1;
+        if self.ticks >= MEMORY_TICKS {
+            self.now = self.wanted();
+            (self.ticks, self.backlog) = (0, 0);
         }
+    }
+
+    /// What the longest backlog asks for.
+    fn wanted(&self) -> u32 {
+        self.backlog.saturating_mul(RESERVE).clamp(self.shallow, self.full)
     }
 }
 
@@ -64,24 +73,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_worker_that_falls_behind_gets_the_whole_ring_and_a_calm_one_the_shallow_part() {
-        let mut depth = Depth::following(4096);
-        depth.note_backlog(SHALLOW / 2);
+    fn the_depth_grows_with_the_backlog_at_once_and_shrinks_when_it_is_forgotten() {
+        let mut depth = Depth::following(8192);
+        depth.note_backlog(SHALLOW / RESERVE);
         assert_eq!(depth.now(), SHALLOW);
-        depth.note_backlog(SHALLOW / 2 + 1);
-        assert_eq!(depth.now(), 4096);
-        (1..CALM_TICKS).for_each(|_| depth.tick());
-        assert_eq!(depth.now(), 4096);
+        depth.note_backlog(500);
+        assert_eq!(depth.now(), 2000);
+        depth.note_backlog(8000);
+        assert_eq!(depth.now(), 8192);
+        (0..MEMORY_TICKS).for_each(|_| depth.tick());
+        assert_eq!(depth.now(), 8192, "remembered");
+        depth.note_backlog(300);
+        (1..MEMORY_TICKS).for_each(|_| depth.tick());
+        assert_eq!(depth.now(), 8192);
         depth.tick();
-        assert_eq!(depth.now(), 2048);
-        (0..10 * CALM_TICKS).for_each(|_| depth.tick());
-        assert_eq!(depth.now(), SHALLOW);
+        assert_eq!(depth.now(), SHALLOW.max(300 * RESERVE));
     }
 
     #[test]
     fn a_ring_shorter_than_the_shallow_depth_is_always_full_and_so_is_a_fixed_one() {
         for mut depth in [Depth::following(64), Depth::fixed(64)] {
-            (0..10 * CALM_TICKS).for_each(|_| depth.tick());
+            depth.note_backlog(1);
+            (0..10 * MEMORY_TICKS).for_each(|_| depth.tick());
             assert_eq!(depth.now(), 64);
         }
     }
