@@ -64,7 +64,7 @@ const PLAIN_LEN: usize = 14 + 20 + 4;
 
 impl Flow {
     /// Walks an Ethernet frame: up to two VLAN tags, IPv4 with options or IPv6 with extension headers, ports. `None` if
-    /// there is no whole IP header.
+    /// there is no whole IP header; extension headers may be missing.
     #[inline]
     pub(crate) fn of(frame: &[u8]) -> Option<Self> {
         Self::of_plain(frame).or_else(|| Self::of_any(frame))
@@ -125,7 +125,7 @@ impl Flow {
             Addresses::V4 { source, destination } => {
                 let end = |address: u32, port: u16| u64::from(address) << 16 | u64::from(port);
                 let (one, two) = (end(source, ports.source), end(destination, ports.destination));
-                hasher.write_u64(one.min(two));
+                hasher.write_u64(one);
                 hasher.write_u64(one.max(two));
             }
             Addresses::V6 { source, destination } => {
@@ -149,7 +149,7 @@ const IPV4_FRAGMENT_OFFSET: u16 = 0x1fff;
 fn ipv4(frame: &[u8], start: usize) -> Option<Flow> {
     let header: [u8; IPV4_HEADER_LEN_MIN] = frame.array(start)?;
     let header_len = usize::from(header[0] & 0x0f) * 4;
-    if header[0] >> 4 != 4 || header_len < IPV4_HEADER_LEN_MIN {
+    if header[0] >> 4 != 4 || header_len < IPV4_HEADER_LEN_MIN || frame.len() < start + header_len {
         return None;
     }
     let be32 = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
@@ -209,20 +209,26 @@ impl Chain {
     /// Passes the extension header at `offset`; returns where the next one starts.
     fn step(&mut self, frame: &[u8], offset: usize) -> Option<usize> {
         let header: [u8; 8] = frame.array(offset)?;
-        let (kind, units) = (self.protocol, usize::from(header[1]));
-        self.protocol = header[0];
-        match kind {
-            FRAGMENT => {
-                // RFC 8200 section 4.5: 13 bits of offset, 2 reserved bits, the M flag.
-                let offset_and_more = u16::from_be_bytes([header[2], header[3]]);
-                self.is_fragment |= offset_and_more & 0xfff9 != 0;
-                (offset_and_more & 0xfff8 == 0).then_some(offset + 8)
-            }
-            // RFC 4302 section 2.2: "in 32-bit words (4-byte units), minus '2'".
-            AUTHENTICATION => Some(offset + (units + 2) * 4),
-            // RFC 8200 sections 4.3, 4.4, 4.6: "in 8-octet units, not including the first 8 octets".
-            _ => Some(offset + (units + 1) * 8),
+        let units = usize::from(header[1]);
+        let next = offset
+            + match self.protocol {
+                FRAGMENT => 8,
+                // RFC 4302 section 2.2: "in 32-bit words (4-byte units), minus '2'".
+                AUTHENTICATION => (units + 2) * 4,
+                // RFC 8200 sections 4.3, 4.4, 4.6: "in 8-octet units, not including the first 8 octets".
+                _ => (units + 1) * 8,
+            };
+        if frame.len() < next {
+            return None;
         }
+        let kind = std::mem::replace(&mut self.protocol, header[0]);
+        if kind != FRAGMENT {
+            return Some(next);
+        }
+        // RFC 8200 section 4.5: 13 bits of offset, 2 reserved bits, the M flag.
+        let offset_and_more = u16::from_be_bytes([header[2], header[3]]);
+        self.is_fragment |= offset_and_more & 0xfff9 != 0;
+        (offset_and_more & 0xfff8 == 0).then_some(next)
     }
 }
 

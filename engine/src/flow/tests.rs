@@ -209,6 +209,9 @@ fn flows_spread_evenly_over_the_members_of_a_group() {
 proptest! {
     #[test]
     fn the_flow_is_the_one_that_etherparse_sees_wherever_the_frame_is_cut(made in Made::any(), cut in 0_usize..300) {
+        // etherparse looks for a further extension header in each fragment; all but the first have none.
+        let has_both = made.is_v6 && made.options & 0b1_1000 == 0b1_1000;
+        prop_assume!(!has_both || made.fragment_offset == 0);
         let mut frame = made.frame();
         frame.truncate(cut);
         prop_assert_eq!(Flow::of(&frame), second_opinion(&frame, made.fragment_offset == 0));

@@ -39,6 +39,7 @@ pub struct Rig {
 }
 
 /// Which one is asked once per turn.
+#[expect(clippy::large_enum_variant, reason = "there is one in a process")]
 enum AnyWorker {
     Unfiltered(Worker<Replay, AcceptAll>),
     Filtered(Worker<Replay, TenRules>),

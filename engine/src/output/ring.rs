@@ -107,21 +107,23 @@ impl Writer {
     #[inline]
     pub(crate) fn push_all<'a>(&mut self, frames: impl IntoIterator<Item = (&'a Descriptor, Share)>) {
         let Self { shared, umem, head, reclaimed, claims } = self;
-        let (shared, umem, claims) = (&**shared, &**umem, &mut **claims);
+        let (shared, geometry, claims) = (&**shared, umem.geometry(), &mut **claims);
         let end = *reclaimed + claims.len() as u64;
+        let mut position = *head;
         for (descriptor, share) in frames {
-            assert!(*head < end, "pushed into a full ring");
+            assert!(position < end, "pushed into a full ring");
             let &Descriptor { addr, len, outer_len, .. } = descriptor;
             let (from, to) = (addr.wrapping_sub(u64::from(outer_len)), addr.wrapping_add(u64::from(len)));
-            assert!(umem.is_covered(from, to, &share), "a descriptor names bytes of its own chunk");
-            let slot = shared.slot(*head).get();
+            assert!(geometry.is_covered(from, to, &share), "a descriptor names bytes of its own chunk");
+            let slot = shared.slot(position).get();
             // SAFETY: with room in the ring this slot lies less than a ring's length after the oldest unreclaimed one,
             // so it is not one of those between the consumer's tail and head: only the writer touches it until
             // `publish`.
             unsafe { slot.write(*descriptor) };
-            *claim(claims, *head) = share;
-            *head += 1;
+            *claim(claims, position) = share;
+            position += 1;
         }
+        *head = position;
     }
 
     /// Makes everything pushed visible to the consumer, with one store.

@@ -96,18 +96,13 @@ impl Accounts {
         lost.bytes_refused += u64::from(bytes);
     }
 
-    /// Frames of all sessions that were cut.
-    pub(super) fn cut(&self) -> u64 {
-        self.received.iter().map(|received| received.cut).sum()
-    }
-
-    /// Number of sessions.
-    pub(super) const fn len(&self) -> usize {
-        self.received.len()
+    /// The public form of all accounts, in the order of the sessions.
+    pub(super) fn ledgers(&self) -> impl Iterator<Item = Ledger> {
+        (0..self.received.len()).map(|session| self.ledger(session))
     }
 
     /// The public form of a session's account.
-    pub(super) fn ledger(&self, session: usize) -> Ledger {
+    fn ledger(&self, session: usize) -> Ledger {
         let (Received { tally, cut }, lost) = (self.received[session], &self.lost[session]);
         let delivered = Tally {
             frames: tally.frames - lost.drops.total(),
@@ -151,6 +146,7 @@ mod tests {
         // This output had no room for the frame that nobody took, nor for the one of 80 bytes.
         let output = accounts.output_ledger(1, Tally { frames: 2, bytes: 140 });
         assert_eq!(output, OutputLedger { delivered: Tally { frames: 1, bytes: 70 }, full: 2 });
-        assert_eq!((accounts.ledger(0), accounts.cut()), (Ledger::default(), 1));
+        assert_eq!(accounts.ledger(0), Ledger::default());
+        assert_eq!(accounts.ledgers().map(|ledger| ledger.cut).sum::<u64>(), 1);
     }
 }

@@ -24,6 +24,7 @@ pub(super) struct Stages<F> {
     filter: F,
     unknown: UnknownSessions,
     unknown_pairs: UnknownPairs,
+    /// Of all datagrams; what was delivered and what was cut follows from the accounts.
     all: Ledger,
     accounts: Accounts,
     unstamped: u64,
@@ -190,12 +191,6 @@ impl<F: Filter> Stages<F> {
         self.all.drops.add(DropReason::BadDescriptor, number);
     }
 
-    /// Counts frames that at least one output has taken.
-    #[inline]
-    pub(super) const fn deliver(&mut self, delivered: Tally) {
-        self.all.delivered.merge(delivered);
-    }
-
     /// Counts a frame that no output has taken.
     pub(super) fn refuse(&mut self, descriptor: &Descriptor, reason: DropReason) {
         self.all.drops.count(reason);
@@ -218,9 +213,13 @@ impl<F: Filter> Stages<F> {
 
     /// Copies the counts.
     pub(super) fn copy_to(&self, posted: &mut WorkerCounters) {
-        posted.all = Ledger { cut: self.accounts.cut(), ..self.all };
+        posted.all = self.all;
         posted.sessions.clear();
-        posted.sessions.extend((0..self.accounts.len()).map(|session| self.accounts.ledger(session)));
+        for ledger in self.accounts.ledgers() {
+            posted.all.delivered.merge(ledger.delivered);
+            posted.all.cut += ledger.cut;
+            posted.sessions.push(ledger);
+        }
         posted.unstamped = self.unstamped;
         self.unknown_pairs.copy_to(&mut posted.unknown, &mut posted.unknown_beyond);
     }

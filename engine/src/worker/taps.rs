@@ -79,8 +79,6 @@ impl Taps {
         let (least, most) = self.divide(count);
         let (taken, refused) = batch.works_mut().split_at_mut(most);
         self.hand_out(taken, refused, least, holders);
-        let bytes = taken.iter().map(|work| u64::from(work.descriptor.len)).sum();
-        stages.deliver(Tally { frames: taken.len() as u64, bytes });
         self.refuse(refused, free, stages);
         batch.clear();
     }

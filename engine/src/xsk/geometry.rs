@@ -1,5 +1,7 @@
 //! Where chunks and frames lie in a UMEM.
 
+use super::chunk::Share;
+
 /// Bytes in front of each frame beyond those that the kernel keeps free anyway (`XDP_PACKET_HEADROOM`, 256 bytes,
 /// `include/uapi/linux/bpf.h`): the arrival time lies in them. Without, it would lie at the end of the cache line before
 /// the frame's first; with, the time and the outer headers share a line, and the inner headers of an IPv4 mirror (62 to
@@ -68,6 +70,13 @@ impl Geometry {
         #[expect(clippy::cast_possible_truncation, reason = "less than the size of a chunk")]
         let offset = (addr & (u64::from(self.chunk_size()) - 1)) as u32;
         (index, offset)
+    }
+
+    /// Whether the bytes from `start` to before `end` lie in the chunk that the share is a claim on.
+    #[inline]
+    pub(crate) fn is_covered(self, start: u64, end: u64, share: &Share) -> bool {
+        let is_in = |addr: u64| addr >> self.chunk_size_log2 == u64::from(share.index());
+        is_in(start) && is_in(end.wrapping_sub(1))
     }
 
     /// Whether `len` bytes from `offset` on lie inside of one chunk, with an arrival time's room in front.

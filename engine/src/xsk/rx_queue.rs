@@ -95,8 +95,9 @@ impl RxQueue {
     /// and its chunk, if it names one that the kernel had, goes back to `free`.
     #[inline]
     pub(crate) fn receive(&mut self, max: u32, free: &mut FreeList, mut take: impl FnMut(Received)) -> u32 {
-        let Self { umem, rx, lent, depth, has_chain, bad_descriptors, .. } = self;
+        let Self { umem, rx, lent, depth, stamps, has_chain, bad_descriptors, .. } = self;
         *has_chain = false;
+        stamps.begin_batch();
         depth.note_backlog(rx.available());
         let geometry = umem.geometry();
         rx.consume(max, |descriptor| {

@@ -12,7 +12,7 @@ use vxtap_ebpf::arrival::Arrival;
 
 #[cfg(any(test, feature = "internals"))]
 use super::chunk::Chunk;
-use super::chunk::{FreeList, Share};
+use super::chunk::FreeList;
 use super::geometry::Geometry;
 use super::mapping::Mapping;
 use super::prefetch;
@@ -153,13 +153,6 @@ impl Umem {
         // SAFETY: `at` has checked that the bytes lie inside the mapping, which lives as long as `self`; that nobody
         // writes to them is the caller's promise.
         unsafe { slice::from_raw_parts(start.as_ptr(), len as usize) }
-    }
-
-    /// Whether the bytes from `start` to `end` lie in the chunk that the share is a claim on.
-    #[inline]
-    pub(crate) fn is_covered(&self, start: u64, end: u64, share: &Share) -> bool {
-        let chunk = self.geometry.start(share.index());
-        start >= chunk && start <= end && end <= chunk + u64::from(self.geometry.chunk_size())
     }
 
     /// Plays the XDP program's part: writes the arrival time in front of the frame at `addr`.
