@@ -8,8 +8,8 @@
 //!
 //! The metadata area has no length that user space could see, so a frame without it (a driver that has no metadata,
 //! or stamping turned off) is told from one with it by the mark. A chunk is used again and again, and a frame without time
-//! may find that of an earlier one in front of it: times of a queue never go back, so an older time than the newest
-//! one seen is such a left-over. Clearing the mark instead would cost a write to a cache line that the kernel's CPU
+//! may find that of an earlier one in front of it: times of a queue never go back (but for what two CPUs'
+//! clocks differ by), so a time that is well before the newest one seen is such a left-over. Clearing the mark instead would cost a write to a cache line that the kernel's CPU
 //! writes next.
 
 /// Size of the area in bytes; a multiple of 4, at most 32, as the kernel's `bpf_xdp_adjust_meta` asks.

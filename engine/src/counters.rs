@@ -7,7 +7,9 @@
 //! - per session: received = delivered + the sum of its drops,
 //! - per output and session: what was meant for it = delivered + full.
 //!
-//! A datagram is delivered when at least one output has taken it.
+//! A datagram is delivered when at least one output has taken it. Per session only what was received and what was dropped is
+//! counted, and what was delivered follows; a worker counts its deliveries, and each ring its descriptors, by themselves,
+//! so that a frame that gets lost between the two shows.
 
 use std::sync::Mutex;
 
@@ -85,6 +87,8 @@ pub struct WorkerCounters {
     pub sessions: Vec<Ledger>,
     /// By output, then by session.
     pub outputs: Vec<Vec<OutputLedger>>,
+    /// By output: descriptors put into its ring. Counted by the ring itself, as a check on [`Self::outputs`].
+    pub pushed: Vec<u64>,
     /// Pairs that nobody declared.
     pub unknown: Vec<(Pair, Tally)>,
     /// Frames of undeclared pairs that found no place in `unknown`.
@@ -103,6 +107,7 @@ impl WorkerCounters {
         Self {
             sessions: vec![Ledger::default(); session_count],
             outputs: vec![vec![OutputLedger::default(); session_count]; output_count],
+            pushed: vec![0; output_count],
             ..Self::default()
         }
     }

@@ -125,7 +125,7 @@ impl Flow {
             Addresses::V4 { source, destination } => {
                 let end = |address: u32, port: u16| u64::from(address) << 16 | u64::from(port);
                 let (one, two) = (end(source, ports.source), end(destination, ports.destination));
-                hasher.write_u64(one);
+                hasher.write_u64(one.min(two));
                 hasher.write_u64(one.max(two));
             }
             Addresses::V6 { source, destination } => {

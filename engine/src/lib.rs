@@ -27,10 +27,10 @@ pub mod engine;
 mod filter;
 #[cfg(any(test, feature = "internals"))]
 mod flow;
+pub mod interface;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals;
-pub mod interface;
 pub mod output;
 pub mod session;
 pub mod steering;

@@ -50,10 +50,10 @@ fn allocations(scenario: Scenario) -> [AllocationInfo; 2] {
     let is_over = AtomicBool::new(false);
     let mut consumed = 0;
     let both = thread::scope(|scope| {
-        let consumer = scope.spawn(|| measure(|| consumed = consume(&mut consumers, &is_over)));
+        let reading = scope.spawn(|| measure(|| consumed = consume(&mut consumers, &is_over)));
         let worker = measure(|| work(&mut rig, FRAMES));
         is_over.store(true, Ordering::Relaxed);
-        [worker, consumer.join().expect("the consumer does not panic")]
+        [worker, reading.join().expect("the consumer does not panic")]
     });
     assert!(
         consumed > FRAMES / 2,

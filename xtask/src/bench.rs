@@ -1,5 +1,7 @@
 //! `cargo xtask bench`: builds the instrument, then measures with it.
 
+pub(crate) mod micro;
+
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -16,12 +18,19 @@ use crate::{setup, shell};
 /// target directory. `cargo xtask bench -- --help` lists the arguments; docs/performance.md says what the columns mean.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
+    /// Instead: times the parts of the data path without a kernel, counts instructions per frame, and fails when they are
+    /// above their ceilings or something allocates; --quick says no more than that all of it works
+    #[arg(long)]
+    micro: bool,
     /// Arguments of `vxbench compare`, as --rows, --sizes, --rounds or --quick
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<OsString>,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
+    if options.micro {
+        return micro::run(micro::Length::of(&options.arguments)?);
+    }
     setup::bench()?;
     let mut command = compare(&options.arguments)?;
     // Ctrl-C then reaches vxbench alone, which cleans up.

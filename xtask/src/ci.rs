@@ -7,8 +7,8 @@ use anyhow::Result;
 use crate::shell::{self, say};
 use crate::{bench, setup, test};
 
-/// Runs what continuous integration runs: formatting, clippy, documentation, dependencies, a smoke test of the
-/// comparison, eBPF objects, every test.
+/// Runs what continuous integration runs: formatting, clippy, documentation, dependencies, instructions and allocations per
+/// frame, a smoke test of the comparison, eBPF objects, every test.
 ///
 /// Installs what is missing first. Security advisories are not part of it: whether they can be fetched depends on the
 /// network (`cargo deny check advisories`).
@@ -29,12 +29,26 @@ pub(crate) fn run(_options: &Options) -> Result<()> {
         "-D",
         "warnings",
     ]))?;
+    shell::run(shell::cargo().args([
+        "clippy",
+        "-p",
+        "vxtap",
+        "--features",
+        "internals",
+        "--all-targets",
+        "--locked",
+        "--",
+        "-D",
+        "warnings",
+    ]))?;
     let mut doc = shell::cargo();
     doc.args(["doc", "--workspace", "--no-deps", "--document-private-items"])
         .env("RUSTDOCFLAGS", "-D warnings");
     shell::run(&mut doc)?;
     shell::run(shell::cargo().args(["deny", "--locked", "check", "bans", "licenses", "sources"]))?;
-    say(format!("ci: checks passed after {} s; now the comparison's smoke test", start.elapsed().as_secs()));
+    say(format!("ci: checks passed after {} s; now what a frame costs", start.elapsed().as_secs()));
+    bench::micro::check()?;
+    say(format!("ci: costs checked after {} s; now the comparison's smoke test", start.elapsed().as_secs()));
     bench::smoke_test()?;
     say(format!("ci: the comparison works after {} s; now the tests", start.elapsed().as_secs()));
     // The closing lines of `cargo test` stay the last ones.

@@ -25,8 +25,9 @@ impl Scenario {
     pub(crate) fn rig(self) -> (Rig, Vec<Consumer>) {
         let Self { chunks, sessions, outputs, has_rules } = self;
         let (frames, sessions) = mirrored(chunks as usize, 100, sessions);
-        let setup =
-            Setup { chunks_in_flight: chunks, chunk_size: 4096, outputs, output_ring: 8192, sessions };
+        // Room for all chunks, so that a consumer that is late holds the worker up and no frame is lost.
+        let output_ring = (chunks.next_power_of_two() as usize).max(8192);
+        let setup = Setup { chunks_in_flight: chunks, chunk_size: 4096, outputs, output_ring, sessions };
         if has_rules { Rig::with_ten_rules(&setup, &frames) } else { Rig::new(&setup, &frames) }
     }
 }

@@ -82,8 +82,10 @@ fn memory(memory: &Memory, outputs: usize, queues: &Queues) -> Result<String, Co
     let plan = memory.plan(outputs)?;
     let Memory { per_queue_mib, chunk_size, fill_ring, rx_ring, output_ring: _, hugepages } = memory;
     let bytes = u64::from(plan.chunk_count) * u64::from(memory.chunk_size_max());
-    let chunk_size =
-        chunk_size.map_or_else(|| "4096 bytes, or half of it where the MTU allows".to_owned(), |size| format!("{size} bytes"));
+    let chunk_size = chunk_size.map_or_else(
+        || "4096 bytes, or half of it where the MTU allows".to_owned(),
+        |size| format!("{size} bytes"),
+    );
     let total = match queues {
         Queues::All => format!(
             "that times the number of RX queues in total, for example {} for {EXAMPLE_QUEUES}",

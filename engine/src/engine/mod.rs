@@ -27,10 +27,10 @@ use std::time::Duration;
 use crate::capture_file::CaptureFile;
 use crate::config::{self, Config, OutputKind, WaitMode};
 use crate::counters::Board;
+use crate::filter::AcceptAll;
 use crate::output::pcapng::{self, Sink};
 use crate::output::{self, Consumer, Writer};
 use crate::session::SessionTable;
-use crate::filter::AcceptAll;
 use crate::worker::{Orders, Parts, WhenFull};
 pub use crate::xsk::{BindMode, SocketError, UmemError};
 use crate::xsk::{FreeList, Geometry, KernelSide, RxQueue, SoftNic, Umem};
@@ -122,7 +122,7 @@ impl Engine {
         let file = CaptureFile::open(path)?;
         let outlets = outlets(&config)?;
         let output_count = u32::try_from(outlets.len()).unwrap_or(u32::MAX);
-        let chunk_count = 2 * FILE_RING_LEN + config::BATCH_MAX + output_count * FILE_RING_LEN;
+        let chunk_count = FILE_RING_LEN + config::BATCH_MAX + output_count * FILE_RING_LEN;
         let (umem, free) = Umem::create(Geometry::new(FILE_CHUNK_SIZE, chunk_count), false)?;
         let umem = Arc::new(umem);
         let (nic, rx) = SoftNic::new(umem.clone(), FILE_RING_LEN, FILE_RING_LEN)
@@ -255,7 +255,19 @@ impl Engine {
     ) -> Parts<K, AcceptAll> {
         let (sessions, unknown) = (self.sessions.clone(), self.config.unknown);
         let orders: Arc<Orders> = self.workers.orders();
-        Parts { kernel, queue, free, outputs, sessions, filter: AcceptAll, unknown, wait, when_full, board, orders }
+        Parts {
+            kernel,
+            queue,
+            free,
+            outputs,
+            sessions,
+            filter: AcceptAll,
+            unknown,
+            wait,
+            when_full,
+            board,
+            orders,
+        }
     }
 
     fn start_sinks(&mut self, boards: &[Arc<Board>]) -> Result<(), EngineError> {

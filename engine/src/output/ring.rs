@@ -113,8 +113,8 @@ impl Writer {
         for (descriptor, share) in frames {
             assert!(position < end, "pushed into a full ring");
             let &Descriptor { addr, len, outer_len, .. } = descriptor;
-            let (from, to) = (addr.wrapping_sub(u64::from(outer_len)), addr.wrapping_add(u64::from(len)));
-            assert!(geometry.is_covered(from, to, &share), "a descriptor names bytes of its own chunk");
+            let is_covered = geometry.is_covered(addr, outer_len, len, &share);
+            assert!(is_covered, "a descriptor names bytes of its own chunk");
             let slot = shared.slot(position).get();
             // SAFETY: with room in the ring this slot lies less than a ring's length after the oldest unreclaimed one,
             // so it is not one of those between the consumer's tail and head: only the writer touches it until
@@ -146,6 +146,11 @@ impl Writer {
             self.reclaimed += 1;
             give_back(share);
         }
+    }
+
+    /// Descriptors pushed since the start.
+    pub(crate) const fn pushed(&self) -> u64 {
+        self.head
     }
 
     /// Number of descriptors whose claims have not come back.
@@ -237,7 +242,7 @@ impl Reader {
     pub(super) fn segment(&self, nth: u64) -> (Descriptor, &[u8]) {
         let descriptor = self.descriptor(nth);
         let Descriptor { addr, len, .. } = descriptor;
-        // SAFETY: `descriptor` has checked that the position lies between tail and head; `push` has checked that the
+        // SAFETY: `descriptor` has checked that the position lies between tail and head; `push_all` has checked that the
         // range lies in a chunk that a share was given for. The share is in the writer's list until `release`, which
         // needs `&mut self` and so comes after the result's life; until then nobody writes to the chunk.
         (descriptor, unsafe { self.umem.untouched(addr, len) })
@@ -266,7 +271,7 @@ impl Reader {
     pub(super) fn outer(&self, nth: u64) -> &[u8] {
         let Descriptor { addr, outer_len, .. } = self.descriptor(nth);
         let start = addr.saturating_sub(u64::from(outer_len));
-        // SAFETY: as for `segment`: `push` has checked the outer headers with the rest.
+        // SAFETY: as for `segment`: `push_all` has checked the outer headers with the rest.
         unsafe { self.umem.untouched(start, u32::from(outer_len)) }
     }
 
@@ -317,7 +322,8 @@ mod tests {
             let chunk = self.free.take().unwrap();
             let addr = self.reader.umem.address_of(&chunk) + 256;
             let share = self.holders.publish(chunk, 1).take();
-            self.writer.push_all([(&Descriptor { timestamp_ns: number, addr, ..Descriptor::default() }, share)]);
+            self.writer
+                .push_all([(&Descriptor { timestamp_ns: number, addr, ..Descriptor::default() }, share)]);
         }
 
         fn reclaim(&mut self) {

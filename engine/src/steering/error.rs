@@ -20,7 +20,7 @@ pub enum SteeringError {
         what: &'static str,
     },
     /// The kernel does not take the program.
-    #[error("the kernel refuses the XDP program ({}); Linux 6.1 or later is needed", reason(source.as_ref()))]
+    #[error("the kernel refuses the XDP program ({}); vxtap is made for Linux 6.1 and later", reason(source.as_ref()))]
     Load {
         /// Says it at length, with the verifier's log.
         source: Box<dyn Error + Send + Sync>,
@@ -201,7 +201,7 @@ mod tests {
             ),
             (
                 SteeringError::of_load(load_error(libc::EINVAL)),
-                "the kernel refuses the XDP program (Invalid argument (os error 22)); Linux 6.1 or later is needed",
+                "the kernel refuses the XDP program (Invalid argument (os error 22)); vxtap is made for Linux 6.1 and later",
             ),
             (
                 SteeringError::Map { map: "PORTS", source: source() },

@@ -4,7 +4,7 @@ use crate::config::BATCH_MAX;
 use crate::decap::Inner;
 use crate::output::Descriptor;
 use crate::session::{Key, SessionId};
-use crate::xsk::{Chunk, FreeList, Received, RxQueue, Shares};
+use crate::xsk::{FreeList, Received, RxQueue, Shares};
 
 /// A frame, with what the stages find out about it one after the other.
 #[derive(Debug)]
@@ -92,7 +92,7 @@ impl Batch {
     /// Forgets all frames, whose chunks have to be gone.
     #[inline]
     pub(super) fn clear(&mut self) {
-        debug_assert!(self.works().iter().all(|work| work.received.chunk == Chunk::NONE), "no chunk is lost");
+        debug_assert!(self.works().iter().all(|work| work.received.is_nothing()), "no chunk is lost");
         self.len = 0;
     }
 
@@ -109,7 +109,7 @@ impl Batch {
         let mut kept = 0;
         for place in 0..self.len {
             if places >> place & 1 == 1 {
-                free.give(self.works[place].received.chunk.take());
+                free.give(self.works[place].received.take_chunk());
             } else {
                 self.works.swap(kept, place);
                 kept += 1;

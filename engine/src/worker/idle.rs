@@ -45,7 +45,9 @@ impl Idle {
     pub(super) fn wait<K: KernelSide>(&mut self, kernel: &mut K) -> io::Result<()> {
         let received = std::mem::take(&mut self.received);
         match self.mode {
+            // Nobody runs the driver's receive loop but these calls.
             WaitMode::Busy if kernel.is_polled() => return kernel.drive(),
+            WaitMode::Adaptive if kernel.is_polled() && received >= DENSE => return kernel.drive(),
             // Whoever shares this CPU has work while the worker has none. Where nobody does, this returns at once.
             WaitMode::Busy => thread::yield_now(),
             WaitMode::Adaptive if received >= DENSE => thread::sleep(NAP),
@@ -140,5 +142,9 @@ mod tests {
         let mut idle = Idle::new(WaitMode::Busy);
         (0..5).for_each(|_| idle.wait(&mut far).unwrap());
         assert_eq!((far.drives, far.sleeps.len()), (5, 0));
+        let mut idle = Idle::new(WaitMode::Adaptive);
+        idle.note(DENSE);
+        idle.wait(&mut far).unwrap();
+        assert_eq!((far.drives, far.sleeps.len()), (6, 0));
     }
 }

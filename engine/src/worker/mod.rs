@@ -88,7 +88,8 @@ pub(crate) struct Worker<K, F> {
 
 impl<K: KernelSide, F: Filter> Worker<K, F> {
     pub(crate) fn new(parts: Parts<K, F>) -> Self {
-        let Parts { kernel, queue, free, outputs, sessions, filter, unknown, wait, when_full, board, orders } = parts;
+        let Parts { kernel, queue, free, outputs, sessions, filter, unknown, wait, when_full, board, orders } =
+            parts;
         let geometry = queue.umem().geometry();
         let (session_count, output_count) = (sessions.len(), outputs.len());
         Self {
@@ -196,7 +197,6 @@ impl<K: KernelSide, F: Filter> Worker<K, F> {
 
     fn post(&mut self, is_last: bool) {
         let Self { kernel, queue, free, holders, stages, taps, housekeeping, .. } = self;
-        queue.tick();
         stages.set_clock(kernel.arrival_minus_utc_ns());
         let chunks = crate::counters::Chunks {
             free: u32::try_from(free.len()).unwrap_or(u32::MAX),
@@ -205,6 +205,9 @@ impl<K: KernelSide, F: Filter> Worker<K, F> {
             total: queue.umem().geometry().chunk_count(),
         };
         let kernel = kernel.counters();
+        if let Ok(counters) = kernel {
+            queue.tick(counters.rx_fill_ring_empty_descs);
+        }
         housekeeping.post(is_last, |posted| {
             stages.copy_to(posted);
             taps.copy_to(stages.accounts(), posted);

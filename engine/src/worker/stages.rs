@@ -24,7 +24,7 @@ pub(super) struct Stages<F> {
     filter: F,
     unknown: UnknownSessions,
     unknown_pairs: UnknownPairs,
-    /// Of all datagrams; what was delivered and what was cut follows from the accounts.
+    /// Of all datagrams; delivered bytes, and what was cut, follow from the accounts.
     all: Ledger,
     accounts: Accounts,
     unstamped: u64,
@@ -191,6 +191,12 @@ impl<F: Filter> Stages<F> {
         self.all.drops.add(DropReason::BadDescriptor, number);
     }
 
+    /// Counts frames that at least one output has taken.
+    #[inline]
+    pub(super) const fn deliver(&mut self, frames: usize) {
+        self.all.delivered.frames += frames as u64;
+    }
+
     /// Counts a frame that no output has taken.
     pub(super) fn refuse(&mut self, descriptor: &Descriptor, reason: DropReason) {
         self.all.drops.count(reason);
@@ -216,7 +222,7 @@ impl<F: Filter> Stages<F> {
         posted.all = self.all;
         posted.sessions.clear();
         for ledger in self.accounts.ledgers() {
-            posted.all.delivered.merge(ledger.delivered);
+            posted.all.delivered.bytes += ledger.delivered.bytes;
             posted.all.cut += ledger.cut;
             posted.sessions.push(ledger);
         }

@@ -79,6 +79,7 @@ impl Taps {
         let (least, most) = self.divide(count);
         let (taken, refused) = batch.works_mut().split_at_mut(most);
         self.hand_out(taken, refused, least, holders);
+        stages.deliver(taken.len());
         self.refuse(refused, free, stages);
         batch.clear();
     }
@@ -99,7 +100,7 @@ impl Taps {
     fn hand_out(&mut self, taken: &mut [Work], refused: &[Work], least: usize, holders: &mut Holders) {
         if let [tap] = &mut self.taps[..] {
             let claimed = taken.iter_mut().map(|work| {
-                let share = holders.publish_alone(work.received.chunk.take());
+                let share = holders.publish_alone(work.received.take_chunk());
                 (&work.descriptor, share)
             });
             tap.writer.push_all(claimed);
@@ -109,11 +110,11 @@ impl Taps {
         }
         let (by_all, by_some) = taken.split_at_mut(least);
         for work in by_all {
-            work.shares = holders.publish(work.received.chunk.take(), self.taps.len());
+            work.shares = holders.publish(work.received.take_chunk(), self.taps.len());
         }
         for (place, work) in (least..).zip(by_some) {
             let takers = self.taps.iter().filter(|tap| tap.takes > place).count();
-            work.shares = holders.publish(work.received.chunk.take(), takers);
+            work.shares = holders.publish(work.received.take_chunk(), takers);
         }
         for tap in &mut self.taps {
             tap.take(taken, refused);
@@ -126,7 +127,7 @@ impl Taps {
         let reason = if self.taps.is_empty() { DropReason::NoOutput } else { DropReason::OutputFull };
         for work in refused {
             stages.refuse(&work.descriptor, reason);
-            free.give(work.received.chunk.take());
+            free.give(work.received.take_chunk());
         }
     }
 
@@ -144,6 +145,9 @@ impl Taps {
 
     /// Copies the counts, which follow from the sessions' accounts.
     pub(super) fn copy_to(&self, accounts: &Accounts, posted: &mut WorkerCounters) {
+        for (tap, pushed) in self.taps.iter().zip(&mut posted.pushed) {
+            *pushed = tap.writer.pushed();
+        }
         for (tap, to) in self.taps.iter().zip(&mut posted.outputs) {
             to.clear();
             to.extend(

@@ -354,5 +354,10 @@ proptest! {
             let delivered: u64 = ledgers.iter().map(|ledger| ledger.delivered.frames).sum();
             prop_assert_eq!(read_all(consumer).len() as u64, delivered);
         }
+        let delivered: u64 = counters.sessions.iter().map(|ledger| ledger.delivered.frames).sum();
+        prop_assert_eq!(delivered, counters.all.delivered.frames);
+        for (pushed, ledgers) in counters.pushed.iter().zip(&counters.outputs) {
+            prop_assert_eq!(*pushed, ledgers.iter().map(|ledger| ledger.delivered.frames).sum::<u64>());
+        }
     }
 }

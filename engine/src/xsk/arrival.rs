@@ -52,7 +52,11 @@ mod tests {
         let newest = 10 * DISORDER_NS;
         assert_eq!(stamps.read(&Arrival::bytes(newest)), Some(newest));
         stamps.begin_batch();
-        assert_eq!(stamps.read(&Arrival::bytes(newest - DISORDER_NS)), Some(newest - DISORDER_NS), "another CPU's clock");
+        assert_eq!(
+            stamps.read(&Arrival::bytes(newest - DISORDER_NS)),
+            Some(newest - DISORDER_NS),
+            "another CPU's clock"
+        );
         assert_eq!(stamps.read(&Arrival::bytes(newest - DISORDER_NS - 1)), None);
         assert_eq!(stamps.read(&[0; AREA_LEN]), None, "no mark");
     }

@@ -13,14 +13,8 @@
 pub(crate) struct Chunk(u32);
 
 impl Chunk {
-    /// No chunk at all; whoever uses it as one panics.
-    pub(crate) const NONE: Self = Self(u32::MAX);
-
-    /// Leaves nothing behind.
-    #[inline]
-    pub(crate) const fn take(&mut self) -> Self {
-        std::mem::replace(self, Self::NONE)
-    }
+    /// No chunk at all; it has no bytes, and every list of chunks is too short for it.
+    pub(super) const NONE: Self = Self(u32::MAX);
 
     /// Index of the chunk in its UMEM.
     #[cfg(any(test, feature = "internals"))]
@@ -59,6 +53,7 @@ impl FreeList {
     /// If there are more than the UMEM has.
     #[inline]
     pub(crate) fn give(&mut self, chunk: Chunk) {
+        debug_assert_ne!(chunk, Chunk::NONE, "no chunk is not a free one");
         self.indices[self.len] = chunk.0;
         self.len += 1;
     }
@@ -179,7 +174,8 @@ impl Holders {
 
     /// Publishes `chunk` to one output alone, which costs less.
     #[inline]
-    pub(crate) const fn publish_alone(&mut self, chunk: Chunk) -> Share {
+    pub(crate) fn publish_alone(&mut self, chunk: Chunk) -> Share {
+        debug_assert!((chunk.0 as usize) < self.counts.len(), "a chunk of this region");
         self.published += 1;
         Share(chunk.0 | ALONE)
     }

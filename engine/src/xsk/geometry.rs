@@ -72,11 +72,14 @@ impl Geometry {
         (index, offset)
     }
 
-    /// Whether the bytes from `start` to before `end` lie in the chunk that the share is a claim on.
+    /// Whether the `len` bytes at `addr` and the `before` bytes in front of them lie in the chunk that the share is a claim
+    /// on. Neither sum can wrap round to where it would do harm: an index has 31 bits and a chunk at most 16, so that an
+    /// address that lies in the chunk is far from the end of the address space.
     #[inline]
-    pub(crate) fn is_covered(self, start: u64, end: u64, share: &Share) -> bool {
+    pub(crate) fn is_covered(self, addr: u64, before: u16, len: u32, share: &Share) -> bool {
         let is_in = |addr: u64| addr >> self.chunk_size_log2 == u64::from(share.index());
-        is_in(start) && is_in(end.wrapping_sub(1))
+        is_in(addr.wrapping_sub(u64::from(before)))
+            && is_in(addr.wrapping_add(u64::from(len)).wrapping_sub(1))
     }
 
     /// Whether `len` bytes from `offset` on lie inside of one chunk, with an arrival time's room in front.

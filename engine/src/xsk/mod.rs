@@ -33,8 +33,6 @@ mod umem;
 pub(crate) use chunk::{Chunk, FreeList, Holders, Share, Shares};
 pub(crate) use clock::sleep_precisely;
 pub(crate) use geometry::Geometry;
-#[cfg(feature = "internals")]
-pub(crate) use {geometry::HEADROOM, libc::xdp_desc as FrameDescriptor};
 pub use kernel_side::KernelCounters;
 pub(crate) use kernel_side::KernelSide;
 pub(crate) use prefetch::line as prefetch_line;
@@ -45,3 +43,5 @@ pub(crate) use socket::{Socket, SocketSettings};
 pub(crate) use soft_nic::{SoftNic, Undelivered};
 pub(crate) use umem::Umem;
 pub use umem::UmemError;
+#[cfg(feature = "internals")]
+pub(crate) use {geometry::HEADROOM, libc::xdp_desc as FrameDescriptor};

@@ -14,8 +14,8 @@ use super::umem::Umem;
 /// has checked that the frame, with an arrival time's room in front, lies inside of the chunk.
 #[derive(Debug)]
 pub(crate) struct Received {
-    /// The chunk it lies in.
-    pub(crate) chunk: Chunk,
+    /// The chunk it lies in; as long as it is here, nobody else has it.
+    chunk: Chunk,
     /// Where it starts in the UMEM, in bytes.
     addr: u64,
     len: u32,
@@ -25,6 +25,18 @@ pub(crate) struct Received {
 impl Received {
     /// No frame.
     pub(crate) const NOTHING: Self = Self { chunk: Chunk::NONE, addr: 0, len: 0, continues: false };
+
+    /// Takes the chunk out. What is left names no bytes.
+    #[inline]
+    pub(crate) const fn take_chunk(&mut self) -> Chunk {
+        std::mem::replace(self, Self::NOTHING).chunk
+    }
+
+    /// Whether the chunk has been taken out.
+    #[inline]
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.chunk == Chunk::NONE
+    }
 
     /// Where it starts in the UMEM, in bytes.
     #[inline]
@@ -86,9 +98,10 @@ impl RxQueue {
         fill.submit(want, || free.take().map(|chunk| geometry.start(lent.lend(chunk))))
     }
 
-    /// Lets the depth of the fill ring follow the load; to be called about ten times a second.
-    pub(crate) fn tick(&mut self) {
-        self.depth.tick();
+    /// Lets the depth of the fill ring follow the load; to be called about ten times a second, with how often the kernel
+    /// has had no chunk since the start.
+    pub(crate) fn tick(&mut self, shortages: u64) {
+        self.depth.tick(shortages);
     }
 
     /// Takes up to `max` frames from the RX ring, in order of arrival. A descriptor that makes no sense is counted
@@ -127,8 +140,9 @@ impl RxQueue {
     /// The bytes of a received frame.
     #[inline]
     pub(crate) fn frame<'a>(&'a self, received: &'a Received) -> &'a [u8] {
-        // SAFETY: `receive` has checked that these bytes lie in the chunk, whose only token is borrowed for `'a`: nobody
-        // writes to them meanwhile.
+        // SAFETY: `receive` of this queue (a worker has one) has checked that these bytes lie in the chunk, whose only token
+        // is in `received` and borrowed with it for `'a`: nobody writes to them meanwhile. Once the token is taken out,
+        // the length is 0.
         unsafe { self.umem.untouched(received.addr, received.len) }
     }
 
@@ -138,7 +152,8 @@ impl RxQueue {
         #[expect(clippy::cast_possible_truncation, reason = "16")]
         const LEN: u32 = AREA_LEN as u32;
         let area_addr = received.addr.wrapping_sub(u64::from(LEN));
-        // SAFETY: as for `frame`: `receive` has checked that the time's room lies in the chunk too.
+        // SAFETY: as for `frame`: `receive` has checked that the time's room lies in the chunk too. Once the token is taken
+        // out, the address lies outside of the region, which `untouched` refuses.
         let area = unsafe { self.umem.untouched(area_addr, LEN) };
         self.stamps.read(area.first_chunk()?)
     }
@@ -151,8 +166,7 @@ impl RxQueue {
         if !is_inside {
             return &[];
         }
-        // SAFETY: the bytes lie in those that `receive` has checked to lie in the chunk, whose only token is borrowed for
-        // `'a`: nobody writes to them meanwhile.
+        // SAFETY: as for `frame`, of which these bytes are a part.
         unsafe { self.umem.untouched(addr, len) }
     }
 

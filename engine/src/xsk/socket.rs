@@ -166,7 +166,14 @@ impl Socket {
         let failed = |call| move |source| SocketError::Call { queue, call, source };
         let (addr, len) = umem.region();
         let chunk_size = umem.geometry().chunk_size();
-        let region = libc::xdp_umem_reg { addr, len, chunk_size, headroom: EXTRA_HEADROOM, flags: 0, tx_metadata_len: 0 };
+        let region = libc::xdp_umem_reg {
+            addr,
+            len,
+            chunk_size,
+            headroom: EXTRA_HEADROOM,
+            flags: 0,
+            tx_metadata_len: 0,
+        };
         let give_up = Instant::now() + LOCKED_RETRY;
         while let Err(source) = syscall::set_option(fd, libc::SOL_XDP, libc::XDP_UMEM_REG, &region) {
             match source.raw_os_error() {

@@ -169,7 +169,7 @@ mod tests {
             nic.deliver(b"frame", time).unwrap();
             queue.receive(1, &mut free, |frame| received = frame);
             assert_eq!((queue.arrival_ns(&received), queue.frame(&received)), (expected, &b"frame"[..]));
-            free.give(received.chunk.take());
+            free.give(received.take_chunk());
             queue.refill(&mut free);
         }
     }

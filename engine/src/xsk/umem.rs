@@ -155,22 +155,6 @@ impl Umem {
         unsafe { slice::from_raw_parts(start.as_ptr(), len as usize) }
     }
 
-    /// Plays the XDP program's part: writes the arrival time in front of the frame at `addr`.
-    ///
-    /// # Safety
-    ///
-    /// As for [`Self::write_lent`]; the time's room has to lie in the same chunk as `addr`.
-    ///
-    /// # Panics
-    ///
-    /// If it does not lie inside the region.
-    #[inline]
-    pub(super) unsafe fn stamp_lent(&self, addr: u64, arrival: Arrival) {
-        let area = self.memory.at::<Arrival>(usize_of(addr) - size_of::<Arrival>(), 1);
-        // SAFETY: `at` has checked bounds and alignment; the chunk is the caller's to write by its promise.
-        unsafe { area.write(arrival) };
-    }
-
     /// Plays the kernel's part in filling a chunk: writes `frame` at `addr` and the arrival time in front of it.
     ///
     /// # Safety
@@ -184,8 +168,10 @@ impl Umem {
     pub(super) unsafe fn write_lent(&self, addr: u64, frame: &[u8], arrival: Arrival) {
         let len = u32::try_from(frame.len()).expect("a frame is shorter than a chunk");
         assert!(self.geometry.chunk_of(addr, len).is_some(), "the frame lies in one chunk");
-        // SAFETY: the caller's promise; `chunk_of` has seen that there is room for the time in the chunk.
-        unsafe { self.stamp_lent(addr, arrival) };
+        let area = self.memory.at::<Arrival>(usize_of(addr) - size_of::<Arrival>(), 1);
+        // SAFETY: `at` has checked bounds and alignment, `chunk_of` that the area lies in the same chunk as the frame, which
+        // is the caller's to write by its promise.
+        unsafe { area.write(arrival) };
         let start = self.memory.at::<u8>(usize_of(addr), frame.len());
         // SAFETY: `at` has checked the bounds of the destination, which is the caller's to write; the source is a
         // live slice, and lies elsewhere since nobody holds a reference into a lent chunk.

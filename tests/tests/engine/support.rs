@@ -20,13 +20,10 @@ pub(crate) const OUTPUT: &str = "test";
 /// Longest wait for something that takes milliseconds.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
-/// A configuration for the receiving end of a test's veth pair, with one output. Its rings hold what arrives in some
-/// tenths of a second at a test's pace: on a shared machine everything may stand still for that long.
+/// A configuration for the receiving end of a test's veth pair, with one output.
 pub(crate) fn config(receiver: &Side) -> Config {
     let mut config = Config::default();
     receiver.interface.clone_into(&mut config.capture.interface);
-    config.memory.per_queue_mib = 80;
-    config.memory.rx_ring = 4096;
     config.outputs.push(Output { name: OUTPUT.to_owned(), kind: OutputKind::Consumer });
     config
 }

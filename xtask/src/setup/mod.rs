@@ -6,7 +6,7 @@ mod rust_tools;
 use anyhow::Result;
 
 use crate::shell::say;
-use packages::{BENCH, C_BUILD, DEMO, TESTS};
+use packages::{BENCH, C_BUILD, DEMO, MICRO, TESTS};
 
 /// Installs what is missing, says each step, and does nothing when all is there.
 ///
@@ -52,7 +52,12 @@ pub(crate) fn tests() -> Result<()> {
 
 /// What `bench` needs: to build the receivers that vxtap is compared with, and the programs among them.
 pub(crate) fn bench() -> Result<()> {
-    packages::ensure(&[DEMO, C_BUILD, BENCH].concat())
+    packages::ensure(&[DEMO, C_BUILD, BENCH, MICRO].concat())
+}
+
+/// What `bench --micro` needs: to count instructions.
+pub(crate) fn micro() -> Result<()> {
+    packages::ensure(MICRO)
 }
 
 /// What `build-ebpf` needs.

@@ -44,9 +44,11 @@ pub(super) const C_BUILD: &[Package] = &[
 pub(super) const TESTS: &[Package] =
     &[program("iputils-ping", "ping"), program("tcpdump", "tcpdump"), program("tshark", "tshark")];
 
-/// Receivers of others, and the counter of instructions.
-pub(super) const BENCH: &[Package] =
-    &[program("tcpdump", "tcpdump"), program("wireshark-common", "dumpcap"), program("valgrind", "valgrind")];
+/// Receivers of others.
+pub(super) const BENCH: &[Package] = &[program("tcpdump", "tcpdump"), program("wireshark-common", "dumpcap")];
+
+/// The counter of instructions.
+pub(super) const MICRO: &[Package] = &[program("valgrind", "valgrind")];
 
 /// What bpf-linker is built against.
 pub(super) const LLVM: &[Package] = &[program("llvm-22-dev", "llvm-config-22")];

@@ -52,7 +52,7 @@ pub struct Options {
 pub enum Wait {
     /// Looks again at once.
     Busy,
-    /// Looks again for a short while, then sleeps.
+    /// Naps while traffic is dense, else sleeps.
     Adaptive,
     /// Sleeps.
     Interrupt,
@@ -169,7 +169,10 @@ fn about(options: &Options, config: &Config) -> Result<String> {
         "vxtap, {count} chunks of {size}, fill ring {fill}, RX ring {rx}, output ring {ring}, {consumers} \
          consumer(s), {wait}, worker on CPU {cpu}{set}",
         count = plan.chunk_count,
-        size = memory.chunk_size.map_or_else(|| "2048 bytes (4096 beyond an MTU of 1754)".to_owned(), |size| format!("{size} bytes")),
+        size = memory.chunk_size.map_or_else(
+            || "2048 bytes (4096 beyond an MTU of 1754)".to_owned(),
+            |size| format!("{size} bytes")
+        ),
         fill = memory.fill_ring,
         rx = memory.rx_ring,
         ring = plan.output_ring_len,

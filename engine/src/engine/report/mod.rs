@@ -161,6 +161,24 @@ impl Report {
             check(format!("session {name}"), ledger);
         }
         for worker in &self.workers {
+            let WorkerCounters { all, sessions, outputs, pushed, .. } = &worker.counters;
+            let delivered: u64 = sessions.iter().map(|ledger| ledger.delivered.frames).sum();
+            if delivered != all.delivered.frames {
+                let counted = all.delivered.frames;
+                broken.push(format!(
+                    "queue {}: the sessions' {delivered} delivered are not {counted}",
+                    worker.queue
+                ));
+            }
+            for (output, (ledgers, pushed)) in self.outputs.iter().zip(outputs.iter().zip(pushed)) {
+                let delivered: u64 = ledgers.iter().map(|ledger| ledger.delivered.frames).sum();
+                if delivered != *pushed {
+                    let (queue, name) = (worker.queue, &output.name);
+                    broken.push(format!(
+                        "queue {queue}, output {name}: delivered {delivered} is not pushed {pushed}"
+                    ));
+                }
+            }
             let chunks = worker.counters.chunks;
             if chunks.free + chunks.lent + chunks.published != chunks.total {
                 broken.push(format!("queue {}: chunks do not add up: {chunks:?}", worker.queue));
