@@ -8,6 +8,7 @@ const DISORDER_NS: u64 = 1_000_000;
 
 /// Tells the times of frames from those that earlier frames have left in their chunks.
 #[derive(Debug)]
+#[expect(clippy::struct_field_names, reason = "the unit is part of the name")]
 pub(super) struct Stamps {
     newest_ns: u64,
     /// Older times are left over. Moves on once per batch.

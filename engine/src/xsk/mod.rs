@@ -30,7 +30,9 @@ mod soft_nic;
 mod syscall;
 mod umem;
 
-pub(crate) use chunk::{Chunk, FreeList, Holders, Share, Shares};
+#[cfg(any(test, feature = "internals"))]
+pub(crate) use chunk::Chunk;
+pub(crate) use chunk::{FreeList, Holders, Share, Shares};
 pub(crate) use clock::sleep_precisely;
 pub(crate) use geometry::Geometry;
 pub use kernel_side::KernelCounters;
