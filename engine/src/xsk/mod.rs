@@ -10,7 +10,7 @@
 //!              RX ring: K -> U, (address, length) of frames
 //! ```
 //!
-//! A chunk has one owner. It is a move-only [`Chunk`] in the worker's hands, a set bit in `Lent` while the kernel
+//! A chunk has one owner. It is a move-only `Chunk` in the worker's hands, a set bit in `Lent` while the kernel
 //! has it, and a [`Share`] per output while consumers read it.
 
 mod arrival;
