@@ -1,0 +1,185 @@
+//! The ring against a queue, and by two threads.
+
+use std::collections::VecDeque;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::xsk::{Chunk, FreeList, Geometry, Holders};
+
+struct Bench {
+    writer: Writer,
+    reader: Reader,
+    free: FreeList,
+    holders: Holders,
+}
+
+fn bench(len: usize) -> Bench {
+    let chunk_count = 2 * u32::try_from(len).unwrap();
+    let (umem, free) = Umem::create(Geometry::new(2048, chunk_count), false).unwrap();
+    let (writer, reader) = ring(len, Arc::new(umem), 3);
+    Bench { writer, reader, free, holders: Holders::none(chunk_count) }
+}
+
+impl Bench {
+    fn push(&mut self, number: u64) {
+        let chunk = self.free.take().unwrap();
+        let addr = self.reader.umem.address_of(&chunk) + 256;
+        let share = self.holders.publish(chunk, 1).take();
+        self.writer.push_all([(&Descriptor { timestamp_ns: number, addr, ..Descriptor::default() }, share)]);
+    }
+
+    fn reclaim(&mut self) {
+        let Self { writer, holders, free, .. } = self;
+        writer.reclaim(|share| {
+            holders.give_back(share).into_iter().for_each(|chunk: Chunk| free.give(chunk));
+        });
+    }
+}
+
+#[test]
+fn nothing_is_seen_before_it_is_published() {
+    let mut bench = bench(4);
+    bench.push(1);
+    assert_eq!(bench.reader.available(), 0);
+    bench.writer.publish();
+    assert_eq!(bench.reader.available(), 1);
+    assert_eq!(bench.reader.descriptor(0).timestamp_ns, 1);
+    assert_eq!(bench.reader.queue(), 3);
+}
+
+#[test]
+fn room_comes_back_only_with_the_chunks() {
+    let mut bench = bench(2);
+    bench.push(1);
+    bench.push(2);
+    bench.writer.publish();
+    assert_eq!(bench.writer.room(), 0);
+    assert_eq!(bench.reader.available(), 2);
+    bench.reader.release(1);
+    assert_eq!(bench.writer.room(), 0);
+    bench.reclaim();
+    assert!(bench.writer.room() > 0);
+    assert_eq!((bench.free.len(), bench.holders.published()), (3, 1));
+}
+
+#[test]
+#[should_panic(expected = "names bytes of its own chunk")]
+fn a_descriptor_of_bytes_outside_its_chunk_is_refused() {
+    let mut bench = bench(2);
+    let chunk = bench.free.take().unwrap();
+    let addr = bench.reader.umem.address_of(&chunk) + 2000;
+    let share = bench.holders.publish(chunk, 1).take();
+    bench.writer.push_all([(&Descriptor { addr, len: 49, ..Descriptor::default() }, share)]);
+}
+
+#[test]
+fn a_tail_that_makes_no_sense_releases_nothing() {
+    let mut bench = bench(4);
+    bench.push(1);
+    bench.push(2);
+    bench.writer.publish();
+    bench.reader.available();
+    bench.reader.release(1);
+    bench.reclaim();
+    for lie in [0, 3, u64::MAX] {
+        bench.reader.shared.tail.store(lie, Ordering::Release);
+        bench.reclaim();
+        assert_eq!(bench.writer.outstanding(), 1, "tail {lie}");
+    }
+}
+
+#[test]
+fn everything_comes_back_when_the_consumer_is_gone() {
+    let mut bench = bench(4);
+    bench.push(1);
+    bench.push(2);
+    bench.writer.publish();
+    let Bench { mut writer, reader, mut free, mut holders } = bench;
+    assert!(!writer.is_reader_gone());
+    drop(reader);
+    assert!(writer.is_reader_gone());
+    writer.reclaim(|share| holders.give_back(share).into_iter().for_each(|chunk| free.give(chunk)));
+    assert_eq!((free.len(), holders.published()), (8, 0));
+}
+
+#[test]
+fn a_reader_is_finished_when_the_writer_is_gone_and_all_is_read() {
+    let mut bench = bench(4);
+    bench.push(1);
+    bench.writer.publish();
+    let Bench { writer, mut reader, .. } = bench;
+    drop(writer);
+    assert!(!reader.is_finished());
+    reader.release(1);
+    assert!(reader.is_finished());
+}
+
+#[test]
+fn two_threads_pass_every_descriptor_once_in_order() {
+    let total: u64 = 100_000;
+    let mut bench = bench(64);
+    let (_, placeholder) = ring(1, bench.reader.umem.clone(), 0);
+    let mut reader = std::mem::replace(&mut bench.reader, placeholder);
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let mut expected = 0;
+            while expected < total {
+                let count = reader.available();
+                for nth in 0..count {
+                    assert_eq!(reader.descriptor(nth).timestamp_ns, expected);
+                    expected += 1;
+                }
+                reader.release(count);
+                std::thread::yield_now();
+            }
+        });
+        for number in 0..total {
+            while bench.writer.room() == 0 {
+                bench.writer.publish();
+                bench.reclaim();
+                std::hint::spin_loop();
+            }
+            bench.push(number);
+        }
+        bench.writer.publish();
+    });
+}
+
+proptest! {
+    /// Random turns of both sides agree with a queue, and no chunk is lost.
+    #[test]
+    fn any_sequence_of_turns_agrees_with_a_queue(
+        len_log2 in 0_u32..5, turns in prop::collection::vec(0_u8..4, 1..300),
+    ) {
+        let mut bench = bench(1 << len_log2);
+        let chunks = bench.free.len();
+        let (mut model, mut pushed, mut visible, mut next) = (VecDeque::new(), 0_u64, 0_u64, 0_u64);
+        for turn in turns {
+            match turn {
+                0 if bench.writer.room() > 0 => {
+                    bench.push(pushed);
+                    model.push_back(pushed);
+                    pushed += 1;
+                }
+                1 => {
+                    bench.writer.publish();
+                    visible = pushed;
+                }
+                2 => {
+                    let available = bench.reader.available();
+                    prop_assert!(available <= visible - next);
+                    prop_assert_eq!(available == 0, visible == next);
+                    if available > 0 {
+                        prop_assert_eq!(Some(bench.reader.descriptor(0).timestamp_ns), model.pop_front());
+                        bench.reader.release(1);
+                        next += 1;
+                    }
+                }
+                _ => bench.reclaim(),
+            }
+            prop_assert_eq!(bench.free.len() + bench.holders.published() as usize, chunks);
+            prop_assert!(bench.writer.outstanding() as u64 >= pushed - next);
+        }
+    }
+}
