@@ -20,27 +20,10 @@ pub(crate) fn run(_options: &Options) -> Result<()> {
     setup::tests()?;
     setup::checks()?;
     shell::run(shell::cargo().args(["fmt", "--all", "--check"]))?;
-    shell::run(shell::cargo().args([
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--locked",
-        "--",
-        "-D",
-        "warnings",
-    ]))?;
-    shell::run(shell::cargo().args([
-        "clippy",
-        "-p",
-        "vxtap",
-        "--features",
-        "internals",
-        "--all-targets",
-        "--locked",
-        "--",
-        "-D",
-        "warnings",
-    ]))?;
+    clippy(&["--workspace"])?;
+    // What no member turns on by itself.
+    clippy(&["-p", "vxtap", "--features", "internals"])?;
+    clippy(&["-p", "vxtap-bench", "--features", "af-xdp"])?;
     let mut doc = shell::cargo();
     doc.args(["doc", "--workspace", "--no-deps", "--document-private-items"])
         .env("RUSTDOCFLAGS", "-D warnings");
@@ -54,6 +37,13 @@ pub(crate) fn run(_options: &Options) -> Result<()> {
     // The closing lines of `cargo test` stay the last ones.
     test::run_stages(&test::Options::default())?;
     Ok(())
+}
+
+/// Clippy over all targets of these packages; a warning is a failure.
+fn clippy(packages: &[&str]) -> Result<()> {
+    let mut clippy = shell::cargo();
+    clippy.arg("clippy").args(packages).args(["--all-targets", "--locked", "--", "-D", "warnings"]);
+    shell::run(&mut clippy)
 }
 
 #[cfg(test)]
