@@ -5,12 +5,12 @@ use crate::session::SessionId;
 
 /// Decides about each frame between its session and the outputs.
 pub(crate) trait Filter: Send {
-    /// Whether the frame goes on.
+    /// Whether the frame goes on; `inner` gives its bytes to a filter that looks at them.
     ///
     /// # Errors
     ///
     /// The reason to count it under if it does not.
-    fn judge(&mut self, session: SessionId, inner: &[u8]) -> Result<(), DropReason>;
+    fn judge<'a>(&mut self, session: SessionId, inner: impl FnOnce() -> &'a [u8]) -> Result<(), DropReason>;
 }
 
 /// No filter: a mirror has filtered already.
@@ -19,7 +19,11 @@ pub(crate) struct AcceptAll;
 
 impl Filter for AcceptAll {
     #[inline]
-    fn judge(&mut self, _session: SessionId, _inner: &[u8]) -> Result<(), DropReason> {
+    fn judge<'a>(
+        &mut self,
+        _session: SessionId,
+        _inner: impl FnOnce() -> &'a [u8],
+    ) -> Result<(), DropReason> {
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Looks at nothing inside the tunnel.
 
+mod index;
 mod pair;
 mod table;
 mod unknown;

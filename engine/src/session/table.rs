@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
+use super::index::Index;
 use super::pair::Key;
 use super::{Pair, Vni};
 use crate::config;
@@ -28,9 +29,9 @@ impl SessionId {
 #[derive(Debug)]
 pub struct SessionTable {
     /// By [`Key::V4`]'s bits.
-    by_v4: HashMap<u64, SessionId, RandomState>,
+    by_v4: Index,
     by_v6: HashMap<Key, SessionId, RandomState>,
-    by_vni: HashMap<u32, SessionId, RandomState>,
+    by_vni: Index,
     names: Vec<String>,
 }
 
@@ -38,42 +39,42 @@ impl SessionTable {
     /// The table of validated declarations. A session without a source takes its VNI from every source that has no
     /// session of its own with it.
     pub(crate) fn new(sessions: &[config::Session]) -> Self {
-        let mut table = Self {
-            by_v4: HashMap::default(),
-            by_v6: HashMap::default(),
-            by_vni: HashMap::default(),
-            names: vec![config::DEFAULT_SESSION_NAME.to_owned()],
-        };
+        let (mut by_v4, mut by_v6, mut by_vni) = (Vec::new(), HashMap::default(), Vec::new());
+        let mut names = vec![config::DEFAULT_SESSION_NAME.to_owned()];
         for (id, session) in (1..).map(SessionId).zip(sessions) {
             match session.source {
                 Some(source) => {
                     let vni = Vni::new(session.vni).expect("the configuration is validated");
                     match Key::from(Pair { source, vni }) {
-                        Key::V4(bits) => table.by_v4.insert(bits, id),
-                        key @ Key::V6(..) => table.by_v6.insert(key, id),
-                    };
+                        Key::V4(bits) => by_v4.push((bits, id)),
+                        key @ Key::V6(..) => {
+                            by_v6.insert(key, id);
+                        }
+                    }
                 }
-                None => {
-                    table.by_vni.insert(session.vni, id);
-                }
+                None => by_vni.push((session.vni.into(), id)),
             }
-            table.names.push(session.name.clone());
+            names.push(session.name.clone());
         }
-        table
+        Self { by_v4: Index::new(&by_v4), by_v6, by_vni: Index::new(&by_vni), names }
     }
 
     /// The session of a source and VNI; [`SessionId::DEFAULT`] if nobody declared it.
     #[inline]
     pub(crate) fn find(&self, key: Key) -> SessionId {
         let by_pair = match key {
-            Key::V4(bits) => self.by_v4.get(&bits),
-            Key::V6(..) => self.by_v6.get(&key),
+            Key::V4(bits) => self.by_v4.find(bits),
+            Key::V6(..) => self.by_v6.get(&key).copied(),
         };
-        by_pair.copied().unwrap_or_else(|| self.find_by_vni(key.vni()))
+        by_pair.or_else(|| self.by_vni.find(key.vni().into())).unwrap_or(SessionId::DEFAULT)
     }
 
-    fn find_by_vni(&self, vni: u32) -> SessionId {
-        self.by_vni.get(&vni).copied().unwrap_or(SessionId::DEFAULT)
+    /// Asks the CPU to fetch what [`Self::find`] will read, as far as that is known.
+    #[inline]
+    pub(crate) fn prefetch(&self, key: Key) {
+        if let Key::V4(bits) = key {
+            self.by_v4.prefetch(bits);
+        }
     }
 
     /// Number of sessions, the default one included.

@@ -7,6 +7,7 @@
 use crate::counters::{Ledger, OutputLedger, Tally};
 use crate::drop_reason::{DropReason, Drops};
 use crate::session::SessionId;
+use crate::xsk::prefetch_line;
 
 /// What is written for every frame of a session; two share a cache line.
 #[derive(Clone, Copy, Debug, Default)]
@@ -78,6 +79,12 @@ impl Accounts {
         let received = &mut self.received[run.session.index()];
         received.tally.merge(run.received.tally);
         received.cut += run.received.cut;
+    }
+
+    /// Asks the CPU to fetch what [`Self::receive`] will change.
+    #[inline]
+    pub(super) fn prefetch(&self, session: SessionId) {
+        prefetch_line((&raw const self.received[session.index()]).cast());
     }
 
     /// Counts a frame that no output is offered.

@@ -128,13 +128,20 @@ impl<F: Filter> Stages<F> {
         }
     }
 
-    /// Fills in the session of each frame.
+    /// Fills in the session of each frame, and has its account fetched. With thousands of sessions neither table stays in
+    /// the first-level cache; each frame's search is then under way before the first one needs its result.
     #[inline(never)]
     fn find_sessions(&mut self, works: &mut [Work]) {
         let (mut last_key, mut session) = self.last;
+        for work in &mut *works {
+            if !work.key.is_same_v4(last_key) {
+                self.sessions.prefetch(work.key);
+            }
+        }
         for work in works {
             if !work.key.is_same_v4(last_key) {
                 (last_key, session) = (work.key, self.sessions.find(work.key));
+                self.accounts.prefetch(session);
             }
             work.descriptor.session = session.0;
         }
@@ -158,7 +165,7 @@ impl<F: Filter> Stages<F> {
                 _ => Ok(()),
             };
             let inner = || queue.part(&work.received, addr, len);
-            if let Err(reason) = verdict.and_then(|()| self.filter.judge(session, inner())) {
+            if let Err(reason) = verdict.and_then(|()| self.filter.judge(session, inner)) {
                 unwanted |= self.drop_unwanted(session, len, reason) << place;
             }
         }
