@@ -134,19 +134,22 @@ impl Blocks {
         let bytes = &mut self.bytes;
         let start = bytes.len();
         let data = start + PACKET_HEADER_LEN;
-        bytes.resize(data, 0);
+        bytes.extend_from_slice(&[0; PACKET_HEADER_LEN]);
         for segment in segments {
             let room = MAX_CAPTURED_BYTES - (bytes.len() - data);
             bytes.extend_from_slice(&segment[..segment.len().min(room)]);
         }
         let captured = as_u32(bytes.len() - data);
-        pad(bytes, start);
+        let padding = captured.next_multiple_of(4) - captured;
+        bytes.extend_from_slice(&[0; 3][..padding as usize]);
         let len = as_u32(bytes.len() - start + 4);
         bytes.extend_from_slice(&len.to_le_bytes());
-        let fields = [ENHANCED_PACKET, len, interface, high(timestamp_ns), low(timestamp_ns)];
-        let fields = fields.into_iter().chain([captured, original_len.max(captured)]);
-        for (place, field) in bytes[start..data].chunks_exact_mut(4).zip(fields) {
-            place.copy_from_slice(&field.to_le_bytes());
+        let time = [high(timestamp_ns), low(timestamp_ns)];
+        let fields =
+            [ENHANCED_PACKET, len, interface, time[0], time[1], captured, original_len.max(captured)];
+        let (places, _) = bytes[start..data].as_chunks_mut();
+        for (place, field) in places.iter_mut().zip(fields) {
+            *place = field.to_le_bytes();
         }
     }
 
@@ -172,6 +175,9 @@ impl Blocks {
 
     /// Returns how many of the first `limit` bytes are whole blocks, and how many packet blocks stand behind them.
     pub(super) fn whole_within(&self, limit: usize) -> (usize, u64) {
+        if limit >= self.bytes.len() {
+            return (self.bytes.len(), 0);
+        }
         let (mut whole, mut packets_behind, mut at) = (0, 0, 0);
         while let Some(block_type) = self.u32_at(at) {
             let end = at + self.u32_at(at + 4).map_or(self.bytes.len(), |len| len as usize);

@@ -77,6 +77,8 @@ pub struct CaptureWriter<S = File> {
     /// Number of declared sessions; their interface blocks are the first ones.
     declared: u32,
     pairs: HashMap<(IpAddr, u32), u32>,
+    /// The pair looked up last, and its interface: traffic comes in runs.
+    last: Option<((IpAddr, u32), u32)>,
     other: Option<u32>,
     /// From the earliest to the latest frame.
     seen: Option<Period>,
@@ -96,6 +98,7 @@ impl<S: Storage> CaptureWriter<S> {
             interfaces: Vec::with_capacity(sessions.len() + PAIRS_MAX + 1),
             declared: 0,
             pairs: HashMap::with_capacity(PAIRS_MAX),
+            last: None,
             other: None,
             seen: None,
         };
@@ -172,10 +175,19 @@ impl<S: Storage> CaptureWriter<S> {
         if session != 0 && session <= self.declared {
             return session - 1;
         }
-        if let Some(&interface) = self.pairs.get(&(source, vni)) {
+        let pair = (source, vni);
+        if let Some((last, interface)) = self.last
+            && last == pair
+        {
             return interface;
         }
-        if self.pairs.len() < PAIRS_MAX { self.describe_pair(source, vni) } else { self.describe_other() }
+        let interface = match self.pairs.get(&pair) {
+            Some(&interface) => interface,
+            None if self.pairs.len() < PAIRS_MAX => self.describe_pair(source, vni),
+            None => self.describe_other(),
+        };
+        self.last = Some((pair, interface));
+        interface
     }
 
     #[cold]

@@ -16,8 +16,9 @@ pub const FLUSH_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Unwritten bytes at which blocks are written without waiting for the next tick.
 ///
-/// From some 100 KiB on the cost of a write call no longer shows; more only costs memory.
-const FLUSH_BYTES: usize = 1 << 20;
+/// From some 100 KiB on the cost of a write call no longer shows; much more, and the blocks have left the second-level cache
+/// when the kernel copies them.
+const FLUSH_BYTES: usize = 1 << 17;
 
 /// Only the user that captures may read what was captured.
 const MODE: u32 = 0o600;

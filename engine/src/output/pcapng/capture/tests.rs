@@ -74,6 +74,9 @@ fn declared_sessions_have_interfaces_from_the_start_and_pairs_from_their_first_f
     push(&mut writer, key(0, SOURCE, 300), 40, &[2; 61]);
     push(&mut writer, key(0, Ipv6Addr::LOCALHOST.into(), 300), 60, &[3; 62]);
     push(&mut writer, key(0, SOURCE, 300), 70, &[4; 63]);
+    push(&mut writer, key(0, SOURCE, 300), 45, &[4; 64]);
+    push(&mut writer, key(0, Ipv6Addr::LOCALHOST.into(), 300), 46, &[3; 65]);
+    push(&mut writer, key(0, Ipv6Addr::LOCALHOST.into(), 300), 47, &[3; 66]);
     push(&mut writer, key(1, SOURCE, 100), 65, &[5; 64]);
     writer.finish(None, totals_of).unwrap();
     assert_eq!(writer.whole_bytes(), fs::metadata(&path).unwrap().len());
@@ -86,11 +89,14 @@ fn declared_sessions_have_interfaces_from_the_start_and_pairs_from_their_first_f
             "interface vni-300@::1: VNI 300, source ::1",
             "packet of 3 at 60: 62 of 62",
             "packet of 2 at 70: 63 of 63",
+            "packet of 2 at 45: 64 of 64",
+            "packet of 3 at 46: 65 of 65",
+            "packet of 3 at 47: 66 of 66",
             "packet of 0 at 65: 64 of 64",
             "statistics of 0 40-70: 11 - 10 = 1",
             "statistics of 1 40-70: 21 - 20 = 1",
-            "statistics of 2 40-70: 2 - 0 = 2",
-            "statistics of 3 40-70: 1 - 0 = 1",
+            "statistics of 2 40-70: 3 - 0 = 3",
+            "statistics of 3 40-70: 3 - 0 = 3",
         ]
     );
 }
