@@ -4,6 +4,7 @@
 //! the process that the instrument runs, and speaks the instrument's protocol.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails right there")]
 
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::num::NonZeroU64;
 use std::process::{ChildStdin, Command, Stdio};
@@ -113,6 +114,38 @@ fn vxtap_receives_everything_and_knows_how_long_it_took() {
         assert!(latency.p50_ns > 0 && latency.p50_ns < 1_000_000_000, "{latency:?}");
         assert!(latency.p50_ns <= latency.p99_ns && latency.p99_ns <= latency.max_ns, "{latency:?}");
     }
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN and CAP_BPF; run by cargo xtask test"]
+fn vxtap_receives_everything_with_a_consumer_that_spins() {
+    receives_everything("vxtap --wait busy --consumer-wait spin", &profile());
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN and CAP_BPF; run by cargo xtask test"]
+fn a_consumer_that_spins_never_sleeps_and_one_that_naps_does() {
+    privileged();
+    let veth = Veth::pair(1).unwrap();
+    for (wait, sleeps) in [("spin", false), ("nap", true)] {
+        let row = format!("vxtap --wait busy --consumer-wait {wait}");
+        let (receiver, about) = Receiver::start(&veth.receiver.netns, &row);
+        let before = sleeps_of(&receiver.process, "consumer");
+        thread::sleep(Duration::from_millis(200));
+        let slept = sleeps_of(&receiver.process, "consumer") - before;
+        assert_eq!(slept > 0, sleeps, "{about}: slept {slept} times");
+        receiver.end();
+    }
+}
+
+/// How often a thread has given up its CPU because it had nothing to do; giving way to others does not count
+/// (`voluntary_ctxt_switches` of `proc_pid_status(5)`).
+fn sleeps_of(process: &Process, thread: &str) -> u64 {
+    let tasks = fs::read_dir(format!("/proc/{}/task", process.id())).unwrap();
+    let texts = tasks.map(|task| fs::read_to_string(task.unwrap().path().join("status")).unwrap());
+    let status = texts.into_iter().find(|text| text.starts_with(&format!("Name:\t{thread}\n"))).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+    line.unwrap().trim().parse().unwrap()
 }
 
 #[test]

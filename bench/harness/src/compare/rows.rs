@@ -43,6 +43,7 @@ pub(crate) enum Source {
 /// The built-in rows by name, with the arguments of `vxbench receive`. The first word decides what is known of a row.
 const RECEIVERS: &[(&str, &str)] = &[
     ("vxtap-busy", "vxtap --wait busy"),
+    ("vxtap-spin", "vxtap --wait busy --consumer-wait spin"),
     ("vxtap-adaptive", "vxtap --wait adaptive"),
     ("vxtap-interrupt", "vxtap --wait interrupt"),
     ("vxtap-3-consumers", "vxtap --wait adaptive --consumers 3"),
@@ -53,6 +54,9 @@ const RECEIVERS: &[(&str, &str)] = &[
     ("recvmmsg", "recvmmsg"),
     ("xdp-drop", "xdp-drop"),
 ];
+
+/// Arguments that make a receiver use its CPU whatever arrives.
+const SPINNING: [[&str; 2]; 2] = [["--wait", "busy"], ["--consumer-wait", "spin"]];
 
 /// Rows of the load ladder unless others are named: where a livelock would show.
 pub(crate) const LADDER: &[&str] =
@@ -86,7 +90,7 @@ impl Row {
         Self {
             name: name.to_owned(),
             source,
-            spins: words.windows(2).any(|pair| pair == ["--wait", "busy"]),
+            spins: words.windows(2).any(|pair| SPINNING.iter().any(|spinning| pair == spinning)),
             has_times: receiver == "vxtap",
             program: Program::Receive(words),
         }
@@ -143,7 +147,7 @@ mod tests {
 
     #[test]
     fn what_is_known_of_a_row_follows_from_its_receiver() {
-        assert!(row("vxtap-busy").spins && row("xsk-rs-busy").spins);
+        assert!(row("vxtap-busy").spins && row("vxtap-spin").spins && row("xsk-rs-busy").spins);
         assert!(!row("vxtap-adaptive").spins && !row("tpacket").spins);
         assert!(row("vxtap-3-consumers").has_times && !row("xsk-rs-busy").has_times);
         for name in ["vxtap-busy", "xsk-rs-poll", "xdp-drop"] {
@@ -171,10 +175,17 @@ mod tests {
     }
 
     #[test]
+    fn a_consumer_that_spins_makes_its_row_spin_whatever_the_worker_does() {
+        let row: Row = "mine=vxtap --wait adaptive --consumer-wait spin".parse().expect("a row");
+        assert!(row.spins);
+    }
+
+    #[test]
     fn unknown_and_repeated_rows_are_refused() {
         let error = Row::select(&["suricata".into()], &[]).expect_err("not there").to_string();
         assert!(
-            error.starts_with("there is no row `suricata`: choose of vxtap-busy, vxtap-adaptive,"),
+            error
+                .starts_with("there is no row `suricata`: choose of vxtap-busy, vxtap-spin, vxtap-adaptive,"),
             "{error}"
         );
         let error = Row::select(&["packet".into(), "packet".into()], &[]).expect_err("twice").to_string();
