@@ -239,8 +239,8 @@ fn note_hugepages(config: &Config, open: &[OpenQueue], notes: &mut Vec<String>) 
         let pages = open.iter().map(|queue| queue.rx.umem().geometry().len().div_ceil(HUGEPAGE_BYTES));
         let pages: u64 = pages.sum();
         notes.push(format!(
-            "not enough huge pages are reserved, using ordinary ones: {pages} of 2 MiB are needed \
-             (`sysctl vm.nr_hugepages`)"
+            "not enough huge pages are reserved and the kernel could not make some, using ordinary ones: {pages} of \
+             2 MiB are needed (`sysctl vm.nr_hugepages`)"
         ));
     }
 }

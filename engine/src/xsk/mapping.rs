@@ -11,6 +11,15 @@ use std::ptr::{self, NonNull};
 pub(super) struct Mapping {
     start: NonNull<u8>,
     len: usize,
+    /// Address space that is given back with the range; begins at most an alignment before it.
+    reserved: Range,
+}
+
+/// A piece of this process's address space.
+#[derive(Clone, Copy, Debug)]
+struct Range {
+    start: NonNull<u8>,
+    len: usize,
 }
 
 // SAFETY: a Mapping hands out nothing but its address; moving it to another thread moves only that address, and
@@ -19,19 +28,36 @@ unsafe impl Send for Mapping {}
 // SAFETY: all methods take `&self` and only return copies of the fields.
 unsafe impl Sync for Mapping {}
 
+const READ_WRITE: i32 = libc::PROT_READ | libc::PROT_WRITE;
+
 impl Mapping {
     /// Maps `len` bytes of `fd` from `offset` (`MAP_SHARED`, pages filled in at once).
     pub(super) fn of_file(fd: BorrowedFd<'_>, len: usize, offset: libc::off_t) -> io::Result<Self> {
-        Self::map(fd.as_raw_fd(), len, offset, libc::MAP_SHARED | libc::MAP_POPULATE)
+        Self::map(fd.as_raw_fd(), len, offset, READ_WRITE, libc::MAP_SHARED | libc::MAP_POPULATE)
+    }
+
+    /// Maps the first `len` bytes of `fd` as [`Self::of_file`] does, at a multiple of `alignment` (a power of two, not less
+    /// than a page).
+    pub(super) fn of_file_aligned(fd: BorrowedFd<'_>, len: usize, alignment: usize) -> io::Result<Self> {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        let mut mapping = Self::map(-1, len + alignment, 0, libc::PROT_NONE, flags)?;
+        let skip = mapping.start.align_offset(alignment);
+        // SAFETY: `skip` is less than `alignment`, which the reservation is longer by.
+        mapping.start = unsafe { mapping.start.add(skip) };
+        mapping.len = len;
+        let flags = libc::MAP_SHARED | libc::MAP_POPULATE | libc::MAP_FIXED;
+        let at = mapping.start.as_ptr().cast();
+        // SAFETY: what MAP_FIXED replaces lies inside of our own reservation, which nobody has an address in yet.
+        let start = unsafe { libc::mmap(at, len, READ_WRITE, flags, fd.as_raw_fd(), 0) };
+        if start == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(mapping) }
     }
 
     /// Maps `len` bytes of zeroed memory of this process.
     pub(super) fn anonymous(len: usize) -> io::Result<Self> {
-        Self::map(-1, len, 0, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS)
+        Self::map(-1, len, 0, READ_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS)
     }
 
-    fn map(fd: i32, len: usize, offset: libc::off_t, flags: i32) -> io::Result<Self> {
-        let access = libc::PROT_READ | libc::PROT_WRITE;
+    fn map(fd: i32, len: usize, offset: libc::off_t, access: i32, flags: i32) -> io::Result<Self> {
         // SAFETY: with a null hint and without MAP_FIXED the kernel picks an unused range, so no memory that Rust
         // knows of is replaced.
         let start = unsafe { libc::mmap(ptr::null_mut(), len, access, flags, fd, offset) };
@@ -39,8 +65,21 @@ impl Mapping {
             return Err(io::Error::last_os_error());
         }
         NonNull::new(start.cast())
-            .map(|start| Self { start, len })
+            .map(|start| Self { start, len, reserved: Range { start, len } })
             .ok_or_else(|| io::Error::other("mmap returned the null page"))
+    }
+
+    /// Asks the kernel to move the range into huge pages, as far as it fills whole ones, whatever the system's settings for
+    /// transparent huge pages are (madvise(2), `MADV_COLLAPSE`, Linux 6.1). Nobody else may have the memory yet: a page that
+    /// is pinned stays where it is.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel said if it could not move all of it: an older kernel, or memory in too small pieces.
+    pub(super) fn collapse(&self) -> io::Result<()> {
+        // SAFETY: the range is mapped as long as `self` lives, and its contents stay the same.
+        let result = unsafe { libc::madvise(self.start.as_ptr().cast(), self.len, libc::MADV_COLLAPSE) };
+        if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
     /// The address of the first byte.
@@ -66,9 +105,10 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
+        let Range { start, len } = self.reserved;
         // SAFETY: the range was mapped by `map` and is unmapped only here; whoever derived a pointer from it keeps
         // the Mapping alive for as long as the pointer.
-        let result = unsafe { libc::munmap(self.start.as_ptr().cast(), self.len) };
+        let result = unsafe { libc::munmap(start.as_ptr().cast(), len) };
         debug_assert_eq!(result, 0, "munmap of a range that we mapped");
     }
 }

@@ -51,8 +51,9 @@ pub(crate) struct Umem {
 impl Umem {
     /// Makes the region and hands out all of its chunks.
     ///
-    /// With `want_hugepages` it lies in 2 MiB pages if the system has enough of them reserved
-    /// (`/proc/sys/vm/nr_hugepages`), else in ordinary ones; [`Self::is_huge`] says which.
+    /// With `want_hugepages` it lies in 2 MiB pages that the system has reserved (`/proc/sys/vm/nr_hugepages`), if there are
+    /// enough. Else the kernel is asked to move it into 2 MiB pages, which it does if it finds such pieces of memory;
+    /// [`Self::is_huge`] says whether it has.
     ///
     /// # Errors
     ///
@@ -79,7 +80,9 @@ impl Umem {
         let flags = if is_huge { libc::MFD_HUGETLB | libc::MFD_HUGE_2MB } else { 0 };
         let file = syscall::memfd(c"vxtap-umem", flags).map_err(failed("memfd_create"))?;
         syscall::truncate(file.as_fd(), bytes).map_err(failed("ftruncate"))?;
-        let memory = Mapping::of_file(file.as_fd(), bytes, 0).map_err(failed("mmap"))?;
+        let alignment = usize::try_from(HUGEPAGE_BYTES).expect("2 MiB");
+        let memory = Mapping::of_file_aligned(file.as_fd(), bytes, alignment).map_err(failed("mmap"))?;
+        let is_huge = is_huge || memory.collapse().is_ok();
         let seals = libc::F_SEAL_FUTURE_WRITE | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
         syscall::add_seals(file.as_fd(), seals).map_err(failed("fcntl(F_ADD_SEALS)"))?;
         Ok(Self { memory, file, geometry, is_huge })
@@ -219,13 +222,22 @@ mod tests {
         assert_eq!(umem.bytes_mut(&mut second).len(), 2048);
     }
 
+    /// Kilobytes of this process's shared memory that are mapped in huge pages (`proc_pid_smaps(5)`).
+    fn huge_kib() -> u64 {
+        let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let sizes = smaps.lines().filter_map(|line| line.strip_prefix("ShmemPmdMapped:"));
+        sizes.map(|size| size.trim().trim_end_matches(" kB").parse::<u64>().unwrap()).sum()
+    }
+
     #[test]
-    fn without_reserved_hugepages_the_region_lies_in_ordinary_ones() {
+    fn without_reserved_hugepages_the_kernel_is_asked_for_some() {
+        const CHUNKS: u32 = 2048;
         let reserved = std::fs::read_to_string("/proc/sys/vm/nr_hugepages").unwrap_or_default();
-        let (umem, free) = Umem::create(Geometry::new(4096, 1024), true).unwrap();
-        assert_eq!(free.len(), 1024);
-        if reserved.trim() == "0" {
-            assert!(!umem.is_huge());
+        for want_hugepages in [false, reserved.trim() == "0"] {
+            let (umem, free) = Umem::create(Geometry::new(4096, CHUNKS), want_hugepages).unwrap();
+            assert_eq!(free.len(), CHUNKS as usize);
+            assert_eq!(umem.memory.start().addr().get() as u64 % HUGEPAGE_BYTES, 0);
+            assert_eq!(umem.is_huge(), huge_kib() >= u64::from(CHUNKS * 4), "as it says of itself");
         }
     }
 }
