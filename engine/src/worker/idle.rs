@@ -12,9 +12,8 @@ use crate::xsk::KernelSide;
 /// worker for them. At fewer a wake-up by the kernel costs less, and comes sooner.
 const DENSE: u32 = 8;
 
-/// Nap of an adaptive worker while traffic is dense. 5 million frames per second are 500 in a nap: batches are full, the
-/// shallow fill ring lasts, and the CPU has time for others, a consumer or the NIC's softirq where they run on the
-/// same one. Measured at 30, 100 and 200 µs: shorter costs up to a third of the rate where the CPU is shared, longer
+/// Nap of an adaptive worker while traffic is dense. 5 million frames per second are 500 in a nap: batches are full, and the
+/// CPU has time for others, a consumer or the NIC's softirq where they run on the same one. Measured at 30, 100 and 200 µs: shorter costs up to a third of the rate where the CPU is shared, longer
 /// gains nothing and delays frames.
 const NAP: Duration = Duration::from_micros(100);
 

@@ -205,9 +205,6 @@ impl<K: KernelSide, F: Filter> Worker<K, F> {
             total: queue.umem().geometry().chunk_count(),
         };
         let kernel = kernel.counters();
-        if let Ok(counters) = kernel {
-            queue.tick(counters.rx_fill_ring_empty_descs);
-        }
         housekeeping.post(is_last, |posted| {
             stages.copy_to(posted);
             taps.copy_to(stages.accounts(), posted);

@@ -17,7 +17,6 @@ mod arrival;
 mod chunk;
 mod clock;
 mod cursor;
-mod depth;
 mod geometry;
 mod kernel_side;
 mod mapping;

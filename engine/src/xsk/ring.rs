@@ -112,6 +112,11 @@ impl<T: Slot> ProducerRing<T> {
         Self { memory, cursor }
     }
 
+    /// Number of slots.
+    pub(super) const fn len(&self) -> u32 {
+        self.memory.len
+    }
+
     /// Number of slots that can be written, at least `want` if the ring has them.
     #[inline]
     pub(super) fn free(&mut self, want: u32) -> u32 {
@@ -158,6 +163,11 @@ impl<T: Slot> ConsumerRing<T> {
         let memory = Memory::new(mapping, layout, len);
         let cursor = Consuming::new(len, memory.producer(), memory.consumer());
         Self { memory, cursor }
+    }
+
+    /// Number of slots.
+    pub(super) const fn len(&self) -> u32 {
+        self.memory.len
     }
 
     /// Number of slots that can be read.

@@ -6,7 +6,6 @@ use vxtap_ebpf::arrival::AREA_LEN;
 
 use super::arrival::Stamps;
 use super::chunk::{Chunk, FreeList, Lent};
-use super::depth::Depth;
 use super::ring::{ConsumerRing, ProducerRing};
 use super::umem::Umem;
 
@@ -64,7 +63,8 @@ pub(crate) struct RxQueue {
     fill: ProducerRing<u64>,
     rx: ConsumerRing<libc::xdp_desc>,
     lent: Lent,
-    depth: Depth,
+    /// Chunks that the kernel is to have: as many as the longer of the two rings holds.
+    lent_max: u32,
     stamps: Stamps,
     /// Whether a frame of the last batch goes on in a later one's chunk.
     has_chain: bool,
@@ -77,11 +77,11 @@ impl RxQueue {
         umem: Arc<Umem>,
         fill: ProducerRing<u64>,
         rx: ConsumerRing<libc::xdp_desc>,
-        depth: Depth,
         stamps: Stamps,
     ) -> Self {
         let lent = Lent::none(umem.geometry().chunk_count());
-        Self { umem, fill, rx, lent, depth, stamps, has_chain: false, bad_descriptors: 0 }
+        let lent_max = fill.len().max(rx.len());
+        Self { umem, fill, rx, lent, lent_max, stamps, has_chain: false, bad_descriptors: 0 }
     }
 
     /// The region that the chunks belong to.
@@ -89,29 +89,26 @@ impl RxQueue {
         &self.umem
     }
 
-    /// Moves free chunks into the fill ring until there are as many as the load wants, or no more; returns how many.
+    /// Moves free chunks into the fill ring until the kernel has as many as the rings hold, or there are no more; returns how
+    /// many.
+    ///
+    /// A longer reserve costs speed, since each chunk is written to again only when all others have been, and by then has
+    /// left the cache. A shorter one is lost frames whenever the worker is away for longer than it lasts.
     #[inline]
     pub(crate) fn refill(&mut self, free: &mut FreeList) -> u32 {
-        let Self { umem, fill, lent, depth, .. } = self;
+        let Self { umem, fill, lent, lent_max, .. } = self;
         let geometry = umem.geometry();
-        let want = depth.now().saturating_sub(lent.count());
+        let want = lent_max.saturating_sub(lent.count());
         fill.submit(want, || free.take().map(|chunk| geometry.start(lent.lend(chunk))))
-    }
-
-    /// Lets the depth of the fill ring follow the load; to be called about ten times a second, with how often the kernel
-    /// has had no chunk since the start.
-    pub(crate) fn tick(&mut self, shortages: u64) {
-        self.depth.tick(shortages);
     }
 
     /// Takes up to `max` frames from the RX ring, in order of arrival. A descriptor that makes no sense is counted
     /// and its chunk, if it names one that the kernel had, goes back to `free`.
     #[inline]
     pub(crate) fn receive(&mut self, max: u32, free: &mut FreeList, mut take: impl FnMut(Received)) -> u32 {
-        let Self { umem, rx, lent, depth, stamps, has_chain, bad_descriptors, .. } = self;
+        let Self { umem, rx, lent, stamps, has_chain, bad_descriptors, .. } = self;
         *has_chain = false;
         stamps.begin_batch();
-        depth.note_backlog(rx.available());
         let geometry = umem.geometry();
         rx.consume(max, |descriptor| {
             let (index, offset) = geometry.locate(descriptor.addr);
@@ -197,6 +194,20 @@ mod tests {
         let (umem, free) = Umem::create(Geometry::new(2048, chunks), false).unwrap();
         let (nic, queue) = SoftNic::new(Arc::new(umem), 8, 8).unwrap();
         (queue, nic, free)
+    }
+
+    #[test]
+    fn the_kernel_has_as_many_chunks_as_the_longer_ring_holds_and_no_more() {
+        for (fill_len, rx_len, at_first) in [(8, 8, 8), (4, 8, 4), (8, 4, 8)] {
+            let (umem, mut free) = Umem::create(Geometry::new(2048, 64), false).unwrap();
+            let (mut nic, mut queue) = SoftNic::new(Arc::new(umem), fill_len, rx_len).unwrap();
+            assert_eq!(queue.refill(&mut free), at_first);
+            (0..4).for_each(|_| nic.deliver(b"frame", None).unwrap());
+            assert_eq!(queue.refill(&mut free), 8 - at_first, "those in the RX ring are the kernel's too");
+            assert_eq!(queue.lent(), 8);
+            queue.receive(3, &mut free, drop);
+            assert_eq!(queue.refill(&mut free), if fill_len == 4 { 0 } else { 3 });
+        }
     }
 
     #[test]

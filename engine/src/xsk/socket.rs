@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use super::arrival::Stamps;
 use super::chunk::FreeList;
 use super::clock::monotonic_minus_utc_ns;
-use super::depth::Depth;
 use super::geometry::EXTRA_HEADROOM;
 use super::kernel_side::{KernelCounters, KernelSide};
 use super::mapping::Mapping;
@@ -162,7 +161,7 @@ impl Socket {
         umem: &Arc<Umem>,
         settings: &SocketSettings,
     ) -> Result<RxQueue, SocketError> {
-        let &SocketSettings { queue, mode, fill_len, rx_len, .. } = settings;
+        let &SocketSettings { queue, fill_len, rx_len, .. } = settings;
         let failed = |call| move |source| SocketError::Call { queue, call, source };
         let (addr, len) = umem.region();
         let chunk_size = umem.geometry().chunk_size();
@@ -196,12 +195,7 @@ impl Socket {
             .map_err(failed("mmap"))?;
         let fill = ProducerRing::new(fill, layout(offsets.fr), fill_len);
         let rx = ConsumerRing::new(rx, layout(offsets.rx), rx_len);
-        // A NIC that writes into the UMEM takes chunks far ahead, as many as its own ring holds.
-        let depth = match mode {
-            BindMode::ZeroCopy => Depth::fixed(fill_len.max(rx_len)),
-            BindMode::Copy => Depth::following(fill_len.max(rx_len)),
-        };
-        Ok(RxQueue::new(umem.clone(), fill, rx, depth, Stamps::MONOTONIC))
+        Ok(RxQueue::new(umem.clone(), fill, rx, Stamps::MONOTONIC))
     }
 
     fn poll_busily(fd: BorrowedFd<'_>, settings: &SocketSettings) -> Result<(), SocketError> {

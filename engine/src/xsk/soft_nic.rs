@@ -9,7 +9,6 @@ use std::sync::Arc;
 use vxtap_ebpf::arrival::{Arrival, MARK};
 
 use super::arrival::Stamps;
-use super::depth::Depth;
 use super::geometry::HEADROOM;
 use super::mapping::Mapping;
 use super::ring::{ConsumerRing, Layout, ProducerRing, Slot};
@@ -52,7 +51,7 @@ impl SoftNic {
     pub(crate) fn new(umem: Arc<Umem>, fill_len: u32, rx_len: u32) -> io::Result<(Self, RxQueue)> {
         let (fill, far_fill) = ring(fill_len)?;
         let (far_rx, rx) = ring(rx_len)?;
-        let queue = RxQueue::new(umem.clone(), fill, rx, Depth::fixed(fill_len.max(rx_len)), Stamps::CLEARED);
+        let queue = RxQueue::new(umem.clone(), fill, rx, Stamps::CLEARED);
         Ok((Self { umem, fill: far_fill, rx: far_rx }, queue))
     }
 
