@@ -1,15 +1,17 @@
 //! Nothing is left behind, however the engine ends.
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::{self, Stdio};
+use std::process;
 
 use nix::sys::signal::Signal;
 use vxtap::config::Cpus;
 use vxtap_bench::Profile;
 use vxtap_tests::leftovers::{assert_no_xdp_program, open_files, xdp_program};
-use vxtap_tests::{Process, Veth, privileged, wait_until};
+use vxtap_tests::{Veth, privileged, wait_until};
 
-use super::support::{SOON, assert_adds_up, config, config_file, finish, open, run, send_traffic, vxtap_on};
+use super::support::{
+    SOON, assert_adds_up, config, config_file, finish, open, run, send_traffic, start, vxtap_on,
+};
 
 #[test]
 #[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
@@ -30,18 +32,6 @@ fn a_hundred_starts_and_stops_leave_no_program_and_no_descriptor() {
         cycle();
     }
     assert_eq!(open_files(process::id()).unwrap(), before);
-}
-
-/// Starts `vxtap run` and waits for its first report.
-fn start(veth: &Veth, arguments: &[&str]) -> Process {
-    let receiver = &veth.receiver;
-    let mut command = vxtap_on(receiver, &["run", "--progress", "json", "-i", receiver.interface]);
-    command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut process = Process::spawn("vxtap", &mut command).unwrap();
-    let mut line = String::new();
-    BufReader::new(process.child().stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-    assert!(line.starts_with('{'), "{line}");
-    process
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //! | `bystanders` | everything else on the interface goes on as before |
 //! | `account` | what is lost is counted, and the sums add up |
 //! | `lifecycle` | nothing is left behind, however the engine ends |
+//! | `memory` | it takes as much memory as it says, and no more with time |
 //! | `refusals` | what cannot work is refused in one sentence |
 //! | `files` | other programs read the files, at any moment |
 //! | `decap` | capture files go through the same pipeline |
@@ -17,5 +18,6 @@ mod decap;
 mod delivery;
 mod files;
 mod lifecycle;
+mod memory;
 mod refusals;
 mod support;

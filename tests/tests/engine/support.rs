@@ -1,9 +1,10 @@
 //! What the tests of the engine share.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use vxtap::config::{Config, Output, OutputKind, Session};
 use vxtap::engine::Report;
 use vxtap::output::{Consumer, Next};
 use vxtap_bench::{Limits, Pace, PacketSocket, Profile, Totals, Traffic, Verdict, Verifier, send};
-use vxtap_tests::{Side, Veth};
+use vxtap_tests::{Process, Side, Veth};
 
 /// Name of the output that the tests read themselves.
 pub(crate) const OUTPUT: &str = "test";
@@ -123,6 +124,18 @@ pub(crate) fn vxtap_on(receiver: &Side, arguments: &[&str]) -> Command {
     let mut command = receiver.netns.command(vxtap());
     command.args(arguments);
     command
+}
+
+/// Starts `vxtap run` on the receiving end, with these arguments besides, and waits for its first report.
+pub(crate) fn start(veth: &Veth, arguments: &[&str]) -> Process {
+    let receiver = &veth.receiver;
+    let mut command = vxtap_on(receiver, &["run", "--progress", "json", "-i", receiver.interface]);
+    command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut process = Process::spawn("vxtap", &mut command).unwrap();
+    let mut line = String::new();
+    BufReader::new(process.child().stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.starts_with('{'), "{line}");
+    process
 }
 
 /// Runs a command to its end: exit code, standard output, standard error.
