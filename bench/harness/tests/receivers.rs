@@ -124,6 +124,26 @@ fn vxtap_receives_everything_with_a_consumer_that_spins() {
 
 #[test]
 #[ignore = "requires CAP_NET_ADMIN and CAP_BPF; run by cargo xtask test"]
+fn vxtap_receives_everything_and_writes_it_until_the_disk_is_full() {
+    let directory = tempfile::tempdir().unwrap();
+    receives_everything(&format!("vxtap --pcapng {}", directory.path().display()), &profile());
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0, "the file is gone");
+
+    let veth = Veth::pair(1).unwrap();
+    let mount = ["-t", "tmpfs", "-o", "size=1m", "vxtap-test"];
+    capture(Command::new("mount").args(mount).arg(directory.path())).unwrap();
+    let row = format!("vxtap --pcapng {}", directory.path().display());
+    let (mut receiver, _) = Receiver::start(&veth.receiver.netns, &row);
+    capture(Command::new("umount").arg("--lazy").arg(directory.path())).unwrap();
+    send_all(&veth, &profile());
+    let mark = receiver.mark();
+    assert!(mark.frames > 0 && mark.bytes < 1 << 20, "what does not fit does not count: {mark:?}");
+    writeln!(receiver.input, "end").unwrap();
+    assert!(!receiver.process.wait(TIMEOUT).unwrap().success(), "it says that it could not write");
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN and CAP_BPF; run by cargo xtask test"]
 fn a_consumer_that_spins_never_sleeps_and_one_that_naps_does() {
     privileged();
     let veth = Veth::pair(1).unwrap();

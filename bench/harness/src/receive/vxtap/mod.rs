@@ -4,16 +4,22 @@
 //! |---|---|
 //! | `settings` | makes the engine's configuration from the options |
 //! | `reader` | empties an output and counts |
+//! | `capture` | writes what a reader takes to a file |
 
+mod capture;
 mod reader;
 mod settings;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use clap::{Args, ValueEnum};
 use vxtap::Engine;
+
+use capture::Capture;
+use reader::{Reader, Sampler};
 
 use super::app::Counts;
 use super::board::Board;
@@ -35,6 +41,10 @@ pub struct Options {
     /// What the thread of a consumer does while nothing is there for it
     #[arg(long, value_enum, default_value_t = ConsumerWait::Nap)]
     pub consumer_wait: ConsumerWait,
+    /// Each consumer also writes every frame to a pcapng file in this directory, which has no name there and is gone with the
+    /// process; when it cannot be written any more the consumer ends, and so no further frame counts
+    #[arg(long, value_name = "DIRECTORY")]
+    pub pcapng: Option<PathBuf>,
     /// CPU of the worker; by default the first that this process may use
     #[arg(long)]
     pub worker_cpu: Option<usize>,
@@ -73,7 +83,7 @@ pub enum ConsumerWait {
 #[derive(Debug)]
 pub(super) struct Vxtap {
     engine: Engine,
-    readers: Vec<(Arc<Board>, JoinHandle<()>)>,
+    readers: Vec<(Arc<Board>, JoinHandle<Result<()>>)>,
     recorder: Recorder,
     prints_report: bool,
 }
@@ -89,7 +99,9 @@ impl Vxtap {
         for number in 0..options.consumers {
             let consumer = engine.take_consumer(&name(number)).context("an output without consumer")?;
             let recorder = (number == 0 && options.latency_every > 0).then(|| recorder.clone());
-            readers.push(reader::start(consumer, options.consumer_wait, recorder, options.latency_every)?);
+            let capture = options.pcapng.as_deref().map(Capture::create).transpose()?;
+            let sampler = recorder.map(|recorder| Sampler::new(recorder, options.latency_every));
+            readers.push(Reader { consumer, wait: options.consumer_wait, sampler, capture }.start()?);
         }
         engine.start()?;
         let rung = engine.rung().map_or_else(String::new, |rung| format!(", {rung}"));
@@ -113,11 +125,12 @@ impl Vxtap {
         let Self { engine, readers, recorder: _, prints_report } = self;
         let report = engine.stop();
         for (number, (board, thread)) in readers.into_iter().enumerate() {
-            thread.join().map_err(|_panic| anyhow!("a consumer panicked"))?;
+            let end = thread.join().map_err(|_panic| anyhow!("a consumer panicked"))?;
             let Counts { frames, bytes, foreign, damaged } = board.counts();
             eprintln!(
                 "vxbench: consumer {number}: {frames} frames, {bytes} bytes, {foreign} foreign, {damaged} damaged"
             );
+            end.with_context(|| format!("consumer {number} ended before the traffic did"))?;
         }
         if prints_report {
             eprintln!("{report}");

@@ -12,61 +12,66 @@ use super::super::background::WAIT_MS;
 use super::super::board::Board;
 use super::super::latency::Recorder;
 use super::ConsumerWait;
+use super::capture::Capture;
 
-/// Starts the thread; it ends when the engine has stopped and everything has been read. `recorder` gets the time that
-/// every `every`-th frame took.
-pub(super) fn start(
-    mut consumer: Consumer,
-    wait: ConsumerWait,
-    recorder: Option<Recorder>,
-    every: u32,
-) -> Result<(Arc<Board>, JoinHandle<()>)> {
-    let board = Arc::new(Board::default());
-    let theirs = board.clone();
-    let thread = thread::Builder::new().name("consumer".to_owned()).spawn(move || {
-        let mut app = Application::default();
-        let mut sampler = recorder.map(|recorder| Sampler { recorder, every, skip: 0 });
-        while read(&mut consumer, wait, &mut app, sampler.as_mut()) {
-            app.publish(&theirs);
-        }
-    })?;
-    Ok((board, thread))
+/// A consumer, and what is done with what it gets.
+#[derive(Debug)]
+pub(super) struct Reader {
+    pub(super) consumer: Consumer,
+    pub(super) wait: ConsumerWait,
+    pub(super) sampler: Option<Sampler>,
+    pub(super) capture: Option<Capture>,
 }
 
-/// Reads a batch; false when there will be no more.
-fn read(
-    consumer: &mut Consumer,
-    wait: ConsumerWait,
-    app: &mut Application,
-    sampler: Option<&mut Sampler>,
-) -> bool {
-    let timeout = match wait {
-        ConsumerWait::Nap => Duration::from_millis(WAIT_MS.into()),
-        ConsumerWait::Spin => Duration::ZERO,
-    };
-    match consumer.next(timeout) {
-        Next::Batch(batch) => {
-            if let Some(sampler) = sampler {
-                sampler.batch(batch.iter().map(|frame| frame.timestamp_ns()));
+impl Reader {
+    /// Starts the thread; it ends when the engine has stopped and everything has been read, or when the capture cannot be
+    /// written any more.
+    pub(super) fn start(mut self) -> Result<(Arc<Board>, JoinHandle<Result<()>>)> {
+        let board = Arc::new(Board::default());
+        let theirs = board.clone();
+        let thread = thread::Builder::new().name("consumer".to_owned()).spawn(move || {
+            let mut app = Application::default();
+            while self.read(&mut app)? {
+                app.publish(&theirs);
             }
-            for frame in &batch {
-                app.frame(&frame.bytes());
+            Ok(())
+        })?;
+        Ok((board, thread))
+    }
+
+    /// Reads a batch; false when there will be no more.
+    fn read(&mut self, app: &mut Application) -> Result<bool> {
+        let timeout = match self.wait {
+            ConsumerWait::Nap => Duration::from_millis(WAIT_MS.into()),
+            ConsumerWait::Spin => Duration::ZERO,
+        };
+        match self.consumer.next(timeout) {
+            Next::Batch(batch) => {
+                if let Some(sampler) = &mut self.sampler {
+                    sampler.batch(batch.iter().map(|frame| frame.timestamp_ns()));
+                }
+                for frame in &batch {
+                    if let Some(capture) = &mut self.capture {
+                        capture.frame(&frame)?;
+                    }
+                    app.frame(&frame.bytes());
+                }
+                Ok(true)
             }
-            true
+            Next::Idle => {
+                if self.wait == ConsumerWait::Spin {
+                    thread::yield_now();
+                }
+                Ok(true)
+            }
+            Next::Closed => Ok(false),
         }
-        Next::Idle => {
-            if wait == ConsumerWait::Spin {
-                thread::yield_now();
-            }
-            true
-        }
-        Next::Closed => false,
     }
 }
 
 /// Records the latency of every n-th frame, whichever batches they come in.
 #[derive(Debug)]
-struct Sampler {
+pub(super) struct Sampler {
     recorder: Recorder,
     every: u32,
     /// Frames to leave out before the next sample.
@@ -74,6 +79,11 @@ struct Sampler {
 }
 
 impl Sampler {
+    /// Records the first frame and every `every`-th from there on.
+    pub(super) const fn new(recorder: Recorder, every: u32) -> Self {
+        Self { recorder, every, skip: 0 }
+    }
+
     /// Takes the arrival times of a batch, which is read now.
     fn batch(&mut self, arrivals_ns: impl Iterator<Item = u64>) {
         let Self { recorder, every, skip } = self;
@@ -97,7 +107,7 @@ mod tests {
     #[test]
     fn every_nth_frame_is_a_sample_across_batches() {
         let recorder = Recorder::new();
-        let mut sampler = Sampler { recorder: recorder.clone(), every: 4, skip: 0 };
+        let mut sampler = Sampler::new(recorder.clone(), 4);
         for len in [1, 2, 5, 8] {
             sampler.batch((0..len).map(|_| 0));
         }

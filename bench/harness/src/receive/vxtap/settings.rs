@@ -59,7 +59,7 @@ pub(super) fn about(options: &Options, config: &Config) -> Result<String> {
     let set: String = options.set.iter().flat_map(|set| [", ", set]).collect();
     Ok(format!(
         "vxtap, {count} chunks of {size}, fill ring {fill}, RX ring {rx}, output ring {ring}, {consumers} \
-         consumer(s) that {naps}, {wait}, worker on CPU {cpu}{set}",
+         consumer(s) that {naps}{files}, {wait}, worker on CPU {cpu}{set}",
         count = plan.chunk_count,
         size = memory.chunk_size.map_or_else(
             || "2048 bytes (4096 beyond an MTU of 1754)".to_owned(),
@@ -73,6 +73,9 @@ pub(super) fn about(options: &Options, config: &Config) -> Result<String> {
             ConsumerWait::Nap => "nap",
             ConsumerWait::Spin => "spin",
         },
+        files = options.pcapng.as_ref().map_or_else(String::new, |directory| {
+            format!(" and write pcapng to {}", directory.display())
+        }),
         wait = config.workers.wait,
         cpu = match &config.workers.cpus {
             Cpus::List(cpus) => format!("{cpus:?}"),

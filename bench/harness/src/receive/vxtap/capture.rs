@@ -1,0 +1,57 @@
+//! A pcapng file that a consumer writes what it takes to.
+
+use std::fs;
+use std::path::Path;
+use std::process;
+use std::time::Instant;
+
+use anyhow::{Context, Result, anyhow};
+use vxtap::output::Frame;
+use vxtap::output::pcapng::{CaptureWriter, FrameKey, PcapngFile};
+
+/// An open file without a name: its memory or disk space is free again when the process ends, however it ends.
+#[derive(Debug)]
+pub(super) struct Capture {
+    writer: CaptureWriter,
+}
+
+impl Capture {
+    /// Makes the file in `directory` and takes its name away.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made there.
+    pub(super) fn create(directory: &Path) -> Result<Self> {
+        let path = directory.join(format!("vxbench-{}.pcapng", process::id()));
+        let file = PcapngFile::create(&path, Instant::now())?;
+        fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        Ok(Self { writer: CaptureWriter::new(file, &[])? })
+    }
+
+    /// Appends a frame. As the engine's own output it writes blocks of 128 KiB.
+    ///
+    /// # Errors
+    ///
+    /// When the system does not take them, e.g. because the disk is full.
+    pub(super) fn frame(&mut self, frame: &Frame<'_>) -> Result<()> {
+        let key = FrameKey { session: frame.session().0, source: frame.source(), vni: frame.vni().get() };
+        let result = self.writer.packet(key, frame.timestamp_ns(), frame.original_len(), frame.segments());
+        // Its sentence has what the system said in it, which a chain of errors would say again.
+        result.map_err(|error| anyhow!("{error}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_has_no_name() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let _capture = Capture::create(directory.path()).expect("room for a file");
+        assert_eq!(fs::read_dir(directory.path()).expect("is there").count(), 0);
+        let missing = directory.path().join("missing");
+        let error = Capture::create(&missing).expect_err("no such directory").to_string();
+        assert!(error.starts_with("cannot create ") && error.contains("No such file"), "{error}");
+    }
+}
