@@ -17,16 +17,27 @@ const DENSE: u32 = 8;
 /// gains nothing and delays frames.
 const NAP: Duration = Duration::from_micros(100);
 
+/// After so many looks in vain, some half a millisecond, a busy worker sleeps once instead of yielding. Who only ever yields may
+/// keep the CPU from threads of other scheduling groups for good: on Linux 6.18 the NAPI thread of the interface, which is in
+/// the root group, did not run at all while worker and consumer yielded to each other in a session's group, no frame came, and
+/// taking the XDP program off waited for that thread without end.
+const YIELDS_MAX: u32 = 1024;
+
+/// That sleep: long enough for a batch or two of the NAPI thread.
+const BREATH: Duration = Duration::from_micros(50);
+
 /// Decides how to wait, from what came since the last time.
 #[derive(Debug)]
 pub(super) struct Idle {
     mode: WaitMode,
     received: u32,
+    /// How often a busy worker has yielded since it last had frames or slept.
+    yields: u32,
 }
 
 impl Idle {
     pub(super) const fn new(mode: WaitMode) -> Self {
-        Self { mode, received: 0 }
+        Self { mode, received: 0, yields: 0 }
     }
 
     /// There were so many frames.
@@ -47,12 +58,22 @@ impl Idle {
             // Nobody runs the driver's receive loop but these calls.
             WaitMode::Busy if kernel.is_polled() => return kernel.drive(),
             WaitMode::Adaptive if kernel.is_polled() && received >= DENSE => return kernel.drive(),
-            // Whoever shares this CPU has work while the worker has none. Where nobody does, this returns at once.
-            WaitMode::Busy => thread::yield_now(),
+            WaitMode::Busy => self.give_way(received > 0),
             WaitMode::Adaptive if received >= DENSE => thread::sleep(NAP),
             WaitMode::Adaptive | WaitMode::Interrupt => return kernel.wait(SLEEP_MAX),
         }
         Ok(())
+    }
+
+    /// Lets whoever shares this CPU work while the worker has none to do. Where nobody does, this mostly returns at once.
+    fn give_way(&mut self, had_frames: bool) {
+        self.yields = if had_frames { 0 } else { self.yields + 1 };
+        if self.yields < YIELDS_MAX {
+            thread::yield_now();
+        } else {
+            self.yields = 0;
+            thread::sleep(BREATH);
+        }
     }
 }
 
@@ -102,11 +123,19 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_worker_never_sleeps() {
+    fn a_busy_worker_sleeps_only_after_many_looks_in_vain() {
         let mut far = Far::default();
         let mut idle = Idle::new(WaitMode::Busy);
-        (0..3000).for_each(|_| idle.wait(&mut far).unwrap());
-        assert_eq!(far.sleeps, []);
+        let mut look = |idle: &mut Idle, times| (0..times).for_each(|_| idle.wait(&mut far).unwrap());
+        look(&mut idle, YIELDS_MAX - 1);
+        assert_eq!(idle.yields, YIELDS_MAX - 1);
+        idle.note(1);
+        look(&mut idle, YIELDS_MAX);
+        assert_eq!(idle.yields, YIELDS_MAX - 1, "the first look was not in vain");
+        let start = std::time::Instant::now();
+        look(&mut idle, 1);
+        assert!(idle.yields == 0 && start.elapsed() >= BREATH);
+        assert_eq!(far.sleeps, [], "never in the kernel's wait");
     }
 
     #[test]
