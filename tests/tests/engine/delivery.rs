@@ -132,12 +132,19 @@ fn huge_pages_are_used_when_the_system_has_them() {
         std::fs::write(setting, pages).unwrap();
         let mut config = config(&veth.receiver);
         config.memory.hugepages = true;
+        let engine = open(&veth.receiver, config.clone());
+        let free =
+            std::fs::read_to_string("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages").unwrap();
+        drop(engine);
         let outcome = run(&veth, config, &profile, 10_000);
         let reserved = std::fs::read_to_string(setting).unwrap();
         std::fs::write(setting, before.trim()).unwrap();
         assert!(outcome.verdict.is_perfect(), "{}", outcome.verdict);
         let noted = outcome.notes.iter().any(|note| note.contains("huge pages"));
-        assert_eq!(noted, reserved.trim() != "64", "{reserved}: {:?}", outcome.notes);
+        // Where none are reserved the kernel may have made some, or have had no memory in such pieces.
+        if reserved.trim() == "64" {
+            assert!(free.trim() != "64" && !noted, "{free} of {reserved}: {:?}", outcome.notes);
+        }
     }
 }
 
