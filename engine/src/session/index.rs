@@ -57,7 +57,7 @@ impl Index {
         let mut index = Self { slots: vec![free; len].into(), multiplier, shift: u64::BITS - len.ilog2() };
         for &(number, session) in sessions {
             assert_ne!(number, FREE, "no session has this number");
-            let place = index.place(number);
+            let (Ok((place, _)) | Err(place)) = index.search(number);
             index.slots[place] = Slot { number, session };
         }
         index
@@ -66,18 +66,7 @@ impl Index {
     /// The session with this number.
     #[inline]
     pub(super) fn find(&self, number: u64) -> Option<SessionId> {
-        let mask = self.slots.len() - 1;
-        let mut place = self.home(number);
-        loop {
-            let &Slot { number: found, session } = self.slots.get(place & mask)?;
-            if found == number {
-                return Some(session);
-            }
-            if found == FREE {
-                return None;
-            }
-            place += 1;
-        }
+        self.search(number).ok().map(|(_, session)| session)
     }
 
     /// Asks the CPU to fetch what [`Self::find`] will read.
@@ -93,16 +82,29 @@ impl Index {
         (number.wrapping_mul(self.multiplier) >> self.shift) as usize
     }
 
-    /// The slot of a number, or the free one at which the search for it ends.
-    fn place(&self, number: u64) -> usize {
-        let ends = |place: &usize| [number, FREE].contains(&self.slots[*place].number);
-        let places = (self.home(number)..self.slots.len()).chain(0..self.slots.len());
-        places.into_iter().find(ends).expect("one slot is free")
+    /// The slot of a number with its session, or as an error the free slot at which the search for it ends.
+    #[inline]
+    fn search(&self, number: u64) -> Result<(usize, SessionId), usize> {
+        let mask = self.slots.len() - 1;
+        let mut place = self.home(number);
+        loop {
+            let Some(&Slot { number: found, session }) = self.slots.get(place & mask) else {
+                return Err(place & mask);
+            };
+            if found == number {
+                return Ok((place & mask, session));
+            }
+            if found == FREE {
+                return Err(place & mask);
+            }
+            place += 1;
+        }
     }
 
     /// Slots that the search for a number looks at.
     fn steps(&self, number: u64) -> usize {
-        (self.place(number).wrapping_sub(self.home(number)) & (self.slots.len() - 1)) + 1
+        let (Ok((end, _)) | Err(end)) = self.search(number);
+        (end.wrapping_sub(self.home(number)) & (self.slots.len() - 1)) + 1
     }
 }
 
