@@ -12,7 +12,7 @@ use crate::config::{Capture, CaptureMode, Config, Queues};
 use crate::interface::Interface;
 use crate::steering::{self, AttachMode, Steering, SteeringError};
 use crate::xsk::{
-    BindMode, FreeList, Geometry, RxQueue, Socket, SocketError, SocketSettings, Umem, rx_queue_count,
+    BindMode, FreeList, Geometry, Pages, RxQueue, Socket, SocketError, SocketSettings, Umem, rx_queue_count,
 };
 
 /// Bytes that a frame has beyond the interface's MTU: Ethernet header and two VLAN tags.
@@ -161,7 +161,8 @@ fn umems(config: &Config, chunk_size: u32, queue_count: usize) -> Result<Vec<Arc
     let memory = &config.memory;
     let plan = memory.plan(config.outputs.len())?;
     let geometry = Geometry::new(chunk_size, plan.chunk_count);
-    let umem = |_| Ok(Arc::new(Umem::create(geometry, memory.hugepages)?.0));
+    let pages = if memory.hugepages { Pages::Reserved } else { Pages::Collapsed };
+    let umem = |_| Ok(Arc::new(Umem::create(geometry, pages)?.0));
     (0..queue_count).map(umem).collect()
 }
 

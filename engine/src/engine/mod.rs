@@ -33,7 +33,7 @@ use crate::output::{self, Consumer, Writer};
 use crate::session::SessionTable;
 use crate::worker::{Orders, Parts, WhenFull};
 pub use crate::xsk::{BindMode, SocketError, UmemError};
-use crate::xsk::{FreeList, Geometry, KernelSide, RxQueue, SoftNic, Umem};
+use crate::xsk::{FreeList, Geometry, KernelSide, Pages, RxQueue, SoftNic, Umem};
 pub use error::EngineError;
 pub use file_source::InputError;
 use file_source::{FileSource, Progress};
@@ -123,7 +123,7 @@ impl Engine {
         let outlets = outlets(&config)?;
         let output_count = u32::try_from(outlets.len()).unwrap_or(u32::MAX);
         let chunk_count = FILE_RING_LEN + config::BATCH_MAX + output_count * FILE_RING_LEN;
-        let (umem, free) = Umem::create(Geometry::new(FILE_CHUNK_SIZE, chunk_count), false)?;
+        let (umem, free) = Umem::create(Geometry::new(FILE_CHUNK_SIZE, chunk_count), Pages::Ordinary)?;
         let umem = Arc::new(umem);
         let (nic, rx) = SoftNic::new(umem.clone(), FILE_RING_LEN, FILE_RING_LEN)
             .map_err(|source| EngineError::System { what: "no memory for rings".to_owned(), source })?;

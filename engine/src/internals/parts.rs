@@ -11,7 +11,7 @@ use crate::decap::{plain_vxlan, vxlan};
 use crate::flow::Flow;
 use crate::output::{self, Consumer, Descriptor, Next, Writer};
 use crate::session::{Key, SessionId, SessionTable, Vni};
-use crate::xsk::{FreeList, Geometry, HEADROOM, Holders, Umem};
+use crate::xsk::{FreeList, Geometry, HEADROOM, Holders, Pages, Umem};
 
 /// Takes the tunnel off, as a worker does. Returns where the inner frame lies in `outer`, as far as it is here.
 #[inline]
@@ -69,7 +69,7 @@ impl Ring {
     ///
     /// If there is no memory.
     pub fn new(len: u32) -> Self {
-        let (umem, free) = Umem::create(Geometry::new(2048, len), false).expect("memory");
+        let (umem, free) = Umem::create(Geometry::new(2048, len), Pages::Ordinary).expect("memory");
         let umem = Arc::new(umem);
         let (writer, reader) = output::ring(len as usize, umem.clone(), 0);
         let consumer = Consumer::new(vec![reader]);

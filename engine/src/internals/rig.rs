@@ -14,7 +14,7 @@ use crate::output::{self, Consumer};
 use crate::session::SessionTable;
 use crate::worker::{Parts, WhenFull, Worker};
 use crate::xsk::{
-    Chunk, FrameDescriptor, FreeList, Geometry, HEADROOM, KernelCounters, KernelSide, SoftNic, Umem,
+    Chunk, FrameDescriptor, FreeList, Geometry, HEADROOM, KernelCounters, KernelSide, Pages, SoftNic, Umem,
 };
 
 /// What a [`Rig`] is made of.
@@ -107,7 +107,7 @@ fn turn<F: Filter>(worker: &mut Worker<Replay, F>) -> u32 {
 /// What a worker over a replay is made of, where it posts its counts, and the consumers of its outputs.
 fn parts<F>(setup: &Setup, frames: &[Vec<u8>], filter: F) -> (Parts<Replay, F>, Arc<Board>, Vec<Consumer>) {
     let geometry = Geometry::new(setup.chunk_size, setup.chunks_in_flight);
-    let (umem, mut free) = Umem::create(geometry, false).expect("memory");
+    let (umem, mut free) = Umem::create(geometry, Pages::Collapsed).expect("memory");
     let descriptors = fill(&umem, &mut free, frames);
     let umem = Arc::new(umem);
     let ring_len = setup.chunks_in_flight.next_power_of_two();

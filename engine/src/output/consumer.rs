@@ -111,7 +111,7 @@ mod tests {
     use super::super::ring::ring;
     use super::super::{Descriptor, Writer};
     use super::*;
-    use crate::xsk::{FreeList, Geometry, Holders, Umem};
+    use crate::xsk::{FreeList, Geometry, Holders, Pages, Umem};
 
     fn push(writer: &mut Writer, umem: &Umem, free: &mut FreeList, holders: &mut Holders) {
         let chunk = free.take().unwrap();
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn the_rings_take_turns_and_the_end_comes_when_all_writers_are_gone() {
-        let (umem, mut free) = Umem::create(Geometry::new(2048, 1024), false).unwrap();
+        let (umem, mut free) = Umem::create(Geometry::new(2048, 1024), Pages::Ordinary).unwrap();
         let (umem, mut holders) = (Arc::new(umem), Holders::none(1024));
         let (mut zero, zero_reader) = ring(512, umem.clone(), 0);
         let (mut one, one_reader) = ring(512, umem.clone(), 1);

@@ -186,7 +186,7 @@ mod tests {
 
     use super::super::ring::{Writer, ring};
     use super::*;
-    use crate::xsk::{FreeList, Geometry, Holders, Umem};
+    use crate::xsk::{FreeList, Geometry, Holders, Pages, Umem};
 
     const OUTER_LEN: u16 = 36 + 20;
 
@@ -199,7 +199,7 @@ mod tests {
     }
 
     fn worker() -> (Worker, Reader) {
-        let (umem, free) = Umem::create(Geometry::new(2048, 8), false).unwrap();
+        let (umem, free) = Umem::create(Geometry::new(2048, 8), Pages::Ordinary).unwrap();
         let umem = Arc::new(umem);
         let (writer, reader) = ring(8, umem.clone(), 0);
         (Worker { umem, free, holders: Holders::none(8), writer }, reader)

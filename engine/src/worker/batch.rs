@@ -124,11 +124,11 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::xsk::{Geometry, SoftNic, Umem};
+    use crate::xsk::{Geometry, Pages, SoftNic, Umem};
 
     #[test]
     fn what_is_removed_is_gone_and_the_rest_keeps_its_order() {
-        let (umem, mut free) = Umem::create(Geometry::new(2048, 64), false).unwrap();
+        let (umem, mut free) = Umem::create(Geometry::new(2048, 64), Pages::Ordinary).unwrap();
         let (mut nic, mut queue) = SoftNic::new(Arc::new(umem), 64, 64).unwrap();
         queue.refill(&mut free);
         let frame = [0; 64];

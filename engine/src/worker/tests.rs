@@ -15,7 +15,7 @@ use crate::drop_reason::DropReason;
 use crate::filter::AcceptAll;
 use crate::output::{self, Consumer, Next};
 use crate::session::SessionId;
-use crate::xsk::{Geometry, KernelCounters, SoftNic, Umem};
+use crate::xsk::{Geometry, KernelCounters, Pages, SoftNic, Umem};
 
 const RING_LEN: u32 = 128;
 const TAI_MINUS_UTC_NS: i64 = 37_000_000_000;
@@ -77,7 +77,7 @@ struct Rig {
 /// A worker with rings of `ring_lens` to so many outputs. One session is declared: VNI 7 from 10.0.0.1.
 fn rig(ring_lens: &[u32], unknown: UnknownSessions) -> Rig {
     let chunk_count = 2 * RING_LEN + BATCH_MAX + ring_lens.iter().sum::<u32>();
-    let (umem, free) = Umem::create(Geometry::new(2048, chunk_count), false).unwrap();
+    let (umem, free) = Umem::create(Geometry::new(2048, chunk_count), Pages::Ordinary).unwrap();
     let umem = Arc::new(umem);
     let (nic, queue) = SoftNic::new(umem.clone(), RING_LEN, RING_LEN).unwrap();
     let (outputs, consumers) = ring_lens

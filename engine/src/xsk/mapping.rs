@@ -12,12 +12,12 @@ pub(super) struct Mapping {
     start: NonNull<u8>,
     len: usize,
     /// Address space that is given back with the range; begins at most an alignment before it.
-    reserved: Range,
+    reserved: Reservation,
 }
 
 /// A piece of this process's address space.
 #[derive(Clone, Copy, Debug)]
-struct Range {
+struct Reservation {
     start: NonNull<u8>,
     len: usize,
 }
@@ -65,7 +65,7 @@ impl Mapping {
             return Err(io::Error::last_os_error());
         }
         NonNull::new(start.cast())
-            .map(|start| Self { start, len, reserved: Range { start, len } })
+            .map(|start| Self { start, len, reserved: Reservation { start, len } })
             .ok_or_else(|| io::Error::other("mmap returned the null page"))
     }
 
@@ -105,7 +105,7 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        let Range { start, len } = self.reserved;
+        let Reservation { start, len } = self.reserved;
         // SAFETY: the range was mapped by `map` and is unmapped only here; whoever derived a pointer from it keeps
         // the Mapping alive for as long as the pointer.
         let result = unsafe { libc::munmap(start.as_ptr().cast(), len) };
@@ -115,7 +115,26 @@ impl Drop for Mapping {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd;
+
+    use super::super::syscall;
     use super::*;
+
+    #[test]
+    fn aligned_ranges_are_aligned_and_can_be_written_from_end_to_end() {
+        const LEN: usize = 8192;
+        let file = syscall::memfd(c"vxtap-test", 0).unwrap();
+        syscall::truncate(file.as_fd(), LEN).unwrap();
+        for alignment in [4096, 1 << 16, 1 << 21, 1 << 24, 1 << 27] {
+            let mapping = Mapping::of_file_aligned(file.as_fd(), LEN, alignment).unwrap();
+            assert_eq!(mapping.start().addr().get() % alignment, 0);
+            for offset in [0, LEN - 1] {
+                let byte = mapping.at::<u8>(offset, 1);
+                // SAFETY: `at` has checked that the byte lies inside of the mapping, which is alive and nobody else's.
+                unsafe { byte.write(1) };
+            }
+        }
+    }
 
     #[test]
     #[should_panic(expected = "reaches beyond")]

@@ -42,7 +42,7 @@ pub(crate) use rx_queue::{Received, RxQueue};
 pub use socket::{BindMode, SocketError};
 pub(crate) use socket::{Socket, SocketSettings};
 pub(crate) use soft_nic::{SoftNic, Undelivered};
-pub(crate) use umem::Umem;
 pub use umem::UmemError;
+pub(crate) use umem::{Pages, Umem};
 #[cfg(feature = "internals")]
 pub(crate) use {geometry::HEADROOM, libc::xdp_desc as FrameDescriptor};

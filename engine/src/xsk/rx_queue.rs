@@ -63,8 +63,6 @@ pub(crate) struct RxQueue {
     fill: ProducerRing<u64>,
     rx: ConsumerRing<libc::xdp_desc>,
     lent: Lent,
-    /// Chunks that the kernel is to have: as many as the longer of the two rings holds.
-    lent_max: u32,
     stamps: Stamps,
     /// Whether a frame of the last batch goes on in a later one's chunk.
     has_chain: bool,
@@ -80,8 +78,7 @@ impl RxQueue {
         stamps: Stamps,
     ) -> Self {
         let lent = Lent::none(umem.geometry().chunk_count());
-        let lent_max = fill.len().max(rx.len());
-        Self { umem, fill, rx, lent, lent_max, stamps, has_chain: false, bad_descriptors: 0 }
+        Self { umem, fill, rx, lent, stamps, has_chain: false, bad_descriptors: 0 }
     }
 
     /// The region that the chunks belong to.
@@ -89,16 +86,16 @@ impl RxQueue {
         &self.umem
     }
 
-    /// Moves free chunks into the fill ring until the kernel has as many as the rings hold, or there are no more; returns how
-    /// many.
+    /// Moves free chunks into the fill ring until the kernel has as many as the longer of the two rings holds, or there are no
+    /// more; returns how many.
     ///
     /// A longer reserve costs speed, since each chunk is written to again only when all others have been, and by then has
     /// left the cache. A shorter one is lost frames whenever the worker is away for longer than it lasts.
     #[inline]
     pub(crate) fn refill(&mut self, free: &mut FreeList) -> u32 {
-        let Self { umem, fill, lent, lent_max, .. } = self;
+        let Self { umem, fill, rx, lent, .. } = self;
         let geometry = umem.geometry();
-        let want = lent_max.saturating_sub(lent.count());
+        let want = fill.len().max(rx.len()).saturating_sub(lent.count());
         fill.submit(want, || free.take().map(|chunk| geometry.start(lent.lend(chunk))))
     }
 
@@ -186,12 +183,12 @@ impl RxQueue {
 
 #[cfg(test)]
 mod tests {
-    use super::super::SoftNic;
     use super::super::geometry::Geometry;
+    use super::super::{Pages, SoftNic};
     use super::*;
 
     fn queue(chunks: u32) -> (RxQueue, SoftNic, FreeList) {
-        let (umem, free) = Umem::create(Geometry::new(2048, chunks), false).unwrap();
+        let (umem, free) = Umem::create(Geometry::new(2048, chunks), Pages::Ordinary).unwrap();
         let (nic, queue) = SoftNic::new(Arc::new(umem), 8, 8).unwrap();
         (queue, nic, free)
     }
@@ -199,7 +196,7 @@ mod tests {
     #[test]
     fn the_kernel_has_as_many_chunks_as_the_longer_ring_holds_and_no_more() {
         for (fill_len, rx_len, at_first) in [(8, 8, 8), (4, 8, 4), (8, 4, 8)] {
-            let (umem, mut free) = Umem::create(Geometry::new(2048, 64), false).unwrap();
+            let (umem, mut free) = Umem::create(Geometry::new(2048, 64), Pages::Ordinary).unwrap();
             let (mut nic, mut queue) = SoftNic::new(Arc::new(umem), fill_len, rx_len).unwrap();
             assert_eq!(queue.refill(&mut free), at_first);
             (0..4).for_each(|_| nic.deliver(b"frame", None).unwrap());

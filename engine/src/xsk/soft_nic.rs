@@ -143,11 +143,12 @@ fn ring<T: Slot>(len: u32) -> io::Result<(ProducerRing<T>, ConsumerRing<T>)> {
 mod tests {
     use super::super::geometry::Geometry;
     use super::super::rx_queue::Received;
+    use super::super::umem::Pages;
     use super::*;
 
     #[test]
     fn what_cannot_be_delivered_has_the_reason_that_the_kernel_would_count() {
-        let (umem, mut free) = Umem::create(Geometry::new(2048, 2), false).unwrap();
+        let (umem, mut free) = Umem::create(Geometry::new(2048, 2), Pages::Ordinary).unwrap();
         let (mut nic, mut queue) = SoftNic::new(Arc::new(umem), 2, 1).unwrap();
         assert_eq!(nic.deliver(&[0; 60], None), Err(Undelivered::FillRingEmpty));
         assert!(!nic.has_room());
@@ -160,7 +161,7 @@ mod tests {
 
     #[test]
     fn the_arrival_time_lies_in_front_of_the_frame_and_none_is_left_over() {
-        let (umem, mut free) = Umem::create(Geometry::new(2048, 1), false).unwrap();
+        let (umem, mut free) = Umem::create(Geometry::new(2048, 1), Pages::Ordinary).unwrap();
         let (mut nic, mut queue) = SoftNic::new(Arc::new(umem), 1, 1).unwrap();
         queue.refill(&mut free);
         let mut received = Received::NOTHING;

@@ -35,6 +35,18 @@ pub enum UmemError {
     },
 }
 
+/// What pages a region is to lie in. Huge ones, of 2 MiB, save the CPU work in translating addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pages {
+    /// Ordinary ones: what costs nothing at the start.
+    Ordinary,
+    /// Huge ones that the kernel makes if it finds such pieces of memory, which takes some 3 ms for each MiB; else ordinary
+    /// ones.
+    Collapsed,
+    /// Huge ones that the system has reserved (`/proc/sys/vm/nr_hugepages`) if there are enough, else as [`Self::Collapsed`].
+    Reserved,
+}
+
 /// The chunks of one worker: a sealed memfd, mapped once for writing, by us, before the seal.
 ///
 /// `F_SEAL_FUTURE_WRITE` means that nobody, we included, can map the file writable a second time, so that it can be
@@ -51,19 +63,16 @@ pub(crate) struct Umem {
 impl Umem {
     /// Makes the region and hands out all of its chunks.
     ///
-    /// With `want_hugepages` it lies in 2 MiB pages that the system has reserved (`/proc/sys/vm/nr_hugepages`), if there are
-    /// enough. Else the kernel is asked to move it into 2 MiB pages, which it does if it finds such pieces of memory;
-    /// [`Self::is_huge`] says whether it has.
+    /// [`Self::is_huge`] says what pages it has got.
     ///
     /// # Errors
     ///
     /// [`UmemError::Call`] if the system has not enough memory or descriptors.
-    pub(crate) fn create(geometry: Geometry, want_hugepages: bool) -> Result<(Self, FreeList), UmemError> {
-        let huge = want_hugepages.then(|| Self::map(geometry, true)).and_then(Result::ok);
-        let umem = match huge {
-            Some(umem) => umem,
-            None => Self::map(geometry, false)?,
-        };
+    pub(crate) fn create(geometry: Geometry, pages: Pages) -> Result<(Self, FreeList), UmemError> {
+        let umem = match pages {
+            Pages::Reserved => Self::map(geometry, pages).or_else(|_| Self::map(geometry, Pages::Collapsed)),
+            Pages::Ordinary | Pages::Collapsed => Self::map(geometry, pages),
+        }?;
         Ok((umem, FreeList::all(geometry.chunk_count())))
     }
 
@@ -73,16 +82,17 @@ impl Umem {
         Arc::get_mut(this).map(|umem| FreeList::all(umem.geometry.chunk_count()))
     }
 
-    fn map(geometry: Geometry, is_huge: bool) -> Result<Self, UmemError> {
-        let len = if is_huge { geometry.len().next_multiple_of(HUGEPAGE_BYTES) } else { geometry.len() };
+    fn map(geometry: Geometry, pages: Pages) -> Result<Self, UmemError> {
+        let is_reserved = pages == Pages::Reserved;
+        let len = if is_reserved { geometry.len().next_multiple_of(HUGEPAGE_BYTES) } else { geometry.len() };
         let failed = |call| move |source| UmemError::Call { call, len, source };
         let bytes = usize::try_from(len).map_err(io::Error::other).map_err(failed("mmap"))?;
-        let flags = if is_huge { libc::MFD_HUGETLB | libc::MFD_HUGE_2MB } else { 0 };
+        let flags = if is_reserved { libc::MFD_HUGETLB | libc::MFD_HUGE_2MB } else { 0 };
         let file = syscall::memfd(c"vxtap-umem", flags).map_err(failed("memfd_create"))?;
         syscall::truncate(file.as_fd(), bytes).map_err(failed("ftruncate"))?;
         let alignment = usize::try_from(HUGEPAGE_BYTES).expect("2 MiB");
         let memory = Mapping::of_file_aligned(file.as_fd(), bytes, alignment).map_err(failed("mmap"))?;
-        let is_huge = is_huge || memory.collapse().is_ok();
+        let is_huge = is_reserved || pages == Pages::Collapsed && memory.collapse().is_ok();
         let seals = libc::F_SEAL_FUTURE_WRITE | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
         syscall::add_seals(file.as_fd(), seals).map_err(failed("fcntl(F_ADD_SEALS)"))?;
         Ok(Self { memory, file, geometry, is_huge })
@@ -196,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_sealed_region_can_be_mapped_for_reading_only() {
-        let (umem, _) = Umem::create(Geometry::new(4096, 8), false).unwrap();
+        let (umem, _) = Umem::create(Geometry::new(4096, 8), Pages::Ordinary).unwrap();
         assert!(!umem.is_huge());
         let error = Mapping::of_file(umem.file.as_fd(), 4096, 0).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::EPERM));
@@ -204,7 +214,7 @@ mod tests {
 
     #[test]
     fn chunks_are_made_anew_only_when_nobody_has_the_region() {
-        let (umem, free) = Umem::create(Geometry::new(2048, 3), false).unwrap();
+        let (umem, free) = Umem::create(Geometry::new(2048, 3), Pages::Ordinary).unwrap();
         let mut umem = Arc::new(umem);
         let queue = (umem.clone(), free);
         assert!(Umem::chunks(&mut umem).is_none());
@@ -214,7 +224,7 @@ mod tests {
 
     #[test]
     fn each_chunk_has_bytes_of_its_own() {
-        let (umem, mut free) = Umem::create(Geometry::new(2048, 2), false).unwrap();
+        let (umem, mut free) = Umem::create(Geometry::new(2048, 2), Pages::Ordinary).unwrap();
         let (mut first, mut second) = (free.take().unwrap(), free.take().unwrap());
         umem.bytes_mut(&mut first).fill(1);
         umem.bytes_mut(&mut second).fill(2);
@@ -222,22 +232,23 @@ mod tests {
         assert_eq!(umem.bytes_mut(&mut second).len(), 2048);
     }
 
-    /// Kilobytes of this process's shared memory that are mapped in huge pages (`proc_pid_smaps(5)`).
-    fn huge_kib() -> u64 {
+    /// Kilobytes of a region that are mapped in huge pages that were not reserved (`proc_pid_smaps(5)`).
+    fn collapsed_kib(umem: &Umem) -> u64 {
         let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
-        let sizes = smaps.lines().filter_map(|line| line.strip_prefix("ShmemPmdMapped:"));
-        sizes.map(|size| size.trim().trim_end_matches(" kB").parse::<u64>().unwrap()).sum()
+        let (_, from_here) = smaps.split_once(&format!("\n{:x}-", umem.memory.start().addr())).unwrap();
+        let size = from_here.lines().find_map(|line| line.strip_prefix("ShmemPmdMapped:")).unwrap();
+        size.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
     #[test]
-    fn without_reserved_hugepages_the_kernel_is_asked_for_some() {
+    fn without_reserved_huge_pages_the_kernel_is_asked_for_some_where_they_are_wanted() {
         const CHUNKS: u32 = 2048;
+        let create = |pages| Umem::create(Geometry::new(4096, CHUNKS), pages).unwrap().0;
+        assert!(!create(Pages::Ordinary).is_huge());
         let reserved = std::fs::read_to_string("/proc/sys/vm/nr_hugepages").unwrap_or_default();
-        for want_hugepages in [false, reserved.trim() == "0"] {
-            let (umem, free) = Umem::create(Geometry::new(4096, CHUNKS), want_hugepages).unwrap();
-            assert_eq!(free.len(), CHUNKS as usize);
-            assert_eq!(umem.memory.start().addr().get() as u64 % HUGEPAGE_BYTES, 0);
-            assert_eq!(umem.is_huge(), huge_kib() >= u64::from(CHUNKS * 4), "as it says of itself");
-        }
+        let pages = if reserved.trim() == "0" { Pages::Reserved } else { Pages::Collapsed };
+        let umem = create(pages);
+        assert_eq!(umem.memory.start().addr().get() as u64 % HUGEPAGE_BYTES, 0);
+        assert_eq!(umem.is_huge(), collapsed_kib(&umem) == u64::from(CHUNKS * 4), "as it says of itself");
     }
 }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use proptest::prelude::*;
 
 use super::*;
-use crate::xsk::{Chunk, FreeList, Geometry, Holders};
+use crate::xsk::{Chunk, FreeList, Geometry, Holders, Pages};
 
 struct Bench {
     writer: Writer,
@@ -16,7 +16,7 @@ struct Bench {
 
 fn bench(len: usize) -> Bench {
     let chunk_count = 2 * u32::try_from(len).unwrap();
-    let (umem, free) = Umem::create(Geometry::new(2048, chunk_count), false).unwrap();
+    let (umem, free) = Umem::create(Geometry::new(2048, chunk_count), Pages::Ordinary).unwrap();
     let (writer, reader) = ring(len, Arc::new(umem), 3);
     Bench { writer, reader, free, holders: Holders::none(chunk_count) }
 }
