@@ -40,7 +40,10 @@ fn two_queues_with_the_defaults_stay_below_a_hundred_megabytes_and_do_not_grow()
         reader.join().unwrap()
     });
     process.signal(Signal::SIGTERM).unwrap();
+    let stdout = process.child().stdout.take().unwrap();
+    let table = std::io::read_to_string(stdout).unwrap();
     assert_eq!(process.wait(SOON).unwrap().code(), Some(0));
+    assert!(table.contains(&format!("received {COUNT} = delivered {COUNT}\n")), "{table}");
     let (warm, later): (Vec<_>, Vec<_>) = readings.iter().partition(|(at, _)| *at < Duration::from_secs(2));
     assert!(later.len() > 20, "the traffic lasted for seconds: {readings:?}");
     let highest = |readings: &[(Duration, u64)]| readings.iter().map(|&(_, kib)| kib).max().unwrap_or(0);

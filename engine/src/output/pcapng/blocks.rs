@@ -140,13 +140,12 @@ impl Blocks {
             bytes.extend_from_slice(&segment[..segment.len().min(room)]);
         }
         let captured = as_u32(bytes.len() - data);
-        let padding = captured.next_multiple_of(4) - captured;
-        bytes.extend_from_slice(&[0; 3][..padding as usize]);
+        pad(bytes, start);
         let len = as_u32(bytes.len() - start + 4);
         bytes.extend_from_slice(&len.to_le_bytes());
-        let time = [high(timestamp_ns), low(timestamp_ns)];
+        let original = original_len.max(captured);
         let fields =
-            [ENHANCED_PACKET, len, interface, time[0], time[1], captured, original_len.max(captured)];
+            [ENHANCED_PACKET, len, interface, high(timestamp_ns), low(timestamp_ns), captured, original];
         let (places, _) = bytes[start..data].as_chunks_mut();
         for (place, field) in places.iter_mut().zip(fields) {
             *place = field.to_le_bytes();
@@ -212,7 +211,7 @@ impl Blocks {
 /// Pads with zeros until a multiple of 4 bytes stands behind `start`.
 fn pad(bytes: &mut Vec<u8>, start: usize) {
     let len = bytes.len() - start;
-    bytes.resize(start + len.next_multiple_of(4), 0);
+    bytes.extend_from_slice(&[0; 3][..len.next_multiple_of(4) - len]);
 }
 
 fn text_option(bytes: &mut Vec<u8>, code: u16, text: &str) {

@@ -8,6 +8,7 @@ use std::time::Instant;
 use super::blocks::{Interface, Statistics};
 use super::file::{PcapngError, PcapngFile, Storage};
 use crate::config::Session;
+use crate::output::Frame;
 
 /// Pairs of source and VNI of the default session that get an interface block of their own.
 ///
@@ -26,6 +27,12 @@ pub struct FrameKey {
     pub source: IpAddr,
     /// VNI of the tunnel, 24 bits.
     pub vni: u32,
+}
+
+impl From<&Frame<'_>> for FrameKey {
+    fn from(frame: &Frame<'_>) -> Self {
+        Self { session: frame.session().0, source: frame.source(), vni: frame.vni().get() }
+    }
 }
 
 /// What an interface block stands for.

@@ -110,12 +110,12 @@ pub fn drain<S: Storage>(consumer: &mut Consumer, sink: &mut Sink<S>, failed: im
         match consumer.next(WAIT) {
             Next::Batch(batch) => {
                 for frame in &batch {
-                    let key = FrameKey {
-                        session: frame.session().0,
-                        source: frame.source(),
-                        vni: frame.vni().get(),
-                    };
-                    sink.packet(key, frame.timestamp_ns(), frame.original_len(), frame.segments());
+                    sink.packet(
+                        FrameKey::from(&frame),
+                        frame.timestamp_ns(),
+                        frame.original_len(),
+                        frame.segments(),
+                    );
                 }
             }
             Next::Idle => {}

@@ -9,7 +9,7 @@ use crate::capture_file::CaptureFile;
 use crate::config::Session;
 use crate::output::pcapng::PcapngFile;
 use crate::output::{Descriptor, ring};
-use crate::xsk::{Geometry, Holders, Umem};
+use crate::xsk::{Geometry, Holders, Pages, Umem};
 
 const KEY: FrameKey = FrameKey { session: 0, source: IpAddr::V4(Ipv4Addr::LOCALHOST), vni: 1 };
 
@@ -102,7 +102,7 @@ fn mirrored(frame: &[u8]) -> Vec<u8> {
 /// A consumer of `frames`, all of the first session, whose engine has stopped.
 fn consumer_of(frames: &[[u8; 60]]) -> Consumer {
     let chunk_count = u32::try_from(frames.len()).unwrap();
-    let (umem, mut free) = Umem::create(Geometry::new(2048, chunk_count), false).unwrap();
+    let (umem, mut free) = Umem::create(Geometry::new(2048, chunk_count), Pages::Ordinary).unwrap();
     let mut holders = Holders::none(chunk_count);
     let mut descriptors = Vec::new();
     for (number, frame) in (0..).zip(frames) {
