@@ -11,7 +11,7 @@
 //! ```
 //!
 //! No other interface is ever touched: the pair is made inside the namespaces. Everything here needs root, so the
-//! tests that use it are `#[ignore]`d and start with [`privileged`]; `cargo xtask test` runs them.
+//! tests that use it are marked `#[ignore = "requires ..."]` and start with [`privileged`]; `cargo xtask test` runs them.
 
 pub mod leftovers;
 mod netns;

@@ -11,8 +11,8 @@ use crate::{build_ebpf, setup};
 /// Compares the committed eBPF object with its source, then runs every test.
 ///
 /// The unit, property, documentation and unprivileged integration tests run as the user who calls this. The privileged
-/// ones (`#[ignore]`d for a plain `cargo test`) are built as that user too and run as root, through sudo where needed,
-/// one after the other; they touch nothing but network namespaces of their own. Without root this fails. Every ignored
+/// ones (marked `#[ignore = "requires ..."]`, so that a plain `cargo test` leaves them out) are built as that user too and
+/// run as root, through sudo where needed, one after the other; they touch nothing but network namespaces of their own. Without root this fails. Every ignored
 /// test must say what it requires, and as many must pass as were ignored before.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct Options {

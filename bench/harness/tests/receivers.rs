@@ -10,7 +10,7 @@ use std::num::NonZeroU64;
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use vxtap_bench::send::Limits;
@@ -166,17 +166,18 @@ fn a_consumer_that_spins_never_sleeps_and_one_that_naps_does() {
 /// (`voluntary_ctxt_switches` of `proc_pid_status(5)`). Waits for the thread: it gives itself its name when it first
 /// runs, which on a CPU shared with a worker that spins can be after the receiver says that it is ready.
 fn sleeps_of(process: &Process, thread: &str) -> u64 {
-    let deadline = Instant::now() + TIMEOUT;
-    loop {
+    let name = format!("Name:\t{thread}\n");
+    let mut status = None;
+    let found = wait_until(&format!("a thread named {thread}"), TIMEOUT, || {
         let tasks = fs::read_dir(format!("/proc/{}/task", process.id())).unwrap();
-        let texts = tasks.map(|task| fs::read_to_string(task.unwrap().path().join("status")).unwrap());
-        if let Some(status) = texts.into_iter().find(|text| text.starts_with(&format!("Name:\t{thread}\n"))) {
-            let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
-            return line.unwrap().trim().parse().unwrap();
-        }
-        assert!(Instant::now() < deadline, "no thread is named {thread}");
-        thread::sleep(Duration::from_millis(10));
-    }
+        let mut texts = tasks.map(|task| fs::read_to_string(task.unwrap().path().join("status")).unwrap());
+        status = texts.find(|text| text.starts_with(&name));
+        status.is_some()
+    });
+    found.unwrap();
+    let status = status.unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+    line.unwrap().trim().parse().unwrap()
 }
 
 #[test]
