@@ -24,6 +24,7 @@ pub(crate) fn mirrored(count: usize, inner_len: u16, sessions: u32) -> (Vec<Vec<
         name: format!("s{number}"),
         vni: session.vni,
         source: Some(session.source),
+        ..config::Session::default()
     };
     (frames.collect(), profile.sessions.iter().enumerate().map(declare).collect())
 }

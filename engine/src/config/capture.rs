@@ -200,7 +200,8 @@ const fn is_v4(prefix: &IpNet) -> bool {
     matches!(prefix, IpNet::V4(_))
 }
 
-fn check_prefix(prefix: &IpNet) -> Result<(), Problem> {
+/// Checks that a prefix has no host bits, and that an IPv4 one is written as such.
+pub(super) fn check_prefix(prefix: &IpNet) -> Result<(), Problem> {
     let meant = prefix.trunc();
     if meant != *prefix {
         return Err(Problem::refused(prefix, format_args!("a prefix without host bits, here {meant}")));

@@ -34,6 +34,12 @@ impl KeyPath {
         &self.steps
     }
 
+    /// The path as headers of tables have it.
+    pub(super) fn without_indexes(&self) -> Self {
+        let keys = self.steps.iter().filter(|step| matches!(step, Step::Key(_)));
+        Self { steps: keys.cloned().collect() }
+    }
+
     fn with(&self, step: Step) -> Self {
         let mut steps = self.steps.clone();
         steps.push(step);

@@ -6,25 +6,33 @@
 //! the directories exist turns out when the engine starts.
 
 mod capture;
-mod declared;
+mod eni;
 mod error;
+mod filter;
 mod front;
 mod key;
 mod limit;
 mod memory;
+mod name;
 mod once;
+mod output;
+mod session;
 mod words;
 mod workers;
 
 use std::path::Path;
 
 pub use capture::{BusyPoll, Capture, CaptureMode, INTERFACE_NAME_BYTES_MAX, Queues, VXLAN_PORT};
-pub use declared::{
-    DEFAULT_SESSION_NAME, NAME_BYTES_MAX, OUTPUTS_MAX, Output, OutputKind, Session, UnknownSessions,
-};
+pub use eni::{Eni, InvalidMac, MacAddress};
 pub use error::{ConfigError, Place, Problem};
+pub use filter::{
+    Action, Direction, Filter, InvalidPortRange, NetworkService, PortRange, RULES_MAX, Rule, TCP, UDP,
+};
 pub use key::KeyPath;
 pub use memory::{BATCH_MAX, Memory, MemoryPlan};
+pub use name::NAME_BYTES_MAX;
+pub use output::{OUTPUTS_MAX, Output, OutputKind};
+pub use session::{DEFAULT_SESSION_NAME, Session, UnknownDirection, UnknownSessions};
 pub use workers::{Cpus, WaitMode, Workers};
 
 use error::Violation;
@@ -40,9 +48,15 @@ pub struct Config {
     pub memory: Memory,
     /// What happens to traffic of undeclared sessions.
     pub unknown: UnknownSessions,
-    /// The declared sessions. The n-th one, from 1, has `SessionId(n)`.
+    /// What happens to frames whose direction a filter cannot infer.
+    pub unknown_direction: UnknownDirection,
+    /// The mirrored interfaces.
+    pub enis: Vec<Eni>,
+    /// The filters that sessions name.
+    pub filters: Vec<Filter>,
+    /// The declared sessions.
     pub sessions: Vec<Session>,
-    /// The outputs. Each gets every frame.
+    /// The outputs. Each gets every frame that passes, of the sessions that do not name others.
     pub outputs: Vec<Output>,
 }
 
@@ -76,12 +90,24 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), Violation> {
-        let Self { capture, workers, memory, unknown: _, sessions, outputs } = self;
+        let Self {
+            capture,
+            workers,
+            memory,
+            unknown: _,
+            unknown_direction: _,
+            enis,
+            filters,
+            sessions,
+            outputs,
+        } = self;
         capture.check()?;
         workers.check(&capture.queues)?;
         memory.check(outputs.len())?;
-        declared::check_sessions(sessions)?;
-        declared::check_outputs(outputs)
+        eni::check_enis(enis)?;
+        filter::check_filters(filters)?;
+        output::check_outputs(outputs)?;
+        session::check_sessions(sessions, enis, filters, outputs)
     }
 }
 

@@ -96,7 +96,12 @@ mod tests {
     use super::*;
 
     fn session(name: &str, vni: u32, source: Option<&str>) -> config::Session {
-        config::Session { name: name.to_owned(), vni, source: source.map(|source| source.parse().unwrap()) }
+        config::Session {
+            name: name.to_owned(),
+            vni,
+            source: source.map(|source| source.parse().unwrap()),
+            ..config::Session::default()
+        }
     }
 
     #[test]

@@ -87,7 +87,12 @@ fn rig(ring_lens: &[u32], unknown: UnknownSessions) -> Rig {
             (writer, Consumer::new(vec![reader]))
         })
         .unzip();
-    let web = config::Session { name: "web".into(), vni: 7, source: Some([10, 0, 0, 1].into()) };
+    let web = config::Session {
+        name: "web".into(),
+        vni: 7,
+        source: Some([10, 0, 0, 1].into()),
+        ..config::Session::default()
+    };
     let input = Arc::new(Mutex::new(VecDeque::new()));
     let board = Arc::new(Board::default());
     let worker = Worker::new(Parts {

@@ -35,6 +35,7 @@ pub(crate) fn declared(profile: &Profile) -> Vec<Session> {
         name: format!("session-{number}"),
         vni: session.vni,
         source: Some(session.source),
+        ..Session::default()
     };
     profile.sessions.iter().enumerate().map(session).collect()
 }

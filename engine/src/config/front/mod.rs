@@ -1,8 +1,9 @@
 //! The TOML front: from the text of a file to a checked [`Config`].
 //!
 //! The document is read as a tree that remembers where each value stands. [`reader`] refuses unknown keys and wrong
-//! types, [`sections`] fills the structures, and what [`Config::validate`] finds afterwards gets its place from the tree.
+//! types, [`sections`] and [`mirror`] fill the structures, and what [`Config::validate`] finds afterwards gets its place from the tree.
 
+mod mirror;
 mod nearest;
 mod reader;
 mod sections;

@@ -1,7 +1,10 @@
 //! Reads typed values out of a TOML tree, and remembers the key and the place of each for the error.
 
 use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
 
+use ipnet::IpNet;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -14,6 +17,9 @@ use crate::config::words::{Word, words_of};
 
 /// Most characters of a found value that an error repeats.
 const FOUND_CHARS_MAX: usize = 60;
+
+const A_NAME: &str = "a name in quotes";
+const A_PREFIX: &str = "an address prefix in quotes, such as \"10.0.0.0/8\"";
 
 /// A value of the document with its key.
 pub(super) struct Node<'d> {
@@ -73,7 +79,7 @@ impl<'d> Section<'d> {
         keys: &'static [&'static str],
     ) -> Result<Vec<Self>, Fault> {
         let Some(node) = self.get(key) else { return Ok(Vec::new()) };
-        let tables = format!("tables, each written [[{key}]]");
+        let tables = format!("tables, each written [[{}]]", node.key.without_indexes());
         node.list(&tables)?.into_iter().map(|table| table.section(keys, format_args!("a table"))).collect()
     }
 
@@ -87,6 +93,22 @@ impl<'d> Section<'d> {
         limit: Limit,
     ) -> Result<Option<N>, Fault> {
         self.get(key).map(|node| node.number(limit)).transpose()
+    }
+
+    /// A string that has to be there.
+    pub(super) fn name(&self, key: &'static str) -> Result<String, Fault> {
+        Ok(self.required(key, A_NAME)?.string(A_NAME)?.to_owned())
+    }
+
+    /// A string that may be there.
+    pub(super) fn reference(&self, key: &'static str) -> Result<Option<String>, Fault> {
+        self.get(key).map(|node| Ok(node.string(A_NAME)?.to_owned())).transpose()
+    }
+
+    /// A list of prefixes; none when it is absent.
+    pub(super) fn prefixes(&self, key: &'static str) -> Result<Vec<IpNet>, Fault> {
+        let Some(node) = self.get(key) else { return Ok(Vec::new()) };
+        node.list("a list of address prefixes")?.iter().map(Node::prefix).collect()
     }
 
     pub(super) fn word<W: Word>(&self, key: &'static str) -> Result<Option<W>, Fault> {
@@ -134,7 +156,19 @@ impl<'d> Node<'d> {
             .ok_or_else(|| self.refused(limit))
     }
 
-    fn word<W: Word>(&self) -> Result<W, Fault> {
+    /// A bare address is the prefix of that one host.
+    pub(super) fn prefix(&self) -> Result<IpNet, Fault> {
+        let text = self.string(A_PREFIX)?;
+        let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
+        text.parse().ok().or_else(address).ok_or_else(|| self.refused(A_PREFIX))
+    }
+
+    /// A string that says a value.
+    pub(super) fn parsed<T: FromStr>(&self, allowed: &str) -> Result<T, Fault> {
+        self.string(allowed)?.parse().ok().ok_or_else(|| self.refused(allowed))
+    }
+
+    pub(super) fn word<W: Word>(&self) -> Result<W, Fault> {
         let allowed = words_of::<W>();
         let found = self.string(&allowed)?;
         let known = W::WORDS.iter().find(|(word, _)| *word == found);

@@ -1,30 +1,25 @@
 //! The tables of the file: which keys each one has, and what they become.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 
-use ipnet::IpNet;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::Fault;
+use super::mirror;
 use super::reader::{Node, Section};
 use crate::config::capture::{BUSY_POLL_BUDGET, BUSY_POLL_USECS, PORT, QUEUE};
-use crate::config::declared::VNI;
 use crate::config::memory::{CHUNK_SIZE, PER_QUEUE_MIB, RING_LEN};
 use crate::config::workers::CPU;
-use crate::config::{
-    BusyPoll, Capture, Config, Cpus, Memory, Output, OutputKind, Queues, Session, UnknownSessions, Workers,
-};
+use crate::config::{BusyPoll, Capture, Config, Cpus, Memory, Output, OutputKind, Queues, Workers};
 
-const TOP: &[&str] = &["capture", "workers", "memory", "sessions", "session", "output"];
+const TOP: &[&str] = &["capture", "workers", "memory", "sessions", "eni", "filter", "session", "output"];
 const CAPTURE: &[&str] =
     &["interface", "mode", "ports", "allowed_sources", "queues", "arrival_times", "busy_poll"];
 const BUSY_POLL: &[&str] = &["usecs", "budget"];
 const WORKERS: &[&str] = &["cpus", "wait"];
 const MEMORY: &[&str] = &["per_queue_mib", "chunk_size", "fill_ring", "rx_ring", "output_ring", "hugepages"];
-const SESSIONS: &[&str] = &["unknown"];
-const SESSION: &[&str] = &["name", "vni", "source"];
+const SESSIONS: &[&str] = &["unknown", "unknown_direction"];
 const OUTPUT: &[&str] = &["name", "type", "path"];
 
 /// Every key with the section it stands in, as the documentation names them.
@@ -35,26 +30,38 @@ pub(in crate::config) const KEYS: &[(&str, &[&str])] = &[
     ("workers.", WORKERS),
     ("memory.", MEMORY),
     ("sessions.", SESSIONS),
-    ("session.", SESSION),
+    ("eni.", mirror::ENI),
+    ("filter.", mirror::FILTER),
+    ("filter.rule.", mirror::RULE),
+    ("session.", mirror::SESSION),
     ("output.", OUTPUT),
 ];
 
-const A_NAME: &str = "a name in quotes";
-const A_PREFIX: &str = "an address prefix in quotes, such as \"10.0.0.0/8\"";
-
 pub(super) fn config(document: &Spanned<DeTable<'_>>) -> Result<Config, Fault> {
     let top = Section::top(document, TOP)?;
+    let sessions = top.section("sessions", SESSIONS)?;
+    let sessions = sessions.as_ref();
     Ok(Config {
         capture: top.section("capture", CAPTURE)?.as_ref().map_or_else(|| Ok(Capture::default()), capture)?,
         workers: top.section("workers", WORKERS)?.as_ref().map_or_else(|| Ok(Workers::default()), workers)?,
         memory: top.section("memory", MEMORY)?.as_ref().map_or_else(|| Ok(Memory::default()), memory)?,
-        unknown: top
-            .section("sessions", SESSIONS)?
-            .map_or(Ok(None), |sessions| sessions.word("unknown"))?
-            .unwrap_or(UnknownSessions::default()),
-        sessions: top.sections("session", SESSION)?.iter().map(session).collect::<Result<_, _>>()?,
-        outputs: top.sections("output", OUTPUT)?.iter().map(output).collect::<Result<_, _>>()?,
+        unknown: sessions.map_or(Ok(None), |section| section.word("unknown"))?.unwrap_or_default(),
+        unknown_direction: sessions
+            .map_or(Ok(None), |section| section.word("unknown_direction"))?
+            .unwrap_or_default(),
+        enis: each(top.sections("eni", mirror::ENI)?, mirror::eni)?,
+        filters: each(top.sections("filter", mirror::FILTER)?, mirror::filter)?,
+        sessions: each(top.sections("session", mirror::SESSION)?, mirror::session)?,
+        outputs: each(top.sections("output", OUTPUT)?, output)?,
     })
+}
+
+/// Reads each table of an array.
+pub(super) fn each<T>(
+    sections: Vec<Section<'_>>,
+    read: impl Fn(&Section<'_>) -> Result<T, Fault>,
+) -> Result<Vec<T>, Fault> {
+    sections.iter().map(read).collect()
 }
 
 fn capture(section: &Section<'_>) -> Result<Capture, Fault> {
@@ -65,7 +72,7 @@ fn capture(section: &Section<'_>) -> Result<Capture, Fault> {
         ports: section
             .get("ports")
             .map_or(Ok(default.ports), |node| node.numbers(PORT, "a list of ports"))?,
-        allowed_sources: section.get("allowed_sources").map_or(Ok(Vec::new()), |node| prefixes(&node))?,
+        allowed_sources: section.prefixes("allowed_sources")?,
         queues: section.get("queues").map_or(Ok(default.queues), |node| queues(&node))?,
         arrival_times: section.boolean("arrival_times")?.unwrap_or(default.arrival_times),
         busy_poll: section.get("busy_poll").map(busy_poll).transpose()?,
@@ -77,17 +84,6 @@ fn interface(node: &Node<'_>) -> Result<String, Fault> {
     let name = node.string("the name of an interface in quotes")?;
     Capture::check_interface_name(name).map_err(|problem| node.fault(problem))?;
     Ok(name.to_owned())
-}
-
-fn prefixes(node: &Node<'_>) -> Result<Vec<IpNet>, Fault> {
-    node.list("a list of address prefixes")?.iter().map(prefix).collect()
-}
-
-/// A bare address is the prefix of that one host.
-fn prefix(node: &Node<'_>) -> Result<IpNet, Fault> {
-    let text = node.string(A_PREFIX)?;
-    let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
-    text.parse().ok().or_else(address).ok_or_else(|| node.refused(A_PREFIX))
 }
 
 fn queues(node: &Node<'_>) -> Result<Queues, Fault> {
@@ -135,22 +131,9 @@ fn memory(section: &Section<'_>) -> Result<Memory, Fault> {
     })
 }
 
-fn session(section: &Section<'_>) -> Result<Session, Fault> {
-    Ok(Session {
-        name: section.required("name", A_NAME)?.string(A_NAME)?.to_owned(),
-        vni: section.required("vni", VNI)?.number(VNI)?,
-        source: section.get("source").map(|node| address(&node)).transpose()?,
-    })
-}
-
-fn address(node: &Node<'_>) -> Result<IpAddr, Fault> {
-    let allowed = "an IPv4 or IPv6 address in quotes";
-    node.string(allowed)?.parse().ok().ok_or_else(|| node.refused(allowed))
-}
-
 fn output(section: &Section<'_>) -> Result<Output, Fault> {
     let (pcapng, file) = ("\"pcapng\"", "the path of a file in quotes");
-    let name = section.required("name", A_NAME)?.string(A_NAME)?.to_owned();
+    let name = section.name("name")?;
     let kind = section.required("type", pcapng)?;
     if kind.string(pcapng)? != "pcapng" {
         return Err(kind.refused(pcapng));

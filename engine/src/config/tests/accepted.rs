@@ -35,10 +35,39 @@ fn every_key_reaches_its_field() {
         hugepages = true
         [sessions]
         unknown = "drop"
+        unknown_direction = "reject"
+        [[eni]]
+        id = "eni-0f3"
+        mac = "02:aa:bb:cc:dd:01"
+        addresses = ["10.0.1.5", "2001:db8::/80"]
+        vpc_prefixes = ["10.0.0.0/16"]
+        [[filter]]
+        name = "tmf-0a1"
+        network_services = ["amazon-dns"]
+        [[filter.rule]]
+        direction = "ingress"
+        number = 10
+        action = "reject"
+        protocol = "tcp"
+        source = "10.0.0.0/8"
+        destination = "10.0.1.5"
+        source_ports = "1024-65535"
+        destination_ports = 22
+        [[filter.rule]]
+        direction = "egress"
+        number = 4294967295
+        action = "accept"
+        source = "::/0"
+        destination = "::/0"
         [[session]]
         name = "web"
         vni = 0
         source = "10.0.1.5"
+        eni = "eni-0f3"
+        filter = "tmf-0a1"
+        packet_length = 128
+        number = 1
+        outputs = ["disk"]
         [[output]]
         name = "disk"
         type = "pcapng"
@@ -65,13 +94,78 @@ fn every_key_reaches_its_field() {
             hugepages: true,
         },
         unknown: UnknownSessions::Drop,
-        sessions: vec![Session { name: "web".to_owned(), vni: 0, source: Some([10, 0, 1, 5].into()) }],
+        unknown_direction: UnknownDirection::Reject,
+        enis: vec![Eni {
+            id: "eni-0f3".to_owned(),
+            mac: Some(MacAddress([2, 0xaa, 0xbb, 0xcc, 0xdd, 1])),
+            addresses: vec![prefix("10.0.1.5/32"), prefix("2001:db8::/80")],
+            vpc_prefixes: vec!["10.0.0.0/16".parse().expect("a prefix")],
+        }],
+        filters: vec![filter()],
+        sessions: vec![Session {
+            name: "web".to_owned(),
+            vni: 0,
+            source: Some([10, 0, 1, 5].into()),
+            eni: Some("eni-0f3".to_owned()),
+            filter: Some("tmf-0a1".to_owned()),
+            packet_length: Some(128),
+            number: Some(1),
+            outputs: Some(vec!["disk".to_owned()]),
+        }],
         outputs: vec![Output {
             name: "disk".to_owned(),
             kind: OutputKind::Pcapng { path: "dir/capture.pcapng".into() },
         }],
     };
     assert_eq!(parse(text).expect("valid"), expected);
+}
+
+fn filter() -> Filter {
+    let prefix = |text: &str| text.parse().expect("a prefix");
+    let ssh = Rule {
+        direction: Direction::Ingress,
+        number: 10,
+        action: Action::Reject,
+        protocol: Some(TCP),
+        source: prefix("10.0.0.0/8"),
+        destination: prefix("10.0.1.5/32"),
+        source_ports: Some(PortRange { first: 1024, last: 65_535 }),
+        destination_ports: Some(PortRange { first: 22, last: 22 }),
+    };
+    let all = Rule {
+        direction: Direction::Egress,
+        number: u32::MAX,
+        action: Action::Accept,
+        protocol: None,
+        source: prefix("::/0"),
+        destination: prefix("::/0"),
+        source_ports: None,
+        destination_ports: None,
+    };
+    Filter {
+        name: "tmf-0a1".to_owned(),
+        network_services: vec![NetworkService::AmazonDns],
+        rules: vec![ssh, all],
+    }
+}
+
+#[test]
+fn a_protocol_is_a_word_or_a_number_and_absent_zero_and_minus_one_are_any() {
+    for (protocol, number) in [
+        ("", None),
+        ("protocol = 0", None),
+        ("protocol = -1", None),
+        ("protocol = \"any\"", None),
+        ("protocol = \"udp\"", Some(UDP)),
+        ("protocol = \"icmpv6\"", Some(58)),
+        ("protocol = 255", Some(255)),
+    ] {
+        let text = format!(
+            "[[filter]]\nname = \"f\"\n[[filter.rule]]\ndirection = \"egress\"\nnumber = 1\naction = \"accept\"\n\
+             source = \"0.0.0.0/0\"\ndestination = \"0.0.0.0/0\"\n{protocol}"
+        );
+        assert_eq!(parse(&text).expect("valid").filters[0].rules[0].protocol, number, "{protocol}");
+    }
 }
 
 #[test]

@@ -14,6 +14,30 @@ const PIECES: &[&str] = &[
     "[memory]\n",
     "[sessions]\n",
     "[[session]]\n",
+    "[[eni]]\n",
+    "[[filter]]\n",
+    "[[filter.rule]]\n",
+    "id=",
+    "mac=",
+    "addresses=",
+    "vpc_prefixes=",
+    "network_services=",
+    "direction=",
+    "number=",
+    "action=",
+    "protocol=",
+    "destination=",
+    "source_ports=",
+    "eni=",
+    "filter=",
+    "packet_length=",
+    "outputs=",
+    "\"ingress\"\n",
+    "\"accept\"\n",
+    "\"tcp\"\n",
+    "\"22-23\"\n",
+    "\"02:00:00:00:00:01\"\n",
+    "[\"a\"]\n",
     "[[output]]\n",
     "[capture.busy_poll]\n",
     "interface=",
@@ -92,7 +116,7 @@ proptest! {
         let parsed = parse(&format!("[[session]]\nname = \"{name}\"\nvni = {vni}"));
         prop_assert_eq!(parsed.is_ok(), vni <= 0xFF_FFFF);
         if let Ok(config) = parsed {
-            prop_assert_eq!(config.sessions, vec![Session { name, vni, source: None }]);
+            prop_assert_eq!(config.sessions, vec![Session { name, vni, source: None, ..Session::default() }]);
         }
     }
 }

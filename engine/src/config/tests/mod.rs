@@ -2,6 +2,7 @@
 
 mod accepted;
 mod laws;
+mod mirror;
 mod shape;
 mod values;
 

@@ -27,7 +27,7 @@ fn an_unknown_key_is_refused_with_the_one_that_was_meant() {
         (
             "[[sesion]]",
             "1:3: sesion: unknown key (did you mean `session`?); allowed here are `capture`, `workers`, `memory`, \
-             `sessions`, `session`, `output`",
+             `sessions`, `eni`, `filter`, `session`, `output`",
         ),
         (
             "[memory]\nrx_rings = 64",
@@ -40,7 +40,8 @@ fn an_unknown_key_is_refused_with_the_one_that_was_meant() {
         ),
         (
             "[[session]]\nname = \"a\"\nvni = 1\n[[session]]\nname = \"b\"\nvin = 2",
-            "6:1: session[1].vin: unknown key (did you mean `vni`?); allowed here are `name`, `vni`, `source`",
+            "6:1: session[1].vin: unknown key (did you mean `vni`?); allowed here are `name`, `vni`, `source`, `eni`, \
+             `filter`, `packet_length`, `number`, `outputs`",
         ),
         ("[sessions]\nzz = 1\naa = 2", "2:1: sessions.zz: unknown key; allowed here are `unknown`"),
     ]);

@@ -269,7 +269,7 @@ fn a_contradiction_is_shown_at_the_later_line() {
 
 #[test]
 fn the_same_limits_hold_for_a_configuration_built_by_a_program() {
-    let session = |vni| Session { name: "a".to_owned(), vni, source: None };
+    let session = |vni| Session { name: "a".to_owned(), vni, source: None, ..Session::default() };
     let mut config = Config { sessions: vec![session(1), session(16_777_216)], ..Config::default() };
     config.sessions[1].name = "b".to_owned();
     let error = config.validate().expect_err("25 bits");

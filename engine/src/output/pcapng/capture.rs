@@ -109,7 +109,7 @@ impl<S: Storage> CaptureWriter<S> {
             other: None,
             seen: None,
         };
-        for Session { name, vni, source } in sessions {
+        for Session { name, vni, source, .. } in sessions {
             writer.declared += 1;
             let source = source.map_or_else(|| "any source".to_owned(), |source| format!("source {source}"));
             writer.describe(InterfaceKey::Session(writer.declared), name, &format!("VNI {vni}, {source}"));

@@ -15,8 +15,8 @@ fn key(session: u32, source: IpAddr, vni: u32) -> FrameKey {
 
 fn sessions() -> Vec<Session> {
     vec![
-        Session { name: "web".into(), vni: 100, source: Some(SOURCE) },
-        Session { name: "db".into(), vni: 200, source: None },
+        Session { name: "web".into(), vni: 100, source: Some(SOURCE), ..Session::default() },
+        Session { name: "db".into(), vni: 200, source: None, ..Session::default() },
     ]
 }
 

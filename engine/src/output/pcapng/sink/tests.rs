@@ -136,7 +136,7 @@ fn what_a_consumer_reads_is_in_the_file_when_the_engine_has_stopped() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("out.pcapng");
     let file = PcapngFile::create(&path, Instant::now()).unwrap();
-    let session = Session { name: "web".into(), vni: 100, source: None };
+    let session = Session { name: "web".into(), vni: 100, source: None, ..Session::default() };
     let mut sink = Sink::new(CaptureWriter::new(file, &[session]).unwrap());
     drain(&mut consumer_of(&FRAMES), &mut sink, |error| panic!("{error}"));
     let report = sink.finish(None, |key, written| {

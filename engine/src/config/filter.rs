@@ -1,0 +1,241 @@
+//! Which of a session's frames are wanted: rules as AWS Traffic Mirroring has them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use ipnet::IpNet;
+
+use super::capture::check_prefix;
+use super::error::{Problem, Violation};
+use super::key::KeyPath;
+use super::limit::Limit;
+use super::name::check_name;
+use super::once::Seen;
+use super::words::{Word, word_of};
+
+/// Most rules of one direction of a filter: compiled, a list has one bit for each in a word of words.
+pub const RULES_MAX: u32 = 64 * 64;
+
+pub(super) const RULE_NUMBER: Limit = Limit::Range(1, u32::MAX as u64);
+/// IANA protocol numbers. 0 is any: the EC2 API says so where no protocol was given.
+pub(super) const PROTOCOL: Limit = Limit::Range(0, 255);
+
+/// IANA's protocol number of TCP.
+pub const TCP: u8 = 6;
+/// IANA's protocol number of UDP.
+pub const UDP: u8 = 17;
+
+/// Protocols that have a name here. <https://www.iana.org/assignments/protocol-numbers>
+pub(super) const PROTOCOLS: &[(&str, u8)] = &[
+    ("icmp", 1),
+    ("igmp", 2),
+    ("tcp", TCP),
+    ("udp", UDP),
+    ("gre", 47),
+    ("esp", 50),
+    ("ah", 51),
+    ("icmpv6", 58),
+    ("sctp", 132),
+];
+
+/// A filter. Table `[[filter]]` of the file. What none of its rules accepts is rejected.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Name, 1 to 255 bytes without control characters, different from those of the other filters.
+    pub name: String,
+    /// Services whose traffic passes whatever the rules say; without them, it is dropped whatever the rules say.
+    pub network_services: Vec<NetworkService>,
+    /// The rules of both directions, in any order; at most [`RULES_MAX`] of each direction.
+    pub rules: Vec<Rule>,
+}
+
+/// A service of AWS that a mirror leaves out unless its filter lists it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NetworkService {
+    /// Amazon's DNS resolver.
+    AmazonDns,
+}
+
+/// A rule. Table `[[filter.rule]]` of the file. It matches a frame that has all that it asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// To which frames it applies.
+    pub direction: Direction,
+    /// Its place: rules are asked in ascending order, and the first that matches decides. 1 or more, a different one for
+    /// each rule of a direction.
+    pub number: u32,
+    /// What happens to a frame that it matches.
+    pub action: Action,
+    /// IANA's number of the protocol; `None`: any. Not 0, which means any in the EC2 API.
+    pub protocol: Option<u8>,
+    /// Source prefix, without host bits.
+    pub source: IpNet,
+    /// Destination prefix, without host bits, of the same address family.
+    pub destination: IpNet,
+    /// Source ports; `None`: any, or none. Only with TCP and UDP.
+    pub source_ports: Option<PortRange>,
+    /// Destination ports; `None`: any, or none. Only with TCP and UDP.
+    pub destination_ports: Option<PortRange>,
+}
+
+/// The direction of a frame as the mirrored interface sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Direction {
+    /// Towards the mirrored interface.
+    Ingress,
+    /// Away from it.
+    Egress,
+}
+
+/// What happens to a frame that a rule matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// It passes.
+    Accept,
+    /// It is dropped.
+    Reject,
+}
+
+/// Ports from the first to the last, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PortRange {
+    /// The lowest.
+    pub first: u16,
+    /// The highest, not below `first`.
+    pub last: u16,
+}
+
+/// A text that is neither a port nor two with a hyphen between them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("neither a port such as 22 nor a range such as 1024-65535")]
+pub struct InvalidPortRange;
+
+impl PortRange {
+    /// All ports.
+    pub const ALL: Self = Self { first: 0, last: u16::MAX };
+}
+
+impl FromStr for PortRange {
+    type Err = InvalidPortRange;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPortRange> {
+        let port = |text: &str| {
+            let is_number = text.bytes().all(|digit| digit.is_ascii_digit());
+            text.parse().ok().filter(|_| is_number).ok_or(InvalidPortRange)
+        };
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        Ok(Self { first: port(first)?, last: port(last)? })
+    }
+}
+
+impl fmt::Display for PortRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { first, last } = self;
+        if first == last { write!(f, "{first}") } else { write!(f, "{first}-{last}") }
+    }
+}
+
+impl Word for NetworkService {
+    const WORDS: &'static [(&'static str, Self)] = &[("amazon-dns", Self::AmazonDns)];
+}
+
+impl Word for Direction {
+    const WORDS: &'static [(&'static str, Self)] = &[("ingress", Self::Ingress), ("egress", Self::Egress)];
+}
+
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(word_of(*self))
+    }
+}
+
+impl Word for Action {
+    const WORDS: &'static [(&'static str, Self)] = &[("accept", Self::Accept), ("reject", Self::Reject)];
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(word_of(*self))
+    }
+}
+
+pub(super) fn check_filters(filters: &[Filter]) -> Result<(), Violation> {
+    let mut names = Seen::default();
+    for (position, Filter { name, network_services, rules }) in filters.iter().enumerate() {
+        let key = KeyPath::top("filter").index(position);
+        check_name(name, &mut names, key.key("name"))?;
+        let mut services = Seen::default();
+        for (place, service) in network_services.iter().enumerate() {
+            let key = key.key("network_services").index(place);
+            let found = format_args!("{:?}", word_of(*service));
+            services.note(service, key.clone(), found).map_err(|problem| problem.at(key))?;
+        }
+        check_rules(rules, &key.key("rule"))?;
+    }
+    Ok(())
+}
+
+fn check_rules(rules: &[Rule], key: &KeyPath) -> Result<(), Violation> {
+    let mut numbers = Seen::default();
+    for (position, rule) in rules.iter().enumerate() {
+        let key = key.index(position);
+        let Rule { direction, number, .. } = rule;
+        RULE_NUMBER.check(*number).map_err(|problem| problem.at(key.key("number")))?;
+        numbers
+            .note((direction, number), key.clone(), format_args!("{direction} rule {number}"))
+            .map_err(|problem| problem.between(vec![key.key("number"), key.key("direction")]))?;
+        check_rule(rule, &key)?;
+    }
+    for (direction, things) in [(Direction::Ingress, "ingress rules"), (Direction::Egress, "egress rules")] {
+        let found = rules.iter().filter(|rule| rule.direction == direction).count();
+        if found > RULES_MAX as usize {
+            return Err(Problem::TooMany { found, things, max: RULES_MAX }.at(key.clone()));
+        }
+    }
+    Ok(())
+}
+
+fn check_rule(rule: &Rule, key: &KeyPath) -> Result<(), Violation> {
+    let Rule { protocol, source, destination, source_ports, destination_ports, .. } = rule;
+    if *protocol == Some(0) {
+        return Err(Problem::refused(0, "an integer from 1 to 255, or none for any").at(key.key("protocol")));
+    }
+    for (name, prefix) in [("source", source), ("destination", destination)] {
+        check_prefix(prefix).map_err(|problem| problem.at(key.key(name)))?;
+    }
+    if source.addr().is_ipv4() != destination.addr().is_ipv4() {
+        let family = if source.addr().is_ipv4() { "IPv4" } else { "IPv6" };
+        let allowed = format!("a prefix of {family}, as the source {source} is");
+        return Err(
+            Problem::refused(destination, allowed).between(vec![key.key("destination"), key.key("source")])
+        );
+    }
+    for (name, ports) in [("source_ports", source_ports), ("destination_ports", destination_ports)] {
+        let Some(ports) = ports else { continue };
+        if ports.first > ports.last {
+            let allowed = "a range that begins with the lower port";
+            return Err(Problem::refused(ports, allowed).at(key.key(name)));
+        }
+        if !matches!(protocol, Some(TCP | UDP)) {
+            let allowed = "ports only with the protocol \"tcp\" or \"udp\"";
+            return Err(Problem::refused(ports, allowed).between(vec![key.key(name), key.key("protocol")]));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_read_as_they_are_written() {
+        for (text, first, last) in [("22", 22, 22), ("0-65535", 0, 65_535), ("9-3", 9, 3)] {
+            let range: PortRange = text.parse().unwrap();
+            assert_eq!((range, range.to_string().as_str()), (PortRange { first, last }, text));
+        }
+        for wrong in ["", "-", "1-", "-1", "65536", "+1", "1 - 2", "1-2-3", "http"] {
+            assert_eq!(wrong.parse::<PortRange>(), Err(InvalidPortRange), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Whose traffic it is: the declared mirror sessions.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::net::IpAddr;
+
+use super::capture::check_source;
+use super::error::{Problem, Violation};
+use super::key::KeyPath;
+use super::limit::Limit;
+use super::name::{check_name, check_reference};
+use super::once::Seen;
+use super::words::{Word, word_of};
+use super::{Eni, Filter, Output};
+use crate::vni::Vni;
+
+/// Name of the session of everything that nobody declared; no declared one may have it.
+pub const DEFAULT_SESSION_NAME: &str = "default";
+
+pub(super) const VNI: Limit = Limit::Range(Vni::MIN.get() as u64, Vni::MAX.get() as u64);
+/// The lengths that a frame can have in an IP packet.
+pub(super) const PACKET_LENGTH: Limit = Limit::Range(1, 65_535);
+/// What the EC2 API accepts as `SessionNumber`.
+pub(super) const SESSION_NUMBER: Limit = Limit::Range(1, 32_766);
+
+/// A declared mirror session. Table `[[session]]` of the file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Session {
+    /// Name, 1 to 255 bytes without control characters, different from those of the other sessions and from
+    /// [`DEFAULT_SESSION_NAME`].
+    pub name: String,
+    /// VXLAN network identifier, 0 to 16777215. A wrong one makes the mirror's traffic count as unknown.
+    pub vni: u32,
+    /// Outer source address that the mirror sends from; `None`: any source. The more exact session wins where one with and
+    /// one without a source have the same VNI.
+    pub source: Option<IpAddr>,
+    /// Id of the [`Eni`] that is mirrored, from which directions are inferred; `None`: not known.
+    pub eni: Option<String>,
+    /// Name of the [`Filter`] that is applied to the session's frames; `None`: all of them pass.
+    pub filter: Option<String>,
+    /// Bytes of each frame that are kept, counted from the end of the VXLAN header, 1 to 65535; `None`: all.
+    pub packet_length: Option<u32>,
+    /// The mirror's session number, 1 to 32766, a different one for each session of an ENI: the order in which the mirror
+    /// asks its filters. `None`: not known. Used by explanations only, since a frame says which session it came in.
+    pub number: Option<u16>,
+    /// Names of the outputs that get the session's frames; `None`: all of them.
+    pub outputs: Option<Vec<String>>,
+}
+
+/// What happens to traffic of a pair of source and VNI that no session declares. Key `sessions.unknown` of the file.
+/// Either way each such pair is counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnknownSessions {
+    /// It goes to the outputs as part of the default session.
+    #[default]
+    Pass,
+    /// It is dropped; without any declared session that is everything.
+    Drop,
+}
+
+/// What happens to a frame whose direction cannot be inferred, in a session with a filter. Key
+/// `sessions.unknown_direction` of the file. Either way such frames are counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnknownDirection {
+    /// It passes if the ingress rules or the egress rules accept it.
+    #[default]
+    Either,
+    /// It passes.
+    Accept,
+    /// It is dropped.
+    Reject,
+}
+
+impl Word for UnknownSessions {
+    const WORDS: &'static [(&'static str, Self)] = &[("pass", Self::Pass), ("drop", Self::Drop)];
+}
+
+impl fmt::Display for UnknownSessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(word_of(*self))
+    }
+}
+
+impl Word for UnknownDirection {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("either", Self::Either), ("accept", Self::Accept), ("reject", Self::Reject)];
+}
+
+impl fmt::Display for UnknownDirection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(word_of(*self))
+    }
+}
+
+pub(super) fn check_sessions(
+    sessions: &[Session],
+    enis: &[Eni],
+    filters: &[Filter],
+    outputs: &[Output],
+) -> Result<(), Violation> {
+    let declared = Declared {
+        enis: enis.iter().map(|eni| eni.id.as_str()).collect(),
+        filters: filters.iter().map(|filter| filter.name.as_str()).collect(),
+        outputs: outputs.iter().map(|output| output.name.as_str()).collect(),
+    };
+    let mut names = Seen::default();
+    let mut pairs = Seen::default();
+    let mut numbers = Seen::default();
+    for (position, session) in sessions.iter().enumerate() {
+        let key = KeyPath::top("session").index(position);
+        let Session { name, vni, source, eni, number, .. } = session;
+        check_name(name, &mut names, key.key("name"))?;
+        if name == DEFAULT_SESSION_NAME {
+            let allowed = "another name, because this is the session of everything that is not declared";
+            return Err(Problem::refused(format_args!("{name:?}"), allowed).at(key.key("name")));
+        }
+        check_numbers(session, &key)?;
+        declared.check(session, &key)?;
+        let from = source.map_or_else(|| "any source".to_owned(), |source| source.to_string());
+        pairs
+            .note((source, vni), key.clone(), format_args!("VNI {vni} from {from}"))
+            .map_err(|problem| problem.between(vec![key.key("vni"), key.key("source")]))?;
+        if let (Some(eni), Some(number)) = (eni, number) {
+            numbers
+                .note((eni, number), key.clone(), format_args!("session number {number} of {eni}"))
+                .map_err(|problem| problem.between(vec![key.key("number"), key.key("eni")]))?;
+        }
+    }
+    Ok(())
+}
+
+fn check_numbers(session: &Session, key: &KeyPath) -> Result<(), Violation> {
+    let Session { vni, source, packet_length, number, .. } = session;
+    VNI.check(*vni).map_err(|problem| problem.at(key.key("vni")))?;
+    if let Some(source) = *source {
+        check_source(source).map_err(|problem| problem.at(key.key("source")))?;
+    }
+    if let Some(length) = *packet_length {
+        PACKET_LENGTH.check(length).map_err(|problem| problem.at(key.key("packet_length")))?;
+    }
+    if let Some(number) = *number {
+        SESSION_NUMBER.check(number).map_err(|problem| problem.at(key.key("number")))?;
+    }
+    Ok(())
+}
+
+/// What sessions may refer to.
+struct Declared<'c> {
+    enis: HashSet<&'c str>,
+    filters: HashSet<&'c str>,
+    outputs: HashSet<&'c str>,
+}
+
+impl Declared<'_> {
+    fn check(&self, session: &Session, key: &KeyPath) -> Result<(), Violation> {
+        if let Some(eni) = &session.eni
+            && !self.enis.contains(eni.as_str())
+        {
+            let allowed = "the id of an [[eni]] of this configuration";
+            return Err(Problem::refused(format_args!("{eni:?}"), allowed).at(key.key("eni")));
+        }
+        if let Some(filter) = &session.filter {
+            let is_declared = self.filters.contains(filter.as_str());
+            check_reference(filter, is_declared, "filter", &key.key("filter"))?;
+        }
+        self.check_outputs(session, &key.key("outputs"))
+    }
+
+    fn check_outputs(&self, session: &Session, key: &KeyPath) -> Result<(), Violation> {
+        let Some(outputs) = &session.outputs else { return Ok(()) };
+        if outputs.is_empty() {
+            let allowed = "a list of outputs; leave `outputs` out for all of them";
+            return Err(Problem::refused("an empty list", allowed).at(key.clone()));
+        }
+        let mut seen = Seen::default();
+        for (position, output) in outputs.iter().enumerate() {
+            let key = key.index(position);
+            check_reference(output, self.outputs.contains(output.as_str()), "output", &key)?;
+            let found = format_args!("{output:?}");
+            seen.note(output, key.clone(), found).map_err(|problem| problem.at(key))?;
+        }
+        Ok(())
+    }
+}
