@@ -33,12 +33,11 @@ fn main() -> ExitCode {
 
 fn scenario(arguments: &[String]) -> Option<Scenario> {
     let [sessions, outputs, rules] = arguments else { return None };
-    let has_rules = rules.parse().ok()?;
     Some(Scenario {
         chunks: 4096,
         sessions: sessions.parse().ok()?,
         outputs: outputs.parse().ok()?,
-        has_rules,
+        rules: rules.parse().ok()?,
     })
 }
 

@@ -1,5 +1,7 @@
 //! Each station of the path alone, on one thread. Times are per frame.
 
+#[path = "scenario/rules.rs"]
+mod rules;
 #[path = "scenario/traffic.rs"]
 mod traffic;
 
@@ -8,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use traffic::mirrored;
-use vxtap::internals::{FlowHash, Ring, Sessions, TenRules, decap};
+use vxtap::internals::{FlowHash, Ring, Rules, Sessions, decap};
 use vxtap::output::pcapng::{CaptureWriter, FrameKey, PcapngFile};
 use vxtap::session::Vni;
 
@@ -65,17 +67,29 @@ fn session_lookup(criterion: &mut Criterion) {
     }
 }
 
+/// The compiled rules beside the same rules asked one after the other.
 fn filter(criterion: &mut Criterion) {
-    let (frames, rules) = (inner_frames(), TenRules::new());
+    let frames = inner_frames();
     let mut group = criterion.benchmark_group("filter");
     group.throughput(Throughput::Elements(1));
-    group.bench_function("ten_rules", |bench| {
-        bench.iter_custom(|count| {
-            time(count, &frames, |frame| {
-                black_box(rules.accepts(black_box(frame)));
-            })
+    for count in [10, 100, 1000] {
+        let rules = Rules::new(&rules::filter(count), &rules::eni(0));
+        assert!(frames.iter().all(|frame| rules.accept(frame)), "the last rule accepts all");
+        group.bench_function(BenchmarkId::new("compiled", count), |bench| {
+            bench.iter_custom(|count| {
+                time(count, &frames, |frame| {
+                    black_box(rules.accept(black_box(frame)));
+                })
+            });
         });
-    });
+        group.bench_function(BenchmarkId::new("one_by_one", count), |bench| {
+            bench.iter_custom(|count| {
+                time(count, &frames, |frame| {
+                    black_box(rules.accept_one_by_one(black_box(frame)));
+                })
+            });
+        });
+    }
 }
 
 fn hash(criterion: &mut Criterion) {
@@ -147,7 +161,7 @@ fn pcapng_write(criterion: &mut Criterion) {
         let frames: Vec<Vec<u8>> = (0..FRAMES).map(|_| vec![7; len]).collect();
         let file = PcapngFile::create("/dev/null", Instant::now()).expect("/dev/null is writable");
         let mut writer = CaptureWriter::new(file, &[]).expect("nothing fails there");
-        let key = FrameKey { session: 0, source: [10, 0, 0, 1].into(), vni: 100 };
+        let key = FrameKey { session: 0, source: [10, 0, 0, 1].into(), vni: 100, direction: None };
         group.throughput(Throughput::Elements(1));
         group.bench_function(BenchmarkId::from_parameter(len), |bench| {
             bench.iter_custom(|count| {

@@ -80,7 +80,7 @@ fn bench(criterion: &mut Criterion, cpu: Option<CoreId>, name: &str, parameter: 
 }
 
 /// One frame after the other of one session to one output, with no rules: what all others are compared with.
-const PLAIN: Scenario = Scenario { chunks: 4096, sessions: 1, outputs: 1, has_rules: false };
+const PLAIN: Scenario = Scenario { chunks: 4096, sessions: 1, outputs: 1, rules: 0 };
 
 fn worker(criterion: &mut Criterion) {
     // To be asked before this thread is pinned: a pinned one may use no other.
@@ -97,8 +97,10 @@ fn worker(criterion: &mut Criterion) {
         bench("sessions", sessions, Scenario { sessions, ..PLAIN });
     }
     bench("outputs", 3, Scenario { outputs: 3, ..PLAIN });
-    bench("rules", 10, Scenario { has_rules: true, ..PLAIN });
-    let all = Scenario { sessions: 10_000, outputs: 3, has_rules: true, ..PLAIN };
+    for rules in [10, 1000] {
+        bench("rules", rules, Scenario { rules, ..PLAIN });
+    }
+    let all = Scenario { sessions: 10_000, outputs: 3, rules: 10, ..PLAIN };
     bench("all", 10_000, all);
 }
 

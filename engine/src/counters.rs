@@ -30,16 +30,22 @@ pub struct Ledger {
     /// Frames that were cut before they came, so that their captured length is below their original one. Part of
     /// `received`.
     pub cut: u64,
+    /// Frames that passed and were cut to the session's packet length here. Part of `received`.
+    pub sliced: u64,
+    /// Frames whose direction could not be inferred, in sessions with a filter. Part of `received`.
+    pub direction_unknown: u64,
 }
 
 impl Ledger {
     /// Adds another ledger.
     pub fn merge(&mut self, other: &Self) {
-        let Self { received, delivered, drops, cut } = other;
+        let Self { received, delivered, drops, cut, sliced, direction_unknown } = other;
         self.received.merge(*received);
         self.delivered.merge(*delivered);
         self.drops.merge(drops);
         self.cut += cut;
+        self.sliced += sliced;
+        self.direction_unknown += direction_unknown;
     }
 
     /// Whether received = delivered + drops.
@@ -85,7 +91,8 @@ pub struct WorkerCounters {
     pub all: Ledger,
     /// By session; index 0 is the default session. Drops before the session is known are in `all` only.
     pub sessions: Vec<Ledger>,
-    /// By output, then by session.
+    /// By output, then by session. Outputs that a reload adds come behind those that were there; those that it takes away
+    /// keep their place.
     pub outputs: Vec<Vec<OutputLedger>>,
     /// By output: descriptors put into its ring. Counted by the ring itself, as a check on [`Self::outputs`].
     pub pushed: Vec<u64>,
@@ -110,6 +117,14 @@ impl WorkerCounters {
             pushed: vec![0; output_count],
             ..Self::default()
         }
+    }
+
+    /// The counts of an output, for which there is room from now on.
+    pub(crate) fn output_mut(&mut self, id: usize) -> (&mut Vec<OutputLedger>, &mut u64) {
+        let len = self.outputs.len().max(id + 1);
+        self.outputs.resize_with(len, Vec::new);
+        self.pushed.resize(len, 0);
+        (&mut self.outputs[id], &mut self.pushed[id])
     }
 }
 

@@ -24,15 +24,24 @@ pub enum DropReason {
     InnerTruncated,
     /// No session is declared for its source and VNI, and such traffic is configured to be dropped.
     UnknownSession,
-    /// No output is configured.
+    /// Traffic with Amazon's DNS server, and the session's filter does not list the service.
+    AmazonDns,
+    /// Whether it goes to the mirrored interface or comes from it cannot be inferred, and such frames are configured to be
+    /// dropped.
+    DirectionUnknown,
+    /// The first rule of the session's filter that it matches rejects it.
+    RuleRejected,
+    /// It matches no rule of the session's filter.
+    NoRuleMatched,
+    /// No output is configured, or none for its session.
     NoOutput,
-    /// The ring of every output was full.
+    /// The ring of every output that was to get it was full.
     OutputFull,
 }
 
 impl DropReason {
     /// All reasons, in order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 15] = [
         Self::BadDescriptor,
         Self::FrameChain,
         Self::OuterMalformed,
@@ -42,9 +51,17 @@ impl DropReason {
         Self::VxlanWithoutVni,
         Self::InnerTruncated,
         Self::UnknownSession,
+        Self::AmazonDns,
+        Self::DirectionUnknown,
+        Self::RuleRejected,
+        Self::NoRuleMatched,
         Self::NoOutput,
         Self::OutputFull,
     ];
+
+    /// Those that a session's filter gives.
+    pub const OF_FILTERS: [Self; 4] =
+        [Self::AmazonDns, Self::DirectionUnknown, Self::RuleRejected, Self::NoRuleMatched];
 
     /// The name used in tables and metrics.
     pub const fn name(self) -> &'static str {
@@ -58,6 +75,10 @@ impl DropReason {
             Self::VxlanWithoutVni => "vxlan_without_vni",
             Self::InnerTruncated => "inner_truncated",
             Self::UnknownSession => "unknown_session",
+            Self::AmazonDns => "amazon_dns",
+            Self::DirectionUnknown => "direction_unknown",
+            Self::RuleRejected => "rule_rejected",
+            Self::NoRuleMatched => "no_rule_matched",
             Self::NoOutput => "no_output",
             Self::OutputFull => "output_full",
         }

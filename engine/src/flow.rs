@@ -4,12 +4,12 @@
 //! segmentation offload leaves them unset. What lies behind the VLAN tags counts, the tags themselves do not: they may
 //! differ by direction. Says nothing about the session, which is outside of the tunnel.
 
-use std::hash::{BuildHasher, Hasher};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use foldhash::fast::FixedState;
 use vxtap_ebpf::parse::{Bytes, EXTENSION_HEADERS_MAX};
 
-use crate::session::SessionId;
+#[cfg(any(test, feature = "internals"))]
+mod hash;
 
 /// Source and destination address, as numbers in host byte order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,22 @@ pub(crate) enum Addresses {
     V4 { source: u32, destination: u32 },
     /// IPv6.
     V6 { source: u128, destination: u128 },
+}
+
+impl Addresses {
+    pub(crate) fn source(&self) -> IpAddr {
+        match *self {
+            Self::V4 { source, .. } => Ipv4Addr::from_bits(source).into(),
+            Self::V6 { source, .. } => Ipv6Addr::from_bits(source).into(),
+        }
+    }
+
+    pub(crate) fn destination(&self) -> IpAddr {
+        match *self {
+            Self::V4 { destination, .. } => Ipv4Addr::from_bits(destination).into(),
+            Self::V6 { destination, .. } => Ipv6Addr::from_bits(destination).into(),
+        }
+    }
 }
 
 /// Source and destination port, host byte order.
@@ -106,37 +122,6 @@ impl Flow {
             ETHER_TYPE_IPV6 => ipv6(frame, offset + 2),
             _ => None,
         }
-    }
-
-    /// A number that all frames of the flow in this session share, in both directions; those of other flows, and of the
-    /// same addresses in another session, have another one but for coincidence. Workers that use the same `seed` agree.
-    ///
-    /// Ports are left out, and so is the protocol, where the packet is a fragment: the fragments of a packet share a number.
-    /// It is another one than that of the flow's whole packets.
-    #[inline]
-    pub(crate) fn hash(&self, session: SessionId, seed: u64) -> u64 {
-        let mut hasher = FixedState::with_seed(seed).build_hasher();
-        let (protocol, ports) = match self.ports {
-            _ if self.is_fragment => (0, Ports { source: 0, destination: 0 }),
-            ports => (self.protocol, ports.unwrap_or(Ports { source: 0, destination: 0 })),
-        };
-        hasher.write_u64(u64::from(session.0) << 16 | u64::from(protocol) << 8 | u64::from(self.is_fragment));
-        match self.addresses {
-            Addresses::V4 { source, destination } => {
-                let end = |address: u32, port: u16| u64::from(address) << 16 | u64::from(port);
-                let (one, two) = (end(source, ports.source), end(destination, ports.destination));
-                hasher.write_u64(one.min(two));
-                hasher.write_u64(one.max(two));
-            }
-            Addresses::V6 { source, destination } => {
-                let (one, two) = ((source, ports.source), (destination, ports.destination));
-                for (address, port) in [one.min(two), one.max(two)] {
-                    hasher.write_u128(address);
-                    hasher.write_u16(port);
-                }
-            }
-        }
-        hasher.finish()
     }
 }
 

@@ -13,7 +13,9 @@
 //! | `worker` | the pinned thread of a queue, which takes each frame through the next stations |
 //! | `decap` | outer headers off |
 //! | [`session`] | whose frame it is |
+//! | `flow` | between whom, inside the tunnel |
 //! | `filter` | whether it is wanted |
+//! | `ruleset` | by what it is judged, as one snapshot |
 //! | [`output`] | rings towards the consumers, and the consumers |
 //! | [`counters`] | what became of each frame |
 //! | [`engine`] | puts all of it together |
@@ -25,13 +27,13 @@ mod decap;
 mod drop_reason;
 pub mod engine;
 mod filter;
-#[cfg(any(test, feature = "internals"))]
 mod flow;
 pub mod interface;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals;
 pub mod output;
+mod ruleset;
 pub mod session;
 pub mod steering;
 mod tally;

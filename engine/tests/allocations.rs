@@ -70,8 +70,8 @@ fn the_counter_sees_an_allocation() {
 
 #[test]
 fn neither_worker_nor_consumer_allocates_for_a_frame() {
-    let plain = Scenario { chunks: 4096, sessions: 1, outputs: 1, has_rules: false };
-    let busy = Scenario { chunks: 4096, sessions: 1000, outputs: 3, has_rules: true };
+    let plain = Scenario { chunks: 4096, sessions: 1, outputs: 1, rules: 0 };
+    let busy = Scenario { chunks: 4096, sessions: 1000, outputs: 3, rules: 1000 };
     for scenario in [plain, busy] {
         let nothing = AllocationInfo::default();
         assert_eq!(allocations(scenario), [nothing, nothing], "{scenario:?}");

@@ -1,7 +1,9 @@
 //! What a worker is measured with.
 
+mod rules;
 mod traffic;
 
+use vxtap::config::{Config, Output, OutputKind};
 use vxtap::internals::{Rig, Setup};
 use vxtap::output::Consumer;
 
@@ -16,18 +18,34 @@ pub(crate) struct Scenario {
     pub(crate) sessions: u32,
     /// Outputs that each frame goes to.
     pub(crate) outputs: usize,
-    /// Whether each frame has to pass ten rules.
-    pub(crate) has_rules: bool,
+    /// Rules that each frame has to pass in its direction; 0: no filter.
+    pub(crate) rules: u32,
 }
 
 impl Scenario {
     /// A worker that receives inner frames of 100 bytes, and the consumers of its outputs.
     pub(crate) fn rig(self) -> (Rig, Vec<Consumer>) {
-        let Self { chunks, sessions, outputs, has_rules } = self;
+        let Self { chunks, sessions, outputs, rules } = self;
         let (frames, sessions) = mirrored(chunks as usize, 100, sessions);
         // Room for all chunks, so that a consumer that is late holds the worker up and no frame is lost.
         let output_ring = (chunks.next_power_of_two() as usize).max(8192);
-        let setup = Setup { chunks_in_flight: chunks, chunk_size: 4096, outputs, output_ring, sessions };
-        if has_rules { Rig::with_ten_rules(&setup, &frames) } else { Rig::new(&setup, &frames) }
+        let output = |number: usize| Output { name: number.to_string(), kind: OutputKind::Consumer };
+        let mut config =
+            Config { sessions, outputs: (0..outputs).map(output).collect(), ..Config::default() };
+        if rules > 0 {
+            add_rules(&mut config, rules);
+        }
+        Rig::new(&Setup { chunks_in_flight: chunks, chunk_size: 4096, output_ring, config }, &frames)
+    }
+}
+
+/// Gives each session an interface and a filter of so many rules.
+fn add_rules(config: &mut Config, rules: u32) {
+    config.filters.push(rules::filter(rules));
+    for (number, session) in config.sessions.iter_mut().enumerate() {
+        let eni = rules::eni(number);
+        session.eni = Some(eni.id.clone());
+        session.filter = Some(rules::NAME.to_owned());
+        config.enis.push(eni);
     }
 }

@@ -80,7 +80,7 @@ fn workers(workers: &Workers, queues: &Queues) -> String {
 
 fn memory(memory: &Memory, outputs: usize, queues: &Queues) -> Result<String, ConfigError> {
     let plan = memory.plan(outputs)?;
-    let Memory { per_queue_mib, chunk_size, fill_ring, rx_ring, output_ring: _, hugepages } = memory;
+    let Memory { per_queue_mib, chunk_size, fill_ring, rx_ring, hugepages, .. } = memory;
     let bytes = u64::from(plan.chunk_count) * u64::from(memory.chunk_size_max());
     let chunk_size = chunk_size.map_or_else(
         || "4096 bytes, or half of it where the MTU allows".to_owned(),
@@ -101,7 +101,7 @@ fn memory(memory: &Memory, outputs: usize, queues: &Queues) -> Result<String, Co
          {} chunks of {chunk_size}: fill ring {fill_ring}, RX ring {rx_ring}, {} of {}, the rest one batch.\n",
         Mib(bytes),
         plan.chunk_count,
-        number(outputs.max(1), "output ring"),
+        number(memory.outputs_planned(outputs), "output ring"),
         plan.output_ring_len,
     ))
 }

@@ -113,6 +113,11 @@ pub struct InvalidPortRange;
 impl PortRange {
     /// All ports.
     pub const ALL: Self = Self { first: 0, last: u16::MAX };
+
+    /// Whether the port is in the range.
+    pub const fn has(self, port: u16) -> bool {
+        self.first <= port && port <= self.last
+    }
 }
 
 impl FromStr for PortRange {

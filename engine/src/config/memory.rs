@@ -3,6 +3,7 @@
 use super::error::{ConfigError, Problem, Violation};
 use super::key::KeyPath;
 use super::limit::Limit;
+use super::output::OUTPUTS_MAX;
 
 /// Most frames that a worker takes from the RX ring at once. While it works on them they are in no ring, so that each
 /// queue needs this many chunks on top of its rings.
@@ -16,6 +17,7 @@ pub(super) const PER_QUEUE_MIB: Limit = Limit::Range(1, 65_536);
 /// An AF_XDP chunk is a power of two from 2048 bytes to a page (`xdp_umem_reg` of `net/xdp/xdp_umem.c`).
 pub(super) const CHUNK_SIZE: Limit = Limit::Either(2048, CHUNK_SIZE_MAX as u64);
 const CHUNK_SIZE_MAX: u32 = 4096;
+pub(super) const PLANNED_OUTPUTS: Limit = Limit::Range(1, OUTPUTS_MAX as u64);
 /// The kernel takes powers of two only (`xsk_init_queue` of `net/xdp/xsk.c`). Below a batch a ring is of no use.
 pub(super) const RING_LEN: Limit = Limit::PowerOfTwo(OUTPUT_RING_LEN_MIN as u64, OUTPUT_RING_LEN_MAX as u64);
 
@@ -40,6 +42,9 @@ pub struct Memory {
     /// Entries of each output ring, a power of two from 64 to 65536. Default: `None`, the largest that the budget allows.
     /// Too low: an output that pauses drops; too high is an error, because the budget is too small for it.
     pub output_ring: Option<u32>,
+    /// Number of outputs that the memory is planned for, 1 to 255. Default: `None`, as many as are configured. Too low is an
+    /// error; higher leaves room for outputs that a reload adds, and shortens the output rings.
+    pub outputs: Option<u32>,
     /// Whether the UMEM lies in huge pages of 2 MiB. Default: false. Where the system has none to give, ordinary pages
     /// are used and this is noted.
     pub hugepages: bool,
@@ -62,6 +67,7 @@ impl Default for Memory {
             fill_ring: 8192,
             rx_ring: 8192,
             output_ring: None,
+            outputs: None,
             hugepages: false,
         }
     }
@@ -70,7 +76,7 @@ impl Default for Memory {
 impl Memory {
     /// Plans the UMEM of one queue for a number of outputs, so that the kernel can have as many chunks as the longer one of
     /// its two rings holds, the worker a batch, and every output ring can be full, all at once: a slow consumer then never
-    /// takes chunks away from the others. No output is planned like one.
+    /// takes chunks away from the others. No output is planned like one, and fewer than [`Self::outputs`] like those.
     ///
     /// # Errors
     ///
@@ -87,6 +93,12 @@ impl Memory {
 
     pub(super) fn check(&self, outputs: usize) -> Result<(), Violation> {
         self.check_fields()?;
+        if let Some(planned) = self.outputs
+            && (planned as usize) < outputs
+        {
+            let allowed = format!("at least {outputs}, the number of outputs that are configured");
+            return Err(Problem::refused(planned, allowed).at(KeyPath::top("memory").key("outputs")));
+        }
         self.divide(outputs).map(drop).map_err(|problem| {
             let memory = KeyPath::top("memory");
             let mut keys: Vec<_> = ["per_queue_mib", "chunk_size", "fill_ring", "rx_ring", "output_ring"]
@@ -98,13 +110,15 @@ impl Memory {
     }
 
     fn check_fields(&self) -> Result<(), Violation> {
-        let Self { per_queue_mib, chunk_size, fill_ring, rx_ring, output_ring, hugepages: _ } = *self;
+        let Self { per_queue_mib, chunk_size, fill_ring, rx_ring, output_ring, outputs, hugepages: _ } =
+            *self;
         let fields = [
             ("per_queue_mib", PER_QUEUE_MIB, Some(per_queue_mib)),
             ("chunk_size", CHUNK_SIZE, chunk_size),
             ("fill_ring", RING_LEN, Some(fill_ring)),
             ("rx_ring", RING_LEN, Some(rx_ring)),
             ("output_ring", RING_LEN, output_ring),
+            ("outputs", PLANNED_OUTPUTS, outputs),
         ];
         for (key, limit, number) in fields {
             let Some(number) = number else { continue };
@@ -115,19 +129,25 @@ impl Memory {
 
     /// Divides the budget; the fields are within their limits.
     fn divide(&self, outputs: usize) -> Result<MemoryPlan, Problem> {
-        let ring_count = u64::try_from(outputs.max(1)).unwrap_or(u64::MAX);
+        let outputs = self.outputs_planned(outputs);
+        let ring_count = u64::try_from(outputs).unwrap_or(u64::MAX);
         let chunks_max = u64::from(self.per_queue_mib) * MIB / u64::from(self.chunk_size_max());
         let for_outputs = chunks_max.saturating_sub(self.chunks_beside_outputs());
         let len_max = (for_outputs / ring_count).min(u64::from(OUTPUT_RING_LEN_MAX));
         let len = self.output_ring.map_or_else(|| power_of_two_below(len_max), u64::from);
         if len > len_max || len < u64::from(OUTPUT_RING_LEN_MIN) {
-            return Err(self.too_small(outputs.max(1)));
+            return Err(self.too_small(outputs));
         }
         let chunk_count = self.chunks_beside_outputs() + ring_count * len;
         match (u32::try_from(chunk_count), u32::try_from(len)) {
             (Ok(chunk_count), Ok(output_ring_len)) => Ok(MemoryPlan { chunk_count, output_ring_len }),
-            _ => Err(self.too_small(outputs.max(1))),
+            _ => Err(self.too_small(outputs)),
         }
+    }
+
+    /// For how many outputs memory is planned if so many are configured.
+    pub fn outputs_planned(&self, outputs: usize) -> usize {
+        outputs.max(self.outputs.unwrap_or(1) as usize)
     }
 
     fn chunks_beside_outputs(&self) -> u64 {
@@ -135,7 +155,7 @@ impl Memory {
     }
 
     fn too_small(&self, outputs: usize) -> Problem {
-        let Self { per_queue_mib, chunk_size: _, fill_ring, rx_ring, output_ring, hugepages: _ } = *self;
+        let Self { per_queue_mib, fill_ring, rx_ring, output_ring, .. } = *self;
         let chunk_size = self.chunk_size_max();
         let output_ring_len = output_ring.unwrap_or(OUTPUT_RING_LEN_MIN);
         let for_outputs =
@@ -185,6 +205,14 @@ mod tests {
     }
 
     #[test]
+    fn outputs_that_may_come_later_are_planned_like_those_that_are_there() {
+        let memory = Memory { outputs: Some(3), ..Memory::default() };
+        let plans = [1, 3, 4].map(|outputs| memory.plan(outputs).expect("fits"));
+        assert_eq!(plans.map(|plan| plan.output_ring_len), [2048, 2048, 2048]);
+        assert_eq!(plans.map(|plan| plan.chunk_count), [3, 3, 4].map(|outputs| 8256 + outputs * 2048));
+    }
+
+    #[test]
     fn a_large_budget_does_not_lengthen_output_rings_beyond_65536() {
         let memory = Memory { per_queue_mib: 65_536, ..Memory::default() };
         let plan = memory.plan(2).expect("fits");
@@ -229,6 +257,7 @@ mod tests {
                 fill_ring: 1 << fill,
                 rx_ring: 1 << rx,
                 output_ring: output.map(|exponent| 1 << exponent),
+                outputs: None,
                 hugepages: false,
             };
             let bytes_max = u64::from(per_queue_mib) << 20;

@@ -9,6 +9,7 @@ mod capture;
 mod eni;
 mod error;
 mod filter;
+mod fixed;
 mod front;
 mod key;
 mod limit;

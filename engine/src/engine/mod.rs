@@ -12,26 +12,25 @@ mod cpus;
 mod error;
 mod file_source;
 mod live;
+mod outlet;
+mod reload;
 mod report;
 mod sinks;
 mod workers;
 
-use std::collections::HashMap;
 use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
 use crate::capture_file::CaptureFile;
-use crate::config::{self, Config, OutputKind, WaitMode};
+use crate::config::{self, Config, WaitMode};
 use crate::counters::Board;
-use crate::filter::AcceptAll;
-use crate::output::pcapng::{self, Sink};
-use crate::output::{self, Consumer, Writer};
-use crate::session::SessionTable;
-use crate::worker::{Orders, Parts, WhenFull};
+use crate::output::{self, Consumer, Writer, pcapng};
+use crate::ruleset::Ruleset;
+use crate::session::{Directory, SessionTable};
+use crate::worker::{Parts, WhenFull};
 pub use crate::xsk::{BindMode, SocketError, UmemError};
 use crate::xsk::{FreeList, Geometry, KernelSide, Pages, RxQueue, SoftNic, Umem};
 pub use error::EngineError;
@@ -39,6 +38,8 @@ pub use file_source::InputError;
 use file_source::{FileSource, Progress};
 pub use live::Rung;
 use live::{Live, OpenQueue};
+use outlet::Outlet;
+pub use reload::{Changes, ReloadError};
 pub use report::{OutputReport, Report, WorkerReport};
 use workers::{Notes, Workers};
 
@@ -58,21 +59,22 @@ enum Source {
     File { input: Option<(FileSource, RxQueue, FreeList)>, progress: Arc<Mutex<Progress>> },
 }
 
-/// An output, until its consumer is taken or its thread started.
-struct Outlet {
-    name: String,
-    consumer: Option<Consumer>,
-    sink: Option<Sink>,
-    thread: Option<JoinHandle<pcapng::Report>>,
-}
-
 /// An engine: one interface or capture file, a worker for each of its queues, and the outputs.
 pub struct Engine {
     config: Config,
-    sessions: Arc<SessionTable>,
+    directory: Directory,
+    ruleset: Arc<Ruleset>,
     source: Source,
+    /// The queues with their memory, and the length of the rings from each to an output.
+    umems: Vec<(u32, Arc<Umem>)>,
+    ring_len: u32,
+    /// Number of outputs that were configured when the memory was planned.
+    planned_outputs: usize,
     /// For each queue the writers of its output rings, until the workers get them.
     writers: Vec<Vec<Writer>>,
+    /// Where the workers post their counts, one for each queue.
+    boards: Vec<Arc<Board>>,
+    /// Every output that ever was; the place of one is its id.
     outlets: Vec<Outlet>,
     workers: Workers,
     notes: Notes,
@@ -101,13 +103,12 @@ impl Engine {
         let mut remarks = Vec::new();
         let (live, queues) = Live::open(&config, &mut remarks)?;
         // After the interface is ours: a second engine that is refused must not touch the files of the first.
-        let outlets = outlets(&config)?;
         for note in remarks {
             notes.push(note);
         }
-        let umems: Vec<_> = queues.iter().map(|open| (open.queue, open.rx.umem().clone())).collect();
+        let umems = queues.iter().map(|open| (open.queue, open.rx.umem().clone())).collect();
         let ring_len = config.memory.plan(config.outputs.len())?.output_ring_len;
-        Ok(Self::assemble(config, Source::Live { live, queues }, &umems, ring_len, outlets, notes))
+        Self::assemble(config, Source::Live { live, queues }, umems, ring_len, notes)
     }
 
     /// Opens a capture file (pcap or pcapng) as if its frames came from an interface. Of the configuration, `capture`
@@ -120,8 +121,7 @@ impl Engine {
     pub fn open_capture_file(config: Config, path: &Path) -> Result<Self, EngineError> {
         config.validate()?;
         let file = CaptureFile::open(path)?;
-        let outlets = outlets(&config)?;
-        let output_count = u32::try_from(outlets.len()).unwrap_or(u32::MAX);
+        let output_count = u32::try_from(config.outputs.len()).unwrap_or(u32::MAX);
         let chunk_count = FILE_RING_LEN + config::BATCH_MAX + output_count * FILE_RING_LEN;
         let (umem, free) = Umem::create(Geometry::new(FILE_CHUNK_SIZE, chunk_count), Pages::Ordinary)?;
         let umem = Arc::new(umem);
@@ -130,47 +130,64 @@ impl Engine {
         let progress = Arc::new(Mutex::new(Progress::default()));
         let input = Some((FileSource::new(file, nic, &config.capture, progress.clone()), rx, free));
         let source = Source::File { input, progress };
-        Ok(Self::assemble(config, source, &[(0, umem)], FILE_RING_LEN, outlets, Notes::default()))
+        Self::assemble(config, source, vec![(0, umem)], FILE_RING_LEN, Notes::default())
     }
 
-    /// Makes the output rings: one from each queue to each output.
+    /// Makes the outputs and their rings: one from each queue to each output.
     fn assemble(
         config: Config,
         source: Source,
-        umems: &[(u32, Arc<Umem>)],
+        umems: Vec<(u32, Arc<Umem>)>,
         ring_len: u32,
-        mut outlets: Vec<Outlet>,
         notes: Notes,
-    ) -> Self {
-        let mut readers: Vec<Vec<_>> = outlets.iter().map(|_| Vec::new()).collect();
-        let mut writers = Vec::new();
-        for (queue, umem) in umems {
-            let rings = readers.iter_mut().map(|readers| {
-                let (writer, reader) = output::ring(ring_len as usize, umem.clone(), *queue);
-                readers.push(reader);
-                writer
-            });
-            writers.push(rings.collect());
+    ) -> Result<Self, EngineError> {
+        let mut directory = Directory::default();
+        let ruleset = Arc::new(Ruleset::first(&config, &mut directory));
+        let mut engine = Self {
+            directory,
+            ruleset,
+            source,
+            writers: umems.iter().map(|_| Vec::new()).collect(),
+            boards: umems.iter().map(|_| Arc::default()).collect(),
+            umems,
+            ring_len,
+            planned_outputs: config.outputs.len().max(1),
+            outlets: Vec::new(),
+            workers: Workers::default(),
+            notes,
+            config,
+        };
+        engine.outlets = outlet::open(&engine.config, &engine.config.outputs, &mut engine.directory, &[])?;
+        for id in 0..engine.outlets.len() {
+            let (writers, consumer) = engine.rings();
+            engine.outlets[id].connect(consumer);
+            engine.writers.iter_mut().zip(writers).for_each(|(each, writer)| each.push(writer));
         }
-        for (outlet, readers) in outlets.iter_mut().zip(readers) {
-            outlet.consumer = Some(Consumer::new(readers));
-        }
-        let sessions = Arc::new(SessionTable::new(&config.sessions));
-        Self { config, sessions, source, writers, outlets, workers: Workers::default(), notes }
+        Ok(engine)
+    }
+
+    /// The rings of one output: the writers by queue, and the consumer of all of them.
+    fn rings(&self) -> (Vec<Writer>, Consumer) {
+        let ring =
+            |(queue, umem): &(u32, Arc<Umem>)| output::ring(self.ring_len as usize, umem.clone(), *queue);
+        let (writers, readers) = self.umems.iter().map(ring).unzip();
+        (writers, Consumer::new(readers))
     }
 
     /// Takes the consumer of the output called `output`, to be read by the caller, on any one thread. `None` if there is
     /// no such output, if the engine empties it itself, if it has been taken, or if the engine has been started: an
     /// output whose consumer nobody has taken by then, or that is dropped, takes no frames, which is counted. What a
-    /// consumer has not read when it is dropped stays counted as delivered to it.
+    /// consumer has not read when it is dropped stays counted as delivered to it. The consumer of an output that a reload
+    /// adds can be taken after it; until then frames fill its rings.
     pub fn take_consumer(&mut self, output: &str) -> Option<Consumer> {
-        let outlet = self.outlets.iter_mut().find(|outlet| outlet.name == output)?;
+        let outlet = self.outlets.iter_mut().find(|outlet| !outlet.is_gone && outlet.name == output)?;
         if outlet.sink.is_some() { None } else { outlet.consumer.take() }
     }
 
-    /// The sessions, to give names to the ids that frames carry.
-    pub const fn sessions(&self) -> &Arc<SessionTable> {
-        &self.sessions
+    /// The sessions, to give names to the ids that frames carry. After a reload there is another table; what an older one
+    /// says of the ids it knows stays true.
+    pub fn sessions(&self) -> &Arc<SessionTable> {
+        &self.ruleset.sessions
     }
 
     /// How frames get from the wire into memory; `None` for a capture file.
@@ -193,11 +210,10 @@ impl Engine {
     pub fn start(&mut self) -> Result<(), EngineError> {
         assert!(!self.writers.is_empty(), "an engine is started once");
         let writers = std::mem::take(&mut self.writers);
-        let boards: Vec<Arc<Board>> = writers.iter().map(|_| Arc::default()).collect();
-        self.start_sinks(&boards)?;
+        self.start_sinks()?;
         // Nobody can take them any more.
         self.outlets.iter_mut().for_each(|outlet| outlet.consumer = None);
-        let mut each = writers.into_iter().zip(boards);
+        let mut each = writers.into_iter().zip(self.boards.clone());
         match &mut self.source {
             Source::Live { queues, .. } => {
                 let queues = std::mem::take(queues);
@@ -252,34 +268,22 @@ impl Engine {
         (outputs, board): (Vec<Writer>, Arc<Board>),
         wait: WaitMode,
         when_full: WhenFull,
-    ) -> Parts<K, AcceptAll> {
-        let (sessions, unknown) = (self.sessions.clone(), self.config.unknown);
-        let orders: Arc<Orders> = self.workers.orders();
-        Parts {
-            kernel,
-            queue,
-            free,
-            outputs,
-            sessions,
-            filter: AcceptAll,
-            unknown,
-            wait,
-            when_full,
-            board,
-            orders,
-        }
+    ) -> Parts<K> {
+        let (ruleset, orders) = (self.ruleset.clone(), Arc::default());
+        Parts { kernel, queue, free, outputs, ruleset, wait, when_full, board, orders }
     }
 
-    fn start_sinks(&mut self, boards: &[Arc<Board>]) -> Result<(), EngineError> {
+    /// Starts the threads of the outputs that are open and have none.
+    fn start_sinks(&mut self) -> Result<(), EngineError> {
         let clock = match self.source {
             Source::Live { .. } => sinks::Clock::Wall,
             Source::File { .. } => sinks::Clock::Frames,
         };
-        for outlet in &mut self.outlets {
+        for (id, outlet) in self.outlets.iter_mut().enumerate() {
             let Some(sink) = outlet.sink.take() else { continue };
             let Some(consumer) = outlet.consumer.take() else { continue };
-            let (name, boards) = (outlet.name.clone(), boards.to_vec());
-            outlet.thread = Some(sinks::start(sink, consumer, name, boards, clock, self.notes.clone())?);
+            let output = sinks::Place { id, name: outlet.name.clone(), boards: self.boards.clone(), clock };
+            outlet.thread = Some(sinks::start(sink, consumer, output, self.notes.clone())?);
         }
         Ok(())
     }
@@ -329,7 +333,7 @@ impl Engine {
         for outlet in &mut self.outlets {
             // The writers of an engine that was never started are what keeps its outputs open.
             self.writers.clear();
-            written.push(match outlet.thread.take().map(JoinHandle::join) {
+            written.push(match outlet.thread.take().map(thread::JoinHandle::join) {
                 Some(Ok(written)) => Some(written),
                 Some(Err(_)) => {
                     failures.push(format!("the thread of output `{}` panicked", outlet.name));
@@ -346,26 +350,4 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.finish();
     }
-}
-
-/// Creates the outputs' files, each a file of its own, however it is named.
-fn outlets(config: &Config) -> Result<Vec<Outlet>, EngineError> {
-    let mut files: HashMap<(u64, u64), &str> = HashMap::new();
-    let mut outlets = Vec::new();
-    for output in &config.outputs {
-        let sink = match &output.kind {
-            OutputKind::Pcapng { path } => Some(sinks::open(&output.name, path, &config.sessions)?),
-            OutputKind::Consumer => None,
-        };
-        if let OutputKind::Pcapng { path } = &output.kind
-            && let Ok(file) = std::fs::metadata(path)
-            && file.is_file()
-            && let Some(first) = files.insert((file.dev(), file.ino()), &output.name)
-        {
-            let (first, second) = (first.to_owned(), output.name.clone());
-            return Err(EngineError::SharedFile { path: path.clone(), first, second });
-        }
-        outlets.push(Outlet { name: output.name.clone(), consumer: None, sink, thread: None });
-    }
-    Ok(outlets)
 }

@@ -6,21 +6,21 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::EngineError;
 use super::workers::Notes;
-use crate::config;
 use crate::counters::{Board, WorkerCounters};
 use crate::output::Consumer;
 use crate::output::pcapng::{self, CaptureWriter, InterfaceKey, InterfaceTotals, Period, Sink};
-use crate::session::Pair;
+use crate::session::{Directory, Pair, SessionId};
 
 /// A file that is open and not written to yet.
 pub(super) fn open(
     output: &str,
     path: &std::path::Path,
-    sessions: &[config::Session],
+    directory: &Directory,
+    sessions: &[SessionId],
 ) -> Result<Sink, EngineError> {
     let failed = |source| EngineError::Pcapng { output: output.to_owned(), source };
     let file = pcapng::PcapngFile::create(path, Instant::now()).map_err(failed)?;
-    Ok(Sink::new(CaptureWriter::new(file, sessions).map_err(failed)?))
+    Ok(Sink::new(CaptureWriter::with_directory(file, directory, sessions).map_err(failed)?))
 }
 
 /// What the time that a file's statistics speak of is taken from.
@@ -32,22 +32,30 @@ pub(super) enum Clock {
     Frames,
 }
 
-/// Starts the thread that moves frames from `consumer` into the file until the workers are gone. `boards` hold the
-/// workers' final counts by then.
+/// Which output it is, and what its file is to say at the end.
+pub(super) struct Place {
+    pub(super) id: usize,
+    pub(super) name: String,
+    /// Where the workers post their counts: final ones, for this output, when its rings are closed.
+    pub(super) boards: Vec<Arc<Board>>,
+    pub(super) clock: Clock,
+}
+
+/// Starts the thread that moves frames from `consumer` into the file until the workers have closed its rings.
 pub(super) fn start(
     mut sink: Sink,
     mut consumer: Consumer,
-    output: String,
-    boards: Vec<Arc<Board>>,
-    clock: Clock,
+    output: Place,
     notes: Notes,
 ) -> Result<JoinHandle<pcapng::Report>, EngineError> {
+    let Place { id, name, boards, clock } = output;
     let start_ns = utc_ns();
     let period = move || (clock == Clock::Wall).then(|| Period { start_ns, end_ns: utc_ns() });
     let run = move || {
-        pcapng::drain(&mut consumer, &mut sink, |error| notes.push(format!("output `{output}`: {error}")));
+        pcapng::drain(&mut consumer, &mut sink, |error| notes.push(format!("output `{name}`: {error}")));
+        drop(consumer);
         let counters: Vec<_> = boards.iter().map(|board| board.read()).collect();
-        sink.finish(period(), |key, written| totals(&counters, key, written))
+        sink.finish(period(), |key, written| totals(&counters, id, key, written))
     };
     thread::Builder::new()
         .name("vxtap-pcapng".to_owned())
@@ -55,23 +63,30 @@ pub(super) fn start(
         .map_err(|source| EngineError::System { what: "cannot start an output".to_owned(), source })
 }
 
-/// What an interface block's statistics say: everything that arrived for it, and what of that is not in the file.
-fn totals(counters: &[WorkerCounters], key: InterfaceKey, written: u64) -> InterfaceTotals {
-    let received = match key {
-        InterfaceKey::Session(session) => {
-            let ledgers = counters.iter().filter_map(|counters| counters.sessions.get(session as usize));
-            ledgers.map(|ledger| ledger.received.frames).sum()
-        }
+/// What an interface block's statistics say: everything that arrived for it, what of that was meant for this output, and what
+/// of that is not in the file.
+fn totals(counters: &[WorkerCounters], output: usize, key: InterfaceKey, written: u64) -> InterfaceTotals {
+    let (received, accepted) = match key {
+        InterfaceKey::Session(session) => session_totals(counters, output, session as usize),
         InterfaceKey::Pair { source, vni } => {
             let is_pair = |pair: &Pair| pair.source == source && pair.vni.get() == vni;
             let tallies = counters.iter().flat_map(|counters| &counters.unknown);
-            tallies.filter(|(pair, _)| is_pair(pair)).map(|(_, tally)| tally.frames).sum()
+            let received = tallies.filter(|(pair, _)| is_pair(pair)).map(|(_, tally)| tally.frames).sum();
+            (received, received)
         }
-        InterfaceKey::Other => written,
+        InterfaceKey::Other => (written, written),
     };
     // A pair that found no place in the table of undeclared ones is counted there only in part.
-    let received = received.max(written);
-    InterfaceTotals { received, dropped: received - written }
+    let accepted = accepted.max(written);
+    InterfaceTotals { received: received.max(accepted), accepted, dropped: accepted - written }
+}
+
+/// Frames of a session that arrived, and those of them that this output was offered.
+fn session_totals(counters: &[WorkerCounters], output: usize, session: usize) -> (u64, u64) {
+    let received = counters.iter().filter_map(|counters| counters.sessions.get(session));
+    let offered = counters.iter().filter_map(|counters| counters.outputs.get(output)?.get(session));
+    let offered = offered.map(|ledger| ledger.delivered.frames + ledger.full);
+    (received.map(|ledger| ledger.received.frames).sum(), offered.sum())
 }
 
 fn utc_ns() -> u64 {

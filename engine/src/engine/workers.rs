@@ -6,8 +6,9 @@ use std::thread::{self, JoinHandle};
 
 use super::{EngineError, cpus};
 use crate::counters::{Board, WorkerCounters};
-use crate::filter::Filter;
-use crate::worker::{Orders, Parts, Worker};
+use crate::output::Writer;
+use crate::ruleset::Ruleset;
+use crate::worker::{Change, Orders, Parts, Worker};
 use crate::xsk::{self, KernelSide};
 
 /// Sentences for the operator, from any thread.
@@ -30,6 +31,7 @@ struct Running {
     queue: u32,
     cpu: Option<usize>,
     board: Arc<Board>,
+    orders: Arc<Orders>,
     thread: Option<JoinHandle<io::Result<()>>>,
 }
 
@@ -37,13 +39,24 @@ struct Running {
 #[derive(Debug, Default)]
 pub(super) struct Workers {
     running: Vec<Running>,
-    orders: Arc<Orders>,
 }
 
 impl Workers {
-    /// The orders that its workers are to be made with.
-    pub(super) fn orders(&self) -> Arc<Orders> {
-        self.orders.clone()
+    /// Whether none was started.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.running.is_empty()
+    }
+
+    /// Asks each worker to change over to a ruleset, with the rings of its new outputs; they have to have done so the last time.
+    pub(super) fn change(&self, ruleset: &Arc<Ruleset>, outputs: Vec<Vec<(usize, Writer)>>) {
+        for (worker, outputs) in self.running.iter().zip(outputs) {
+            worker.orders.announce(Change { ruleset: ruleset.clone(), outputs });
+        }
+    }
+
+    /// Whether all have changed over.
+    pub(super) fn have_changed(&self) -> bool {
+        self.running.iter().all(|worker| worker.orders.is_obeyed())
     }
 
     /// Starts a worker on a thread of its own, pinned to `cpu`.
@@ -51,14 +64,14 @@ impl Workers {
     /// # Errors
     ///
     /// If the system has no thread to give.
-    pub(super) fn spawn<K: KernelSide + 'static, F: Filter + 'static>(
+    pub(super) fn spawn<K: KernelSide + 'static>(
         &mut self,
         queue: u32,
         cpu: Option<usize>,
-        parts: Parts<K, F>,
+        parts: Parts<K>,
         notes: Notes,
     ) -> Result<(), EngineError> {
-        let board = parts.board.clone();
+        let (board, orders) = (parts.board.clone(), parts.orders.clone());
         let run = move || {
             if let Some(cpu) = cpu
                 && !cpus::pin(cpu)
@@ -72,7 +85,7 @@ impl Workers {
             .name(format!("vxtap-rx-{queue}"))
             .spawn(run)
             .map_err(|source| EngineError::System { what: "cannot start a worker".to_owned(), source })?;
-        self.running.push(Running { queue, cpu, board, thread: Some(thread) });
+        self.running.push(Running { queue, cpu, board, orders, thread: Some(thread) });
         Ok(())
     }
 
@@ -88,7 +101,7 @@ impl Workers {
 
     /// Lets the workers finish what is in their rings, and returns what went wrong with any of them.
     pub(super) fn drain(&mut self) -> Vec<String> {
-        self.orders.drain();
+        self.running.iter().for_each(|worker| worker.orders.drain());
         let end = |worker: &mut Running| {
             let queue = worker.queue;
             match worker.thread.take()?.join() {

@@ -2,6 +2,7 @@ use etherparse::{LaxNetSlice, LaxSlicedPacket, PacketBuilder};
 use proptest::prelude::*;
 
 use super::*;
+use crate::session::SessionId;
 
 const V4: ([u8; 4], [u8; 4]) = ([10, 0, 0, 1], [10, 0, 0, 2]);
 

@@ -3,8 +3,8 @@
 
 mod parts;
 mod rig;
-mod ten_rules;
+mod rules;
 
 pub use parts::{FlowHash, Ring, Sessions, decap};
 pub use rig::{Rig, Setup};
-pub use ten_rules::TenRules;
+pub use rules::Rules;

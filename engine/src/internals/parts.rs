@@ -10,7 +10,7 @@ use crate::config;
 use crate::decap::{plain_vxlan, vxlan};
 use crate::flow::Flow;
 use crate::output::{self, Consumer, Descriptor, Next, Writer};
-use crate::session::{Key, SessionId, SessionTable, Vni};
+use crate::session::{Directory, Key, SessionId, SessionTable, Vni};
 use crate::xsk::{FreeList, Geometry, HEADROOM, Holders, Pages, Umem};
 
 /// Takes the tunnel off, as a worker does. Returns where the inner frame lies in `outer`, as far as it is here.
@@ -27,7 +27,9 @@ pub struct Sessions(SessionTable);
 impl Sessions {
     /// A table of valid declarations.
     pub fn new(sessions: &[config::Session]) -> Self {
-        Self(SessionTable::new(sessions))
+        let mut directory = Directory::default();
+        let ids = directory.assign(sessions);
+        Self(SessionTable::new(sessions, &ids, directory.names()))
     }
 
     /// The number of the session that mirrors from `source` with `vni`, 0 if nobody declared it.

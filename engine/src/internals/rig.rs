@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use vxtap_ebpf::arrival::{AREA_LEN, Arrival};
 
-use super::ten_rules::TenRules;
-use crate::config::{self, BATCH_MAX, UnknownSessions, WaitMode};
+use crate::config::{BATCH_MAX, Config, WaitMode};
 use crate::counters::{Board, WorkerCounters};
-use crate::filter::{AcceptAll, Filter};
 use crate::output::{self, Consumer};
-use crate::session::SessionTable;
+use crate::ruleset::Ruleset;
+use crate::session::Directory;
 use crate::worker::{Parts, WhenFull, Worker};
 use crate::xsk::{
     Chunk, FrameDescriptor, FreeList, Geometry, HEADROOM, KernelCounters, KernelSide, Pages, SoftNic, Umem,
@@ -24,25 +23,16 @@ pub struct Setup {
     pub chunks_in_flight: u32,
     /// Bytes per chunk, 2048 or 4096.
     pub chunk_size: u32,
-    /// Output rings, each with a consumer; each frame goes to all of them.
-    pub outputs: usize,
     /// Entries of each output ring, a power of two.
     pub output_ring: usize,
-    /// The declared sessions.
-    pub sessions: Vec<config::Session>,
+    /// The declared sessions, filters and outputs, valid; each output is a ring with a consumer.
+    pub config: Config,
 }
 
 /// A worker whose kernel hands it the same frames over and over, in chunks in random order.
 pub struct Rig {
-    worker: AnyWorker,
+    worker: Worker<Replay>,
     board: Arc<Board>,
-}
-
-/// Which one is asked once per turn.
-#[expect(clippy::large_enum_variant, reason = "there is one in a process")]
-enum AnyWorker {
-    Unfiltered(Worker<Replay, AcceptAll>),
-    Filtered(Worker<Replay, TenRules>),
 }
 
 impl std::fmt::Debug for Rig {
@@ -52,33 +42,22 @@ impl std::fmt::Debug for Rig {
 }
 
 impl Rig {
-    /// A worker that passes every frame on. Fills chunk after chunk with the outer `frames`, in turn.
+    /// A worker. Fills chunk after chunk with the outer `frames`, in turn.
     ///
     /// # Panics
     ///
     /// If a frame does not fit or there is no memory.
     pub fn new(setup: &Setup, frames: &[Vec<u8>]) -> (Self, Vec<Consumer>) {
-        let (parts, board, consumers) = parts(setup, frames, AcceptAll);
-        (Self { worker: AnyWorker::Unfiltered(Worker::new(parts)), board }, consumers)
-    }
-
-    /// [`Self::new`] with ten rules that each frame has to pass.
-    ///
-    /// # Panics
-    ///
-    /// As [`Self::new`].
-    pub fn with_ten_rules(setup: &Setup, frames: &[Vec<u8>]) -> (Self, Vec<Consumer>) {
-        let (parts, board, consumers) = parts(setup, frames, TenRules::new());
-        (Self { worker: AnyWorker::Filtered(Worker::new(parts)), board }, consumers)
+        let (parts, board, consumers) = parts(setup, frames);
+        (Self { worker: Worker::new(parts), board }, consumers)
     }
 
     /// The kernel delivers up to a batch, then the worker does a turn. Returns the number of frames worked on.
     #[inline]
     pub fn turn(&mut self) -> u32 {
-        match &mut self.worker {
-            AnyWorker::Unfiltered(worker) => turn(worker),
-            AnyWorker::Filtered(worker) => turn(worker),
-        }
+        let Replay { nic, descriptors } = self.worker.kernel_mut();
+        nic.replay(BATCH_MAX, descriptors);
+        self.worker.turn()
     }
 
     /// Ends the worker and returns what it has counted.
@@ -88,31 +67,20 @@ impl Rig {
     /// Never: a replay does not fail.
     pub fn finish(self) -> WorkerCounters {
         let Self { worker, board } = self;
-        let end = match worker {
-            AnyWorker::Unfiltered(worker) => worker.run(),
-            AnyWorker::Filtered(worker) => worker.run(),
-        };
-        end.expect("a replay does not fail");
+        worker.run().expect("a replay does not fail");
         board.read()
     }
 }
 
-#[inline]
-fn turn<F: Filter>(worker: &mut Worker<Replay, F>) -> u32 {
-    let Replay { nic, descriptors } = worker.kernel_mut();
-    nic.replay(BATCH_MAX, descriptors);
-    worker.turn()
-}
-
 /// What a worker over a replay is made of, where it posts its counts, and the consumers of its outputs.
-fn parts<F>(setup: &Setup, frames: &[Vec<u8>], filter: F) -> (Parts<Replay, F>, Arc<Board>, Vec<Consumer>) {
+fn parts(setup: &Setup, frames: &[Vec<u8>]) -> (Parts<Replay>, Arc<Board>, Vec<Consumer>) {
     let geometry = Geometry::new(setup.chunk_size, setup.chunks_in_flight);
     let (umem, mut free) = Umem::create(geometry, Pages::Collapsed).expect("memory");
     let descriptors = fill(&umem, &mut free, frames);
     let umem = Arc::new(umem);
     let ring_len = setup.chunks_in_flight.next_power_of_two();
     let (nic, queue) = SoftNic::new(umem.clone(), ring_len, ring_len).expect("memory");
-    let (outputs, consumers) = (0..setup.outputs)
+    let (outputs, consumers) = (0..setup.config.outputs.len())
         .map(|_| {
             let (writer, reader) = output::ring(setup.output_ring, umem.clone(), 0);
             (writer, Consumer::new(vec![reader]))
@@ -124,9 +92,7 @@ fn parts<F>(setup: &Setup, frames: &[Vec<u8>], filter: F) -> (Parts<Replay, F>, 
         queue,
         free,
         outputs,
-        sessions: Arc::new(SessionTable::new(&setup.sessions)),
-        filter,
-        unknown: UnknownSessions::Pass,
+        ruleset: Arc::new(Ruleset::first(&setup.config, &mut Directory::default())),
         wait: WaitMode::Busy,
         when_full: WhenFull::Drop,
         board: board.clone(),

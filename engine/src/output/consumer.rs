@@ -1,5 +1,6 @@
 //! The reading end of an output.
 
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,8 @@ pub struct Consumer {
     turn: usize,
     /// Whether the thread that naps has been told to nap precisely.
     is_precise: bool,
+    /// Lives as long as the consumer, for the engine to see whether it does.
+    presence: Arc<()>,
 }
 
 /// What a consumer finds.
@@ -41,8 +44,13 @@ pub enum Next<'a> {
 }
 
 impl Consumer {
-    pub(crate) const fn new(readers: Vec<Reader>) -> Self {
-        Self { readers, turn: 0, is_precise: false }
+    pub(crate) fn new(readers: Vec<Reader>) -> Self {
+        Self { readers, turn: 0, is_precise: false, presence: Arc::default() }
+    }
+
+    /// Has no owner any more when the consumer has been dropped.
+    pub(crate) fn presence(&self) -> Weak<()> {
+        Arc::downgrade(&self.presence)
     }
 
     /// Waits up to `timeout` for frames: spins for some microseconds, then naps of at most 200 µs. The first nap sets the
@@ -106,8 +114,6 @@ enum Found {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::super::ring::ring;
     use super::super::{Descriptor, Writer};
     use super::*;

@@ -1,5 +1,7 @@
 //! What the worker tells a consumer about a frame.
 
+use crate::config::Direction;
+
 /// One frame, or one part of a frame that lies in several chunks. 32 bytes, so that two share a cache line; what the
 /// outer headers say (source, VNI) is not repeated here, since they lie in the chunk right in front of the frame.
 ///
@@ -22,13 +24,37 @@ pub(crate) struct Descriptor {
     pub(crate) session: u32,
     /// Bytes from the start of the outer IP header to `addr`; 0 in all parts but the first.
     pub(crate) outer_len: u16,
-    /// Bit [`Self::CONTINUES`]; all others zero.
+    /// Bits [`Self::CONTINUES`], [`Self::INGRESS`] and [`Self::EGRESS`]; all others zero.
     pub(crate) flags: u16,
 }
 
 impl Descriptor {
     /// The frame goes on in the next descriptor.
     pub(crate) const CONTINUES: u16 = 1 << 0;
+
+    /// The frame goes to the mirrored interface. At most one of this and [`Self::EGRESS`] is set.
+    pub(crate) const INGRESS: u16 = 1 << 1;
+    /// The frame comes from the mirrored interface.
+    pub(crate) const EGRESS: u16 = 1 << 2;
+
+    /// Notes the direction, of a descriptor that has none yet.
+    #[inline]
+    pub(crate) const fn set_direction(&mut self, direction: Direction) {
+        self.flags |= match direction {
+            Direction::Ingress => Self::INGRESS,
+            Direction::Egress => Self::EGRESS,
+        };
+    }
+
+    /// The direction, if it was found out.
+    #[inline]
+    pub(crate) const fn direction(&self) -> Option<Direction> {
+        match self.flags & (Self::INGRESS | Self::EGRESS) {
+            Self::INGRESS => Some(Direction::Ingress),
+            Self::EGRESS => Some(Direction::Egress),
+            _ => None,
+        }
+    }
 
     /// Whether the frame goes on in the next descriptor.
     #[inline]

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::descriptor::Descriptor;
 use super::ring::Reader;
+use crate::config::Direction;
 use crate::decap::VXLAN_LEN;
 use crate::session::{Pair, SessionId, Vni};
 
@@ -124,10 +125,22 @@ impl<'a> Frame<'a> {
         u32::try_from(len).unwrap_or(u32::MAX)
     }
 
-    /// Length that the frame had before the mirror or a capture file cut it, in bytes; at least
+    /// Length that the frame had before the mirror, a capture file or the session's packet length cut it, in bytes; at least
     /// [`Self::captured_len`]. From the inner IP header and the outer UDP header.
     pub const fn original_len(&self) -> u32 {
         self.first.original_len
+    }
+
+    /// Whether the end of the frame is missing: the mirror, a capture file or the session's packet length has cut it.
+    #[inline]
+    pub fn is_cut(&self) -> bool {
+        self.captured_len() < self.original_len()
+    }
+
+    /// Whether the frame goes to the mirrored interface or comes from it. `None` if that cannot be inferred, or if the
+    /// session has none of an ENI, a filter and a packet length, so that nobody looked.
+    pub const fn direction(&self) -> Option<Direction> {
+        self.first.direction()
     }
 
     /// Arrival at this host, in nanoseconds since 1970-01-01 UTC.

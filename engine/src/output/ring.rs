@@ -153,9 +153,14 @@ impl Writer {
         self.head
     }
 
+    /// Tells the consumer that nothing more will come; what is in the ring it can still read. To be followed by `reclaim`
+    /// until nothing is outstanding.
+    pub(crate) fn close(&self) {
+        self.shared.writer_gone.store(true, Ordering::Release);
+    }
+
     /// Number of descriptors whose claims have not come back.
-    #[cfg(test)]
-    const fn outstanding(&self) -> usize {
+    pub(crate) const fn outstanding(&self) -> usize {
         self.len() - self.room()
     }
 
@@ -176,7 +181,7 @@ fn claim(claims: &mut [Share], position: u64) -> &mut Share {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.shared.writer_gone.store(true, Ordering::Release);
+        self.close();
     }
 }
 

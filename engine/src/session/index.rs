@@ -35,6 +35,12 @@ pub(super) struct Index {
     shift: u32,
 }
 
+impl Default for Index {
+    fn default() -> Self {
+        Self::new(&[])
+    }
+}
+
 impl Index {
     /// The index of these sessions. Of two with one number the later one counts.
     ///

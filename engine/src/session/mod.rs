@@ -2,12 +2,14 @@
 //!
 //! Looks at nothing inside the tunnel.
 
+mod directory;
 mod index;
 mod pair;
 mod table;
 mod unknown;
 
 pub use crate::vni::{InvalidVni, Vni};
+pub(crate) use directory::{Directory, Entry};
 pub(crate) use pair::Key;
 pub use pair::Pair;
 pub use table::{SessionId, SessionTable};

@@ -51,6 +51,25 @@ impl Key {
         Pair { source, vni: Vni::new(vni).unwrap_or_default() }
     }
 
+    /// The source address, if it is an IPv4 one.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "the 32 bits of the address are taken")]
+    pub(crate) const fn v4(self) -> Option<u32> {
+        match self {
+            Self::V4(bits) => Some((bits >> 24) as u32),
+            Self::V6(..) => None,
+        }
+    }
+
+    /// The source address, if it is an IPv6 one.
+    #[inline]
+    pub(crate) const fn v6(self) -> Option<u128> {
+        match self {
+            Self::V4(_) => None,
+            Self::V6(address, _) => Some(u128::from_be_bytes(address)),
+        }
+    }
+
     /// Whether both are the same IPv4 pair; `false` for IPv6.
     #[inline]
     pub(crate) const fn is_same_v4(self, other: Self) -> bool {

@@ -10,7 +10,8 @@ use super::{Pair, Vni};
 use crate::config;
 
 /// Which session a frame belongs to: 0 for the default session (pairs that nobody declared), then 1, 2 ... in the
-/// order of the configuration.
+/// order of the configuration. A session that a reload adds gets the next number, and one that it takes away leaves its own
+/// unused: a number stands for one session as long as the engine lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u32);
 
@@ -26,7 +27,7 @@ impl SessionId {
 }
 
 /// The declared sessions. Fixed once made; shared by all workers.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct SessionTable {
     /// By [`Key::V4`]'s bits.
     by_v4: Index,
@@ -36,12 +37,11 @@ pub struct SessionTable {
 }
 
 impl SessionTable {
-    /// The table of validated declarations. A session without a source takes its VNI from every source that has no
-    /// session of its own with it.
-    pub(crate) fn new(sessions: &[config::Session]) -> Self {
+    /// The table of validated declarations with these ids, and the names by id. A session without a source takes its VNI
+    /// from every source that has no session of its own with it.
+    pub(crate) fn new(sessions: &[config::Session], ids: &[SessionId], names: Vec<String>) -> Self {
         let (mut by_v4, mut by_v6, mut by_vni) = (Vec::new(), HashMap::default(), Vec::new());
-        let mut names = vec![config::DEFAULT_SESSION_NAME.to_owned()];
-        for (id, session) in (1..).map(SessionId).zip(sessions) {
+        for (&id, session) in ids.iter().zip(sessions) {
             match session.source {
                 Some(source) => {
                     let vni = Vni::new(session.vni).expect("the configuration is validated");
@@ -54,7 +54,6 @@ impl SessionTable {
                 }
                 None => by_vni.push((session.vni.into(), id)),
             }
-            names.push(session.name.clone());
         }
         Self { by_v4: Index::new(&by_v4), by_v6, by_vni: Index::new(&by_vni), names }
     }
@@ -77,13 +76,13 @@ impl SessionTable {
         }
     }
 
-    /// Number of sessions, the default one included.
+    /// Number of sessions, the default one included, and those that are not declared any more.
     #[expect(clippy::len_without_is_empty, reason = "there always is the default session")]
     pub const fn len(&self) -> usize {
         self.names.len()
     }
 
-    /// The names, in the order of the ids.
+    /// The names, in the order of the ids. Two are the same only where a session has got another VNI or source.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(String::as_str)
     }
@@ -93,6 +92,7 @@ impl SessionTable {
 mod tests {
     use vxtap_ebpf::parse::Source;
 
+    use super::super::Directory;
     use super::*;
 
     fn session(name: &str, vni: u32, source: Option<&str>) -> config::Session {
@@ -106,11 +106,14 @@ mod tests {
 
     #[test]
     fn a_session_with_a_source_comes_before_one_for_the_vni_alone() {
-        let table = SessionTable::new(&[
+        let sessions = [
             session("any", 100, None),
             session("one", 100, Some("10.0.0.1")),
             session("six", 200, Some("2001:db8::1")),
-        ]);
+        ];
+        let mut directory = Directory::default();
+        let ids = directory.assign(&sessions);
+        let table = SessionTable::new(&sessions, &ids, directory.names());
         let vni = |number| Vni::new(number).unwrap();
         let six = "2001:db8::1".parse::<std::net::Ipv6Addr>().unwrap().octets();
         let find = |source, vni| table.find(Key::new(source, vni));

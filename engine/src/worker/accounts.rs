@@ -40,13 +40,16 @@ impl Run {
     }
 }
 
-/// What a session lost.
+/// What a session lost, and what its policy did to the rest.
 #[derive(Clone, Copy, Debug, Default)]
 struct Lost {
     drops: Drops,
     /// Bytes that were dropped before the outputs were asked, and after.
     bytes_unoffered: u64,
     bytes_refused: u64,
+    /// Frames that were cut to the packet length, and the bytes that were cut off.
+    sliced: Tally,
+    direction_unknown: u64,
 }
 
 impl Lost {
@@ -60,17 +63,27 @@ impl Lost {
 /// The accounts of a worker's sessions; index 0 is the default session.
 #[derive(Debug)]
 pub(super) struct Accounts {
-    received: Box<[Received]>,
-    lost: Box<[Lost]>,
+    received: Vec<Received>,
+    lost: Vec<Lost>,
 }
 
 impl Accounts {
     /// All zero.
     pub(super) fn new(session_count: usize) -> Self {
-        Self {
-            received: vec![Received::default(); session_count].into(),
-            lost: vec![Lost::default(); session_count].into(),
-        }
+        let mut accounts = Self { received: Vec::new(), lost: Vec::new() };
+        accounts.grow(session_count);
+        accounts
+    }
+
+    /// Makes room for sessions that are new.
+    pub(super) fn grow(&mut self, session_count: usize) {
+        self.received.resize(session_count, Received::default());
+        self.lost.resize(session_count, Lost::default());
+    }
+
+    /// Number of sessions.
+    pub(super) const fn len(&self) -> usize {
+        self.received.len()
     }
 
     /// Counts frames that have come one after the other.
@@ -95,6 +108,16 @@ impl Accounts {
         lost.bytes_unoffered += u64::from(bytes);
     }
 
+    /// Counts a frame of which `bytes` were cut off.
+    pub(super) fn slice(&mut self, session: SessionId, bytes: u32) {
+        self.lost[session.index()].sliced.add(u64::from(bytes));
+    }
+
+    /// Counts a frame whose direction could not be inferred.
+    pub(super) fn direction_unknown(&mut self, session: SessionId) {
+        self.lost[session.index()].direction_unknown += 1;
+    }
+
     /// Counts a frame that no output took.
     #[inline]
     pub(super) fn drop_refused(&mut self, session: SessionId, bytes: u32, reason: DropReason) {
@@ -113,18 +136,43 @@ impl Accounts {
         let (Received { tally, cut }, lost) = (self.received[session], &self.lost[session]);
         let delivered = Tally {
             frames: tally.frames - lost.drops.total(),
-            bytes: tally.bytes - lost.bytes_unoffered - lost.bytes_refused,
+            bytes: tally.bytes - lost.bytes_unoffered - lost.bytes_refused - lost.sliced.bytes,
         };
-        Ledger { received: tally, delivered, drops: lost.drops, cut }
+        Ledger {
+            received: tally,
+            delivered,
+            drops: lost.drops,
+            cut,
+            sliced: lost.sliced.frames,
+            direction_unknown: lost.direction_unknown,
+        }
     }
 
-    /// What an output that had no room for `full` took of a session.
-    pub(super) fn output_ledger(&self, session: usize, full: Tally) -> OutputLedger {
+    /// What the outputs were offered of a session.
+    fn offered(&self, session: usize) -> Tally {
         let (tally, lost) = (self.received[session].tally, &self.lost[session]);
-        let delivered = Tally {
-            frames: tally.frames - lost.unoffered() - full.frames,
-            bytes: tally.bytes - lost.bytes_unoffered - full.bytes,
-        };
+        Tally {
+            frames: tally.frames - lost.unoffered(),
+            bytes: tally.bytes - lost.bytes_unoffered - lost.sliced.bytes,
+        }
+    }
+
+    /// What the outputs were offered, in the order of the sessions.
+    pub(super) fn offered_by_session(&self) -> impl Iterator<Item = Tally> {
+        (0..self.received.len()).map(|session| self.offered(session))
+    }
+
+    /// What the outputs were offered of a session since then; `before` has what they were offered up to then.
+    pub(super) fn offered_since(&self, session: usize, before: &[Tally]) -> Tally {
+        let (now, before) = (self.offered(session), before.get(session).copied().unwrap_or_default());
+        Tally { frames: now.frames - before.frames, bytes: now.bytes - before.bytes }
+    }
+
+    /// What an output took of a session that did not take `not_taken` of what was offered, `full` of it for want of room.
+    pub(super) fn output_ledger(&self, session: usize, not_taken: Tally, full: Tally) -> OutputLedger {
+        let offered = self.offered(session);
+        let delivered =
+            Tally { frames: offered.frames - not_taken.frames, bytes: offered.bytes - not_taken.bytes };
         OutputLedger { delivered, full: full.frames }
     }
 }
@@ -151,7 +199,8 @@ mod tests {
         assert_eq!(ledger.delivered, Tally { frames: 2, bytes: 150 });
         assert!(ledger.adds_up());
         // This output had no room for the frame that nobody took, nor for the one of 80 bytes.
-        let output = accounts.output_ledger(1, Tally { frames: 2, bytes: 140 });
+        let full = Tally { frames: 2, bytes: 140 };
+        let output = accounts.output_ledger(1, full, full);
         assert_eq!(output, OutputLedger { delivered: Tally { frames: 1, bytes: 70 }, full: 2 });
         assert_eq!(accounts.ledger(0), Ledger::default());
         assert_eq!(accounts.ledgers().map(|ledger| ledger.cut).sum::<u64>(), 1);

@@ -17,6 +17,9 @@ pub(super) struct Work {
     pub(super) received: Received,
     /// The outputs' claims on the published chunk.
     pub(super) shares: Shares,
+    /// Of the ruleset that it was judged by.
+    #[cfg(debug_assertions)]
+    pub(super) generation: u32,
 }
 
 impl Work {
@@ -58,6 +61,8 @@ impl Batch {
             key: Key::V4(0),
             received: Received::NOTHING,
             shares: Shares::NONE,
+            #[cfg(debug_assertions)]
+            generation: 0,
         };
         Self { works: (0..BATCH_MAX).map(nothing).collect(), len: 0 }
     }

@@ -5,10 +5,11 @@
 //! 1. take back the chunks that consumers have released,
 //! 2. refill, before anything else takes time, so that the NIC does not starve,
 //! 3. receive a batch,
-//! 4. take the tunnel off, find the session ([`stages`]),
+//! 4. take the tunnel off, find the session, apply its filter ([`stages`]),
 //! 5. publish: one store per output ring ([`taps`]),
 //! 6. when there was nothing to receive: wait ([`idle`]),
-//! 7. now and then: copy the counters out.
+//! 7. now and then: copy the counters out,
+//! 8. when it is told to: change over to another ruleset ([`orders`]).
 //!
 //! Nothing allocates, locks, formats or reads a clock per frame. A system call happens only when there is nothing to
 //! do, when the driver asks to be woken up, or in housekeeping.
@@ -17,55 +18,37 @@ mod accounts;
 mod batch;
 mod housekeeping;
 mod idle;
+mod orders;
 mod stages;
+mod tap;
 mod taps;
 #[cfg(test)]
 mod tests;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use crate::config::{UnknownSessions, WaitMode};
+use crate::config::WaitMode;
 use crate::counters::Board;
-use crate::filter::Filter;
 use crate::output::Writer;
-use crate::session::SessionTable;
+use crate::ruleset::Ruleset;
 use crate::xsk::{FreeList, Holders, KernelSide, RxQueue};
 use batch::Batch;
 use housekeeping::Housekeeping;
 use idle::Idle;
+pub(crate) use orders::{Change, Orders};
 use stages::Stages;
 use taps::Taps;
 pub(crate) use taps::WhenFull;
 
-/// What the engine asks of its workers, all of them at once.
-#[derive(Debug, Default)]
-pub(crate) struct Orders(AtomicU8);
-
-impl Orders {
-    const DRAIN: u8 = 1;
-
-    /// Nothing new comes any more: finish what is in the rings, then end.
-    pub(crate) fn drain(&self) {
-        self.0.store(Self::DRAIN, Ordering::Release);
-    }
-
-    fn is_draining(&self) -> bool {
-        self.0.load(Ordering::Acquire) == Self::DRAIN
-    }
-}
-
 /// What a worker is made of.
-pub(crate) struct Parts<K, F> {
+pub(crate) struct Parts<K> {
     pub(crate) kernel: K,
     pub(crate) queue: RxQueue,
     pub(crate) free: FreeList,
     pub(crate) outputs: Vec<Writer>,
-    pub(crate) sessions: Arc<SessionTable>,
-    pub(crate) filter: F,
-    pub(crate) unknown: UnknownSessions,
+    pub(crate) ruleset: Arc<Ruleset>,
     pub(crate) wait: WaitMode,
     pub(crate) when_full: WhenFull,
     pub(crate) board: Arc<Board>,
@@ -73,29 +56,31 @@ pub(crate) struct Parts<K, F> {
 }
 
 /// The state of a worker; [`Worker::run`] is its life.
-pub(crate) struct Worker<K, F> {
+pub(crate) struct Worker<K> {
     kernel: K,
     queue: RxQueue,
     free: FreeList,
     holders: Holders,
-    stages: Stages<F>,
+    stages: Stages,
     taps: Taps,
     batch: Batch,
     idle: Idle,
     housekeeping: Housekeeping,
     orders: Arc<Orders>,
+    /// How many changes it has taken over.
+    obeyed: u32,
 }
 
-impl<K: KernelSide, F: Filter> Worker<K, F> {
-    pub(crate) fn new(parts: Parts<K, F>) -> Self {
-        let Parts { kernel, queue, free, outputs, sessions, filter, unknown, wait, when_full, board, orders } =
-            parts;
+impl<K: KernelSide> Worker<K> {
+    pub(crate) fn new(parts: Parts<K>) -> Self {
+        let Parts { kernel, queue, free, outputs, ruleset, wait, when_full, board, orders } = parts;
         let geometry = queue.umem().geometry();
-        let (session_count, output_count) = (sessions.len(), outputs.len());
+        let (session_count, output_count) = (ruleset.sessions.len(), outputs.len());
+        let stages = Stages::new(ruleset.clone(), kernel.arrival_minus_utc_ns());
         Self {
             holders: Holders::none(geometry.chunk_count()),
-            stages: Stages::new(sessions, filter, unknown, kernel.arrival_minus_utc_ns()),
-            taps: Taps::new(outputs, session_count, when_full),
+            taps: Taps::new(outputs, &ruleset, stages.accounts(), when_full),
+            stages,
             batch: Batch::new(),
             idle: Idle::new(wait),
             housekeeping: Housekeeping::new(board, session_count, output_count),
@@ -103,6 +88,7 @@ impl<K: KernelSide, F: Filter> Worker<K, F> {
             queue,
             free,
             orders,
+            obeyed: 0,
         }
     }
 
@@ -123,6 +109,9 @@ impl<K: KernelSide, F: Filter> Worker<K, F> {
     fn work(&mut self) -> io::Result<()> {
         loop {
             let is_draining = self.orders.is_draining();
+            if let Some(change) = self.orders.change(self.obeyed) {
+                self.adopt(change);
+            }
             self.refill();
             if !is_draining && self.queue.needs_wakeup() {
                 self.kernel.drive()?;
@@ -143,6 +132,19 @@ impl<K: KernelSide, F: Filter> Worker<K, F> {
             }
             self.idle.wait(&mut self.kernel)?;
         }
+    }
+
+    /// Changes over to another ruleset, between two batches.
+    #[cold]
+    fn adopt(&mut self, change: Change) {
+        let Change { ruleset, outputs } = change;
+        self.stages.adopt(ruleset.clone());
+        self.taps.adopt(&ruleset, outputs, self.stages.accounts());
+        // The counts of an output that is gone are final, and whoever sees its end may read them.
+        self.post(true);
+        self.taps.close_gone();
+        self.obeyed += 1;
+        self.orders.obey(self.obeyed);
     }
 
     /// One turn without waiting or housekeeping; returns the number of descriptors taken.
@@ -198,6 +200,7 @@ impl<K: KernelSide, F: Filter> Worker<K, F> {
     fn post(&mut self, is_last: bool) {
         let Self { kernel, queue, free, holders, stages, taps, housekeeping, .. } = self;
         stages.set_clock(kernel.arrival_minus_utc_ns());
+        taps.bury(stages.accounts());
         let chunks = crate::counters::Chunks {
             free: u32::try_from(free.len()).unwrap_or(u32::MAX),
             lent: queue.lent(),

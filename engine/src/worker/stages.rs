@@ -12,17 +12,16 @@ use crate::config::UnknownSessions;
 use crate::counters::{Ledger, Tally, WorkerCounters};
 use crate::decap;
 use crate::drop_reason::DropReason;
-use crate::filter::Filter;
+use crate::filter::Verdict;
 use crate::output::Descriptor;
-use crate::session::{Key, SessionId, SessionTable, UNKNOWN_PAIRS_MAX, UnknownPairs};
+use crate::ruleset::Ruleset;
+use crate::session::{Key, SessionId, UNKNOWN_PAIRS_MAX, UnknownPairs};
 use crate::xsk::{FreeList, RxQueue};
 
 /// What the stages know and count.
 #[derive(Debug)]
-pub(super) struct Stages<F> {
-    sessions: Arc<SessionTable>,
-    filter: F,
-    unknown: UnknownSessions,
+pub(super) struct Stages {
+    ruleset: Arc<Ruleset>,
     unknown_pairs: UnknownPairs,
     /// Of all datagrams; delivered bytes, and what was cut, follow from the accounts.
     all: Ledger,
@@ -36,26 +35,33 @@ pub(super) struct Stages<F> {
     arrival_minus_utc_ns: i64,
 }
 
-impl<F: Filter> Stages<F> {
-    pub(super) fn new(
-        sessions: Arc<SessionTable>,
-        filter: F,
-        unknown: UnknownSessions,
-        arrival_minus_utc_ns: i64,
-    ) -> Self {
+impl Stages {
+    pub(super) fn new(ruleset: Arc<Ruleset>, arrival_minus_utc_ns: i64) -> Self {
         let nobody = Key::V4(0);
         Self {
-            accounts: Accounts::new(sessions.len()),
-            last: (nobody, sessions.find(nobody)),
-            sessions,
-            filter,
-            unknown,
+            accounts: Accounts::new(ruleset.sessions.len()),
+            last: (nobody, ruleset.sessions.find(nobody)),
+            ruleset,
             unknown_pairs: UnknownPairs::new(UNKNOWN_PAIRS_MAX),
             all: Ledger::default(),
             unstamped: 0,
             in_chain: false,
             arrival_minus_utc_ns,
         }
+    }
+
+    /// Judges by another ruleset from now on. Between two batches.
+    pub(super) fn adopt(&mut self, ruleset: Arc<Ruleset>) {
+        self.accounts.grow(ruleset.sessions.len());
+        let (nobody, _) = self.last;
+        self.last = (nobody, ruleset.sessions.find(nobody));
+        self.ruleset = ruleset;
+    }
+
+    /// Which ruleset frames are judged by.
+    #[cfg(debug_assertions)]
+    pub(super) fn generation(&self) -> u32 {
+        self.ruleset.generation
     }
 
     /// Takes each received frame through the stages. Those that are to be delivered stay in `batch`, the rest is counted
@@ -66,8 +72,12 @@ impl<F: Filter> Stages<F> {
         batch.remove(refused, free);
         self.find_times(queue, batch.works_mut());
         self.find_sessions(batch.works_mut());
-        let unwanted = self.judge(queue, batch.works());
-        batch.remove(unwanted, free);
+        let undeclared = self.count(batch.works_mut());
+        batch.remove(undeclared, free);
+        if !self.ruleset.policies.is_empty() {
+            let unwanted = self.judge(queue, batch.works_mut());
+            batch.remove(unwanted, free);
+        }
     }
 
     /// Tunnel off. Returns the places of the frames that have none.
@@ -135,12 +145,12 @@ impl<F: Filter> Stages<F> {
         let (mut last_key, mut session) = self.last;
         for work in &mut *works {
             if !work.key.is_same_v4(last_key) {
-                self.sessions.prefetch(work.key);
+                self.ruleset.sessions.prefetch(work.key);
             }
         }
         for work in works {
             if !work.key.is_same_v4(last_key) {
-                (last_key, session) = (work.key, self.sessions.find(work.key));
+                (last_key, session) = (work.key, self.ruleset.sessions.find(work.key));
                 self.accounts.prefetch(session);
             }
             work.descriptor.session = session.0;
@@ -148,28 +158,55 @@ impl<F: Filter> Stages<F> {
         self.last = (last_key, session);
     }
 
-    /// Counts each frame for its session, and returns the places of those that are not wanted.
+    /// Counts each frame for its session, and returns the places of those that nobody declared if they are not wanted.
     #[inline(never)]
-    fn judge(&mut self, queue: &RxQueue, works: &[Work]) -> Places {
+    fn count(&mut self, works: &mut [Work]) -> Places {
         let mut unwanted = 0;
         let mut run = Run::of(SessionId::DEFAULT);
-        for (place, work) in works.iter().enumerate() {
-            let Descriptor { addr, len, original_len, session, .. } = work.descriptor;
+        for (place, work) in works.iter_mut().enumerate() {
+            #[cfg(debug_assertions)]
+            (work.generation = self.ruleset.generation);
+            let Descriptor { len, original_len, session, .. } = work.descriptor;
             let session = SessionId(session);
             if session != run.session {
                 self.accounts.receive(std::mem::replace(&mut run, Run::of(session)));
             }
             run.add(len, original_len > len);
-            let verdict = match session {
-                SessionId::DEFAULT => self.judge_unknown(work.key, len),
-                _ => Ok(()),
-            };
-            let inner = || queue.part(&work.received, addr, len);
-            if let Err(reason) = verdict.and_then(|()| self.filter.judge(session, inner)) {
+            if session == SessionId::DEFAULT
+                && let Err(reason) = self.judge_unknown(work.key, len)
+            {
                 unwanted |= self.drop_unwanted(session, len, reason) << place;
             }
         }
         self.accounts.receive(run);
+        unwanted
+    }
+
+    /// Applies the policies of the sessions that have one: notes directions, cuts what passes to its packet length, and returns
+    /// the places of the frames that are not wanted.
+    #[inline(never)]
+    fn judge(&mut self, queue: &RxQueue, works: &mut [Work]) -> Places {
+        let mut unwanted = 0;
+        for (place, work) in works.iter_mut().enumerate() {
+            let Work { descriptor, key, received, .. } = work;
+            let session = SessionId(descriptor.session);
+            let Some(policy) = self.ruleset.policies.get(session) else { continue };
+            let inner = queue.part(received, descriptor.addr, descriptor.len);
+            let Verdict { direction, outcome } = policy.judge(inner, *key);
+            match direction {
+                Some(direction) => descriptor.set_direction(direction),
+                None if policy.has_filter() => self.accounts.direction_unknown(session),
+                None => {}
+            }
+            if let Err(reason) = outcome {
+                unwanted |= self.drop_unwanted(session, descriptor.len, reason) << place;
+            } else if let Some(packet_length) = policy.packet_length
+                && descriptor.len > packet_length
+            {
+                self.accounts.slice(session, descriptor.len - packet_length);
+                descriptor.len = packet_length;
+            }
+        }
         unwanted
     }
 
@@ -185,7 +222,7 @@ impl<F: Filter> Stages<F> {
     #[inline]
     fn judge_unknown(&mut self, key: Key, bytes: u32) -> Result<(), DropReason> {
         self.unknown_pairs.count(key, u64::from(bytes));
-        match self.unknown {
+        match self.ruleset.unknown {
             UnknownSessions::Pass => Ok(()),
             UnknownSessions::Drop => Err(DropReason::UnknownSession),
         }
@@ -231,6 +268,8 @@ impl<F: Filter> Stages<F> {
         for ledger in self.accounts.ledgers() {
             posted.all.delivered.bytes += ledger.delivered.bytes;
             posted.all.cut += ledger.cut;
+            posted.all.sliced += ledger.sliced;
+            posted.all.direction_unknown += ledger.direction_unknown;
             posted.sessions.push(ledger);
         }
         posted.unstamped = self.unstamped;

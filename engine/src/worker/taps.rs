@@ -7,10 +7,11 @@ use super::Orders;
 use super::accounts::Accounts;
 use super::batch::{Batch, Work};
 use super::stages::Stages;
-use crate::counters::{Tally, WorkerCounters};
+use super::tap::Tap;
+use crate::counters::{OutputLedger, Tally, WorkerCounters};
 use crate::drop_reason::DropReason;
-use crate::filter::Filter;
 use crate::output::Writer;
+use crate::ruleset::{Route, Ruleset};
 use crate::xsk::{FreeList, Holders};
 
 /// What happens to a frame for which an output has no room.
@@ -25,30 +26,71 @@ pub(crate) enum WhenFull {
 /// Pause of a worker that waits for a consumer, which naps for as long or some times longer itself.
 const ROOM_PAUSE: Duration = Duration::from_micros(50);
 
-/// An output ring and its counts.
-#[derive(Debug)]
-struct Tap {
-    writer: Writer,
-    /// Whether the consumer was there at the start of the turn.
-    is_open: bool,
-    /// How many frames of the batch it takes: the first ones, since room does not grow meanwhile.
-    takes: usize,
-    /// By session: what it had no room for.
-    full: Box<[Tally]>,
-}
-
 /// All output rings of a worker.
 #[derive(Debug)]
 pub(super) struct Taps {
     taps: Vec<Tap>,
+    /// Whether each of them gets the frames of all sessions.
+    is_uniform: bool,
+    /// By session: what the outputs had been offered when the routes last changed.
+    changed_at: Vec<Tally>,
+    /// Final counts of outputs that are gone.
+    ended: Vec<Ended>,
     when_full: WhenFull,
 }
 
+/// What an output that is gone has got.
+#[derive(Debug)]
+struct Ended {
+    id: usize,
+    ledgers: Vec<OutputLedger>,
+    pushed: u64,
+}
+
 impl Taps {
-    pub(super) fn new(outputs: Vec<Writer>, session_count: usize, when_full: WhenFull) -> Self {
-        let full = || vec![Tally::default(); session_count].into_boxed_slice();
-        let tap = |writer| Tap { writer, is_open: true, takes: 0, full: full() };
-        Self { taps: outputs.into_iter().map(tap).collect(), when_full }
+    /// The rings of the outputs with the ids from 0.
+    pub(super) fn new(
+        outputs: Vec<Writer>,
+        ruleset: &Ruleset,
+        accounts: &Accounts,
+        when_full: WhenFull,
+    ) -> Self {
+        let mut taps =
+            Self { taps: Vec::new(), is_uniform: true, changed_at: Vec::new(), ended: Vec::new(), when_full };
+        taps.adopt(ruleset, outputs.into_iter().enumerate(), accounts);
+        taps
+    }
+
+    /// Changes over to the routes of a ruleset, with rings of outputs that are new.
+    pub(super) fn adopt(
+        &mut self,
+        ruleset: &Ruleset,
+        outputs: impl IntoIterator<Item = (usize, Writer)>,
+        accounts: &Accounts,
+    ) {
+        let Self { taps, is_uniform, changed_at, .. } = self;
+        taps.extend(outputs.into_iter().map(|(id, writer)| Tap::new(id, writer, accounts)));
+        for tap in taps.iter_mut() {
+            let route = ruleset.routes.get(tap.id).cloned().unwrap_or(Route::Closed);
+            tap.adopt(route, accounts, changed_at);
+        }
+        *changed_at = accounts.offered_by_session().collect();
+        *is_uniform = taps.iter().all(Tap::gets_all);
+    }
+
+    /// Ends the rings of outputs that are gone; what is in them can still be read.
+    pub(super) fn close_gone(&self) {
+        self.taps.iter().for_each(Tap::close_if_gone);
+    }
+
+    /// Lets go of the rings of outputs that are gone and have given everything back.
+    pub(super) fn bury(&mut self, accounts: &Accounts) {
+        let Self { taps, is_uniform, changed_at, ended, .. } = self;
+        for tap in taps.extract_if(.., |tap| tap.has_ended()) {
+            let ledgers = tap.ledgers(accounts, changed_at).collect();
+            ended.push(Ended { id: tap.id, ledgers, pushed: tap.writer.pushed() });
+        }
+        *is_uniform = taps.iter().all(Tap::gets_all);
     }
 
     /// Takes back what the consumers have released.
@@ -61,20 +103,26 @@ impl Taps {
 
     /// Offers each frame to each output, and publishes with one store per ring. The batch is empty afterwards.
     #[inline(never)]
-    pub(super) fn publish<F: Filter>(
+    pub(super) fn publish(
         &mut self,
         batch: &mut Batch,
         holders: &mut Holders,
         free: &mut FreeList,
-        stages: &mut Stages<F>,
+        stages: &mut Stages,
         orders: &Orders,
     ) {
         let count = batch.works().len();
         if count == 0 {
             return;
         }
+        #[cfg(debug_assertions)]
+        batch.works().iter().for_each(|work| assert_eq!(work.generation, stages.generation(), "one ruleset"));
         if self.when_full == WhenFull::Wait && !orders.is_draining() {
             self.wait_for_room(count, holders, free, orders);
+        }
+        if !self.is_uniform {
+            self.publish_chosen(batch, holders, free, stages);
+            return;
         }
         let (least, most) = self.divide(count);
         let (taken, refused) = batch.works_mut().split_at_mut(most);
@@ -121,9 +169,36 @@ impl Taps {
         }
     }
 
+    /// As the rest of [`Self::publish`] does, where some outputs get the frames of some sessions only.
+    fn publish_chosen(
+        &mut self,
+        batch: &mut Batch,
+        holders: &mut Holders,
+        free: &mut FreeList,
+        stages: &mut Stages,
+    ) {
+        let works = batch.works_mut();
+        self.taps.iter_mut().for_each(|tap| tap.choose(works));
+        let wanted = self.taps.iter().fold(0, |places, tap| places | tap.chosen | tap.missed);
+        for (place, work) in works.iter_mut().enumerate() {
+            let takers = self.taps.iter().filter(|tap| tap.chosen >> place & 1 == 1).count();
+            if takers > 0 {
+                work.shares = holders.publish(work.received.take_chunk(), takers);
+                stages.deliver(1);
+                continue;
+            }
+            let is_wanted = wanted >> place & 1 == 1;
+            let reason = if is_wanted { DropReason::OutputFull } else { DropReason::NoOutput };
+            stages.refuse(&work.descriptor, reason);
+            free.give(work.received.take_chunk());
+        }
+        self.taps.iter_mut().for_each(|tap| tap.take_chosen(works));
+        batch.clear();
+    }
+
     /// Takes back and counts what nobody has taken.
     #[inline]
-    fn refuse<F: Filter>(&self, refused: &mut [Work], free: &mut FreeList, stages: &mut Stages<F>) {
+    fn refuse(&self, refused: &mut [Work], free: &mut FreeList, stages: &mut Stages) {
         let reason = if self.taps.is_empty() { DropReason::NoOutput } else { DropReason::OutputFull };
         for work in refused {
             stages.refuse(&work.descriptor, reason);
@@ -145,44 +220,16 @@ impl Taps {
 
     /// Copies the counts, which follow from the sessions' accounts.
     pub(super) fn copy_to(&self, accounts: &Accounts, posted: &mut WorkerCounters) {
-        for (tap, pushed) in self.taps.iter().zip(&mut posted.pushed) {
+        for tap in &self.taps {
+            let (ledgers, pushed) = posted.output_mut(tap.id);
+            ledgers.clear();
+            ledgers.extend(tap.ledgers(accounts, &self.changed_at));
             *pushed = tap.writer.pushed();
         }
-        for (tap, to) in self.taps.iter().zip(&mut posted.outputs) {
-            to.clear();
-            to.extend(
-                tap.full.iter().enumerate().map(|(session, &full)| accounts.output_ledger(session, full)),
-            );
+        for ended in &self.ended {
+            let (ledgers, pushed) = posted.output_mut(ended.id);
+            ledgers.clone_from(&ended.ledgers);
+            *pushed = ended.pushed;
         }
-    }
-}
-
-impl Tap {
-    /// Publishes what it takes, and counts what it has no room for: the end of `taken`, and all of `refused`.
-    #[inline]
-    fn take(&mut self, taken: &mut [Work], refused: &[Work]) {
-        let (taken, missed) = taken.split_at_mut(self.takes);
-        self.writer.push_all(taken.iter_mut().map(|work| (&work.descriptor, work.shares.take())));
-        self.writer.publish();
-        self.miss(missed);
-        self.miss(refused);
-    }
-
-    /// Counts frames that it had no room for.
-    #[inline]
-    fn miss(&mut self, missed: &[Work]) {
-        for Work { descriptor, .. } in missed {
-            self.full[descriptor.session as usize].add(u64::from(descriptor.len));
-        }
-    }
-
-    #[inline]
-    fn reclaim(&mut self, holders: &mut Holders, free: &mut FreeList) {
-        self.is_open = !self.writer.is_reader_gone();
-        self.writer.reclaim(|share| {
-            if let Some(chunk) = holders.give_back(share) {
-                free.give(chunk);
-            }
-        });
     }
 }

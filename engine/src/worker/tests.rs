@@ -1,5 +1,7 @@
 //! The whole worker over a NIC in plain memory: no socket, no privileges.
 
+mod rulesets;
+
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -9,12 +11,11 @@ use etherparse::PacketBuilder;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{self, BATCH_MAX};
+use crate::config::{BATCH_MAX, Config, Output, OutputKind, Session, UnknownSessions};
 use crate::counters::WorkerCounters;
 use crate::drop_reason::DropReason;
-use crate::filter::AcceptAll;
 use crate::output::{self, Consumer, Next};
-use crate::session::SessionId;
+use crate::session::{Directory, SessionId};
 use crate::xsk::{Geometry, KernelCounters, Pages, SoftNic, Umem};
 
 const RING_LEN: u32 = 128;
@@ -68,47 +69,52 @@ impl KernelSide for TestNic {
 }
 
 struct Rig {
-    worker: Worker<TestNic, AcceptAll>,
+    worker: Worker<TestNic>,
     input: Arc<Mutex<VecDeque<Vec<u8>>>>,
     consumers: Vec<Consumer>,
     board: Arc<Board>,
+    directory: Directory,
 }
 
 /// A worker with rings of `ring_lens` to so many outputs. One session is declared: VNI 7 from 10.0.0.1.
 fn rig(ring_lens: &[u32], unknown: UnknownSessions) -> Rig {
+    rig_of(ring_lens, &config_of(ring_lens.len(), unknown), WhenFull::Drop)
+}
+
+/// The configuration of [`rig`]; the outputs have their numbers as names.
+fn config_of(outputs: usize, unknown: UnknownSessions) -> Config {
+    let output = |number: usize| Output { name: number.to_string(), kind: OutputKind::Consumer };
+    let web =
+        Session { name: "web".into(), vni: 7, source: Some([10, 0, 0, 1].into()), ..Session::default() };
+    Config { unknown, sessions: vec![web], outputs: (0..outputs).map(output).collect(), ..Config::default() }
+}
+
+fn rig_of(ring_lens: &[u32], config: &Config, when_full: WhenFull) -> Rig {
     let chunk_count = 2 * RING_LEN + BATCH_MAX + ring_lens.iter().sum::<u32>();
     let (umem, free) = Umem::create(Geometry::new(2048, chunk_count), Pages::Ordinary).unwrap();
     let umem = Arc::new(umem);
     let (nic, queue) = SoftNic::new(umem.clone(), RING_LEN, RING_LEN).unwrap();
-    let (outputs, consumers) = ring_lens
-        .iter()
-        .map(|&len| {
-            let (writer, reader) = output::ring(len as usize, umem.clone(), 4);
-            (writer, Consumer::new(vec![reader]))
-        })
-        .unzip();
-    let web = config::Session {
-        name: "web".into(),
-        vni: 7,
-        source: Some([10, 0, 0, 1].into()),
-        ..config::Session::default()
-    };
+    let (outputs, consumers) = ring_lens.iter().map(|&len| ring_of(&umem, len)).unzip();
     let input = Arc::new(Mutex::new(VecDeque::new()));
     let board = Arc::new(Board::default());
+    let mut directory = Directory::default();
     let worker = Worker::new(Parts {
         kernel: TestNic { nic, input: input.clone(), is_finished: false, failure: None },
         queue,
         free,
         outputs,
-        sessions: Arc::new(SessionTable::new(&[web])),
-        filter: AcceptAll,
-        unknown,
+        ruleset: Arc::new(Ruleset::first(config, &mut directory)),
         wait: WaitMode::Interrupt,
-        when_full: WhenFull::Drop,
+        when_full,
         board: board.clone(),
         orders: Arc::default(),
     });
-    Rig { worker, input, consumers, board }
+    Rig { worker, input, consumers, board, directory }
+}
+
+fn ring_of(umem: &Arc<Umem>, len: u32) -> (Writer, Consumer) {
+    let (writer, reader) = output::ring(len as usize, umem.clone(), 4);
+    (writer, Consumer::new(vec![reader]))
 }
 
 /// A mirrored frame from 10.0.0.`host` with this VNI, and what is inside.
@@ -208,6 +214,10 @@ fn each_refused_datagram_is_counted_under_its_reason() {
             | DropReason::UnknownSession => 1,
             DropReason::BadDescriptor
             | DropReason::FrameChain
+            | DropReason::AmazonDns
+            | DropReason::DirectionUnknown
+            | DropReason::RuleRejected
+            | DropReason::NoRuleMatched
             | DropReason::NoOutput
             | DropReason::OutputFull => 0,
         };
@@ -302,17 +312,7 @@ fn a_worker_whose_queue_fails_still_accounts_for_what_is_in_its_ring() {
 
 #[test]
 fn an_offline_worker_waits_for_a_slow_consumer() {
-    let mut rig = rig(&[64], UnknownSessions::Pass);
-    rig.worker.taps = Taps::new(
-        vec![{
-            let umem = rig.worker.queue.umem().clone();
-            let (writer, reader) = output::ring(64, umem, 4);
-            rig.consumers = vec![Consumer::new(vec![reader])];
-            writer
-        }],
-        2,
-        WhenFull::Wait,
-    );
+    let mut rig = rig_of(&[64], &config_of(1, UnknownSessions::Pass), WhenFull::Wait);
     let frames: Vec<_> = (0..500_u16).map(|number| mirrored(1, 7, &number.to_be_bytes()).0).collect();
     let mut consumers = std::mem::take(&mut rig.consumers);
     let reader = std::thread::spawn(move || read_all(&mut consumers[0]).len());

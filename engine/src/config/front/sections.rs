@@ -9,7 +9,7 @@ use super::Fault;
 use super::mirror;
 use super::reader::{Node, Section};
 use crate::config::capture::{BUSY_POLL_BUDGET, BUSY_POLL_USECS, PORT, QUEUE};
-use crate::config::memory::{CHUNK_SIZE, PER_QUEUE_MIB, RING_LEN};
+use crate::config::memory::{CHUNK_SIZE, PER_QUEUE_MIB, PLANNED_OUTPUTS, RING_LEN};
 use crate::config::workers::CPU;
 use crate::config::{BusyPoll, Capture, Config, Cpus, Memory, Output, OutputKind, Queues, Workers};
 
@@ -18,7 +18,8 @@ const CAPTURE: &[&str] =
     &["interface", "mode", "ports", "allowed_sources", "queues", "arrival_times", "busy_poll"];
 const BUSY_POLL: &[&str] = &["usecs", "budget"];
 const WORKERS: &[&str] = &["cpus", "wait"];
-const MEMORY: &[&str] = &["per_queue_mib", "chunk_size", "fill_ring", "rx_ring", "output_ring", "hugepages"];
+const MEMORY: &[&str] =
+    &["per_queue_mib", "chunk_size", "fill_ring", "rx_ring", "output_ring", "outputs", "hugepages"];
 const SESSIONS: &[&str] = &["unknown", "unknown_direction"];
 const OUTPUT: &[&str] = &["name", "type", "path"];
 
@@ -127,6 +128,7 @@ fn memory(section: &Section<'_>) -> Result<Memory, Fault> {
         fill_ring: section.number("fill_ring", RING_LEN)?.unwrap_or(default.fill_ring),
         rx_ring: section.number("rx_ring", RING_LEN)?.unwrap_or(default.rx_ring),
         output_ring: section.number("output_ring", RING_LEN)?,
+        outputs: section.number("outputs", PLANNED_OUTPUTS)?,
         hugepages: section.boolean("hugepages")?.unwrap_or(default.hugepages),
     })
 }

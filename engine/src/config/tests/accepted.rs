@@ -32,6 +32,7 @@ fn every_key_reaches_its_field() {
         fill_ring = 1024
         rx_ring = 512
         output_ring = 256
+        outputs = 3
         hugepages = true
         [sessions]
         unknown = "drop"
@@ -91,6 +92,7 @@ fn every_key_reaches_its_field() {
             fill_ring: 1024,
             rx_ring: 512,
             output_ring: Some(256),
+            outputs: Some(3),
             hugepages: true,
         },
         unknown: UnknownSessions::Drop,

@@ -32,7 +32,7 @@ fn an_unknown_key_is_refused_with_the_one_that_was_meant() {
         (
             "[memory]\nrx_rings = 64",
             "2:1: memory.rx_rings: unknown key (did you mean `rx_ring`?); allowed here are `per_queue_mib`, \
-             `chunk_size`, `fill_ring`, `rx_ring`, `output_ring`, `hugepages`",
+             `chunk_size`, `fill_ring`, `rx_ring`, `output_ring`, `outputs`, `hugepages`",
         ),
         (
             "[capture]\nbusy_poll = { \"a\\nb\" = 1 }",
@@ -43,7 +43,10 @@ fn an_unknown_key_is_refused_with_the_one_that_was_meant() {
             "6:1: session[1].vin: unknown key (did you mean `vni`?); allowed here are `name`, `vni`, `source`, `eni`, \
              `filter`, `packet_length`, `number`, `outputs`",
         ),
-        ("[sessions]\nzz = 1\naa = 2", "2:1: sessions.zz: unknown key; allowed here are `unknown`"),
+        (
+            "[sessions]\nzz = 1\naa = 2",
+            "2:1: sessions.zz: unknown key; allowed here are `unknown`, `unknown_direction`",
+        ),
     ]);
 }
 

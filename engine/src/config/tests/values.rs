@@ -42,6 +42,7 @@ fn a_number_outside_its_limits_is_refused() {
             "[memory]\nper_queue_mib = 0",
             "2:17: memory.per_queue_mib: found 0, allowed is an integer from 1 to 65536",
         ),
+        ("[memory]\noutputs = 256", "2:11: memory.outputs: found 256, allowed is an integer from 1 to 255"),
         ("[memory]\nchunk_size = 8192", "2:14: memory.chunk_size: found 8192, allowed is 2048 or 4096"),
         (
             "[memory]\nfill_ring = 4095",
@@ -243,6 +244,13 @@ fn lists_are_neither_empty_nor_too_long() {
 
 #[test]
 fn a_contradiction_is_shown_at_the_later_line() {
+    let output =
+        |name: &str| format!("[[output]]\nname = \"{name}\"\ntype = \"pcapng\"\npath = \"{name}\"\n");
+    let two = format!("[memory]\noutputs = 1\n{}{}", output("a"), output("b"));
+    assert_eq!(
+        refusal(&two),
+        "vxtap.toml:2:11: memory.outputs: found 1, allowed is at least 2, the number of outputs that are configured"
+    );
     let few =
         "found too few CPUs (1 for 2 queues); allowed is one for each queue of capture.queues, or \"auto\"";
     assert_refusals(&[

@@ -26,6 +26,8 @@ pub struct WorkerReport {
 pub struct OutputReport {
     /// Its name.
     pub name: String,
+    /// Whether a reload has taken it away.
+    pub is_gone: bool,
     /// By session, all workers together.
     pub sessions: Vec<OutputLedger>,
     /// What is in its file, for an output that the engine empties itself and that has ended.
@@ -84,9 +86,10 @@ impl Report {
                 ("capture file".to_owned(), None, steering)
             }
         };
-        let sessions: Vec<_> = engine.sessions.names().map(str::to_owned).collect();
+        let sessions: Vec<_> = engine.sessions().names().map(str::to_owned).collect();
         let output = |(place, outlet): (usize, &super::Outlet)| OutputReport {
             name: outlet.name.clone(),
+            is_gone: outlet.is_gone,
             sessions: merge_output(&workers, place, sessions.len()),
             written: None,
         };

@@ -77,6 +77,17 @@ impl Report {
             if ledger.cut > 0 {
                 writeln!(f, "    of these cut before they came: {}", ledger.cut)?;
             }
+            if ledger.sliced > 0 {
+                writeln!(f, "    of these cut to the packet length: {}", ledger.sliced)?;
+            }
+            if ledger.direction_unknown > 0 {
+                writeln!(f, "    of these without a direction: {}", ledger.direction_unknown)?;
+            }
+            for reason in DropReason::OF_FILTERS {
+                if ledger.drops.get(reason) > 0 {
+                    writeln!(f, "    {reason}: {}", ledger.drops.get(reason))?;
+                }
+            }
         }
         Ok(())
     }
@@ -105,10 +116,11 @@ impl Report {
         writeln!(f, "\n  {:<24}{:>14}{:>14}{:>14}", "output", "delivered", "full", "written")?;
         for output in &self.outputs {
             let total = output.total();
+            let gone = if output.is_gone { "  until a reload" } else { "" };
             let written = output.written.as_ref().map_or("-".to_owned(), |it| it.frames_written.to_string());
             writeln!(
                 f,
-                "  {:<24}{:>14}{:>14}{written:>14}",
+                "  {:<24}{:>14}{:>14}{written:>14}{gone}",
                 output.name, total.delivered.frames, total.full
             )?;
             let lost = output.written.as_ref().filter(|written| written.frames_lost > 0);

@@ -7,6 +7,8 @@
 //!   u32    u32                     0..=3     u32
 //! ```
 
+use crate::config::Direction;
+
 /// The largest captured length of one frame, in bytes; what is beyond is cut off.
 ///
 /// libpcap's `MAXIMUM_SNAPLEN` (pcap-int.h): readers refuse more.
@@ -27,6 +29,10 @@ const LINKTYPE_ETHERNET: u16 = 1;
 /// `if_tsresol`: units of 10^-9 seconds.
 const NANOSECONDS: u8 = 9;
 
+/// The lowest two bits of `epb_flags`.
+const INBOUND: u32 = 1;
+const OUTBOUND: u32 = 2;
+
 /// Option codes; the meaning of a code depends on the block it stands in (draft-ietf-opsawg-pcapng, section 4).
 mod option {
     pub(super) const SHB_USERAPPL: u16 = 4;
@@ -37,6 +43,8 @@ mod option {
     pub(super) const ISB_ENDTIME: u16 = 3;
     pub(super) const ISB_IFRECV: u16 = 4;
     pub(super) const ISB_IFDROP: u16 = 5;
+    pub(super) const EPB_FLAGS: u16 = 2;
+    pub(super) const ISB_FILTERACCEPT: u16 = 6;
     pub(super) const ISB_USRDELIV: u16 = 8;
     pub(super) const END: u16 = 0;
 }
@@ -59,7 +67,9 @@ pub struct Statistics {
     pub end_ns: u64,
     /// `isb_ifrecv`: frames that arrived for this interface.
     pub received: u64,
-    /// `isb_ifdrop`: those of them that are not in the file.
+    /// `isb_filteraccept`: those of them that were meant for the file: its session goes there, and the filter accepted them.
+    pub accepted: u64,
+    /// `isb_ifdrop`: those of the accepted ones that are not in the file.
     pub dropped: u64,
     /// `isb_usrdeliv`: frames of those that are in the file.
     pub delivered: u64,
@@ -123,12 +133,14 @@ impl Blocks {
     ///
     /// `timestamp_ns` is in nanoseconds since 1970-01-01 UTC. The captured bytes are the segments one behind the other,
     /// up to [`MAX_CAPTURED_BYTES`]. `original_len` is the length of the frame on the wire, in bytes; it is raised to
-    /// the captured length if it is below, which readers take for damage.
+    /// the captured length if it is below, which readers take for damage. `direction`, if it is known, becomes `epb_flags`:
+    /// inbound is towards the mirrored interface.
     pub fn packet<'a>(
         &mut self,
         interface: u32,
         timestamp_ns: u64,
         original_len: u32,
+        direction: Option<Direction>,
         segments: impl Iterator<Item = &'a [u8]>,
     ) {
         let bytes = &mut self.bytes;
@@ -141,6 +153,14 @@ impl Blocks {
         }
         let captured = as_u32(bytes.len() - data);
         pad(bytes, start);
+        if let Some(direction) = direction {
+            let flags = match direction {
+                Direction::Ingress => INBOUND,
+                Direction::Egress => OUTBOUND,
+            };
+            push_option(bytes, option::EPB_FLAGS, &flags.to_le_bytes());
+            push_option(bytes, option::END, &[]);
+        }
         let len = as_u32(bytes.len() - start + 4);
         bytes.extend_from_slice(&len.to_le_bytes());
         let original = original_len.max(captured);
@@ -154,7 +174,7 @@ impl Blocks {
 
     /// Appends an interface statistics block.
     pub fn statistics(&mut self, interface: u32, statistics: &Statistics) {
-        let Statistics { start_ns, end_ns, received, dropped, delivered } = *statistics;
+        let Statistics { start_ns, end_ns, received, accepted, dropped, delivered } = *statistics;
         self.block(INTERFACE_STATISTICS, |bytes| {
             bytes.extend(interface.to_le_bytes());
             push_timestamp(bytes, end_ns);
@@ -164,6 +184,7 @@ impl Blocks {
             for (code, count) in [
                 (option::ISB_IFRECV, received),
                 (option::ISB_IFDROP, dropped),
+                (option::ISB_FILTERACCEPT, accepted),
                 (option::ISB_USRDELIV, delivered),
             ] {
                 push_option(bytes, code, &count.to_le_bytes());

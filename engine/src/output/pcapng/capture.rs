@@ -7,14 +7,18 @@ use std::time::Instant;
 
 use super::blocks::{Interface, Statistics};
 use super::file::{PcapngError, PcapngFile, Storage};
-use crate::config::Session;
+use crate::config::{Direction, Session};
 use crate::output::Frame;
+use crate::session::{Directory, Entry, SessionId};
 
 /// Pairs of source and VNI of the default session that get an interface block of their own.
 ///
 /// More sources than one mirror target takes; a sender that makes pairs up gets this many and no more. Higher lets such
 /// a sender fill file and memory with interface blocks, lower puts honest pairs together.
 pub const PAIRS_MAX: usize = 4096;
+
+/// The place of an interface that is not described yet.
+const NO_INTERFACE: u32 = u32::MAX;
 
 const APPLICATION: &str = concat!("vxtap ", env!("CARGO_PKG_VERSION"));
 
@@ -27,11 +31,18 @@ pub struct FrameKey {
     pub source: IpAddr,
     /// VNI of the tunnel, 24 bits.
     pub vni: u32,
+    /// Towards the mirrored interface or away from it, if that is known.
+    pub direction: Option<Direction>,
 }
 
 impl From<&Frame<'_>> for FrameKey {
     fn from(frame: &Frame<'_>) -> Self {
-        Self { session: frame.session().0, source: frame.source(), vni: frame.vni().get() }
+        Self {
+            session: frame.session().0,
+            source: frame.source(),
+            vni: frame.vni().get(),
+            direction: frame.direction(),
+        }
     }
 }
 
@@ -56,7 +67,9 @@ pub enum InterfaceKey {
 pub struct InterfaceTotals {
     /// Arrived.
     pub received: u64,
-    /// Arrived and lost on the way to the file.
+    /// Arrived, passed the filter, and were meant for the file.
+    pub accepted: u64,
+    /// Meant for the file and lost on the way.
     pub dropped: u64,
 }
 
@@ -81,8 +94,10 @@ struct Written {
 pub struct CaptureWriter<S = File> {
     file: PcapngFile<S>,
     interfaces: Vec<Written>,
-    /// Number of declared sessions; their interface blocks are the first ones.
-    declared: u32,
+    /// Names of the sessions that turn up later.
+    directory: Directory,
+    /// The interfaces of declared sessions, by session; `u32::MAX` where there is none yet.
+    declared: Vec<u32>,
     pairs: HashMap<(IpAddr, u32), u32>,
     /// The pair looked up last, and its interface: traffic comes in runs.
     last: Option<((IpAddr, u32), u32)>,
@@ -98,21 +113,31 @@ impl<S: Storage> CaptureWriter<S> {
     /// # Errors
     ///
     /// As [`PcapngFile::flush`].
-    pub fn new(mut file: PcapngFile<S>, sessions: &[Session]) -> Result<Self, PcapngError> {
+    pub fn new(file: PcapngFile<S>, sessions: &[Session]) -> Result<Self, PcapngError> {
+        let mut directory = Directory::default();
+        let ids = directory.assign(sessions);
+        Self::with_directory(file, &directory, &ids)
+    }
+
+    /// As [`Self::new`], for sessions of a directory, to which more may be added later.
+    pub(crate) fn with_directory(
+        mut file: PcapngFile<S>,
+        directory: &Directory,
+        ids: &[SessionId],
+    ) -> Result<Self, PcapngError> {
         file.blocks().section_header(APPLICATION);
         let mut writer = Self {
             file,
-            interfaces: Vec::with_capacity(sessions.len() + PAIRS_MAX + 1),
-            declared: 0,
+            interfaces: Vec::with_capacity(ids.len() + PAIRS_MAX + 1),
+            directory: directory.clone(),
+            declared: Vec::with_capacity(ids.len() + 1),
             pairs: HashMap::with_capacity(PAIRS_MAX),
             last: None,
             other: None,
             seen: None,
         };
-        for Session { name, vni, source, .. } in sessions {
-            writer.declared += 1;
-            let source = source.map_or_else(|| "any source".to_owned(), |source| format!("source {source}"));
-            writer.describe(InterfaceKey::Session(writer.declared), name, &format!("VNI {vni}, {source}"));
+        for id in ids {
+            writer.describe_session(*id);
         }
         writer.file.flush()?;
         Ok(writer)
@@ -136,7 +161,7 @@ impl<S: Storage> CaptureWriter<S> {
         let Period { start_ns, end_ns } =
             self.seen.unwrap_or(Period { start_ns: timestamp_ns, end_ns: timestamp_ns });
         self.seen = Some(Period { start_ns: start_ns.min(timestamp_ns), end_ns: end_ns.max(timestamp_ns) });
-        self.file.blocks().packet(interface, timestamp_ns, original_len, segments);
+        self.file.blocks().packet(interface, timestamp_ns, original_len, key.direction, segments);
         self.file.make_room()
     }
 
@@ -164,8 +189,9 @@ impl<S: Storage> CaptureWriter<S> {
     ) -> Result<(), PcapngError> {
         let Period { start_ns, end_ns } = period.or(self.seen).unwrap_or(Period { start_ns: 0, end_ns: 0 });
         for (interface, written) in (0..).zip(&self.interfaces) {
-            let InterfaceTotals { received, dropped } = totals(written.key, written.frames);
-            let statistics = Statistics { start_ns, end_ns, received, dropped, delivered: written.frames };
+            let InterfaceTotals { received, accepted, dropped } = totals(written.key, written.frames);
+            let delivered = written.frames;
+            let statistics = Statistics { start_ns, end_ns, received, accepted, dropped, delivered };
             self.file.blocks().statistics(interface, &statistics);
         }
         self.file.flush()
@@ -178,9 +204,11 @@ impl<S: Storage> CaptureWriter<S> {
 
     /// Returns the number of the interface block for a frame, which is described on the first frame of its pair.
     fn interface_of(&mut self, key: FrameKey) -> u32 {
-        let FrameKey { session, source, vni } = key;
-        if session != 0 && session <= self.declared {
-            return session - 1;
+        let FrameKey { session, source, vni, direction: _ } = key;
+        if session != SessionId::DEFAULT.0
+            && let Some(interface) = self.interface_of_session(SessionId(session))
+        {
+            return interface;
         }
         let pair = (source, vni);
         if let Some((last, interface)) = self.last
@@ -195,6 +223,26 @@ impl<S: Storage> CaptureWriter<S> {
         };
         self.last = Some((pair, interface));
         interface
+    }
+
+    fn interface_of_session(&mut self, id: SessionId) -> Option<u32> {
+        match self.declared.get(id.index()) {
+            Some(&interface) if interface != NO_INTERFACE => Some(interface),
+            _ => self.describe_session(id),
+        }
+    }
+
+    /// Describes a session that a reload has added; `None` if it is not in the directory.
+    #[cold]
+    fn describe_session(&mut self, id: SessionId) -> Option<u32> {
+        let Entry { name, vni, source } = self.directory.entry(id)?;
+        let source = source.map_or_else(|| "any source".to_owned(), |source| format!("source {source}"));
+        let interface = self.describe(InterfaceKey::Session(id.0), &name, &format!("VNI {vni}, {source}"));
+        if self.declared.len() <= id.index() {
+            self.declared.resize(id.index() + 1, NO_INTERFACE);
+        }
+        self.declared[id.index()] = interface;
+        Some(interface)
     }
 
     #[cold]

@@ -47,7 +47,7 @@ struct Ceilings {
 struct Scenario {
     sessions: u32,
     outputs: u32,
-    rules: bool,
+    rules: u32,
     decap_to_publish: f64,
     worker: f64,
     consumer: f64,
@@ -57,7 +57,7 @@ impl Scenario {
     fn name(&self) -> String {
         let plural = |count: u32| if count == 1 { "" } else { "s" };
         let Self { sessions, outputs, .. } = *self;
-        let rules = if self.rules { ", ten rules" } else { "" };
+        let rules = if self.rules > 0 { format!(", {} rules", self.rules) } else { String::new() };
         format!("{sessions} session{}, {outputs} output{}{rules}", plural(sessions), plural(outputs))
     }
 }
@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     fn scenario(decap_to_publish: f64, worker: f64, consumer: f64) -> Scenario {
-        Scenario { sessions: 1, outputs: 2, rules: false, decap_to_publish, worker, consumer }
+        Scenario { sessions: 1, outputs: 2, rules: 0, decap_to_publish, worker, consumer }
     }
 
     fn profile() -> Profile {

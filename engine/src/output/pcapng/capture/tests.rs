@@ -10,7 +10,7 @@ use super::*;
 const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 1, 5));
 
 fn key(session: u32, source: IpAddr, vni: u32) -> FrameKey {
-    FrameKey { session, source, vni }
+    FrameKey { session, source, vni, direction: None }
 }
 
 fn sessions() -> Vec<Session> {
@@ -46,12 +46,15 @@ fn blocks(path: &Path) -> Vec<String> {
             format!("packet of {} at {}: {} of {}", block.if_id, block.ts_low, data.len(), block.origlen)
         }
         PcapBlockOwned::NG(Block::InterfaceStatistics(block)) => {
-            let [received, dropped, delivered] =
-                [block.isb_ifrecv(), block.isb_ifdrop(), block.isb_usrdeliv()]
+            let [received, accepted, dropped, delivered] =
+                [block.isb_ifrecv(), block.isb_filteraccept(), block.isb_ifdrop(), block.isb_usrdeliv()]
                     .map(|count| count.unwrap().unwrap());
             let (_, start) = block.isb_starttime().unwrap().unwrap();
             let (_, end) = block.isb_endtime().unwrap().unwrap();
-            format!("statistics of {} {start}-{end}: {received} - {dropped} = {delivered}", block.if_id)
+            format!(
+                "statistics of {} {start}-{end}: {accepted} of {received} - {dropped} = {delivered}",
+                block.if_id
+            )
         }
         _ => panic!("another block"),
     };
@@ -93,10 +96,10 @@ fn declared_sessions_have_interfaces_from_the_start_and_pairs_from_their_first_f
             "packet of 3 at 46: 65 of 65",
             "packet of 3 at 47: 66 of 66",
             "packet of 0 at 65: 64 of 64",
-            "statistics of 0 40-70: 11 - 10 = 1",
-            "statistics of 1 40-70: 21 - 20 = 1",
-            "statistics of 2 40-70: 3 - 0 = 3",
-            "statistics of 3 40-70: 3 - 0 = 3",
+            "statistics of 0 40-70: 11 of 12 - 10 = 1",
+            "statistics of 1 40-70: 21 of 22 - 20 = 1",
+            "statistics of 2 40-70: 3 of 3 - 0 = 3",
+            "statistics of 3 40-70: 3 of 3 - 0 = 3",
         ]
     );
 }
@@ -105,9 +108,11 @@ fn totals_of(key: InterfaceKey, written: u64) -> InterfaceTotals {
     match key {
         InterfaceKey::Session(session) => {
             let dropped = 10 * u64::from(session);
-            InterfaceTotals { received: written + dropped, dropped }
+            InterfaceTotals { received: 2 * written + dropped, accepted: written + dropped, dropped }
         }
-        InterfaceKey::Pair { .. } | InterfaceKey::Other => InterfaceTotals { received: written, dropped: 0 },
+        InterfaceKey::Pair { .. } | InterfaceKey::Other => {
+            InterfaceTotals { received: written, accepted: written, dropped: 0 }
+        }
     }
 }
 
@@ -116,7 +121,10 @@ fn a_capture_without_frames_has_the_statistics_of_its_period() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("out.pcapng");
     writer(&path).finish(Some(Period { start_ns: 5, end_ns: 9 }), totals_of).unwrap();
-    assert_eq!(blocks(&path)[3..], ["statistics of 0 5-9: 10 - 10 = 0", "statistics of 1 5-9: 20 - 20 = 0"]);
+    assert_eq!(
+        blocks(&path)[3..],
+        ["statistics of 0 5-9: 10 of 10 - 10 = 0", "statistics of 1 5-9: 20 of 20 - 20 = 0"]
+    );
 }
 
 #[test]
@@ -138,7 +146,7 @@ fn pairs_beyond_the_limit_share_one_interface() {
                 .to_owned()
         )
     );
-    let shared = format!("statistics of {} 1-2: 10 - 0 = 10", pairs + 2);
+    let shared = format!("statistics of {} 1-2: 10 of 10 - 0 = 10", pairs + 2);
     assert_eq!(blocks.last(), Some(&shared));
     assert!(blocks.contains(&"packet of 9 at 2: 14 of 14".to_owned()), "an early pair keeps its own");
 }

@@ -41,7 +41,7 @@ fn small(room: usize, step: usize) -> PcapngFile<Small> {
 
 fn packet<S: Storage>(file: &mut PcapngFile<S>, len: u32) {
     let bytes = vec![0x5A; len as usize];
-    file.blocks().packet(0, 1, len, std::iter::once(bytes.as_slice()));
+    file.blocks().packet(0, 1, len, None, std::iter::once(bytes.as_slice()));
 }
 
 /// Reads a file that has to be whole and returns the number of its frames.

@@ -11,7 +11,8 @@ use crate::output::pcapng::PcapngFile;
 use crate::output::{Descriptor, ring};
 use crate::xsk::{Geometry, Holders, Pages, Umem};
 
-const KEY: FrameKey = FrameKey { session: 0, source: IpAddr::V4(Ipv4Addr::LOCALHOST), vni: 1 };
+const KEY: FrameKey =
+    FrameKey { session: 0, source: IpAddr::V4(Ipv4Addr::LOCALHOST), vni: 1, direction: None };
 
 /// Storage that is full after `room` bytes.
 #[derive(Debug)]
@@ -40,7 +41,7 @@ fn sink(room: usize) -> Sink<Full> {
 }
 
 const fn all_received(_: InterfaceKey, written: u64) -> InterfaceTotals {
-    InterfaceTotals { received: written, dropped: 0 }
+    InterfaceTotals { received: written, accepted: written, dropped: 0 }
 }
 
 #[test]

@@ -1,0 +1,96 @@
+//! The engine's end of an output.
+
+use std::collections::HashMap;
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Weak;
+use std::thread::JoinHandle;
+
+use super::{EngineError, sinks};
+use crate::config::{Config, Output, OutputKind};
+use crate::output::Consumer;
+use crate::output::pcapng::{self, Sink};
+use crate::session::Directory;
+
+/// An output. Its consumer and its sink are here until somebody takes the one, or the thread that has both is started.
+pub(super) struct Outlet {
+    pub(super) name: String,
+    pub(super) kind: OutputKind,
+    pub(super) consumer: Option<Consumer>,
+    pub(super) sink: Option<Sink>,
+    pub(super) thread: Option<JoinHandle<pcapng::Report>>,
+    /// A reload has taken it away.
+    pub(super) is_gone: bool,
+    /// Whether somebody has its consumer.
+    presence: Weak<()>,
+    /// The file that it writes, if it is one.
+    file: Option<FileId>,
+}
+
+/// Device and inode.
+type FileId = (u64, u64);
+
+impl Outlet {
+    /// Whether its rings may still hold chunks, and its file be written to.
+    pub(super) fn is_alive(&self) -> bool {
+        let is_finished = self.thread.as_ref().is_none_or(JoinHandle::is_finished);
+        !self.is_gone || self.presence.strong_count() > 0 || !is_finished
+    }
+
+    /// Gives it its consumer.
+    pub(super) fn connect(&mut self, consumer: Consumer) {
+        self.presence = consumer.presence();
+        self.consumer = Some(consumer);
+    }
+}
+
+/// Opens outputs of a configuration: creates their files, each a file of its own, however it is named, and none that one of
+/// the `others` writes.
+pub(super) fn open<'c>(
+    config: &Config,
+    outputs: impl IntoIterator<Item = &'c Output>,
+    directory: &mut Directory,
+    others: &[Outlet],
+) -> Result<Vec<Outlet>, EngineError> {
+    let alive = others.iter().filter(|outlet| outlet.is_alive());
+    let mut files: HashMap<FileId, String> =
+        alive.filter_map(|outlet| Some((outlet.file?, outlet.name.clone()))).collect();
+    let mut outlets = Vec::new();
+    let ids = directory.assign(&config.sessions);
+    for Output { name, kind } in outputs {
+        let (mut sink, mut file) = (None, None);
+        if let OutputKind::Pcapng { path } = kind {
+            let shared = |first: &String| EngineError::SharedFile {
+                path: path.clone(),
+                first: first.clone(),
+                second: name.clone(),
+            };
+            // Before it is opened, which would empty it.
+            if let Some(first) = file_id(path).and_then(|id| files.get(&id)) {
+                return Err(shared(first));
+            }
+            sink = Some(sinks::open(name, path, directory, &ids)?);
+            file = file_id(path);
+            files.extend(file.map(|id| (id, name.clone())));
+        }
+        let outlet = Outlet {
+            name: name.clone(),
+            kind: kind.clone(),
+            consumer: None,
+            sink,
+            thread: None,
+            is_gone: false,
+            presence: Weak::new(),
+            file,
+        };
+        outlets.push(outlet);
+    }
+    Ok(outlets)
+}
+
+/// The identity of a regular file; `None` for pipes and terminals, which several may write to, and for what is not there.
+fn file_id(path: &Path) -> Option<FileId> {
+    let metadata = fs::metadata(path).ok().filter(Metadata::is_file)?;
+    Some((metadata.dev(), metadata.ino()))
+}

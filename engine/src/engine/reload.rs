@@ -1,0 +1,243 @@
+//! A running engine takes over another configuration: sessions, filters and outputs, at a batch boundary of each worker.
+//!
+//! Everything that can fail happens before the workers hear of it. Sockets, memory and the XDP program stay as they are.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use super::{Engine, EngineError, Source, outlet};
+use crate::config::{Config, ConfigError, Output};
+use crate::output::Writer;
+use crate::ruleset::Ruleset;
+
+/// How often the workers are asked whether they have changed over; a sleeping one takes up to 50 ms to notice.
+const TURN: Duration = Duration::from_millis(1);
+
+/// Why an engine keeps its configuration. Nothing has changed then.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// The new configuration is not valid.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// It changes what cannot change while the engine runs.
+    #[error("{} cannot change while the engine runs: restart it for that", list(keys))]
+    Fixed {
+        /// The keys whose values differ.
+        keys: Vec<&'static str>,
+    },
+    /// There is no memory for another output.
+    #[error(
+        "outputs {}: the memory is planned for {planned} and {alive} are there: restart with a higher memory.outputs",
+        list(added)
+    )]
+    NoRoom {
+        /// The outputs that were to be added.
+        added: Vec<String>,
+        /// For how many outputs there is memory.
+        planned: usize,
+        /// Outputs that use it, those included that are taken away and have not ended yet.
+        alive: usize,
+    },
+    /// An output cannot be opened or started.
+    #[error(transparent)]
+    Output(#[from] EngineError),
+    /// A capture file is read with one configuration.
+    #[error("a capture file is read with one configuration")]
+    CaptureFile,
+    /// The engine has not been started, or has ended.
+    #[error("the engine is not running")]
+    NotRunning,
+}
+
+/// What a reload has changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// How many configurations the engine had before: 1 after the first reload.
+    pub generation: u32,
+    /// Names of sessions that came, went, or are judged or routed differently.
+    pub sessions: Difference,
+    /// Names of filters.
+    pub filters: Difference,
+    /// Names of outputs. One that changed was replaced: it ended, and another one with its name began.
+    pub outputs: Difference,
+}
+
+/// Names of things that two configurations differ in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Difference {
+    /// Only in the new one.
+    pub added: Vec<String>,
+    /// Only in the old one.
+    pub removed: Vec<String>,
+    /// In both, with different contents.
+    pub changed: Vec<String>,
+}
+
+impl Engine {
+    /// Takes over the sessions, filters and outputs of another configuration. Each worker does so between two batches; no
+    /// frame is lost by it, and none is judged by half of each. When this returns, all of them have. Outputs that are not in
+    /// the new configuration end as soon as they have read what is in their rings.
+    ///
+    /// # Errors
+    ///
+    /// [`ReloadError`]; nothing has changed then.
+    pub fn reload(&mut self, config: Config) -> Result<Changes, ReloadError> {
+        config.validate()?;
+        if matches!(self.source, Source::File { .. }) {
+            return Err(ReloadError::CaptureFile);
+        }
+        if self.workers.is_empty() || self.has_ended() {
+            return Err(ReloadError::NotRunning);
+        }
+        let keys = self.config.fixed_differences(&config);
+        if !keys.is_empty() {
+            return Err(ReloadError::Fixed { keys });
+        }
+        let changes = self.changes(&config);
+        let writers = self.add_outputs(&config)?;
+        for outlet in &mut self.outlets {
+            let is_there = config.outputs.iter().any(|it| it.name == outlet.name && it.kind == outlet.kind);
+            outlet.is_gone |= !is_there;
+        }
+        let names: Vec<_> =
+            self.outlets.iter().map(|outlet| (!outlet.is_gone).then_some(outlet.name.as_str())).collect();
+        let ruleset = Arc::new(Ruleset::new(changes.generation, &config, &mut self.directory, &names));
+        self.workers.change(&ruleset, writers);
+        while !self.workers.have_changed() && !self.has_ended() {
+            thread::sleep(TURN);
+        }
+        self.ruleset = ruleset;
+        self.config = config;
+        Ok(changes)
+    }
+
+    /// Opens and starts the outputs that are new; returns for each worker the writers of their rings, with their ids.
+    fn add_outputs(&mut self, config: &Config) -> Result<Vec<Vec<(usize, Writer)>>, ReloadError> {
+        let is_running = |output: &&Output| {
+            self.outlets.iter().any(|it| !it.is_gone && it.name == output.name && it.kind == output.kind)
+        };
+        let added: Vec<_> = config.outputs.iter().filter(|output| !is_running(output)).collect();
+        let mut each: Vec<Vec<_>> = self.umems.iter().map(|_| Vec::new()).collect();
+        if added.is_empty() {
+            return Ok(each);
+        }
+        let alive = self.outlets.iter().filter(|outlet| outlet.is_alive()).count();
+        let planned = self.config.memory.outputs_planned(self.planned_outputs);
+        if alive + added.len() > planned {
+            let added = added.iter().map(|output| output.name.clone()).collect();
+            return Err(ReloadError::NoRoom { added, planned, alive });
+        }
+        let opened = outlet::open(config, added, &mut self.directory, &self.outlets)?;
+        let first = self.outlets.len();
+        for mut outlet in opened {
+            let (writers, consumer) = self.rings();
+            outlet.connect(consumer);
+            let id = self.outlets.len();
+            self.outlets.push(outlet);
+            each.iter_mut().zip(writers).for_each(|(each, writer)| each.push((id, writer)));
+        }
+        if let Err(error) = self.start_sinks() {
+            self.outlets.truncate(first);
+            return Err(error.into());
+        }
+        Ok(each)
+    }
+
+    fn changes(&self, new: &Config) -> Changes {
+        let old = &self.config;
+        let mut sessions = difference(&old.sessions, &new.sessions, |session| &session.name);
+        let enis: HashSet<_> = difference(&old.enis, &new.enis, |eni| &eni.id).changed.into_iter().collect();
+        for session in &new.sessions {
+            let is_touched = session.eni.as_ref().is_some_and(|eni| enis.contains(eni));
+            if is_touched
+                && !sessions.added.contains(&session.name)
+                && !sessions.changed.contains(&session.name)
+            {
+                sessions.changed.push(session.name.clone());
+            }
+        }
+        Changes {
+            generation: self.ruleset.generation + 1,
+            sessions,
+            filters: difference(&old.filters, &new.filters, |filter| &filter.name),
+            outputs: difference(&old.outputs, &new.outputs, |output| &output.name),
+        }
+    }
+}
+
+fn difference<T: PartialEq>(old: &[T], new: &[T], name: impl Fn(&T) -> &String) -> Difference {
+    let old: std::collections::HashMap<_, _> = old.iter().map(|thing| (name(thing), thing)).collect();
+    let mut difference = Difference::default();
+    let mut names = HashSet::new();
+    for thing in new {
+        names.insert(name(thing));
+        match old.get(name(thing)) {
+            None => difference.added.push(name(thing).clone()),
+            Some(before) if *before != thing => difference.changed.push(name(thing).clone()),
+            Some(_) => {}
+        }
+    }
+    difference.removed = old.into_keys().filter(|name| !names.contains(name)).cloned().collect();
+    difference.removed.sort();
+    difference
+}
+
+impl fmt::Display for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { generation: _, sessions, filters, outputs } = self;
+        let mut parts = Vec::new();
+        for (things, Difference { added, removed, changed }) in
+            [("sessions", sessions), ("filters", filters), ("outputs", outputs)]
+        {
+            for (names, verb) in [(added, "added"), (removed, "removed"), (changed, "changed")] {
+                if !names.is_empty() {
+                    parts.push(format!("{things} {verb}: {}", list(&shortened(names))));
+                }
+            }
+        }
+        f.write_str(if parts.is_empty() { "nothing is different" } else { "" })?;
+        f.write_str(&parts.join("; "))
+    }
+}
+
+/// Names that a sentence repeats.
+const NAMES_SHOWN: usize = 5;
+
+fn shortened(names: &[String]) -> Vec<String> {
+    let mut shown: Vec<_> = names.iter().take(NAMES_SHOWN).cloned().collect();
+    if names.len() > NAMES_SHOWN {
+        shown.push(format!("and {} more", names.len() - NAMES_SHOWN));
+    }
+    shown
+}
+
+fn list(names: &[impl fmt::Display]) -> String {
+    names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Session;
+
+    fn sessions(vnis: &[(&str, u32)]) -> Vec<Session> {
+        let session =
+            |&(name, vni): &(&str, u32)| Session { name: name.to_owned(), vni, ..Session::default() };
+        vnis.iter().map(session).collect()
+    }
+
+    #[test]
+    fn what_differs_is_named() {
+        let (old, new) =
+            (sessions(&[("a", 1), ("b", 2), ("c", 3)]), sessions(&[("d", 4), ("b", 2), ("c", 5)]));
+        let difference = difference(&old, &new, |session| &session.name);
+        let changes = Changes { generation: 1, sessions: difference, ..Changes::default() };
+        assert_eq!(changes.to_string(), "sessions added: d; sessions removed: a; sessions changed: c");
+        assert_eq!(Changes::default().to_string(), "nothing is different");
+        let many: Vec<_> = (0..7).map(|n| n.to_string()).collect();
+        assert_eq!(list(&shortened(&many)), "0, 1, 2, 3, 4, and 2 more");
+    }
+}

@@ -1,0 +1,99 @@
+//! Does a frame go to the mirrored interface, or does it come from it?
+//!
+//! Nothing on the wire says so. The signs, the surest first:
+//!
+//! 1. the interface's MAC address is the source or the destination of the frame,
+//! 2. one of the interface's addresses is the source or the destination of the packet,
+//! 3. the address that the mirror sends from, which is the interface's primary one, is.
+//!
+//! A sign that is on both sides, or on neither, says nothing, and the next one is asked. The MAC address is not learned from
+//! traffic: whoever sends to the mirrored interface could teach a wrong one, and with it choose the rules that his traffic is
+//! judged by.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use crate::config::{Direction, Eni};
+use crate::flow::{Addresses, Flow};
+use crate::session::Key;
+
+/// What a direction was inferred from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DirectionSign {
+    /// The interface's MAC address.
+    Mac,
+    /// One of the interface's addresses or prefixes.
+    Address,
+    /// The address that the mirror sends from.
+    OuterSource,
+}
+
+/// A mirrored interface in the form in which frames are compared with it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Identity {
+    mac: Option<[u8; 6]>,
+    addresses: Box<[IpNet]>,
+}
+
+const MAC_LEN: usize = 6;
+
+impl Identity {
+    pub(crate) fn new(eni: &Eni) -> Self {
+        Self { mac: eni.mac.map(|mac| mac.0), addresses: eni.addresses.clone().into() }
+    }
+
+    /// The direction of an inner frame, and what it was inferred from; `source` is where the mirror sends from.
+    #[inline]
+    pub(crate) fn infer(
+        &self,
+        frame: &[u8],
+        flow: Option<&Flow>,
+        source: Key,
+    ) -> Option<(Direction, DirectionSign)> {
+        if let Some(direction) = self.mac.and_then(|mac| by_mac(mac, frame)) {
+            return Some((direction, DirectionSign::Mac));
+        }
+        let addresses = &flow?.addresses;
+        if !self.addresses.is_empty()
+            && let Some(direction) = self.by_address(addresses)
+        {
+            return Some((direction, DirectionSign::Address));
+        }
+        by_outer_source(source, addresses).map(|direction| (direction, DirectionSign::OuterSource))
+    }
+
+    fn by_address(&self, addresses: &Addresses) -> Option<Direction> {
+        let has = |address: IpAddr| self.addresses.iter().any(|prefix| prefix.contains(&address));
+        one_side(has(addresses.source()), has(addresses.destination()))
+    }
+}
+
+#[inline]
+fn by_mac(mac: [u8; MAC_LEN], frame: &[u8]) -> Option<Direction> {
+    let (destination, rest) = frame.split_first_chunk::<MAC_LEN>()?;
+    one_side(*rest.first_chunk::<MAC_LEN>()? == mac, *destination == mac)
+}
+
+#[inline]
+fn by_outer_source(source: Key, addresses: &Addresses) -> Option<Direction> {
+    match *addresses {
+        Addresses::V4 { source: from, destination: to } => {
+            let outer = source.v4()?;
+            one_side(from == outer, to == outer)
+        }
+        Addresses::V6 { source: from, destination: to } => {
+            let outer = source.v6()?;
+            one_side(from == outer, to == outer)
+        }
+    }
+}
+
+/// The direction of a frame that has the sign at its source, at its destination, at both or at neither.
+const fn one_side(at_source: bool, at_destination: bool) -> Option<Direction> {
+    match (at_source, at_destination) {
+        (true, false) => Some(Direction::Egress),
+        (false, true) => Some(Direction::Ingress),
+        _ => None,
+    }
+}

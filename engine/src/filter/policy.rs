@@ -1,0 +1,165 @@
+//! Does a frame pass, all in all?
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::compiled::{Compiled, Match};
+use super::direction::Identity;
+use super::dns::Servers;
+use super::rules::in_order;
+use crate::config::{self, Action, Config, Direction, Eni, NetworkService, UnknownDirection};
+use crate::drop_reason::DropReason;
+use crate::flow::Flow;
+use crate::session::{Key, SessionId};
+
+/// What a session asks of its frames.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Policy {
+    eni: Arc<Identity>,
+    filter: Option<Arc<Filter>>,
+    servers: Arc<Servers>,
+    unknown_direction: UnknownDirection,
+    /// Bytes of each frame that are kept; `None`: all.
+    pub(crate) packet_length: Option<u32>,
+}
+
+/// A compiled filter; sessions share it.
+#[derive(Debug)]
+struct Filter {
+    ingress: Compiled,
+    egress: Compiled,
+    has_amazon_dns: bool,
+}
+
+/// What a policy says of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    /// `None`: it cannot be inferred.
+    pub(crate) direction: Option<Direction>,
+    /// Whether it passes, or why not.
+    pub(crate) outcome: Result<(), DropReason>,
+}
+
+impl Policy {
+    /// Judges an inner frame, as far as it is here; `source` is where the mirror sends from.
+    #[inline]
+    pub(crate) fn judge(&self, frame: &[u8], source: Key) -> Verdict {
+        let flow = Flow::of(frame);
+        let direction = self.eni.infer(frame, flow.as_ref(), source).map(|(direction, _)| direction);
+        let outcome = match &self.filter {
+            Some(filter) => self.filter(filter, flow.as_ref(), direction),
+            None => Ok(()),
+        };
+        Verdict { direction, outcome }
+    }
+
+    /// Whether it has rules; without them, a frame's direction is told and matters no further.
+    #[inline]
+    pub(crate) const fn has_filter(&self) -> bool {
+        self.filter.is_some()
+    }
+
+    #[inline]
+    fn filter(
+        &self,
+        filter: &Filter,
+        flow: Option<&Flow>,
+        direction: Option<Direction>,
+    ) -> Result<(), DropReason> {
+        if let Some(flow) = flow
+            && self.servers.talk(flow)
+        {
+            return if filter.has_amazon_dns { Ok(()) } else { Err(DropReason::AmazonDns) };
+        }
+        let first_match = |rules: &Compiled| flow.and_then(|flow| rules.first_match(flow));
+        match (direction, self.unknown_direction) {
+            (Some(Direction::Ingress), _) => outcome(first_match(&filter.ingress)),
+            (Some(Direction::Egress), _) => outcome(first_match(&filter.egress)),
+            (None, UnknownDirection::Either) => {
+                either(outcome(first_match(&filter.ingress)), outcome(first_match(&filter.egress)))
+            }
+            (None, UnknownDirection::Accept) => Ok(()),
+            (None, UnknownDirection::Reject) => Err(DropReason::DirectionUnknown),
+        }
+    }
+}
+
+/// What a list of rules says of a packet that it meets so.
+#[inline]
+pub(crate) const fn outcome(first_match: Option<Match>) -> Result<(), DropReason> {
+    match first_match {
+        Some(Match { action: Action::Accept, .. }) => Ok(()),
+        Some(Match { action: Action::Reject, .. }) => Err(DropReason::RuleRejected),
+        None => Err(DropReason::NoRuleMatched),
+    }
+}
+
+/// What two lists say together: accepted if one accepts, else rejected by a rule if there is one.
+#[inline]
+pub(crate) fn either(one: Result<(), DropReason>, other: Result<(), DropReason>) -> Result<(), DropReason> {
+    match (one, other) {
+        (Ok(()), _) | (_, Ok(())) => Ok(()),
+        (Err(DropReason::NoRuleMatched), other) => other,
+        (one, _) => one,
+    }
+}
+
+/// The policies of all sessions.
+#[derive(Debug, Default)]
+pub(crate) struct Policies {
+    /// By session id; empty if no session has one.
+    by_session: Box<[Option<Policy>]>,
+}
+
+impl Policies {
+    /// The policies of a valid configuration, whose sessions have these ids.
+    pub(crate) fn new(config: &Config, ids: &[SessionId]) -> Self {
+        let filters: HashMap<_, _> = config.filters.iter().map(|it| (&it.name, compile(it))).collect();
+        let enis: HashMap<_, _> = config.enis.iter().map(|eni| (&eni.id, identify(eni))).collect();
+        let mut by_session = Vec::new();
+        for (session, id) in config.sessions.iter().zip(ids) {
+            let config::Session { eni, filter, packet_length, .. } = session;
+            if eni.is_none() && filter.is_none() && packet_length.is_none() {
+                continue;
+            }
+            let (eni, servers) = eni.as_ref().and_then(|id| enis.get(id).cloned()).unwrap_or_default();
+            let policy = Policy {
+                eni,
+                filter: filter.as_ref().and_then(|name| filters.get(name).cloned()),
+                servers,
+                unknown_direction: config.unknown_direction,
+                packet_length: *packet_length,
+            };
+            if by_session.len() <= id.index() {
+                by_session.resize(id.index() + 1, None);
+            }
+            by_session[id.index()] = Some(policy);
+        }
+        Self { by_session: by_session.into() }
+    }
+
+    /// Whether no session has one.
+    #[inline]
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.by_session.is_empty()
+    }
+
+    /// The policy of a session; `None`: its frames pass as they are.
+    #[inline]
+    pub(crate) fn get(&self, session: SessionId) -> Option<&Policy> {
+        self.by_session.get(session.index())?.as_ref()
+    }
+}
+
+fn compile(filter: &config::Filter) -> Arc<Filter> {
+    let compiled = |direction| Compiled::new(&in_order(&filter.rules, direction));
+    Arc::new(Filter {
+        ingress: compiled(Direction::Ingress),
+        egress: compiled(Direction::Egress),
+        has_amazon_dns: filter.network_services.contains(&NetworkService::AmazonDns),
+    })
+}
+
+fn identify(eni: &Eni) -> (Arc<Identity>, Arc<Servers>) {
+    (Arc::new(Identity::new(eni)), Arc::new(Servers::new(eni)))
+}

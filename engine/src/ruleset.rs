@@ -1,0 +1,126 @@
+//! What the workers judge by: the part of a configuration that can change while they run, as one snapshot.
+//!
+//! A worker uses one ruleset for a whole batch, and takes over another one only between two batches, so that no frame is
+//! judged by half of each.
+
+use std::sync::Arc;
+
+use crate::config::{Config, UnknownSessions};
+use crate::filter::Policies;
+use crate::session::{Directory, SessionId, SessionTable};
+
+/// One snapshot. Shared by all workers, never changed.
+#[derive(Debug, Default)]
+pub(crate) struct Ruleset {
+    /// Counts up with each reload.
+    pub(crate) generation: u32,
+    pub(crate) sessions: Arc<SessionTable>,
+    pub(crate) unknown: UnknownSessions,
+    pub(crate) policies: Policies,
+    /// By output id: whose frames it gets.
+    pub(crate) routes: Vec<Route>,
+}
+
+/// The sessions whose frames an output gets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// All.
+    #[default]
+    All,
+    /// Those whose place is true, by session id; the others, and those beyond the end, not.
+    Some(Arc<[bool]>),
+    /// None: the output is not there any more.
+    Closed,
+}
+
+impl Route {
+    /// Whether the output gets the session's frames.
+    #[inline]
+    pub(crate) fn has(&self, session: usize) -> bool {
+        match self {
+            Self::All => true,
+            Self::Some(wanted) => wanted.get(session).copied().unwrap_or(false),
+            Self::Closed => false,
+        }
+    }
+}
+
+impl Ruleset {
+    /// The ruleset of a valid configuration. `directory` gives the sessions their ids; `output_names` has the names of all
+    /// outputs that the engine ever had, by id, `None` for those that are gone.
+    pub(crate) fn new(
+        generation: u32,
+        config: &Config,
+        directory: &mut Directory,
+        output_names: &[Option<&str>],
+    ) -> Self {
+        let ids = directory.assign(&config.sessions);
+        Self {
+            generation,
+            sessions: Arc::new(SessionTable::new(&config.sessions, &ids, directory.names())),
+            unknown: config.unknown,
+            policies: Policies::new(config, &ids),
+            routes: output_names.iter().map(|name| route(*name, config, &ids)).collect(),
+        }
+    }
+
+    /// The ruleset of a configuration whose outputs are all there and in its order, for an engine that starts.
+    pub(crate) fn first(config: &Config, directory: &mut Directory) -> Self {
+        let names: Vec<_> = config.outputs.iter().map(|output| Some(output.name.as_str())).collect();
+        Self::new(0, config, directory, &names)
+    }
+}
+
+/// What an output gets: all sessions that do not name others, the default session among them.
+fn route(output: Option<&str>, config: &Config, ids: &[SessionId]) -> Route {
+    let Some(output) = output else { return Route::Closed };
+    let is_meant = |outputs: &Vec<String>| outputs.iter().any(|name| name == output);
+    if config.sessions.iter().all(|session| session.outputs.as_ref().is_none_or(is_meant)) {
+        return Route::All;
+    }
+    let len = ids.iter().map(|id| id.index() + 1).max().unwrap_or(1);
+    let mut wanted = vec![false; len];
+    wanted[SessionId::DEFAULT.index()] = true;
+    for (session, id) in config.sessions.iter().zip(ids) {
+        wanted[id.index()] = session.outputs.as_ref().is_none_or(is_meant);
+    }
+    Route::Some(wanted.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Output, OutputKind, Session};
+
+    fn config(sessions: &[(&str, &[&str])]) -> Config {
+        let session = |(vni, (name, outputs)): (u32, &(&str, &[&str]))| Session {
+            name: (*name).to_owned(),
+            vni,
+            outputs: (!outputs.is_empty()).then(|| outputs.iter().map(|&name| name.to_owned()).collect()),
+            ..Session::default()
+        };
+        let output = |name: &str| Output { name: name.to_owned(), kind: OutputKind::Consumer };
+        Config {
+            sessions: (1..).zip(sessions).map(session).collect(),
+            outputs: ["a", "b"].map(output).into(),
+            ..Config::default()
+        }
+    }
+
+    #[test]
+    fn an_output_gets_the_sessions_that_name_it_or_none() {
+        let mut directory = Directory::default();
+        let first = Ruleset::first(&config(&[("x", &["a"]), ("y", &[]), ("z", &["a", "b"])]), &mut directory);
+        assert_eq!(first.routes[0], Route::All);
+        assert_eq!([0, 1, 2, 3, 4].map(|id| first.routes[1].has(id)), [true, false, true, true, false]);
+        // The sessions keep their ids, the new one is behind them, and what is gone gets nothing.
+        let second = config(&[("y", &[]), ("x", &["b"])]);
+        let mut second = Config { sessions: second.sessions.into_iter().rev().collect(), ..second };
+        second.sessions[0].vni = 1;
+        second.sessions[1].vni = 2;
+        let names = [None, Some("b")];
+        let ruleset = Ruleset::new(1, &second, &mut directory, &names);
+        assert_eq!(ruleset.routes, [Route::Closed, Route::All]);
+        assert!(!Route::Closed.has(0));
+    }
+}

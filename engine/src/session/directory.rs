@@ -1,0 +1,85 @@
+//! Which number stands for which session, for the life of an engine.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::SessionId;
+use crate::config;
+
+/// What a session is known by: one that keeps all three keeps its number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    pub(crate) vni: u32,
+    pub(crate) source: Option<IpAddr>,
+}
+
+impl Entry {
+    fn of(session: &config::Session) -> Self {
+        Self { name: session.name.clone(), vni: session.vni, source: session.source }
+    }
+}
+
+/// Every session that was ever declared, in the order of the numbers from 1. Numbers are never given away again: frames
+/// that are on their way, and counts, speak of sessions by number. Clones are the same directory.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Directory(Arc<Mutex<Vec<Entry>>>);
+
+impl Directory {
+    /// The numbers of these sessions, each a new one if it was not there before.
+    pub(crate) fn assign(&mut self, sessions: &[config::Session]) -> Vec<SessionId> {
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known: std::collections::HashMap<_, _> =
+            (1..).zip(entries.iter()).map(|(id, it)| ((it.name.clone(), it.vni, it.source), id)).collect();
+        let mut ids = Vec::with_capacity(sessions.len());
+        for session in sessions {
+            let key = (session.name.clone(), session.vni, session.source);
+            let id = *known.entry(key).or_insert_with(|| {
+                entries.push(Entry::of(session));
+                u32::try_from(entries.len()).unwrap_or(u32::MAX)
+            });
+            ids.push(SessionId(id));
+        }
+        ids
+    }
+
+    /// The names by number, the one of the default session first.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let declared = entries.iter().map(|entry| entry.name.clone());
+        std::iter::once(config::DEFAULT_SESSION_NAME.to_owned()).chain(declared).collect()
+    }
+
+    /// The session with this number; `None` for the default session, and where there is none.
+    pub(crate) fn entry(&self, id: SessionId) -> Option<Entry> {
+        let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.get(id.index().checked_sub(1)?).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session(name: &str, vni: u32) -> config::Session {
+        config::Session { name: name.to_owned(), vni, ..config::Session::default() }
+    }
+
+    #[test]
+    fn a_session_keeps_its_number_while_others_come_and_go() {
+        let mut directory = Directory::default();
+        let ids = |sessions: &[config::Session], directory: &mut Directory| {
+            directory.assign(sessions).into_iter().map(|id| id.0).collect::<Vec<_>>()
+        };
+        assert_eq!(ids(&[session("a", 1), session("b", 2)], &mut directory), [1, 2]);
+        assert_eq!(ids(&[session("b", 2), session("c", 3)], &mut directory), [2, 3]);
+        assert_eq!(
+            ids(&[session("a", 1), session("b", 4)], &mut directory),
+            [1, 4],
+            "another VNI is another session"
+        );
+        assert_eq!(directory.names(), ["default", "a", "b", "c", "b"]);
+        assert_eq!(directory.entry(SessionId(4)).map(|entry| entry.vni), Some(4));
+        assert_eq!([0, 5].map(|id| directory.entry(SessionId(id))), [None, None]);
+    }
+}

@@ -1,0 +1,150 @@
+//! One output ring as its worker sees it, with its counts.
+
+use super::accounts::Accounts;
+use super::batch::{Places, Work};
+use crate::counters::{OutputLedger, Tally};
+use crate::output::Writer;
+use crate::ruleset::Route;
+use crate::xsk::{FreeList, Holders};
+
+/// An output ring and its counts.
+#[derive(Debug)]
+pub(super) struct Tap {
+    /// The output's id.
+    pub(super) id: usize,
+    pub(super) writer: Writer,
+    /// Whether the consumer was there at the start of the turn.
+    pub(super) is_open: bool,
+    /// How many frames of the batch it takes if it gets all sessions: the first ones, since room does not grow meanwhile.
+    pub(super) takes: usize,
+    /// Which frames of the batch it takes, and for which it has no room, if it gets some sessions only.
+    pub(super) chosen: Places,
+    pub(super) missed: Places,
+    /// Whose frames it gets.
+    route: Route,
+    /// By session: what it had no room for.
+    full: Vec<Tally>,
+    /// By session: what the outputs were offered while the session was not one of its own, up to the last change.
+    passed_by: Vec<Tally>,
+}
+
+impl Tap {
+    /// A tap that gets frames from now on: what was offered before, by these accounts, has passed it by.
+    pub(super) fn new(id: usize, writer: Writer, accounts: &Accounts) -> Self {
+        Self {
+            id,
+            writer,
+            is_open: true,
+            takes: 0,
+            chosen: 0,
+            missed: 0,
+            route: Route::All,
+            full: vec![Tally::default(); accounts.len()],
+            passed_by: accounts.offered_by_session().collect(),
+        }
+    }
+
+    /// Whether it gets the frames of all sessions.
+    pub(super) const fn gets_all(&self) -> bool {
+        matches!(self.route, Route::All)
+    }
+
+    /// Changes over to another route. `changed_at` has what was offered of each session at the last change.
+    pub(super) fn adopt(&mut self, route: Route, accounts: &Accounts, changed_at: &[Tally]) {
+        self.full.resize(accounts.len(), Tally::default());
+        self.passed_by.resize(accounts.len(), Tally::default());
+        for (session, passed_by) in self.passed_by.iter_mut().enumerate() {
+            if !self.route.has(session) {
+                passed_by.merge(accounts.offered_since(session, changed_at));
+            }
+        }
+        self.route = route;
+    }
+
+    /// Tells the consumer that nothing more will come, if the output is gone.
+    pub(super) fn close_if_gone(&self) {
+        if self.route == Route::Closed {
+            self.writer.close();
+        }
+    }
+
+    /// Whether its output is gone and all its chunks are back.
+    pub(super) fn has_ended(&self) -> bool {
+        self.route == Route::Closed && self.writer.outstanding() == 0
+    }
+
+    /// Chooses the frames of a batch that it takes: the first ones of its sessions, as many as it has room for.
+    pub(super) fn choose(&mut self, works: &[Work]) {
+        let room = if self.is_open { self.writer.room() } else { 0 };
+        (self.chosen, self.missed) = (0, 0);
+        let mut taken = 0;
+        for (place, work) in works.iter().enumerate() {
+            if !self.route.has(work.descriptor.session as usize) {
+                continue;
+            }
+            if taken < room {
+                taken += 1;
+                self.chosen |= 1 << place;
+            } else {
+                self.missed |= 1 << place;
+            }
+        }
+    }
+
+    /// Publishes what it has chosen, and counts what it had no room for.
+    pub(super) fn take_chosen(&mut self, works: &mut [Work]) {
+        let chosen = self.chosen;
+        let claimed = works.iter_mut().enumerate().filter(|(place, _)| chosen >> place & 1 == 1);
+        self.writer.push_all(claimed.map(|(_, work)| (&work.descriptor, work.shares.take())));
+        self.writer.publish();
+        for (place, work) in works.iter().enumerate() {
+            if self.missed >> place & 1 == 1 {
+                self.miss(std::slice::from_ref(work));
+            }
+        }
+    }
+
+    /// Publishes what it takes, and counts what it has no room for: the end of `taken`, and all of `refused`.
+    #[inline]
+    pub(super) fn take(&mut self, taken: &mut [Work], refused: &[Work]) {
+        let (taken, missed) = taken.split_at_mut(self.takes);
+        self.writer.push_all(taken.iter_mut().map(|work| (&work.descriptor, work.shares.take())));
+        self.writer.publish();
+        self.miss(missed);
+        self.miss(refused);
+    }
+
+    /// Counts frames that it had no room for.
+    #[inline]
+    pub(super) fn miss(&mut self, missed: &[Work]) {
+        for Work { descriptor, .. } in missed {
+            self.full[descriptor.session as usize].add(u64::from(descriptor.len));
+        }
+    }
+
+    #[inline]
+    pub(super) fn reclaim(&mut self, holders: &mut Holders, free: &mut FreeList) {
+        self.is_open = !self.writer.is_reader_gone();
+        self.writer.reclaim(|share| {
+            if let Some(chunk) = holders.give_back(share) {
+                free.give(chunk);
+            }
+        });
+    }
+
+    /// The public form of its counts, in the order of the sessions.
+    pub(super) fn ledgers<'a>(
+        &'a self,
+        accounts: &'a Accounts,
+        changed_at: &'a [Tally],
+    ) -> impl Iterator<Item = OutputLedger> + 'a {
+        self.full.iter().zip(&self.passed_by).enumerate().map(|(session, (&full, &passed_by))| {
+            let mut not_taken = full;
+            not_taken.merge(passed_by);
+            if !self.route.has(session) {
+                not_taken.merge(accounts.offered_since(session, changed_at));
+            }
+            accounts.output_ledger(session, not_taken, full)
+        })
+    }
+}

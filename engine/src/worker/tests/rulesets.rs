@@ -1,0 +1,183 @@
+//! Filters, packet lengths, routes, and changing over from one ruleset to another.
+
+use super::*;
+use crate::config::{Action, Direction, Filter, PortRange, Rule, UDP};
+
+/// Rejects UDP from port 1, which is what [`mirrored`] makes, or accepts everything.
+fn filter(rejects: bool) -> Filter {
+    let rule = |direction, number, action, port| Rule {
+        direction,
+        number,
+        action,
+        protocol: Some(UDP),
+        source: "0.0.0.0/0".parse().unwrap(),
+        destination: "0.0.0.0/0".parse().unwrap(),
+        source_ports: Some(PortRange { first: port, last: port }),
+        destination_ports: None,
+    };
+    let port = if rejects { 1 } else { 9 };
+    let rules = [Direction::Ingress, Direction::Egress]
+        .map(|direction| [rule(direction, 1, Action::Reject, port), rule(direction, 2, Action::Accept, 1)]);
+    Filter { name: "filter".to_owned(), rules: rules.into_iter().flatten().collect(), ..Filter::default() }
+}
+
+/// As [`config_of`], with a filter for the session.
+fn filtered(outputs: usize, rejects: bool) -> Config {
+    let mut config = config_of(outputs, UnknownSessions::Pass);
+    config.filters.push(filter(rejects));
+    config.sessions[0].filter = Some("filter".to_owned());
+    config
+}
+
+fn frames(count: u16) -> Vec<Vec<u8>> {
+    (0..count).map(|number| mirrored(1, 7, &number.to_be_bytes()).0).collect()
+}
+
+impl Rig {
+    /// Frames arrive and are worked on.
+    fn receive(&mut self, count: u16) {
+        self.worker.refill();
+        for frame in frames(count) {
+            self.worker.kernel.nic.deliver(&frame, Some(ARRIVAL_NS)).unwrap();
+        }
+        while self.worker.receive() > 0 {}
+    }
+
+    /// Changes over, with a ring to each new output; `names` has all outputs that ever were.
+    fn change(&mut self, generation: u32, config: &Config, names: &[Option<&str>], new: &[(usize, u32)]) {
+        config.validate().unwrap_or_else(|error| panic!("{error}"));
+        let ruleset = Ruleset::new(generation, config, &mut self.directory, names);
+        let mut outputs = Vec::new();
+        for &(id, len) in new {
+            let (writer, consumer) = ring_of(self.worker.queue.umem(), len);
+            outputs.push((id, writer));
+            self.consumers.push(consumer);
+        }
+        let orders = self.worker.orders.clone();
+        orders.announce(Change { ruleset: Arc::new(ruleset), outputs });
+        assert!(!orders.is_obeyed());
+        let change = orders.change(self.worker.obeyed).expect("announced");
+        self.worker.adopt(change);
+        assert!(orders.is_obeyed());
+    }
+}
+
+#[test]
+fn what_a_filter_rejects_is_counted_for_its_session_and_goes_nowhere() {
+    let rig = rig_of(&[128], &filtered(1, true), WhenFull::Drop);
+    let other = mirrored(2, 9, b"another session").0;
+    let (mut consumers, counters) = rig.run(frames(100).into_iter().chain([other]));
+    assert_eq!(counters.sessions[1].drops.get(DropReason::RuleRejected), 100);
+    assert_eq!((counters.sessions[1].delivered.frames, counters.sessions[1].direction_unknown), (0, 100));
+    assert!(counters.sessions[1].adds_up() && counters.all.adds_up());
+    assert_eq!(counters.outputs[0][1], crate::counters::OutputLedger::default());
+    assert_eq!(read_all(&mut consumers[0]).len(), 1);
+}
+
+#[test]
+fn a_frame_is_cut_to_the_packet_length_and_keeps_its_original_length() {
+    let mut config = config_of(1, UnknownSessions::Pass);
+    config.sessions[0].packet_length = Some(50);
+    let rig = rig_of(&[128], &config, WhenFull::Drop);
+    let (long, inner) = mirrored(1, 7, &[5; 20]);
+    let (short, _) = mirrored(1, 7, &[5; 8]);
+    let (mut consumers, counters) = rig.run([long, short]);
+    let Next::Batch(batch) = consumers[0].next(Duration::ZERO) else { panic!("no frames") };
+    let seen: Vec<_> =
+        batch.iter().map(|frame| (frame.captured_len(), frame.original_len(), frame.is_cut())).collect();
+    assert_eq!(seen, [(50, 62, true), (50, 50, false)]);
+    assert_eq!(batch.iter().next().map(|frame| frame.bytes().into_owned()), Some(inner[..50].to_vec()));
+    let ledger = &counters.sessions[1];
+    assert_eq!((ledger.sliced, ledger.cut), (1, 0));
+    assert_eq!((ledger.received.bytes, ledger.delivered.bytes), (112, 100));
+    assert_eq!(counters.outputs[0][1].delivered.bytes, 100);
+}
+
+#[test]
+fn the_direction_travels_with_the_frame() {
+    let mut config = filtered(1, false);
+    config.sessions[0].source = None;
+    config.sessions[0].vni = 7;
+    let rig = rig_of(&[128], &config, WhenFull::Drop);
+    let to = |host: [u8; 4]| {
+        let (mut outer, _) = mirrored(1, 7, b"x");
+        outer[26..30].copy_from_slice(&host);
+        outer
+    };
+    // The inner packets go from 192.168.0.1 to 192.168.0.2.
+    let (mut consumers, counters) =
+        rig.run([to([192, 168, 0, 1]), to([192, 168, 0, 2]), to([192, 168, 0, 3])]);
+    let Next::Batch(batch) = consumers[0].next(Duration::ZERO) else { panic!("no frames") };
+    let directions: Vec<_> = batch.iter().map(|frame| frame.direction()).collect();
+    assert_eq!(directions, [Some(Direction::Egress), Some(Direction::Ingress), None]);
+    assert_eq!(counters.sessions[1].direction_unknown, 1);
+}
+
+#[test]
+fn a_session_goes_to_the_outputs_that_it_names() {
+    let mut config = config_of(3, UnknownSessions::Pass);
+    config.sessions[0].outputs = Some(vec!["1".to_owned()]);
+    let rig = rig_of(&[64, 64, 64], &config, WhenFull::Drop);
+    let other = |_| mirrored(2, 9, b"everywhere").0;
+    let (mut consumers, counters) = rig.run(frames(100).into_iter().chain((0..10).map(other)));
+    let of = |output: usize, session: usize| {
+        let ledger = counters.outputs[output][session];
+        (ledger.delivered.frames, ledger.full)
+    };
+    assert_eq!([of(0, 1), of(1, 1), of(2, 1)], [(0, 0), (64, 36), (0, 0)]);
+    assert_eq!([of(0, 0), of(1, 0), of(2, 0)], [(10, 0), (0, 10), (10, 0)]);
+    assert_eq!(counters.sessions[1].drops.get(DropReason::OutputFull), 36);
+    assert_eq!(counters.all.delivered.frames, 64 + 10);
+    let read: Vec<_> = consumers.iter_mut().map(|consumer| read_all(consumer).len()).collect();
+    assert_eq!(read, [10, 64, 10]);
+}
+
+#[test]
+fn a_ruleset_changes_between_two_batches_and_every_count_goes_on() {
+    let mut rig = rig_of(&[256, 256], &filtered(2, false), WhenFull::Drop);
+    rig.receive(60);
+    rig.change(1, &filtered(2, true), &[Some("0"), Some("1")], &[]);
+    rig.receive(60);
+    // Only output 1 from here on, and a session more.
+    let mut third = filtered(2, false);
+    third.sessions[0].outputs = Some(vec!["1".to_owned()]);
+    third.sessions.push(Session { name: "new".into(), vni: 99, ..Session::default() });
+    rig.change(2, &third, &[Some("0"), Some("1")], &[]);
+    rig.receive(60);
+    rig.change(3, &filtered(2, false), &[Some("0"), Some("1")], &[]);
+    rig.receive(10);
+    let (mut consumers, counters) = rig.run([]);
+    let ledger = &counters.sessions[1];
+    assert_eq!((ledger.received.frames, ledger.delivered.frames), (190, 130));
+    assert_eq!(ledger.drops.get(DropReason::RuleRejected), 60);
+    assert_eq!(counters.sessions.len(), 3);
+    let delivered = [0, 1].map(|output: usize| counters.outputs[output][1].delivered.frames);
+    assert_eq!(delivered, [70, 130]);
+    assert_eq!(counters.pushed, [70, 130]);
+    let read: Vec<_> = consumers.iter_mut().map(|consumer| read_all(consumer).len()).collect();
+    assert_eq!(read, [70, 130]);
+}
+
+#[test]
+fn an_output_ends_when_it_is_taken_away_and_another_begins() {
+    let mut rig = rig_of(&[256, 256], &config_of(2, UnknownSessions::Pass), WhenFull::Drop);
+    rig.receive(50);
+    let mut config = config_of(3, UnknownSessions::Pass);
+    config.outputs.remove(0);
+    rig.change(1, &config, &[None, Some("1"), Some("2")], &[(2, 256)]);
+    rig.receive(30);
+    let mut consumers = std::mem::take(&mut rig.consumers);
+    assert_eq!(read_all(&mut consumers[0]).len(), 50, "what was in the ring can be read, then it is closed");
+    rig.worker.refill();
+    rig.worker.post(true);
+    let counters = rig.board.read();
+    let delivered: Vec<_> = counters.outputs.iter().map(|output| output[1].delivered.frames).collect();
+    assert_eq!((delivered, counters.pushed), (vec![50, 80, 30], vec![50, 80, 30]));
+    assert_eq!(counters.sessions[1].delivered.frames, 80);
+    rig.receive(5);
+    let (_, counters) = rig.run([]);
+    let delivered: Vec<_> = counters.outputs.iter().map(|output| output[1].delivered.frames).collect();
+    assert_eq!(delivered, [50, 85, 35], "the counts of the one that is gone stay");
+    let read: Vec<_> = consumers[1..].iter_mut().map(|consumer| read_all(consumer).len()).collect();
+    assert_eq!(read, [85, 35]);
+}
