@@ -4,9 +4,12 @@
 //! segmentation offload leaves them unset. What lies behind the VLAN tags counts, the tags themselves do not: they may
 //! differ by direction. Says nothing about the session, which is outside of the tunnel.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use vxtap_ebpf::parse::{Bytes, EXTENSION_HEADERS_MAX};
+
+use crate::config::protocol_name;
 
 #[cfg(any(test, feature = "internals"))]
 mod hash;
@@ -54,6 +57,25 @@ pub(crate) struct Flow {
     pub(crate) ports: Option<Ports>,
     /// The packet is one part of a larger one.
     pub(crate) is_fragment: bool,
+}
+
+impl fmt::Display for Flow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (source, destination) = (self.addresses.source(), self.addresses.destination());
+        match self.ports {
+            Some(ports) => {
+                let [from, to] =
+                    [(source, ports.source), (destination, ports.destination)].map(SocketAddr::from);
+                write!(f, "{from} > {to} ")?;
+            }
+            None => write!(f, "{source} > {destination} ")?,
+        }
+        match protocol_name(self.protocol) {
+            Some(name) => f.write_str(name)?,
+            None => write!(f, "protocol {}", self.protocol)?,
+        }
+        f.write_str(if self.is_fragment { ", fragment" } else { "" })
+    }
 }
 
 const ETHERNET_ADDRESSES_LEN: usize = 12;

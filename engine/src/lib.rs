@@ -19,6 +19,7 @@
 //! | [`output`] | rings towards the consumers, and the consumers |
 //! | [`counters`] | what became of each frame |
 //! | [`engine`] | puts all of it together |
+//! | [`explain`] | says why, for the frames of a capture |
 
 pub mod capture_file;
 pub mod config;
@@ -26,6 +27,7 @@ pub mod counters;
 mod decap;
 mod drop_reason;
 pub mod engine;
+pub mod explain;
 mod filter;
 mod flow;
 pub mod interface;

@@ -3,9 +3,10 @@
 use std::fmt::{self, Display, Write};
 
 use vxtap::config::{
-    BusyPoll, Capture, CaptureMode, Config, ConfigError, Cpus, Memory, OutputKind, Queues, UnknownSessions,
-    WaitMode, Workers,
+    BusyPoll, Capture, CaptureMode, Config, ConfigError, Cpus, Direction, Memory, OutputKind, Queues,
+    Session, UnknownDirection, UnknownSessions, WaitMode, Workers,
 };
+use vxtap::explain::{ShadowedRule, shadowed_rules};
 
 use super::load::default_file_name;
 
@@ -24,8 +25,10 @@ pub(super) fn describe(config: &Config) -> Result<String, ConfigError> {
         workers(&config.workers, &config.capture.queues),
         memory,
         sessions(config),
+        filters(config),
         outputs(config),
     ];
+    let paragraphs: Vec<_> = paragraphs.into_iter().filter(|it| !it.is_empty()).collect();
     Ok(paragraphs.join("\n"))
 }
 
@@ -111,10 +114,24 @@ fn sessions(config: &Config) -> String {
         UnknownSessions::Pass => "goes to the outputs as the default session",
         UnknownSessions::Drop => "is dropped",
     };
-    let mut rows = vec![["name", "VNI", "source"].map(str::to_owned)];
+    let mut rows =
+        vec![["name", "VNI", "source", "interface", "filter", "bytes", "outputs"].map(str::to_owned)];
     for session in &config.sessions {
-        let source = session.source.map_or_else(|| "any".to_owned(), |source| source.to_string());
-        rows.push([session.name.clone(), session.vni.to_string(), source]);
+        let Session { name, vni, source, eni, filter, packet_length, number, outputs } = session;
+        let or = |text: Option<String>, other: &str| text.unwrap_or_else(|| other.to_owned());
+        let eni = match (eni, number) {
+            (Some(eni), Some(number)) => format!("{eni}, session {number}"),
+            (eni, _) => or(eni.clone(), "unknown"),
+        };
+        rows.push([
+            name.clone(),
+            vni.to_string(),
+            or(source.map(|source| source.to_string()), "any"),
+            eni,
+            or(filter.clone(), "none"),
+            or(packet_length.map(|length| length.to_string()), "all"),
+            or(outputs.as_ref().map(|names| names.join(", ")), "all"),
+        ]);
     }
     match config.sessions.len() {
         0 => format!("Knows no session by name; all traffic {others}, counted by source and VNI.\n"),
@@ -123,6 +140,41 @@ fn sessions(config: &Config) -> String {
             format!("Knows {known}; other traffic {others}, counted by source and VNI.\n{}", table(&rows))
         }
     }
+}
+
+fn filters(config: &Config) -> String {
+    if config.filters.is_empty() {
+        return String::new();
+    }
+    let unknown = match config.unknown_direction {
+        UnknownDirection::Either => "passes if the rules of either direction accept it",
+        UnknownDirection::Accept => "passes",
+        UnknownDirection::Reject => "is dropped",
+    };
+    let mut text = format!("A frame whose direction is unknown {unknown}.\n");
+    for filter in &config.filters {
+        let count = |direction| filter.rules.iter().filter(|rule| rule.direction == direction).count();
+        let (ingress, egress) = (count(Direction::Ingress), count(Direction::Egress));
+        let dns = if filter.network_services.is_empty() { "without" } else { "with" };
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "Filter {}: {} of ingress, {} of egress, {dns} Amazon's DNS.",
+            filter.name,
+            number(ingress, "rule"),
+            number(egress, "rule")
+        );
+        let is_used = config.sessions.iter().any(|session| session.filter.as_ref() == Some(&filter.name));
+        if !is_used {
+            text.push_str("  No session uses it.\n");
+        }
+        for ShadowedRule { direction, number, by } in shadowed_rules(filter) {
+            let by = counted("rule", &by);
+            let _ =
+                writeln!(text, "  The {direction} rule {number} can never match, because of {by} before it.");
+        }
+    }
+    text
 }
 
 fn outputs(config: &Config) -> String {
@@ -136,7 +188,12 @@ fn outputs(config: &Config) -> String {
     }
     let rows: Vec<_> =
         config.outputs.iter().map(|output| [output.name.clone(), kind(&output.kind)]).collect();
-    format!("Hands every frame to {}:\n{}", number(rows.len(), "output"), table(&rows))
+    let sessions = if config.sessions.iter().any(|session| session.outputs.is_some()) {
+        "frames"
+    } else {
+        "every frame"
+    };
+    format!("Hands {sessions} to {}:\n{}", number(rows.len(), "output"), table(&rows))
 }
 
 fn kind(kind: &OutputKind) -> String {

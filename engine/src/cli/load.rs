@@ -7,36 +7,57 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use vxtap::config::{Config, Output, OutputKind};
 
-use super::{DecapArgs, Failure, RunArgs, clock};
+use super::args::{DecapArgs, RunArgs};
+use super::{Failure, clock};
 
 /// Reads a configuration file.
 pub(super) fn read(path: &Path) -> Result<Config, Failure> {
     Config::read(path).map_err(|error| Failure::Refused(error.into()))
 }
 
-/// The configuration of `vxtap run`: the file's, with the interface of the command line.
-pub(super) fn for_run(args: RunArgs) -> Result<Config, Failure> {
-    let RunArgs { interface, config: path, progress: _ } = args;
-    let mut config = read_or_default(path.as_deref())?;
-    if let Some(interface) = interface {
-        config.capture.interface = interface;
+/// Makes the configuration of `vxtap run`: the file's, with the interface of the command line. The same each time, but for
+/// what has changed in the file.
+#[derive(Debug)]
+pub(super) struct Loader {
+    interface: Option<String>,
+    path: Option<PathBuf>,
+    /// Time of the start, for the name of the file that is written if no output is configured.
+    time: String,
+}
+
+impl Loader {
+    pub(super) fn new(args: RunArgs) -> Self {
+        let RunArgs { interface, config: path, progress: _ } = args;
+        Self { interface, path, time: clock::utc_now() }
     }
-    if config.capture.interface.is_empty() {
-        return Err(Failure::Refused(match path {
-            Some(path) => anyhow!(
-                "no interface to capture from: set capture.interface in {} or use -i INTERFACE",
-                path.display()
-            ),
-            None => {
-                anyhow!("no interface to capture from: use -i INTERFACE, or -c FILE with a configuration")
-            }
-        }));
+
+    /// The configuration file.
+    pub(super) fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
     }
-    if config.outputs.is_empty() {
-        let name = default_file_name(&config.capture.interface, &clock::utc_now());
-        config.outputs.push(pcapng("pcapng", name.into()));
+
+    pub(super) fn load(&self) -> Result<Config, Failure> {
+        let mut config = read_or_default(self.path())?;
+        if let Some(interface) = &self.interface {
+            config.capture.interface.clone_from(interface);
+        }
+        if config.capture.interface.is_empty() {
+            return Err(Failure::Refused(match self.path() {
+                Some(path) => anyhow!(
+                    "no interface to capture from: set capture.interface in {} or use -i INTERFACE",
+                    path.display()
+                ),
+                None => {
+                    anyhow!("no interface to capture from: use -i INTERFACE, or -c FILE with a configuration")
+                }
+            }));
+        }
+        if config.outputs.is_empty() {
+            let name = default_file_name(&config.capture.interface, &self.time);
+            config.outputs.push(pcapng("pcapng", name.into()));
+        }
+        validated(config)
     }
-    validated(config)
 }
 
 /// The configuration of `vxtap decap`: the file's, with the output of the command line alone.
@@ -48,6 +69,7 @@ pub(super) fn for_decap(args: &DecapArgs) -> Result<Config, Failure> {
     }
     let mut config = read_or_default(config.as_deref())?;
     config.outputs = vec![pcapng("decap", output.clone())];
+    config.sessions.iter_mut().for_each(|session| session.outputs = None);
     validated(config)
 }
 
@@ -88,11 +110,12 @@ mod tests {
     }
 
     fn run(interface: Option<&str>, config: Option<&Path>) -> Result<Config, Failure> {
-        for_run(RunArgs {
+        Loader::new(RunArgs {
             interface: interface.map(str::to_owned),
             config: config.map(Path::to_owned),
             progress: None,
         })
+        .load()
     }
 
     #[test]

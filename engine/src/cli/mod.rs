@@ -1,115 +1,33 @@
 //! The command line: arguments, exit codes and error messages.
 
+mod args;
 mod check;
 mod clock;
+mod control;
 mod decap;
+mod explain;
 mod load;
 mod progress;
 mod run;
 
+use std::fmt;
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::anyhow;
-use clap::{Args, Parser, Subcommand};
-use vxtap::config::{Capture, Config, OutputKind, Problem};
+use clap::Parser as _;
+use vxtap::config::{Config, OutputKind};
 use vxtap::engine::Report;
+
+use args::{CheckArgs, Cli, Command};
 
 /// Exit code of an engine that failed while it was running.
 const FAILED: u8 = 1;
 /// Exit code of a command that was not understood, or whose configuration is refused. clap uses the same.
 const REFUSED: u8 = 2;
-
-/// Receives mirrored VXLAN traffic and hands out the original frames.
-#[derive(Debug, Parser)]
-#[command(name = "vxtap", version, arg_required_else_help = true)]
-#[command(
-    long_about = "Receives mirrored VXLAN traffic through AF_XDP, takes the tunnel off, and hands the original \
-                        frames to the tools that look at traffic."
-)]
-#[command(
-    after_help = "Exit codes: 0 all went well, 1 it failed while running, 2 wrong usage or configuration."
-)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Runs the engine on an interface until SIGINT or SIGTERM.
-    #[command(after_help = RUN_EXAMPLES)]
-    Run(RunArgs),
-    /// Checks a configuration and prints what the engine would do. Needs no privileges.
-    #[command(after_help = CHECK_EXAMPLES)]
-    Check(CheckArgs),
-    /// Takes the tunnel off the frames of a capture file. Needs no privileges.
-    #[command(after_help = DECAP_EXAMPLES)]
-    Decap(DecapArgs),
-}
-
-const RUN_EXAMPLES: &str = "\
-Without a configuration, or with one that has no output, every frame is written to the file
-vxtap-INTERFACE-TIME.pcapng in the working directory, where TIME is the time of the start in UTC.
-
-Examples:
-  vxtap run -i eth1                  Every session of eth1, to a file in the working directory.
-  vxtap run -c vxtap.toml            What the configuration says.
-  vxtap run -i eth2 -c vxtap.toml    The same on another interface.";
-
-const CHECK_EXAMPLES: &str = "\
-Example:
-  vxtap check -c vxtap.toml";
-
-const DECAP_EXAMPLES: &str = "\
-The configuration gives the sessions and the UDP ports; its interface and outputs are not used.
-
-Examples:
-  vxtap decap mirror.pcap -o original.pcapng
-  vxtap decap mirror.pcapng -o original.pcapng -c vxtap.toml";
-
-#[derive(Debug, Args)]
-struct RunArgs {
-    /// The interface that receives the mirrored traffic. Takes precedence over `capture.interface`.
-    #[arg(short, long, value_parser = interface_name)]
-    interface: Option<String>,
-    /// The configuration file.
-    #[arg(short, long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Reports once a second on standard output, for programs: a JSON object per line.
-    #[arg(long, value_name = "FORMAT")]
-    progress: Option<ProgressFormat>,
-}
-
-/// How `vxtap run` reports while it runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum ProgressFormat {
-    /// A JSON object per line, with counts since the start.
-    Json,
-}
-
-#[derive(Debug, Args)]
-struct CheckArgs {
-    /// The configuration file.
-    #[arg(short, long, value_name = "FILE")]
-    config: PathBuf,
-}
-
-#[derive(Debug, Args)]
-struct DecapArgs {
-    /// The capture file to read, pcap or pcapng.
-    #[arg(value_name = "IN")]
-    input: PathBuf,
-    /// The pcapng file to write.
-    #[arg(short, long, value_name = "OUT")]
-    output: PathBuf,
-    /// The configuration file.
-    #[arg(short, long, value_name = "FILE")]
-    config: Option<PathBuf>,
-}
 
 /// Why a command did not succeed.
 #[derive(Debug)]
@@ -120,15 +38,26 @@ enum Failure {
     Failed(anyhow::Error),
 }
 
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(error) | Self::Failed(error) => error.fmt(f),
+        }
+    }
+}
+
 /// Runs the command that the arguments ask for. Wrong arguments end the process with [`REFUSED`] and a usage text.
 pub(crate) fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(args) => {
             let format = args.progress;
-            load::for_run(args).and_then(|config| run::run(config, format))
+            run::run(load::Loader::new(args), format)
         }
         Command::Check(args) => check(&args),
         Command::Decap(args) => load::for_decap(&args).and_then(|config| decap::decap(config, &args.input)),
+        Command::Explain(args) => explain::explain(&args),
+        Command::Reload(args) => control::reload(args.interface.as_deref()),
+        Command::Config(_) => example(),
     };
     let (code, error) = match outcome {
         Ok(()) => return ExitCode::SUCCESS,
@@ -140,11 +69,22 @@ pub(crate) fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
+/// The configuration that the documentation explains, with its comments.
+const EXAMPLE: &str = include_str!("../../examples/vxtap.toml");
+
+fn example() -> Result<(), Failure> {
+    print(EXAMPLE).map_err(cannot_print)
+}
+
 fn check(args: &CheckArgs) -> Result<(), Failure> {
     let config = load::read(&args.config)?;
     let text = check::describe(&config).map_err(|error| Failure::Refused(error.into()))?;
-    print(&format!("{} is accepted.\n\n{text}", args.config.display()))
-        .map_err(|error| Failure::Failed(anyhow!("cannot write to standard output: {error}")))
+    print(&format!("{} is accepted.\n\n{text}", args.config.display())).map_err(cannot_print)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn cannot_print(error: io::Error) -> Failure {
+    Failure::Failed(anyhow!("cannot write to standard output: {error}"))
 }
 
 /// Prints a text. A reader that has gone away, as `head` does, had enough: that is no error.
@@ -164,7 +104,7 @@ fn print_table(report: &Report, stdout_is_taken: bool) -> Result<(), Failure> {
         let _ = io::stderr().write_all(text.as_bytes());
         return Ok(());
     }
-    print(&text).map_err(|error| Failure::Failed(anyhow!("cannot write to standard output: {error}")))
+    print(&text).map_err(cannot_print)
 }
 
 /// Whether an output's file is what standard output is connected to. Terminals and `/dev/null` take both.
@@ -180,10 +120,6 @@ fn writes_to_stdout(config: &Config) -> bool {
     })
 }
 
-fn interface_name(name: &str) -> Result<String, Problem> {
-    Capture::check_interface_name(name).map(|()| name.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -193,5 +129,13 @@ mod tests {
     #[test]
     fn the_arguments_are_declared_without_contradiction() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_example_is_valid_and_has_every_table() {
+        let config =
+            Config::from_toml(Path::new("example"), EXAMPLE).unwrap_or_else(|error| panic!("{error}"));
+        assert!(!config.enis.is_empty() && !config.filters.is_empty() && !config.filters[0].rules.is_empty());
+        assert!(!config.sessions.is_empty() && !config.outputs.is_empty());
     }
 }

@@ -13,10 +13,13 @@ use vxtap::Engine;
 use vxtap::config::{Config, OutputKind};
 use vxtap::engine::{EngineError, Report};
 
-use super::{Failure, ProgressFormat, print, progress};
+use super::args::ProgressFormat;
+use super::control::{Answer, Control};
+use super::load::Loader;
+use super::{Failure, print, progress};
 
 /// What stops the engine in order.
-const SIGNALS: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
+const SIGNALS: [i32; 2] = [SIGINT, SIGTERM];
 /// Time for stopping in order before another signal ends the process.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -28,11 +31,20 @@ const TURN: Duration = Duration::from_millis(50);
 /// How often progress is reported.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
+/// What signals have asked for.
+#[derive(Debug, Default)]
+struct Asked {
+    stop: Arc<AtomicBool>,
+    reload: Arc<AtomicBool>,
+}
+
 /// Runs the engine until it is told to stop, then prints the conservation table.
-pub(super) fn run(config: Config, format: Option<ProgressFormat>) -> Result<(), Failure> {
-    let stop = stop_on_signal().map_err(Failure::Failed)?;
+pub(super) fn run(loader: Loader, format: Option<ProgressFormat>) -> Result<(), Failure> {
+    let config = loader.load()?;
+    let asked = Asked::on_signals(loader.path().is_some()).map_err(Failure::Failed)?;
     let described = describe(&config);
     let to_stdout = super::writes_to_stdout(&config);
+    let interface = config.capture.interface.clone();
     let mut engine = Engine::open(config).map_err(|error| match error {
         EngineError::Config(_) => Failure::Refused(error.into()),
         _ => Failure::Failed(error.into()),
@@ -40,21 +52,29 @@ pub(super) fn run(config: Config, format: Option<ProgressFormat>) -> Result<(), 
     engine.start().map_err(|error| Failure::Failed(error.into()))?;
     let rung = engine.rung().map_or(String::new(), |rung| format!("{rung}, "));
     say(&format!("running: {rung}{described}; stop with Ctrl-C"));
-    watch(&engine, &stop, format);
-    let was_told = stop.load(Ordering::Relaxed);
+    let control =
+        Control::listen(&interface).map_err(|error| say(&format!("no `vxtap reload`: {error}"))).ok();
+    watch(&mut engine, &asked, control.as_ref(), &loader, format);
+    let was_told = asked.stop.load(Ordering::Relaxed);
     give_up_on_another_signal();
     let report = stop_engine(engine);
     super::print_table(&report, to_stdout)?;
     judge(&report, was_told).map_err(Failure::Failed)
 }
 
-/// A flag that SIGINT, SIGTERM and SIGHUP (the terminal was closed) set.
-fn stop_on_signal() -> anyhow::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in SIGNALS {
-        flag::register(signal, stop.clone()).map_err(|error| anyhow!("cannot handle signals: {error}"))?;
+impl Asked {
+    /// SIGINT and SIGTERM stop. SIGHUP reloads if there is a file to read again; else it stops too, as the terminal was closed.
+    fn on_signals(has_file: bool) -> anyhow::Result<Self> {
+        let asked = Self::default();
+        let on_hangup = if has_file { &asked.reload } else { &asked.stop };
+        for (signal, flag) in
+            SIGNALS.map(|signal| (signal, &asked.stop)).into_iter().chain([(SIGHUP, on_hangup)])
+        {
+            flag::register(signal, flag.clone())
+                .map_err(|error| anyhow!("cannot handle signals: {error}"))?;
+        }
+        Ok(asked)
     }
-    Ok(stop)
 }
 
 /// Lets a further signal end the process at once, for somebody who does not want to wait for the outputs. Not right
@@ -63,19 +83,31 @@ fn give_up_on_another_signal() {
     thread::spawn(|| {
         thread::sleep(GRACE);
         say("still stopping; another Ctrl-C gives up and loses what is not written yet");
-        for signal in SIGNALS {
+        for signal in SIGNALS.into_iter().chain([SIGHUP]) {
             // If it cannot be had, the process still ends by itself.
             let _ = flag::register_conditional_shutdown(signal, INTERRUPTED, Arc::new(AtomicBool::new(true)));
         }
     });
 }
 
-/// Waits until a signal comes or the engine ends, reporting meanwhile.
-fn watch(engine: &Engine, stop: &AtomicBool, format: Option<ProgressFormat>) {
+/// Waits until a signal comes or the engine ends, reporting and reloading meanwhile.
+fn watch(
+    engine: &mut Engine,
+    asked: &Asked,
+    control: Option<&Control>,
+    loader: &Loader,
+    format: Option<ProgressFormat>,
+) {
     let start = Instant::now();
     let mut next = start;
-    while !stop.load(Ordering::Relaxed) && !engine.has_ended() {
+    while !asked.stop.load(Ordering::Relaxed) && !engine.has_ended() {
         engine.take_notes().iter().for_each(|note| say(note));
+        if asked.reload.swap(false, Ordering::Relaxed) {
+            reload(engine, loader);
+        }
+        if let Some(control) = control {
+            control.serve(|| reload(engine, loader));
+        }
         if format == Some(ProgressFormat::Json) && Instant::now() >= next {
             next += PROGRESS_INTERVAL;
             // A reader that has gone away is no reason to stop capturing.
@@ -83,6 +115,20 @@ fn watch(engine: &Engine, stop: &AtomicBool, format: Option<ProgressFormat>) {
         }
         thread::sleep(TURN);
     }
+}
+
+/// Reads the configuration file again and takes it over, and says what came of it.
+fn reload(engine: &mut Engine, loader: &Loader) -> Answer {
+    let Some(path) = loader.path() else {
+        return Answer::Refused("the engine was started without a configuration file".to_owned());
+    };
+    let changes = loader.load().map_err(|failure| failure.to_string());
+    let answer = match changes.and_then(|config| engine.reload(config).map_err(|error| error.to_string())) {
+        Ok(changes) => Answer::Done(format!("{}: {changes}", path.display())),
+        Err(reason) => Answer::Refused(reason),
+    };
+    say(&answer.to_string());
+    answer
 }
 
 /// Stops the engine and says what it had still to say.

@@ -38,6 +38,11 @@ pub(super) const PROTOCOLS: &[(&str, u8)] = &[
     ("sctp", 132),
 ];
 
+/// The name of a protocol, if it has one here.
+pub fn protocol_name(number: u8) -> Option<&'static str> {
+    PROTOCOLS.iter().find(|(_, other)| *other == number).map(|(name, _)| *name)
+}
+
 /// A filter. Table `[[filter]]` of the file. What none of its rules accepts is rejected.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {

@@ -28,6 +28,7 @@ pub use eni::{Eni, InvalidMac, MacAddress};
 pub use error::{ConfigError, Place, Problem};
 pub use filter::{
     Action, Direction, Filter, InvalidPortRange, NetworkService, PortRange, RULES_MAX, Rule, TCP, UDP,
+    protocol_name,
 };
 pub use key::KeyPath;
 pub use memory::{BATCH_MAX, Memory, MemoryPlan};

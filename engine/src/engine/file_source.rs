@@ -2,17 +2,15 @@
 //! copied into chunks of the fill ring, announced in the RX ring.
 
 use std::io;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ipnet::IpNet;
 use vxtap_ebpf::maps::Outcome;
-use vxtap_ebpf::parse::{self, Refusal, Source};
 
 use crate::capture_file::{CaptureFile, CaptureFileError, LinkType};
 use crate::config::Capture;
-use crate::steering::SteeringCounters;
+use crate::steering::{SteeringCounters, steer};
 use crate::xsk::{KernelCounters, KernelSide, SoftNic, Undelivered};
 
 /// Why a capture file was not read to its end. Everything before has been delivered.
@@ -97,28 +95,6 @@ impl FileSource {
         }
         Ok(())
     }
-}
-
-/// What the XDP program would do with the frame.
-fn steer(frame: &[u8], ports: &[u16], allowed: &[IpNet]) -> Outcome {
-    let datagram = match parse::udp_datagram(frame) {
-        Ok(datagram) => datagram,
-        Err(Refusal::NotUdp) => return Outcome::NotOurs,
-        Err(Refusal::Fragment) => return Outcome::Fragment,
-        Err(Refusal::Malformed) => return Outcome::Malformed,
-        Err(Refusal::TooManyExtensions) => return Outcome::TooManyExtensions,
-    };
-    if !ports.contains(&datagram.destination_port) {
-        return Outcome::NotOurs;
-    }
-    let source = match datagram.source {
-        Source::V4(address) => IpAddr::from(address),
-        Source::V6(address) => IpAddr::from(address),
-    };
-    if !allowed.is_empty() && !allowed.iter().any(|prefix| prefix.contains(&source)) {
-        return Outcome::SourceNotAllowed;
-    }
-    Outcome::Redirected
 }
 
 impl KernelSide for FileSource {

@@ -18,6 +18,6 @@ pub(crate) mod policy;
 pub(crate) mod rules;
 pub(crate) mod shadow;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
-pub(crate) use policy::{Policies, Verdict};
+pub(crate) use policy::{Policies, Policy, Verdict};

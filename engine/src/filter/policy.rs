@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::compiled::{Compiled, Match};
-use super::direction::Identity;
+use super::direction::{DirectionSign, Identity};
 use super::dns::Servers;
 use super::rules::in_order;
 use crate::config::{self, Action, Config, Direction, Eni, NetworkService, UnknownDirection};
@@ -45,12 +45,29 @@ impl Policy {
     #[inline]
     pub(crate) fn judge(&self, frame: &[u8], source: Key) -> Verdict {
         let flow = Flow::of(frame);
-        let direction = self.eni.infer(frame, flow.as_ref(), source).map(|(direction, _)| direction);
+        let direction = self.direction(frame, flow.as_ref(), source).map(|(direction, _)| direction);
         let outcome = match &self.filter {
             Some(filter) => self.filter(filter, flow.as_ref(), direction),
             None => Ok(()),
         };
         Verdict { direction, outcome }
+    }
+
+    /// The direction of a frame, and how it is known.
+    #[inline]
+    pub(crate) fn direction(
+        &self,
+        frame: &[u8],
+        flow: Option<&Flow>,
+        source: Key,
+    ) -> Option<(Direction, DirectionSign)> {
+        self.eni.infer(frame, flow, source)
+    }
+
+    /// Whether the packet is traffic with Amazon's DNS server, about which the filter decides without its rules.
+    #[inline]
+    pub(crate) fn is_amazon_dns(&self, flow: &Flow) -> bool {
+        self.has_filter() && self.servers.talk(flow)
     }
 
     /// Whether it has rules; without them, a frame's direction is told and matters no further.
@@ -67,7 +84,7 @@ impl Policy {
         direction: Option<Direction>,
     ) -> Result<(), DropReason> {
         if let Some(flow) = flow
-            && self.servers.talk(flow)
+            && self.is_amazon_dns(flow)
         {
             return if filter.has_amazon_dns { Ok(()) } else { Err(DropReason::AmazonDns) };
         }

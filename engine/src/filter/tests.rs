@@ -26,10 +26,10 @@ fn rule(number: u32) -> Rule {
 
 /// The values of a small world, in which rules and packets meet often: the lowest and the highest of everything, and
 /// neighbours of what rules ask for.
-const V4: [u32; 8] =
+pub(crate) const V4: [u32; 8] =
     [0, 0x0a00_0000, 0x0a00_0001, 0x0a00_00ff, 0x0a00_0100, 0x0aff_ffff, 0xc0a8_0001, u32::MAX];
 const V6: [u128; 6] = [0, 1, 0xfd00 << 112, (0xfd00 << 112) + 1, 0xfd00_0000_0001 << 80, u128::MAX];
-const PORTS: [u16; 8] = [0, 21, 22, 23, 80, 1024, 65_534, 65_535];
+pub(crate) const PORTS: [u16; 8] = [0, 21, 22, 23, 80, 1024, 65_534, 65_535];
 const PROTOCOLS: [u8; 5] = [1, TCP, UDP, 58, 255];
 
 fn any_prefix(is_v4: bool) -> BoxedStrategy<ipnet::IpNet> {
@@ -79,7 +79,7 @@ fn any_rule() -> impl Strategy<Value = Rule> {
     )
 }
 
-fn any_rules(count_max: usize) -> impl Strategy<Value = Vec<Rule>> {
+pub(crate) fn any_rules(count_max: usize) -> impl Strategy<Value = Vec<Rule>> {
     prop::collection::vec(any_rule(), 0..=count_max).prop_map(|mut rules| {
         (1..).zip(&mut rules).for_each(|(number, rule)| rule.number = number);
         rules

@@ -12,6 +12,7 @@
 mod attachment;
 mod error;
 mod foreign;
+mod offline;
 
 use std::fmt;
 use std::os::fd::BorrowedFd;
@@ -26,6 +27,7 @@ use vxtap_ebpf::maps::{self, Outcome};
 
 pub use error::SteeringError;
 pub use foreign::{AttachedProgram, attached_program};
+pub(crate) use offline::{outcome_name, steer};
 
 /// The program as `cargo xtask build-ebpf` built it.
 static OBJECT: &[u8] =

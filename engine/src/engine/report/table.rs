@@ -2,9 +2,12 @@
 
 use std::fmt;
 
+use vxtap_ebpf::maps::Outcome;
+
 use super::Report;
 use crate::counters::Ledger;
 use crate::drop_reason::{DropReason, Drops};
+use crate::steering::outcome_name;
 
 /// Undeclared pairs that the table lists one by one.
 const PAIRS_SHOWN: usize = 10;
@@ -27,17 +30,18 @@ impl Report {
         let steering = &self.steering;
         let seen_by = if self.rung.is_some() { "by the XDP program" } else { "in the file" };
         writeln!(f, "\n  frames seen {seen_by}")?;
-        for (name, count, fate) in [
-            ("redirected", steering.redirected, "to the workers"),
-            ("not_ours", steering.not_ours, "passed to the kernel stack"),
-            ("fragment", steering.fragment, "passed"),
-            ("malformed", steering.malformed, "passed"),
-            ("too_many_extensions", steering.too_many_extensions, "passed"),
-            ("no_socket", steering.no_socket, "passed"),
-            ("source_not_allowed", steering.source_not_allowed, "dropped"),
-            ("unstamped", steering.unstamped, "of the redirected ones, without arrival time"),
+        for (outcome, count, fate) in [
+            (Outcome::Redirected, steering.redirected, "to the workers"),
+            (Outcome::NotOurs, steering.not_ours, "passed to the kernel stack"),
+            (Outcome::Fragment, steering.fragment, "passed"),
+            (Outcome::Malformed, steering.malformed, "passed"),
+            (Outcome::TooManyExtensions, steering.too_many_extensions, "passed"),
+            (Outcome::NoSocket, steering.no_socket, "passed"),
+            (Outcome::SourceNotAllowed, steering.source_not_allowed, "dropped"),
+            (Outcome::Unstamped, steering.unstamped, "of the redirected ones, without arrival time"),
         ] {
-            if count > 0 || name == "redirected" {
+            if count > 0 || outcome == Outcome::Redirected {
+                let name = outcome_name(outcome);
                 writeln!(f, "    {name:<22}{count:>14}  {fate}")?;
             }
         }

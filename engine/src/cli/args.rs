@@ -1,0 +1,155 @@
+//! What the command line is made of.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use vxtap::config::{Capture, Problem};
+
+/// Receives mirrored VXLAN traffic and hands out the original frames.
+#[derive(Debug, Parser)]
+#[command(name = "vxtap", version, arg_required_else_help = true)]
+#[command(
+    long_about = "Receives mirrored VXLAN traffic through AF_XDP, takes the tunnel off, and hands the original \
+                        frames to the tools that look at traffic."
+)]
+#[command(
+    after_help = "Exit codes: 0 all went well, 1 it failed while running, 2 wrong usage or configuration."
+)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Runs the engine on an interface until SIGINT or SIGTERM.
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(RunArgs),
+    /// Checks a configuration and prints what the engine would do. Needs no privileges.
+    #[command(after_help = CHECK_EXAMPLES)]
+    Check(CheckArgs),
+    /// Takes the tunnel off the frames of a capture file. Needs no privileges.
+    #[command(after_help = DECAP_EXAMPLES)]
+    Decap(DecapArgs),
+    /// Says of each frame of a capture file whose it is, which rule decides about it, and where it goes. Needs no privileges.
+    #[command(after_help = EXPLAIN_EXAMPLES)]
+    Explain(ExplainArgs),
+    /// Tells a running engine to read its configuration file again.
+    #[command(after_help = RELOAD_EXAMPLES)]
+    Reload(ReloadArgs),
+    /// Prints a configuration to start from.
+    Config(ConfigArgs),
+}
+
+const RUN_EXAMPLES: &str = "\
+Without a configuration, or with one that has no output, every frame is written to the file
+vxtap-INTERFACE-TIME.pcapng in the working directory, where TIME is the time of the start in UTC.
+
+SIGHUP and `vxtap reload` read the configuration file again and take over its sessions, filters and outputs without losing
+a frame. Without a configuration file SIGHUP ends the engine, as SIGINT and SIGTERM do.
+
+Examples:
+  vxtap run -i eth1                  Every session of eth1, to a file in the working directory.
+  vxtap run -c vxtap.toml            What the configuration says.
+  vxtap run -i eth2 -c vxtap.toml    The same on another interface.";
+
+const CHECK_EXAMPLES: &str = "\
+Example:
+  vxtap check -c vxtap.toml";
+
+const DECAP_EXAMPLES: &str = "\
+The configuration gives the sessions and the UDP ports; its interface and outputs are not used.
+
+Examples:
+  vxtap decap mirror.pcap -o original.pcapng
+  vxtap decap mirror.pcapng -o original.pcapng -c vxtap.toml";
+
+const EXPLAIN_EXAMPLES: &str = "\
+The capture file holds mirrored frames, with their tunnel. The configuration is that of the engine; nothing is written.
+
+Examples:
+  vxtap explain mirror.pcap -c vxtap.toml           Frame by frame, then a summary.
+  vxtap explain mirror.pcap -c vxtap.toml --flow    Flow by flow, then a summary.
+  vxtap explain mirror.pcap -c vxtap.toml --json | jq 'select(.verdict == \"reject\")'";
+
+const RELOAD_EXAMPLES: &str = "\
+Prints what has changed, or why nothing has. The engine has to run in this network namespace, and to have been started with
+a configuration file.
+
+Examples:
+  vxtap reload             The engine that runs here, if there is only one.
+  vxtap reload -i eth1     The one that captures from eth1.";
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// The interface that receives the mirrored traffic. Takes precedence over `capture.interface`.
+    #[arg(short, long, value_parser = interface_name)]
+    pub(super) interface: Option<String>,
+    /// The configuration file.
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Reports once a second on standard output, for programs: a JSON object per line.
+    #[arg(long, value_name = "FORMAT")]
+    pub(super) progress: Option<ProgressFormat>,
+}
+
+/// How `vxtap run` reports while it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum ProgressFormat {
+    /// A JSON object per line, with counts since the start.
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// The configuration file.
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DecapArgs {
+    /// The capture file to read, pcap or pcapng.
+    #[arg(value_name = "IN")]
+    pub(super) input: PathBuf,
+    /// The pcapng file to write.
+    #[arg(short, long, value_name = "OUT")]
+    pub(super) output: PathBuf,
+    /// The configuration file.
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExplainArgs {
+    /// The capture file to read, pcap or pcapng.
+    #[arg(value_name = "CAPTURE")]
+    pub(super) input: PathBuf,
+    /// The configuration file.
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) config: PathBuf,
+    /// Frames of one flow, in one session and direction, that meet the same fate are one line.
+    #[arg(long, conflicts_with = "json")]
+    pub(super) flow: bool,
+    /// A JSON object per frame and line, and no summary.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReloadArgs {
+    /// The interface that the engine captures from.
+    #[arg(short, long, value_parser = interface_name)]
+    pub(super) interface: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ConfigArgs {
+    /// Prints the example that the documentation explains.
+    #[arg(long, required = true)]
+    pub(super) example: bool,
+}
+
+fn interface_name(name: &str) -> Result<String, Problem> {
+    Capture::check_interface_name(name).map(|()| name.to_owned())
+}

@@ -1,0 +1,89 @@
+//! Frames as objects: one per line, for programs.
+
+use std::io::{self, Write};
+use std::net::IpAddr;
+
+use serde::Serialize;
+use vxtap::config::Action;
+use vxtap::explain::{Explanation, Fate};
+
+use super::text::sign_name;
+
+/// A frame that reached the workers. What does not apply, or is not known, is null.
+#[derive(Serialize)]
+struct Frame<'e> {
+    /// Number in the file, from 1.
+    frame: u64,
+    session: Option<&'e str>,
+    vni: Option<u32>,
+    source: Option<IpAddr>,
+    flow: Option<&'e str>,
+    /// "ingress", "egress" or "unknown".
+    direction: String,
+    /// "mac", "address" or "`outer_source`".
+    direction_by: Option<&'static str>,
+    /// "accept" or "reject".
+    verdict: &'static str,
+    /// Why it was rejected.
+    reason: Option<&'static str>,
+    filter: Option<&'e str>,
+    /// Number of the rule that decided, and the list that it is in.
+    rule: Option<u32>,
+    rule_direction: Option<String>,
+    /// Bytes that are handed on, or for a rejected frame those that were here; and before anybody cut it.
+    captured: Option<u32>,
+    original: Option<u32>,
+    outputs: &'e [&'e str],
+    /// The session that should have sent it, if that is another one.
+    expected_session: Option<&'e str>,
+}
+
+/// A line about a frame; none about one that does not reach the workers.
+pub(super) fn frame(number: u64, fate: &Fate<'_>, out: &mut impl Write) -> io::Result<()> {
+    let frame = match fate {
+        Fate::NotSteered(_) => return Ok(()),
+        Fate::NotDecapsulated(reason) => Frame {
+            frame: number,
+            session: None,
+            vni: None,
+            source: None,
+            flow: None,
+            direction: "unknown".to_owned(),
+            direction_by: None,
+            verdict: "reject",
+            reason: Some(reason.name()),
+            filter: None,
+            rule: None,
+            rule_direction: None,
+            captured: None,
+            original: None,
+            outputs: &[],
+            expected_session: None,
+        },
+        Fate::Judged(explanation) => judged(number, explanation),
+    };
+    serde_json::to_writer(&mut *out, &frame)?;
+    out.write_all(b"\n")
+}
+
+fn judged<'e>(number: u64, explanation: &'e Explanation<'e>) -> Frame<'e> {
+    let rule = explanation.rule.filter(|rule| (rule.action == Action::Accept) == explanation.outcome.is_ok());
+    Frame {
+        frame: number,
+        session: Some(explanation.session),
+        vni: Some(explanation.pair.vni.get()),
+        source: Some(explanation.pair.source),
+        flow: explanation.flow.as_deref(),
+        direction: explanation.direction.map_or("unknown".to_owned(), |(direction, _)| direction.to_string()),
+        direction_by: explanation.direction.map(|(_, sign)| sign_name(sign)),
+        verdict: if explanation.outcome.is_ok() { "accept" } else { "reject" },
+        reason: explanation.outcome.err().map(vxtap::DropReason::name),
+        filter: explanation.filter,
+        rule: rule.map(|rule| rule.number),
+        rule_direction: rule.map(|rule| rule.direction.to_string()),
+        captured: Some(explanation.captured),
+        original: Some(explanation.original),
+        outputs: &explanation.outputs,
+        expected_session: explanation.expected_session(),
+    }
+}

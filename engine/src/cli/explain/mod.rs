@@ -1,0 +1,105 @@
+//! `vxtap explain`.
+
+mod flows;
+mod json;
+mod summary;
+mod text;
+
+use std::io::{self, BufWriter, Write};
+
+use anyhow::anyhow;
+use vxtap::capture_file::{CaptureFile, CaptureFileError, LinkType};
+use vxtap::explain::{Explainer, Fate, Summary};
+
+use super::args::ExplainArgs;
+use super::{Failure, cannot_print, load};
+use flows::Flows;
+
+/// How frames are shown.
+enum Form<'e> {
+    Text,
+    Json,
+    Flows(Flows<'e>),
+}
+
+/// Why explaining ended before the end of the file.
+enum End {
+    Output(io::Error),
+    Input(anyhow::Error),
+}
+
+/// Explains each frame of a capture file, then all of them together.
+pub(super) fn explain(args: &ExplainArgs) -> Result<(), Failure> {
+    let config = load::read(&args.config)?;
+    let explainer = Explainer::new(config).map_err(|error| Failure::Refused(error.into()))?;
+    let mut file = CaptureFile::open(&args.input).map_err(|error| Failure::Failed(error.into()))?;
+    let form = match (args.json, args.flow) {
+        (true, _) => Form::Json,
+        (_, true) => Form::Flows(Flows::default()),
+        _ => Form::Text,
+    };
+    let mut out = BufWriter::new(io::stdout().lock());
+    let end = show(&explainer, &mut file, form, &mut out);
+    let end = end.and_then(|()| out.flush().map_err(End::Output));
+    match end {
+        Ok(()) => Ok(()),
+        // A reader that has gone away, as `head` does, had enough.
+        Err(End::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(End::Output(error)) => Err(cannot_print(error)),
+        Err(End::Input(error)) => {
+            let _ = out.flush();
+            Err(Failure::Failed(error))
+        }
+    }
+}
+
+fn show<'e>(
+    explainer: &'e Explainer,
+    file: &mut CaptureFile,
+    mut form: Form<'e>,
+    out: &mut impl Write,
+) -> Result<(), End> {
+    let mut summary = Summary::new(explainer);
+    let damage = loop {
+        let number = file.frames() + 1;
+        let fate = match next(explainer, file, number) {
+            Ok(Some(fate)) => fate,
+            Ok(None) => break None,
+            Err(error) => break Some(error),
+        };
+        summary.count(&fate);
+        let shown = match &mut form {
+            Form::Text => text::frame(number, &fate, out),
+            Form::Json => json::frame(number, &fate, out),
+            Form::Flows(flows) => {
+                flows.add(&fate);
+                Ok(())
+            }
+        };
+        shown.map_err(End::Output)?;
+    };
+    let shown = match form {
+        Form::Text => summary::table(&summary, out),
+        Form::Json => Ok(summary::left_out(&summary)),
+        Form::Flows(flows) => flows.show(out).and_then(|()| summary::table(&summary, out)),
+    };
+    shown.map_err(End::Output)?;
+    damage.map_or(Ok(()), |error| Err(End::Input(error)))
+}
+
+fn next<'e>(
+    explainer: &'e Explainer,
+    file: &mut CaptureFile,
+    number: u64,
+) -> anyhow::Result<Option<Fate<'e>>> {
+    let Some(record) = file.next().map_err(|error: CaptureFileError| anyhow!(error))? else {
+        return Ok(None);
+    };
+    if record.link_type != LinkType::ETHERNET {
+        let link_type = record.link_type;
+        return Err(anyhow!(
+            "frame {number} was captured from {link_type}, and only Ethernet can be explained"
+        ));
+    }
+    Ok(Some(explainer.explain(record.captured)))
+}

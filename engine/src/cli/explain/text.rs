@@ -1,0 +1,111 @@
+//! Frames in sentences.
+
+use std::io::{self, Write};
+
+use vxtap::DropReason;
+use vxtap::config::{Action, Direction};
+use vxtap::explain::{DirectionSign, Explanation, Fate, Miss, Walk};
+
+/// Some lines about a frame.
+pub(super) fn frame(number: u64, fate: &Fate<'_>, out: &mut impl Write) -> io::Result<()> {
+    match fate {
+        Fate::NotSteered(counter) => writeln!(out, "frame {number}: does not reach the workers: {counter}"),
+        Fate::NotDecapsulated(reason) => writeln!(out, "frame {number}: dropped: {reason}"),
+        Fate::Judged(explanation) => judged(number, explanation, out),
+    }
+}
+
+fn judged(number: u64, explanation: &Explanation<'_>, out: &mut impl Write) -> io::Result<()> {
+    let Explanation { session, pair, flow, walks, sessions, .. } = explanation;
+    writeln!(out, "frame {number}: session {session}, {pair}, {}", direction(explanation.direction))?;
+    let lengths = lengths(explanation);
+    writeln!(out, "  {}, {lengths}", flow.as_deref().unwrap_or("not IP"))?;
+    if explanation.is_amazon_dns {
+        writeln!(out, "  traffic with Amazon's DNS server: the filter's network_services decide")?;
+    }
+    for walk in walks {
+        writeln!(out, "  {}", rules(walk))?;
+    }
+    if !sessions.is_empty() {
+        let asked: Vec<_> = sessions
+            .iter()
+            .map(|it| format!("{} ({}) {}", it.session, it.number, verdict(it.outcome)))
+            .collect();
+        writeln!(out, "  sessions of this interface: {}", asked.join(", "))?;
+    }
+    if let Some(expected) = explanation.expected_session() {
+        writeln!(out, "  NOT EXPECTED HERE: the mirror should have sent it in session {expected}")?;
+    }
+    writeln!(out, "  {}", fate(explanation))
+}
+
+pub(super) fn direction(direction: Option<(Direction, DirectionSign)>) -> String {
+    match direction {
+        Some((direction, sign)) => format!("{direction} by {}", sign_name(sign).replace('_', " ")),
+        None => "direction unknown".to_owned(),
+    }
+}
+
+pub(super) const fn sign_name(sign: DirectionSign) -> &'static str {
+    match sign {
+        DirectionSign::Mac => "mac",
+        DirectionSign::Address => "address",
+        DirectionSign::OuterSource => "outer_source",
+    }
+}
+
+fn lengths(explanation: &Explanation<'_>) -> String {
+    let Explanation { captured, original, cut_here, .. } = *explanation;
+    match (captured < original, cut_here > 0) {
+        (false, _) => format!("{captured} bytes"),
+        (true, false) => format!("{captured} of {original} bytes, cut before it came"),
+        (true, true) => format!("{captured} of {original} bytes, cut to the packet length"),
+    }
+}
+
+fn rules(walk: &Walk) -> String {
+    let mut parts: Vec<_> =
+        walk.tried.iter().map(|tried| format!("{} no: {}", tried.number, miss(tried.miss))).collect();
+    parts.push(match walk.decision {
+        Some(decision) => format!("{} {}s", decision.number, decision.action),
+        None => "no rule matches".to_owned(),
+    });
+    format!("{} rules: {}", walk.direction, parts.join("; "))
+}
+
+const fn miss(miss: Miss) -> &'static str {
+    match miss {
+        Miss::Family => "address family",
+        Miss::Protocol => "protocol",
+        Miss::Source => "source",
+        Miss::Destination => "destination",
+        Miss::SourcePorts => "source port",
+        Miss::DestinationPorts => "destination port",
+        Miss::NoPorts => "shows no ports",
+    }
+}
+
+fn verdict(outcome: Result<(), DropReason>) -> String {
+    match outcome {
+        Ok(()) => "accepts".to_owned(),
+        Err(reason) => format!("does not: {reason}"),
+    }
+}
+
+/// What becomes of it, in a few words.
+pub(super) fn fate(explanation: &Explanation<'_>) -> String {
+    let rule = match explanation.rule {
+        Some(rule) if matches!((rule.action, explanation.outcome), (Action::Accept, Ok(()))) => {
+            format!(" by {} rule {}", rule.direction, rule.number)
+        }
+        Some(rule) if explanation.outcome == Err(DropReason::RuleRejected) => {
+            format!(" by {} rule {}", rule.direction, rule.number)
+        }
+        _ => String::new(),
+    };
+    match explanation.outcome {
+        Ok(()) if explanation.outputs.is_empty() => format!("accepted{rule}, no output is configured"),
+        Ok(()) => format!("accepted{rule}, to {}", explanation.outputs.join(", ")),
+        Err(reason) => format!("dropped{rule}: {reason}"),
+    }
+}

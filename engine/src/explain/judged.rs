@@ -1,0 +1,159 @@
+//! What is decided about a frame of a session, and why.
+
+use super::walk::{Decision, Walk, decision};
+use super::{DirectionSign, Explainer, session_name};
+use crate::config::{Config, Direction, Session, UnknownSessions};
+use crate::drop_reason::DropReason;
+use crate::filter::{Policy, Verdict};
+use crate::flow::Flow;
+use crate::session::{Key, Pair, SessionId};
+
+/// A frame and what is decided about it.
+#[derive(Clone, Debug)]
+pub struct Explanation<'e> {
+    /// Name of the session.
+    pub session: &'e str,
+    /// Its id: 0 for the default session.
+    pub session_id: SessionId,
+    /// Outer source address and VNI.
+    pub pair: Pair,
+    /// Who talks to whom inside, as `address:port > address:port protocol`; `None` if it is not IP.
+    pub flow: Option<String>,
+    /// Towards the mirrored interface or away from it, and how that is known. `None`: it is not.
+    pub direction: Option<(Direction, DirectionSign)>,
+    /// It is traffic with Amazon's DNS server, and the session has a filter.
+    pub is_amazon_dns: bool,
+    /// The lists of rules that it meets. Empty without a filter, for Amazon's DNS, and for a frame without a direction whose
+    /// fate is configured.
+    pub walks: Vec<Walk>,
+    /// The rule that decides; `None` if none does.
+    pub rule: Option<Decision>,
+    /// Name of the filter, if the session has one.
+    pub filter: Option<&'e str>,
+    /// Whether it passes, or why not.
+    pub outcome: Result<(), DropReason>,
+    /// Bytes of the frame that are handed on if it passes; else those that are here.
+    pub captured: u32,
+    /// Bytes that the frame had before it was cut.
+    pub original: u32,
+    /// Bytes that are here and that the packet length cuts off.
+    pub cut_here: u32,
+    /// Names of the outputs that get it.
+    pub outputs: Vec<&'e str>,
+    /// The sessions of the same interface in the order in which the mirror asks them, up to the first that accepts the frame.
+    /// Empty if there is no other.
+    pub sessions: Vec<SessionVerdict<'e>>,
+}
+
+/// What a session of an interface says of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionVerdict<'e> {
+    /// Name of the session.
+    pub session: &'e str,
+    /// Its number.
+    pub number: u16,
+    /// Whether its filter accepts the frame, or why not.
+    pub outcome: Result<(), DropReason>,
+}
+
+impl Explanation<'_> {
+    /// The session that should have sent the frame, if that is another one than it came in: the mirror sends each packet
+    /// once, by the first session whose filter accepts it.
+    pub fn expected_session(&self) -> Option<&str> {
+        let first = self.sessions.last().filter(|verdict| verdict.outcome.is_ok())?;
+        (first.session != self.session).then_some(first.session)
+    }
+}
+
+/// Judges an inner frame as far as it is here.
+pub(super) fn judge<'e>(
+    explainer: &'e Explainer,
+    session_id: SessionId,
+    pair: Pair,
+    frame: &[u8],
+    original_len: usize,
+) -> Explanation<'e> {
+    let config = &explainer.config;
+    let flow = Flow::of(frame);
+    let declared = session_id.index().checked_sub(1).map(|place| &config.sessions[place]);
+    let policy = explainer.policies.get(session_id);
+    let source = Key::from(pair);
+    let (direction, mut outcome) = match policy {
+        Some(policy) => {
+            let Verdict { outcome, .. } = policy.judge(frame, source);
+            (policy.direction(frame, flow.as_ref(), source), outcome)
+        }
+        None => (None, Ok(())),
+    };
+    if declared.is_none() && config.unknown == UnknownSessions::Drop {
+        outcome = Err(DropReason::UnknownSession);
+    }
+    let is_amazon_dns = policy.is_some_and(|policy| flow.is_some_and(|flow| policy.is_amazon_dns(&flow)));
+    let lists = session_id.index().checked_sub(1).and_then(|place| explainer.lists[place].as_ref());
+    let walks = match lists {
+        Some(lists) if !is_amazon_dns => {
+            lists.walk(flow.as_ref(), direction.map(|(direction, _)| direction), config.unknown_direction)
+        }
+        _ => Vec::new(),
+    };
+    let outputs = outputs(config, declared);
+    if outcome.is_ok() && outputs.is_empty() && !config.outputs.is_empty() {
+        outcome = Err(DropReason::NoOutput);
+    }
+    let here = u32::try_from(frame.len()).unwrap_or(u32::MAX);
+    let kept = policy.and_then(|policy| policy.packet_length).filter(|_| outcome.is_ok());
+    let captured = kept.map_or(here, |length| length.min(here));
+    Explanation {
+        session: session_name(config, session_id),
+        session_id,
+        pair,
+        flow: flow.map(|flow| flow.to_string()),
+        direction,
+        is_amazon_dns,
+        rule: decision(&walks),
+        walks,
+        filter: declared.and_then(|session| session.filter.as_deref()),
+        outcome,
+        captured,
+        original: u32::try_from(original_len).unwrap_or(u32::MAX),
+        cut_here: here - captured,
+        outputs: if outcome.is_ok() { outputs } else { Vec::new() },
+        sessions: declared.map_or_else(Vec::new, |session| siblings(explainer, session, frame, source)),
+    }
+}
+
+/// Names of the outputs that get the frames of a session.
+fn outputs<'e>(config: &'e Config, session: Option<&'e Session>) -> Vec<&'e str> {
+    let names = session.and_then(|session| session.outputs.as_ref());
+    let is_meant = |name: &&str| names.is_none_or(|names| names.iter().any(|other| other == name));
+    config.outputs.iter().map(|output| output.name.as_str()).filter(is_meant).collect()
+}
+
+/// The verdicts of the sessions of the same interface, in their order, up to the first that accepts.
+fn siblings<'e>(
+    explainer: &'e Explainer,
+    session: &Session,
+    frame: &[u8],
+    source: Key,
+) -> Vec<SessionVerdict<'e>> {
+    let Some(eni) = &session.eni else { return Vec::new() };
+    let all = explainer.config.sessions.iter().zip((1..).map(SessionId));
+    let mut siblings: Vec<_> = all
+        .filter(|(other, _)| other.eni.as_ref() == Some(eni))
+        .filter_map(|(other, id)| Some((other.number?, &*other.name, id)))
+        .collect();
+    if siblings.len() < 2 {
+        return Vec::new();
+    }
+    siblings.sort_unstable();
+    let mut verdicts = Vec::new();
+    for (number, session, id) in siblings {
+        let judge = |policy: &Policy| policy.judge(frame, source).outcome;
+        let outcome = explainer.policies.get(id).map_or(Ok(()), judge);
+        verdicts.push(SessionVerdict { session, number, outcome });
+        if outcome.is_ok() {
+            break;
+        }
+    }
+    verdicts
+}

@@ -1,0 +1,122 @@
+//! What is explained is what the data path does, and the rules that are named are those that decide.
+
+use etherparse::PacketBuilder;
+use proptest::prelude::*;
+
+use super::*;
+use crate::config::{Action, Eni, MacAddress, Session};
+use crate::filter::tests::{PORTS, V4, any_rules};
+
+const MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
+
+/// A mirrored packet of the small world of the rules' tests; `is_out`: from the mirrored interface, to it, or neither.
+fn mirrored(is_out: Option<bool>, source: u32, destination: u32, ports: (u16, u16), is_tcp: bool) -> Vec<u8> {
+    let (from, to) = match is_out {
+        Some(true) => (MAC, [8; 6]),
+        Some(false) => ([8; 6], MAC),
+        None => ([8; 6], [8; 6]),
+    };
+    let builder =
+        PacketBuilder::ethernet2(from, to).ipv4(source.to_be_bytes(), destination.to_be_bytes(), 64);
+    let mut inner = Vec::new();
+    if is_tcp {
+        builder.tcp(ports.0, ports.1, 1, 1).write(&mut inner, &[]).unwrap();
+    } else {
+        builder.udp(ports.0, ports.1).write(&mut inner, &[]).unwrap();
+    }
+    let mut outer = Vec::new();
+    PacketBuilder::ethernet2([6; 6], [8; 6])
+        .ipv4([203, 0, 113, 1], [203, 0, 113, 2], 255)
+        .udp(65408, 4789)
+        .write(&mut outer, &[&[8, 0, 0, 0, 0, 0, 7, 0], &inner[..]].concat())
+        .unwrap();
+    outer
+}
+
+fn config(rules: Vec<crate::config::Rule>) -> Config {
+    let session = Session {
+        name: "s".to_owned(),
+        vni: 7,
+        eni: Some("e".to_owned()),
+        filter: Some("f".to_owned()),
+        ..Session::default()
+    };
+    let eni = Eni { id: "e".to_owned(), mac: Some(MacAddress(MAC)), ..Eni::default() };
+    let filter = Filter { name: "f".to_owned(), rules, ..Filter::default() };
+    Config { enis: vec![eni], filters: vec![filter], sessions: vec![session], ..Config::default() }
+}
+
+/// What a walk through one list says.
+fn says(walk: &Walk) -> Result<(), DropReason> {
+    match walk.decision {
+        Some(Decision { action: Action::Accept, .. }) => Ok(()),
+        Some(_) => Err(DropReason::RuleRejected),
+        None => Err(DropReason::NoRuleMatched),
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_rules_that_are_named_decide(
+        ingress in any_rules(12),
+        egress in any_rules(12),
+        frames in prop::collection::vec(
+            (
+                prop::option::weighted(0.8, any::<bool>()),
+                prop::sample::select(&V4[..]),
+                prop::sample::select(&V4[..]),
+                prop::sample::select(&PORTS[..]),
+                prop::sample::select(&PORTS[..]),
+                any::<bool>(),
+            ),
+            20,
+        ),
+    ) {
+        let egress = egress.into_iter().map(|rule| crate::config::Rule { direction: Direction::Egress, ..rule });
+        let explainer = Explainer::new(config(ingress.into_iter().chain(egress).collect())).unwrap();
+        let mut summary = Summary::new(&explainer);
+        let mut decided = 0;
+        for (is_out, source, destination, from, to, is_tcp) in frames {
+            let fate = explainer.explain(&mirrored(is_out, source, destination, (from, to), is_tcp));
+            summary.count(&fate);
+            let Fate::Judged(explanation) = fate else { panic!("mirrored") };
+            let said: Vec<_> = explanation.walks.iter().map(says).collect();
+            let expected = match said[..] {
+                [one] => one,
+                [one, two] => crate::filter::policy::either(one, two),
+                _ => panic!("one list or both"),
+            };
+            prop_assert_eq!(explanation.outcome, expected);
+            prop_assert_eq!(explanation.direction.is_some(), is_out.is_some());
+            prop_assert_eq!(explanation.rule.is_none(), expected == Err(DropReason::NoRuleMatched));
+            decided += u64::from(explanation.rule.is_some());
+        }
+        prop_assert_eq!(summary.received(), 20);
+        prop_assert_eq!(summary.rules().iter().map(|rule| rule.packets).sum::<u64>(), decided);
+        // What is called shadowed has decided about nothing.
+        for rule in summary.rules() {
+            prop_assert!(rule.packets == 0 || rule.shadowed_by.is_empty());
+        }
+    }
+}
+
+#[test]
+fn what_does_not_reach_a_session_has_a_reason() {
+    let explainer = Explainer::new(config(Vec::new())).unwrap();
+    let frame = mirrored(None, 1, 2, (3, 4), true);
+    let mut other_port = frame.clone();
+    other_port[36..38].copy_from_slice(&80_u16.to_be_bytes());
+    assert!(matches!(explainer.explain(&other_port), Fate::NotSteered("not_ours")));
+    let mut no_vni = frame.clone();
+    no_vni[42] = 0;
+    assert!(matches!(explainer.explain(&no_vni), Fate::NotDecapsulated(DropReason::VxlanWithoutVni)));
+    let mut other_vni = frame;
+    other_vni[48] = 8;
+    let Fate::Judged(explanation) = explainer.explain(&other_vni) else { panic!("mirrored") };
+    assert_eq!((explanation.session, explanation.outcome), ("default", Ok(())));
+    let mut config = config(Vec::new());
+    config.unknown = crate::config::UnknownSessions::Drop;
+    let explainer = Explainer::new(config).unwrap();
+    let Fate::Judged(explanation) = explainer.explain(&other_vni) else { panic!("mirrored") };
+    assert_eq!(explanation.outcome, Err(DropReason::UnknownSession));
+}
