@@ -44,6 +44,9 @@ fn help_is_printed_for_the_command_and_each_subcommand() {
         (&["run", "--help"], "vxtap run -i eth2 -c vxtap.toml"),
         (&["check", "--help"], "vxtap check -c vxtap.toml"),
         (&["decap", "--help"], "vxtap decap mirror.pcap -o original.pcapng"),
+        (&["explain", "--help"], "vxtap explain mirror.pcap -c vxtap.toml --flow"),
+        (&["reload", "--help"], "vxtap reload -i eth1"),
+        (&["config", "--help"], "--example"),
     ] {
         let output = vxtap(args);
         assert!(text(&output.stdout).contains(expected), "{args:?}: {}", text(&output.stdout));
@@ -58,6 +61,12 @@ fn wrong_usage_ends_with_exit_code_2_and_says_what_is_wrong() {
         (&["fly"], "unrecognized subcommand 'fly'"),
         (&["check"], "--config <FILE>"),
         (&["decap", "in.pcap"], "--output <OUT>"),
+        (&["explain", "in.pcap"], "--config <FILE>"),
+        (
+            &["explain", "a", "-c", "b", "--json", "--flow"],
+            "the argument '--json' cannot be used with '--flow'",
+        ),
+        (&["config"], "--example"),
         (
             &["run", "-i", "a/b"],
             "'--interface <INTERFACE>': found \"a/b\", allowed is an interface name of 1 to 15 bytes",
@@ -133,11 +142,14 @@ Locks 64.3 MiB of memory per RX queue (at most 80 MiB); that times the number of
   16448 chunks of 4096 bytes, or half of it where the MTU allows: fill ring 8192, RX ring 8192, 1 output ring of 8192, the rest one batch.
 
 Knows 2 sessions; other traffic goes to the outputs as the default session, counted by source and VNI.
-  name      VNI  source
-  web       100  10.0.1.5
-  database  200  any
+  name      VNI  source    interface  filter  bytes  outputs
+  web       100  10.0.1.5  eni-web    web     all    all
+  database  200  any       unknown    none    all    all
 
-Hands every frame to 1 output:
+A frame whose direction is unknown passes if the rules of either direction accept it.
+Filter web: 2 ingress rules, 1 egress rule, without Amazon's DNS.
+
+Hands every frame that passes to 1 output:
   disk  pcapng file \"capture.pcapng\"
 "
     );
@@ -189,4 +201,67 @@ fn a_reader_that_goes_away_is_no_error() {
     let mut stderr = String::new();
     child.stderr.take().expect("piped").read_to_string(&mut stderr).expect("read");
     assert_eq!((status.code(), stderr.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn the_example_is_printed_and_accepted() {
+    let output = vxtap(&["config", "--example"]);
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""));
+    assert_eq!(text(&output.stdout), fs::read_to_string(EXAMPLE).expect("the example"));
+    with_config(text(&output.stdout), |path| {
+        assert_eq!(vxtap(&["check", "-c", path]).status.code(), Some(0));
+    });
+}
+
+#[test]
+fn check_names_rules_that_can_never_match() {
+    let rule = |number: u32, source: &str| {
+        format!(
+            "[[filter.rule]]\ndirection = \"egress\"\nnumber = {number}\naction = \"accept\"\nsource = \"{source}\"\n\
+             destination = \"0.0.0.0/0\"\n"
+        )
+    };
+    let rules =
+        [rule(10, "0.0.0.0/1"), rule(20, "128.0.0.0/1"), rule(30, "10.0.0.0/8"), rule(40, "0.0.0.0/0")];
+    let config = format!(
+        "[sessions]\nunknown_direction = \"reject\"\n[[filter]]\nname = \"f\"\nnetwork_services = [\"amazon-dns\"]\n{}",
+        rules.concat()
+    );
+    with_config(&config, |path| {
+        let output = vxtap(&["check", "-c", path]);
+        let expected = "\
+A frame whose direction is unknown is dropped.
+Filter f: 0 ingress rules, 4 egress rules, with Amazon's DNS.
+  No session uses it.
+  The egress rule 30 can never match, because of rule 10 before it.
+  The egress rule 40 can never match, because of rules 10, 20 before it.
+";
+        assert!(text(&output.stdout).contains(expected), "{}", text(&output.stdout));
+    });
+}
+
+#[test]
+fn explain_fails_with_a_sentence_where_there_is_nothing_to_explain() {
+    with_config("", |path| {
+        let output = vxtap(&["explain", "/nonexistent.pcap", "-c", path]);
+        assert_eq!(output.status.code(), Some(1));
+        let expected = "vxtap: cannot open /nonexistent.pcap: No such file or directory (os error 2)\n";
+        assert_eq!(text(&output.stderr), expected);
+        let output = vxtap(&["explain", path, "-c", path]);
+        assert_eq!((output.status.code(), text(&output.stdout)), (Some(1), ""));
+    });
+    assert_refused(
+        &["explain", "in.pcap", "-c", "/nonexistent.toml"],
+        "vxtap: cannot read /nonexistent.toml: No such file or directory (os error 2)",
+    );
+}
+
+#[test]
+fn reload_without_an_engine_says_so() {
+    let output = vxtap(&["reload", "-i", "vxtap-nobody"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        text(&output.stderr),
+        "vxtap: no engine captures from vxtap-nobody in this network namespace\n"
+    );
 }

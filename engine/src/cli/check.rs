@@ -159,10 +159,10 @@ fn filters(config: &Config) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,
-            "Filter {}: {} of ingress, {} of egress, {dns} Amazon's DNS.",
+            "Filter {}: {}, {}, {dns} Amazon's DNS.",
             filter.name,
-            number(ingress, "rule"),
-            number(egress, "rule")
+            number(ingress, "ingress rule"),
+            number(egress, "egress rule")
         );
         let is_used = config.sessions.iter().any(|session| session.filter.as_ref() == Some(&filter.name));
         if !is_used {
@@ -188,12 +188,9 @@ fn outputs(config: &Config) -> String {
     }
     let rows: Vec<_> =
         config.outputs.iter().map(|output| [output.name.clone(), kind(&output.kind)]).collect();
-    let sessions = if config.sessions.iter().any(|session| session.outputs.is_some()) {
-        "frames"
-    } else {
-        "every frame"
-    };
-    format!("Hands {sessions} to {}:\n{}", number(rows.len(), "output"), table(&rows))
+    let some = config.sessions.iter().any(|session| session.outputs.is_some());
+    let which = if some { "frames that pass, by session," } else { "every frame that passes" };
+    format!("Hands {which} to {}:\n{}", number(rows.len(), "output"), table(&rows))
 }
 
 fn kind(kind: &OutputKind) -> String {

@@ -9,6 +9,7 @@
 //! | `memory` | it takes as much memory as it says, and no more with time |
 //! | `refusals` | what cannot work is refused in one sentence |
 //! | `files` | other programs read the files, at any moment |
+//! | `reload` | a running engine takes over another configuration, and loses nothing by it |
 //! | `decap` | capture files go through the same pipeline |
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails right there")]
 
@@ -20,4 +21,5 @@ mod files;
 mod lifecycle;
 mod memory;
 mod refusals;
+mod reload;
 mod support;

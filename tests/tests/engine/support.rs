@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::AtomicBool;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use vxtap::Engine;
 use vxtap::config::{Config, Output, OutputKind, Session};
 use vxtap::engine::Report;
 use vxtap::output::{Consumer, Next};
+use vxtap_bench::send::Source;
 use vxtap_bench::{Limits, Pace, PacketSocket, Profile, Totals, Traffic, Verdict, Verifier, send};
 use vxtap_tests::{Process, Side, Veth};
 
@@ -42,12 +44,22 @@ pub(crate) fn declared(profile: &Profile) -> Vec<Session> {
 
 /// Sends the frames of a profile from the sending end.
 pub(crate) fn send_traffic(sender: &Side, profile: &Profile, frames_per_second: u64) -> Totals {
+    let mut traffic = Traffic::new(profile).expect("the profile is valid");
+    send_until(sender, &mut traffic, frames_per_second, None)
+}
+
+/// Sends frames from the sending end until there are no more or `stop` is set.
+pub(crate) fn send_until(
+    sender: &Side,
+    source: &mut (impl Source + Send),
+    frames_per_second: u64,
+    stop: Option<&AtomicBool>,
+) -> Totals {
     let pace = NonZeroU64::new(frames_per_second).map_or(Pace::Full, Pace::PerSecond);
     sender.netns.run(|| {
-        let mut traffic = Traffic::new(profile).expect("the profile is valid");
         let mut socket = PacketSocket::open(sender.interface).expect("the sending end is there");
-        let limits = Limits { pace, duration: None, stop: None };
-        send(&mut traffic, &mut socket, limits, |_| {}).expect("the frames can be sent")
+        let limits = Limits { pace, duration: None, stop };
+        send(source, &mut socket, limits, |_| {}).expect("the frames can be sent")
     })
 }
 
@@ -129,9 +141,14 @@ pub(crate) fn vxtap_on(receiver: &Side, arguments: &[&str]) -> Command {
 
 /// Starts `vxtap run` on the receiving end, with these arguments besides, and waits for its first report.
 pub(crate) fn start(veth: &Veth, arguments: &[&str]) -> Process {
+    start_in(Path::new("."), veth, arguments)
+}
+
+/// [`start`] in a working directory.
+pub(crate) fn start_in(directory: &Path, veth: &Veth, arguments: &[&str]) -> Process {
     let receiver = &veth.receiver;
     let mut command = vxtap_on(receiver, &["run", "--progress", "json", "-i", receiver.interface]);
-    command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.args(arguments).current_dir(directory).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut process = Process::spawn("vxtap", &mut command).unwrap();
     let mut line = String::new();
     BufReader::new(process.child().stdout.as_mut().unwrap()).read_line(&mut line).unwrap();

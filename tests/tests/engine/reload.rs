@@ -1,0 +1,354 @@
+//! A running engine takes over another configuration, and loses nothing by it.
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use vxtap::config::{
+    Action, Config, Direction, Filter, NetworkService, Output, OutputKind, PortRange, Rule, Session, UDP,
+    UnknownSessions,
+};
+use vxtap::output::{Consumer, Next};
+use vxtap_bench::send::Source;
+use vxtap_bench::sink::Label;
+use vxtap_bench::{Profile, Traffic, Verifier};
+use vxtap_tests::{Veth, privileged, wait_until};
+
+use super::support::{
+    OUTPUT, SOON, assert_adds_up, config, declared, finish, open, send_until, start, verify, vxtap_on,
+};
+
+const RELOADS: u32 = 200;
+/// A rate at which nothing is lost without reloads; the build has debug assertions, the worker's check that a batch is
+/// published under the ruleset that it was judged by among them.
+const FRAMES_PER_SECOND: u64 = 30_000;
+
+/// Sets the flag when it goes.
+struct StopOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A rule for everything of IPv4.
+fn rule(direction: Direction, number: u32, action: Action) -> Rule {
+    Rule {
+        direction,
+        number,
+        action,
+        protocol: None,
+        source: "0.0.0.0/0".parse().unwrap(),
+        destination: "0.0.0.0/0".parse().unwrap(),
+        source_ports: None,
+        destination_ports: None,
+    }
+}
+
+fn filter(rules: Vec<Rule>) -> Filter {
+    Filter { name: "filter".to_owned(), rules, ..Filter::default() }
+}
+
+/// The configuration of every second reload: a filter that accepts everything in another way, a session more, and an output
+/// more, which writes a file of its own.
+fn other(base: &Config, number: u32, directory: &Path) -> Config {
+    let mut config = base.clone();
+    let rules = [Direction::Ingress, Direction::Egress].map(|direction| {
+        [rule(direction, number + 1, Action::Accept), rule(direction, number + 2, Action::Reject)]
+    });
+    let mut filter = filter(rules.into_iter().flatten().collect());
+    filter.network_services.push(NetworkService::AmazonDns);
+    config.filters.push(filter);
+    config.sessions.iter_mut().for_each(|session| session.filter = Some("filter".to_owned()));
+    config.sessions.push(Session {
+        name: format!("new-{}", number % 7),
+        vni: 9_000_000 + number % 7,
+        ..Session::default()
+    });
+    let path = directory.join(format!("{number}.pcapng"));
+    config.outputs.push(Output { name: "more".to_owned(), kind: OutputKind::Pcapng { path } });
+    config
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
+fn two_hundred_reloads_under_load_lose_no_frame() {
+    privileged();
+    let veth = Veth::pair(2).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let profile = Profile {
+        sessions: vxtap_bench::Session::numbered(4, [10, 0, 1, 1].into(), 100),
+        ..Profile::default()
+    };
+    let profile = Profile { ipv6_percent: 0, count: None, ..profile };
+    let mut base = config(&veth.receiver);
+    base.memory.outputs = Some(4);
+    base.sessions = declared(&profile);
+    let mut engine = open(&veth.receiver, base.clone());
+    let consumer = engine.take_consumer(OUTPUT).unwrap();
+    let verifier = verify(consumer, Verifier::new(&profile).unwrap());
+    engine.start().unwrap();
+    let stop = AtomicBool::new(false);
+    let mut traffic = Traffic::new(&profile).unwrap();
+    let totals = thread::scope(|scope| {
+        scope.spawn(|| {
+            // Also when something goes wrong here, so that the sender ends.
+            let _stop = StopOnDrop(&stop);
+            for number in 1..=RELOADS {
+                let is_other = number % 2 == 1;
+                let config = if is_other { other(&base, number, directory.path()) } else { base.clone() };
+                let changes =
+                    engine.reload(config).unwrap_or_else(|error| panic!("reload {number}: {error}"));
+                assert_eq!(changes.generation, number);
+                assert_eq!(changes.outputs.added.len(), usize::from(is_other));
+                thread::sleep(Duration::from_millis(10));
+            }
+        });
+        send_until(&veth.sender, &mut traffic, FRAMES_PER_SECOND, Some(&stop))
+    });
+    let report = engine.stop();
+    let verdict = verifier.join().unwrap().finish(&totals);
+    assert!(totals.frames > 20_000, "{} frames passed meanwhile", totals.frames);
+    assert!(verdict.is_perfect(), "{verdict}\n{report}");
+    assert_adds_up(&report);
+    assert_eq!(report.total().received.frames, totals.frames);
+    assert_eq!(report.total().drops.total() + report.lost_in_kernel(), 0, "\n{report}");
+    // Every output that came and went has written what it was given, and nothing was meant for it that it did not get.
+    assert_eq!(report.outputs.len() as u32, 1 + RELOADS / 2);
+    let more: Vec<_> = report.outputs[1..].iter().collect();
+    for output in &more {
+        assert!(output.is_gone);
+        let (total, written) = (output.total(), output.written.as_ref().unwrap());
+        assert_eq!((total.delivered.frames, total.full, written.frames_lost), (written.frames_written, 0, 0));
+    }
+    let frames: u64 = more.iter().map(|output| output.total().delivered.frames).sum();
+    assert!(
+        frames > totals.frames / 10,
+        "{frames} of {} frames passed under the other configuration",
+        totals.frames
+    );
+}
+
+/// Mirrored UDP packets of one session, numbered from 0, to port 1000 and 1001 in turn.
+struct Numbered(u32);
+
+const HOST: [u8; 4] = [10, 0, 1, 1];
+
+impl Source for Numbered {
+    fn next_frame(&mut self, frame: &mut Vec<u8>) -> Option<Label> {
+        let number = self.0;
+        self.0 += 1;
+        let port = 1000 + u16::try_from(number % 2).unwrap();
+        let mut inner = Vec::new();
+        etherparse::PacketBuilder::ethernet2([2; 6], [4; 6])
+            .ipv4([198, 51, 100, 7], HOST, 64)
+            .udp(40_000, port)
+            .write(&mut inner, &number.to_be_bytes())
+            .unwrap();
+        frame.clear();
+        etherparse::PacketBuilder::ethernet2([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2])
+            .ipv4(HOST, [192, 0, 2, 2], 255)
+            .udp(65408, 4789)
+            .write(frame, &[&[8, 0, 0, 0, 0, 0, 7, 0], &inner[..]].concat())
+            .unwrap();
+        Some(Label { session: None, inner_len: inner.len() })
+    }
+
+    fn next_at(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+/// Two rules of which only both together let one port pass and not the other: half of one filter and half of the other
+/// would let both pass, or none.
+fn one_port(port: u16) -> Filter {
+    let other = 2001 - port;
+    let ports = |port| Some(PortRange { first: port, last: port });
+    let reject = Rule {
+        protocol: Some(UDP),
+        destination_ports: ports(other),
+        ..rule(Direction::Ingress, 10, Action::Reject)
+    };
+    let accept = Rule {
+        protocol: Some(UDP),
+        destination_ports: ports(port),
+        ..rule(Direction::Ingress, 20, Action::Accept)
+    };
+    filter(vec![reject, accept])
+}
+
+/// The numbers of all frames that come out, in order.
+fn numbers(mut consumer: Consumer) -> Vec<u32> {
+    let mut numbers = Vec::new();
+    loop {
+        match consumer.next(SOON) {
+            Next::Batch(batch) => numbers.extend(batch.iter().map(|frame| {
+                assert_eq!(frame.direction(), Some(Direction::Ingress));
+                u32::from_be_bytes(*frame.bytes().last_chunk().unwrap())
+            })),
+            Next::Idle => {}
+            Next::Closed => return numbers,
+        }
+    }
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
+fn no_frame_is_judged_by_half_of_a_filter() {
+    privileged();
+    let veth = Veth::pair(1).unwrap();
+    let mut base = config(&veth.receiver);
+    base.unknown = UnknownSessions::Drop;
+    base.sessions.push(Session {
+        name: "numbered".to_owned(),
+        vni: 7,
+        source: Some(HOST.into()),
+        filter: Some("filter".to_owned()),
+        ..Session::default()
+    });
+    base.filters.push(one_port(1000));
+    let mut engine = open(&veth.receiver, base.clone());
+    let consumer = engine.take_consumer(OUTPUT).unwrap();
+    engine.start().unwrap();
+    let reading = thread::spawn(move || numbers(consumer));
+    let stop = AtomicBool::new(false);
+    let totals = thread::scope(|scope| {
+        scope.spawn(|| {
+            let _stop = StopOnDrop(&stop);
+            for number in 1..=RELOADS {
+                let mut config = base.clone();
+                config.filters[0] = one_port(1000 + u16::try_from(number % 2).unwrap());
+                engine.reload(config).unwrap();
+                thread::sleep(Duration::from_millis(5));
+            }
+        });
+        send_until(&veth.sender, &mut Numbered(0), FRAMES_PER_SECOND, Some(&stop))
+    });
+    let report = engine.stop();
+    let numbers = reading.join().unwrap();
+    assert_adds_up(&report);
+    assert_eq!(report.total().received.frames, totals.frames);
+    assert_eq!(report.lost_in_kernel(), 0);
+    // Under one filter every second frame passes. Where it changes, one that the last one accepts is followed by the next
+    // frame or the third one: two of the same parity that are further apart, or anything else, is a frame lost or a mixture.
+    assert!(numbers[0] <= 1);
+    let mut changes = 0;
+    for pair in numbers.windows(2) {
+        match pair[1] - pair[0] {
+            2 => {}
+            1 | 3 => changes += 1,
+            other => panic!("{other} between frames {} and {}", pair[0], pair[1]),
+        }
+    }
+    assert!(u64::from(*numbers.last().unwrap()) + 2 >= totals.frames);
+    assert!((RELOADS / 2..=RELOADS).contains(&changes), "{changes} changes seen");
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
+fn what_cannot_change_is_named_and_changes_nothing() {
+    privileged();
+    let veth = Veth::pair(1).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let base = config(&veth.receiver);
+    let mut engine = open(&veth.receiver, base.clone());
+    assert_eq!(engine.reload(base.clone()).unwrap_err().to_string(), "the engine is not running");
+    engine.start().unwrap();
+    let refused = |engine: &mut vxtap::Engine, change: &dyn Fn(&mut Config)| {
+        let mut config = base.clone();
+        change(&mut config);
+        engine.reload(config).unwrap_err().to_string()
+    };
+    let fixed = refused(&mut engine, &|config| {
+        config.capture.ports = vec![8472];
+        config.memory.rx_ring = 64;
+    });
+    assert_eq!(
+        fixed,
+        "capture.ports, memory.rx_ring cannot change while the engine runs: restart it for that"
+    );
+    let more =
+        |path: &Path| Output { name: "more".to_owned(), kind: OutputKind::Pcapng { path: path.to_owned() } };
+    let path = directory.path().join("more.pcapng");
+    let no_room = refused(&mut engine, &|config| config.outputs.push(more(&path)));
+    assert_eq!(
+        no_room,
+        "outputs more: the memory is planned for 1 and 1 are there: restart with a higher memory.outputs"
+    );
+    assert!(!path.exists(), "nothing is opened that has no room");
+    let invalid =
+        refused(&mut engine, &|config| config.sessions.push(Session { vni: 1 << 24, ..Session::default() }));
+    assert!(invalid.starts_with("session[0].name: "), "{invalid}");
+    assert_eq!(engine.reload(base.clone()).unwrap().to_string(), "nothing is different");
+    let report = engine.stop();
+    assert_adds_up(&report);
+    assert_eq!((report.sessions.len(), report.outputs.len()), (1, 1));
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
+fn the_file_is_read_again_on_a_hangup_and_when_somebody_asks() {
+    privileged();
+    let veth = Veth::pair(2).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("vxtap.toml");
+    let output = directory.path().join("out.pcapng");
+    let write = |sessions: &str| {
+        let text = format!(
+            "{sessions}[[output]]\nname = \"disk\"\ntype = \"pcapng\"\npath = '{}'\n",
+            output.display()
+        );
+        fs::write(&path, text).unwrap();
+    };
+    write("");
+    let mut process = start(&veth, &["-c", path.to_str().unwrap()]);
+    let reload =
+        |arguments: &[&str]| finish(&mut vxtap_on(&veth.receiver, &[&["reload"], arguments].concat()));
+    let name = path.to_str().unwrap();
+
+    write("[[session]]\nname = \"web\"\nvni = 100\n");
+    let answer = reload(&[]);
+    assert_eq!(answer, (Some(0), format!("reloaded {name}: sessions added: web\n"), String::new()));
+
+    write("[[session]]\nname = \"web\"\nvni = 16777216\n");
+    let (code, stdout, stderr) = reload(&["-i", veth.receiver.interface]);
+    assert_eq!((code, stdout.as_str()), (Some(2), ""));
+    assert_eq!(
+        stderr,
+        format!(
+            "vxtap: not reloaded, everything goes on as before: {name}:3:7: session[0].vni: found 16777216, allowed is \
+             an integer from 0 to 16777215\n"
+        )
+    );
+
+    write("[[session]]\nname = \"web\"\nvni = 101\n");
+    process.signal(Signal::SIGHUP).unwrap();
+    let is_changed =
+        || reload(&[]) == (Some(0), format!("reloaded {name}: nothing is different\n"), String::new());
+    wait_until("the hangup to be heeded", SOON, is_changed).unwrap();
+    let (code, _, stderr) = reload(&["-i", "vxtap-none"]);
+    assert_eq!(code, Some(1));
+    assert_eq!(stderr, "vxtap: no engine captures from vxtap-none in this network namespace\n");
+
+    let profile = Profile {
+        count: Some(1000),
+        sessions: vxtap_bench::Session::numbered(1, HOST.into(), 101),
+        ..Profile::default()
+    };
+    super::support::send_traffic(&veth.sender, &profile, 20_000);
+    process.signal(Signal::SIGTERM).unwrap();
+    let table = std::io::read_to_string(process.child().stdout.take().unwrap()).unwrap();
+    let said = std::io::read_to_string(process.child().stderr.take().unwrap()).unwrap();
+    assert_eq!(process.wait(SOON).unwrap().code(), Some(0));
+    assert!(
+        table.contains("  web                               1000          1000           0\n"),
+        "{table}"
+    );
+    assert!(!table.contains("DOES NOT ADD UP"), "{table}");
+    assert!(said.contains("vxtap: not reloaded, everything goes on as before: "), "{said}");
+    assert!(said.contains(&format!("vxtap: reloaded {name}: sessions changed: web\n")), "{said}");
+}
