@@ -20,6 +20,7 @@
 //! | [`counters`] | what became of each frame |
 //! | [`engine`] | puts all of it together |
 //! | [`explain`] | says why, for the frames of a capture |
+//! | [`import`] | configurations from what AWS's tools say about a mirror |
 
 pub mod capture_file;
 pub mod config;
@@ -30,6 +31,7 @@ pub mod engine;
 pub mod explain;
 mod filter;
 mod flow;
+pub mod import;
 pub mod interface;
 #[cfg(feature = "internals")]
 #[doc(hidden)]

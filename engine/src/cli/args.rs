@@ -34,6 +34,9 @@ pub(super) enum Command {
     /// Says of each frame of a capture file whose it is, which rule decides about it, and where it goes. Needs no privileges.
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(ExplainArgs),
+    /// Makes a configuration of what AWS's own tools say about a mirror. Needs no privileges.
+    #[command(after_help = IMPORT_EXAMPLES)]
+    Import(ImportArgs),
     /// Tells a running engine to read its configuration file again.
     #[command(after_help = RELOAD_EXAMPLES)]
     Reload(ReloadArgs),
@@ -71,6 +74,18 @@ Examples:
   vxtap explain mirror.pcap -c vxtap.toml           Frame by frame, then a summary.
   vxtap explain mirror.pcap -c vxtap.toml --flow    Flow by flow, then a summary.
   vxtap explain mirror.pcap -c vxtap.toml --json | jq 'select(.verdict == \"reject\")'";
+
+const IMPORT_EXAMPLES: &str = "\
+The configuration goes to standard output, what was left out of it to standard error. Files may come in any order, and
+hold several JSON documents; without one, or as -, standard input is read.
+
+Examples:
+  vxtap import aws filters.json sessions.json interfaces.json > mirror.toml
+      where each file is what `aws ec2 describe-traffic-mirror-filters`, `-sessions`, `describe-network-interfaces`,
+      and if wanted `-filter-rules`, `-targets` and `describe-vpcs` printed
+  vxtap import aws --target eni-0f9 *.json > mirror.toml     Only what is sent to this interface.
+  terraform show -json | vxtap import terraform > mirror.toml
+  vxtap import cloudformation template.yaml > mirror.toml";
 
 const RELOAD_EXAMPLES: &str = "\
 Prints what has changed, or why nothing has. The engine has to run in this network namespace, and to have been started with
@@ -134,6 +149,33 @@ pub(super) struct ExplainArgs {
     /// A JSON object per frame and line, and no summary.
     #[arg(long)]
     pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ImportArgs {
+    /// Whose output it is.
+    #[arg(value_name = "SOURCE")]
+    pub(super) source: ImportSource,
+    /// The files to read.
+    #[arg(value_name = "FILE")]
+    pub(super) files: Vec<PathBuf>,
+    /// Only sessions that send to this target: its id, or the id or ARN of the interface, load balancer or endpoint.
+    #[arg(long, value_name = "ID")]
+    pub(super) target: Option<String>,
+    /// Writes the configuration to this file, which appears when it is whole.
+    #[arg(short, long, value_name = "OUT")]
+    pub(super) output: Option<PathBuf>,
+}
+
+/// What `vxtap import` reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum ImportSource {
+    /// JSON of `aws ec2 describe-...`.
+    Aws,
+    /// JSON of `terraform show -json`.
+    Terraform,
+    /// CloudFormation templates, YAML or JSON.
+    Cloudformation,
 }
 
 #[derive(Debug, Args)]

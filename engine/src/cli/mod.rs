@@ -6,6 +6,7 @@ mod clock;
 mod control;
 mod decap;
 mod explain;
+mod import;
 mod load;
 mod progress;
 mod run;
@@ -56,6 +57,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Check(args) => check(&args),
         Command::Decap(args) => load::for_decap(&args).and_then(|config| decap::decap(config, &args.input)),
         Command::Explain(args) => explain::explain(&args),
+        Command::Import(args) => import::import(&args),
         Command::Reload(args) => control::reload(args.interface.as_deref()),
         Command::Config(_) => example(),
     };

@@ -20,8 +20,9 @@ use super::{Config, Problem};
 #[cfg(test)]
 pub(super) use sections::KEYS;
 
-/// Longest configuration file in bytes: some 200 000 sessions. Guards against being pointed at a device or a capture.
-const FILE_BYTES_MAX: u64 = 16 << 20;
+/// Longest configuration file in bytes: three times what an account of AWS can hold, 10 000 filters of ten rules and as many
+/// sessions. Guards against being pointed at a device or a capture.
+const FILE_BYTES_MAX: u64 = 64 << 20;
 
 /// A problem at a known place of the file.
 pub(super) struct Fault {

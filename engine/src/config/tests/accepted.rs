@@ -206,8 +206,8 @@ fn the_documentation_describes_every_key_with_examples_that_are_accepted() {
 fn a_file_that_never_ends_is_not_read_to_the_end() {
     let error = Config::read(Path::new("/dev/zero")).expect_err("endless");
     let source = std::error::Error::source(&error).expect("a source").to_string();
-    assert_eq!(error.to_string(), "cannot read /dev/zero: longer than 16 MiB, which no configuration needs");
-    assert_eq!(source, "longer than 16 MiB, which no configuration needs");
+    assert_eq!(error.to_string(), "cannot read /dev/zero: longer than 64 MiB, which no configuration needs");
+    assert_eq!(source, "longer than 64 MiB, which no configuration needs");
 }
 
 fn example_path() -> std::path::PathBuf {

@@ -1,0 +1,143 @@
+//! YAML as the tree that JSON has. The short forms of functions, `!Ref X` and `!GetAtt A.B`, become the long ones,
+//! `{"Ref": "X"}` and `{"Fn::GetAtt": "A.B"}`, so that one reader serves both languages.
+//!
+//! What CloudFormation does not take is refused: aliases, several documents, keys that stand twice.
+//! <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/template-formats.html>
+
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
+use serde_json::{Map, Value};
+
+use crate::import::ImportError;
+
+/// Lists and maps inside each other that are followed; templates have ten or so.
+const DEPTH_MAX: usize = 128;
+
+/// A map or list whose end has not come.
+enum Open {
+    Map { map: Map<String, Value>, key: Option<String>, function: Option<String> },
+    List { list: Vec<Value>, function: Option<String> },
+}
+
+/// Reads one document.
+pub(super) fn parse(file: &str, text: &str) -> Result<Value, ImportError> {
+    let mut tree = Tree { file, open: Vec::new(), root: None };
+    for event in Parser::new_from_str(text) {
+        let (event, span) = event.map_err(|error| syntax(file, &error))?;
+        tree.take(event, &span)?;
+    }
+    tree.root.ok_or_else(|| ImportError::format(file, "the file is empty"))
+}
+
+fn syntax(file: &str, error: &ScanError) -> ImportError {
+    let mark = error.marker();
+    ImportError::format(
+        file,
+        format_args!("line {}, column {}: not YAML: {}", mark.line(), mark.col() + 1, error.info()),
+    )
+}
+
+struct Tree<'f> {
+    file: &'f str,
+    open: Vec<Open>,
+    root: Option<Value>,
+}
+
+impl Tree<'_> {
+    fn take(&mut self, event: Event<'_>, span: &Span) -> Result<(), ImportError> {
+        let value = match event {
+            Event::Scalar(text, style, _, tag) => {
+                let value = scalar(&text, style, tag.as_deref());
+                if let Some(Open::Map { key: key @ None, .. }) = self.open.last_mut() {
+                    *key = Some(text.into_owned());
+                    return Ok(());
+                }
+                value
+            }
+            Event::MappingStart(_, tag) => {
+                let function = function(tag.as_deref());
+                return self.push(Open::Map { map: Map::new(), key: None, function }, span);
+            }
+            Event::SequenceStart(_, tag) => {
+                let function = function(tag.as_deref());
+                return self.push(Open::List { list: Vec::new(), function }, span);
+            }
+            Event::MappingEnd | Event::SequenceEnd => match self.open.pop() {
+                Some(Open::Map { map, function, .. }) => called(function, Value::Object(map)),
+                Some(Open::List { list, function }) => called(function, Value::Array(list)),
+                None => return Ok(()),
+            },
+            Event::Alias(_) => return Err(self.error(span, "aliases (*name) are not read, write the value")),
+            _ => return Ok(()),
+        };
+        self.place(value, span)
+    }
+
+    fn push(&mut self, open: Open, span: &Span) -> Result<(), ImportError> {
+        if let Some(Open::Map { key: None, .. }) = self.open.last() {
+            return Err(self.error(span, "found a list or map where a key is expected"));
+        }
+        if self.open.len() >= DEPTH_MAX {
+            return Err(self.error(span, &format!("more than {DEPTH_MAX} lists and maps inside each other")));
+        }
+        self.open.push(open);
+        Ok(())
+    }
+
+    /// Puts a finished value where it belongs.
+    fn place(&mut self, value: Value, span: &Span) -> Result<(), ImportError> {
+        let problem = match self.open.last_mut() {
+            None if self.root.is_some() => Some("a second document".to_owned()),
+            None => {
+                self.root = Some(value);
+                None
+            }
+            Some(Open::List { list, .. }) => {
+                list.push(value);
+                None
+            }
+            Some(Open::Map { map, key, .. }) => {
+                let key = key.take().unwrap_or_default();
+                map.insert(key.clone(), value).map(|_| format!("the key {key:?} stands twice"))
+            }
+        };
+        problem.map_or(Ok(()), |problem| Err(self.error(span, &problem)))
+    }
+
+    fn error(&self, span: &Span, message: &str) -> ImportError {
+        let (line, column) = (span.start.line(), span.start.col() + 1);
+        ImportError::format(self.file, format_args!("line {line}, column {column}: {message}"))
+    }
+}
+
+/// A scalar: plain ones may be numbers, booleans or null.
+fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Value {
+    let string = || Value::String(text.to_owned());
+    let value = match (style, text) {
+        (ScalarStyle::Plain, "" | "~" | "null") => Value::Null,
+        (ScalarStyle::Plain, "true") => Value::Bool(true),
+        (ScalarStyle::Plain, "false") => Value::Bool(false),
+        (ScalarStyle::Plain, _) => text.parse::<i64>().map_or_else(|_| string(), Value::from),
+        _ => string(),
+    };
+    match function(tag) {
+        Some(function) => called(Some(function), string()),
+        None => value,
+    }
+}
+
+/// The long name of the function that a tag calls.
+fn function(tag: Option<&Tag>) -> Option<String> {
+    let Tag { handle, suffix } = tag?;
+    match (handle.as_str(), suffix.as_str()) {
+        ("!", "Ref" | "Condition") => Some(suffix.clone()),
+        ("!", name) => Some(format!("Fn::{name}")),
+        _ => None,
+    }
+}
+
+fn called(function: Option<String>, argument: Value) -> Value {
+    match function {
+        Some(function) => Value::Object(Map::from_iter([(function, argument)])),
+        None => argument,
+    }
+}
