@@ -3,6 +3,8 @@
 //! For each one the frames that pass are listed here by hand; `vxtap explain` says the same in a text that is compared with
 //! `scenarios/NAME.txt`, and `vxtap decap`, the data path, writes the same frames.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails right there")]
+
 use std::fs;
 use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};

@@ -136,7 +136,7 @@ fn only_engine() -> Result<String, Failure> {
     }
 }
 
-/// The interfaces whose engines listen, from `/proc/net/unix` (proc_net_unix(5) writes `@` for the zero byte).
+/// The interfaces whose engines listen, from `/proc/net/unix` (`proc_net_unix(5)` writes `@` for the zero byte).
 fn engines(sockets: &str) -> impl Iterator<Item = &str> {
     sockets.lines().filter_map(|line| {
         let (_, name) = line.rsplit_once(' ')?;
@@ -153,10 +153,8 @@ mod tests {
         let interface = format!("test-{}", std::process::id());
         assert_eq!(ask(&interface, RELOAD).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
         let control = Control::listen(&interface).unwrap();
-        let client = std::thread::spawn({
-            let interface = interface.clone();
-            move || [RELOAD, "status"].map(|command| ask(&interface, command).unwrap())
-        });
+        let client =
+            std::thread::spawn(move || [RELOAD, "status"].map(|command| ask(&interface, command).unwrap()));
         while !client.is_finished() {
             control.serve(|| Answer::Done("two\nlines".to_owned()));
             std::thread::sleep(Duration::from_millis(1));

@@ -29,7 +29,9 @@ pub(super) fn import(args: &ImportArgs) -> Result<(), Failure> {
         Some(path) => write(path, &toml)?,
         None => print(&toml).map_err(cannot_print)?,
     }
-    left_out.iter().for_each(|sentence| say(&format!("left out: {sentence}")));
+    for sentence in left_out {
+        say(&format!("left out: {sentence}"));
+    }
     Ok(())
 }
 

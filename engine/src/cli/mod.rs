@@ -52,7 +52,7 @@ pub(crate) fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(args) => {
             let format = args.progress;
-            run::run(load::Loader::new(args), format)
+            run::run(&load::Loader::new(args), format)
         }
         Command::Check(args) => check(&args),
         Command::Decap(args) => load::for_decap(&args).and_then(|config| decap::decap(config, &args.input)),

@@ -39,7 +39,7 @@ struct Asked {
 }
 
 /// Runs the engine until it is told to stop, then prints the conservation table.
-pub(super) fn run(loader: Loader, format: Option<ProgressFormat>) -> Result<(), Failure> {
+pub(super) fn run(loader: &Loader, format: Option<ProgressFormat>) -> Result<(), Failure> {
     let config = loader.load()?;
     let asked = Asked::on_signals(loader.path().is_some()).map_err(Failure::Failed)?;
     let described = describe(&config);
@@ -54,7 +54,7 @@ pub(super) fn run(loader: Loader, format: Option<ProgressFormat>) -> Result<(), 
     say(&format!("running: {rung}{described}; stop with Ctrl-C"));
     let control =
         Control::listen(&interface).map_err(|error| say(&format!("no `vxtap reload`: {error}"))).ok();
-    watch(&mut engine, &asked, control.as_ref(), &loader, format);
+    watch(&mut engine, &asked, control.as_ref(), loader, format);
     let was_told = asked.stop.load(Ordering::Relaxed);
     give_up_on_another_signal();
     let report = stop_engine(engine);

@@ -98,10 +98,10 @@ impl Explainer {
     }
 }
 
-const fn address(source: Source) -> IpAddr {
+fn address(source: Source) -> IpAddr {
     match source {
-        Source::V4([a, b, c, d]) => IpAddr::V4(std::net::Ipv4Addr::new(a, b, c, d)),
-        Source::V6(bytes) => IpAddr::V6(std::net::Ipv6Addr::from_octets(bytes)),
+        Source::V4(bytes) => IpAddr::V4(bytes.into()),
+        Source::V6(bytes) => IpAddr::V6(bytes.into()),
     }
 }
 

@@ -78,13 +78,11 @@ fn walk(rules: &[Rule], direction: Direction, flow: Option<&Flow>) -> Walk {
     let Some(flow) = flow else { return walk };
     for rule in rules {
         let Rule { number, action, .. } = *rule;
-        match misses(rule, flow) {
-            Some(miss) => walk.tried.push(Tried { number, miss }),
-            None => {
-                walk.decision = Some(Decision { direction, number, action });
-                break;
-            }
-        }
+        let Some(miss) = misses(rule, flow) else {
+            walk.decision = Some(Decision { direction, number, action });
+            break;
+        };
+        walk.tried.push(Tried { number, miss });
     }
     walk
 }

@@ -84,13 +84,15 @@ impl<A: Copy + Ord + Default + Bounds> Family<A> {
         if rules.is_empty() {
             return Self::default();
         }
-        let axis = |of: &dyn Fn(&Rule) -> (A, A)| Axis::new(rules.iter().map(|(_, rule)| of(rule)).collect());
+        let axis = |of: &dyn Fn(&Rule) -> (A, A)| {
+            Axis::new(&rules.iter().map(|(_, rule)| of(rule)).collect::<Vec<_>>())
+        };
         let ports = |of: &dyn Fn(&Rule) -> Option<PortRange>| {
-            Axis::new(rules.iter().map(|(_, rule)| port_range(of(rule))).collect())
+            Axis::new(&rules.iter().map(|(_, rule)| port_range(of(rule))).collect::<Vec<_>>())
         };
         let protocols = rules.iter().map(|(_, rule)| rule.protocol.map_or((0, u8::MAX), |it| (it, it)));
         Self {
-            protocol: Axis::new(protocols.collect()),
+            protocol: Axis::new(&protocols.collect::<Vec<_>>()),
             source: axis(&|rule| range(&rule.source)),
             destination: axis(&|rule| range(&rule.destination)),
             source_ports: ports(&|rule| rule.source_ports),
@@ -155,16 +157,16 @@ bounds!(u8: u8::MAX, u32: u32::MAX, u128: u128::MAX);
 
 impl<V: Copy + Ord + Bounds> Axis<V> {
     /// `ranges` has the lowest and the highest value that each rule asks for.
-    fn new(ranges: Vec<(V, V)>) -> Self {
+    fn new(ranges: &[(V, V)]) -> Self {
         let mut starts = BTreeSet::from([V::MIN]);
-        for &(first, last) in &ranges {
+        for &(first, last) in ranges {
             starts.insert(first);
             starts.extend(last.next());
         }
         let row_len = 1 + ranges.len().div_ceil(WORD);
         let (mut rows, mut row_starts, mut known) = (Vec::new(), Vec::new(), HashMap::new());
         for &value in &starts {
-            let row = row_of(&ranges, value, row_len);
+            let row = row_of(ranges, value, row_len);
             let start = *known.entry(row).or_insert_with_key(|row| {
                 let start = u32::try_from(rows.len()).unwrap_or(u32::MAX);
                 rows.extend_from_slice(row);

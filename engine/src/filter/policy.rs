@@ -113,7 +113,10 @@ pub(crate) const fn outcome(first_match: Option<Match>) -> Result<(), DropReason
 
 /// What two lists say together: accepted if one accepts, else rejected by a rule if there is one.
 #[inline]
-pub(crate) fn either(one: Result<(), DropReason>, other: Result<(), DropReason>) -> Result<(), DropReason> {
+pub(crate) const fn either(
+    one: Result<(), DropReason>,
+    other: Result<(), DropReason>,
+) -> Result<(), DropReason> {
     match (one, other) {
         (Ok(()), _) | (_, Ok(())) => Ok(()),
         (Err(DropReason::NoRuleMatched), other) => other,

@@ -4,7 +4,7 @@
 //!   aws | terraform | cloudformation ── Mirror ── assemble ── write ── TOML, and a report of what was left out
 //! ```
 //!
-//! Each reader fills the same [`model`]; what they share of reading values is in [`item`] and [`values`]. The text that comes
+//! Each reader fills the same model; what they share of reading values is in `item` and `values`. The text that comes
 //! out is one that [`crate::Config::from_toml`] accepts: it has been tried.
 
 mod assemble;
@@ -104,7 +104,7 @@ fn text(input: &Input) -> Result<&str, ImportError> {
     if text.trim().is_empty() { Err(ImportError::format(&input.name, "the file is empty")) } else { Ok(text) }
 }
 
-/// What serde_json says, without the place that it repeats.
+/// What `serde_json` says, without the place that it repeats.
 fn json_error(file: &str, error: &serde_json::Error) -> ImportError {
     let (text, line, column) = (error.to_string(), error.line(), error.column());
     let what = text.split(" at line ").next().unwrap_or(&text);

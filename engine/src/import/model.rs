@@ -105,7 +105,7 @@ pub(super) struct Session {
     pub(super) number: Option<u16>,
     /// Bytes after the VXLAN header; `None` is all.
     pub(super) packet_length: Option<u32>,
-    /// 0 to 0xFF_FFFF; `None` when the source does not know it: such a session is left out and reported.
+    /// 0 to `0xFF_FFFF`; `None` when the source does not know it: such a session is left out and reported.
     pub(super) vni: Option<u32>,
     pub(super) assumptions: Vec<String>,
 }

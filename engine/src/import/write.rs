@@ -25,7 +25,9 @@ pub(super) fn toml(command: &str, inputs: &[Input], assembled: &Assembled) -> St
     let used: HashSet<_> = assembled.sessions.iter().map(|it| &it.session.filter).collect();
     for (each, rules) in &assembled.filters {
         filter(&mut out, each, used.contains(&each.id));
-        rules.iter().for_each(|each| rule(&mut out, each));
+        for each in rules {
+            rule(&mut out, each);
+        }
     }
     for each in &assembled.sessions {
         session(&mut out, each);

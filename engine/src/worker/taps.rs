@@ -29,7 +29,7 @@ const ROOM_PAUSE: Duration = Duration::from_micros(50);
 /// All output rings of a worker.
 #[derive(Debug)]
 pub(super) struct Taps {
-    taps: Vec<Tap>,
+    open: Vec<Tap>,
     /// Whether each of them gets the frames of all sessions.
     is_uniform: bool,
     /// By session: what the outputs had been offered when the routes last changed.
@@ -56,7 +56,7 @@ impl Taps {
         when_full: WhenFull,
     ) -> Self {
         let mut taps =
-            Self { taps: Vec::new(), is_uniform: true, changed_at: Vec::new(), ended: Vec::new(), when_full };
+            Self { open: Vec::new(), is_uniform: true, changed_at: Vec::new(), ended: Vec::new(), when_full };
         taps.adopt(ruleset, outputs.into_iter().enumerate(), accounts);
         taps
     }
@@ -68,35 +68,35 @@ impl Taps {
         outputs: impl IntoIterator<Item = (usize, Writer)>,
         accounts: &Accounts,
     ) {
-        let Self { taps, is_uniform, changed_at, .. } = self;
-        taps.extend(outputs.into_iter().map(|(id, writer)| Tap::new(id, writer, accounts)));
-        for tap in taps.iter_mut() {
+        let Self { open, is_uniform, changed_at, .. } = self;
+        open.extend(outputs.into_iter().map(|(id, writer)| Tap::new(id, writer, accounts)));
+        for tap in open.iter_mut() {
             let route = ruleset.routes.get(tap.id).cloned().unwrap_or(Route::Closed);
             tap.adopt(route, accounts, changed_at);
         }
         *changed_at = accounts.offered_by_session().collect();
-        *is_uniform = taps.iter().all(Tap::gets_all);
+        *is_uniform = open.iter().all(Tap::gets_all);
     }
 
     /// Ends the rings of outputs that are gone; what is in them can still be read.
     pub(super) fn close_gone(&self) {
-        self.taps.iter().for_each(Tap::close_if_gone);
+        self.open.iter().for_each(Tap::close_if_gone);
     }
 
     /// Lets go of the rings of outputs that are gone and have given everything back.
     pub(super) fn bury(&mut self, accounts: &Accounts) {
-        let Self { taps, is_uniform, changed_at, ended, .. } = self;
-        for tap in taps.extract_if(.., |tap| tap.has_ended()) {
+        let Self { open, is_uniform, changed_at, ended, .. } = self;
+        for tap in open.extract_if(.., |tap| tap.has_ended()) {
             let ledgers = tap.ledgers(accounts, changed_at).collect();
             ended.push(Ended { id: tap.id, ledgers, pushed: tap.writer.pushed() });
         }
-        *is_uniform = taps.iter().all(Tap::gets_all);
+        *is_uniform = open.iter().all(Tap::gets_all);
     }
 
     /// Takes back what the consumers have released.
     #[inline]
     pub(super) fn reclaim(&mut self, holders: &mut Holders, free: &mut FreeList) {
-        for tap in &mut self.taps {
+        for tap in &mut self.open {
             tap.reclaim(holders, free);
         }
     }
@@ -136,7 +136,7 @@ impl Taps {
     #[inline]
     fn divide(&mut self, count: usize) -> (usize, usize) {
         let (mut least, mut most) = (count, 0);
-        for tap in &mut self.taps {
+        for tap in &mut self.open {
             tap.takes = if tap.is_open { tap.writer.room().min(count) } else { 0 };
             (least, most) = (least.min(tap.takes), most.max(tap.takes));
         }
@@ -146,7 +146,7 @@ impl Taps {
     /// Turns the chunks of the frames that somebody takes into claims and publishes them; the first `least` are taken by all.
     #[inline]
     fn hand_out(&mut self, taken: &mut [Work], refused: &[Work], least: usize, holders: &mut Holders) {
-        if let [tap] = &mut self.taps[..] {
+        if let [tap] = &mut self.open[..] {
             let claimed = taken.iter_mut().map(|work| {
                 let share = holders.publish_alone(work.received.take_chunk());
                 (&work.descriptor, share)
@@ -158,13 +158,13 @@ impl Taps {
         }
         let (by_all, by_some) = taken.split_at_mut(least);
         for work in by_all {
-            work.shares = holders.publish(work.received.take_chunk(), self.taps.len());
+            work.shares = holders.publish(work.received.take_chunk(), self.open.len());
         }
         for (place, work) in (least..).zip(by_some) {
-            let takers = self.taps.iter().filter(|tap| tap.takes > place).count();
+            let takers = self.open.iter().filter(|tap| tap.takes > place).count();
             work.shares = holders.publish(work.received.take_chunk(), takers);
         }
-        for tap in &mut self.taps {
+        for tap in &mut self.open {
             tap.take(taken, refused);
         }
     }
@@ -178,10 +178,10 @@ impl Taps {
         stages: &mut Stages,
     ) {
         let works = batch.works_mut();
-        self.taps.iter_mut().for_each(|tap| tap.choose(works));
-        let wanted = self.taps.iter().fold(0, |places, tap| places | tap.chosen | tap.missed);
+        self.open.iter_mut().for_each(|tap| tap.choose(works));
+        let wanted = self.open.iter().fold(0, |places, tap| places | tap.chosen | tap.missed);
         for (place, work) in works.iter_mut().enumerate() {
-            let takers = self.taps.iter().filter(|tap| tap.chosen >> place & 1 == 1).count();
+            let takers = self.open.iter().filter(|tap| tap.chosen >> place & 1 == 1).count();
             if takers > 0 {
                 work.shares = holders.publish(work.received.take_chunk(), takers);
                 stages.deliver(1);
@@ -192,14 +192,14 @@ impl Taps {
             stages.refuse(&work.descriptor, reason);
             free.give(work.received.take_chunk());
         }
-        self.taps.iter_mut().for_each(|tap| tap.take_chosen(works));
+        self.open.iter_mut().for_each(|tap| tap.take_chosen(works));
         batch.clear();
     }
 
     /// Takes back and counts what nobody has taken.
     #[inline]
     fn refuse(&self, refused: &mut [Work], free: &mut FreeList, stages: &mut Stages) {
-        let reason = if self.taps.is_empty() { DropReason::NoOutput } else { DropReason::OutputFull };
+        let reason = if self.open.is_empty() { DropReason::NoOutput } else { DropReason::OutputFull };
         for work in refused {
             stages.refuse(&work.descriptor, reason);
             free.give(work.received.take_chunk());
@@ -210,9 +210,9 @@ impl Taps {
     /// is told to end.
     fn wait_for_room(&mut self, count: usize, holders: &mut Holders, free: &mut FreeList, orders: &Orders) {
         let is_stuck = |tap: &Tap| tap.is_open && tap.writer.room() < count.min(tap.writer.len());
-        while self.taps.iter().any(is_stuck) && !orders.is_draining() {
+        while self.open.iter().any(is_stuck) && !orders.is_draining() {
             self.reclaim(holders, free);
-            if self.taps.iter().any(is_stuck) {
+            if self.open.iter().any(is_stuck) {
                 thread::sleep(ROOM_PAUSE);
             }
         }
@@ -220,7 +220,7 @@ impl Taps {
 
     /// Copies the counts, which follow from the sessions' accounts.
     pub(super) fn copy_to(&self, accounts: &Accounts, posted: &mut WorkerCounters) {
-        for tap in &self.taps {
+        for tap in &self.open {
             let (ledgers, pushed) = posted.output_mut(tap.id);
             ledgers.clear();
             ledgers.extend(tap.ledgers(accounts, &self.changed_at));

@@ -118,7 +118,7 @@ fn two_hundred_reloads_under_load_lose_no_frame() {
     assert_eq!(report.total().received.frames, totals.frames);
     assert_eq!(report.total().drops.total() + report.lost_in_kernel(), 0, "\n{report}");
     // Every output that came and went has written what it was given, and nothing was meant for it that it did not get.
-    assert_eq!(report.outputs.len() as u32, 1 + RELOADS / 2);
+    assert_eq!(u32::try_from(report.outputs.len()).unwrap(), 1 + RELOADS / 2);
     let more: Vec<_> = report.outputs[1..].iter().collect();
     for output in &more {
         assert!(output.is_gone);

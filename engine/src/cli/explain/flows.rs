@@ -14,7 +14,7 @@ type Key<'e> = (&'e str, String, String, String);
 #[derive(Default)]
 pub(super) struct Flows<'e> {
     places: HashMap<Key<'e>, usize>,
-    flows: Vec<(Key<'e>, u64, u64)>,
+    found: Vec<(Key<'e>, u64, u64)>,
     /// Frames that have no flow, because they did not reach a session.
     others: u64,
 }
@@ -27,16 +27,16 @@ impl<'e> Flows<'e> {
         };
         let key = key(explanation);
         let place = *self.places.entry(key.clone()).or_insert_with(|| {
-            self.flows.push((key, 0, 0));
-            self.flows.len() - 1
+            self.found.push((key, 0, 0));
+            self.found.len() - 1
         });
-        let (_, frames, bytes) = &mut self.flows[place];
+        let (_, frames, bytes) = &mut self.found[place];
         *frames += 1;
         *bytes += u64::from(explanation.original);
     }
 
     pub(super) fn show(&self, out: &mut impl Write) -> io::Result<()> {
-        for ((session, flow, direction, fate), frames, bytes) in &self.flows {
+        for ((session, flow, direction, fate), frames, bytes) in &self.found {
             let plural = if *frames == 1 { "" } else { "s" };
             writeln!(out, "{session}: {flow}, {direction}: {frames} frame{plural}, {bytes} bytes: {fate}")?;
         }

@@ -11,7 +11,7 @@ use super::text::sign_name;
 
 /// A frame that reached the workers. What does not apply, or is not known, is null.
 #[derive(Serialize)]
-struct Frame<'e> {
+struct Line<'e> {
     /// Number in the file, from 1.
     frame: u64,
     session: Option<&'e str>,
@@ -20,7 +20,7 @@ struct Frame<'e> {
     flow: Option<&'e str>,
     /// "ingress", "egress" or "unknown".
     direction: String,
-    /// "mac", "address" or "`outer_source`".
+    /// The sign that showed it: `mac`, `address` or `outer_source`.
     direction_by: Option<&'static str>,
     /// "accept" or "reject".
     verdict: &'static str,
@@ -42,7 +42,7 @@ struct Frame<'e> {
 pub(super) fn frame(number: u64, fate: &Fate<'_>, out: &mut impl Write) -> io::Result<()> {
     let frame = match fate {
         Fate::NotSteered(_) => return Ok(()),
-        Fate::NotDecapsulated(reason) => Frame {
+        Fate::NotDecapsulated(reason) => Line {
             frame: number,
             session: None,
             vni: None,
@@ -66,9 +66,9 @@ pub(super) fn frame(number: u64, fate: &Fate<'_>, out: &mut impl Write) -> io::R
     out.write_all(b"\n")
 }
 
-fn judged<'e>(number: u64, explanation: &'e Explanation<'e>) -> Frame<'e> {
+fn judged<'e>(number: u64, explanation: &'e Explanation<'e>) -> Line<'e> {
     let rule = explanation.rule.filter(|rule| (rule.action == Action::Accept) == explanation.outcome.is_ok());
-    Frame {
+    Line {
         frame: number,
         session: Some(explanation.session),
         vni: Some(explanation.pair.vni.get()),

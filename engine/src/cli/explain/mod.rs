@@ -80,7 +80,10 @@ fn show<'e>(
     };
     let shown = match form {
         Form::Text => summary::table(&summary, out),
-        Form::Json => Ok(summary::left_out(&summary)),
+        Form::Json => {
+            summary::left_out(&summary);
+            Ok(())
+        }
         Form::Flows(flows) => flows.show(out).and_then(|()| summary::table(&summary, out)),
     };
     shown.map_err(End::Output)?;

@@ -62,7 +62,7 @@ pub(super) fn each<T>(
     sections: Vec<Section<'_>>,
     read: impl Fn(&Section<'_>) -> Result<T, Fault>,
 ) -> Result<Vec<T>, Fault> {
-    sections.iter().map(read).collect()
+    sections.into_iter().map(|section| read(&section)).collect()
 }
 
 fn capture(section: &Section<'_>) -> Result<Capture, Fault> {

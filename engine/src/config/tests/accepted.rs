@@ -12,68 +12,69 @@ fn an_empty_file_is_the_default_and_the_default_is_valid() {
     Config::default().validate().expect("valid");
 }
 
+const EVERY_KEY: &str = r#"
+    [capture]
+    interface = "eth1"
+    mode = "zero-copy"
+    ports = [4789, 8472]
+    allowed_sources = ["10.0.0.0/8", "2001:db8::/32", "192.0.2.7"]
+    queues = [0, 0x2]
+    arrival_times = false
+    busy_poll = { usecs = 30, budget = 16 }
+    [workers]
+    cpus = [2, 3, 4]
+    wait = "busy"
+    [memory]
+    per_queue_mib = 32
+    chunk_size = 2048
+    fill_ring = 1024
+    rx_ring = 512
+    output_ring = 256
+    outputs = 3
+    hugepages = true
+    [sessions]
+    unknown = "drop"
+    unknown_direction = "reject"
+    [[eni]]
+    id = "eni-0f3"
+    mac = "02:aa:bb:cc:dd:01"
+    addresses = ["10.0.1.5", "2001:db8::/80"]
+    vpc_prefixes = ["10.0.0.0/16"]
+    [[filter]]
+    name = "tmf-0a1"
+    network_services = ["amazon-dns"]
+    [[filter.rule]]
+    direction = "ingress"
+    number = 10
+    action = "reject"
+    protocol = "tcp"
+    source = "10.0.0.0/8"
+    destination = "10.0.1.5"
+    source_ports = "1024-65535"
+    destination_ports = 22
+    [[filter.rule]]
+    direction = "egress"
+    number = 4294967295
+    action = "accept"
+    source = "::/0"
+    destination = "::/0"
+    [[session]]
+    name = "web"
+    vni = 0
+    source = "10.0.1.5"
+    eni = "eni-0f3"
+    filter = "tmf-0a1"
+    packet_length = 128
+    number = 1
+    outputs = ["disk"]
+    [[output]]
+    name = "disk"
+    type = "pcapng"
+    path = "dir/capture.pcapng"
+"#;
+
 #[test]
 fn every_key_reaches_its_field() {
-    let text = r#"
-        [capture]
-        interface = "eth1"
-        mode = "zero-copy"
-        ports = [4789, 8472]
-        allowed_sources = ["10.0.0.0/8", "2001:db8::/32", "192.0.2.7"]
-        queues = [0, 0x2]
-        arrival_times = false
-        busy_poll = { usecs = 30, budget = 16 }
-        [workers]
-        cpus = [2, 3, 4]
-        wait = "busy"
-        [memory]
-        per_queue_mib = 32
-        chunk_size = 2048
-        fill_ring = 1024
-        rx_ring = 512
-        output_ring = 256
-        outputs = 3
-        hugepages = true
-        [sessions]
-        unknown = "drop"
-        unknown_direction = "reject"
-        [[eni]]
-        id = "eni-0f3"
-        mac = "02:aa:bb:cc:dd:01"
-        addresses = ["10.0.1.5", "2001:db8::/80"]
-        vpc_prefixes = ["10.0.0.0/16"]
-        [[filter]]
-        name = "tmf-0a1"
-        network_services = ["amazon-dns"]
-        [[filter.rule]]
-        direction = "ingress"
-        number = 10
-        action = "reject"
-        protocol = "tcp"
-        source = "10.0.0.0/8"
-        destination = "10.0.1.5"
-        source_ports = "1024-65535"
-        destination_ports = 22
-        [[filter.rule]]
-        direction = "egress"
-        number = 4294967295
-        action = "accept"
-        source = "::/0"
-        destination = "::/0"
-        [[session]]
-        name = "web"
-        vni = 0
-        source = "10.0.1.5"
-        eni = "eni-0f3"
-        filter = "tmf-0a1"
-        packet_length = 128
-        number = 1
-        outputs = ["disk"]
-        [[output]]
-        name = "disk"
-        type = "pcapng"
-        path = "dir/capture.pcapng"
-    "#;
     let prefix = |text: &str| text.parse().expect("a prefix");
     let expected = Config {
         capture: Capture {
@@ -119,7 +120,7 @@ fn every_key_reaches_its_field() {
             kind: OutputKind::Pcapng { path: "dir/capture.pcapng".into() },
         }],
     };
-    assert_eq!(parse(text).expect("valid"), expected);
+    assert_eq!(parse(EVERY_KEY).expect("valid"), expected);
 }
 
 fn filter() -> Filter {

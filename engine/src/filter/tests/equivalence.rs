@@ -29,7 +29,9 @@ impl Numbers {
     /// A packet: mostly of the small world, now and then from outside.
     fn flow(&mut self) -> Flow {
         let is_from_outside = self.next().is_multiple_of(8);
-        let v4 = |it: &mut Self| if is_from_outside { it.next() as u32 } else { it.of(&V4) };
+        let v4 = |it: &mut Self| {
+            if is_from_outside { u32::try_from(it.next() >> 32).unwrap() } else { it.of(&V4) }
+        };
         let v6 = |it: &mut Self| {
             if is_from_outside { u128::from(it.next()) << 64 | u128::from(it.next()) } else { it.of(&V6) }
         };
@@ -38,7 +40,9 @@ impl Numbers {
         } else {
             Addresses::V6 { source: v6(self), destination: v6(self) }
         };
-        let port = |it: &mut Self| if is_from_outside { it.next() as u16 } else { it.of(&PORTS) };
+        let port = |it: &mut Self| {
+            if is_from_outside { u16::try_from(it.next() >> 48).unwrap() } else { it.of(&PORTS) }
+        };
         let ports = Ports { source: port(self), destination: port(self) };
         Flow {
             addresses,

@@ -62,13 +62,14 @@ fn fragment(mut frame: Vec<u8>, offset: u16, more: bool) -> Vec<u8> {
     frame
 }
 
-fn port(port: u16) -> Option<PortRange> {
-    Some(PortRange { first: port, last: port })
+const fn port(port: u16) -> PortRange {
+    PortRange { first: port, last: port }
 }
 
 /// TCP without SSH, towards the host.
 fn without_ssh() -> Vec<Rule> {
-    let ssh = Rule { action: Action::Reject, protocol: Some(TCP), destination_ports: port(22), ..rule(50) };
+    let ssh =
+        Rule { action: Action::Reject, protocol: Some(TCP), destination_ports: Some(port(22)), ..rule(50) };
     vec![Rule { protocol: Some(TCP), ..rule(100) }, ssh]
 }
 
@@ -87,7 +88,7 @@ fn the_lowest_number_that_matches_decides_and_what_none_matches_is_rejected() {
 #[test]
 fn a_rule_with_ports_does_not_match_what_shows_none() {
     let only_https =
-        config(vec![Rule { protocol: Some(TCP), destination_ports: port(443), ..rule(1) }], Vec::new());
+        config(vec![Rule { protocol: Some(TCP), destination_ports: Some(port(443)), ..rule(1) }], Vec::new());
     let config = config(without_ssh(), Vec::new());
     let ssh = tcp(PEER, HOST, (40_000, 22));
     // The first fragment shows its ports; the others go on to the rule that asks for none.
