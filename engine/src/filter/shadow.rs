@@ -6,7 +6,7 @@
 
 use ipnet::IpNet;
 
-use super::compiled::{port_range, v4_range, v6_range};
+use super::ranges;
 use crate::config::Rule;
 
 /// Pieces of one rule that are looked at. Higher finds stranger shadows and takes longer; the quadratic part of the
@@ -91,13 +91,13 @@ fn without(piece: &Box5, other: &Box5) -> Vec<Box5> {
 fn box_of(rule: &Rule) -> (bool, Box5) {
     let address = |prefix: &IpNet| match prefix {
         IpNet::V4(_) => {
-            let (first, last) = v4_range(prefix);
+            let (first, last) = ranges::v4(prefix);
             (u128::from(first), u128::from(last))
         }
-        IpNet::V6(_) => v6_range(prefix),
+        IpNet::V6(_) => ranges::v6(prefix),
     };
     let ports = |range| {
-        let (first, last) = port_range(range);
+        let (first, last) = ranges::ports(range);
         (u128::from(first), u128::from(last))
     };
     let protocol = rule.protocol.map_or((0, 255), |protocol| (protocol.into(), protocol.into()));

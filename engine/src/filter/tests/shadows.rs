@@ -1,6 +1,6 @@
 //! A rule is called shadowed exactly when no packet can reach it.
 
-use super::super::compiled::{port_range, v4_range, v6_range};
+use super::super::ranges;
 use super::super::rules::first_match;
 use super::super::shadow::{Shadowed, shadowed};
 use super::*;
@@ -9,7 +9,7 @@ use super::*;
 fn representatives(rules: &[Rule]) -> Vec<Flow> {
     let ports = |of: fn(&Rule) -> Option<PortRange>| {
         let mut starts: Vec<u32> =
-            rules.iter().map(|rule| port_range(of(rule))).flat_map(|(a, b)| [a, b + 1]).collect();
+            rules.iter().map(|rule| ranges::ports(of(rule))).flat_map(|(a, b)| [a, b + 1]).collect();
         starts.push(0);
         starts.retain(|&start| start <= 65_535);
         starts
@@ -39,11 +39,11 @@ fn addresses(rules: &[Rule]) -> Vec<Addresses> {
     for prefix in rules.iter().flat_map(|rule| [&rule.source, &rule.destination]) {
         match prefix {
             ipnet::IpNet::V4(_) => {
-                let (first, last) = v4_range(prefix);
+                let (first, last) = ranges::v4(prefix);
                 v4.extend([Some(first), last.checked_add(1)].into_iter().flatten());
             }
             ipnet::IpNet::V6(_) => {
-                let (first, last) = v6_range(prefix);
+                let (first, last) = ranges::v6(prefix);
                 v6.extend([Some(first), last.checked_add(1)].into_iter().flatten());
             }
         }

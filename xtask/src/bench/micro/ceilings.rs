@@ -18,16 +18,20 @@ const FILE: &str = "engine/benches/ceilings.toml";
 const MEASURED: &str = "instructions::measured";
 
 /// The stages from decap to publish, by their functions. Each is a function of its own in the machine code.
-const STAGES: [(&str, &str); 5] = [
-    ("decap", "Stages<F>::decap"),
-    ("times", "Stages<F>::find_times"),
-    ("sessions", "Stages<F>::find_sessions"),
-    ("judge", "Stages<F>::judge"),
+const STAGES: [(&str, &str); 6] = [
+    ("decap", "Stages::decap"),
+    ("times", "Stages::find_times"),
+    ("sessions", "Stages::find_sessions"),
+    ("count", "Stages::count"),
+    (JUDGE, "Stages::judge"),
     ("publish", "Taps::publish"),
 ];
 
+/// The stage that is there for rules alone.
+const JUDGE: &str = "judge";
+
 /// What else a worker does in a turn.
-const REST: [(&str, &str); 2] = [("refill", "Worker<K,F>::refill"), ("receive", "Batch::receive")];
+const REST: [(&str, &str); 2] = [("refill", "Worker<K>::refill"), ("receive", "Batch::receive")];
 
 /// The reading end.
 const CONSUMER: &str = "instructions::drain";
@@ -72,14 +76,18 @@ struct Counted {
 }
 
 impl Counted {
-    fn of(profile: &Profile, frames: u64, outputs: u32) -> Result<Self> {
+    fn of(profile: &Profile, frames: u64, scenario: &Scenario) -> Result<Self> {
         ensure!(frames > 0, "the bench has worked on no frame");
         #[expect(clippy::cast_precision_loss, reason = "fewer instructions than a float is exact for")]
         let per_frame = |function| profile.of(function).map(|count| count as f64 / frames as f64);
-        let parts = STAGES.iter().chain(&REST).map(|&(name, function)| Ok((name, per_frame(function)?)));
+        let part = |&(name, function): &(&'static str, &'static str)| {
+            let is_absent = name == JUDGE && scenario.rules == 0;
+            Ok((name, if is_absent { 0.0 } else { per_frame(function)? }))
+        };
+        let parts = STAGES.iter().chain(&REST).map(part);
         let parts = parts.collect::<Result<Vec<_>>>()?;
         let sum = |parts: &[(&str, f64)]| parts.iter().map(|(_, count)| count).sum();
-        let consumer = per_frame(CONSUMER)? / f64::from(outputs);
+        let consumer = per_frame(CONSUMER)? / f64::from(scenario.outputs);
         Ok(Self { decap_to_publish: sum(&parts[..STAGES.len()]), worker: sum(&parts), parts, consumer })
     }
 
@@ -129,7 +137,7 @@ fn count(program: &Path, scenario: &Scenario, directory: &Path) -> Result<Counte
     let frames = shell::output(&mut command).context("the bench has failed under valgrind")?;
     let frames = frames.trim().parse().context("the bench did not say how many frames it worked on")?;
     let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    Counted::of(&Profile::parse(&text)?, frames, *outputs)
+    Counted::of(&Profile::parse(&text)?, frames, scenario)
 }
 
 fn header() -> String {
@@ -182,6 +190,10 @@ mod tests {
         Scenario { sessions: 1, outputs: 2, rules: 0, decap_to_publish, worker, consumer }
     }
 
+    fn count_in(frames: u64, rules: u32) -> Result<Counted> {
+        Counted::of(&profile(), frames, &Scenario { rules, ..scenario(0.0, 0.0, 0.0) })
+    }
+
     fn profile() -> Profile {
         let functions = STAGES.iter().chain(&REST).map(|(_, function)| *function).chain([CONSUMER]);
         let costs = (1..).map(|nth| nth * 100);
@@ -199,26 +211,32 @@ mod tests {
 
     #[test]
     fn sums_are_per_frame_and_those_of_a_consumer_per_output() {
-        let counted = Counted::of(&profile(), 10, 2).unwrap();
-        assert_eq!((counted.decap_to_publish, counted.worker, counted.consumer), (150.0, 280.0, 40.0));
-        assert!(Counted::of(&profile(), 0, 2).is_err());
+        let counted = count_in(10, 1).unwrap();
+        assert_eq!((counted.decap_to_publish, counted.worker, counted.consumer), (210.0, 360.0, 45.0));
+        assert!(count_in(0, 1).is_err());
+    }
+
+    #[test]
+    fn without_rules_nothing_is_judged() {
+        let counted = count_in(10, 0).unwrap();
+        assert_eq!((counted.decap_to_publish, counted.worker), (160.0, 310.0));
     }
 
     #[test]
     fn only_what_is_above_its_ceiling_is_too_much() {
-        let counted = Counted::of(&profile(), 10, 2).unwrap();
-        assert_eq!(too_many(&scenario(150.0, 280.0, 40.0), &counted), Vec::<String>::new());
+        let counted = count_in(10, 1).unwrap();
+        assert_eq!(too_many(&scenario(210.0, 360.0, 45.0), &counted), Vec::<String>::new());
         assert_eq!(
-            too_many(&scenario(149.9, 280.0, 39.0), &counted),
+            too_many(&scenario(209.9, 360.0, 44.0), &counted),
             [
-                "1 session, 2 outputs: decap to publish takes 150.0, the ceiling is 149.9",
-                "1 session, 2 outputs: consumer takes 40.0, the ceiling is 39.0",
+                "1 session, 2 outputs: decap to publish takes 210.0, the ceiling is 209.9",
+                "1 session, 2 outputs: consumer takes 45.0, the ceiling is 44.0",
             ]
         );
-        assert_eq!(slack(&scenario(150.0, 281.0, 42.0), &counted), Vec::<String>::new());
+        assert_eq!(slack(&scenario(210.0, 361.0, 47.0), &counted), Vec::<String>::new());
         assert_eq!(
-            slack(&scenario(200.0, 280.0, 40.0), &counted),
-            ["1 session, 2 outputs: decap to publish takes 150.0; its ceiling of 200.0 can be lowered"]
+            slack(&scenario(280.0, 360.0, 45.0), &counted),
+            ["1 session, 2 outputs: decap to publish takes 210.0; its ceiling of 280.0 can be lowered"]
         );
     }
 }
