@@ -47,6 +47,8 @@ const RECEIVERS: &[(&str, &str)] = &[
     ("vxtap-adaptive", "vxtap --wait adaptive"),
     ("vxtap-interrupt", "vxtap --wait interrupt"),
     ("vxtap-3-consumers", "vxtap --wait adaptive --consumers 3"),
+    ("vxtap-10-rules", "vxtap --wait adaptive --rules 10"),
+    ("vxtap-1000-rules", "vxtap --wait adaptive --rules 1000"),
     ("xsk-rs-busy", "xsk-rs --wait busy"),
     ("xsk-rs-poll", "xsk-rs --wait poll"),
     ("tpacket", "tpacket"),

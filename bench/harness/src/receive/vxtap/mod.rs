@@ -4,10 +4,12 @@
 //! |---|---|
 //! | `settings` | makes the engine's configuration from the options |
 //! | `reader` | empties an output and counts |
+//! | `rules` | makes a filter, to see what it costs |
 //! | `capture` | writes what a reader takes to a file |
 
 mod capture;
 mod reader;
+mod rules;
 mod settings;
 
 use std::path::PathBuf;
@@ -48,6 +50,10 @@ pub struct Options {
     /// CPU of the worker; by default the first that this process may use
     #[arg(long)]
     pub worker_cpu: Option<usize>,
+    /// Rules in each direction of a filter that the frames of the generator's first session have to pass; the last ones
+    /// accept them
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=4096))]
+    pub rules: Option<u32>,
     /// Any key of the configuration file with its value in TOML, as `memory.fill_ring=512`; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
@@ -86,6 +92,7 @@ pub(super) struct Vxtap {
     readers: Vec<(Arc<Board>, JoinHandle<Result<()>>)>,
     recorder: Recorder,
     prints_report: bool,
+    has_rules: bool,
 }
 
 impl Vxtap {
@@ -105,7 +112,8 @@ impl Vxtap {
         }
         engine.start()?;
         let rung = engine.rung().map_or_else(String::new, |rung| format!(", {rung}"));
-        Ok((Self { engine, readers, recorder, prints_report: options.report }, about + &rung))
+        let has_rules = options.rules.is_some();
+        Ok((Self { engine, readers, recorder, prints_report: options.report, has_rules }, about + &rung))
     }
 
     /// What the first consumer has counted so far.
@@ -122,7 +130,7 @@ impl Vxtap {
 
     /// Stops the engine and says on standard error what became of the frames.
     pub(super) fn end(self) -> Result<()> {
-        let Self { engine, readers, recorder: _, prints_report } = self;
+        let Self { engine, readers, recorder: _, prints_report, has_rules } = self;
         let report = engine.stop();
         for (number, (board, thread)) in readers.into_iter().enumerate() {
             let end = thread.join().map_err(|_panic| anyhow!("a consumer panicked"))?;
@@ -137,6 +145,11 @@ impl Vxtap {
         }
         let wrong: Vec<String> = report.failures.iter().cloned().chain(report.imbalances()).collect();
         ensure!(wrong.is_empty(), "the engine's account is wrong: {}", wrong.join("; "));
+        let unfiltered = report.session_ledgers()[0].received.frames;
+        ensure!(
+            !has_rules || unfiltered == 0,
+            "{unfiltered} frames had no rules to pass: they are of other sessions"
+        );
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
 use vxtap::config::{Config, Cpus, Output, OutputKind};
 
-use super::{ConsumerWait, Options, name};
+use super::{ConsumerWait, Options, name, rules};
 
 /// The configuration file that the options stand for, and the outputs, which a file cannot declare.
 pub(super) fn config(options: &Options) -> Result<Config> {
@@ -19,6 +19,7 @@ pub(super) fn config(options: &Options) -> Result<Config> {
         let _ = writeln!(text, "{key} = {value}");
         text
     });
+    let text = text + &options.rules.map_or_else(String::new, rules::toml);
     let mut config = Config::from_toml(Path::new("--set"), &text)?;
     let output = |number| Output { name: name(number), kind: OutputKind::Consumer };
     config.outputs = (0..options.consumers).map(output).collect();
@@ -59,7 +60,7 @@ pub(super) fn about(options: &Options, config: &Config) -> Result<String> {
     let set: String = options.set.iter().flat_map(|set| [", ", set]).collect();
     Ok(format!(
         "vxtap, {count} chunks of {size}, fill ring {fill}, RX ring {rx}, output ring {ring}, {consumers} \
-         consumer(s) that {naps}{files}, {wait}, worker on CPU {cpu}{set}",
+         consumer(s) that {naps}{files}, {wait}, worker on CPU {cpu}{rules}{set}",
         count = plan.chunk_count,
         size = memory.chunk_size.map_or_else(
             || "2048 bytes (4096 beyond an MTU of 1754)".to_owned(),
@@ -77,6 +78,7 @@ pub(super) fn about(options: &Options, config: &Config) -> Result<String> {
             format!(" and write pcapng to {}", directory.display())
         }),
         wait = config.workers.wait,
+        rules = options.rules.map_or_else(String::new, |rules| format!(", {rules} rules")),
         cpu = match &config.workers.cpus {
             Cpus::List(cpus) => format!("{cpus:?}"),
             Cpus::Auto => "of its choice".to_owned(),
@@ -117,6 +119,15 @@ mod tests {
         let options = options("--worker-cpu 0 --consumer-wait spin");
         let about = about(&options, &config(&options).expect("valid")).expect("fits");
         assert!(about.contains("1 consumer(s) that spin, adaptive"), "{about}");
+    }
+
+    #[test]
+    fn rules_are_told_of() {
+        let options = options("--worker-cpu 0 --rules 10 --set memory.fill_ring=512");
+        let config = config(&options).expect("valid");
+        assert_eq!((config.sessions.len(), config.memory.fill_ring), (1, 512));
+        let about = about(&options, &config).expect("fits");
+        assert!(about.ends_with("worker on CPU [0], 10 rules, memory.fill_ring=512"), "{about}");
     }
 
     #[test]
