@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::shell::{self, say};
 use crate::{bench, setup, test};
 
-/// Runs what continuous integration runs: formatting, clippy, documentation, dependencies, instructions and allocations per
+/// Runs what continuous integration runs: formatting, clippy, fuzz targets, documentation, dependencies, instructions and allocations per
 /// frame, a smoke test of the comparison, eBPF objects, every test.
 ///
 /// Installs what is missing first. Security advisories are not part of it: whether they can be fetched depends on the
@@ -24,6 +24,7 @@ pub(crate) fn run(_options: &Options) -> Result<()> {
     // What no member turns on by itself.
     clippy(&["-p", "vxtap", "--features", "internals"])?;
     clippy(&["-p", "vxtap-bench", "--features", "af-xdp"])?;
+    fuzz_targets()?;
     let mut doc = shell::cargo();
     doc.args(["doc", "--workspace", "--no-deps", "--document-private-items"])
         .env("RUSTDOCFLAGS", "-D warnings");
@@ -43,6 +44,14 @@ pub(crate) fn run(_options: &Options) -> Result<()> {
 fn clippy(packages: &[&str]) -> Result<()> {
     let mut clippy = shell::cargo();
     clippy.arg("clippy").args(packages).args(["--all-targets", "--locked", "--", "-D", "warnings"]);
+    shell::run(&mut clippy)
+}
+
+/// Clippy over the fuzz targets, so that they do not rot. Nothing is linked, so that libFuzzer, which is C++, need not be built.
+fn fuzz_targets() -> Result<()> {
+    let mut clippy = shell::cargo();
+    clippy.args(["clippy", "--manifest-path", "fuzz/Cargo.toml", "--locked", "--", "-D", "warnings"]);
+    clippy.env("CARGO_TARGET_DIR", shell::target_dir()?).env("CUSTOM_LIBFUZZER_PATH", "target/none.a");
     shell::run(&mut clippy)
 }
 

@@ -33,10 +33,24 @@ pub enum ImportError {
 
 impl ImportError {
     pub(super) fn format(file: &str, message: impl fmt::Display) -> Self {
-        Self::Format { file: file.to_owned(), message: message.to_string() }
+        Self::Format { file: one_line(file), message: one_line(message) }
+    }
+
+    pub(super) fn value(file: &str, place: &str, message: impl fmt::Display) -> Self {
+        Self::Value { file: one_line(file), place: one_line(place), message: one_line(message) }
     }
 
     pub(super) fn whole(message: impl fmt::Display) -> Self {
-        Self::Whole { message: message.to_string() }
+        Self::Whole { message: one_line(message) }
     }
+}
+
+/// The text as it may stand in a sentence: names come from the input, and may have anything in them.
+pub(super) fn one_line(text: impl fmt::Display) -> String {
+    let text = text.to_string();
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(escaped).collect()
 }

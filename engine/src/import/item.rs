@@ -49,7 +49,7 @@ impl<'v> Item<'v> {
     /// The property of an object that has to be there.
     pub(super) fn required(&self, key: &str) -> Result<Self, ImportError> {
         let place = join(&self.place, key);
-        self.get(key)?.ok_or_else(|| self.error_at(place, "missing"))
+        self.get(key)?.ok_or_else(|| self.error_at(&place, "missing"))
     }
 
     /// The elements of a list property; none if it is not there.
@@ -106,14 +106,14 @@ impl<'v> Item<'v> {
     }
 
     pub(super) fn error(&self, message: impl fmt::Display) -> ImportError {
-        self.error_at(self.place.clone(), message)
+        self.error_at(&self.place, message)
     }
 
-    fn error_at(&self, place: String, message: impl fmt::Display) -> ImportError {
+    fn error_at(&self, place: &str, message: impl fmt::Display) -> ImportError {
         if place.is_empty() {
             return ImportError::format(self.file, message);
         }
-        ImportError::Value { file: self.file.to_owned(), place, message: message.to_string() }
+        ImportError::value(self.file, place, message)
     }
 }
 

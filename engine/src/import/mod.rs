@@ -91,7 +91,7 @@ fn finish(
     let toml = write::toml(command, inputs, &assembled);
     // What a configuration may not be, an identifier of 300 bytes for example, is said as the configuration says it.
     Config::from_toml(Path::new("the configuration"), &toml).map_err(ImportError::whole)?;
-    Ok(Imported { toml, left_out: assembled.left_out })
+    Ok(Imported { toml, left_out: assembled.left_out.into_iter().map(error::one_line).collect() })
 }
 
 /// The text of an input, without a byte order mark.

@@ -24,20 +24,17 @@ const RULE: RuleKeys = RuleKeys {
     label: "description",
 };
 
-/// Modules inside modules that are followed; people have three or four.
-const DEPTH_MAX: usize = 64;
-
 pub(super) fn read(inputs: &[Input]) -> Result<Mirror, ImportError> {
     let mut mirror = Mirror::default();
     for input in inputs {
         let text = text(input)?;
         if !text.trim_start().starts_with('{') {
-            let message = "not JSON: `terraform show -json` prints what is read here, not .tf files";
+            let message = "not an object: `terraform show -json` prints what is read here, not .tf files";
             return Err(ImportError::format(&input.name, message));
         }
         let document: Value = serde_json::from_str(text).map_err(|error| json_error(&input.name, &error))?;
         let document = Item::new(&input.name, &document, String::new());
-        module(&root_module(&document)?, &mut mirror, 0)?;
+        module(&root_module(&document)?, &mut mirror)?;
     }
     mirror.merged()
 }
@@ -59,15 +56,13 @@ fn root_module<'v>(document: &Item<'v>) -> Result<Item<'v>, ImportError> {
     values.required("root_module")
 }
 
-fn module(module: &Item<'_>, mirror: &mut Mirror, depth: usize) -> Result<(), ImportError> {
-    if depth > DEPTH_MAX {
-        return Err(module.error(format_args!("more than {DEPTH_MAX} modules inside each other")));
-    }
+/// Calls itself for modules inside modules, as deep as the reader of JSON lets them be.
+fn module(module: &Item<'_>, mirror: &mut Mirror) -> Result<(), ImportError> {
     for item in module.list("resources")? {
         resource(&item, mirror)?;
     }
     for child in module.list("child_modules")? {
-        self::module(&child, mirror, depth + 1)?;
+        self::module(&child, mirror)?;
     }
     Ok(())
 }

@@ -106,7 +106,8 @@ impl Template<'_> {
         if attribute == "Id" && self.resources.contains_key(resource) {
             return Ok(Value::String(resource.to_owned()));
         }
-        Err(cannot(item, &format!("Fn::GetAtt {resource}.{attribute}")))
+        let dot = if attribute.is_empty() { "" } else { "." };
+        Err(cannot(item, format!("Fn::GetAtt {resource}{dot}{attribute}").trim_end()))
     }
 }
 

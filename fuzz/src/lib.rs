@@ -1,0 +1,18 @@
+//! What has to hold whatever the bytes are.
+
+use vxtap::import::{ImportError, Imported, Input, Options};
+
+/// Reads the bytes with an importer: it gives a valid configuration, or an error of one line.
+pub fn import(read: fn(&[Input], &Options) -> Result<Imported, ImportError>, bytes: &[u8]) {
+    let input = Input { name: "input".to_owned(), bytes: bytes.to_owned() };
+    match read(&[input], &Options::default()) {
+        // That it is a valid one, the importer has tried itself.
+        Ok(imported) => assert!(imported.left_out.iter().all(|sentence| is_a_line(sentence))),
+        Err(error) => assert!(is_a_line(&error.to_string()), "{error:?}"),
+    }
+}
+
+/// Whether the text is one line, and not an empty one.
+pub fn is_a_line(text: &str) -> bool {
+    !text.is_empty() && !text.contains(['\n', '\r'])
+}
