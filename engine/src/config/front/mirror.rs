@@ -6,7 +6,6 @@ use toml::de::DeValue;
 
 use super::Fault;
 use super::reader::{Node, Section};
-use super::sections::each;
 use crate::config::filter::{PROTOCOL, PROTOCOLS, RULE_NUMBER};
 use crate::config::session::{PACKET_LENGTH, SESSION_NUMBER, VNI};
 use crate::config::words::words_of;
@@ -50,7 +49,7 @@ pub(super) fn filter(section: &Section<'_>) -> Result<Filter, Fault> {
     Ok(Filter {
         name: section.name("name")?,
         network_services: section.get("network_services").map_or(Ok(Vec::new()), services)?,
-        rules: each(section.sections("rule", RULE)?, rule)?,
+        rules: section.each("rule", RULE, rule)?,
     })
 }
 

@@ -72,15 +72,17 @@ impl<'d> Section<'d> {
         self.get(key).map(|node| node.section(keys, format_args!("a table, written [{key}]"))).transpose()
     }
 
-    /// The sections of an array of tables; none when it is absent.
-    pub(super) fn sections(
+    /// Reads each table of an array; none when it is absent.
+    pub(super) fn each<T>(
         &self,
         key: &'static str,
         keys: &'static [&'static str],
-    ) -> Result<Vec<Self>, Fault> {
+        read: impl Fn(&Self) -> Result<T, Fault>,
+    ) -> Result<Vec<T>, Fault> {
         let Some(node) = self.get(key) else { return Ok(Vec::new()) };
-        let tables = format!("tables, each written [[{}]]", node.key.without_indexes());
-        node.list(&tables)?.into_iter().map(|table| table.section(keys, format_args!("a table"))).collect()
+        let expected = format!("tables, each written [[{}]]", node.key.without_indexes());
+        let tables = node.list(&expected)?.into_iter();
+        tables.map(|table| read(&table.section(keys, format_args!("a table"))?)).collect()
     }
 
     pub(super) fn boolean(&self, key: &'static str) -> Result<Option<bool>, Fault> {

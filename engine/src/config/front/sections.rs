@@ -50,19 +50,11 @@ pub(super) fn config(document: &Spanned<DeTable<'_>>) -> Result<Config, Fault> {
         unknown_direction: sessions
             .map_or(Ok(None), |section| section.word("unknown_direction"))?
             .unwrap_or_default(),
-        enis: each(top.sections("eni", mirror::ENI)?, mirror::eni)?,
-        filters: each(top.sections("filter", mirror::FILTER)?, mirror::filter)?,
-        sessions: each(top.sections("session", mirror::SESSION)?, mirror::session)?,
-        outputs: each(top.sections("output", OUTPUT)?, output)?,
+        enis: top.each("eni", mirror::ENI, mirror::eni)?,
+        filters: top.each("filter", mirror::FILTER, mirror::filter)?,
+        sessions: top.each("session", mirror::SESSION, mirror::session)?,
+        outputs: top.each("output", OUTPUT, output)?,
     })
-}
-
-/// Reads each table of an array.
-pub(super) fn each<T>(
-    sections: Vec<Section<'_>>,
-    read: impl Fn(&Section<'_>) -> Result<T, Fault>,
-) -> Result<Vec<T>, Fault> {
-    sections.into_iter().map(|section| read(&section)).collect()
 }
 
 fn capture(section: &Section<'_>) -> Result<Capture, Fault> {
