@@ -23,6 +23,8 @@ const RELOAD: &str = "reload";
 const CLIENT_PATIENCE: Duration = Duration::from_millis(200);
 /// Longest wait for the engine's answer; workers notice an order within 50 ms, opening outputs takes its time.
 const ENGINE_PATIENCE: Duration = Duration::from_secs(30);
+/// Most clients that are answered in one turn: whoever may connect must not keep the engine from seeing signals.
+const CLIENTS_PER_TURN: usize = 8;
 /// Longest line that is read, in bytes.
 const LINE_MAX: u64 = 64 << 10;
 
@@ -56,9 +58,10 @@ impl Control {
         Ok(Self(listener))
     }
 
-    /// Answers the clients that are waiting. One that goes wrong is none of the engine's business.
+    /// Answers clients that are waiting. One that goes wrong is none of the engine's business.
     pub(super) fn serve(&self, mut reload: impl FnMut() -> Answer) {
-        while let Ok((client, _)) = self.0.accept() {
+        for _ in 0..CLIENTS_PER_TURN {
+            let Ok((client, _)) = self.0.accept() else { return };
             let _ = answer(client, &mut reload);
         }
     }
@@ -161,6 +164,26 @@ mod tests {
         }
         let answers = client.join().unwrap();
         assert_eq!(answers, ["done two lines", "refused this engine does not know the command \"status\""]);
+    }
+
+    #[test]
+    fn many_clients_do_not_hold_up_the_engine() {
+        let interface = format!("test-many-{}", std::process::id());
+        let control = Control::listen(&interface).unwrap();
+        let mut clients: Vec<_> = (0..2 * CLIENTS_PER_TURN)
+            .map(|_| UnixStream::connect_addr(&address(&interface).unwrap()).unwrap())
+            .collect();
+        for client in &mut clients {
+            writeln!(client, "{RELOAD}").unwrap();
+        }
+        let mut reloads = 0;
+        for turn in 1..=2 {
+            control.serve(|| {
+                reloads += 1;
+                Answer::Done(String::new())
+            });
+            assert_eq!(reloads, turn * CLIENTS_PER_TURN);
+        }
     }
 
     #[test]

@@ -104,7 +104,9 @@ impl Workers {
         self.running.iter().for_each(|worker| worker.orders.drain());
         let end = |worker: &mut Running| {
             let queue = worker.queue;
-            match worker.thread.take()?.join() {
+            let ended = worker.thread.take()?.join();
+            worker.orders.forget();
+            match ended {
                 Ok(Ok(())) => None,
                 Ok(Err(error)) => Some(format!("the worker of queue {queue} stopped: {error}")),
                 Err(_) => Some(format!("the worker of queue {queue} panicked")),

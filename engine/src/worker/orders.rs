@@ -45,6 +45,12 @@ impl Orders {
         self.word.load(Ordering::Acquire) & !DRAIN == self.obeyed.load(Ordering::Acquire)
     }
 
+    /// Throws away what the worker has not taken over because it has ended. The rings of new outputs close: nobody would write to
+    /// them any more.
+    pub(crate) fn forget(&self) {
+        drop(self.open());
+    }
+
     #[inline]
     pub(super) fn is_draining(&self) -> bool {
         self.word.load(Ordering::Acquire) & DRAIN != 0

@@ -181,3 +181,18 @@ fn an_output_ends_when_it_is_taken_away_and_another_begins() {
     let read: Vec<_> = consumers[1..].iter_mut().map(|consumer| read_all(consumer).len()).collect();
     assert_eq!(read, [85, 35]);
 }
+
+#[test]
+fn an_output_that_a_worker_did_not_live_to_know_ends() {
+    let rig = rig_of(&[128], &filtered(1, false), WhenFull::Drop);
+    let orders = rig.worker.orders.clone();
+    let (writer, mut consumer) = ring_of(rig.worker.queue.umem(), 64);
+    let ruleset =
+        Arc::new(Ruleset::new(1, &filtered(2, false), &mut rig.directory.clone(), &[None, Some("new")]));
+    orders.announce(Change { ruleset, outputs: vec![(1, writer)] });
+    drop(rig);
+    assert!(matches!(consumer.next(Duration::ZERO), Next::Idle));
+    orders.forget();
+    assert!(matches!(consumer.next(Duration::ZERO), Next::Closed));
+    assert!(!orders.is_obeyed());
+}
