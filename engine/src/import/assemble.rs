@@ -36,6 +36,7 @@ pub(super) fn assemble(mirror: Mirror, options: &Options) -> Result<Assembled, I
     let interfaces: BTreeMap<_, _> =
         interfaces.into_iter().map(|interface| (interface.id.clone(), interface)).collect();
     let sessions = usable(sessions, &known, &interfaces, &mut left_out);
+    check_numbers(&sessions)?;
     let mirrored: BTreeSet<_> =
         sessions.iter().filter(|it| it.has_interface).map(|it| it.session.interface.clone()).collect();
     let of_vpc = |vpc: &Option<String>| {
@@ -95,7 +96,7 @@ fn usable(
         let id = session.id.clone();
         let Some(vni) = session.vni else {
             left_out.push(format!(
-                "session {id}: its VNI is not known before it exists; set virtual_network_id, or import from what runs"
+                "session {id}: its VNI is not in the input; set its virtual network ID, or import from what runs"
             ));
             continue;
         };
@@ -120,6 +121,20 @@ fn usable(
         usable.push(UsableSession { vni, source, has_interface: interface.is_some(), session });
     }
     usable
+}
+
+/// A mirror asks the filters of an interface by the numbers of its sessions.
+fn check_numbers(sessions: &[UsableSession]) -> Result<(), ImportError> {
+    for pair in sessions.windows(2).filter(|pair| pair[0].has_interface) {
+        let [one, two] = [&pair[0].session, &pair[1].session];
+        if (&one.interface, one.number) == (&two.interface, two.number) {
+            return Err(ImportError::whole(format_args!(
+                "interface {}: the sessions {} and {} have the same number",
+                one.interface, one.id, two.id
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The filters, each with its rules.

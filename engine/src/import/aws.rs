@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use super::item::Item;
-use super::model::{Filter, Interface, Mirror, Session, Target};
+use super::model::{Filter, Interface, Mirror, Session, Target, in_order};
 use super::values::{self, AWS_RULE, address, prefix, rule};
 use super::{ImportError, Input, json_error, text};
 use crate::config::Direction;
@@ -99,7 +99,10 @@ fn add_rule(
     if let Some((of, direction)) = of
         && (rule.direction != direction || rule.filter != *of)
     {
-        return Err(item.error(format_args!("stands in the {direction} list of {of} and is of another")));
+        return Err(item.error(format_args!(
+            "stands in the {direction} list of {of}, but is an {} rule of {}",
+            rule.direction, rule.filter
+        )));
     }
     mirror.rules.push(rule);
     Ok(())
@@ -140,19 +143,18 @@ fn interface(item: Item<'_>, mirror: &mut Mirror) -> Result<(), ImportError> {
     let item = item.named(&id);
     let mut assumptions = Vec::new();
     let primary = item.get("PrivateIpAddress")?.map(|item| address(&item)).transpose()?;
-    let mut addresses: Vec<_> = primary.into_iter().map(ipnet::IpNet::from).collect();
+    let mut others = Vec::new();
     for (list, key) in [("PrivateIpAddresses", "PrivateIpAddress"), ("Ipv6Addresses", "Ipv6Address")] {
         for element in item.list(list)? {
-            addresses.push(address(&element.required(key)?)?.into());
+            others.push(address(&element.required(key)?)?.into());
         }
     }
     for (list, key) in [("Ipv4Prefixes", "Ipv4Prefix"), ("Ipv6Prefixes", "Ipv6Prefix")] {
         for element in item.list(list)? {
-            addresses.push(prefix(&element.required(key)?, &mut assumptions)?);
+            others.push(prefix(&element.required(key)?, &mut assumptions)?);
         }
     }
-    let mut seen = std::collections::HashSet::new();
-    addresses.retain(|address| seen.insert(*address));
+    assumptions.sort();
     let interface = Interface {
         label: label(&item, "TagSet")?,
         mac: item
@@ -160,7 +162,7 @@ fn interface(item: Item<'_>, mirror: &mut Mirror) -> Result<(), ImportError> {
             .map(|item| item.parsed("a MAC address such as \"02:aa:bb:cc:dd:01\""))
             .transpose()?,
         primary,
-        addresses,
+        addresses: in_order(primary, others),
         vpc: item.optional_string("VpcId")?,
         assumptions,
         id,

@@ -45,12 +45,11 @@ impl ImportError {
     }
 }
 
-/// The text as it may stand in a sentence: names come from the input, and may have anything in them.
+/// A sentence that repeats what others wrote, with escapes for what would end the line or steer a terminal.
 pub(super) fn one_line(text: impl fmt::Display) -> String {
-    let text = text.to_string();
-    if !text.contains(char::is_control) {
-        return text;
+    let mut line = String::new();
+    for c in text.to_string().chars() {
+        if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
     }
-    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-    text.chars().map(escaped).collect()
+    line
 }

@@ -89,6 +89,16 @@ impl<'v> Item<'v> {
         })
     }
 
+    /// A boolean, also one that is written as a string.
+    pub(super) fn boolean(&self) -> Result<bool, ImportError> {
+        match self.value {
+            Value::Bool(value) => Ok(*value),
+            Value::String(text) if text == "true" => Ok(true),
+            Value::String(text) if text == "false" => Ok(false),
+            _ => Err(self.expected("true or false")),
+        }
+    }
+
     /// A string that says a value.
     pub(super) fn parsed<T: FromStr>(&self, expected: &str) -> Result<T, ImportError> {
         self.string()?.parse().ok().ok_or_else(|| self.expected(expected))

@@ -91,7 +91,7 @@ fn finish(
     let toml = write::toml(command, inputs, &assembled);
     // What a configuration may not be, an identifier of 300 bytes for example, is said as the configuration says it.
     Config::from_toml(Path::new("the configuration"), &toml).map_err(ImportError::whole)?;
-    Ok(Imported { toml, left_out: assembled.left_out.into_iter().map(error::one_line).collect() })
+    Ok(Imported { toml, left_out: assembled.left_out.iter().map(error::one_line).collect() })
 }
 
 /// The text of an input, without a byte order mark.
@@ -107,6 +107,10 @@ fn text(input: &Input) -> Result<&str, ImportError> {
 /// What `serde_json` says, without the place that it repeats.
 fn json_error(file: &str, error: &serde_json::Error) -> ImportError {
     let (text, line, column) = (error.to_string(), error.line(), error.column());
-    let what = text.split(" at line ").next().unwrap_or(&text);
-    ImportError::format(file, format_args!("line {line}, column {column}: not JSON: {what}"))
+    let what = match text.split(" at line ").next().unwrap_or(&text) {
+        // It follows 127 of them. What AWS's tools print has twenty at most.
+        "recursion limit exceeded" => "too many lists and objects inside each other".to_owned(),
+        what => format!("not JSON: {what}"),
+    };
+    ImportError::format(file, format_args!("line {line}, column {column}: {what}"))
 }

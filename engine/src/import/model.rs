@@ -26,7 +26,7 @@ pub(super) struct Mirror {
 }
 
 impl Mirror {
-    /// The same with each thing once: files may overlap.
+    /// The same with each thing once, as files may overlap, and in an order that is not that of the input.
     ///
     /// # Errors
     ///
@@ -37,6 +37,8 @@ impl Mirror {
         merge(&mut self.sessions, |it| &it.id, "session")?;
         merge(&mut self.targets, |it| &it.id, "target")?;
         merge(&mut self.interfaces, |it| &it.id, "interface")?;
+        self.left_out.sort();
+        self.left_out.dedup();
         Ok(self)
     }
 }
@@ -126,8 +128,18 @@ pub(super) struct Interface {
     pub(super) mac: Option<MacAddress>,
     /// The primary private address, from which the interface's mirrored traffic comes.
     pub(super) primary: Option<IpAddr>,
-    /// All its addresses and delegated prefixes, the primary one first.
+    /// All its addresses and delegated prefixes, the primary one first; see [`in_order`].
     pub(super) addresses: Vec<IpNet>,
     pub(super) vpc: Option<String>,
     pub(super) assumptions: Vec<String>,
+}
+
+/// An interface's addresses and prefixes, each once and the primary one first. The others are sorted: tools list them in any
+/// order.
+pub(super) fn in_order(primary: Option<IpAddr>, mut others: Vec<IpNet>) -> Vec<IpNet> {
+    let primary = primary.map(IpNet::from);
+    others.retain(|other| Some(*other) != primary);
+    others.sort_unstable();
+    others.dedup();
+    primary.into_iter().chain(others).collect()
 }

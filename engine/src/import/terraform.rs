@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use super::item::Item;
-use super::model::{Filter, Interface, Mirror, Session, Target};
+use super::model::{Filter, Interface, Mirror, Session, Target, in_order};
 use super::values::{self, RuleKeys, address, prefix, rule};
 use super::{ImportError, Input, json_error, text};
 
@@ -29,7 +29,7 @@ pub(super) fn read(inputs: &[Input]) -> Result<Mirror, ImportError> {
     for input in inputs {
         let text = text(input)?;
         if !text.trim_start().starts_with('{') {
-            let message = "not an object: `terraform show -json` prints what is read here, not .tf files";
+            let message = "not a JSON object, which `terraform show -json` prints; .tf files are not read";
             return Err(ImportError::format(&input.name, message));
         }
         let document: Value = serde_json::from_str(text).map_err(|error| json_error(&input.name, &error))?;
@@ -56,7 +56,7 @@ fn root_module<'v>(document: &Item<'v>) -> Result<Item<'v>, ImportError> {
     values.required("root_module")
 }
 
-/// Calls itself for modules inside modules, as deep as the reader of JSON lets them be.
+/// Calls itself for modules inside the module, as deep as the JSON reader follows them.
 fn module(module: &Item<'_>, mirror: &mut Mirror) -> Result<(), ImportError> {
     for item in module.list("resources")? {
         resource(&item, mirror)?;
@@ -160,19 +160,18 @@ fn target(values: &Item<'_>, resource: &Resource<'_>, mirror: &mut Mirror) -> Re
 fn interface(values: &Item<'_>, resource: &Resource<'_>, mirror: &mut Mirror) -> Result<(), ImportError> {
     let mut assumptions = Vec::new();
     let primary = values.get("private_ip")?.map(|item| address(&item)).transpose()?;
-    let mut addresses: Vec<_> = primary.into_iter().map(ipnet::IpNet::from).collect();
+    let mut others = Vec::new();
     for list in ["private_ips", "ipv6_addresses"] {
         for element in values.list(list)? {
-            addresses.push(address(&element)?.into());
+            others.push(address(&element)?.into());
         }
     }
     for list in ["ipv4_prefixes", "ipv6_prefixes"] {
         for element in values.list(list)? {
-            addresses.push(prefix(&element, &mut assumptions)?);
+            others.push(prefix(&element, &mut assumptions)?);
         }
     }
-    let mut seen = std::collections::HashSet::new();
-    addresses.retain(|address| seen.insert(*address));
+    assumptions.sort();
     mirror.interfaces.push(Interface {
         id: resource.id(values)?,
         label: label(values)?,
@@ -181,7 +180,7 @@ fn interface(values: &Item<'_>, resource: &Resource<'_>, mirror: &mut Mirror) ->
             .map(|item| item.parsed("a MAC address such as \"02:aa:bb:cc:dd:01\""))
             .transpose()?,
         primary,
-        addresses,
+        addresses: in_order(primary, others),
         vpc: None,
         assumptions,
     });

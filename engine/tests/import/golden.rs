@@ -84,7 +84,7 @@ fn what_is_odd_is_noted_or_left_out() {
             "aws/everything_odd.json: the list goes on (NextToken): without --max-items and --no-paginate the AWS CLI \
              prints all of it",
             "session tms-0f4: its filter tmf-gone is not in the input",
-            "session tms-0f6: its VNI is not known before it exists; set virtual_network_id, or import from what runs",
+            "session tms-0f6: its VNI is not in the input; set its virtual network ID, or import from what runs",
             "session tms-0f5: VNI 7 from any source is that of tms-0f3 too",
             "rule tmfr-05: its filter tmf-gone is not in the input",
         ],
@@ -106,7 +106,7 @@ fn what_a_plan_does_not_know_is_left_out() {
              show the state after it",
             "aws_ec2_traffic_mirror_session.unknown: traffic_mirror_filter_id is not known before `terraform apply`; show \
              the state after it",
-            "session aws_ec2_traffic_mirror_session.no_vni: its VNI is not known before it exists; set virtual_network_id, \
+            "session aws_ec2_traffic_mirror_session.no_vni: its VNI is not in the input; set its virtual network ID, \
              or import from what runs",
         ],
     );
@@ -118,9 +118,7 @@ fn templates_in_both_languages() {
     check(
         import::cloudformation,
         "cloudformation/template.json",
-        &[
-            "session S2: its VNI is not known before it exists; set virtual_network_id, or import from what runs",
-        ],
+        &["session S2: its VNI is not in the input; set its virtual network ID, or import from what runs"],
     );
 }
 

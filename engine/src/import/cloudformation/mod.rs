@@ -6,10 +6,10 @@
 mod resolve;
 mod yaml;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::item::Item;
-use super::model::{Filter, Interface, Mirror, Session, Target};
+use super::model::{Filter, Interface, Mirror, Session, Target, in_order};
 use super::values::{self, AWS_RULE, address, rule};
 use super::{ImportError, Input, json_error, text};
 use resolve::Template;
@@ -62,6 +62,7 @@ fn template(document: &Item<'_>, mirror: &mut Mirror) -> Result<(), ImportError>
     let Value::Object(resources) = all.value() else { return Err(all.expected("a map of resources")) };
     let parameters = document.get("Parameters")?.and_then(|parameters| parameters.value().as_object());
     let template = Template { resources, parameters };
+    let none = Value::Object(Map::new());
     for (name, resource) in resources {
         let resource = Item::new(document.file(), resource, name.clone());
         let Some((keys, read)) = reader(&resource)? else { continue };
@@ -69,8 +70,9 @@ fn template(document: &Item<'_>, mirror: &mut Mirror) -> Result<(), ImportError>
         if let Some(condition) = resource.optional_string("Condition")? {
             assumptions.push(format!("the condition {condition} is taken to hold"));
         }
-        let properties = resource.required("Properties")?;
-        let properties = Item::new(document.file(), properties.value(), name.clone());
+        // A resource that needs none may do without: what it does need is then said to be missing.
+        let properties = resource.get("Properties")?.map_or(&none, |it| it.value());
+        let properties = Item::new(document.file(), properties, name.clone());
         let resolved = template.properties(&properties, keys, &mut assumptions)?;
         read(&Item::new(document.file(), &resolved, name.clone()), name, assumptions, mirror)?;
     }
@@ -156,22 +158,19 @@ fn interface(
     let mut others = Vec::new();
     for element in properties.list("PrivateIpAddresses")? {
         let other = address(&element.required("PrivateIpAddress")?)?;
-        let is_primary = element.get("Primary")?.is_some_and(|it| it.value() == true || it.value() == "true");
+        let is_primary = element.get("Primary")?.map_or(Ok(false), |it| it.boolean())?;
         if is_primary {
             primary = Some(other);
         }
-        others.push(other);
+        others.push(other.into());
     }
     for element in properties.list("Ipv6Addresses")? {
-        others.push(address(&element.required("Ipv6Address")?)?);
+        others.push(address(&element.required("Ipv6Address")?)?.into());
     }
-    let mut addresses: Vec<ipnet::IpNet> = primary.into_iter().chain(others).map(Into::into).collect();
-    let mut seen = std::collections::HashSet::new();
-    addresses.retain(|address| seen.insert(*address));
     mirror.interfaces.push(Interface {
         id: name.to_owned(),
         primary,
-        addresses,
+        addresses: in_order(primary, others),
         assumptions,
         ..Interface::default()
     });

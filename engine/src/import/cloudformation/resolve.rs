@@ -72,8 +72,10 @@ impl Template<'_> {
         argument: &Value,
         assumptions: &mut Vec<String>,
     ) -> Result<Value, ImportError> {
-        let name = argument.as_str().unwrap_or_default();
-        if self.resources.contains_key(name) {
+        let Value::String(name) = argument else {
+            return Err(item.error("Ref is not followed by the name of a resource or parameter"));
+        };
+        if self.resources.contains_key(name.as_str()) {
             return Ok(Value::String(name.to_owned()));
         }
         let Some(parameter) = self.parameters.and_then(|parameters| parameters.get(name)) else {
@@ -93,21 +95,23 @@ impl Template<'_> {
 
     /// The attribute that is the resource's own identifier; the others exist only once the resource does.
     fn attribute(&self, item: &Item<'_>, argument: &Value) -> Result<Value, ImportError> {
-        let (resource, attribute) = match argument {
-            Value::String(text) => text.split_once('.').unwrap_or((text, "")),
+        let parts = match argument {
+            Value::String(text) => text.split_once('.'),
             Value::Array(parts) => match &parts[..] {
-                [Value::String(resource), Value::String(attribute)] => {
-                    (resource.as_str(), attribute.as_str())
-                }
-                _ => ("", ""),
+                [Value::String(resource), Value::String(attribute)] => Some((&**resource, &**attribute)),
+                _ => None,
             },
-            _ => ("", ""),
+            _ => None,
+        };
+        let Some((resource, attribute)) = parts else {
+            return Err(
+                item.error("Fn::GetAtt is not followed by the name of a resource and of an attribute")
+            );
         };
         if attribute == "Id" && self.resources.contains_key(resource) {
             return Ok(Value::String(resource.to_owned()));
         }
-        let dot = if attribute.is_empty() { "" } else { "." };
-        Err(cannot(item, format!("Fn::GetAtt {resource}{dot}{attribute}").trim_end()))
+        Err(cannot(item, &format!("Fn::GetAtt {resource}.{attribute}")))
     }
 }
 

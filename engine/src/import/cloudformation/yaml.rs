@@ -47,7 +47,10 @@ impl Tree<'_> {
         let value = match event {
             Event::Scalar(text, style, _, tag) => {
                 let value = scalar(&text, style, tag.as_deref());
-                if let Some(Open::Map { key: key @ None, .. }) = self.open.last_mut() {
+                if let Some(Open::Map { map, key: key @ None, .. }) = self.open.last_mut() {
+                    if map.contains_key(&*text) {
+                        return Err(self.error(span, &format!("the key {text:?} stands twice")));
+                    }
                     *key = Some(text.into_owned());
                     return Ok(());
                 }
@@ -85,22 +88,17 @@ impl Tree<'_> {
 
     /// Puts a finished value where it belongs.
     fn place(&mut self, value: Value, span: &Span) -> Result<(), ImportError> {
-        let problem = match self.open.last_mut() {
-            None if self.root.is_some() => Some("a second document".to_owned()),
-            None => {
-                self.root = Some(value);
-                None
+        match self.open.last_mut() {
+            None if self.root.is_some() => {
+                return Err(self.error(span, "a second document; a template is one"));
             }
-            Some(Open::List { list, .. }) => {
-                list.push(value);
-                None
-            }
+            None => self.root = Some(value),
+            Some(Open::List { list, .. }) => list.push(value),
             Some(Open::Map { map, key, .. }) => {
-                let key = key.take().unwrap_or_default();
-                map.insert(key.clone(), value).map(|_| format!("the key {key:?} stands twice"))
+                map.insert(key.take().unwrap_or_default(), value);
             }
-        };
-        problem.map_or(Ok(()), |problem| Err(self.error(span, &problem)))
+        }
+        Ok(())
     }
 
     fn error(&self, span: &Span, message: &str) -> ImportError {
@@ -113,9 +111,9 @@ impl Tree<'_> {
 fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Value {
     let string = || Value::String(text.to_owned());
     let value = match (style, text) {
-        (ScalarStyle::Plain, "" | "~" | "null") => Value::Null,
-        (ScalarStyle::Plain, "true") => Value::Bool(true),
-        (ScalarStyle::Plain, "false") => Value::Bool(false),
+        (ScalarStyle::Plain, "" | "~" | "null" | "Null" | "NULL") => Value::Null,
+        (ScalarStyle::Plain, "true" | "True" | "TRUE") => Value::Bool(true),
+        (ScalarStyle::Plain, "false" | "False" | "FALSE") => Value::Bool(false),
         (ScalarStyle::Plain, _) => text.parse::<i64>().map_or_else(|_| string(), Value::from),
         _ => string(),
     };

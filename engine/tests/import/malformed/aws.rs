@@ -229,7 +229,7 @@ const CHANGED: &[(&str, &str, &str, &str)] = &[
         FILTER,
         r#""TrafficDirection": "egress""#,
         r#""TrafficDirection": "ingress""#,
-        "TrafficMirrorFilters[0] (tmf-1).EgressFilterRules[0] (tmfr-1): stands in the egress list of tmf-1 and is of another",
+        "TrafficMirrorFilters[0] (tmf-1).EgressFilterRules[0] (tmfr-1): stands in the egress list of tmf-1, but is an ingress rule of tmf-1",
     ),
     (
         FILTER,
@@ -270,7 +270,11 @@ fn each_has_an_error_of_one_sentence() {
 fn what_is_not_text_or_too_deep_is_refused() {
     assert_refused_bytes(vxtap::import::aws, b"{\"a\": \"\xff\"}", "byte 8 is not UTF-8 text");
     let deep = format!("{{\"Vpcs\": {}", "[".repeat(100_000));
-    assert_refused(vxtap::import::aws, &deep, "line 1, column 136: not JSON: recursion limit exceeded");
+    assert_refused(
+        vxtap::import::aws,
+        &deep,
+        "line 1, column 136: too many lists and objects inside each other",
+    );
 }
 
 #[test]
@@ -278,6 +282,10 @@ fn what_contradicts_itself_is_refused() {
     let twice = [SESSION, &SESSION.replace("\"SessionNumber\": 1", "\"SessionNumber\": 2")].concat();
     let error = super::error(vxtap::import::aws, twice.as_bytes());
     assert_eq!(error, "the session tms-1 is described twice, and not the same way");
+    let second =
+        SESSION.replace("tms-1", "tms-2").replace("\"VirtualNetworkId\": 7", "\"VirtualNetworkId\": 8");
+    let error = super::error(vxtap::import::aws, [FILTER, INTERFACE, SESSION, &second].concat().as_bytes());
+    assert_eq!(error, "interface eni-1: the sessions tms-1 and tms-2 have the same number");
     let again = RULE.replace("tmfr-1", "tmfr-2").replace("accept", "reject");
     let filter = FILTER.replace("tmfr-1", "tmfr-3");
     let error = super::error(vxtap::import::aws, [&filter, RULE, &again].concat().as_bytes());

@@ -15,7 +15,7 @@ const WHOLE: &[(&str, &str)] = &[
     ("Parameters: {}\n", "Resources: missing"),
     ("Resources:\n  Web: 7\n", "Web: found 7, expected an object"),
     ("Resources:\n  Web: {Properties: {}}\n", "Web.Type: missing"),
-    ("Resources:\n  Web: {Type: AWS::EC2::TrafficMirrorFilterRule}\n", "Web.Properties: missing"),
+    ("Resources:\n  Web: {Type: AWS::EC2::TrafficMirrorFilterRule}\n", "Web.TrafficMirrorFilterId: missing"),
     (
         "Resources: {\n",
         "line 2, column 1: not YAML: while parsing a node, did not find expected node content",
@@ -24,9 +24,9 @@ const WHOLE: &[(&str, &str)] = &[
         "Resources:\n\tWeb: {}\n",
         "line 2, column 2: not YAML: tabs disallowed within this context (block indentation)",
     ),
-    ("a: 1\n---\nb: 2\n", "line 4, column 1: a second document"),
+    ("a: 1\n---\nb: 2\n", "line 4, column 1: a second document; a template is one"),
     ("a: &x 1\nb: *x\n", "line 2, column 4: aliases (*name) are not read, write the value"),
-    ("a: 1\na: 2\n", r#"line 2, column 4: the key "a" stands twice"#),
+    ("a: 1\na: 2\n", r#"line 2, column 1: the key "a" stands twice"#),
     ("? [a, b]\n: 1\n", "line 1, column 3: found a list or map where a key is expected"),
     (
         r#"Resources: "unterminated
@@ -91,7 +91,19 @@ const CHANGED: &[(&str, &str, &str, &str)] = &[
         TEMPLATE,
         "!Ref Web",
         "!GetAtt [Web, Id, x]",
-        "Ssh.TrafficMirrorFilterId: Fn::GetAtt cannot be resolved from the template alone; write the value in its place",
+        "Ssh.TrafficMirrorFilterId: Fn::GetAtt is not followed by the name of a resource and of an attribute",
+    ),
+    (
+        TEMPLATE,
+        "!Ref Web",
+        "!GetAtt Web",
+        "Ssh.TrafficMirrorFilterId: Fn::GetAtt is not followed by the name of a resource and of an attribute",
+    ),
+    (
+        TEMPLATE,
+        "!Ref Web",
+        "!Ref [Web]",
+        "Ssh.TrafficMirrorFilterId: Ref is not followed by the name of a resource or parameter",
     ),
     (
         TEMPLATE,
@@ -172,7 +184,7 @@ fn nesting_without_end_is_refused() {
         ),
         (
             format!("{{\"Resources\": {}", "[".repeat(100_000)),
-            "line 1, column 141: not JSON: recursion limit exceeded",
+            "line 1, column 141: too many lists and objects inside each other",
         ),
     ] {
         assert_refused(vxtap::import::cloudformation, &text, expected);

@@ -12,7 +12,7 @@ const WHOLE: &[(&str, &str)] = &[
     (
         r#"resource "aws_ec2_traffic_mirror_filter" "web" {}
 "#,
-        "not an object: `terraform show -json` prints what is read here, not .tf files",
+        "not a JSON object, which `terraform show -json` prints; .tf files are not read",
     ),
     (
         r#"{"version": 4, "serial": 7, "lineage": "a-b", "resources": []}"#,
@@ -22,7 +22,7 @@ const WHOLE: &[(&str, &str)] = &[
         r#"{"TrafficMirrorFilters": []}"#,
         "neither values nor planned_values: not what `terraform show -json` prints",
     ),
-    ("[]", "not an object: `terraform show -json` prints what is read here, not .tf files"),
+    ("[]", "not a JSON object, which `terraform show -json` prints; .tf files are not read"),
     (r#"{"values": []}"#, "values: found a list, expected an object"),
     (r#"{"values": {}}"#, "values.root_module: missing"),
     (
@@ -143,6 +143,6 @@ fn modules_may_not_lie_in_each_other_without_end() {
     assert_refused(
         vxtap::import::terraform,
         &deep,
-        "line 1, column 1224: not JSON: recursion limit exceeded",
+        "line 1, column 1224: too many lists and objects inside each other",
     );
 }
