@@ -107,7 +107,11 @@ fn usable(
         let interface = interfaces.get(&session.interface);
         let source = interface.and_then(|interface| interface.primary);
         if source.is_none() {
-            let what = if interface.is_some() { "has no IPv4 address" } else { "is not in the input" };
+            let what = if interface.is_some() {
+                "has no primary address in the input"
+            } else {
+                "is not in the input"
+            };
             session
                 .assumptions
                 .push(format!("{} {what}: known by the VNI alone, from any source", session.interface));

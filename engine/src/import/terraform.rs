@@ -34,9 +34,24 @@ pub(super) fn read(inputs: &[Input]) -> Result<Mirror, ImportError> {
         }
         let document: Value = serde_json::from_str(text).map_err(|error| json_error(&input.name, &error))?;
         let document = Item::new(&input.name, &document, String::new());
-        module(&root_module(&document)?, &mut mirror)?;
+        module(&root_module(&document)?, Mode::Any, &mut mirror)?;
+        // What a plan has looked up already, such as interfaces that somebody else manages, is in the state before it.
+        if document.get("values")?.is_none()
+            && let Some(values) =
+                document.get("prior_state")?.map_or(Ok(None), |prior| prior.get("values"))?
+        {
+            module(&values.required("root_module")?, Mode::Data, &mut mirror)?;
+        }
     }
     mirror.merged()
+}
+
+/// Which resources of a module are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Any,
+    /// Those that are looked up and not managed.
+    Data,
 }
 
 /// The module at the root of a state, or of what a plan leads to.
@@ -57,12 +72,14 @@ fn root_module<'v>(document: &Item<'v>) -> Result<Item<'v>, ImportError> {
 }
 
 /// Calls itself for modules inside the module, as deep as the JSON reader follows them.
-fn module(module: &Item<'_>, mirror: &mut Mirror) -> Result<(), ImportError> {
+fn module(module: &Item<'_>, mode: Mode, mirror: &mut Mirror) -> Result<(), ImportError> {
     for item in module.list("resources")? {
-        resource(&item, mirror)?;
+        if mode == Mode::Any || item.get("mode")?.is_some_and(|mode| mode.value() == "data") {
+            resource(&item, mirror)?;
+        }
     }
     for child in module.list("child_modules")? {
-        self::module(&child, mirror)?;
+        self::module(&child, mode, mirror)?;
     }
     Ok(())
 }

@@ -1,93 +1,163 @@
-//! `vxtap import` as its users meet it: where it reads and writes, and its exit codes.
+//! `vxtap import` as its users meet it: where it reads and writes, what it says, and its exit codes.
 
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use super::golden::fixture;
+use vxtap::Config;
 
-fn vxtap(arguments: &[&str], directory: &Path, stdin: &[u8]) -> Output {
+use crate::Source;
+
+/// Runs `vxtap import` in the directory of the source's fixtures, with the text on its standard input.
+fn import(source: Source, arguments: &[&str], stdin: &[u8]) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_vxtap"))
+        .args(["import", source.name()])
         .args(arguments)
-        .current_dir(directory)
+        .current_dir(source.path(""))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    child.stdin.take().unwrap().write_all(stdin).unwrap();
+    // A command that is refused does not read.
+    let _ = child.stdin.take().unwrap().write_all(stdin);
     child.wait_with_output().unwrap()
 }
 
-fn outcome(output: &Output) -> (Option<i32>, &str, &str) {
+/// Exit code, standard output and standard error.
+fn parts(output: &Output) -> (Option<i32>, &str, &str) {
     let text = |bytes| str::from_utf8(bytes).unwrap();
     (output.status.code(), text(&output.stdout), text(&output.stderr))
 }
 
-#[test]
-fn files_and_standard_input_are_read_and_the_result_passes_check() {
-    let directory = tempfile::tempdir().unwrap();
-    let bytes = fixture("aws/tcp_without_ssh.json").bytes;
-    fs::write(directory.path().join("mirror.json"), &bytes).unwrap();
-    let from_file = vxtap(&["import", "aws", "mirror.json"], directory.path(), b"");
-    let (code, toml, stderr) = outcome(&from_file);
-    assert_eq!((code, stderr), (Some(0), ""));
-    let body = toml.split_once('\n').unwrap().1;
-    for arguments in [&["import", "aws"][..], &["import", "aws", "-"]] {
-        let from_stdin = vxtap(arguments, directory.path(), &bytes);
-        let (code, text, stderr) = outcome(&from_stdin);
-        assert_eq!((code, stderr), (Some(0), ""));
-        assert!(text.starts_with("# Written by `vxtap import aws` from standard input.\n"), "{text}");
-        assert_eq!(text.split_once('\n').unwrap().1, body);
-    }
+fn golden(source: Source, file: &str) -> String {
+    fs::read_to_string(source.path(file)).unwrap()
+}
 
-    let written = vxtap(&["import", "aws", "mirror.json", "-o", "mirror.toml"], directory.path(), b"");
-    assert_eq!(outcome(&written), (Some(0), "", ""));
-    assert_eq!(fs::read_to_string(directory.path().join("mirror.toml")).unwrap(), toml);
-    assert!(!directory.path().join("mirror.toml.part").exists());
-    // The interface is the user's to add.
-    let capture = format!("{toml}\n[capture]\ninterface = \"lo\"\n");
-    fs::write(directory.path().join("whole.toml"), capture).unwrap();
-    let checked = vxtap(&["check", "-c", "whole.toml"], directory.path(), b"");
-    let (code, stdout, stderr) = outcome(&checked);
-    assert_eq!((code, stderr), (Some(0), ""), "{stdout}");
+fn names(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
 }
 
 #[test]
-fn what_was_left_out_is_told_beside_the_result() {
-    let directory = tempfile::tempdir().unwrap();
-    let plan = vxtap(&["import", "terraform"], directory.path(), &fixture("terraform/plan.json").bytes);
-    let (code, stdout, stderr) = outcome(&plan);
-    assert_eq!((code, stderr.lines().count()), (Some(0), 3), "{stderr}");
-    assert!(stderr.lines().all(|line| line.starts_with("vxtap: left out: ")), "{stderr}");
-    assert!(stdout.contains("[[session]]"));
+fn without_files_and_with_a_hyphen_it_reads_standard_input() {
+    let fixture = Source::Aws.fixture("two_sessions.json").bytes;
+    let expected = golden(Source::Aws, "two_sessions.toml").replace("two_sessions.json", "standard input");
+    for arguments in [&[][..], &["-"]] {
+        let output = import(Source::Aws, arguments, &fixture);
+        assert_eq!(parts(&output), (Some(0), &*expected, ""), "{arguments:?}");
+    }
+    let output = import(Source::Terraform, &[], b"");
+    assert_eq!(parts(&output), (Some(2), "", "vxtap: standard input: the file is empty\n"));
 }
 
 #[test]
-fn wrong_input_and_places_have_their_exit_codes() {
+fn the_configuration_is_on_standard_output_and_what_is_left_out_on_standard_error() {
+    let report = "vxtap: left out: session S2: its VNI is not in the input; set its virtual network ID, or import from \
+                  what runs\n";
+    let output = import(Source::Cloudformation, &["template.json"], b"");
+    let expected = golden(Source::Cloudformation, "template_json.toml");
+    assert_eq!(parts(&output), (Some(0), &*expected, report));
+}
+
+#[test]
+fn several_files_make_one_configuration() {
+    let output =
+        import(Source::Terraform, &["state.json", "-", "state.json"], br#"{"values": {"root_module": {}}}"#);
+    let expected = golden(Source::Terraform, "state.toml")
+        .replace("state.json", "state.json, standard input, state.json");
+    assert_eq!(parts(&output), (Some(0), &*expected, ""));
+
+    // These two describe different accounts, in which other rules have the same identifiers.
+    let output = import(Source::Aws, &["capture_all.json", "dns_egress.json"], b"");
+    let (code, toml, report) = parts(&output);
+    assert_eq!(code, Some(2), "{toml}{report}");
+    let error = "vxtap: the rule tmfr-000 is described twice, and not the same way\n";
+    assert_eq!((toml, report), ("", error));
+}
+
+#[test]
+fn the_output_file_is_written_whole_and_alone() {
     let directory = tempfile::tempdir().unwrap();
-    let bytes = fixture("aws/capture_all.json").bytes;
-    for (arguments, stdin, expected) in [
-        (
-            &["import", "aws", "none.json"][..],
-            &b""[..],
-            (2, "cannot read none.json: No such file or directory (os error 2)"),
-        ),
-        (&["import", "aws"], b"", (2, "standard input: the file is empty")),
-        (
-            &["import", "aws", "--target", "tmt-9"],
-            &bytes,
-            (2, "no session sends to the target tmt-9; targets are tmt-0f2"),
-        ),
-        (
-            &["import", "aws", "-o", "none/mirror.toml"],
-            &bytes,
-            (1, "cannot write none/mirror.toml: No such file or directory (os error 2)"),
-        ),
-    ] {
-        let output = vxtap(arguments, directory.path(), stdin);
-        let (code, sentence) = expected;
-        assert_eq!(outcome(&output), (Some(code), "", &*format!("vxtap: {sentence}\n")), "{arguments:?}");
-    }
+    let path = directory.path().join("vxtap.toml");
+    fs::write(&path, "what stood there before").unwrap();
+    let output = import(Source::Cloudformation, &["template.yaml", "-o", path.to_str().unwrap()], b"");
+    assert_eq!(parts(&output), (Some(0), "", ""));
+    assert_eq!(fs::read_to_string(&path).unwrap(), golden(Source::Cloudformation, "template_yaml.toml"));
+    assert_eq!(names(directory.path()), ["vxtap.toml"]);
+}
+
+#[test]
+fn a_refused_input_leaves_the_output_file_as_it_was() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("vxtap.toml");
+    fs::write(&path, "what stood there before").unwrap();
+    let output = import(Source::Aws, &["-o", path.to_str().unwrap()], b"[]");
+    let error = "vxtap: standard input: found a list, expected an object, as `aws ec2 describe-... --output json` \
+                 prints it\n";
+    assert_eq!(parts(&output), (Some(2), "", error));
+    assert_eq!(fs::read_to_string(&path).unwrap(), "what stood there before");
+    assert_eq!(names(directory.path()), ["vxtap.toml"]);
+}
+
+#[test]
+fn an_output_file_that_cannot_be_written_is_a_failure() {
+    let directory = tempfile::tempdir().unwrap();
+    let absent = directory.path().join("absent/vxtap.toml");
+    let absent = absent.to_str().unwrap();
+    let output = import(Source::Cloudformation, &["template.yaml", "-o", absent], b"");
+    let error = format!("vxtap: cannot write {absent}: No such file or directory (os error 2)\n");
+    assert_eq!(parts(&output), (Some(1), "", &*error));
+
+    // A directory stands where the file is to be: nothing is left beside it.
+    let taken = directory.path().join("taken");
+    fs::create_dir(&taken).unwrap();
+    let taken = taken.to_str().unwrap();
+    let output = import(Source::Cloudformation, &["template.yaml", "--output", taken], b"");
+    let error = format!("vxtap: cannot write {taken}: Is a directory (os error 21)\n");
+    assert_eq!(parts(&output), (Some(1), "", &*error));
+    assert_eq!(names(directory.path()), ["taken"]);
+}
+
+#[test]
+fn an_input_file_that_is_not_there_is_refused() {
+    let output = import(Source::Aws, &["capture_all.json", "absent.json"], b"");
+    let error = "vxtap: cannot read absent.json: No such file or directory (os error 2)\n";
+    assert_eq!(parts(&output), (Some(2), "", error));
+    let output = import(Source::Aws, &["."], b"");
+    assert_eq!(parts(&output), (Some(2), "", "vxtap: cannot read .: Is a directory (os error 21)\n"));
+}
+
+#[test]
+fn sessions_of_one_target_are_taken_by_its_id_or_by_what_stands_behind_it() {
+    const ARN: &str =
+        "arn:aws:elasticloadbalancing:eu-central-1:111122223333:loadbalancer/net/ids/50dc6c495c0c9188";
+    let sessions = |target: &str| {
+        let output = import(Source::Aws, &["everything_odd.json", "--target", target], b"");
+        let (code, toml, report) = parts(&output);
+        assert_eq!(code, Some(0), "{report}");
+        let config = Config::from_toml(Path::new("imported"), toml).unwrap();
+        config.sessions.into_iter().map(|session| session.name).collect::<Vec<_>>()
+    };
+    let of_interface = ["tms-0f1", "tms-0f3"];
+    assert_eq!(sessions("tmt-0f2"), of_interface);
+    assert_eq!(sessions("eni-0f9"), of_interface);
+    let of_balancer = ["tms-0f2"];
+    assert_eq!(sessions("tmt-0f4"), of_balancer);
+    assert_eq!(sessions(ARN), of_balancer);
+
+    let output = import(Source::Aws, &["everything_odd.json", "--target", "tmt-0f3"], b"");
+    let error = "vxtap: no session sends to the target tmt-0f3; targets are tmt-0f2, tmt-0f4\n";
+    assert_eq!(parts(&output), (Some(2), "", error));
+}
+
+#[test]
+fn wrong_usage_says_what_is_known() {
+    let output = Command::new(env!("CARGO_BIN_EXE_vxtap")).args(["import", "pulumi"]).output().unwrap();
+    let (code, stdout, stderr) = parts(&output);
+    assert_eq!((code, stdout), (Some(2), ""));
+    assert!(stderr.contains("possible values: aws, terraform, cloudformation"), "{stderr}");
 }

@@ -1,178 +1,127 @@
-//! Whole descriptions, and the configurations that they become, which lie beside them as `NAME.toml`.
+//! Each fixture with its expected configuration and what is expected to be left out of it.
 //!
-//! `UPDATE_GOLDEN=1` writes the new texts, for you to read.
+//! `UPDATE_GOLDEN=1` writes the configurations anew, for you to read.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::process::Command;
 
 use vxtap::Config;
-use vxtap::import::{self, ImportError, Imported, Input, Options};
 
-type Import = fn(&[Input], &Options) -> Result<Imported, ImportError>;
+use crate::{SCENARIOS, Source, input};
 
-fn home() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/import")
-}
+/// Imports `file` and compares with `expected`; the configuration is one that the engine takes.
+fn check(source: Source, file: &str, expected: &str, left_out: &[&str]) {
+    let imported = source.import(&[source.fixture(file)]).unwrap();
+    assert_eq!(imported.left_out, left_out, "{file}");
 
-pub(super) fn fixture(path: &str) -> Input {
-    Input { name: path.to_owned(), bytes: fs::read(home().join(path)).unwrap() }
-}
-
-fn parse(toml: &str) -> Config {
-    Config::from_toml(Path::new("imported"), toml).unwrap()
-}
-
-/// Imports a fixture and compares the text with the one beside it.
-fn check(import: Import, path: &str, left_out: &[&str]) {
-    let imported = import(&[fixture(path)], &Options::default()).unwrap();
-    let golden = home().join(format!("{path}.toml"));
+    let golden = source.path(expected);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         fs::write(&golden, &imported.toml).unwrap();
     }
-    let expected = fs::read_to_string(&golden).expect("the expected text");
-    assert_eq!(imported.toml, expected, "{path}; UPDATE_GOLDEN=1 writes the new text, for you to read");
-    assert_eq!(imported.left_out, left_out, "{path}");
-    parse(&imported.toml);
+    let text = fs::read_to_string(&golden).expect("the expected configuration");
+    assert_eq!(imported.toml, text, "{file}; UPDATE_GOLDEN=1 writes the new text, for you to read");
+
+    Config::from_toml(&golden, &text).unwrap();
+    assert_checked(&golden);
 }
 
-const SCENARIOS: [&str; 7] = [
-    "capture_all",
-    "tcp_without_ssh",
-    "web_and_database",
-    "dns_egress",
-    "ipv6_beside_ipv4",
-    "headers_only",
-    "two_sessions",
-];
+/// The command takes the file as it is.
+fn assert_checked(config: &Path) {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_vxtap")).arg("check").arg("-c").arg(config).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), &*errors), (Some(0), ""), "{}", config.display());
+}
 
 #[test]
-fn the_scenarios_as_the_aws_cli_prints_them() {
+fn scenarios_as_the_aws_cli_prints_them() {
     for scenario in SCENARIOS {
-        check(import::aws, &format!("aws/{scenario}.json"), &[]);
+        check(Source::Aws, &format!("{scenario}.json"), &format!("{scenario}.toml"), &[]);
     }
 }
 
-/// What `explain` is tested with was written by hand; what is imported says the same.
 #[test]
-fn the_scenarios_are_imported_as_they_were_written_by_hand() {
+fn everything_odd_that_the_aws_cli_prints() {
+    let left_out = [
+        "everything_odd.json: the list goes on (NextToken): without --max-items and --no-paginate the AWS CLI prints all of it",
+        "session tms-0f4: its filter tmf-gone is not in the input",
+        "session tms-0f6: its VNI is not in the input; set its virtual network ID, or import from what runs",
+        "session tms-0f5: VNI 7 from any source is that of tms-0f3 too",
+        "rule tmfr-05: its filter tmf-gone is not in the input",
+    ];
+    check(Source::Aws, "everything_odd.json", "everything_odd.toml", &left_out);
+}
+
+#[test]
+fn a_state_of_terraform() {
+    check(Source::Terraform, "state.json", "state.toml", &[]);
+}
+
+#[test]
+fn a_plan_of_terraform() {
+    let left_out = [
+        "aws_ec2_traffic_mirror_filter_rule.unknown: traffic_mirror_filter_id is not known before `terraform apply`; \
+         show the state after it",
+        "aws_ec2_traffic_mirror_session.unknown: traffic_mirror_filter_id is not known before `terraform apply`; show \
+         the state after it",
+        "session aws_ec2_traffic_mirror_session.no_vni: its VNI is not in the input; set its virtual network ID, or \
+         import from what runs",
+    ];
+    check(Source::Terraform, "plan.json", "plan.toml", &left_out);
+}
+
+#[test]
+fn a_template_in_yaml() {
+    check(Source::Cloudformation, "template.yaml", "template_yaml.toml", &[]);
+}
+
+#[test]
+fn a_template_in_json() {
+    let left_out =
+        ["session S2: its VNI is not in the input; set its virtual network ID, or import from what runs"];
+    check(Source::Cloudformation, "template.json", "template_json.toml", &left_out);
+}
+
+#[test]
+fn a_template_in_the_less_usual_forms_of_yaml() {
+    check(Source::Cloudformation, "odd.yaml", "odd.toml", &[]);
+}
+
+/// As editors on Windows save it.
+#[test]
+fn a_byte_order_mark_and_other_line_ends_change_nothing() {
+    for (source, file) in [(Source::Cloudformation, "odd.yaml"), (Source::Terraform, "state.json")] {
+        let fixture = source.fixture(file);
+        let text = String::from_utf8(fixture.bytes.clone()).unwrap().replace('\n', "\r\n");
+        let saved = input(file, format!("\u{feff}{text}"));
+        assert_eq!(source.import(&[saved]), source.import(&[fixture]), "{file}");
+    }
+}
+
+/// The mirror that the AWS CLI describes is the one that the scenario has by hand; only names differ.
+#[test]
+fn the_aws_cli_says_the_same_as_the_scenarios() {
     for scenario in SCENARIOS {
-        let imported = import::aws(&[fixture(&format!("aws/{scenario}.json"))], &Options::default()).unwrap();
-        let imported = parse(&imported.toml);
-        let by_hand = fs::read_to_string(home().join(format!("../scenarios/{scenario}.toml"))).unwrap();
-        let by_hand = parse(&by_hand);
-        assert_eq!(imported.sessions.len(), by_hand.sessions.len(), "{scenario}");
-        for (one, two) in imported.sessions.iter().zip(&by_hand.sessions) {
-            assert_eq!((one.vni, one.source, one.packet_length), (two.vni, two.source, two.packet_length));
-            let filter = |config: &Config, name: &Option<String>| {
-                let mut filter =
-                    config.filters.iter().find(|it| Some(&it.name) == name.as_ref()).unwrap().clone();
-                filter.name.clear();
-                filter.rules.sort_by_key(|rule| (rule.direction.to_string(), rule.number));
-                filter
-            };
-            assert_eq!(filter(&imported, &one.filter), filter(&by_hand, &two.filter), "{scenario}");
-        }
+        let imported = Source::Aws.import(&[Source::Aws.fixture(&format!("{scenario}.json"))]).unwrap();
+        let imported = Config::from_toml(Path::new(scenario), &imported.toml).unwrap();
+        let by_hand = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios").join(scenario);
+        let by_hand = Config::read(&by_hand.with_extension("toml")).unwrap();
+
+        assert_eq!(imported.enis, by_hand.enis, "{scenario}");
+        assert_eq!(sessions(&imported), sessions(&by_hand), "{scenario}");
+        assert_eq!(imported.filters.len(), by_hand.filters.len(), "{scenario}");
     }
 }
 
-#[test]
-fn what_is_odd_is_noted_or_left_out() {
-    check(
-        import::aws,
-        "aws/everything_odd.json",
-        &[
-            "aws/everything_odd.json: the list goes on (NextToken): without --max-items and --no-paginate the AWS CLI \
-             prints all of it",
-            "session tms-0f4: its filter tmf-gone is not in the input",
-            "session tms-0f6: its VNI is not in the input; set its virtual network ID, or import from what runs",
-            "session tms-0f5: VNI 7 from any source is that of tms-0f3 too",
-            "rule tmfr-05: its filter tmf-gone is not in the input",
-        ],
-    );
-}
-
-#[test]
-fn modules_counts_and_unset_values_of_a_state() {
-    check(import::terraform, "terraform/state.json", &[]);
-}
-
-#[test]
-fn what_a_plan_does_not_know_is_left_out() {
-    check(
-        import::terraform,
-        "terraform/plan.json",
-        &[
-            "aws_ec2_traffic_mirror_filter_rule.unknown: traffic_mirror_filter_id is not known before `terraform apply`; \
-             show the state after it",
-            "aws_ec2_traffic_mirror_session.unknown: traffic_mirror_filter_id is not known before `terraform apply`; show \
-             the state after it",
-            "session aws_ec2_traffic_mirror_session.no_vni: its VNI is not in the input; set its virtual network ID, \
-             or import from what runs",
-        ],
-    );
-}
-
-#[test]
-fn templates_in_both_languages() {
-    check(import::cloudformation, "cloudformation/template.yaml", &[]);
-    check(
-        import::cloudformation,
-        "cloudformation/template.json",
-        &["session S2: its VNI is not in the input; set its virtual network ID, or import from what runs"],
-    );
-}
-
-/// Without the line that names the files.
-fn body(imported: &Imported) -> &str {
-    imported.toml.split_once('\n').unwrap().1
-}
-
-#[test]
-fn the_order_of_documents_and_files_does_not_matter() {
-    let whole = fixture("aws/everything_odd.json");
-    let expected = import::aws(std::slice::from_ref(&whole), &Options::default()).unwrap();
-    let documents: Vec<serde_json::Value> =
-        serde_json::Deserializer::from_slice(&whole.bytes).into_iter().map(Result::unwrap).collect();
-    assert_eq!(documents.len(), 6);
-    for turn in 0..documents.len() {
-        let mut documents = documents.clone();
-        documents.rotate_left(turn);
-        if turn % 2 == 1 {
-            documents.swap(0, 3);
-        }
-        for document in &mut documents {
-            let lists = document.as_object_mut().unwrap().values_mut().filter_map(|it| it.as_array_mut());
-            lists.for_each(|list| list.reverse());
-        }
-        let bytes = |document: &serde_json::Value| document.to_string().into_bytes();
-        let stream = Input { name: "stream".to_owned(), bytes: documents.iter().flat_map(bytes).collect() };
-        let files: Vec<_> =
-            documents.iter().map(|it| Input { name: "file".to_owned(), bytes: bytes(it) }).collect();
-        for inputs in [std::slice::from_ref(&stream), &files] {
-            let found = import::aws(inputs, &Options::default()).unwrap();
-            assert_eq!(body(&found), body(&expected));
-            let mut sentences = found.left_out.clone();
-            sentences.retain(|it| !it.contains("NextToken"));
-            assert_eq!(sentences, expected.left_out[1..]);
-        }
-    }
-}
-
-#[test]
-fn a_target_selects_its_sessions() {
-    let input = fixture("aws/everything_odd.json");
-    let names = |target: &str| {
-        let options = Options { target: Some(target.to_owned()) };
-        let imported =
-            import::aws(std::slice::from_ref(&input), &options).map_err(|error| error.to_string())?;
-        Ok(parse(&imported.toml).sessions.iter().map(|session| session.name.clone()).collect::<Vec<_>>())
-    };
-    // By its id, and by the interface behind it.
-    assert_eq!(names("tmt-0f2"), Ok::<_, String>(vec!["tms-0f1".to_owned(), "tms-0f3".to_owned()]));
-    assert_eq!(names("eni-0f9"), names("tmt-0f2"));
-    assert_eq!(names("tmt-0f4"), Ok(vec!["tms-0f2".to_owned()]));
-    assert_eq!(
-        names("tmt-none"),
-        Err("no session sends to the target tmt-none; targets are tmt-0f2, tmt-0f4".to_owned())
-    );
+/// All that decides about frames: each session with what it asks of them and with its filter, whose name does not count.
+fn sessions(config: &Config) -> Vec<impl PartialEq + std::fmt::Debug> {
+    let sessions = config.sessions.iter().map(|session| {
+        let name = session.filter.as_ref().unwrap();
+        let mut filter = config.filters.iter().find(|filter| filter.name == *name).unwrap().clone();
+        filter.name = String::new();
+        let key = (session.vni, session.source, session.eni.clone());
+        (key, session.packet_length, session.number, session.outputs.clone(), filter)
+    });
+    sessions.collect()
 }

@@ -1,104 +1,197 @@
-//! Whatever the input is: a valid configuration, or an error of one line.
+//! Fixtures with random damage: nothing panics, what is accepted is a configuration, and every error is one line.
 
-use proptest::prelude::*;
-use vxtap::import::{self, ImportError, Imported, Input, Options};
+use std::panic::catch_unwind;
+use std::path::Path;
 
-use super::golden::fixture;
+use proptest::prelude::RngExt as _;
+use proptest::test_runner::TestRng;
+use serde_json::{Value, json};
+use vxtap::Config;
 
-type Import = fn(&[Input], &Options) -> Result<Imported, ImportError>;
+use crate::order::random;
+use crate::{SCENARIOS, Source, input};
 
-const FIXTURES: [(Import, &str); 5] = [
-    (import::aws, "aws/everything_odd.json"),
-    (import::terraform, "terraform/state.json"),
-    (import::terraform, "terraform/plan.json"),
-    (import::cloudformation, "cloudformation/template.yaml"),
-    (import::cloudformation, "cloudformation/template.json"),
-];
+/// Damaged inputs per importer and kind of damage.
+const INPUTS: usize = 3_000;
 
-/// Values of other types and ranges, as they stand in JSON and in YAML.
-const VALUES: [&str; 14] = [
-    "null",
-    "true",
-    "-1",
-    "0",
-    "65536",
-    "4294967296",
-    "1e300",
-    "\"\"",
-    "\"\\n\"",
-    "\"x\"",
-    "[]",
-    "{}",
-    "[{}]",
-    "{\"Ref\": \"x\"}",
-];
-
-/// A change of a text at a place that is a share of its length.
-#[derive(Clone, Debug)]
-enum Change {
-    Byte(u8),
-    Cut(usize),
-    Copy(usize),
-    /// What stands between the next colon and the end of its line.
-    Value(usize),
-}
-
-fn change() -> impl Strategy<Value = Change> {
-    prop_oneof![
-        any::<u8>().prop_map(Change::Byte),
-        (0_usize..40).prop_map(Change::Cut),
-        (0_usize..200).prop_map(Change::Copy),
-        (0..VALUES.len()).prop_map(Change::Value),
-    ]
-}
-
-fn apply(bytes: &mut Vec<u8>, place: prop::sample::Index, change: &Change) {
-    let at = place.index(bytes.len().max(1)).min(bytes.len());
-    let end = |len: usize| (at + len).min(bytes.len());
-    match *change {
-        Change::Byte(byte) => {
-            if let Some(place) = bytes.get_mut(at) {
-                *place = byte;
+/// Imports the text; whether it was accepted.
+fn check(source: Source, bytes: &[u8]) -> bool {
+    let shown = || String::from_utf8_lossy(bytes);
+    let outcome = catch_unwind(|| source.import(&[input("damaged", bytes)]));
+    match outcome.unwrap_or_else(|_| panic!("{source:?} panics at:\n{}", shown())) {
+        Ok(imported) => {
+            let config = Config::from_toml(Path::new("imported"), &imported.toml);
+            assert!(config.is_ok(), "{config:?}\n{}\nof\n{}", imported.toml, shown());
+            for sentence in &imported.left_out {
+                assert_one_line(sentence, bytes);
             }
+            true
         }
-        Change::Cut(len) => drop(bytes.drain(at..end(len))),
-        Change::Copy(len) => {
-            let copy = bytes[at..end(len)].to_vec();
-            bytes.splice(at..at, copy);
-        }
-        Change::Value(value) => {
-            let Some(colon) = bytes[at..].iter().position(|&byte| byte == b':') else { return };
-            let rest = &bytes[at + colon + 1..];
-            let len = rest.iter().position(|byte| b",\n}".contains(byte)).unwrap_or(rest.len());
-            let from = at + colon + 1;
-            bytes.splice(from..from + len, [b" ", VALUES[value].as_bytes()].concat());
+        Err(error) => {
+            assert_one_line(&error.to_string(), bytes);
+            false
         }
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3000))]
+fn assert_one_line(sentence: &str, bytes: &[u8]) {
+    let is_line = !sentence.trim().is_empty() && !sentence.contains(char::is_control);
+    assert!(is_line, "{sentence:?} of\n{}", String::from_utf8_lossy(bytes));
+}
 
-    #[test]
-    fn damaged_input_is_read_or_refused_in_one_line(
-        which in 0..FIXTURES.len(),
-        changes in prop::collection::vec((any::<prop::sample::Index>(), change()), 1..4),
-    ) {
-        let (import, path) = FIXTURES[which];
-        let mut input = fixture(path);
-        for (place, change) in &changes {
-            apply(&mut input.bytes, *place, change);
+fn below(random: &mut TestRng, end: usize) -> usize {
+    random.random_range(0..end.max(1))
+}
+
+/// A place in the bytes and a length from there.
+fn span(random: &mut TestRng, len: usize) -> std::ops::Range<usize> {
+    let start = below(random, len);
+    start..(start + below(random, 40)).min(len)
+}
+
+/// Flips bits, cuts pieces out, and puts pieces of the same or other text elsewhere.
+fn damage(bytes: &mut Vec<u8>, other: &[u8], random: &mut TestRng) {
+    /// What means something to JSON or YAML.
+    const TELLING: &[u8] = b"{}[]\",:'&*!|>-#? \n\t\\0\x00\x80";
+    for _ in 0..=below(random, 3) {
+        if bytes.is_empty() {
+            return;
         }
-        match import(&[input], &Options::default()) {
-            Ok(imported) => {
-                let config = vxtap::Config::from_toml(std::path::Path::new("imported"), &imported.toml);
-                prop_assert!(config.is_ok(), "{:?}", config);
-                prop_assert!(imported.left_out.iter().all(|it| !it.contains('\n')));
+        let at = below(random, bytes.len());
+        match below(random, 6) {
+            0 => bytes[at] ^= 1 << below(random, 8),
+            1 => bytes[at] = TELLING[below(random, TELLING.len())],
+            2 => bytes.insert(at, TELLING[below(random, TELLING.len())]),
+            3 => drop(bytes.drain(span(random, bytes.len()))),
+            4 => {
+                let piece = other[span(random, other.len())].to_vec();
+                bytes.splice(at..at, piece);
             }
-            Err(error) => {
-                let sentence = error.to_string();
-                prop_assert!(!sentence.is_empty() && !sentence.contains('\n'), "{sentence:?}");
-            }
+            _ => bytes.truncate(at),
         }
     }
+}
+
+/// Puts another value, or one from elsewhere in the document, in the place of one.
+fn swap(document: &mut Value, random: &mut TestRng) {
+    let mut values = Vec::new();
+    collect(document, String::new(), &mut values);
+    for _ in 0..=below(random, 2) {
+        let pointer = &values[below(random, values.len())].0;
+        let other = match below(random, 12) {
+            0 => Value::Null,
+            1 => json!(true),
+            2 => json!(0),
+            3 => json!(-1),
+            4 => json!(u64::MAX),
+            5 => json!(1.5e300),
+            6 => json!(""),
+            7 => json!("a\n\u{7f}\u{1b}[31m\"\\'''#\u{2028}"),
+            8 => json!([]),
+            9 => json!({"Ref": "Vni"}),
+            10 => json!("x".repeat(300)),
+            _ => values[below(random, values.len())].1.clone(),
+        };
+        // A swap before this one may have taken the place away.
+        if let Some(place) = document.pointer_mut(pointer) {
+            *place = other;
+        }
+    }
+}
+
+/// All values of a document with their pointers.
+fn collect(value: &Value, pointer: String, values: &mut Vec<(String, Value)>) {
+    match value {
+        Value::Array(list) => {
+            for (at, element) in list.iter().enumerate() {
+                collect(element, format!("{pointer}/{at}"), values);
+            }
+        }
+        Value::Object(object) => {
+            for (key, member) in object {
+                let key = key.replace('~', "~0").replace('/', "~1");
+                collect(member, format!("{pointer}/{key}"), values);
+            }
+        }
+        _ => {}
+    }
+    values.push((pointer, value.clone()));
+}
+
+fn fixtures(source: Source) -> Vec<Vec<u8>> {
+    let files: Vec<String> = match source {
+        Source::Aws => {
+            SCENARIOS.iter().chain(&["everything_odd"]).map(|name| format!("{name}.json")).collect()
+        }
+        Source::Terraform => vec!["state.json".to_owned(), "plan.json".to_owned()],
+        Source::Cloudformation => ["template.yaml", "template.json", "odd.yaml"].map(str::to_owned).to_vec(),
+    };
+    files.iter().map(|file| source.fixture(file).bytes).collect()
+}
+
+/// Asserts that the damage lets some inputs through and breaks others: else it would show nothing.
+fn assert_both(source: Source, accepted: usize) {
+    assert!((INPUTS / 50..INPUTS * 49 / 50).contains(&accepted), "{source:?}: {accepted} of {INPUTS}");
+}
+
+fn check_damaged(source: Source) {
+    let fixtures = fixtures(source);
+    let mut runner = random();
+    let random = runner.rng();
+    let accepted = (0..INPUTS).filter(|at| {
+        let mut bytes = fixtures[at % fixtures.len()].clone();
+        let other = &fixtures[below(random, fixtures.len())];
+        damage(&mut bytes, other, random);
+        check(source, &bytes)
+    });
+    assert_both(source, accepted.count());
+}
+
+fn check_swapped(source: Source) {
+    let documents: Vec<Vec<Value>> = fixtures(source)
+        .iter()
+        .filter_map(|bytes| {
+            serde_json::Deserializer::from_slice(bytes).into_iter().collect::<Result<_, _>>().ok()
+        })
+        .collect();
+    let mut runner = random();
+    let random = runner.rng();
+    let accepted = (0..INPUTS).filter(|at| {
+        let mut documents = documents[at % documents.len()].clone();
+        let which = below(random, documents.len());
+        swap(&mut documents[which], random);
+        let texts: Vec<_> = documents.iter().map(Value::to_string).collect();
+        check(source, texts.join("\n").as_bytes())
+    });
+    assert_both(source, accepted.count());
+}
+
+#[test]
+fn damaged_output_of_the_aws_cli() {
+    check_damaged(Source::Aws);
+}
+
+#[test]
+fn damaged_output_of_terraform() {
+    check_damaged(Source::Terraform);
+}
+
+#[test]
+fn damaged_templates() {
+    check_damaged(Source::Cloudformation);
+}
+
+#[test]
+fn values_of_the_aws_cli_in_each_others_places() {
+    check_swapped(Source::Aws);
+}
+
+#[test]
+fn values_of_terraform_in_each_others_places() {
+    check_swapped(Source::Terraform);
+}
+
+#[test]
+fn values_of_templates_in_each_others_places() {
+    check_swapped(Source::Cloudformation);
 }

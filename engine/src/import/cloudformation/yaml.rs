@@ -11,6 +11,7 @@ use crate::import::ImportError;
 
 /// Lists and maps inside each other that are followed; templates have ten or so.
 const DEPTH_MAX: usize = 128;
+const TOO_DEEP: &str = "too many lists and maps inside each other";
 
 /// A map or list whose end has not come.
 enum Open {
@@ -29,11 +30,13 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Value, ImportError> {
 }
 
 fn syntax(file: &str, error: &ScanError) -> ImportError {
-    let mark = error.marker();
-    ImportError::format(
-        file,
-        format_args!("line {}, column {}: not YAML: {}", mark.line(), mark.col() + 1, error.info()),
-    )
+    let (line, column) = (error.marker().line(), error.marker().col() + 1);
+    let what = match error.info() {
+        // The parser's own limit, which it meets while it looks ahead in lists.
+        "recursion limit exceeded" => TOO_DEEP.to_owned(),
+        what => format!("not YAML: {what}"),
+    };
+    ImportError::format(file, format_args!("line {line}, column {column}: {what}"))
 }
 
 struct Tree<'f> {
@@ -70,9 +73,13 @@ impl Tree<'_> {
                 None => return Ok(()),
             },
             Event::Alias(_) => return Err(self.error(span, "aliases (*name) are not read, write the value")),
+            Event::DocumentStart(_) if self.root.is_some() => {
+                return Err(self.error(span, "a second document; a template is one"));
+            }
             _ => return Ok(()),
         };
-        self.place(value, span)
+        self.place(value);
+        Ok(())
     }
 
     fn push(&mut self, open: Open, span: &Span) -> Result<(), ImportError> {
@@ -80,25 +87,21 @@ impl Tree<'_> {
             return Err(self.error(span, "found a list or map where a key is expected"));
         }
         if self.open.len() >= DEPTH_MAX {
-            return Err(self.error(span, &format!("more than {DEPTH_MAX} lists and maps inside each other")));
+            return Err(self.error(span, TOO_DEEP));
         }
         self.open.push(open);
         Ok(())
     }
 
     /// Puts a finished value where it belongs.
-    fn place(&mut self, value: Value, span: &Span) -> Result<(), ImportError> {
+    fn place(&mut self, value: Value) {
         match self.open.last_mut() {
-            None if self.root.is_some() => {
-                return Err(self.error(span, "a second document; a template is one"));
-            }
             None => self.root = Some(value),
             Some(Open::List { list, .. }) => list.push(value),
             Some(Open::Map { map, key, .. }) => {
                 map.insert(key.take().unwrap_or_default(), value);
             }
         }
-        Ok(())
     }
 
     fn error(&self, span: &Span, message: &str) -> ImportError {

@@ -1,192 +1,272 @@
-//! Templates that are none, and those that say too little.
+//! Templates that are none, or that say less than is needed.
 
-use super::assert_refused;
+use serde_json::{Value, json};
 
-const TEMPLATE: &str = "Parameters:\n  Number: {Type: Number}\nResources:\n  Web:\n    Type: AWS::EC2::TrafficMirrorFilter\n    Properties: {NetworkServices: [amazon-dns]}\n  Ssh:\n    Type: AWS::EC2::TrafficMirrorFilterRule\n    Properties:\n      TrafficMirrorFilterId: !Ref Web\n      TrafficDirection: ingress\n      RuleNumber: 10\n      RuleAction: reject\n      Protocol: 6\n      SourceCidrBlock: 10.0.0.0/8\n      DestinationCidrBlock: 0.0.0.0/0\n      DestinationPortRange: {FromPort: 22, ToPort: 22}\n";
+use super::{Case, FILE, case, check, with};
+use crate::{Source, input};
 
-/// Whole inputs.
-const WHOLE: &[(&str, &str)] = &[
-    ("", "the file is empty"),
-    ("# nothing\n", "the file is empty"),
-    ("just text\n", r#"found "just text", expected a template with Resources"#),
-    ("- a\n- b\n", "found a list, expected a template with Resources"),
-    (r#"{"Resources": "#, "line 1, column 14: not JSON: EOF while parsing a value"),
-    (r#"{"Resources": []}"#, "Resources: found a list, expected a map of resources"),
-    ("Parameters: {}\n", "Resources: missing"),
-    ("Resources:\n  Web: 7\n", "Web: found 7, expected an object"),
-    ("Resources:\n  Web: {Properties: {}}\n", "Web.Type: missing"),
-    ("Resources:\n  Web: {Type: AWS::EC2::TrafficMirrorFilterRule}\n", "Web.TrafficMirrorFilterId: missing"),
-    (
-        "Resources: {\n",
-        "line 2, column 1: not YAML: while parsing a node, did not find expected node content",
-    ),
-    (
-        "Resources:\n\tWeb: {}\n",
-        "line 2, column 2: not YAML: tabs disallowed within this context (block indentation)",
-    ),
-    ("a: 1\n---\nb: 2\n", "line 4, column 1: a second document; a template is one"),
-    ("a: &x 1\nb: *x\n", "line 2, column 4: aliases (*name) are not read, write the value"),
-    ("a: 1\na: 2\n", r#"line 2, column 1: the key "a" stands twice"#),
-    ("? [a, b]\n: 1\n", "line 1, column 3: found a list or map where a key is expected"),
-    (
-        r#"Resources: "unterminated
-"#,
-        "line 1, column 12: not YAML: while scanning a quoted scalar, found unexpected end of stream",
-    ),
-    (
-        "%YAML 7.0 x\n---\na: 1\n",
-        "line 1, column 1: not YAML: while scanning a directive, did not find expected comment or line break",
-    ),
-    (
-        "Resources:\n  Web:\n   Type: x\n  - a\n",
-        "line 4, column 5: not YAML: while parsing a block mapping, did not find expected key",
-    ),
-];
+fn template(resources: &Value) -> String {
+    json!({"Resources": resources}).to_string()
+}
 
-/// An input that is right, what is replaced in it, and by what.
-const CHANGED: &[(&str, &str, &str, &str)] = &[
-    (
-        TEMPLATE,
-        "!Ref Web",
-        "!Ref Wev",
-        "Ssh.TrafficMirrorFilterId: Ref Wev cannot be resolved from the template alone; write the value in its place",
-    ),
-    (
-        TEMPLATE,
-        "10.0.0.0/8",
-        "!Ref AWS::Region",
-        "Ssh.SourceCidrBlock: Ref AWS::Region cannot be resolved from the template alone; write the value in its place",
-    ),
-    (
-        TEMPLATE,
-        "RuleNumber: 10",
-        "RuleNumber: !Ref Number",
-        "Ssh.RuleNumber: Ref Number is a parameter without a default; write the value in its place",
-    ),
-    (
-        TEMPLATE,
-        "ingress",
-        r#"!Sub "${Way}""#,
-        "Ssh.TrafficDirection: Fn::Sub cannot be resolved from the template alone; write the value in its place",
-    ),
-    (
-        TEMPLATE,
-        "reject",
-        "!If [A, accept, reject]",
-        "Ssh.RuleAction: Fn::If cannot be resolved from the template alone; write the value in its place",
-    ),
-    (
-        TEMPLATE,
-        "10.0.0.0/8",
-        "!ImportValue clients",
-        "Ssh.SourceCidrBlock: Fn::ImportValue cannot be resolved from the template alone; write the value in its place",
-    ),
-    (
-        TEMPLATE,
-        "!Ref Web",
-        "!GetAtt Web.Arn",
-        "Ssh.TrafficMirrorFilterId: Fn::GetAtt Web.Arn cannot be resolved from the template alone; write the value in its place",
-    ),
-    (
-        TEMPLATE,
-        "!Ref Web",
-        "!GetAtt [Web, Id, x]",
-        "Ssh.TrafficMirrorFilterId: Fn::GetAtt is not followed by the name of a resource and of an attribute",
-    ),
-    (
-        TEMPLATE,
-        "!Ref Web",
-        "!GetAtt Web",
-        "Ssh.TrafficMirrorFilterId: Fn::GetAtt is not followed by the name of a resource and of an attribute",
-    ),
-    (
-        TEMPLATE,
-        "!Ref Web",
-        "!Ref [Web]",
-        "Ssh.TrafficMirrorFilterId: Ref is not followed by the name of a resource or parameter",
-    ),
-    (
-        TEMPLATE,
-        "10.0.0.0/8",
-        "{Fn::FindInMap: [a, b, c]}",
-        "Ssh.SourceCidrBlock: Fn::FindInMap cannot be resolved from the template alone; write the value in its place",
-    ),
-    (
-        TEMPLATE,
-        "reject",
-        "!Condition A",
-        "Ssh.RuleAction: Condition cannot be resolved from the template alone; write the value in its place",
-    ),
-    (
-        TEMPLATE,
-        "10.0.0.0/8",
-        "!Select [0, !Cidr [a, 1, 8]]",
-        "Ssh.SourceCidrBlock: Fn::Select cannot be resolved from the template alone; write the value in its place",
-    ),
-    (TEMPLATE, "reject", "drop", r#"Ssh.RuleAction: found "drop", expected "accept" or "reject""#),
-    (
-        TEMPLATE,
-        "Protocol: 6",
-        "Protocol: six",
-        r#"Ssh.Protocol: found "six", expected an integer from -1 to 255"#,
-    ),
-    (
-        TEMPLATE,
-        "RuleNumber: 10",
-        "RuleNumber: [10]",
-        "Ssh.RuleNumber: found a list, expected an integer from 1 to 4294967295",
-    ),
-    (TEMPLATE, "{FromPort: 22, ToPort: 22}", "{FromPort: 22}", "Ssh.DestinationPortRange.ToPort: missing"),
-    (
-        TEMPLATE,
-        "{FromPort: 22, ToPort: 22}",
-        "{FromPort: !Ref Number, ToPort: 22}",
-        "Ssh.DestinationPortRange.FromPort: Ref Number is a parameter without a default; write the value in its place",
-    ),
-    (
-        TEMPLATE,
-        "0.0.0.0/0",
-        "::/0",
-        r#"Ssh.DestinationCidrBlock: found "::/0", expected a prefix of the family of the source 10.0.0.0/8"#,
-    ),
-    (TEMPLATE, "[amazon-dns]", "[dns]", r#"Web.NetworkServices[0]: found "dns", expected "amazon-dns""#),
-    (TEMPLATE, "    Type: AWS::EC2::TrafficMirrorFilterRule\n", "", "Ssh.Type: missing"),
-    (TEMPLATE, "      TrafficDirection: ingress\n", "", "Ssh.TrafficDirection: missing"),
-];
+fn rule() -> Value {
+    json!({
+        "TrafficMirrorFilterId": {"Ref": "F"}, "TrafficDirection": "egress", "RuleNumber": 10, "RuleAction": "accept",
+        "Protocol": 6, "SourceCidrBlock": "10.0.0.0/8", "DestinationCidrBlock": "0.0.0.0/0",
+    })
+}
+
+/// A rule with one property changed.
+fn rule_case<'c>(key: &str, value: Value, error: &'c str) -> Case<'c> {
+    let properties = with(&rule(), key, value);
+    let rule = json!({"Type": "AWS::EC2::TrafficMirrorFilterRule", "Properties": properties});
+    case(template(&json!({"F": {"Type": "AWS::EC2::TrafficMirrorFilter"}, "R": rule})), error)
+}
+
+/// The YAML of a session whose interface, the last property, is the text.
+fn session_yaml(interface: &str) -> String {
+    format!(
+        "Parameters:\n  Interface: {{Type: String}}\nResources:\n  S:\n    Type: AWS::EC2::TrafficMirrorSession\n    \
+         Properties:\n      SessionNumber: 1\n      VirtualNetworkId: 7\n      TrafficMirrorFilterId: tmf-1\n      \
+         NetworkInterfaceId: {interface}\n"
+    )
+}
 
 #[test]
-fn each_has_an_error_of_one_sentence() {
-    for (text, expected) in WHOLE {
-        assert_refused(vxtap::import::cloudformation, text, expected);
-    }
-    for (base, from, to, expected) in CHANGED {
-        assert_eq!(base.matches(from).count(), 1, "{from}");
-        assert!(
-            vxtap::import::cloudformation(
-                &[super::input(base.as_bytes())],
-                &vxtap::import::Options::default()
-            )
-            .is_ok(),
-            "{base}"
-        );
-        assert_refused(vxtap::import::cloudformation, &base.replace(from, to), expected);
+fn texts_that_are_not_yaml() {
+    let cases = [
+        case("", "in.json: the file is empty"),
+        case("\n  \n", "in.json: the file is empty"),
+        case("# a comment\n", "in.json: the file is empty"),
+        case(b"Resources: \xe4\n".to_vec(), "in.json: byte 12 is not UTF-8 text"),
+        case("\u{feff}\u{0}", "in.json: line 1, column 1: not YAML: found unprintable character"),
+        case(
+            "Resources:\n\tF: 1\n",
+            "in.json: line 2, column 2: not YAML: tabs disallowed within this context (block indentation)",
+        ),
+        case(
+            "Resources: [a, b",
+            "in.json: line 2, column 1: not YAML: while parsing a flow sequence, expected ',' or ']'",
+        ),
+        case(
+            "Resources: {a: b",
+            "in.json: line 2, column 1: not YAML: while parsing a flow mapping, did not find expected ',' or '}'",
+        ),
+        case(
+            "Resources: 'F",
+            "in.json: line 1, column 12: not YAML: while scanning a quoted scalar, found unexpected end of stream",
+        ),
+        case(
+            "Resources:\n  A: 1\n B: 2\n",
+            "in.json: line 3, column 2: not YAML: while parsing a block mapping, did not find expected key",
+        ),
+        case(
+            "a: b: c\n",
+            "in.json: line 1, column 5: not YAML: mapping values are not allowed in this context",
+        ),
+        case("{\"Resources\": {}", "in.json: line 1, column 16: not JSON: EOF while parsing an object"),
+        case("{\"Resources\": {}} x", "in.json: line 1, column 19: not JSON: trailing characters"),
+    ];
+    check(Source::Cloudformation, &cases);
+}
+
+#[test]
+fn yaml_that_no_template_is() {
+    let cases = [
+        case(
+            "Resources: {}\n---\nResources: {}\n",
+            "in.json: line 2, column 1: a second document; a template is one",
+        ),
+        case(
+            "Resources: {}\nResources: {}\n",
+            "in.json: line 2, column 1: the key \"Resources\" stands twice",
+        ),
+        case(
+            "Resources:\n  F:\n    Type: a\n    Type: b\n",
+            "in.json: line 4, column 5: the key \"Type\" stands twice",
+        ),
+        case(
+            "a: &here 1\nb: *here\n",
+            "in.json: line 2, column 4: aliases (*name) are not read, write the value",
+        ),
+        case("? [a, b]\n: c\n", "in.json: line 1, column 3: found a list or map where a key is expected"),
+        case("{a: b}: c\n", "in.json: line 1, column 2: not JSON: key must be a string"),
+        case(
+            "- {a: b}\n- ? {c: d}\n  : e\n",
+            "in.json: line 2, column 5: found a list or map where a key is expected",
+        ),
+    ];
+    check(Source::Cloudformation, &cases);
+}
+
+/// Neither is followed to the end of the stack, nor of patience.
+#[test]
+fn nesting_without_end() {
+    const DEEP: usize = 100_000;
+    let lists = format!("a: {}", "[".repeat(DEEP));
+    let maps = format!("a: {}", "{a: ".repeat(DEEP));
+    let indented: String = (0..2_000).flat_map(|depth| [" ".repeat(depth), "a:\n".to_owned()]).collect();
+    let cases = [
+        case(lists, "in.json: line 1, column 259: too many lists and maps inside each other"),
+        case(maps, "in.json: line 1, column 512: too many lists and maps inside each other"),
+        case("- ".repeat(DEEP), "in.json: line 1, column 257: too many lists and maps inside each other"),
+        case("? ".repeat(DEEP), "in.json: line 1, column 3: found a list or map where a key is expected"),
+        case(indented, "in.json: line 129, column 129: too many lists and maps inside each other"),
+        case(
+            "{\"a\":".repeat(DEEP),
+            "in.json: line 1, column 636: too many lists and objects inside each other",
+        ),
+    ];
+    check(Source::Cloudformation, &cases);
+}
+
+#[test]
+fn templates_without_what_they_need() {
+    let filter = json!({"Type": "AWS::EC2::TrafficMirrorFilter"});
+    let cases = [
+        case("7", "in.json: found 7, expected a template with Resources"),
+        case("- Resources\n", "in.json: found a list, expected a template with Resources"),
+        case("Resource: {}\n", "in.json: Resources: missing"),
+        case("Resources:\n", "in.json: Resources: missing"),
+        case("Resources: []\n", "in.json: Resources: found a list, expected a map of resources"),
+        case("Resources: {F: 7}\n", "in.json: F: found 7, expected an object"),
+        case(template(&json!({"F": {"Properties": {}}})), "in.json: F.Type: missing"),
+        case(template(&json!({"F": {"Type": ["a"]}})), "in.json: F.Type: found a list, expected a string"),
+        case(
+            template(&json!({"R": {"Type": "AWS::EC2::TrafficMirrorFilterRule"}})),
+            "in.json: R.TrafficMirrorFilterId: missing",
+        ),
+        case(
+            template(&json!({"F": with(&filter, "Properties", json!([]))})),
+            "in.json: F: found a list, expected an object",
+        ),
+        case(
+            template(&json!({"F": with(&filter, "Condition", json!({"Fn::Not": []}))})),
+            "in.json: F.Condition: found an object, expected a string",
+        ),
+        case(
+            template(&json!({"F": with(&filter, "Properties", json!({"NetworkServices": "amazon-dns"}))})),
+            "in.json: F.NetworkServices: found \"amazon-dns\", expected a list",
+        ),
+        case(
+            "Resources:\n  E:\n    Type: AWS::EC2::NetworkInterface\n    Properties:\n      PrivateIpAddresses:\n        \
+             - {PrivateIpAddress: 10.0.0.1, Primary: yes}\n",
+            "in.json: E.PrivateIpAddresses[0].Primary: found \"yes\", expected true or false",
+        ),
+    ];
+    check(Source::Cloudformation, &cases);
+}
+
+#[test]
+fn what_the_template_alone_does_not_say() {
+    const PLACE: &str = "in.json: S.NetworkInterfaceId: ";
+    const WRITE: &str = " cannot be resolved from the template alone; write the value in its place";
+    let cannot = |what: &str| format!("{PLACE}{what}{WRITE}");
+    let cases = [
+        ("!Ref Nothing", cannot("Ref Nothing")),
+        ("!Ref AWS::Region", cannot("Ref AWS::Region")),
+        ("{Ref: AWS::Region}", cannot("Ref AWS::Region")),
+        (
+            "!Ref Interface",
+            format!("{PLACE}Ref Interface is a parameter without a default; write the value in its place"),
+        ),
+        ("!Ref [a]", format!("{PLACE}Ref is not followed by the name of a resource or parameter")),
+        ("!Sub \"${Interface}\"", cannot("Fn::Sub")),
+        ("!If [IsProduction, eni-1, eni-2]", cannot("Fn::If")),
+        ("{Fn::If: [IsProduction, eni-1, eni-2]}", cannot("Fn::If")),
+        ("!ImportValue interface", cannot("Fn::ImportValue")),
+        ("{Fn::ImportValue: {Fn::Sub: a}}", cannot("Fn::ImportValue")),
+        ("!Condition IsProduction", cannot("Condition")),
+        ("!GetAtt S.OwnerId", cannot("Fn::GetAtt S.OwnerId")),
+        ("!GetAtt Nothing.Id", cannot("Fn::GetAtt Nothing.Id")),
+        ("{Fn::GetAtt: [S, OwnerId]}", cannot("Fn::GetAtt S.OwnerId")),
+        (
+            "!GetAtt S",
+            format!("{PLACE}Fn::GetAtt is not followed by the name of a resource and of an attribute"),
+        ),
+        ("[eni-1]", format!("{PLACE}found a list, expected a string")),
+        ("{Id: eni-1}", format!("{PLACE}found an object, expected a string")),
+        ("7", format!("{PLACE}found 7, expected a string")),
+        ("", format!("{PLACE}missing")),
+    ];
+    for (interface, error) in cases {
+        check(Source::Cloudformation, &[case(session_yaml(interface), &error)]);
     }
 }
 
 #[test]
-fn nesting_without_end_is_refused() {
-    for (text, expected) in [
-        ("[".repeat(100_000), "line 1, column 256: not YAML: recursion limit exceeded"),
-        ("- ".repeat(100_000), "line 1, column 257: more than 128 lists and maps inside each other"),
-        (
-            (0..3000).flat_map(|depth| [" ".repeat(depth), "a:\n".to_owned()]).collect(),
-            "line 129, column 129: more than 128 lists and maps inside each other",
+fn rules_that_are_none() {
+    let cases = [
+        rule_case(
+            "TrafficDirection",
+            json!("both"),
+            "in.json: R.TrafficDirection: found \"both\", expected \"ingress\" or \"egress\"",
         ),
-        (
-            format!("{{\"Resources\": {}", "[".repeat(100_000)),
-            "line 1, column 141: too many lists and objects inside each other",
+        rule_case(
+            "RuleAction",
+            json!(1),
+            "in.json: R.RuleAction: found 1, expected \"accept\" or \"reject\"",
         ),
-    ] {
-        assert_refused(vxtap::import::cloudformation, &text, expected);
-    }
+        rule_case(
+            "RuleNumber",
+            json!("0"),
+            "in.json: R.RuleNumber: found \"0\", expected an integer from 1 to 4294967295",
+        ),
+        rule_case(
+            "RuleNumber",
+            json!("ten"),
+            "in.json: R.RuleNumber: found \"ten\", expected an integer from 1 to 4294967295",
+        ),
+        rule_case(
+            "Protocol",
+            json!("256"),
+            "in.json: R.Protocol: found \"256\", expected an integer from -1 to 255",
+        ),
+        rule_case(
+            "SourceCidrBlock",
+            json!("10.0.0.0"),
+            "in.json: R.SourceCidrBlock: found \"10.0.0.0\", expected an address prefix such as \"10.0.0.0/8\"",
+        ),
+        rule_case(
+            "DestinationCidrBlock",
+            json!("::/0"),
+            "in.json: R.DestinationCidrBlock: found \"::/0\", expected a prefix of the family of the source 10.0.0.0/8",
+        ),
+        rule_case(
+            "DestinationPortRange",
+            json!({"FromPort": 1}),
+            "in.json: R.DestinationPortRange.ToPort: missing",
+        ),
+        rule_case(
+            "DestinationPortRange",
+            json!({"FromPort": {"Fn::FindInMap": ["a", "b", "c"]}, "ToPort": 1}),
+            "in.json: R.DestinationPortRange.FromPort: Fn::FindInMap cannot be resolved from the template alone; write \
+             the value in its place",
+        ),
+        rule_case(
+            "SourcePortRange",
+            json!({"FromPort": 2, "ToPort": "1"}),
+            "in.json: R.SourcePortRange: the range 2-1 ends before it begins",
+        ),
+    ];
+    check(Source::Cloudformation, &cases);
+}
+
+/// The session of everything that is not declared has this name in vxtap.
+#[test]
+fn a_name_that_the_configuration_cannot_have_is_refused_in_its_words() {
+    let session = json!({"Type": "AWS::EC2::TrafficMirrorSession", "Properties": {
+        "NetworkInterfaceId": "eni-1", "TrafficMirrorFilterId": {"Ref": "F"}, "SessionNumber": 1, "VirtualNetworkId": 7}});
+    let text = template(&json!({"F": {"Type": "AWS::EC2::TrafficMirrorFilter"}, "default": session}));
+    let expected = "the configuration:9:8: session[0].name: found \"default\", allowed is another name, because this is \
+                    the session of everything that is not declared";
+    check(Source::Cloudformation, &[case(text, expected)]);
+}
+
+/// What stands beside the mirror may be anything, and what it needs may be missing without harm.
+#[test]
+fn a_filter_needs_no_properties_and_other_resources_are_not_read() {
+    let text = "Resources:\n  F: {Type: AWS::EC2::TrafficMirrorFilter}\n  B: {Type: AWS::S3::Bucket, Properties: !Sub x}\n";
+    let imported = Source::Cloudformation.import(&[input(FILE, text)]).unwrap();
+    assert!(imported.toml.contains("name = \"F\"") && imported.left_out.is_empty(), "{imported:?}");
 }

@@ -1,148 +1,214 @@
-//! JSON that is not what `terraform show -json` prints.
+//! What `terraform show -json` cannot have printed.
 
-use super::assert_refused;
+use serde_json::{Value, json};
 
-const RULE: &str = r#"{"values": {"root_module": {"resources": [{"address": "aws_x.web[0]", "type": "aws_ec2_traffic_mirror_filter_rule", "values": {"id": "tmfr-1", "traffic_mirror_filter_id": "tmf-1", "traffic_direction": "ingress", "rule_number": 10, "rule_action": "accept", "protocol": 6, "source_cidr_block": "10.0.0.0/8", "destination_cidr_block": "0.0.0.0/0", "source_port_range": [], "destination_port_range": [{"from_port": 22, "to_port": 22}]}}]}}}"#;
-const SESSION: &str = r#"{"values": {"root_module": {"resources": [{"address": "aws_x.web[0]", "type": "aws_ec2_traffic_mirror_session", "values": {"id": "tms-1", "network_interface_id": "eni-1", "traffic_mirror_filter_id": "tmf-1", "session_number": 1, "virtual_network_id": 7, "packet_length": 0}}]}}}"#;
-const INTERFACE: &str = r#"{"values": {"root_module": {"resources": [{"address": "aws_x.web[0]", "type": "aws_network_interface", "values": {"id": "eni-1", "mac_address": "02:aa:bb:cc:dd:01", "private_ip": "10.0.1.5", "private_ips": ["10.0.1.5"], "ipv4_prefixes": []}}]}}}"#;
+use super::{Case, case, check, with};
+use crate::Source;
 
-/// Whole inputs.
-const WHOLE: &[(&str, &str)] = &[
-    ("", "the file is empty"),
-    (
-        r#"resource "aws_ec2_traffic_mirror_filter" "web" {}
-"#,
-        "not a JSON object, which `terraform show -json` prints; .tf files are not read",
-    ),
-    (
-        r#"{"version": 4, "serial": 7, "lineage": "a-b", "resources": []}"#,
-        "a state file as Terraform keeps it: `terraform show -json` prints what is read here",
-    ),
-    (
-        r#"{"TrafficMirrorFilters": []}"#,
-        "neither values nor planned_values: not what `terraform show -json` prints",
-    ),
-    ("[]", "not a JSON object, which `terraform show -json` prints; .tf files are not read"),
-    (r#"{"values": []}"#, "values: found a list, expected an object"),
-    (r#"{"values": {}}"#, "values.root_module: missing"),
-    (
-        r#"{"values": {"root_module": {"resources": {}}}}"#,
-        "values.root_module.resources: found an object, expected a list",
-    ),
-    (
-        r#"{"values": {"root_module": {"resources": [{"type": 7}]}}}"#,
-        "values.root_module.resources[0].type: found 7, expected a string",
-    ),
-    (
-        r#"{"values": {"root_module": {"resources": [{"type": "aws_network_interface"}]}}}"#,
-        "values.root_module.resources[0].address: missing",
-    ),
-    (
-        r#"{"values": {"root_module": {"resources": [{"type": "aws_network_interface", "address": "a.b"}]}}}"#,
-        "values.root_module.resources[0].values: missing",
-    ),
-    (r#"{"values": {"root_module": {}}} {}"#, "line 1, column 33: not JSON: trailing characters"),
-    (r#"{"values""#, "line 1, column 9: not JSON: EOF while parsing an object"),
-];
+fn state(resources: &[Value]) -> String {
+    json!({"format_version": "1.0", "values": {"root_module": {"resources": resources}}}).to_string()
+}
 
-/// An input that is right, what is replaced in it, and by what.
-const CHANGED: &[(&str, &str, &str, &str)] = &[
-    (
-        RULE,
-        r#""ingress""#,
-        r#""in""#,
-        r#"aws_x.web[0].traffic_direction: found "in", expected "ingress" or "egress""#,
-    ),
-    (RULE, r#""rule_number": 10, "#, "", "aws_x.web[0].rule_number: missing"),
-    (
-        RULE,
-        r#""protocol": 6"#,
-        r#""protocol": -2"#,
-        "aws_x.web[0].protocol: found -2, expected an integer from -1 to 255",
-    ),
-    (
-        RULE,
-        r#"[{"from_port": 22, "to_port": 22}]"#,
-        r#"[{"from_port": 22, "to_port": 22}, {"from_port": 80, "to_port": 80}]"#,
-        "aws_x.web[0].destination_port_range: found 2 blocks, expected one at most",
-    ),
-    (RULE, r#""10.0.0.0/8""#, "null", "aws_x.web[0].source_cidr_block: missing"),
-    (
-        RULE,
-        r#"[{"from_port": 22, "to_port": 22}]"#,
-        "[22]",
-        "aws_x.web[0].destination_port_range[0]: found 22, expected an object",
-    ),
-    (
-        RULE,
-        r#""tmf-1""#,
-        r#"["tmf-1"]"#,
-        "aws_x.web[0].traffic_mirror_filter_id: found a list, expected a string",
-    ),
-    (
-        SESSION,
-        r#""session_number": 1"#,
-        r#""session_number": 0"#,
-        "aws_x.web[0].session_number: found 0, expected an integer from 1 to 32766",
-    ),
-    (
-        SESSION,
-        r#""virtual_network_id": 7"#,
-        r#""virtual_network_id": -1"#,
-        "aws_x.web[0].virtual_network_id: found -1, expected an integer from 0 to 16777215",
-    ),
-    (
-        SESSION,
-        r#""packet_length": 0"#,
-        r#""packet_length": "all""#,
-        r#"aws_x.web[0].packet_length: found "all", expected an integer from 0 to 65535"#,
-    ),
-    (
-        INTERFACE,
-        r#""02:aa:bb:cc:dd:01""#,
-        r#""eth0""#,
-        r#"aws_x.web[0].mac_address: found "eth0", expected a MAC address such as "02:aa:bb:cc:dd:01""#,
-    ),
-    (
-        INTERFACE,
-        r#"["10.0.1.5"]"#,
-        r#""10.0.1.5""#,
-        r#"aws_x.web[0].private_ips: found "10.0.1.5", expected a list"#,
-    ),
-    (
-        INTERFACE,
-        r#"["10.0.1.5"]"#,
-        r#"["10.0.1.5/24"]"#,
-        r#"aws_x.web[0].private_ips[0]: found "10.0.1.5/24", expected an IP address"#,
-    ),
-];
+fn resource(kind: &str, address: &str, values: &Value) -> Value {
+    json!({"type": kind, "address": address, "values": values})
+}
 
-#[test]
-fn each_has_an_error_of_one_sentence() {
-    for (text, expected) in WHOLE {
-        assert_refused(vxtap::import::terraform, text, expected);
-    }
-    for (base, from, to, expected) in CHANGED {
-        assert_eq!(base.matches(from).count(), 1, "{from}");
-        assert!(
-            vxtap::import::terraform(&[super::input(base.as_bytes())], &vxtap::import::Options::default())
-                .is_ok(),
-            "{base}"
-        );
-        assert_refused(vxtap::import::terraform, &base.replace(from, to), expected);
-    }
+fn rule(values: &Value) -> Value {
+    resource("aws_ec2_traffic_mirror_filter_rule", "rule.web", values)
+}
+
+/// A rule with one attribute changed.
+fn rule_case<'c>(key: &str, value: Value, error: &'c str) -> Case<'c> {
+    let values = json!({
+        "id": "tmfr-1", "traffic_mirror_filter_id": "tmf-1", "traffic_direction": "egress", "rule_number": 10,
+        "rule_action": "accept", "protocol": 17, "source_cidr_block": "::/0", "destination_cidr_block": "::/0",
+        "source_port_range": [], "destination_port_range": [], "description": "",
+    });
+    case(state(&[rule(&with(&values, key, value))]), error)
+}
+
+fn session_case<'c>(key: &str, value: Value, error: &'c str) -> Case<'c> {
+    let values = json!({
+        "id": "tms-1", "network_interface_id": "eni-1", "traffic_mirror_filter_id": "tmf-1", "session_number": 1,
+        "packet_length": 0, "virtual_network_id": 7,
+    });
+    let session = resource("aws_ec2_traffic_mirror_session", "session.web[0]", &with(&values, key, value));
+    case(state(&[session]), error)
 }
 
 #[test]
-fn modules_may_not_lie_in_each_other_without_end() {
-    let deep = format!(
-        "{{\"values\": {{\"root_module\": {}{{}}{}}}}}",
-        "{\"child_modules\": [".repeat(66),
-        "]}".repeat(66)
-    );
-    assert_refused(
-        vxtap::import::terraform,
-        &deep,
-        "line 1, column 1224: too many lists and objects inside each other",
-    );
+fn files_that_terraform_show_does_not_print() {
+    const NONE: &str = "in.json: neither values nor planned_values: not what `terraform show -json` prints";
+    const NO_OBJECT: &str =
+        "in.json: not a JSON object, which `terraform show -json` prints; .tf files are not read";
+    let hcl = "resource \"aws_ec2_traffic_mirror_filter\" \"web\" {\n  description = \"web\"\n}\n";
+    let deep = r#"{"child_modules":["#.repeat(100);
+    let deep = format!(r#"{{"values":{{"root_module":{deep}"#);
+    let cases = [
+        case("", "in.json: the file is empty"),
+        case("\u{feff}\r\n", "in.json: the file is empty"),
+        case(b"\xff\xfe{\0}\0".to_vec(), "in.json: byte 1 is not UTF-8 text"),
+        case(hcl, NO_OBJECT),
+        case("[]", NO_OBJECT),
+        case("{}", NONE),
+        case(r#"{"format_version": "1.0"}"#, NONE),
+        case(
+            r#"{"version": 4, "serial": 3, "lineage": "0a", "resources": []}"#,
+            "in.json: a state file as Terraform keeps it: `terraform show -json` prints what is read here",
+        ),
+        case("{\"values\":\n x}", "in.json: line 2, column 2: not JSON: expected value"),
+        case(
+            r#"{"values": {"root_module""#,
+            "in.json: line 1, column 25: not JSON: EOF while parsing an object",
+        ),
+        case(r#"{"values": {}} {}"#, "in.json: line 1, column 16: not JSON: trailing characters"),
+        case(r#"{"values": {}}"#, "in.json: values.root_module: missing"),
+        case(r#"{"values": []}"#, "in.json: values: found a list, expected an object"),
+        case(r#"{"values": {"root_module": 7}}"#, "in.json: values.root_module: found 7, expected an object"),
+        case(
+            r#"{"planned_values": {"root_module": {"resources": {}}}}"#,
+            "in.json: planned_values.root_module.resources: found an object, expected a list",
+        ),
+        case(
+            r#"{"values": {"root_module": {"child_modules": ["a"]}}}"#,
+            "in.json: values.root_module.child_modules[0]: found \"a\", expected an object",
+        ),
+        // More modules inside each other than the JSON reader follows; people have three or four.
+        case(deep, "in.json: line 1, column 1159: too many lists and objects inside each other"),
+        case(
+            r#"{"values":"#.repeat(100_000),
+            "in.json: line 1, column 1271: too many lists and objects inside each other",
+        ),
+    ];
+    check(Source::Terraform, &cases);
+}
+
+#[test]
+fn resources_that_are_none() {
+    let module = "in.json: values.root_module.resources[0]";
+    let missing = format!("{module}.type: missing");
+    let no_address = format!("{module}.address: missing");
+    let no_values = format!("{module}.values: missing");
+    let filter = "aws_ec2_traffic_mirror_filter";
+    let service = json!({"id": "tmf-1", "network_services": ["dns"]});
+    let mac = json!({"id": "eni-1", "mac_address": "02-aa-bb-cc-dd-01"});
+    let tags = json!({"id": "tmf-1", "tags": ["Name"]});
+    let one = |number: u32| {
+        resource(filter, "filter.web", &json!({"id": "tmf-1", "description": format!("take {number}")}))
+    };
+    let cases = [
+        case(state(&[json!({"address": "a"})]), &missing),
+        case(state(&[json!({"type": filter, "values": {}})]), &no_address),
+        case(state(&[json!({"type": filter, "address": "a"})]), &no_values),
+        case(
+            state(&[resource(filter, "filter.web", &json!([]))]),
+            "in.json: filter.web: found a list, expected an object",
+        ),
+        case(
+            state(&[resource(filter, "filter.web", &service)]),
+            "in.json: filter.web.network_services[0]: found \"dns\", expected \"amazon-dns\"",
+        ),
+        case(
+            state(&[resource(filter, "filter.web", &tags)]),
+            "in.json: filter.web.tags: found a list, expected an object",
+        ),
+        case(
+            state(&[resource("aws_network_interface", "data.eni", &mac)]),
+            "in.json: data.eni.mac_address: found \"02-aa-bb-cc-dd-01\", expected a MAC address such as \
+             \"02:aa:bb:cc:dd:01\"",
+        ),
+        case(
+            state(&[resource("aws_network_interface", "data.eni", &json!({"private_ips": "10.0.0.1"}))]),
+            "in.json: data.eni.private_ips: found \"10.0.0.1\", expected a list",
+        ),
+        case(state(&[one(1), one(2)]), "the filter tmf-1 is described twice, and not the same way"),
+        session_case(
+            "session_number",
+            json!(32_767),
+            "in.json: session.web[0].session_number: found 32767, expected an integer from 1 to 32766",
+        ),
+        session_case("session_number", Value::Null, "in.json: session.web[0].session_number: missing"),
+        session_case(
+            "packet_length",
+            json!(65_536),
+            "in.json: session.web[0].packet_length: found 65536, expected an integer from 0 to 65535",
+        ),
+        // The provider itself lets this one pass.
+        session_case(
+            "virtual_network_id",
+            json!(16_777_216),
+            "in.json: session.web[0].virtual_network_id: found 16777216, expected an integer from 0 to 16777215",
+        ),
+        session_case(
+            "network_interface_id",
+            json!(["eni-1"]),
+            "in.json: session.web[0].network_interface_id: found a list, expected a string",
+        ),
+    ];
+    check(Source::Terraform, &cases);
+}
+
+#[test]
+fn rules_that_are_none() {
+    let block = |from: u32, to: u32| json!({"from_port": from, "to_port": to});
+    let cases = [
+        rule_case(
+            "traffic_direction",
+            json!("out"),
+            "in.json: rule.web.traffic_direction: found \"out\", expected \"ingress\" or \"egress\"",
+        ),
+        rule_case(
+            "rule_action",
+            json!("Accept"),
+            "in.json: rule.web.rule_action: found \"Accept\", expected \"accept\" or \"reject\"",
+        ),
+        rule_case(
+            "rule_number",
+            json!(0),
+            "in.json: rule.web.rule_number: found 0, expected an integer from 1 to 4294967295",
+        ),
+        rule_case("rule_number", Value::Null, "in.json: rule.web.rule_number: missing"),
+        rule_case(
+            "protocol",
+            json!([6]),
+            "in.json: rule.web.protocol: found a list, expected an integer from -1 to 255",
+        ),
+        rule_case(
+            "source_cidr_block",
+            json!("everyone"),
+            "in.json: rule.web.source_cidr_block: found \"everyone\", expected an address prefix such as \"10.0.0.0/8\"",
+        ),
+        rule_case(
+            "destination_cidr_block",
+            json!("0.0.0.0/0"),
+            "in.json: rule.web.destination_cidr_block: found \"0.0.0.0/0\", expected a prefix of the family of the source ::/0",
+        ),
+        rule_case(
+            "source_port_range",
+            json!([block(1, 2), block(3, 4)]),
+            "in.json: rule.web.source_port_range: found 2 blocks, expected one at most",
+        ),
+        rule_case(
+            "source_port_range",
+            json!([[]]),
+            "in.json: rule.web.source_port_range[0]: found a list, expected an object",
+        ),
+        rule_case(
+            "source_port_range",
+            json!([block(9, 8)]),
+            "in.json: rule.web.source_port_range[0]: the range 9-8 ends before it begins",
+        ),
+        rule_case(
+            "destination_port_range",
+            json!([{"from_port": 1}]),
+            "in.json: rule.web.destination_port_range[0].to_port: missing",
+        ),
+        rule_case(
+            "destination_port_range",
+            json!([block(1, 65_536)]),
+            "in.json: rule.web.destination_port_range[0].to_port: found 65536, expected an integer from 0 to 65535",
+        ),
+        rule_case("id", json!(7), "in.json: rule.web.id: found 7, expected a string"),
+    ];
+    check(Source::Terraform, &cases);
 }
