@@ -110,6 +110,20 @@ fn any_datagram<B: Bytes + ?Sized>(frame: &B) -> Result<Datagram, Refusal> {
     }
 }
 
+/// As [`udp_datagram`], for an IP packet at `ip_offset` instead of an Ethernet frame.
+///
+/// # Errors
+///
+/// As for [`udp_datagram`].
+pub fn udp_in_packet<B: Bytes + ?Sized>(bytes: &B, ip_offset: usize) -> Result<Datagram, Refusal> {
+    let [first] = header_at(bytes, ip_offset)?;
+    match first >> 4 {
+        4 => ipv4(bytes, ip_offset),
+        6 => ipv6(bytes, ip_offset),
+        _ => Err(Refusal::NotUdp),
+    }
+}
+
 /// Two Ethernet addresses, before the `EtherType`.
 const ETHERNET_ADDRESSES_LEN: usize = 12;
 const ETHER_TYPE_IPV4: u16 = 0x0800;

@@ -161,7 +161,13 @@ fn pcapng_write(criterion: &mut Criterion) {
         let frames: Vec<Vec<u8>> = (0..FRAMES).map(|_| vec![7; len]).collect();
         let file = PcapngFile::create("/dev/null", Instant::now()).expect("/dev/null is writable");
         let mut writer = CaptureWriter::new(file, &[]).expect("nothing fails there");
-        let key = FrameKey { session: 0, source: [10, 0, 0, 1].into(), vni: 100, direction: None };
+        let key = FrameKey {
+            session: 0,
+            source: [10, 0, 0, 1].into(),
+            vni: 100,
+            direction: None,
+            link: vxtap::output::Link::Ethernet,
+        };
         group.throughput(Throughput::Elements(1));
         group.bench_function(BenchmarkId::from_parameter(len), |bench| {
             bench.iter_custom(|count| {

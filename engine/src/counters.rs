@@ -78,6 +78,8 @@ pub struct Chunks {
     pub free: u32,
     /// In the fill ring, the kernel, or the RX ring.
     pub lent: u32,
+    /// With parts of a frame in several chunks of which not all have come.
+    pub waiting: u32,
     /// With outputs.
     pub published: u32,
     /// All.
@@ -106,6 +108,9 @@ pub struct WorkerCounters {
     pub chunks: Chunks,
     /// Datagrams that came without an arrival time and were given the time of their batch.
     pub unstamped: u64,
+    /// Datagrams whose VXLAN header has bits set that are reserved there. They change nothing; a mirror that sets them means
+    /// something by them, VXLAN-GPE for example.
+    pub reserved_bits: u64,
 }
 
 impl WorkerCounters {

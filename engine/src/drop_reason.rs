@@ -8,7 +8,7 @@ use std::fmt;
 pub enum DropReason {
     /// The kernel handed over a descriptor that names no chunk of ours.
     BadDescriptor,
-    /// The frame lies in more than one chunk.
+    /// A frame in several chunks that never became whole, or that lies in more chunks than any network's frame needs.
     FrameChain,
     /// Outer headers end early or contradict themselves.
     OuterMalformed,
@@ -16,11 +16,16 @@ pub enum DropReason {
     OuterFragment,
     /// Not UDP outside.
     NotUdp,
-    /// The datagram is too short for a VXLAN header of 8 bytes.
-    VxlanTruncated,
+    /// The datagram is too short for its tunnel headers: 8 bytes for VXLAN, 8 and the options for GENEVE.
+    TunnelTruncated,
     /// The VXLAN header's I flag is not set, so it has no valid VNI (RFC 7348, section 5).
     VxlanWithoutVni,
-    /// What is inside is too short for an Ethernet header of 14 bytes.
+    /// The GENEVE header has another version than 0, or options that do not fit the length that it says (RFC 8926, sections
+    /// 3.4 and 3.5).
+    GeneveMalformed,
+    /// The tunnel carries a control message, or something that is neither Ethernet nor IP.
+    TunnelProtocol,
+    /// What is inside is too short for an Ethernet header of 14 bytes, or for an IP header of 20.
     InnerTruncated,
     /// No session is declared for its source and VNI, and such traffic is configured to be dropped.
     UnknownSession,
@@ -41,14 +46,16 @@ pub enum DropReason {
 
 impl DropReason {
     /// All reasons, in order.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::BadDescriptor,
         Self::FrameChain,
         Self::OuterMalformed,
         Self::OuterFragment,
         Self::NotUdp,
-        Self::VxlanTruncated,
+        Self::TunnelTruncated,
         Self::VxlanWithoutVni,
+        Self::GeneveMalformed,
+        Self::TunnelProtocol,
         Self::InnerTruncated,
         Self::UnknownSession,
         Self::AmazonDns,
@@ -71,8 +78,10 @@ impl DropReason {
             Self::OuterMalformed => "outer_malformed",
             Self::OuterFragment => "outer_fragment",
             Self::NotUdp => "not_udp",
-            Self::VxlanTruncated => "vxlan_truncated",
+            Self::TunnelTruncated => "tunnel_truncated",
             Self::VxlanWithoutVni => "vxlan_without_vni",
+            Self::GeneveMalformed => "geneve_malformed",
+            Self::TunnelProtocol => "tunnel_protocol",
             Self::InnerTruncated => "inner_truncated",
             Self::UnknownSession => "unknown_session",
             Self::AmazonDns => "amazon_dns",

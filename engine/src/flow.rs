@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use vxtap_ebpf::parse::{Bytes, EXTENSION_HEADERS_MAX};
 
 use crate::config::protocol_name;
+use crate::decap::Link;
 
 #[cfg(any(test, feature = "internals"))]
 mod hash;
@@ -106,6 +107,24 @@ impl Flow {
     #[inline]
     pub(crate) fn of(frame: &[u8]) -> Option<Self> {
         Self::of_plain(frame).or_else(|| Self::of_any(frame))
+    }
+
+    /// [`Self::of`], for a frame that may have no Ethernet header.
+    #[inline]
+    pub(crate) fn in_frame(frame: &[u8], link: Link) -> Option<Self> {
+        match link {
+            Link::Ethernet => Self::of(frame),
+            Link::Ip => Self::of_packet(frame),
+        }
+    }
+
+    /// [`Self::of`], for an IP packet.
+    fn of_packet(packet: &[u8]) -> Option<Self> {
+        match packet.first()? >> 4 {
+            4 => ipv4(packet, 0),
+            6 => ipv6(packet, 0),
+            _ => None,
+        }
     }
 
     /// [`Self::of`] for what almost all frames are, with a single check of the length: untagged, whole IPv4 packets

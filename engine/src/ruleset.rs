@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::config::{Config, UnknownSessions};
+use crate::decap::Ports;
 use crate::filter::Policies;
 use crate::session::{Directory, SessionId, SessionTable};
 
@@ -17,6 +18,8 @@ pub(crate) struct Ruleset {
     pub(crate) sessions: Arc<SessionTable>,
     pub(crate) unknown: UnknownSessions,
     pub(crate) policies: Policies,
+    /// Which port carries which tunnel; the same in all rulesets of an engine.
+    pub(crate) ports: Ports,
     /// By output id: whose frames it gets.
     pub(crate) routes: Vec<Route>,
 }
@@ -60,6 +63,7 @@ impl Ruleset {
             sessions: Arc::new(SessionTable::new(&config.sessions, &ids, directory.names())),
             unknown: config.unknown,
             policies: Policies::new(config, &ids),
+            ports: Ports::new(&config.capture.ports),
             routes: output_names.iter().map(|name| route(*name, config, &ids)).collect(),
         }
     }

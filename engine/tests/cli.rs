@@ -133,7 +133,7 @@ fn check_prints_what_the_example_would_do() {
 {EXAMPLE} is accepted.
 
 Captures from interface eth1, all its RX queues: zero-copy mode if the driver can, else native, else generic mode.
-Takes VXLAN on UDP port 4789, only from 10.0.0.0/8; the rest of it is dropped and counted. All other traffic goes to the kernel stack.
+Takes VXLAN on UDP port 4789 and GENEVE on UDP port 6081, only from 10.0.0.0/8; the rest of it is dropped and counted. All other traffic goes to the kernel stack.
 Each frame carries the time at which the XDP program saw it.
 
 Runs one worker per RX queue, on CPUs that the engine chooses. While nothing arrives, a worker naps for a tenth of a millisecond at a time under load, else sleeps (wait = \"adaptive\").

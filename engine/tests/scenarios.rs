@@ -12,6 +12,7 @@ use std::process::{Command, Output};
 
 use etherparse::{EtherType, IpFragOffset, IpNumber, PacketBuilder};
 use vxtap::capture_file::CaptureFile;
+use vxtap::output::Link;
 use vxtap::output::pcapng::{CaptureWriter, FrameKey, PcapngFile};
 
 const ENI_MAC: [u8; 6] = [2, 0xaa, 0xbb, 0xcc, 0xdd, 1];
@@ -120,7 +121,7 @@ fn capture(directory: &Path) -> PathBuf {
     let path = directory.join("mirror.pcapng");
     let file = PcapngFile::create(&path, std::time::Instant::now()).unwrap();
     let mut writer = CaptureWriter::new(file, &[]).unwrap();
-    let key = FrameKey { session: 0, source: HOST.into(), vni: 0, direction: None };
+    let key = FrameKey { session: 0, source: HOST.into(), vni: 0, direction: None, link: Link::Ethernet };
     for (number, frame) in (1..).zip(mirrored()) {
         let len = u32::try_from(frame.len()).unwrap();
         writer.packet(key, number, len, std::iter::once(&frame[..])).unwrap();

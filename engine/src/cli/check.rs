@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Write};
 
 use vxtap::config::{
     BusyPoll, Capture, CaptureMode, Config, ConfigError, Cpus, Direction, Memory, OutputKind, Queues,
-    Session, UnknownDirection, UnknownSessions, WaitMode, Workers,
+    Session, Tunnel, TunnelPort, UnknownDirection, UnknownSessions, WaitMode, Workers,
 };
 use vxtap::explain::{ShadowedRule, shadowed_rules};
 
@@ -48,7 +48,7 @@ fn capture(capture: &Capture) -> String {
         CaptureMode::Native => "native mode, or not at all",
         CaptureMode::Generic => "generic mode",
     };
-    let ports = counted("port", ports);
+    let ports = tunnels(ports);
     let sources = match allowed_sources.as_slice() {
         [] => "from any source; whoever reaches the interface can forge it".to_owned(),
         prefixes => format!("only from {}; the rest of it is dropped and counted", joined(prefixes)),
@@ -59,7 +59,7 @@ fn capture(capture: &Capture) -> String {
     });
     format!(
         "Captures from {interface}, {queues}: {mode}.\n\
-         Takes VXLAN on UDP {ports}, {sources}. All other traffic goes to the kernel stack.\n\
+         Takes {ports}, {sources}. All other traffic goes to the kernel stack.\n\
          Each frame carries the time at which {times}.\n{busy_poll}"
     )
 }
@@ -212,6 +212,18 @@ impl Display for Mib {
 
 fn joined<T: Display>(things: &[T]) -> String {
     things.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// `VXLAN on UDP ports 4789, 8472 and GENEVE on UDP port 6081`.
+fn tunnels(ports: &[TunnelPort]) -> String {
+    let of = |tunnel| {
+        let numbers: Vec<_> =
+            ports.iter().filter(|port| port.tunnel == tunnel).map(|port| port.number).collect();
+        (!numbers.is_empty())
+            .then(|| format!("{} on UDP {}", tunnel.to_string().to_uppercase(), counted("port", &numbers)))
+    };
+    let each = [Tunnel::Vxlan, Tunnel::VxlanGpe, Tunnel::Geneve].into_iter().filter_map(of);
+    each.collect::<Vec<_>>().join(" and ")
 }
 
 /// `port 4789`, `ports 4789, 8472`.

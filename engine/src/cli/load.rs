@@ -122,7 +122,7 @@ mod tests {
     fn the_interface_of_the_command_line_takes_precedence() {
         let file = file("[capture]\ninterface = \"eth1\"\nports = [1]");
         let config = run(Some("eth2"), Some(file.path())).expect("valid");
-        assert_eq!((config.capture.interface.as_str(), config.capture.ports), ("eth2", vec![1]));
+        assert_eq!((config.capture.interface.as_str(), config.capture.ports), ("eth2", vec![1.into()]));
         assert_eq!(run(None, Some(file.path())).expect("valid").capture.interface, "eth1");
     }
 

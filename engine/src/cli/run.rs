@@ -159,7 +159,7 @@ fn describe(config: &Config) -> String {
         OutputKind::Pcapng { path } => path.display().to_string(),
         OutputKind::Consumer => output.name.clone(),
     });
-    let ports = config.capture.ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
+    let ports = config.capture.ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let outputs = outputs.collect::<Vec<_>>().join(", ");
     format!("UDP port {ports} of {} to {outputs}", config.capture.interface)
 }

@@ -10,10 +10,8 @@ use super::error::{Problem, Violation};
 use super::key::KeyPath;
 use super::limit::Limit;
 use super::once::Seen;
+use super::tunnel::{GENEVE_PORT, TunnelPort, VXLAN_PORT};
 use super::words::{Word, word_of};
-
-/// UDP port that IANA assigned to VXLAN (RFC 7348 section 5), the one that AWS sends mirrored traffic to.
-pub const VXLAN_PORT: u16 = 4789;
 
 /// Longest interface name in bytes: `IFNAMSIZ` of `include/uapi/linux/if.h` less the final zero byte.
 pub const INTERFACE_NAME_BYTES_MAX: usize = 15;
@@ -34,9 +32,10 @@ pub struct Capture {
     pub interface: String,
     /// How frames come from the driver. Default: [`CaptureMode::Auto`].
     pub mode: CaptureMode,
-    /// UDP destination ports that carry VXLAN, 1 to 64 of them, each 1 to 65535. Default: [`VXLAN_PORT`]. Traffic to other
-    /// ports goes to the kernel stack; a port that carries something else loses its traffic to the engine.
-    pub ports: Vec<u16>,
+    /// UDP destination ports that carry mirrored traffic, and in which tunnel, 1 to 64 of them, each once. Default:
+    /// [`VXLAN_PORT`] and [`GENEVE_PORT`]. Traffic to other ports goes to the kernel stack; a port that carries something else
+    /// loses its traffic to the engine.
+    pub ports: Vec<TunnelPort>,
     /// Outer source prefixes that may send to the ports, at most 4096 of each address family, without host bits. Empty,
     /// the default: everybody. Too narrow drops mirrors (counted by the XDP program); too wide lets anyone forge them.
     pub allowed_sources: Vec<IpNet>,
@@ -89,7 +88,7 @@ impl Default for Capture {
         Self {
             interface: String::new(),
             mode: CaptureMode::default(),
-            ports: vec![VXLAN_PORT],
+            ports: [VXLAN_PORT, GENEVE_PORT].map(TunnelPort::new).into(),
             allowed_sources: Vec::new(),
             queues: Queues::default(),
             arrival_times: true,
@@ -157,11 +156,12 @@ impl Capture {
     }
 }
 
-fn check_ports(ports: &[u16], key: &KeyPath) -> Result<(), Violation> {
+fn check_ports(ports: &[TunnelPort], key: &KeyPath) -> Result<(), Violation> {
     if ports.len() > PORTS_MAX as usize {
         return Err(Problem::TooMany { found: ports.len(), things: "ports", max: PORTS_MAX }.at(key.clone()));
     }
-    check_list(ports, PORT, "ports", key)
+    let numbers: Vec<u16> = ports.iter().map(|port| port.number).collect();
+    check_list(&numbers, PORT, "ports", key)
 }
 
 /// Checks a list of numbers: not empty, each within the limit, each once.

@@ -18,12 +18,13 @@ mod name;
 mod once;
 mod output;
 mod session;
+mod tunnel;
 mod words;
 mod workers;
 
 use std::path::Path;
 
-pub use capture::{BusyPoll, Capture, CaptureMode, INTERFACE_NAME_BYTES_MAX, Queues, VXLAN_PORT};
+pub use capture::{BusyPoll, Capture, CaptureMode, INTERFACE_NAME_BYTES_MAX, Queues};
 pub use eni::{Eni, InvalidMac, MacAddress};
 pub use error::{ConfigError, Place, Problem};
 pub use filter::{
@@ -35,6 +36,7 @@ pub use memory::{BATCH_MAX, Memory, MemoryPlan};
 pub use name::NAME_BYTES_MAX;
 pub use output::{OUTPUTS_MAX, Output, OutputKind};
 pub use session::{DEFAULT_SESSION_NAME, Session, UnknownDirection, UnknownSessions};
+pub use tunnel::{GENEVE_PORT, InvalidTunnelPort, Tunnel, TunnelPort, VXLAN_GPE_PORT, VXLAN_PORT};
 pub use workers::{Cpus, WaitMode, Workers};
 
 use error::Violation;

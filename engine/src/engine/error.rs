@@ -49,23 +49,6 @@ pub enum EngineError {
         /// Name of the second.
         second: String,
     },
-    /// Frames of the interface's MTU do not fit into a chunk.
-    #[error(
-        "the MTU {mtu} of {interface} is too large: a chunk of {chunk_size} bytes holds packets up to {mtu_max} bytes; \
-         set it with `ip link set dev {interface} mtu {mtu_max}`{or_larger_chunks}"
-    )]
-    Mtu {
-        /// The interface.
-        interface: String,
-        /// Its MTU in bytes.
-        mtu: u32,
-        /// The largest that fits, in bytes.
-        mtu_max: u32,
-        /// Bytes per chunk.
-        chunk_size: u32,
-        /// The other way out, if there is one.
-        or_larger_chunks: &'static str,
-    },
     /// A configured queue is not there.
     #[error(
         "{interface} has no RX queue {queue}: it has {count}, numbered from 0 (`ethtool -l {interface}`)"

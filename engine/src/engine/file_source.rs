@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use vxtap_ebpf::maps::Outcome;
 
 use crate::capture_file::{CaptureFile, CaptureFileError, LinkType};
-use crate::config::Capture;
+use crate::config::{Capture, TunnelPort};
 use crate::steering::{SteeringCounters, steer};
 use crate::xsk::{KernelCounters, KernelSide, SoftNic, Undelivered};
 
@@ -43,7 +43,7 @@ pub(super) struct Progress {
 pub(super) struct FileSource {
     file: CaptureFile,
     nic: SoftNic,
-    ports: Vec<u16>,
+    ports: Vec<TunnelPort>,
     allowed: Vec<IpNet>,
     steering: SteeringCounters,
     counters: KernelCounters,

@@ -90,7 +90,7 @@ impl Live {
     ) -> Result<(Self, Vec<OpenQueue>), EngineError> {
         let Capture { interface, ports, allowed_sources, queues, arrival_times, .. } = &config.capture;
         let interface = Interface::find(interface)?;
-        let chunk_size = chunk_size(&interface, config.memory.chunk_size)?;
+        let chunk_size = chunk_size(&interface, config.memory.chunk_size);
         let queues = queue_list(&interface, queues)?;
         if !interface.is_up {
             let name = &interface.name;
@@ -101,7 +101,8 @@ impl Live {
         let cpus = cpus::choose(&config.workers.cpus, queues.len())?;
         let places: Vec<_> =
             queues.iter().copied().zip(cpus.into_iter().map(Some).chain(repeat(None))).collect();
-        let settings = steering::Settings { ports, allowed_sources, stamp_arrival: *arrival_times };
+        let ports: Vec<_> = ports.iter().map(|port| port.number).collect();
+        let settings = steering::Settings { ports: &ports, allowed_sources, stamp_arrival: *arrival_times };
         let mut steering = Steering::load(&settings)?;
         let rungs: &[Rung] = match config.capture.mode {
             CaptureMode::Auto => &Rung::LADDER,
@@ -199,6 +200,7 @@ fn open_queue(
         if_index: interface.index,
         queue,
         mode,
+        needs_segments_above: Some(mtu_max(umem.geometry().chunk_size())).filter(|max| interface.mtu > *max),
         fill_len: config.memory.fill_ring,
         rx_len: config.memory.rx_ring,
         busy_poll: config.capture.busy_poll.as_ref().map(|poll| (poll.usecs, poll.budget)),
@@ -216,7 +218,9 @@ const fn is_step_down(error: &EngineError) -> bool {
                 | SteeringError::MtuTooLarge { .. }
                 | SteeringError::Attach { .. }
         ),
-        EngineError::Socket(error) => matches!(error, SocketError::Unsupported { .. }),
+        EngineError::Socket(error) => {
+            matches!(error, SocketError::Unsupported { .. } | SocketError::NoSegments { .. })
+        }
         _ => false,
     }
 }
@@ -251,22 +255,12 @@ const fn mtu_max(chunk_size: u32) -> u32 {
     Geometry::new(chunk_size, 1).frame_max() - LINK_HEADER_MAX
 }
 
-/// Size of a chunk in bytes: as configured, else the smallest that holds frames of the interface's MTU.
-fn chunk_size(interface: &Interface, configured: Option<u32>) -> Result<u32, EngineError> {
+/// Size of a chunk in bytes: as configured, else the smallest that holds frames of the interface's MTU, else the largest there
+/// is, of which a frame then takes several.
+fn chunk_size(interface: &Interface, configured: Option<u32>) -> u32 {
     const SIZES: [u32; 2] = [2048, 4096];
     let fits = |&size: &u32| interface.mtu <= mtu_max(size);
-    let chunk_size = configured.unwrap_or_else(|| SIZES.into_iter().find(fits).unwrap_or(SIZES[1]));
-    if fits(&chunk_size) {
-        return Ok(chunk_size);
-    }
-    let larger_chunks_help = SIZES.iter().any(|size| *size > chunk_size && fits(size));
-    Err(EngineError::Mtu {
-        interface: interface.name.clone(),
-        mtu: interface.mtu,
-        mtu_max: mtu_max(chunk_size),
-        chunk_size,
-        or_larger_chunks: if larger_chunks_help { ", or leave memory.chunk_size out" } else { "" },
-    })
+    configured.unwrap_or_else(|| SIZES.into_iter().find(fits).unwrap_or(SIZES[1]))
 }
 
 fn queue_list(interface: &Interface, queues: &Queues) -> Result<Vec<u32>, EngineError> {

@@ -74,7 +74,7 @@ fn totals(counters: &[WorkerCounters], output: usize, key: InterfaceKey, written
             let received = tallies.filter(|(pair, _)| is_pair(pair)).map(|(_, tally)| tally.frames).sum();
             (received, received)
         }
-        InterfaceKey::Other => (written, written),
+        InterfaceKey::Other | InterfaceKey::Packets => (written, written),
     };
     // A pair that found no place in the table of undeclared ones is counted there only in part.
     let accepted = accepted.max(written);

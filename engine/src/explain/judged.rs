@@ -3,9 +3,11 @@
 use super::walk::{Decision, Walk, decision};
 use super::{DirectionSign, Explainer, session_name};
 use crate::config::{Config, Direction, Session, UnknownSessions};
+use crate::decap::{Encapsulation, Gwlb, Inner, Link};
 use crate::drop_reason::DropReason;
 use crate::filter::{Policy, Verdict};
 use crate::flow::Flow;
+use crate::output::Outer;
 use crate::session::{Key, Pair, SessionId};
 
 /// A frame and what is decided about it.
@@ -17,6 +19,12 @@ pub struct Explanation<'e> {
     pub session_id: SessionId,
     /// Outer source address and VNI.
     pub pair: Pair,
+    /// What was around it.
+    pub encapsulation: Encapsulation,
+    /// Whether its VXLAN header has bits set that are reserved there.
+    pub has_reserved_bits: bool,
+    /// What a Gateway Load Balancer says about it, if it came through one.
+    pub gwlb: Option<Gwlb>,
     /// Who talks to whom inside, as `address:port > address:port protocol`; `None` if it is not IP.
     pub flow: Option<String>,
     /// Towards the mirrored interface or away from it, and how that is known. `None`: it is not.
@@ -65,23 +73,25 @@ impl Explanation<'_> {
     }
 }
 
-/// Judges an inner frame as far as it is here.
+/// Judges the inner frame of an outer one, as far as it is here.
 pub(super) fn judge<'e>(
     explainer: &'e Explainer,
     session_id: SessionId,
     pair: Pair,
-    frame: &[u8],
-    original_len: usize,
+    outer: &[u8],
+    inner: &Inner,
 ) -> Explanation<'e> {
+    let frame = &outer[inner.start..inner.start + inner.captured_len];
+    let link = inner.shape.link();
     let config = &explainer.config;
-    let flow = Flow::of(frame);
+    let flow = Flow::in_frame(frame, link);
     let declared = session_id.index().checked_sub(1).map(|place| &config.sessions[place]);
     let policy = explainer.policies.get(session_id);
     let source = Key::from(pair);
     let (direction, mut outcome) = match policy {
         Some(policy) => {
-            let Verdict { outcome, .. } = policy.judge(frame, source);
-            (policy.direction(frame, flow.as_ref(), source), outcome)
+            let Verdict { outcome, .. } = policy.judge(frame, link, source);
+            (policy.direction(frame, link, flow.as_ref(), source), outcome)
         }
         None => (None, Ok(())),
     };
@@ -107,6 +117,9 @@ pub(super) fn judge<'e>(
         session: session_name(config, session_id),
         session_id,
         pair,
+        encapsulation: inner.shape.encapsulation(),
+        has_reserved_bits: inner.shape.has_reserved_bits(),
+        gwlb: Outer::new(&outer[inner.outer_ip..inner.start], inner.shape).gwlb(),
         flow: flow.map(|flow| flow.to_string()),
         direction,
         is_amazon_dns,
@@ -115,10 +128,11 @@ pub(super) fn judge<'e>(
         filter: declared.and_then(|session| session.filter.as_deref()),
         outcome,
         captured,
-        original: u32::try_from(original_len).unwrap_or(u32::MAX),
+        original: u32::try_from(inner.original_len).unwrap_or(u32::MAX),
         cut_here: here - captured,
         outputs: if outcome.is_ok() { outputs } else { Vec::new() },
-        sessions: declared.map_or_else(Vec::new, |session| siblings(explainer, session, frame, source)),
+        sessions: declared
+            .map_or_else(Vec::new, |session| siblings(explainer, session, (frame, link), source)),
     }
 }
 
@@ -133,7 +147,7 @@ fn outputs<'e>(config: &'e Config, session: Option<&'e Session>) -> Vec<&'e str>
 fn siblings<'e>(
     explainer: &'e Explainer,
     session: &Session,
-    frame: &[u8],
+    (frame, link): (&[u8], Link),
     source: Key,
 ) -> Vec<SessionVerdict<'e>> {
     let Some(eni) = &session.eni else { return Vec::new() };
@@ -148,7 +162,7 @@ fn siblings<'e>(
     siblings.sort_unstable();
     let mut verdicts = Vec::new();
     for (number, session, id) in siblings {
-        let judge = |policy: &Policy| policy.judge(frame, source).outcome;
+        let judge = |policy: &Policy| policy.judge(frame, link, source).outcome;
         let outcome = explainer.policies.get(id).map_or(Ok(()), judge);
         verdicts.push(SessionVerdict { session, number, outcome });
         if outcome.is_ok() {

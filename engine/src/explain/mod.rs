@@ -44,6 +44,7 @@ pub enum Fate<'e> {
 #[derive(Debug)]
 pub struct Explainer {
     config: Config,
+    ports: decap::Ports,
     sessions: SessionTable,
     policies: Policies,
     /// By session, from the first declared one.
@@ -65,6 +66,7 @@ impl Explainer {
             config.filters.iter().find(|filter| filter.name == *name).map(Lists::new)
         });
         Ok(Self {
+            ports: decap::Ports::new(&config.capture.ports),
             sessions: SessionTable::new(&config.sessions, &ids, directory.names()),
             policies: Policies::new(&config, &ids),
             lists: lists.collect(),
@@ -79,7 +81,7 @@ impl Explainer {
             Outcome::Redirected => {}
             other => return Fate::NotSteered(outcome_name(other)),
         }
-        match decap::vxlan(outer) {
+        match decap::tunnel(outer, outer.len(), &self.ports) {
             Err(reason) => Fate::NotDecapsulated(reason),
             Ok(inner) => Fate::Judged(Box::new(self.judge(outer, &inner))),
         }
@@ -93,8 +95,7 @@ impl Explainer {
     fn judge<'e>(&'e self, outer: &[u8], inner: &decap::Inner) -> Explanation<'e> {
         let pair = Pair { source: address(inner.source), vni: inner.vni };
         let session = self.sessions.find(Key::from(pair));
-        let frame = &outer[inner.start..inner.start + inner.captured_len];
-        judged::judge(self, session, pair, frame, inner.original_len)
+        judged::judge(self, session, pair, outer, inner)
     }
 }
 

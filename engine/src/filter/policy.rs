@@ -8,6 +8,7 @@ use super::direction::{DirectionSign, Identity};
 use super::dns::Servers;
 use super::rules::in_order;
 use crate::config::{self, Action, Config, Direction, Eni, NetworkService, UnknownDirection};
+use crate::decap::Link;
 use crate::drop_reason::DropReason;
 use crate::flow::Flow;
 use crate::session::{Key, SessionId};
@@ -43,9 +44,9 @@ pub(crate) struct Verdict {
 impl Policy {
     /// Judges an inner frame, as far as it is here; `source` is where the mirror sends from.
     #[inline]
-    pub(crate) fn judge(&self, frame: &[u8], source: Key) -> Verdict {
-        let flow = Flow::of(frame);
-        let direction = self.direction(frame, flow.as_ref(), source).map(|(direction, _)| direction);
+    pub(crate) fn judge(&self, frame: &[u8], link: Link, source: Key) -> Verdict {
+        let flow = Flow::in_frame(frame, link);
+        let direction = self.direction(frame, link, flow.as_ref(), source).map(|(direction, _)| direction);
         let outcome = match &self.filter {
             Some(filter) => self.filter(filter, flow.as_ref(), direction),
             None => Ok(()),
@@ -58,9 +59,11 @@ impl Policy {
     pub(crate) fn direction(
         &self,
         frame: &[u8],
+        link: Link,
         flow: Option<&Flow>,
         source: Key,
     ) -> Option<(Direction, DirectionSign)> {
+        let frame = if link == Link::Ethernet { frame } else { &[] };
         self.eni.infer(frame, flow, source)
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use vxtap_ebpf::parse::Source;
 
 use crate::config;
-use crate::decap::{plain_vxlan, vxlan};
+use crate::decap::{Ports, plain_vxlan, tunnel};
 use crate::flow::Flow;
 use crate::output::{self, Consumer, Descriptor, Next, Writer};
 use crate::session::{Directory, Key, SessionId, SessionTable, Vni};
@@ -16,7 +16,8 @@ use crate::xsk::{FreeList, Geometry, HEADROOM, Holders, Pages, Umem};
 /// Takes the tunnel off, as a worker does. Returns where the inner frame lies in `outer`, as far as it is here.
 #[inline]
 pub fn decap(outer: &[u8]) -> Option<Range<usize>> {
-    let inner = plain_vxlan(outer).or_else(|| vxlan(outer).ok())?;
+    let inner = plain_vxlan(outer, config::VXLAN_PORT)
+        .or_else(|| tunnel(outer, outer.len(), &Ports::default()).ok())?;
     Some(inner.start..inner.start + inner.captured_len)
 }
 

@@ -1,6 +1,7 @@
 //! What the worker tells a consumer about a frame.
 
 use crate::config::Direction;
+use crate::decap::{Link, Shape};
 
 /// One frame, or one part of a frame that lies in several chunks. 32 bytes, so that two share a cache line; what the
 /// outer headers say (source, VNI) is not repeated here, since they lie in the chunk right in front of the frame.
@@ -24,7 +25,7 @@ pub(crate) struct Descriptor {
     pub(crate) session: u32,
     /// Bytes from the start of the outer IP header to `addr`; 0 in all parts but the first.
     pub(crate) outer_len: u16,
-    /// Bits [`Self::CONTINUES`], [`Self::INGRESS`] and [`Self::EGRESS`]; all others zero.
+    /// Bits [`Self::CONTINUES`], [`Self::INGRESS`], [`Self::EGRESS`] and those of [`Shape`]; all others zero.
     pub(crate) flags: u16,
 }
 
@@ -54,6 +55,18 @@ impl Descriptor {
             Self::EGRESS => Some(Direction::Egress),
             _ => None,
         }
+    }
+
+    /// The tunnel that the frame came in.
+    #[inline]
+    pub(crate) const fn shape(&self) -> Shape {
+        Shape::of_bits(self.flags)
+    }
+
+    /// What the frame begins with.
+    #[inline]
+    pub(crate) const fn link(&self) -> Link {
+        self.shape().link()
     }
 
     /// Whether the frame goes on in the next descriptor.

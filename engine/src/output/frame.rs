@@ -1,12 +1,13 @@
 //! Frames as a consumer sees them: borrowed from the chunk they arrived in.
 
 use std::borrow::Cow;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use super::descriptor::Descriptor;
+use super::outer::Outer;
 use super::ring::Reader;
 use crate::config::Direction;
-use crate::decap::VXLAN_LEN;
+use crate::decap::Link;
 use crate::session::{Pair, SessionId, Vni};
 
 /// Some frames of one worker, in order of arrival at its queue. Dropping it gives their memory back to the worker, so
@@ -158,38 +159,31 @@ impl<'a> Frame<'a> {
         self.reader.queue()
     }
 
-    /// The bytes in front of the frame, from the start of the outer IP header to the end of the tunnel header.
-    pub fn outer(&self) -> &'a [u8] {
-        self.reader.outer(self.position)
+    /// What the frame begins with: an Ethernet header, or an IP header where the tunnel carries packets.
+    #[inline]
+    pub const fn link(&self) -> Link {
+        self.first.link()
     }
 
-    /// The tunnel header: all 8 bytes of RFC 7348, section 5, the reserved bits as they came.
-    pub fn vxlan_header(&self) -> [u8; VXLAN_LEN] {
-        self.outer().last_chunk().copied().unwrap_or_default()
+    /// The headers in front of the frame.
+    #[inline]
+    pub fn outer(&self) -> Outer<'a> {
+        Outer::new(self.reader.outer(self.position), self.first.shape())
     }
 
-    /// VNI of the tunnel header.
+    /// VNI by which the session is found.
     pub fn vni(&self) -> Vni {
-        let header = self.vxlan_header();
-        Vni::from_bytes([header[4], header[5], header[6]])
+        self.outer().vni()
     }
 
-    /// Source address of the outer IP header.
+    /// Source address by which the session is found.
     pub fn source(&self) -> IpAddr {
-        let outer = self.outer();
-        let is_v6 = outer.first().is_some_and(|byte| byte >> 4 == 6);
-        let v4 = || outer.get(12..)?.first_chunk::<4>();
-        let v6 = || outer.get(8..)?.first_chunk::<16>();
-        if is_v6 {
-            v6().map_or(Ipv6Addr::UNSPECIFIED, |&address| Ipv6Addr::from(address)).into()
-        } else {
-            v4().map_or(Ipv4Addr::UNSPECIFIED, |&address| Ipv4Addr::from(address)).into()
-        }
+        self.outer().source()
     }
 
     /// Source and VNI: who mirrors.
     pub fn pair(&self) -> Pair {
-        Pair { source: self.source(), vni: self.vni() }
+        self.outer().pair()
     }
 }
 

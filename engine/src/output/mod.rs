@@ -6,11 +6,14 @@
 mod consumer;
 mod descriptor;
 mod frame;
+mod outer;
 pub mod pcapng;
 #[expect(unsafe_code, reason = "memory shared between worker and consumer; each block carries its proof")]
 mod ring;
 
+pub use crate::decap::{Encapsulation, GeneveOption, GeneveOptions, Gwlb, Link};
 pub use consumer::{Consumer, Next};
 pub(crate) use descriptor::Descriptor;
 pub use frame::{Batch, Frame};
+pub use outer::Outer;
 pub(crate) use ring::{Writer, ring};

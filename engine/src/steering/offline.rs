@@ -6,8 +6,10 @@ use ipnet::IpNet;
 use vxtap_ebpf::maps::Outcome;
 use vxtap_ebpf::parse::{self, Refusal, Source};
 
+use crate::config::TunnelPort;
+
 /// What the program would do with the frame.
-pub(crate) fn steer(frame: &[u8], ports: &[u16], allowed: &[IpNet]) -> Outcome {
+pub(crate) fn steer(frame: &[u8], ports: &[TunnelPort], allowed: &[IpNet]) -> Outcome {
     let datagram = match parse::udp_datagram(frame) {
         Ok(datagram) => datagram,
         Err(Refusal::NotUdp) => return Outcome::NotOurs,
@@ -15,7 +17,7 @@ pub(crate) fn steer(frame: &[u8], ports: &[u16], allowed: &[IpNet]) -> Outcome {
         Err(Refusal::Malformed) => return Outcome::Malformed,
         Err(Refusal::TooManyExtensions) => return Outcome::TooManyExtensions,
     };
-    if !ports.contains(&datagram.destination_port) {
+    if !ports.iter().any(|port| port.number == datagram.destination_port) {
         return Outcome::NotOurs;
     }
     let source = match datagram.source {

@@ -1,5 +1,6 @@
 //! What one turn works on: the frames between the RX ring and the output rings.
 
+use super::chain::{Chain, Part, Tail, lay_out};
 use crate::config::BATCH_MAX;
 use crate::decap::Inner;
 use crate::output::Descriptor;
@@ -9,12 +10,14 @@ use crate::xsk::{FreeList, Received, RxQueue, Shares};
 /// A frame, with what the stages find out about it one after the other.
 #[derive(Debug)]
 pub(super) struct Work {
-    /// What the outputs will be told.
+    /// What the outputs will be told. Of a frame in several chunks the length is that of the whole, until it is published.
     pub(super) descriptor: Descriptor,
     /// Who mirrors.
     pub(super) key: Key,
-    /// From the RX ring. The chunk is gone from here once it is published.
+    /// From the RX ring: the frame, or its first part. The chunk is gone from here once it is published.
     pub(super) received: Received,
+    /// Its further parts, in the batch's list.
+    pub(super) tail: Tail,
     /// The outputs' claims on the published chunk.
     pub(super) shares: Shares,
     /// Of the ruleset that it was judged by.
@@ -27,7 +30,7 @@ impl Work {
     #[inline]
     #[expect(
         clippy::cast_possible_truncation,
-        reason = "a frame is shorter than its chunk, and what headers say of lengths has 16 bits"
+        reason = "a frame is shorter than its chunks, and what headers say of lengths has 16 bits"
     )]
     pub(super) const fn open(&mut self, inner: &Inner) {
         self.key = Key::new(inner.source, inner.vni);
@@ -38,8 +41,28 @@ impl Work {
             original_len: inner.original_len as u32,
             session: SessionId::DEFAULT.0,
             outer_len: (inner.start - inner.outer_ip) as u16,
-            flags: 0,
+            flags: inner.shape.bits(),
         };
+    }
+}
+
+impl Work {
+    /// Divides the frame's captured bytes among its parts, before it is published.
+    #[cold]
+    pub(super) fn lay_out(&mut self, parts: &mut [Part], free: &mut FreeList) {
+        let here = self.received.end() - self.descriptor.addr;
+        let here = u32::try_from(here).unwrap_or(u32::MAX);
+        lay_out(&self.descriptor, here, parts, &mut self.tail, free);
+    }
+
+    /// Bytes in the first chunk of a frame that is laid out.
+    pub(super) fn head_len(&self, parts: &[Part]) -> u32 {
+        self.descriptor.len - parts.iter().map(|part| part.descriptor.len).sum::<u32>()
+    }
+
+    /// Flags of the first descriptor of a frame that is laid out.
+    pub(super) const fn head_flags(&self, parts: &[Part]) -> u16 {
+        self.descriptor.flags | if parts.is_empty() { 0 } else { Descriptor::CONTINUES }
     }
 }
 
@@ -48,6 +71,7 @@ impl Work {
 pub(super) struct Batch {
     works: Box<[Work]>,
     len: usize,
+    chain: Chain,
 }
 
 /// Frames of a batch, by place: bit `n` is the `n`th.
@@ -60,28 +84,53 @@ impl Batch {
             descriptor: Descriptor::default(),
             key: Key::V4(0),
             received: Received::NOTHING,
+            tail: Tail::NONE,
             shares: Shares::NONE,
             #[cfg(debug_assertions)]
             generation: 0,
         };
-        Self { works: (0..BATCH_MAX).map(nothing).collect(), len: 0 }
+        Self { works: (0..BATCH_MAX).map(nothing).collect(), len: 0, chain: Chain::new() }
     }
 
-    /// Takes frames from the RX ring, as many as there are and fit; the batch has to be empty. Returns the number of
-    /// descriptors taken.
+    /// Takes descriptors from the RX ring, as many as there are and fit; the batch has to be empty. A frame in several chunks
+    /// is in the batch once all its parts have come. Returns the number of descriptors taken.
     #[inline(never)]
     pub(super) fn receive(&mut self, queue: &mut RxQueue, free: &mut FreeList) -> u32 {
         debug_assert_eq!(self.len, 0, "the last batch is done");
-        let mut places = self.works.iter_mut();
+        let Self { works, chain, .. } = self;
+        let max = BATCH_MAX - chain.waiting();
+        let mut places = works.iter_mut();
         let mut len = 0;
-        let count = queue.receive(BATCH_MAX, free, |received| {
+        let count = queue.receive(max, free, |received| {
+            let (received, tail) = if received.is_odd() || chain.is_open() {
+                let Some(whole) = chain.add(received) else { return };
+                whole
+            } else {
+                (received, Tail::NONE)
+            };
             if let Some(work) = places.next() {
-                work.received = received;
+                (work.received, work.tail) = (received, tail);
                 len += 1;
             }
         });
         self.len = len;
         count
+    }
+
+    /// Gives back the chunks of frames that never became whole; returns the number of these frames and of their bytes.
+    #[inline]
+    pub(super) fn take_broken(&mut self, free: &mut FreeList) -> (u64, u64) {
+        if self.chain.has_broken() { self.chain.take_broken(free) } else { (0, 0) }
+    }
+
+    /// Gives up a frame of which not all parts have come.
+    pub(super) fn abandon(&mut self) {
+        self.chain.abandon();
+    }
+
+    /// Number of chunks of a frame of which not all parts have come.
+    pub(super) const fn waiting(&self) -> u32 {
+        self.chain.waiting()
     }
 
     #[inline]
@@ -94,11 +143,31 @@ impl Batch {
         &mut self.works[..self.len]
     }
 
+    /// The frames, and the further parts of those that lie in several chunks.
+    #[inline]
+    pub(super) fn with_parts(&mut self) -> (&mut [Work], &mut Vec<Part>) {
+        (&mut self.works[..self.len], &mut self.chain.parts)
+    }
+
+    /// Whether a frame lies in several chunks.
+    #[inline]
+    pub(super) const fn has_parts(&self) -> bool {
+        !self.chain.parts.is_empty()
+    }
+
+    /// Descriptors that an output ring needs for all frames.
+    #[inline]
+    pub(super) const fn descriptors(&self) -> usize {
+        self.len + self.chain.parts.len()
+    }
+
     /// Forgets all frames, whose chunks have to be gone.
     #[inline]
     pub(super) fn clear(&mut self) {
         debug_assert!(self.works().iter().all(|work| work.received.is_nothing()), "no chunk is lost");
+        debug_assert!(self.chain.parts.iter().all(|part| part.received.is_nothing()), "no chunk is lost");
         self.len = 0;
+        self.chain.parts.clear();
     }
 
     /// Takes the frames at `places` out; their chunks go to `free`.
@@ -114,13 +183,26 @@ impl Batch {
         let mut kept = 0;
         for place in 0..self.len {
             if places >> place & 1 == 1 {
-                free.give(self.works[place].received.take_chunk());
+                self.discard(place, free);
             } else {
                 self.works.swap(kept, place);
                 kept += 1;
             }
         }
         self.len = kept;
+    }
+
+    /// Gives all chunks of a frame back.
+    fn discard(&mut self, place: usize, free: &mut FreeList) {
+        let work = &mut self.works[place];
+        // What was taken out of the batch before has no chunk left.
+        if !work.received.is_nothing() {
+            free.give(work.received.take_chunk());
+        }
+        for part in &mut self.chain.parts[work.tail.range()] {
+            free.give(part.received.take_chunk());
+        }
+        work.tail = Tail::NONE;
     }
 }
 
@@ -131,14 +213,18 @@ mod tests {
     use super::*;
     use crate::xsk::{Geometry, Pages, SoftNic, Umem};
 
+    fn batch(chunks: u32) -> (Batch, SoftNic, RxQueue, FreeList) {
+        let (umem, mut free) = Umem::create(Geometry::new(2048, chunks), Pages::Ordinary).unwrap();
+        let (nic, mut queue) = SoftNic::new(Arc::new(umem), chunks, chunks).unwrap();
+        queue.refill(&mut free);
+        (Batch::new(), nic, queue, free)
+    }
+
     #[test]
     fn what_is_removed_is_gone_and_the_rest_keeps_its_order() {
-        let (umem, mut free) = Umem::create(Geometry::new(2048, 64), Pages::Ordinary).unwrap();
-        let (mut nic, mut queue) = SoftNic::new(Arc::new(umem), 64, 64).unwrap();
-        queue.refill(&mut free);
+        let (mut batch, mut nic, mut queue, mut free) = batch(64);
         let frame = [0; 64];
         (0..64).for_each(|len| nic.deliver(&frame[..len], None).unwrap());
-        let mut batch = Batch::new();
         assert_eq!(batch.receive(&mut queue, &mut free), 64);
         batch.remove(0, &mut free);
         assert_eq!((batch.works().len(), free.len()), (64, 0));
@@ -146,5 +232,51 @@ mod tests {
         let lens: Vec<_> = batch.works().iter().map(|work| work.received.len()).collect();
         assert_eq!(lens, std::iter::once(1).chain(3..63).collect::<Vec<_>>());
         assert_eq!(free.len(), 3);
+    }
+
+    #[test]
+    fn a_frame_whose_parts_come_in_two_batches_waits_for_its_end() {
+        let (mut batch, mut nic, mut queue, mut free) = batch(128);
+        (0..62).for_each(|_| nic.deliver(b"single", None).unwrap());
+        nic.deliver_chain(&[b"one", b"two", b"three"]);
+        nic.deliver(b"after", None).unwrap();
+        assert_eq!(batch.receive(&mut queue, &mut free), 64);
+        assert_eq!((batch.works().len(), batch.waiting(), batch.has_parts()), (62, 2, false));
+        batch.remove(u64::MAX >> 2, &mut free);
+        assert_eq!(batch.receive(&mut queue, &mut free), 2);
+        let lens: Vec<_> = batch.works().iter().map(|work| work.received.len()).collect();
+        assert_eq!((lens, batch.waiting(), batch.descriptors()), (vec![3, 5], 0, 4));
+        batch.remove(0b01, &mut free);
+        assert_eq!(free.len(), 62 + 3);
+        assert_eq!(batch.take_broken(&mut free), (0, 0));
+    }
+
+    #[test]
+    fn a_frame_that_never_ends_is_given_up_and_so_is_one_that_is_abandoned() {
+        let (mut batch, mut nic, mut queue, mut free) = batch(128);
+        let parts = [&b"part"[..]; 50];
+        nic.deliver_chain(&parts);
+        nic.deliver(b"after", None).unwrap();
+        batch.receive(&mut queue, &mut free);
+        assert_eq!(batch.works().len(), 1);
+        assert_eq!(batch.take_broken(&mut free), (1, 200));
+        assert_eq!((free.len(), batch.waiting()), (50, 0));
+        batch.remove(1, &mut free);
+        nic.deliver_open_chain(&[b"part", b"part"]);
+        batch.receive(&mut queue, &mut free);
+        assert_eq!((batch.works().len(), batch.waiting()), (0, 2));
+        batch.abandon();
+        assert_eq!((batch.take_broken(&mut free), free.len()), ((1, 8), 53));
+    }
+
+    #[test]
+    fn a_bad_descriptor_breaks_the_frame_that_it_is_a_part_of_and_no_other() {
+        let (mut batch, mut nic, mut queue, mut free) = batch(64);
+        nic.deliver_open_chain(&[b"part"]);
+        nic.submit_raw(99 * 2048 + 256, 60);
+        nic.deliver(b"after", None).unwrap();
+        batch.receive(&mut queue, &mut free);
+        assert_eq!((batch.works().len(), queue.bad_descriptors()), (1, 1));
+        assert_eq!(batch.take_broken(&mut free), (1, 4));
     }
 }

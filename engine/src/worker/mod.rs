@@ -16,6 +16,7 @@
 
 mod accounts;
 mod batch;
+mod chain;
 mod housekeeping;
 mod idle;
 mod orders;
@@ -102,6 +103,8 @@ impl<K: KernelSide> Worker<K> {
         let end = self.work();
         // What the kernel has delivered is in the ring, also when the queue has become useless.
         while self.receive() > 0 {}
+        self.batch.abandon();
+        self.receive();
         self.settle();
         end
     }
@@ -175,6 +178,7 @@ impl<K: KernelSide> Worker<K> {
         let bad_before = queue.bad_descriptors();
         let count = batch.receive(queue, free);
         stages.count_bad(queue.bad_descriptors() - bad_before);
+        stages.count_broken(batch.take_broken(free));
         stages.run(queue, batch, free);
         taps.publish(batch, holders, free, stages, orders);
         self.check_conservation();
@@ -184,9 +188,12 @@ impl<K: KernelSide> Worker<K> {
     /// The law of chunks: each is in exactly one place at a batch boundary.
     fn check_conservation(&self) {
         debug_assert_eq!(
-            self.free.len() + self.queue.lent() as usize + self.holders.published() as usize,
+            self.free.len()
+                + self.queue.lent() as usize
+                + self.batch.waiting() as usize
+                + self.holders.published() as usize,
             self.queue.umem().geometry().chunk_count() as usize,
-            "free + lent + published = all chunks"
+            "free + lent + waiting + published = all chunks"
         );
     }
 
@@ -198,12 +205,13 @@ impl<K: KernelSide> Worker<K> {
     }
 
     fn post(&mut self, is_last: bool) {
-        let Self { kernel, queue, free, holders, stages, taps, housekeeping, .. } = self;
+        let Self { kernel, queue, free, holders, stages, taps, batch, housekeeping, .. } = self;
         stages.set_clock(kernel.arrival_minus_utc_ns());
         taps.bury(stages.accounts());
         let chunks = crate::counters::Chunks {
             free: u32::try_from(free.len()).unwrap_or(u32::MAX),
             lent: queue.lent(),
+            waiting: batch.waiting(),
             published: holders.published(),
             total: queue.umem().geometry().chunk_count(),
         };

@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::accounts::{Accounts, Run};
 use super::batch::{Batch, Places, Work};
+use super::chain::Tail;
 use crate::config::UnknownSessions;
 use crate::counters::{Ledger, Tally, WorkerCounters};
 use crate::decap;
@@ -27,10 +28,10 @@ pub(super) struct Stages {
     all: Ledger,
     accounts: Accounts,
     unstamped: u64,
+    /// Frames with bits set that are reserved in the tunnel header.
+    reserved_bits: u64,
     /// The pair looked up last: traffic comes in runs.
     last: (Key, SessionId),
-    /// Whether the next descriptor belongs to a frame that began in an earlier one.
-    in_chain: bool,
     /// How far the clock of the arrival times is ahead of UTC.
     arrival_minus_utc_ns: i64,
 }
@@ -45,7 +46,7 @@ impl Stages {
             unknown_pairs: UnknownPairs::new(UNKNOWN_PAIRS_MAX),
             all: Ledger::default(),
             unstamped: 0,
-            in_chain: false,
+            reserved_bits: 0,
             arrival_minus_utc_ns,
         }
     }
@@ -68,7 +69,7 @@ impl Stages {
     /// and back in `free`.
     #[inline]
     pub(super) fn run(&mut self, queue: &mut RxQueue, batch: &mut Batch, free: &mut FreeList) {
-        let refused = self.decap(queue, batch.works_mut());
+        let refused = self.decap(queue, batch);
         batch.remove(refused, free);
         self.find_times(queue, batch.works_mut());
         self.find_sessions(batch.works_mut());
@@ -82,42 +83,42 @@ impl Stages {
 
     /// Tunnel off. Returns the places of the frames that have none.
     #[inline(never)]
-    fn decap(&mut self, queue: &RxQueue, works: &mut [Work]) -> Places {
+    fn decap(&mut self, queue: &RxQueue, batch: &mut Batch) -> Places {
+        let port = self.ruleset.ports.plain();
         let (mut odd, mut bytes) = (0, 0);
+        let has_parts = batch.has_parts();
+        let works = batch.works_mut();
         for (place, work) in works.iter_mut().enumerate() {
             bytes += u64::from(work.received.len());
-            match decap::plain_vxlan(queue.frame(&work.received)) {
+            match decap::plain_vxlan(queue.frame(&work.received), port) {
                 Some(inner) => work.open(&inner),
                 None => odd |= 1 << place,
             }
         }
         self.all.received.merge(Tally { frames: works.len() as u64, bytes });
-        let has_chain = self.in_chain || queue.has_chain();
-        if odd == 0 && !has_chain { 0 } else { self.decap_odd(queue, works, odd) }
+        if odd == 0 && !has_parts { 0 } else { self.decap_odd(queue, batch, odd) }
     }
 
-    /// Takes the tunnel off the frames at `odd`, which do not look like almost all others. Those that have none are counted,
-    /// and their places returned. A frame in several chunks is counted once, at its first, and not delivered.
+    /// Takes the tunnel off the frames at `odd`, which do not look like almost all others, and off those in several chunks. Those
+    /// that have none are counted, and their places returned.
     #[cold]
-    fn decap_odd(&mut self, queue: &RxQueue, works: &mut [Work], odd: Places) -> Places {
+    fn decap_odd(&mut self, queue: &RxQueue, batch: &mut Batch, odd: Places) -> Places {
         let mut refused = 0;
+        let (works, parts) = batch.with_parts();
+        self.all.received.bytes += parts.iter().map(|part| u64::from(part.received.len())).sum::<u64>();
         for (place, work) in works.iter_mut().enumerate() {
-            let is_later_part = self.in_chain;
-            self.in_chain = work.received.continues();
-            let verdict = if is_later_part {
-                self.all.received.frames -= 1;
-                Err(None)
-            } else if self.in_chain {
-                Err(Some(DropReason::FrameChain))
-            } else if odd >> place & 1 == 0 {
-                Ok(())
-            } else {
-                let inner = decap::vxlan(queue.frame(&work.received));
-                inner.map(|inner| work.open(&inner)).map_err(Some)
-            };
-            if let Err(reason) = verdict {
-                refused |= 1 << place;
-                if let Some(reason) = reason {
+            if odd >> place & 1 == 0 && work.tail == Tail::NONE {
+                continue;
+            }
+            let head = queue.frame(&work.received);
+            let further = parts[work.tail.range()].iter().map(|part| part.received.len() as usize);
+            match decap::tunnel(head, head.len() + further.sum::<usize>(), &self.ruleset.ports) {
+                Ok(inner) => {
+                    self.reserved_bits += u64::from(inner.shape.has_reserved_bits());
+                    work.open(&inner);
+                }
+                Err(reason) => {
+                    refused |= 1 << place;
                     self.all.drops.count(reason);
                 }
             }
@@ -192,7 +193,7 @@ impl Stages {
             let session = SessionId(descriptor.session);
             let Some(policy) = self.ruleset.policies.get(session) else { continue };
             let inner = queue.part(received, descriptor.addr, descriptor.len);
-            let Verdict { direction, outcome } = policy.judge(inner, *key);
+            let Verdict { direction, outcome } = policy.judge(inner, descriptor.link(), *key);
             match direction {
                 Some(direction) => descriptor.set_direction(direction),
                 None if policy.has_filter() => self.accounts.direction_unknown(session),
@@ -235,6 +236,13 @@ impl Stages {
         self.all.drops.add(DropReason::BadDescriptor, number);
     }
 
+    /// Counts frames in several chunks that never became whole.
+    #[inline]
+    pub(super) const fn count_broken(&mut self, (frames, bytes): (u64, u64)) {
+        self.all.received.merge(Tally { frames, bytes });
+        self.all.drops.add(DropReason::FrameChain, frames);
+    }
+
     /// Counts frames that at least one output has taken.
     #[inline]
     pub(super) const fn deliver(&mut self, frames: usize) {
@@ -273,6 +281,7 @@ impl Stages {
             posted.sessions.push(ledger);
         }
         posted.unstamped = self.unstamped;
+        posted.reserved_bits = self.reserved_bits;
         self.unknown_pairs.copy_to(&mut posted.unknown, &mut posted.unknown_beyond);
     }
 }

@@ -2,8 +2,9 @@
 
 use super::accounts::Accounts;
 use super::batch::{Places, Work};
+use super::chain::Part;
 use crate::counters::{OutputLedger, Tally};
-use crate::output::Writer;
+use crate::output::{Descriptor, Writer};
 use crate::ruleset::Route;
 use crate::xsk::{FreeList, Holders};
 
@@ -20,6 +21,8 @@ pub(super) struct Tap {
     /// Which frames of the batch it takes, and for which it has no room, if it gets some sessions only.
     pub(super) chosen: Places,
     pub(super) missed: Places,
+    /// Descriptors pushed for parts of frames beyond their first.
+    further: u64,
     /// Whose frames it gets.
     route: Route,
     /// By session: what it had no room for.
@@ -38,6 +41,7 @@ impl Tap {
             takes: 0,
             chosen: 0,
             missed: 0,
+            further: 0,
             route: Route::All,
             full: vec![Tally::default(); accounts.len()],
             passed_by: accounts.offered_by_session().collect(),
@@ -82,8 +86,8 @@ impl Tap {
             if !self.route.has(work.descriptor.session as usize) {
                 continue;
             }
-            if taken < room {
-                taken += 1;
+            if taken + 1 + work.tail.len() <= room {
+                taken += 1 + work.tail.len();
                 self.chosen |= 1 << place;
             } else {
                 self.missed |= 1 << place;
@@ -92,16 +96,33 @@ impl Tap {
     }
 
     /// Publishes what it has chosen, and counts what it had no room for.
-    pub(super) fn take_chosen(&mut self, works: &mut [Work]) {
+    pub(super) fn take_chosen(&mut self, works: &mut [Work], parts: &mut [Part]) {
         let chosen = self.chosen;
         let claimed = works.iter_mut().enumerate().filter(|(place, _)| chosen >> place & 1 == 1);
-        self.writer.push_all(claimed.map(|(_, work)| (&work.descriptor, work.shares.take())));
+        if parts.is_empty() {
+            self.writer.push_all(claimed.map(|(_, work)| (&work.descriptor, work.shares.take())));
+        } else {
+            claimed.for_each(|(_, work)| self.take_parts(work, &mut parts[work.tail.range()]));
+        }
         self.writer.publish();
         for (place, work) in works.iter().enumerate() {
             if self.missed >> place & 1 == 1 {
                 self.miss(std::slice::from_ref(work));
             }
         }
+    }
+
+    /// Pushes a frame, in one chunk or several.
+    fn take_parts(&mut self, work: &mut Work, parts: &mut [Part]) {
+        let head = Descriptor { len: work.head_len(parts), flags: work.head_flags(parts), ..work.descriptor };
+        self.writer.push_all([(&head, work.shares.take())]);
+        self.writer.push_all(parts.iter_mut().map(|part| (&part.descriptor, part.shares.take())));
+        self.further += parts.len() as u64;
+    }
+
+    /// Frames pushed into its ring since the start.
+    pub(super) const fn pushed(&self) -> u64 {
+        self.writer.pushed() - self.further
     }
 
     /// Publishes what it takes, and counts what it has no room for: the end of `taken`, and all of `refused`.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Orders;
 use super::accounts::Accounts;
 use super::batch::{Batch, Work};
+use super::chain::Tail;
 use super::stages::Stages;
 use super::tap::Tap;
 use crate::counters::{OutputLedger, Tally, WorkerCounters};
@@ -88,7 +89,7 @@ impl Taps {
         let Self { open, is_uniform, changed_at, ended, .. } = self;
         for tap in open.extract_if(.., |tap| tap.has_ended()) {
             let ledgers = tap.ledgers(accounts, changed_at).collect();
-            ended.push(Ended { id: tap.id, ledgers, pushed: tap.writer.pushed() });
+            ended.push(Ended { id: tap.id, ledgers, pushed: tap.pushed() });
         }
         *is_uniform = open.iter().all(Tap::gets_all);
     }
@@ -113,14 +114,15 @@ impl Taps {
     ) {
         let count = batch.works().len();
         if count == 0 {
+            batch.clear();
             return;
         }
         #[cfg(debug_assertions)]
         batch.works().iter().for_each(|work| assert_eq!(work.generation, stages.generation(), "one ruleset"));
         if self.when_full == WhenFull::Wait && !orders.is_draining() {
-            self.wait_for_room(count, holders, free, orders);
+            self.wait_for_room(batch.descriptors(), holders, free, orders);
         }
-        if !self.is_uniform {
+        if !self.is_uniform || batch.has_parts() {
             self.publish_chosen(batch, holders, free, stages);
             return;
         }
@@ -169,7 +171,8 @@ impl Taps {
         }
     }
 
-    /// As the rest of [`Self::publish`] does, where some outputs get the frames of some sessions only.
+    /// As the rest of [`Self::publish`] does, where some outputs get the frames of some sessions only, or a frame lies in several
+    /// chunks.
     fn publish_chosen(
         &mut self,
         batch: &mut Batch,
@@ -177,22 +180,33 @@ impl Taps {
         free: &mut FreeList,
         stages: &mut Stages,
     ) {
-        let works = batch.works_mut();
+        let (works, parts) = batch.with_parts();
+        // What was removed from the batch has left its parts, without chunks.
+        for work in works.iter_mut().filter(|work| work.tail != Tail::NONE) {
+            work.lay_out(parts, free);
+        }
         self.open.iter_mut().for_each(|tap| tap.choose(works));
         let wanted = self.open.iter().fold(0, |places, tap| places | tap.chosen | tap.missed);
         for (place, work) in works.iter_mut().enumerate() {
             let takers = self.open.iter().filter(|tap| tap.chosen >> place & 1 == 1).count();
+            let tail = &mut parts[work.tail.range()];
             if takers > 0 {
                 work.shares = holders.publish(work.received.take_chunk(), takers);
+                for part in tail {
+                    part.shares = holders.publish(part.received.take_chunk(), takers);
+                }
                 stages.deliver(1);
                 continue;
+            }
+            for part in tail {
+                free.give(part.received.take_chunk());
             }
             let is_wanted = wanted >> place & 1 == 1;
             let reason = if is_wanted { DropReason::OutputFull } else { DropReason::NoOutput };
             stages.refuse(&work.descriptor, reason);
             free.give(work.received.take_chunk());
         }
-        self.open.iter_mut().for_each(|tap| tap.take_chosen(works));
+        self.open.iter_mut().for_each(|tap| tap.take_chosen(works, parts));
         batch.clear();
     }
 
@@ -224,7 +238,7 @@ impl Taps {
             let (ledgers, pushed) = posted.output_mut(tap.id);
             ledgers.clear();
             ledgers.extend(tap.ledgers(accounts, &self.changed_at));
-            *pushed = tap.writer.pushed();
+            *pushed = tap.pushed();
         }
         for ended in &self.ended {
             let (ledgers, pushed) = posted.output_mut(ended.id);

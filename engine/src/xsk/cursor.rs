@@ -77,6 +77,14 @@ impl Consuming {
         self.producer.wrapping_sub(self.consumer).min(self.len)
     }
 
+    /// Whether so many slots may be read now.
+    pub(super) fn has(&mut self, count: u32, producer: &AtomicU32) -> bool {
+        if self.available(producer) < count {
+            self.producer = producer.load(Ordering::Acquire);
+        }
+        self.available(producer) >= count
+    }
+
     /// Index of the `nth` slot that has not been released.
     #[inline]
     pub(super) const fn index(&self, nth: u32) -> u32 {

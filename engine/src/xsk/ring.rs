@@ -176,6 +176,11 @@ impl<T: Slot> ConsumerRing<T> {
         self.cursor.available(self.memory.producer())
     }
 
+    /// Whether so many slots can be read.
+    pub(super) fn has(&mut self, count: u32) -> bool {
+        self.cursor.has(count, self.memory.producer())
+    }
+
     /// Hands up to `max` values to `take`, in order, and releases them with one store. Returns their number.
     #[inline]
     pub(super) fn consume(&mut self, max: u32, mut take: impl FnMut(T)) -> u32 {

@@ -18,12 +18,16 @@ pub(crate) struct Received {
     /// Where it starts in the UMEM, in bytes.
     addr: u64,
     len: u32,
-    continues: bool,
+    /// Bits [`Self::CONTINUES`] and [`Self::BAD`].
+    flags: u8,
 }
 
 impl Received {
     /// No frame.
-    pub(crate) const NOTHING: Self = Self { chunk: Chunk::NONE, addr: 0, len: 0, continues: false };
+    pub(crate) const NOTHING: Self = Self { chunk: Chunk::NONE, addr: 0, len: 0, flags: 0 };
+
+    const CONTINUES: u8 = 1 << 0;
+    const BAD: u8 = 1 << 1;
 
     /// Takes the chunk out. What is left names no bytes.
     #[inline]
@@ -52,7 +56,20 @@ impl Received {
     /// Whether it goes on in the chunk of the next descriptor (`XDP_PKT_CONTD`).
     #[inline]
     pub(crate) const fn continues(&self) -> bool {
-        self.continues
+        self.flags & Self::CONTINUES != 0
+    }
+
+    /// Whether it is a part of a frame that lies in several chunks, and goes on in the next, or stands for a descriptor that
+    /// made no sense: anything but a whole frame or the last part of one.
+    #[inline]
+    pub(crate) const fn is_odd(&self) -> bool {
+        self.flags != 0
+    }
+
+    /// Where it ends in the UMEM.
+    #[inline]
+    pub(crate) const fn end(&self) -> u64 {
+        self.addr + self.len as u64
     }
 }
 
@@ -64,8 +81,6 @@ pub(crate) struct RxQueue {
     rx: ConsumerRing<libc::xdp_desc>,
     lent: Lent,
     stamps: Stamps,
-    /// Whether a frame of the last batch goes on in a later one's chunk.
-    has_chain: bool,
     /// Descriptors that did not name a frame inside a chunk that the kernel had.
     bad_descriptors: u64,
 }
@@ -78,7 +93,7 @@ impl RxQueue {
         stamps: Stamps,
     ) -> Self {
         let lent = Lent::none(umem.geometry().chunk_count());
-        Self { umem, fill, rx, lent, stamps, has_chain: false, bad_descriptors: 0 }
+        Self { umem, fill, rx, lent, stamps, bad_descriptors: 0 }
     }
 
     /// The region that the chunks belong to.
@@ -99,36 +114,30 @@ impl RxQueue {
         fill.submit(want, || free.take().map(|chunk| geometry.start(lent.lend(chunk))))
     }
 
-    /// Takes up to `max` frames from the RX ring, in order of arrival. A descriptor that makes no sense is counted
-    /// and its chunk, if it names one that the kernel had, goes back to `free`.
+    /// Takes up to `max` descriptors from the RX ring, in order of arrival: frames, or parts of frames. One that makes no
+    /// sense is counted, its chunk, if it names one that the kernel had, goes back to `free`, and what is taken in its place
+    /// has no chunk and is odd.
     #[inline]
     pub(crate) fn receive(&mut self, max: u32, free: &mut FreeList, mut take: impl FnMut(Received)) -> u32 {
-        let Self { umem, rx, lent, stamps, has_chain, bad_descriptors, .. } = self;
-        *has_chain = false;
+        let Self { umem, rx, lent, stamps, bad_descriptors, .. } = self;
         stamps.begin_batch();
         let geometry = umem.geometry();
         rx.consume(max, |descriptor| {
+            let flags = if descriptor.options & libc::XDP_PKT_CONTD == 0 { 0 } else { Received::CONTINUES };
+            let bad = Received { flags: flags | Received::BAD, ..Received::NOTHING };
             let (index, offset) = geometry.locate(descriptor.addr);
             let Some(chunk) = lent.take_back(index) else {
                 *bad_descriptors += 1;
-                return;
+                return take(bad);
             };
             if !geometry.holds(offset, descriptor.len) {
                 *bad_descriptors += 1;
                 free.give(chunk);
-                return;
+                return take(bad);
             }
             umem.prefetch(descriptor.addr);
-            let continues = descriptor.options & libc::XDP_PKT_CONTD != 0;
-            *has_chain |= continues;
-            take(Received { chunk, addr: descriptor.addr, len: descriptor.len, continues });
+            take(Received { chunk, addr: descriptor.addr, len: descriptor.len, flags });
         })
-    }
-
-    /// Whether one of the frames that the last [`Self::receive`] has taken goes on in the next chunk.
-    #[inline]
-    pub(crate) const fn has_chain(&self) -> bool {
-        self.has_chain
     }
 
     /// The bytes of a received frame.
@@ -152,16 +161,13 @@ impl RxQueue {
         self.stamps.read(area.first_chunk()?)
     }
 
-    /// The `len` bytes at `addr`; empty if they do not all lie in the frame.
+    /// The `len` bytes at `addr`, as far as they lie in the frame's chunk; empty if `addr` does not.
     #[inline]
     pub(crate) fn part<'a>(&'a self, received: &'a Received, addr: u64, len: u32) -> &'a [u8] {
-        let is_inside = addr >= received.addr
-            && addr.saturating_add(u64::from(len)) <= received.addr + u64::from(received.len);
-        if !is_inside {
-            return &[];
-        }
-        // SAFETY: as for `frame`, of which these bytes are a part.
-        unsafe { self.umem.untouched(addr, len) }
+        let frame = self.frame(received);
+        let start = usize::try_from(addr.wrapping_sub(received.addr)).unwrap_or(usize::MAX);
+        let here = frame.get(start..).unwrap_or_default();
+        &here[..here.len().min(len as usize)]
     }
 
     /// Whether the kernel waits for a wake-up before it looks at the fill ring.
@@ -219,8 +225,9 @@ mod tests {
         let bytes: Vec<_> = frames.iter().map(|received| queue.frame(received).to_vec()).collect();
         assert_eq!((count, bytes), (2, vec![b"first".to_vec(), b"second".to_vec()]));
         let (addr, len) = (frames[0].addr, frames[0].len);
-        assert_eq!(queue.part(&frames[0], addr + 1, len - 1), b"irst");
-        for (addr, len) in [(addr - 1, 1), (addr, len + 1), (u64::MAX, 1)] {
+        assert_eq!(queue.part(&frames[0], addr + 1, len - 2), b"irs");
+        assert_eq!(queue.part(&frames[0], addr + 1, len), b"irst", "as far as it is here");
+        for (addr, len) in [(addr - 1, 1), (addr + 6, 1), (u64::MAX, 1)] {
             assert_eq!(queue.part(&frames[0], addr, len), b"", "{len} bytes at {addr}");
         }
         assert_eq!(queue.lent(), 2);
@@ -233,9 +240,9 @@ mod tests {
         nic.submit_raw(99 * 2048 + 256, 60);
         nic.submit_raw(256, 1793);
         nic.submit_raw(256, 60);
-        let mut taken = 0;
-        queue.receive(64, &mut free, |_| taken += 1);
-        assert_eq!((taken, queue.bad_descriptors()), (0, 3));
+        let mut taken = Vec::new();
+        queue.receive(64, &mut free, |received| taken.push(received.is_odd() && received.is_nothing()));
+        assert_eq!((taken, queue.bad_descriptors()), (vec![true; 3], 3));
         assert_eq!(free.len() + queue.lent() as usize, 4);
     }
 }

@@ -66,6 +66,9 @@ pub(crate) struct SocketSettings {
     pub(crate) queue: u32,
     /// Forced; there is no silent fallback from one to the other.
     pub(crate) mode: BindMode,
+    /// Set if frames of the interface may be longer than a chunk, so that a socket without segments is of no use: the largest
+    /// MTU, in bytes, with which they are not.
+    pub(crate) needs_segments_above: Option<u32>,
     /// Entries of the fill ring, a power of two.
     pub(crate) fill_len: u32,
     /// Entries of the RX ring, a power of two.
@@ -110,6 +113,21 @@ pub enum SocketError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// Frames that are longer than a chunk would be lost.
+    #[error(
+        "the MTU is too large for {mode}: frames that are longer than a chunk cannot be divided by this kernel (before Linux \
+         6.6) or driver ({source}); set it to {mtu_max} or less (`ip link set dev INTERFACE mtu {mtu_max}`)"
+    )]
+    NoSegments {
+        /// The RX queue.
+        queue: u32,
+        /// What was tried.
+        mode: BindMode,
+        /// The largest MTU that fits, in bytes.
+        mtu_max: u32,
+        /// What the kernel said.
+        source: io::Error,
+    },
     /// Any other system call failed.
     #[error("cannot set up the AF_XDP socket of queue {queue} ({call}): {source}")]
     Call {
@@ -151,7 +169,17 @@ impl Socket {
         let mut queue = Self::rings(fd.as_fd(), umem, settings)?;
         queue.refill(free);
         Self::poll_busily(fd.as_fd(), settings)?;
-        Self::bind(fd.as_fd(), settings)?;
+        match Self::bind(fd.as_fd(), settings, libc::XDP_USE_SG) {
+            Ok(()) => {}
+            // Linux before 6.6 does not know the flag; a driver may do zero-copy of frames in one chunk only.
+            Err(error @ (SocketError::Unsupported { .. } | SocketError::Call { call: "bind", .. })) => {
+                Self::bind(fd.as_fd(), settings, 0)?;
+                if let Some(mtu_max) = settings.needs_segments_above {
+                    return Err(no_segments(error, settings, mtu_max));
+                }
+            }
+            Err(error) => return Err(error),
+        }
         Ok((Self { fd, is_polled: settings.busy_poll.is_some() }, queue))
     }
 
@@ -214,12 +242,12 @@ impl Socket {
         Ok(())
     }
 
-    fn bind(fd: BorrowedFd<'_>, settings: &SocketSettings) -> Result<(), SocketError> {
+    fn bind(fd: BorrowedFd<'_>, settings: &SocketSettings, segments: u16) -> Result<(), SocketError> {
         let &SocketSettings { if_index, queue, mode, .. } = settings;
         let copy_flag = if mode == BindMode::ZeroCopy { libc::XDP_ZEROCOPY } else { libc::XDP_COPY };
         let address = libc::sockaddr_xdp {
             sxdp_family: ADDRESS_FAMILY,
-            sxdp_flags: copy_flag | libc::XDP_USE_NEED_WAKEUP,
+            sxdp_flags: copy_flag | segments | libc::XDP_USE_NEED_WAKEUP,
             sxdp_ifindex: if_index,
             sxdp_queue_id: queue,
             sxdp_shared_umem_fd: 0,
@@ -238,6 +266,17 @@ impl Socket {
                 _ => return Err(SocketError::Call { queue, call: "bind", source }),
             }
         }
+    }
+}
+
+/// The same refusal, of which frames in several chunks are the reason: without them the socket can be bound.
+fn no_segments(error: SocketError, settings: &SocketSettings, mtu_max: u32) -> SocketError {
+    let &SocketSettings { queue, mode, .. } = settings;
+    match error {
+        SocketError::Unsupported { source, .. } | SocketError::Call { source, .. } => {
+            SocketError::NoSegments { queue, mode, mtu_max, source }
+        }
+        other => other,
     }
 }
 

@@ -57,7 +57,12 @@ impl SoftNic {
 
     /// Whether the next frame that is not too long would be delivered.
     pub(crate) fn has_room(&mut self) -> bool {
-        self.rx.free(1) > 0 && self.fill.available() > 0
+        self.has_room_for(1)
+    }
+
+    /// Whether a frame in `count` chunks would be delivered.
+    pub(crate) fn has_room_for(&mut self, count: u32) -> bool {
+        self.rx.free(count) >= count && self.fill.has(count)
     }
 
     /// Copies `frame` into the next chunk of the fill ring, behind the kernel's headroom, and puts a descriptor into
@@ -116,13 +121,26 @@ impl SoftNic {
     /// Delivers a frame in several chunks, as the kernel does with `XDP_USE_SG`.
     #[cfg(test)]
     pub(crate) fn deliver_chain(&mut self, parts: &[&[u8]]) {
-        for (nth, part) in parts.iter().enumerate() {
+        if let [init @ .., last] = parts {
+            self.deliver_parts(init, libc::XDP_PKT_CONTD);
+            self.deliver_parts(&[last], 0);
+        }
+    }
+
+    /// Delivers parts of a frame that goes on.
+    #[cfg(test)]
+    pub(crate) fn deliver_open_chain(&mut self, parts: &[&[u8]]) {
+        self.deliver_parts(parts, libc::XDP_PKT_CONTD);
+    }
+
+    #[cfg(test)]
+    fn deliver_parts(&mut self, parts: &[&[u8]], options: u32) {
+        for part in parts {
             let mut addr = None;
             self.fill.consume(1, |chunk| addr = Some(chunk + u64::from(HEADROOM)));
             let addr = addr.expect("the test has filled the ring");
             // SAFETY: as in `deliver`.
             unsafe { self.umem.write_lent(addr, part, Arrival { mark: 0, time_ns: 0 }) };
-            let options = if nth + 1 < parts.len() { libc::XDP_PKT_CONTD } else { 0 };
             let len = u32::try_from(part.len()).expect("parts fit into chunks");
             let mut descriptor = Some(libc::xdp_desc { addr, len, options });
             self.rx.submit(1, || descriptor.take());

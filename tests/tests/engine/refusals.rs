@@ -88,32 +88,6 @@ fn what_the_interface_does_not_have_is_refused() {
 
 #[test]
 #[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
-fn an_mtu_beyond_a_chunk_is_refused_with_the_largest_that_fits() {
-    privileged();
-    let options = VethOptions { queues: 1, mtu: 3000 };
-    let veth = Veth::join(NetNs::new().unwrap(), NetNs::new().unwrap(), options).unwrap();
-    let receiver = &veth.receiver;
-    let mut small = config(receiver);
-    small.memory.chunk_size = Some(2048);
-    let error = receiver.netns.run(|| Engine::open(small)).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "the MTU 3000 of vxrx0 is too large: a chunk of 2048 bytes holds packets up to 1754 bytes; set it with `ip link \
-         set dev vxrx0 mtu 1754`, or leave memory.chunk_size out"
-    );
-    receiver.netns.ip(&["link", "set", receiver.interface, "mtu", "9001"]).unwrap();
-    let large = config(receiver);
-    let error = receiver.netns.run(|| Engine::open(large)).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "the MTU 9001 of vxrx0 is too large: a chunk of 4096 bytes holds packets up to 3802 bytes; set it with `ip link \
-         set dev vxrx0 mtu 3802`"
-    );
-    assert_no_xdp_program(&receiver.netns, receiver.interface);
-}
-
-#[test]
-#[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
 fn a_process_without_privileges_is_told_which_it_needs() {
     privileged();
     let veth = Veth::pair(1).unwrap();

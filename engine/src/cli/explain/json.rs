@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use serde::Serialize;
 use vxtap::config::Action;
 use vxtap::explain::{Explanation, Fate};
+use vxtap::output::Encapsulation;
 
 use super::text::sign_name;
 
@@ -17,6 +18,12 @@ struct Line<'e> {
     session: Option<&'e str>,
     vni: Option<u32>,
     source: Option<IpAddr>,
+    /// "vxlan", "geneve" or "geneve_vxlan".
+    encapsulation: Option<&'static str>,
+    /// Of a Gateway Load Balancer's options, in hexadecimal: 16, 16 and 8 digits.
+    gwlb_endpoint_id: Option<String>,
+    gwlb_attachment_id: Option<String>,
+    gwlb_flow_cookie: Option<String>,
     flow: Option<&'e str>,
     /// "ingress", "egress" or "unknown".
     direction: String,
@@ -47,6 +54,10 @@ pub(super) fn frame(number: u64, fate: &Fate<'_>, out: &mut impl Write) -> io::R
             session: None,
             vni: None,
             source: None,
+            encapsulation: None,
+            gwlb_endpoint_id: None,
+            gwlb_attachment_id: None,
+            gwlb_flow_cookie: None,
             flow: None,
             direction: "unknown".to_owned(),
             direction_by: None,
@@ -67,12 +78,21 @@ pub(super) fn frame(number: u64, fate: &Fate<'_>, out: &mut impl Write) -> io::R
 }
 
 fn judged<'e>(number: u64, explanation: &'e Explanation<'e>) -> Line<'e> {
+    let gwlb = explanation.gwlb;
     let rule = explanation.rule.filter(|rule| (rule.action == Action::Accept) == explanation.outcome.is_ok());
     Line {
         frame: number,
         session: Some(explanation.session),
         vni: Some(explanation.pair.vni.get()),
         source: Some(explanation.pair.source),
+        encapsulation: Some(match explanation.encapsulation {
+            Encapsulation::Vxlan => "vxlan",
+            Encapsulation::Geneve => "geneve",
+            Encapsulation::GeneveVxlan => "geneve_vxlan",
+        }),
+        gwlb_endpoint_id: gwlb.map(|gwlb| format!("{:016x}", gwlb.endpoint_id)),
+        gwlb_attachment_id: gwlb.map(|gwlb| format!("{:016x}", gwlb.attachment_id)),
+        gwlb_flow_cookie: gwlb.map(|gwlb| format!("{:08x}", gwlb.flow_cookie)),
         flow: explanation.flow.as_deref(),
         direction: explanation.direction.map_or("unknown".to_owned(), |(direction, _)| direction.to_string()),
         direction_by: explanation.direction.map(|(_, sign)| sign_name(sign)),

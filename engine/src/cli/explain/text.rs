@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use vxtap::DropReason;
 use vxtap::config::{Action, Direction};
 use vxtap::explain::{DirectionSign, Explanation, Fate, Miss, Walk};
+use vxtap::output::Encapsulation;
 
 /// Some lines about a frame.
 pub(super) fn frame(number: u64, fate: &Fate<'_>, out: &mut impl Write) -> io::Result<()> {
@@ -20,6 +21,9 @@ fn judged(number: u64, explanation: &Explanation<'_>, out: &mut impl Write) -> i
     writeln!(out, "frame {number}: session {session}, {pair}, {}", direction(explanation.direction))?;
     let lengths = lengths(explanation);
     writeln!(out, "  {}, {lengths}", flow.as_deref().unwrap_or("not IP"))?;
+    if let Some(tunnel) = tunnel(explanation) {
+        writeln!(out, "  {tunnel}")?;
+    }
     if explanation.is_amazon_dns {
         writeln!(out, "  traffic with Amazon's DNS server: the filter's network_services decide")?;
     }
@@ -37,6 +41,19 @@ fn judged(number: u64, explanation: &Explanation<'_>, out: &mut impl Write) -> i
         writeln!(out, "  NOT EXPECTED HERE: the mirror should have sent it in session {expected}")?;
     }
     writeln!(out, "  {}", fate(explanation))
+}
+
+/// What is unusual about the tunnel; `None` for plain VXLAN.
+fn tunnel(explanation: &Explanation<'_>) -> Option<String> {
+    let mut parts = Vec::new();
+    if explanation.encapsulation != Encapsulation::Vxlan {
+        parts.push(format!("in {}", explanation.encapsulation));
+    }
+    parts.extend(explanation.gwlb.map(|gwlb| gwlb.to_string()));
+    if explanation.has_reserved_bits {
+        parts.push("reserved bits of the VXLAN header are set".to_owned());
+    }
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 pub(super) fn direction(direction: Option<(Direction, DirectionSign)>) -> String {

@@ -11,7 +11,9 @@ use super::reader::{Node, Section};
 use crate::config::capture::{BUSY_POLL_BUDGET, BUSY_POLL_USECS, PORT, QUEUE};
 use crate::config::memory::{CHUNK_SIZE, PER_QUEUE_MIB, PLANNED_OUTPUTS, RING_LEN};
 use crate::config::workers::CPU;
-use crate::config::{BusyPoll, Capture, Config, Cpus, Memory, Output, OutputKind, Queues, Workers};
+use crate::config::{
+    BusyPoll, Capture, Config, Cpus, Memory, Output, OutputKind, Queues, TunnelPort, Workers,
+};
 
 const TOP: &[&str] = &["capture", "workers", "memory", "sessions", "eni", "filter", "session", "output"];
 const CAPTURE: &[&str] =
@@ -64,12 +66,20 @@ fn capture(section: &Section<'_>) -> Result<Capture, Fault> {
         mode: section.word("mode")?.unwrap_or(default.mode),
         ports: section
             .get("ports")
-            .map_or(Ok(default.ports), |node| node.numbers(PORT, "a list of ports"))?,
+            .map_or(Ok(default.ports), |node| node.list("a list of ports")?.iter().map(port).collect())?,
         allowed_sources: section.prefixes("allowed_sources")?,
         queues: section.get("queues").map_or(Ok(default.queues), |node| queues(&node))?,
         arrival_times: section.boolean("arrival_times")?.unwrap_or(default.arrival_times),
         busy_poll: section.get("busy_poll").map(busy_poll).transpose()?,
     })
+}
+
+/// A port as a number, or with its tunnel in quotes.
+fn port(node: &Node<'_>) -> Result<TunnelPort, Fault> {
+    if matches!(node.value(), DeValue::String(_)) {
+        return node.parsed(&format!("{PORT}, or one with its tunnel in quotes, such as \"geneve:16081\""));
+    }
+    node.number(PORT).map(TunnelPort::new)
 }
 
 /// A structure with an empty name means "not named yet"; an empty name in a file is a mistake.

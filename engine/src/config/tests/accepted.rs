@@ -16,7 +16,7 @@ const EVERY_KEY: &str = r#"
     [capture]
     interface = "eth1"
     mode = "zero-copy"
-    ports = [4789, 8472]
+    ports = [4789, 8472, "geneve:16081"]
     allowed_sources = ["10.0.0.0/8", "2001:db8::/32", "192.0.2.7"]
     queues = [0, 0x2]
     arrival_times = false
@@ -80,7 +80,7 @@ fn every_key_reaches_its_field() {
         capture: Capture {
             interface: "eth1".to_owned(),
             mode: CaptureMode::ZeroCopy,
-            ports: vec![4789, 8472],
+            ports: vec![4789.into(), 8472.into(), TunnelPort { number: 16081, tunnel: Tunnel::Geneve }],
             allowed_sources: vec![prefix("10.0.0.0/8"), prefix("2001:db8::/32"), prefix("192.0.2.7/32")],
             queues: Queues::List(vec![0, 2]),
             arrival_times: false,

@@ -70,7 +70,8 @@ fn a_wrong_type_is_refused_with_what_was_found() {
         ("[capture]\nports = 4789", "2:9: capture.ports: found 4789, allowed is a list of ports"),
         (
             "[capture]\nports = [\"a\"]",
-            "2:10: capture.ports[0]: found \"a\", allowed is an integer from 1 to 65535",
+            "2:10: capture.ports[0]: found \"a\", allowed is an integer from 1 to 65535, or one with its tunnel in quotes, \
+             such as \"geneve:16081\"",
         ),
         (
             "[capture]\nallowed_sources = \"a\"",

@@ -283,7 +283,7 @@ fn the_same_limits_hold_for_a_configuration_built_by_a_program() {
     let error = config.validate().expect_err("25 bits");
     assert_eq!(error.to_string(), "session[1].vni: found 16777216, allowed is an integer from 0 to 16777215");
 
-    let capture = Capture { ports: vec![0], ..Capture::default() };
+    let capture = Capture { ports: vec![0.into()], ..Capture::default() };
     let error = Config { capture, ..Config::default() }.validate().expect_err("port 0");
     assert_eq!(error.to_string(), "capture.ports[0]: found 0, allowed is an integer from 1 to 65535");
 

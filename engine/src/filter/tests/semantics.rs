@@ -6,6 +6,7 @@ use super::super::Policies;
 use super::super::policy::Verdict;
 use super::*;
 use crate::config::{Config, Eni, Filter, NetworkService, Session, UnknownDirection};
+use crate::decap::Link;
 use crate::drop_reason::DropReason;
 use crate::session::{Key, Pair, SessionId, Vni};
 
@@ -34,7 +35,7 @@ fn judge(config: &Config, frame: &[u8]) -> Verdict {
     config.validate().unwrap_or_else(|error| panic!("{error}"));
     let policies = Policies::new(config, &[SessionId(1)]);
     let source = Key::from(Pair { source: HOST.into(), vni: Vni::default() });
-    policies.get(SessionId(1)).unwrap().judge(frame, source)
+    policies.get(SessionId(1)).unwrap().judge(frame, Link::Ethernet, source)
 }
 
 fn outcome(config: &Config, frame: &[u8]) -> Result<(), DropReason> {

@@ -8,6 +8,7 @@
 //! ```
 
 use crate::config::Direction;
+use crate::decap::Link;
 
 /// The largest captured length of one frame, in bytes; what is beyond is cut off.
 ///
@@ -25,7 +26,9 @@ const PACKET_HEADER_LEN: usize = 28;
 const BYTE_ORDER_MAGIC: u32 = 0x1A2B_3C4D;
 /// Length of the section: not stated, because the section grows until the writer stops.
 const SECTION_LEN_UNKNOWN: u64 = u64::MAX;
+/// <https://www.tcpdump.org/linktypes.html>
 const LINKTYPE_ETHERNET: u16 = 1;
+const LINKTYPE_RAW: u16 = 101;
 /// `if_tsresol`: units of 10^-9 seconds.
 const NANOSECONDS: u8 = 9;
 
@@ -49,13 +52,15 @@ mod option {
     pub(super) const END: u16 = 0;
 }
 
-/// What an interface description block says; the link type is Ethernet, times are in nanoseconds, nothing is cut.
+/// What an interface description block says; times are in nanoseconds, nothing is cut.
 #[derive(Debug, Clone, Copy)]
 pub struct Interface<'a> {
     /// `if_name`.
     pub name: &'a str,
     /// `if_description`.
     pub description: &'a str,
+    /// What its frames begin with.
+    pub link: Link,
 }
 
 /// What an interface statistics block says.
@@ -117,7 +122,11 @@ impl Blocks {
     /// Appends an interface description block and returns the interface's number in this section.
     pub fn interface(&mut self, interface: Interface<'_>) -> u32 {
         self.block(INTERFACE_DESCRIPTION, |bytes| {
-            bytes.extend(LINKTYPE_ETHERNET.to_le_bytes());
+            let link_type = match interface.link {
+                Link::Ethernet => LINKTYPE_ETHERNET,
+                Link::Ip => LINKTYPE_RAW,
+            };
+            bytes.extend(link_type.to_le_bytes());
             bytes.extend([0; 2]);
             bytes.extend(0_u32.to_le_bytes()); // SnapLen: no limit
             text_option(bytes, option::IF_NAME, interface.name);

@@ -8,6 +8,7 @@ use std::time::Instant;
 use super::blocks::{Interface, Statistics};
 use super::file::{PcapngError, PcapngFile, Storage};
 use crate::config::{Direction, Session};
+use crate::decap::Link;
 use crate::output::Frame;
 use crate::session::{Directory, Entry, SessionId};
 
@@ -33,6 +34,8 @@ pub struct FrameKey {
     pub vni: u32,
     /// Towards the mirrored interface or away from it, if that is known.
     pub direction: Option<Direction>,
+    /// What the frame begins with. Packets without Ethernet header get an interface block of their own.
+    pub link: Link,
 }
 
 impl From<&Frame<'_>> for FrameKey {
@@ -42,6 +45,7 @@ impl From<&Frame<'_>> for FrameKey {
             source: frame.source(),
             vni: frame.vni().get(),
             direction: frame.direction(),
+            link: frame.link(),
         }
     }
 }
@@ -60,6 +64,8 @@ pub enum InterfaceKey {
     },
     /// All pairs of the default session after the first [`PAIRS_MAX`].
     Other,
+    /// The frames of another interface that have no Ethernet header.
+    Packets,
 }
 
 /// What happened to the frames of one interface block, in frames.
@@ -83,10 +89,12 @@ pub struct Period {
 }
 
 /// An interface block in the file; its place in the list is its number.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Written {
     key: InterfaceKey,
     frames: u64,
+    /// The interface of the same frames without Ethernet header; `u32::MAX` where there is none yet, and of one of these.
+    packets: u32,
 }
 
 /// Writes the frames of one capture to a pcapng file.
@@ -156,7 +164,10 @@ impl<S: Storage> CaptureWriter<S> {
         original_len: u32,
         segments: impl Iterator<Item = &'a [u8]>,
     ) -> Result<(), PcapngError> {
-        let interface = self.interface_of(key);
+        let mut interface = self.interface_of(key);
+        if key.link == Link::Ip {
+            interface = self.packets_of(interface);
+        }
         self.interfaces[interface as usize].frames += 1;
         let Period { start_ns, end_ns } =
             self.seen.unwrap_or(Period { start_ns: timestamp_ns, end_ns: timestamp_ns });
@@ -188,9 +199,16 @@ impl<S: Storage> CaptureWriter<S> {
         totals: impl Fn(InterfaceKey, u64) -> InterfaceTotals,
     ) -> Result<(), PcapngError> {
         let Period { start_ns, end_ns } = period.or(self.seen).unwrap_or(Period { start_ns: 0, end_ns: 0 });
-        for (interface, written) in (0..).zip(&self.interfaces) {
-            let InterfaceTotals { received, accepted, dropped } = totals(written.key, written.frames);
-            let delivered = written.frames;
+        for (interface, &Written { key, frames: delivered, packets }) in (0..).zip(&self.interfaces) {
+            let is_packets = key == InterfaceKey::Packets;
+            // What was written to the other interface is counted there, and nowhere else.
+            let apart = self.interfaces.get(packets as usize).map_or(0, |packets| packets.frames);
+            let InterfaceTotals { received, accepted, dropped } = if is_packets {
+                InterfaceTotals { received: delivered, accepted: delivered, dropped: 0 }
+            } else {
+                let InterfaceTotals { received, accepted, dropped } = totals(key, delivered + apart);
+                InterfaceTotals { received: received - apart, accepted: accepted - apart, dropped }
+            };
             let statistics = Statistics { start_ns, end_ns, received, accepted, dropped, delivered };
             self.file.blocks().statistics(interface, &statistics);
         }
@@ -204,7 +222,7 @@ impl<S: Storage> CaptureWriter<S> {
 
     /// Returns the number of the interface block for a frame, which is described on the first frame of its pair.
     fn interface_of(&mut self, key: FrameKey) -> u32 {
-        let FrameKey { session, source, vni, direction: _ } = key;
+        let FrameKey { session, source, vni, direction: _, link: _ } = key;
         if session != SessionId::DEFAULT.0
             && let Some(interface) = self.interface_of_session(SessionId(session))
         {
@@ -237,7 +255,8 @@ impl<S: Storage> CaptureWriter<S> {
     fn describe_session(&mut self, id: SessionId) -> Option<u32> {
         let Entry { name, vni, source } = self.directory.entry(id)?;
         let source = source.map_or_else(|| "any source".to_owned(), |source| format!("source {source}"));
-        let interface = self.describe(InterfaceKey::Session(id.0), &name, &format!("VNI {vni}, {source}"));
+        let description = format!("VNI {vni}, {source}");
+        let interface = self.describe(InterfaceKey::Session(id.0), &name, &description, Link::Ethernet);
         if self.declared.len() <= id.index() {
             self.declared.resize(id.index() + 1, NO_INTERFACE);
         }
@@ -249,7 +268,8 @@ impl<S: Storage> CaptureWriter<S> {
     fn describe_pair(&mut self, source: IpAddr, vni: u32) -> u32 {
         let name = format!("vni-{vni}@{source}");
         let description = format!("VNI {vni}, source {source}");
-        let interface = self.describe(InterfaceKey::Pair { source, vni }, &name, &description);
+        let interface =
+            self.describe(InterfaceKey::Pair { source, vni }, &name, &description, Link::Ethernet);
         self.pairs.insert((source, vni), interface);
         interface
     }
@@ -260,14 +280,33 @@ impl<S: Storage> CaptureWriter<S> {
         }
         let description =
             format!("every pair of VNI and source after the first {PAIRS_MAX} of undeclared sessions");
-        let interface = self.describe(InterfaceKey::Other, "other", &description);
+        let interface = self.describe(InterfaceKey::Other, "other", &description, Link::Ethernet);
         self.other = Some(interface);
         interface
     }
 
-    fn describe(&mut self, key: InterfaceKey, name: &str, description: &str) -> u32 {
-        self.interfaces.push(Written { key, frames: 0 });
-        self.file.blocks().interface(Interface { name, description })
+    /// The interface of the same frames without Ethernet header.
+    #[cold]
+    fn packets_of(&mut self, interface: u32) -> u32 {
+        let Written { key, packets, .. } = self.interfaces[interface as usize];
+        if packets != NO_INTERFACE {
+            return packets;
+        }
+        let name = match key {
+            InterfaceKey::Session(id) => self.directory.entry(SessionId(id)).map(|entry| entry.name),
+            InterfaceKey::Pair { source, vni } => Some(format!("vni-{vni}@{source}")),
+            InterfaceKey::Other | InterfaceKey::Packets => None,
+        };
+        let name = format!("{} (IP)", name.as_deref().unwrap_or("other"));
+        let description = "packets of this session that came without an Ethernet header";
+        let packets = self.describe(InterfaceKey::Packets, &name, description, Link::Ip);
+        self.interfaces[interface as usize].packets = packets;
+        packets
+    }
+
+    fn describe(&mut self, key: InterfaceKey, name: &str, description: &str, link: Link) -> u32 {
+        self.interfaces.push(Written { key, frames: 0, packets: NO_INTERFACE });
+        self.file.blocks().interface(Interface { name, description, link })
     }
 }
 

@@ -10,7 +10,7 @@ use super::*;
 const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 1, 5));
 
 fn key(session: u32, source: IpAddr, vni: u32) -> FrameKey {
-    FrameKey { session, source, vni, direction: None }
+    FrameKey { session, source, vni, direction: None, link: Link::Ethernet }
 }
 
 fn sessions() -> Vec<Session> {
@@ -110,7 +110,7 @@ fn totals_of(key: InterfaceKey, written: u64) -> InterfaceTotals {
             let dropped = 10 * u64::from(session);
             InterfaceTotals { received: 2 * written + dropped, accepted: written + dropped, dropped }
         }
-        InterfaceKey::Pair { .. } | InterfaceKey::Other => {
+        InterfaceKey::Pair { .. } | InterfaceKey::Other | InterfaceKey::Packets => {
             InterfaceTotals { received: written, accepted: written, dropped: 0 }
         }
     }

@@ -2,6 +2,7 @@ use std::fs;
 
 use super::*;
 use crate::capture_file::CaptureFile;
+use crate::decap::Link;
 
 /// Storage with room for `room` bytes, that takes at most `step` at a time.
 #[derive(Debug)]
@@ -35,7 +36,11 @@ fn small(room: usize, step: usize) -> PcapngFile<Small> {
     let storage = Small { bytes: Vec::new(), room, step, can_cut: true };
     let mut file = PcapngFile::over(storage, PathBuf::from("out.pcapng"), Instant::now());
     file.blocks().section_header("vxtap");
-    file.blocks().interface(crate::output::pcapng::Interface { name: "web", description: "" });
+    file.blocks().interface(crate::output::pcapng::Interface {
+        name: "web",
+        description: "",
+        link: Link::Ethernet,
+    });
     file
 }
 

@@ -7,12 +7,18 @@ use std::sync::Arc;
 use super::*;
 use crate::capture_file::CaptureFile;
 use crate::config::Session;
+use crate::decap::Link;
 use crate::output::pcapng::PcapngFile;
 use crate::output::{Descriptor, ring};
 use crate::xsk::{Geometry, Holders, Pages, Umem};
 
-const KEY: FrameKey =
-    FrameKey { session: 0, source: IpAddr::V4(Ipv4Addr::LOCALHOST), vni: 1, direction: None };
+const KEY: FrameKey = FrameKey {
+    session: 0,
+    source: IpAddr::V4(Ipv4Addr::LOCALHOST),
+    vni: 1,
+    direction: None,
+    link: Link::Ethernet,
+};
 
 /// Storage that is full after `room` bytes.
 #[derive(Debug)]

@@ -1,0 +1,61 @@
+//! The VXLAN header, RFC 7348 section 5, and its successor that says what is inside.
+//!
+//! ```text
+//!   0               1               2               3
+//!   | R R R R I R R R |          reserved, 24 bits               |
+//!   |          VNI, 24 bits                        | reserved, 8 |
+//! ```
+
+use super::{Body, Inner, Layer, Shape};
+use crate::drop_reason::DropReason;
+use crate::vni::Vni;
+
+pub(crate) const VXLAN_LEN: usize = 8;
+
+/// The first word of a header of which only the I flag is set: the VNI field is valid.
+pub(super) const ONLY_VNI: u32 = 0x0800_0000;
+const VNI_IS_VALID: u8 = 0x08;
+
+/// Opens a VXLAN header. "The I flag MUST be set to 1 for a valid VXLAN Network ID"; the other bits are "ignored on receipt", so
+/// that they are noted in the shape and change nothing.
+pub(super) fn open(head: &[u8], layer: Layer, body: Body) -> Result<Inner, DropReason> {
+    let (header, inside) = header(head, body)?;
+    let reserved = u32::from_be_bytes([header[0], header[1], header[2], header[3]]) ^ ONLY_VNI;
+    let shape =
+        if reserved == 0 && header[7] == 0 { Shape::VXLAN } else { Shape::VXLAN.with_reserved_bits() };
+    inside.inner(head, layer, vni(header), shape)
+}
+
+/// Opens a VXLAN-GPE header (draft-ietf-nvo3-vxlan-gpe-12, section 3): flags `R R Ver I P B O`, and what is inside in the
+/// fourth byte. Without the P flag it is VXLAN.
+pub(super) fn open_gpe(head: &[u8], layer: Layer, body: Body) -> Result<Inner, DropReason> {
+    const VERSION: u8 = 0x30;
+    const HAS_PROTOCOL: u8 = 0x04;
+    const IS_CONTROL: u8 = 0x01;
+    let (header, inside) = header(head, body)?;
+    if header[0] & HAS_PROTOCOL == 0 {
+        return open(head, layer, body);
+    }
+    if header[0] & (VERSION | IS_CONTROL) != 0 {
+        return Err(DropReason::TunnelProtocol);
+    }
+    let shape = match header[3] {
+        1 | 2 => Shape::VXLAN.with_ip(),
+        3 => Shape::VXLAN,
+        _ => return Err(DropReason::TunnelProtocol),
+    };
+    inside.inner(head, layer, vni(header), shape)
+}
+
+fn header(head: &[u8], body: Body) -> Result<([u8; VXLAN_LEN], Body), DropReason> {
+    let header: [u8; VXLAN_LEN] = body.array(head).ok_or(DropReason::TunnelTruncated)?;
+    let inside = body.behind(VXLAN_LEN).ok_or(DropReason::TunnelTruncated)?;
+    if header[0] & VNI_IS_VALID == 0 {
+        return Err(DropReason::VxlanWithoutVni);
+    }
+    Ok((header, inside))
+}
+
+const fn vni(header: [u8; VXLAN_LEN]) -> Vni {
+    Vni::from_bytes([header[4], header[5], header[6]])
+}

@@ -1,0 +1,10 @@
+//! What a mirror may look like on the wire, on every rung of the ladder.
+//!
+//! | module | claim |
+//! |---|---|
+//! | `matrix` | every tunnel over every network with everything inside comes out as it went in, on every rung |
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails right there")]
+
+mod frames;
+mod matrix;
+mod support;
