@@ -1,6 +1,7 @@
 //! A filter by itself, in both of its forms.
 
 use crate::config::{Action, Config, Direction, Eni, Filter, Rule, Session};
+use crate::decap::Link;
 use crate::filter::Policies;
 use crate::filter::rules::{first_match, in_order};
 use crate::flow::Flow;
@@ -39,7 +40,9 @@ impl Rules {
     /// Whether the inner frame passes, as the data path finds out.
     #[inline]
     pub fn accept(&self, inner: &[u8]) -> bool {
-        self.policies.get(SESSION).is_some_and(|policy| policy.judge(inner, Key::V4(0)).outcome.is_ok())
+        self.policies
+            .get(SESSION)
+            .is_some_and(|policy| policy.judge(inner, Link::Ethernet, Key::V4(0)).outcome.is_ok())
     }
 
     /// Whether the first rule that matches the inner frame accepts it, asked one after the other. Knows neither services nor

@@ -5,7 +5,7 @@ use std::process::Command;
 use vxtap::Engine;
 use vxtap::config::{CaptureMode, Cpus, Output, OutputKind, Queues};
 use vxtap_tests::leftovers::{assert_no_xdp_program, xdp_program};
-use vxtap_tests::{NetNs, Veth, VethOptions, privileged};
+use vxtap_tests::{Veth, privileged};
 
 use super::support::{config, config_file, finish, open, vxtap, vxtap_on};
 

@@ -264,7 +264,7 @@ fn what_cannot_change_is_named_and_changes_nothing() {
         engine.reload(config).unwrap_err().to_string()
     };
     let fixed = refused(&mut engine, &|config| {
-        config.capture.ports = vec![8472];
+        config.capture.ports = vec![8472.into()];
         config.memory.rx_ring = 64;
     });
     assert_eq!(

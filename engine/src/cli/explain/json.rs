@@ -18,7 +18,7 @@ struct Line<'e> {
     session: Option<&'e str>,
     vni: Option<u32>,
     source: Option<IpAddr>,
-    /// "vxlan", "geneve" or "geneve_vxlan".
+    /// `vxlan`, `geneve` or `geneve_vxlan`.
     encapsulation: Option<&'static str>,
     /// Of a Gateway Load Balancer's options, in hexadecimal: 16, 16 and 8 digits.
     gwlb_endpoint_id: Option<String>,

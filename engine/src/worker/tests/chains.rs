@@ -4,7 +4,7 @@ use super::*;
 
 /// A mirrored frame with so many bytes of payload, all different from their neighbours.
 fn long(host: u8, payload_len: usize) -> (Vec<u8>, Vec<u8>) {
-    let payload: Vec<u8> = (0..payload_len).map(|at| (at % 251) as u8).collect();
+    let payload: Vec<u8> = (0..=250).cycle().take(payload_len).collect();
     mirrored(host, 7, &payload)
 }
 
