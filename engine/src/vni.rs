@@ -26,6 +26,12 @@ impl Vni {
         Self(u32::from_be_bytes([0, bytes[0], bytes[1], bytes[2]]))
     }
 
+    /// Returns the VNI in the last word of a VXLAN header, host byte order.
+    #[inline]
+    pub(crate) const fn of_word(word: u32) -> Self {
+        Self(word >> 8)
+    }
+
     /// Returns the number, `0..=0xFF_FFFF`.
     pub const fn get(self) -> u32 {
         self.0

@@ -62,8 +62,9 @@ pub(crate) fn plain_vxlan(outer: &[u8], port: u16) -> Option<Inner> {
     let be32 = |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
     // EtherType, version and header length; then flags, fragment offset, TTL and protocol.
     let is_whole_udp = be32(12) & 0xffff_ff00 == 0x0800_4500 && be32(20) & 0x3fff_00ff == 0x0000_0011;
-    let (ip_len, udp_len) = (be16(16), be16(38));
-    let is_vxlan = be16(36) == usize::from(port) && be32(42) == vxlan::ONLY_VNI && head[49] == 0;
+    let (ip_len, port_and_len, vni) = (be16(16), be32(36), be32(46));
+    let udp_len = (port_and_len & 0xffff) as usize;
+    let is_vxlan = port_and_len >> 16 == u32::from(port) && be32(42) == vxlan::ONLY_VNI && vni & 0xff == 0;
     if !is_whole_udp || !is_vxlan || udp_len + 20 > ip_len || udp_len + 34 < PLAIN_LEN {
         return None;
     }
@@ -75,7 +76,7 @@ pub(crate) fn plain_vxlan(outer: &[u8], port: u16) -> Option<Inner> {
     let sent_len = udp_len - UDP_LEN - VXLAN_LEN;
     Some(Inner {
         source: Source::V4([head[26], head[27], head[28], head[29]]),
-        vni: Vni::from_bytes([head[46], head[47], head[48]]),
+        vni: Vni::of_word(vni),
         shape: Shape::VXLAN,
         outer_ip: 14,
         start: 50,

@@ -1,11 +1,11 @@
 //! What one turn works on: the frames between the RX ring and the output rings.
 
-use super::chain::{Chain, Part, Tail, lay_out};
+use super::chain::{Chain, Part, lay_out};
 use crate::config::BATCH_MAX;
 use crate::decap::Inner;
 use crate::output::Descriptor;
 use crate::session::{Key, SessionId};
-use crate::xsk::{FreeList, Received, RxQueue, Shares};
+use crate::xsk::{FreeList, Received, RxQueue, Shares, Tail};
 
 /// A frame, with what the stages find out about it one after the other.
 #[derive(Debug)]
@@ -16,8 +16,6 @@ pub(super) struct Work {
     pub(super) key: Key,
     /// From the RX ring: the frame, or its first part. The chunk is gone from here once it is published.
     pub(super) received: Received,
-    /// Its further parts, in the batch's list.
-    pub(super) tail: Tail,
     /// The outputs' claims on the published chunk.
     pub(super) shares: Shares,
     /// Of the ruleset that it was judged by.
@@ -52,7 +50,8 @@ impl Work {
     pub(super) fn lay_out(&mut self, parts: &mut [Part], free: &mut FreeList) {
         let here = self.received.end() - self.descriptor.addr;
         let here = u32::try_from(here).unwrap_or(u32::MAX);
-        lay_out(&self.descriptor, here, parts, &mut self.tail, free);
+        let tail = lay_out(&self.descriptor, here, parts, self.received.tail(), free);
+        self.received.set_tail(tail);
     }
 
     /// Bytes in the first chunk of a frame that is laid out.
@@ -84,7 +83,6 @@ impl Batch {
             descriptor: Descriptor::default(),
             key: Key::V4(0),
             received: Received::NOTHING,
-            tail: Tail::NONE,
             shares: Shares::NONE,
             #[cfg(debug_assertions)]
             generation: 0,
@@ -100,16 +98,17 @@ impl Batch {
         let Self { works, chain, .. } = self;
         let max = BATCH_MAX - chain.waiting();
         let mut places = works.iter_mut();
-        let mut len = 0;
+        let (mut len, mut is_open) = (0, chain.is_open());
         let count = queue.receive(max, free, |received| {
-            let (received, tail) = if received.is_odd() || chain.is_open() {
-                let Some(whole) = chain.add(received) else { return };
-                whole
-            } else {
-                (received, Tail::NONE)
-            };
+            let mut received = received;
+            if received.is_odd() || is_open {
+                let whole = chain.add(received);
+                is_open = chain.is_open();
+                let Some(whole) = whole else { return };
+                received = whole;
+            }
             if let Some(work) = places.next() {
-                (work.received, work.tail) = (received, tail);
+                work.received = received;
                 len += 1;
             }
         });
@@ -199,10 +198,10 @@ impl Batch {
         if !work.received.is_nothing() {
             free.give(work.received.take_chunk());
         }
-        for part in &mut self.chain.parts[work.tail.range()] {
+        for part in &mut self.chain.parts[work.received.tail().range()] {
             free.give(part.received.take_chunk());
         }
-        work.tail = Tail::NONE;
+        work.received.set_tail(Tail::NONE);
     }
 }
 

@@ -1,9 +1,7 @@
 //! Frames that lie in several chunks: their parts, until all have come and until they are published.
 
-use std::ops::Range;
-
 use crate::output::Descriptor;
-use crate::xsk::{FreeList, Received, Shares};
+use crate::xsk::{FreeList, Received, Shares, Tail};
 
 /// Most chunks that a frame may lie in. The longest IP packet with its link header, in chunks of 2048 bytes, needs 37; what has
 /// more is no frame.
@@ -12,30 +10,6 @@ pub(super) const PARTS_MAX: usize = 40;
 /// Most parts, beyond the first ones, in a batch: those that the kernel hands over in it, and those of datagrams that are put
 /// together in it.
 const BATCH_PARTS_MAX: usize = 256;
-
-/// The parts of a frame beyond its first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Tail {
-    start: u16,
-    len: u16,
-}
-
-impl Tail {
-    /// The frame lies in one chunk.
-    pub(super) const NONE: Self = Self { start: 0, len: 0 };
-
-    /// Where they are in the batch's list.
-    #[inline]
-    pub(super) fn range(self) -> Range<usize> {
-        usize::from(self.start)..usize::from(self.start + self.len)
-    }
-
-    /// Number of parts.
-    #[inline]
-    pub(super) const fn len(self) -> usize {
-        self.len as usize
-    }
-}
 
 /// A part of a frame, not its first.
 #[derive(Debug)]
@@ -85,7 +59,7 @@ impl Chain {
 
     /// Adds the next part, or what stands for a descriptor that made no sense; returns the frame if that was its last.
     #[cold]
-    pub(super) fn add(&mut self, received: Received) -> Option<(Received, Tail)> {
+    pub(super) fn add(&mut self, received: Received) -> Option<Received> {
         let is_last = !received.continues();
         let is_bad = received.is_nothing();
         if !is_bad && !self.is_skipping && self.waiting.len() < PARTS_MAX {
@@ -102,12 +76,13 @@ impl Chain {
         None
     }
 
-    fn complete(&mut self) -> Option<(Received, Tail)> {
+    fn complete(&mut self) -> Option<Received> {
         let (start, len) = (self.parts.len(), self.waiting.len() - 1);
         let mut parts = self.waiting.drain(..);
-        let first = parts.next()?;
+        let mut first = parts.next()?;
         self.parts.extend(parts.map(Part::new));
-        Some((first, tail(start, len)))
+        first.set_tail(Tail::new(start, len));
+        Some(first)
     }
 
     /// Gives up the frame of which not all parts have come.
@@ -139,21 +114,15 @@ impl Part {
     }
 }
 
-/// The parts from `start` on; a batch has few.
-#[expect(clippy::cast_possible_truncation, reason = "a batch has a few hundred parts at most")]
-pub(super) const fn tail(start: usize, len: usize) -> Tail {
-    Tail { start: start as u16, len: len as u16 }
-}
-
 /// Divides the captured bytes of a frame, `of` which is the descriptor with the length of the whole, among its parts; the first
 /// has room for `head_len`. Parts for which nothing is left, because the frame was cut or padded, lose their chunk to `free`.
 pub(super) fn lay_out(
     of: &Descriptor,
     head_len: u32,
     parts: &mut [Part],
-    tail: &mut Tail,
+    tail: Tail,
     free: &mut FreeList,
-) {
+) -> Tail {
     let mut left = of.len.saturating_sub(head_len);
     let mut used = 0;
     for part in &mut parts[tail.range()] {
@@ -167,5 +136,5 @@ pub(super) fn lay_out(
         part.descriptor = Descriptor { addr: part.received.addr(), len, outer_len: 0, flags, ..*of };
         used += 1;
     }
-    tail.len = used;
+    Tail::new(tail.range().start, used)
 }

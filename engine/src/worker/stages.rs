@@ -8,7 +8,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::accounts::{Accounts, Run};
 use super::batch::{Batch, Places, Work};
-use super::chain::Tail;
 use crate::config::UnknownSessions;
 use crate::counters::{Ledger, Tally, WorkerCounters};
 use crate::decap;
@@ -17,7 +16,7 @@ use crate::filter::Verdict;
 use crate::output::Descriptor;
 use crate::ruleset::Ruleset;
 use crate::session::{Key, SessionId, UNKNOWN_PAIRS_MAX, UnknownPairs};
-use crate::xsk::{FreeList, RxQueue};
+use crate::xsk::{FreeList, RxQueue, Tail};
 
 /// What the stages know and count.
 #[derive(Debug)]
@@ -107,11 +106,11 @@ impl Stages {
         let (works, parts) = batch.with_parts();
         self.all.received.bytes += parts.iter().map(|part| u64::from(part.received.len())).sum::<u64>();
         for (place, work) in works.iter_mut().enumerate() {
-            if odd >> place & 1 == 0 && work.tail == Tail::NONE {
+            if odd >> place & 1 == 0 && work.received.tail() == Tail::NONE {
                 continue;
             }
             let head = queue.frame(&work.received);
-            let further = parts[work.tail.range()].iter().map(|part| part.received.len() as usize);
+            let further = parts[work.received.tail().range()].iter().map(|part| part.received.len() as usize);
             match decap::tunnel(head, head.len() + further.sum::<usize>(), &self.ruleset.ports) {
                 Ok(inner) => {
                     self.reserved_bits += u64::from(inner.shape.has_reserved_bits());

@@ -86,8 +86,8 @@ impl Tap {
             if !self.route.has(work.descriptor.session as usize) {
                 continue;
             }
-            if taken + 1 + work.tail.len() <= room {
-                taken += 1 + work.tail.len();
+            if taken + 1 + work.received.tail().len() <= room {
+                taken += 1 + work.received.tail().len();
                 self.chosen |= 1 << place;
             } else {
                 self.missed |= 1 << place;
@@ -102,7 +102,7 @@ impl Tap {
         if parts.is_empty() {
             self.writer.push_all(claimed.map(|(_, work)| (&work.descriptor, work.shares.take())));
         } else {
-            claimed.for_each(|(_, work)| self.take_parts(work, &mut parts[work.tail.range()]));
+            claimed.for_each(|(_, work)| self.take_parts(work, &mut parts[work.received.tail().range()]));
         }
         self.writer.publish();
         for (place, work) in works.iter().enumerate() {

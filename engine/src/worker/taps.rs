@@ -6,14 +6,13 @@ use std::time::Duration;
 use super::Orders;
 use super::accounts::Accounts;
 use super::batch::{Batch, Work};
-use super::chain::Tail;
 use super::stages::Stages;
 use super::tap::Tap;
 use crate::counters::{OutputLedger, Tally, WorkerCounters};
 use crate::drop_reason::DropReason;
 use crate::output::Writer;
 use crate::ruleset::{Route, Ruleset};
-use crate::xsk::{FreeList, Holders};
+use crate::xsk::{FreeList, Holders, Tail};
 
 /// What happens to a frame for which an output has no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,14 +181,14 @@ impl Taps {
     ) {
         let (works, parts) = batch.with_parts();
         // What was removed from the batch has left its parts, without chunks.
-        for work in works.iter_mut().filter(|work| work.tail != Tail::NONE) {
+        for work in works.iter_mut().filter(|work| work.received.tail() != Tail::NONE) {
             work.lay_out(parts, free);
         }
         self.open.iter_mut().for_each(|tap| tap.choose(works));
         let wanted = self.open.iter().fold(0, |places, tap| places | tap.chosen | tap.missed);
         for (place, work) in works.iter_mut().enumerate() {
             let takers = self.open.iter().filter(|tap| tap.chosen >> place & 1 == 1).count();
-            let tail = &mut parts[work.tail.range()];
+            let tail = &mut parts[work.received.tail().range()];
             if takers > 0 {
                 work.shares = holders.publish(work.received.take_chunk(), takers);
                 for part in tail {

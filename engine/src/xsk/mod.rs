@@ -38,7 +38,7 @@ pub use kernel_side::KernelCounters;
 pub(crate) use kernel_side::KernelSide;
 pub(crate) use prefetch::line as prefetch_line;
 pub(crate) use queue::rx_queue_count;
-pub(crate) use rx_queue::{Received, RxQueue};
+pub(crate) use rx_queue::{Received, RxQueue, Tail};
 pub use socket::{BindMode, SocketError};
 pub(crate) use socket::{Socket, SocketSettings};
 pub(crate) use soft_nic::{SoftNic, Undelivered};

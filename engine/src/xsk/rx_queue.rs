@@ -1,5 +1,6 @@
 //! The worker's side of a queue: empty chunks go to the kernel, frames come back.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use vxtap_ebpf::arrival::AREA_LEN;
@@ -20,19 +21,68 @@ pub(crate) struct Received {
     len: u32,
     /// Bits [`Self::CONTINUES`] and [`Self::BAD`].
     flags: u8,
+    /// The holder's: where it keeps the further parts of the frame.
+    tail: Tail,
+}
+
+/// The parts of a frame beyond its first, as places in a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tail {
+    len: u8,
+    start: u16,
+}
+
+impl Tail {
+    /// The frame lies in one chunk.
+    pub(crate) const NONE: Self = Self { len: 0, start: 0 };
+
+    /// `len` places from `start` on.
+    ///
+    /// # Panics
+    ///
+    /// If the list is longer than 65 535 places or the frame has more than 256 parts.
+    pub(crate) fn new(start: usize, len: usize) -> Self {
+        let (start, len) = (u16::try_from(start), u8::try_from(len));
+        Self { start: start.expect("a short list"), len: len.expect("a frame of few parts") }
+    }
+
+    /// The places.
+    #[inline]
+    pub(crate) fn range(self) -> Range<usize> {
+        let start = usize::from(self.start);
+        start..start + usize::from(self.len)
+    }
+
+    /// Number of parts.
+    #[inline]
+    pub(crate) const fn len(self) -> usize {
+        self.len as usize
+    }
 }
 
 impl Received {
     /// No frame.
-    pub(crate) const NOTHING: Self = Self { chunk: Chunk::NONE, addr: 0, len: 0, flags: 0 };
+    pub(crate) const NOTHING: Self = Self { chunk: Chunk::NONE, addr: 0, len: 0, flags: 0, tail: Tail::NONE };
 
     const CONTINUES: u8 = 1 << 0;
     const BAD: u8 = 1 << 1;
 
-    /// Takes the chunk out. What is left names no bytes.
+    /// Takes the chunk out. What is left names no bytes, but still the further parts.
     #[inline]
     pub(crate) const fn take_chunk(&mut self) -> Chunk {
-        std::mem::replace(self, Self::NOTHING).chunk
+        (self.addr, self.len) = (0, 0);
+        std::mem::replace(&mut self.chunk, Chunk::NONE)
+    }
+
+    /// The further parts of the frame.
+    #[inline]
+    pub(crate) const fn tail(&self) -> Tail {
+        self.tail
+    }
+
+    /// Notes where the further parts of the frame are.
+    pub(crate) const fn set_tail(&mut self, tail: Tail) {
+        self.tail = tail;
     }
 
     /// Whether the chunk has been taken out.
@@ -136,7 +186,7 @@ impl RxQueue {
                 return take(bad);
             }
             umem.prefetch(descriptor.addr);
-            take(Received { chunk, addr: descriptor.addr, len: descriptor.len, flags });
+            take(Received { chunk, addr: descriptor.addr, len: descriptor.len, flags, tail: Tail::NONE });
         })
     }
 
