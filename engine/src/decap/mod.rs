@@ -64,7 +64,8 @@ pub(crate) fn plain_vxlan(outer: &[u8], port: u16) -> Option<Inner> {
     let is_whole_udp = be32(12) & 0xffff_ff00 == 0x0800_4500 && be32(20) & 0x3fff_00ff == 0x0000_0011;
     let (ip_len, port_and_len, vni) = (be16(16), be32(36), be32(46));
     let udp_len = (port_and_len & 0xffff) as usize;
-    let is_vxlan = port_and_len >> 16 == u32::from(port) && be32(42) == vxlan::ONLY_VNI && vni & 0xff == 0;
+    let is_vxlan =
+        port_and_len >> 16 == u32::from(port) && be32(42) == vxlan::ONLY_VNI && vni.to_le_bytes()[0] == 0;
     if !is_whole_udp || !is_vxlan || udp_len + 20 > ip_len || udp_len + 34 < PLAIN_LEN {
         return None;
     }

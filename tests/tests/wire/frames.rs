@@ -120,7 +120,7 @@ pub(crate) fn inner(inside: Inside, len: usize, number: u16) -> Vec<u8> {
     let fill = |frame: &mut Vec<u8>| {
         let seed = usize::from(number);
         let at = frame.len();
-        frame.extend((at..len).map(|at| ((at * 7 + seed * 13) % 253) as u8));
+        frame.extend((at..len).map(|at| ((at * 7 + seed * 13) % 253).to_le_bytes()[0]));
         let end = frame.len() - 2;
         frame[end..].copy_from_slice(&number.to_be_bytes());
     };

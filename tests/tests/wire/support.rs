@@ -50,7 +50,7 @@ impl From<Frame<'_>> for Got {
 /// A configuration with one output, to be read by the test.
 pub(crate) fn config(interface: &str) -> Config {
     let mut config = Config::default();
-    config.capture.interface = interface.to_owned();
+    interface.clone_into(&mut config.capture.interface);
     config.outputs.push(Output { name: OUTPUT.to_owned(), kind: OutputKind::Consumer });
     config
 }
