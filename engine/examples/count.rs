@@ -17,7 +17,7 @@ fn main() -> ExitCode {
 
 fn count() -> Result<(), Box<dyn Error>> {
     let mut config = Config::default();
-    config.capture.interface = std::env::args().nth(1).ok_or("usage: count INTERFACE")?;
+    config.capture.interfaces.push(std::env::args().nth(1).ok_or("usage: count INTERFACE")?);
     config.outputs.push(Output { name: "count".into(), kind: OutputKind::Consumer });
 
     let mut engine = Engine::open(config)?;

@@ -83,7 +83,7 @@ impl Interface {
 }
 
 /// Lists all interfaces. One request serves both ways to look one up, and the error that names the others.
-fn all() -> Result<Vec<Interface>, InterfaceError> {
+pub(crate) fn all() -> Result<Vec<Interface>, InterfaceError> {
     dump().map_err(|source| InterfaceError::Netlink { source })
 }
 

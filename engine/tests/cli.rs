@@ -132,7 +132,7 @@ fn check_prints_what_the_example_would_do() {
         "\
 {EXAMPLE} is accepted.
 
-Captures from interface eth1, all its RX queues: zero-copy mode if the driver can, else native, else generic mode.
+Captures from interface eth1, all RX queues of it: zero-copy mode if the driver can (and is not ENA), else native, else generic mode, else UDP sockets.
 Takes VXLAN on UDP port 4789 and GENEVE on UDP port 6081, only from 10.0.0.0/8; the rest of it is dropped and counted. All other traffic goes to the kernel stack.
 Each frame carries the time at which the XDP program saw it.
 
@@ -177,7 +177,7 @@ unknown = \"drop\"
         let output = vxtap(&["check", "-c", path]);
         assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""));
         for expected in [
-            "the interface given with -i (none is configured), its RX queues 0, 1: native mode, or not at all.",
+            "the interface given with -i (none is configured), RX queues 0, 1 of it: native mode, or not at all.",
             "on UDP ports 4789, 8472, from any source; whoever reaches the interface can forge it.",
             "the time at which its batch was read.",
             "for up to 20 \u{b5}s per call, 64 packets at once.",

@@ -109,6 +109,15 @@ impl Side {
         self.mac.map(|byte| format!("{byte:02x}")).join(":")
     }
 
+    /// Sets a kernel parameter of the namespace, `NAME=VALUE`.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub fn sysctl(&self, assignment: &str) {
+        let mut sysctl = self.netns.command("sysctl");
+        capture(sysctl.args(["-w", assignment])).unwrap_or_else(|error| panic!("{error}"));
+    }
+
     /// Whether the interface is up and has its carrier.
     pub fn is_up(&self) -> bool {
         let shown = self.netns.ip(&["-o", "link", "show", "dev", self.interface]);

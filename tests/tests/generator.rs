@@ -39,7 +39,7 @@ fn send(sender: &Side, profile: &Profile, options: Options, limits: Limits<'_>) 
 /// Has every frame read by the engine at the receiving end.
 fn receive(veth: &Veth, profile: &Profile, options: Options) -> (Totals, Verdict) {
     let mut config = Config::default();
-    veth.receiver.interface.clone_into(&mut config.capture.interface);
+    config.capture.interfaces = vec![veth.receiver.interface.to_owned()];
     config.memory.per_queue_mib = 160;
     (config.memory.fill_ring, config.memory.rx_ring) = (16_384, 16_384);
     config.outputs.push(Output { name: "test".to_owned(), kind: OutputKind::Consumer });

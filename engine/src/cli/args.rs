@@ -54,7 +54,8 @@ a frame. Without a configuration file SIGHUP ends the engine, as SIGINT and SIGT
 Examples:
   vxtap run -i eth1                  Every session of eth1, to a file in the working directory.
   vxtap run -c vxtap.toml            What the configuration says.
-  vxtap run -i eth2 -c vxtap.toml    The same on another interface.";
+  vxtap run -i eth2 -c vxtap.toml    The same on another interface.
+  vxtap run -i eth1 -i eth2          Both interfaces, in one engine.";
 
 const CHECK_EXAMPLES: &str = "\
 Example:
@@ -97,9 +98,10 @@ Examples:
 
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
-    /// The interface that receives the mirrored traffic. Takes precedence over `capture.interface`.
+    /// The interface that receives the mirrored traffic; once for each, if there are several. Takes precedence over
+    /// `capture.interface`.
     #[arg(short, long, value_parser = interface_name)]
-    pub(super) interface: Option<String>,
+    pub(super) interface: Vec<String>,
     /// The configuration file.
     #[arg(short, long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,

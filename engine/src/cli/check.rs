@@ -19,10 +19,10 @@ const EXAMPLE_QUEUES: u64 = 4;
 ///
 /// As for [`Memory::plan`]; none for a configuration that was validated.
 pub(super) fn describe(config: &Config) -> Result<String, ConfigError> {
-    let memory = memory(&config.memory, config.outputs.len(), &config.capture.queues)?;
+    let memory = memory(&config.memory, config.outputs.len(), &config.capture)?;
     let paragraphs = [
         capture(&config.capture),
-        workers(&config.workers, &config.capture.queues),
+        workers(&config.workers, &config.capture),
         memory,
         sessions(config),
         filters(config),
@@ -33,20 +33,24 @@ pub(super) fn describe(config: &Config) -> Result<String, ConfigError> {
 }
 
 fn capture(capture: &Capture) -> String {
-    let Capture { interface, mode, ports, allowed_sources, queues, arrival_times, busy_poll } = capture;
-    let interface = match interface.as_str() {
-        "" => "the interface given with -i (none is configured)".to_owned(),
-        name => format!("interface {name}"),
+    let Capture { interfaces, mode, ports, allowed_sources, queues, arrival_times, busy_poll } = capture;
+    let interface = match &interfaces[..] {
+        [] => "the interface given with -i (none is configured)".to_owned(),
+        names => counted("interface", names),
     };
+    let whose = if interfaces.len() > 1 { "of each" } else { "of it" };
     let queues = match queues {
-        Queues::All => "all its RX queues".to_owned(),
-        Queues::List(queues) => format!("its RX {}", counted("queue", queues)),
+        Queues::All => format!("all RX queues {whose}"),
+        Queues::List(queues) => format!("RX {} {whose}", counted("queue", queues)),
     };
     let mode = match mode {
-        CaptureMode::Auto => "zero-copy mode if the driver can, else native, else generic mode",
+        CaptureMode::Auto => {
+            "zero-copy mode if the driver can (and is not ENA), else native, else generic mode, else UDP sockets"
+        }
         CaptureMode::ZeroCopy => "zero-copy mode, or not at all",
         CaptureMode::Native => "native mode, or not at all",
         CaptureMode::Generic => "generic mode",
+        CaptureMode::Socket => "UDP sockets, which get only what is addressed to this host",
     };
     let ports = tunnels(ports);
     let sources = match allowed_sources.as_slice() {
@@ -64,12 +68,15 @@ fn capture(capture: &Capture) -> String {
     )
 }
 
-fn workers(workers: &Workers, queues: &Queues) -> String {
+fn workers(workers: &Workers, capture: &Capture) -> String {
     let Workers { cpus, wait } = workers;
-    let cpus = match (cpus, queues) {
+    let cpus = match (cpus, &capture.queues) {
         (Cpus::Auto, _) => "on CPUs that the engine chooses".to_owned(),
         (Cpus::List(cpus), Queues::All) => format!("in turn on {}", counted("CPU", cpus)),
-        (Cpus::List(cpus), Queues::List(queues)) => format!("on {}", counted("CPU", &cpus[..queues.len()])),
+        (Cpus::List(cpus), Queues::List(queues)) => {
+            let count = queues.len() * capture.interfaces.len().max(1);
+            format!("on {}", counted("CPU", &cpus[..count.min(cpus.len())]))
+        }
     };
     let idle = match wait {
         WaitMode::Busy => "keeps looking, and uses its CPU in full",
@@ -81,7 +88,7 @@ fn workers(workers: &Workers, queues: &Queues) -> String {
     )
 }
 
-fn memory(memory: &Memory, outputs: usize, queues: &Queues) -> Result<String, ConfigError> {
+fn memory(memory: &Memory, outputs: usize, capture: &Capture) -> Result<String, ConfigError> {
     let plan = memory.plan(outputs)?;
     let Memory { per_queue_mib, chunk_size, fill_ring, rx_ring, hugepages, .. } = memory;
     let bytes = u64::from(plan.chunk_count) * u64::from(memory.chunk_size_max());
@@ -89,13 +96,14 @@ fn memory(memory: &Memory, outputs: usize, queues: &Queues) -> Result<String, Co
         || "4096 bytes, or half of it where the MTU allows".to_owned(),
         |size| format!("{size} bytes"),
     );
-    let total = match queues {
+    let total = match &capture.queues {
         Queues::All => format!(
             "that times the number of RX queues in total, for example {} for {EXAMPLE_QUEUES}",
             Mib(bytes * EXAMPLE_QUEUES)
         ),
         Queues::List(queues) => {
-            format!("{} in total for {}", Mib(bytes * queues.len() as u64), number(queues.len(), "RX queue"))
+            let count = queues.len() * capture.interfaces.len().max(1);
+            format!("{} in total for {}", Mib(bytes * count as u64), number(count, "RX queue"))
         }
     };
     let pages = if *hugepages { " In huge pages, where the system has them." } else { "" };
@@ -179,9 +187,9 @@ fn filters(config: &Config) -> String {
 
 fn outputs(config: &Config) -> String {
     if config.outputs.is_empty() {
-        let interface = match config.capture.interface.as_str() {
-            "" => "INTERFACE",
-            name => name,
+        let interface = match &config.capture.interfaces[..] {
+            [] => "INTERFACE",
+            [name, ..] => name,
         };
         let file = default_file_name(interface, "TIME");
         return format!("Writes to {file} in the working directory, as no output is configured.\n");

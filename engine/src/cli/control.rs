@@ -48,20 +48,23 @@ impl fmt::Display for Answer {
 
 /// The engine's side.
 #[derive(Debug)]
-pub(super) struct Control(UnixListener);
+pub(super) struct Control(Vec<UnixListener>);
 
 impl Control {
-    /// Listens for the engine on an interface.
-    pub(super) fn listen(interface: &str) -> io::Result<Self> {
-        let listener = UnixListener::bind_addr(&address(interface)?)?;
-        listener.set_nonblocking(true)?;
-        Ok(Self(listener))
+    /// Listens for the engine on these interfaces.
+    pub(super) fn listen(interfaces: &[String]) -> io::Result<Self> {
+        let listen = |interface: &String| {
+            let listener = UnixListener::bind_addr(&address(interface)?)?;
+            listener.set_nonblocking(true)?;
+            Ok(listener)
+        };
+        interfaces.iter().map(listen).collect::<io::Result<_>>().map(Self)
     }
 
     /// Answers clients that are waiting. One that goes wrong is none of the engine's business.
     pub(super) fn serve(&self, mut reload: impl FnMut() -> Answer) {
         for _ in 0..CLIENTS_PER_TURN {
-            let Ok((client, _)) = self.0.accept() else { return };
+            let Some((client, _)) = self.0.iter().find_map(|listener| listener.accept().ok()) else { return };
             let _ = answer(client, &mut reload);
         }
     }
@@ -122,7 +125,7 @@ fn address(interface: &str) -> io::Result<SocketAddr> {
     SocketAddr::from_abstract_name(format!("{PREFIX}{interface}"))
 }
 
-/// The interface of the only engine in this network namespace.
+/// An interface of the only engine in this network namespace.
 fn only_engine() -> Result<String, Failure> {
     let sockets = std::fs::read_to_string("/proc/self/net/unix")
         .map_err(|error| Failure::Failed(anyhow!("cannot look for engines: {error}")))?;
@@ -130,13 +133,24 @@ fn only_engine() -> Result<String, Failure> {
     interfaces.sort_unstable();
     interfaces.dedup();
     match interfaces[..] {
-        [interface] => Ok(interface.to_owned()),
+        [first, ref others @ ..] if others.iter().all(|other| is_same_engine(first, other)) => {
+            Ok(first.to_owned())
+        }
         [] => Err(Failure::Failed(anyhow!("no engine runs in this network namespace"))),
         _ => Err(Failure::Refused(anyhow!(
             "several engines run here: use -i with one of {}",
             interfaces.join(", ")
         ))),
     }
+}
+
+/// Whether one process listens for both interfaces.
+fn is_same_engine(one: &str, other: &str) -> bool {
+    let pid = |interface| {
+        let stream = UnixStream::connect_addr(&address(interface).ok()?).ok()?;
+        Some(socket_peercred(&stream).ok()?.pid)
+    };
+    pid(one).is_some_and(|one| pid(other) == Some(one))
 }
 
 /// The interfaces whose engines listen, from `/proc/net/unix` (`proc_net_unix(5)` writes `@` for the zero byte).
@@ -155,7 +169,7 @@ mod tests {
     fn a_client_gets_the_answer_and_an_unknown_command_is_refused() {
         let interface = format!("test-{}", std::process::id());
         assert_eq!(ask(&interface, RELOAD).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
-        let control = Control::listen(&interface).unwrap();
+        let control = Control::listen(std::slice::from_ref(&interface)).unwrap();
         let client =
             std::thread::spawn(move || [RELOAD, "status"].map(|command| ask(&interface, command).unwrap()));
         while !client.is_finished() {
@@ -167,9 +181,17 @@ mod tests {
     }
 
     #[test]
+    fn an_engine_on_several_interfaces_is_one_engine() {
+        let interfaces = ["one", "two"].map(|name| format!("test-{name}-{}", std::process::id()));
+        let _control = Control::listen(&interfaces).unwrap();
+        assert!(is_same_engine(&interfaces[0], &interfaces[1]));
+        assert!(!is_same_engine(&interfaces[0], "nosuch"));
+    }
+
+    #[test]
     fn many_clients_do_not_hold_up_the_engine() {
         let interface = format!("test-many-{}", std::process::id());
-        let control = Control::listen(&interface).unwrap();
+        let control = Control::listen(std::slice::from_ref(&interface)).unwrap();
         let mut clients: Vec<_> = (0..2 * CLIENTS_PER_TURN)
             .map(|_| UnixStream::connect_addr(&address(&interface).unwrap()).unwrap())
             .collect();

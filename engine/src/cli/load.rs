@@ -19,7 +19,7 @@ pub(super) fn read(path: &Path) -> Result<Config, Failure> {
 /// what has changed in the file.
 #[derive(Debug)]
 pub(super) struct Loader {
-    interface: Option<String>,
+    interfaces: Vec<String>,
     path: Option<PathBuf>,
     /// Time of the start, for the name of the file that is written if no output is configured.
     time: String,
@@ -27,8 +27,8 @@ pub(super) struct Loader {
 
 impl Loader {
     pub(super) fn new(args: RunArgs) -> Self {
-        let RunArgs { interface, config: path, progress: _ } = args;
-        Self { interface, path, time: clock::utc_now() }
+        let RunArgs { interface: interfaces, config: path, progress: _ } = args;
+        Self { interfaces, path, time: clock::utc_now() }
     }
 
     /// The configuration file.
@@ -38,10 +38,10 @@ impl Loader {
 
     pub(super) fn load(&self) -> Result<Config, Failure> {
         let mut config = read_or_default(self.path())?;
-        if let Some(interface) = &self.interface {
-            config.capture.interface.clone_from(interface);
+        if !self.interfaces.is_empty() {
+            config.capture.interfaces.clone_from(&self.interfaces);
         }
-        if config.capture.interface.is_empty() {
+        let Some(first) = config.capture.interfaces.first() else {
             return Err(Failure::Refused(match self.path() {
                 Some(path) => anyhow!(
                     "no interface to capture from: set capture.interface in {} or use -i INTERFACE",
@@ -51,9 +51,9 @@ impl Loader {
                     anyhow!("no interface to capture from: use -i INTERFACE, or -c FILE with a configuration")
                 }
             }));
-        }
+        };
         if config.outputs.is_empty() {
-            let name = default_file_name(&config.capture.interface, &self.time);
+            let name = default_file_name(first, &self.time);
             config.outputs.push(pcapng("pcapng", name.into()));
         }
         validated(config)
@@ -111,7 +111,7 @@ mod tests {
 
     fn run(interface: Option<&str>, config: Option<&Path>) -> Result<Config, Failure> {
         Loader::new(RunArgs {
-            interface: interface.map(str::to_owned),
+            interface: interface.map(str::to_owned).into_iter().collect(),
             config: config.map(Path::to_owned),
             progress: None,
         })
@@ -122,8 +122,11 @@ mod tests {
     fn the_interface_of_the_command_line_takes_precedence() {
         let file = file("[capture]\ninterface = \"eth1\"\nports = [1]");
         let config = run(Some("eth2"), Some(file.path())).expect("valid");
-        assert_eq!((config.capture.interface.as_str(), config.capture.ports), ("eth2", vec![1.into()]));
-        assert_eq!(run(None, Some(file.path())).expect("valid").capture.interface, "eth1");
+        assert_eq!(
+            (config.capture.interfaces, config.capture.ports),
+            (vec!["eth2".to_owned()], vec![1.into()])
+        );
+        assert_eq!(run(None, Some(file.path())).expect("valid").capture.interfaces, ["eth1"]);
     }
 
     #[test]

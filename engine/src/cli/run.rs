@@ -42,18 +42,19 @@ struct Asked {
 pub(super) fn run(loader: &Loader, format: Option<ProgressFormat>) -> Result<(), Failure> {
     let config = loader.load()?;
     let asked = Asked::on_signals(loader.path().is_some()).map_err(Failure::Failed)?;
-    let described = describe(&config);
+    let (described, targets) = (ports(&config), outputs(&config));
     let to_stdout = super::writes_to_stdout(&config);
-    let interface = config.capture.interface.clone();
+    let interfaces = config.capture.interfaces.clone();
     let mut engine = Engine::open(config).map_err(|error| match error {
         EngineError::Config(_) => Failure::Refused(error.into()),
         _ => Failure::Failed(error.into()),
     })?;
     engine.start().map_err(|error| Failure::Failed(error.into()))?;
-    let rung = engine.rung().map_or(String::new(), |rung| format!("{rung}, "));
-    say(&format!("running: {rung}{described}; stop with Ctrl-C"));
+    engine.take_notes().iter().for_each(|note| say(note));
+    let from: Vec<_> = engine.interfaces().iter().map(|(name, rung)| format!("{name} ({rung})")).collect();
+    say(&format!("running: {described} of {} to {targets}; stop with Ctrl-C", from.join(", ")));
     let control =
-        Control::listen(&interface).map_err(|error| say(&format!("no `vxtap reload`: {error}"))).ok();
+        Control::listen(&interfaces).map_err(|error| say(&format!("no `vxtap reload`: {error}"))).ok();
     watch(&mut engine, &asked, control.as_ref(), loader, format);
     let was_told = asked.stop.load(Ordering::Relaxed);
     give_up_on_another_signal();
@@ -101,6 +102,7 @@ fn watch(
     let start = Instant::now();
     let mut next = start;
     while !asked.stop.load(Ordering::Relaxed) && !engine.has_ended() {
+        engine.tend();
         engine.take_notes().iter().for_each(|note| say(note));
         if asked.reload.swap(false, Ordering::Relaxed) {
             reload(engine, loader);
@@ -153,15 +155,20 @@ pub(super) fn judge(report: &Report, was_told: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Where the frames come from and go to, in one line.
-fn describe(config: &Config) -> String {
+/// The ports that are taken: `UDP ports 4789, 6081`.
+fn ports(config: &Config) -> String {
+    let ports: Vec<_> = config.capture.ports.iter().map(ToString::to_string).collect();
+    let plural = if ports.len() == 1 { "" } else { "s" };
+    format!("UDP port{plural} {}", ports.join(", "))
+}
+
+/// Where the frames go to.
+fn outputs(config: &Config) -> String {
     let outputs = config.outputs.iter().map(|output| match &output.kind {
         OutputKind::Pcapng { path } => path.display().to_string(),
         OutputKind::Consumer => output.name.clone(),
     });
-    let ports = config.capture.ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let outputs = outputs.collect::<Vec<_>>().join(", ");
-    format!("UDP port {ports} of {} to {outputs}", config.capture.interface)
+    outputs.collect::<Vec<_>>().join(", ")
 }
 
 /// A line for the operator, on standard error.

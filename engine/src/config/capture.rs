@@ -16,6 +16,9 @@ use super::words::{Word, word_of};
 /// Longest interface name in bytes: `IFNAMSIZ` of `include/uapi/linux/if.h` less the final zero byte.
 pub const INTERFACE_NAME_BYTES_MAX: usize = 15;
 
+/// Most interfaces of one engine; more would be a mistake.
+pub const INTERFACES_MAX: usize = 16;
+
 pub(super) const PORT: Limit = Limit::Range(1, 65_535);
 pub(super) const QUEUE: Limit = Limit::Range(0, SOCKETS_MAX as u64 - 1);
 /// The kernel takes any positive `int` (`SO_BUSY_POLL` in `net/core/sock.c`). A worker notices a stop only between two
@@ -27,9 +30,9 @@ pub(super) const BUSY_POLL_BUDGET: Limit = Limit::Range(1, 65_535);
 /// What is captured. Table `[capture]` of the file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Capture {
-    /// Name of the interface that receives the mirrored traffic, 1 to 15 bytes. Empty, the default: not named yet; an
-    /// engine needs one, reading a capture file does not.
-    pub interface: String,
+    /// Names of the interfaces that receive the mirrored traffic, each 1 to 15 bytes and once, 16 at most. None, the default:
+    /// not named yet; an engine needs one, reading a capture file does not. Key `interface` of the file: a name or a list.
+    pub interfaces: Vec<String>,
     /// How frames come from the driver. Default: [`CaptureMode::Auto`].
     pub mode: CaptureMode,
     /// UDP destination ports that carry mirrored traffic, and in which tunnel, 1 to 64 of them, each once. Default:
@@ -39,7 +42,7 @@ pub struct Capture {
     /// Outer source prefixes that may send to the ports, at most 4096 of each address family, without host bits. Empty,
     /// the default: everybody. Too narrow drops mirrors (counted by the XDP program); too wide lets anyone forge them.
     pub allowed_sources: Vec<IpNet>,
-    /// RX queues to read. Default: [`Queues::All`].
+    /// RX queues to read, of each interface. Default: [`Queues::All`].
     pub queues: Queues,
     /// Whether the XDP program writes the arrival time in front of each frame. Default: true. Without it a frame carries
     /// the time at which its batch was read, later by up to the worker's waiting time, and the program is a little faster.
@@ -51,15 +54,19 @@ pub struct Capture {
 /// How frames come from the driver into the UMEM.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CaptureMode {
-    /// The first of the three below that the interface supports.
+    /// The first of those below that the interface supports. Each interface for itself; on an ENA the first is left out,
+    /// because there it is the slower one and loses frames in several buffers.
     #[default]
     Auto,
     /// The NIC writes into the UMEM; an error where the driver cannot.
     ZeroCopy,
     /// The driver runs the XDP program and the kernel copies; an error where the driver cannot.
     Native,
-    /// The kernel stack runs the XDP program and copies: works everywhere, slowest.
+    /// The kernel stack runs the XDP program and copies: works everywhere, slower.
     Generic,
+    /// No XDP program and no AF_XDP: UDP sockets, which need no privileges and get only what is addressed to this host and
+    /// passes its firewall. Slowest.
+    Socket,
 }
 
 /// RX queues to read.
@@ -86,7 +93,7 @@ pub struct BusyPoll {
 impl Default for Capture {
     fn default() -> Self {
         Self {
-            interface: String::new(),
+            interfaces: Vec::new(),
             mode: CaptureMode::default(),
             ports: [VXLAN_PORT, GENEVE_PORT].map(TunnelPort::new).into(),
             allowed_sources: Vec::new(),
@@ -109,6 +116,7 @@ impl Word for CaptureMode {
         ("zero-copy", Self::ZeroCopy),
         ("native", Self::Native),
         ("generic", Self::Generic),
+        ("socket", Self::Socket),
     ];
 }
 
@@ -137,11 +145,9 @@ impl Capture {
     }
 
     pub(super) fn check(&self) -> Result<(), Violation> {
-        let Self { interface, mode: _, ports, allowed_sources, queues, arrival_times: _, busy_poll } = self;
+        let Self { interfaces, mode: _, ports, allowed_sources, queues, arrival_times: _, busy_poll } = self;
         let capture = KeyPath::top("capture");
-        if !interface.is_empty() {
-            Self::check_interface_name(interface).map_err(|problem| problem.at(capture.key("interface")))?;
-        }
+        check_interfaces(interfaces, &capture.key("interface"))?;
         check_ports(ports, &capture.key("ports"))?;
         check_prefixes(allowed_sources, &capture.key("allowed_sources"))?;
         if let Queues::List(queues) = queues {
@@ -154,6 +160,20 @@ impl Capture {
         }
         Ok(())
     }
+}
+
+fn check_interfaces(interfaces: &[String], key: &KeyPath) -> Result<(), Violation> {
+    if interfaces.len() > INTERFACES_MAX {
+        let (found, things) = (interfaces.len(), "interfaces");
+        return Err(Problem::TooMany { found, things, max: INTERFACES_MAX as u32 }.at(key.clone()));
+    }
+    let mut seen = Seen::default();
+    for (position, name) in interfaces.iter().enumerate() {
+        let key = key.index(position);
+        Capture::check_interface_name(name).map_err(|problem| problem.at(key.clone()))?;
+        seen.note(name.clone(), key.clone(), name).map_err(|problem| problem.at(key))?;
+    }
+    Ok(())
 }
 
 fn check_ports(ports: &[TunnelPort], key: &KeyPath) -> Result<(), Violation> {

@@ -6,14 +6,14 @@ impl Config {
     /// The keys of `capture`, `workers` and `memory` whose values differ: an engine is bound to them when it starts. All
     /// others may change.
     pub fn fixed_differences(&self, new: &Self) -> Vec<&'static str> {
-        let Capture { interface, mode, ports, allowed_sources, queues, arrival_times, busy_poll } =
+        let Capture { interfaces, mode, ports, allowed_sources, queues, arrival_times, busy_poll } =
             &self.capture;
         let Workers { cpus, wait } = &self.workers;
         let Memory { per_queue_mib, chunk_size, fill_ring, rx_ring, output_ring, outputs, hugepages } =
             &self.memory;
         let (capture, workers, memory) = (&new.capture, &new.workers, &new.memory);
         let keys = [
-            ("capture.interface", *interface != capture.interface),
+            ("capture.interface", *interfaces != capture.interfaces),
             ("capture.mode", *mode != capture.mode),
             ("capture.ports", *ports != capture.ports),
             ("capture.allowed_sources", *allowed_sources != capture.allowed_sources),
@@ -43,7 +43,7 @@ mod tests {
         let old = Config::default();
         let mut new = Config { unknown: crate::config::UnknownSessions::Drop, ..Config::default() };
         assert_eq!(old.fixed_differences(&new), [""; 0]);
-        new.capture.interface = "eth2".to_owned();
+        new.capture.interfaces = vec!["eth2".to_owned()];
         new.memory.outputs = Some(2);
         assert_eq!(old.fixed_differences(&new), ["capture.interface", "memory.outputs"]);
     }

@@ -24,7 +24,7 @@ mod workers;
 
 use std::path::Path;
 
-pub use capture::{BusyPoll, Capture, CaptureMode, INTERFACE_NAME_BYTES_MAX, Queues};
+pub use capture::{BusyPoll, Capture, CaptureMode, INTERFACE_NAME_BYTES_MAX, INTERFACES_MAX, Queues};
 pub use eni::{Eni, InvalidMac, MacAddress};
 pub use error::{ConfigError, Place, Problem};
 pub use filter::{
@@ -106,7 +106,7 @@ impl Config {
             outputs,
         } = self;
         capture.check()?;
-        workers.check(&capture.queues)?;
+        workers.check(&capture.queues, capture.interfaces.len())?;
         memory.check(outputs.len())?;
         eni::check_enis(enis)?;
         filter::check_filters(filters)?;

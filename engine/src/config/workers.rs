@@ -26,7 +26,8 @@ pub enum Cpus {
     /// The engine chooses, leaving CPU 0 to the system when there are enough.
     #[default]
     Auto,
-    /// The worker of the n-th queue runs on the n-th CPU of this list: 0 to 1023, each once, at least as many as queues.
+    /// The worker of the n-th queue runs on the n-th CPU of this list: 0 to 1023, each once, at least as many as queues; with
+    /// several interfaces those of the first one come first.
     /// CPUs on another NUMA node than the NIC, or ones that serve its interrupts, cost speed.
     List(Vec<usize>),
 }
@@ -55,15 +56,16 @@ impl fmt::Display for WaitMode {
 }
 
 impl Workers {
-    pub(super) fn check(&self, queues: &Queues) -> Result<(), Violation> {
+    pub(super) fn check(&self, queues: &Queues, interface_count: usize) -> Result<(), Violation> {
         let Self { cpus, wait: _ } = self;
         let Cpus::List(cpus) = cpus else { return Ok(()) };
         let key = KeyPath::top("workers").key("cpus");
         let numbers: Vec<u64> = cpus.iter().map(|&cpu| cpu as u64).collect();
         check_list(&numbers, CPU, "CPUs", &key)?;
         match queues {
-            Queues::List(queues) if cpus.len() < queues.len() => {
-                let problem = Problem::TooFewCpus { cpus: cpus.len(), queues: queues.len() };
+            Queues::List(queues) if cpus.len() < queues.len() * interface_count.max(1) => {
+                let queues = queues.len() * interface_count.max(1);
+                let problem = Problem::TooFewCpus { cpus: cpus.len(), queues };
                 Err(problem.between(vec![key, KeyPath::top("capture").key("queues")]))
             }
             _ => Ok(()),

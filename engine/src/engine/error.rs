@@ -8,7 +8,7 @@ use crate::config::ConfigError;
 use crate::interface::InterfaceError;
 use crate::output::pcapng::PcapngError;
 use crate::steering::SteeringError;
-use crate::xsk::{SocketError, UmemError};
+use crate::xsk::{SocketError, UdpError, UmemError};
 
 /// Why the engine does not start. Each is one sentence that says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +16,9 @@ pub enum EngineError {
     /// The configuration is not valid.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// No interface is named.
+    #[error("no interface to capture from: set capture.interface")]
+    NoInterface,
     /// The interface is not there.
     #[error(transparent)]
     Interface(#[from] InterfaceError),
@@ -28,6 +31,9 @@ pub enum EngineError {
     /// A queue has no socket.
     #[error(transparent)]
     Socket(#[from] SocketError),
+    /// A queue has no UDP socket.
+    #[error(transparent)]
+    Udp(#[from] UdpError),
     /// A capture file could not be opened for reading.
     #[error(transparent)]
     CaptureFile(#[from] CaptureFileError),

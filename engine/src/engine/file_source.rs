@@ -128,7 +128,7 @@ impl KernelSide for FileSource {
         self.is_finished
     }
 
-    fn counters(&self) -> io::Result<KernelCounters> {
+    fn counters(&mut self) -> io::Result<KernelCounters> {
         Ok(self.counters)
     }
 

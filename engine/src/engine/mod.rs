@@ -11,14 +11,16 @@
 mod cpus;
 mod error;
 mod file_source;
+mod lane;
 mod live;
 mod outlet;
 mod reload;
 mod report;
+mod rung;
 mod sinks;
+mod watch;
 mod workers;
 
-use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -27,20 +29,22 @@ use std::time::Duration;
 use crate::capture_file::CaptureFile;
 use crate::config::{self, Config, WaitMode};
 use crate::counters::Board;
-use crate::output::{self, Consumer, Writer, pcapng};
+use crate::output::{self, Consumer, Origin, Writer, pcapng};
 use crate::ruleset::Ruleset;
 use crate::session::{Directory, SessionTable};
 use crate::worker::{Parts, WhenFull};
-pub use crate::xsk::{BindMode, SocketError, UmemError};
-use crate::xsk::{FreeList, Geometry, KernelSide, Pages, RxQueue, SoftNic, Umem};
+pub use crate::xsk::{BindMode, SocketError, UdpError, UmemError};
+use crate::xsk::{Geometry, Pages, SoftNic, Umem};
 pub use error::EngineError;
 pub use file_source::InputError;
 use file_source::{FileSource, Progress};
-pub use live::Rung;
-use live::{Live, OpenQueue};
+use lane::{Entrance, Lane, Open};
+use live::Live;
 use outlet::Outlet;
 pub use reload::{Changes, ReloadError};
-pub use report::{OutputReport, Report, WorkerReport};
+pub use report::{InterfaceReport, OutputReport, Report, WorkerReport};
+pub use rung::{Rung, StepDown};
+use watch::Watch;
 use workers::{Notes, Workers};
 
 /// Time for frames that were on their way through the kernel when the program was detached.
@@ -51,33 +55,43 @@ const SETTLE: Duration = Duration::from_millis(20);
 const FILE_CHUNK_SIZE: u32 = 65_536;
 /// Rings of a capture file: a batch is on its way while the next is read.
 const FILE_RING_LEN: u32 = 2 * config::BATCH_MAX;
+/// What stands in an account for the name of an interface.
+const CAPTURE_FILE: &str = "capture file";
 
 /// Where frames come from.
-#[expect(clippy::large_enum_variant, reason = "an engine has one")]
 enum Source {
-    Live { live: Live, queues: Vec<OpenQueue> },
-    File { input: Option<(FileSource, RxQueue, FreeList)>, progress: Arc<Mutex<Progress>> },
+    Live(Vec<Live>),
+    File(Arc<Mutex<Progress>>),
 }
 
-/// An engine: one interface or capture file, a worker for each of its queues, and the outputs.
+/// The boards of all workers, those of later ones included.
+type Boards = Arc<Mutex<Vec<Arc<Board>>>>;
+
+/// An engine: interfaces or a capture file, a worker for each queue, and the outputs.
 pub struct Engine {
     config: Config,
     directory: Directory,
     ruleset: Arc<Ruleset>,
     source: Source,
-    /// The queues with their memory, and the length of the rings from each to an output.
-    umems: Vec<(u32, Arc<Umem>)>,
+    /// All queues, in the order in which they were opened.
+    lanes: Vec<Lane>,
+    /// Queues that wait for the start.
+    waiting: Vec<(Origin, Open)>,
+    /// Length of the rings from each queue to each output.
     ring_len: u32,
     /// Number of outputs that were configured when the memory was planned.
     planned_outputs: usize,
-    /// For each queue the writers of its output rings, until the workers get them.
-    writers: Vec<Vec<Writer>>,
-    /// Where the workers post their counts, one for each queue.
-    boards: Vec<Arc<Board>>,
+    /// For each lane the writers of its output rings with the outputs' ids, until the workers get them.
+    writers: Vec<Vec<(usize, Writer)>>,
+    boards: Boards,
     /// Every output that ever was; the place of one is its id.
     outlets: Vec<Outlet>,
     workers: Workers,
     notes: Notes,
+    /// What has gone wrong for good, a sentence each.
+    failures: Vec<String>,
+    watch: Watch,
+    is_started: bool,
 }
 
 impl std::fmt::Debug for Engine {
@@ -87,7 +101,7 @@ impl std::fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// Opens an interface: checks the configuration, attaches the XDP program, binds a socket to each queue, and
+    /// Opens the interfaces: checks the configuration, attaches the XDP program, binds a socket to each queue, and
     /// creates the outputs' files. Frames go on to the kernel stack until [`Self::start`].
     ///
     /// # Errors
@@ -97,18 +111,27 @@ impl Engine {
     /// # Kernel
     ///
     /// Linux 6.1 with `CAP_NET_ADMIN`, `CAP_NET_RAW`, `CAP_BPF` and `CAP_PERFMON`, in the calling thread's network namespace.
+    /// [`Rung::Socket`] needs none of them.
     pub fn open(config: Config) -> Result<Self, EngineError> {
         config.validate()?;
+        if config.capture.interfaces.is_empty() {
+            return Err(EngineError::NoInterface);
+        }
         let notes = Notes::default();
         let mut remarks = Vec::new();
-        let (live, queues) = Live::open(&config, &mut remarks)?;
-        // After the interface is ours: a second engine that is refused must not touch the files of the first.
+        let mut lives = Vec::new();
+        let mut waiting = Vec::new();
+        for (interface, name) in config.capture.interfaces.iter().enumerate() {
+            let (live, queues) = Live::open(&config, name, waiting.len(), &mut remarks)?;
+            lives.push(live);
+            waiting.extend(queues.into_iter().map(|open| (Origin { interface, queue: open.queue }, open)));
+        }
+        // After the interfaces are ours: a second engine that is refused must not touch the files of the first.
         for note in remarks {
             notes.push(note);
         }
-        let umems = queues.iter().map(|open| (open.queue, open.rx.umem().clone())).collect();
         let ring_len = config.memory.plan(config.outputs.len())?.output_ring_len;
-        Self::assemble(config, Source::Live { live, queues }, umems, ring_len, notes)
+        Self::assemble(config, Source::Live(lives), waiting, ring_len, notes)
     }
 
     /// Opens a capture file (pcap or pcapng) as if its frames came from an interface. Of the configuration, `capture`
@@ -124,20 +147,20 @@ impl Engine {
         let output_count = u32::try_from(config.outputs.len()).unwrap_or(u32::MAX);
         let chunk_count = FILE_RING_LEN + config::BATCH_MAX + output_count * FILE_RING_LEN;
         let (umem, free) = Umem::create(Geometry::new(FILE_CHUNK_SIZE, chunk_count), Pages::Ordinary)?;
-        let umem = Arc::new(umem);
-        let (nic, rx) = SoftNic::new(umem.clone(), FILE_RING_LEN, FILE_RING_LEN)
+        let (nic, rx) = SoftNic::new(Arc::new(umem), FILE_RING_LEN, FILE_RING_LEN)
             .map_err(|source| EngineError::System { what: "no memory for rings".to_owned(), source })?;
         let progress = Arc::new(Mutex::new(Progress::default()));
-        let input = Some((FileSource::new(file, nic, &config.capture, progress.clone()), rx, free));
-        let source = Source::File { input, progress };
-        Self::assemble(config, source, vec![(0, umem)], FILE_RING_LEN, Notes::default())
+        let kernel = Box::new(FileSource::new(file, nic, &config.capture, progress.clone()));
+        let open = Open { queue: 0, cpu: None, kernel, rx, free, entrance: Entrance::Wide };
+        let waiting = vec![(Origin::default(), open)];
+        Self::assemble(config, Source::File(progress), waiting, FILE_RING_LEN, Notes::default())
     }
 
     /// Makes the outputs and their rings: one from each queue to each output.
     fn assemble(
         config: Config,
         source: Source,
-        umems: Vec<(u32, Arc<Umem>)>,
+        waiting: Vec<(Origin, Open)>,
         ring_len: u32,
         notes: Notes,
     ) -> Result<Self, EngineError> {
@@ -147,30 +170,44 @@ impl Engine {
             directory,
             ruleset,
             source,
-            writers: umems.iter().map(|_| Vec::new()).collect(),
-            boards: umems.iter().map(|_| Arc::default()).collect(),
-            umems,
+            lanes: Vec::new(),
+            waiting: Vec::new(),
             ring_len,
             planned_outputs: config.outputs.len().max(1),
+            writers: Vec::new(),
+            boards: Boards::default(),
             outlets: Vec::new(),
             workers: Workers::default(),
             notes,
+            failures: Vec::new(),
+            watch: Watch::here(),
+            is_started: false,
             config,
         };
+        for (origin, open) in &waiting {
+            engine.add_lane(*origin, open);
+        }
+        engine.waiting = waiting;
+        engine.writers = engine.lanes.iter().map(|_| Vec::new()).collect();
         engine.outlets = outlet::open(&engine.config, &engine.config.outputs, &mut engine.directory, &[])?;
         for id in 0..engine.outlets.len() {
             let (writers, consumer) = engine.rings();
             engine.outlets[id].connect(consumer);
-            engine.writers.iter_mut().zip(writers).for_each(|(each, writer)| each.push(writer));
+            engine.writers.iter_mut().zip(writers).for_each(|(each, writer)| each.push((id, writer)));
         }
         Ok(engine)
     }
 
-    /// The rings of one output: the writers by queue, and the consumer of all of them.
+    fn add_lane(&mut self, origin: Origin, open: &Open) {
+        let board = Arc::<Board>::default();
+        self.boards.lock().unwrap_or_else(PoisonError::into_inner).push(board.clone());
+        self.lanes.push(Lane { origin, umem: open.rx.umem().clone(), board });
+    }
+
+    /// The rings of one output: the writers by lane, and the consumer of all of them.
     fn rings(&self) -> (Vec<Writer>, Consumer) {
-        let ring =
-            |(queue, umem): &(u32, Arc<Umem>)| output::ring(self.ring_len as usize, umem.clone(), *queue);
-        let (writers, readers) = self.umems.iter().map(ring).unzip();
+        let ring = |lane: &Lane| output::ring(self.ring_len as usize, lane.umem.clone(), lane.origin);
+        let (writers, readers) = self.lanes.iter().map(ring).unzip();
         (writers, Consumer::new(readers))
     }
 
@@ -190,11 +227,13 @@ impl Engine {
         &self.ruleset.sessions
     }
 
-    /// How frames get from the wire into memory; `None` for a capture file.
-    pub const fn rung(&self) -> Option<Rung> {
+    /// The interfaces, in the order of the configuration, and how their frames get into memory. A capture file is one.
+    pub fn interfaces(&self) -> Vec<(&str, Rung)> {
         match &self.source {
-            Source::Live { live, .. } => Some(live.rung()),
-            Source::File { .. } => None,
+            Source::Live(lives) => {
+                lives.iter().map(|live| (live.interface.name.as_str(), live.rung)).collect()
+            }
+            Source::File(_) => vec![(CAPTURE_FILE, Rung::CaptureFile)],
         }
     }
 
@@ -208,76 +247,62 @@ impl Engine {
     ///
     /// If it is called twice.
     pub fn start(&mut self) -> Result<(), EngineError> {
-        assert!(!self.writers.is_empty(), "an engine is started once");
-        let writers = std::mem::take(&mut self.writers);
+        assert!(!std::mem::replace(&mut self.is_started, true), "an engine is started once");
         self.start_sinks()?;
         // Nobody can take them any more.
         self.outlets.iter_mut().for_each(|outlet| outlet.consumer = None);
-        let mut each = writers.into_iter().zip(self.boards.clone());
-        match &mut self.source {
-            Source::Live { queues, .. } => {
-                let queues = std::mem::take(queues);
-                self.start_live(queues, each)
-            }
-            Source::File { input, .. } => {
-                let input = input.take().expect("an engine is started once");
-                let outputs = each.next().unwrap_or_default();
-                self.start_file(input, outputs)
-            }
+        let mut entrances = Vec::new();
+        let waiting = std::mem::take(&mut self.waiting).into_iter();
+        let writers = std::mem::take(&mut self.writers).into_iter();
+        for (place, ((_, open), writers)) in waiting.zip(writers).enumerate() {
+            entrances.push(self.start_worker(place, open, writers)?);
         }
+        // Once all of them run: a queue whose worker is late would lose what it gets.
+        entrances.into_iter().enumerate().try_for_each(|(place, entrance)| self.connect(place, entrance))
     }
 
-    /// Starts the workers, then lets the frames in.
-    fn start_live(
+    /// Starts the worker of a lane.
+    fn start_worker(
         &mut self,
-        queues: Vec<OpenQueue>,
-        each: impl Iterator<Item = (Vec<Writer>, Arc<Board>)>,
-    ) -> Result<(), EngineError> {
-        let mut sockets = Vec::new();
-        for (open, (writers, board)) in queues.into_iter().zip(each) {
-            let OpenQueue { queue, cpu, socket, rx, free } = open;
-            let handle = socket.as_fd().try_clone_to_owned();
-            let what = "cannot duplicate a socket's descriptor".to_owned();
-            sockets.push((queue, handle.map_err(|source| EngineError::System { what, source })?));
-            let wait = self.config.workers.wait;
-            let parts = self.parts(socket, rx, free, (writers, board), wait, WhenFull::Drop);
-            self.workers.spawn(queue, cpu, parts, self.notes.clone())?;
-        }
-        if let Source::Live { live, .. } = &mut self.source {
-            for (queue, socket) in &sockets {
-                live.connect(*queue, socket.as_fd())?;
-            }
-        }
-        Ok(())
-    }
-
-    fn start_file(
-        &mut self,
-        (source, rx, free): (FileSource, RxQueue, FreeList),
-        outputs: (Vec<Writer>, Arc<Board>),
-    ) -> Result<(), EngineError> {
-        let parts = self.parts(source, rx, free, outputs, WaitMode::Interrupt, WhenFull::Wait);
-        self.workers.spawn(0, None, parts, self.notes.clone())
-    }
-
-    fn parts<K: KernelSide>(
-        &self,
-        kernel: K,
-        queue: RxQueue,
-        free: FreeList,
-        (outputs, board): (Vec<Writer>, Arc<Board>),
-        wait: WaitMode,
-        when_full: WhenFull,
-    ) -> Parts<K> {
+        place: usize,
+        open: Open,
+        outputs: Vec<(usize, Writer)>,
+    ) -> Result<Entrance, EngineError> {
+        let Open { queue: _, cpu, kernel, rx, free, entrance } = open;
+        let (wait, when_full) = match self.source {
+            Source::Live(_) => (self.config.workers.wait, WhenFull::Drop),
+            Source::File(_) => (WaitMode::Interrupt, WhenFull::Wait),
+        };
         let (ruleset, orders) = (self.ruleset.clone(), Arc::default());
-        Parts { kernel, queue, free, outputs, ruleset, wait, when_full, board, orders }
+        let Lane { origin, board, .. } = &self.lanes[place];
+        let board = board.clone();
+        let parts = Parts { kernel, queue: rx, free, outputs, ruleset, wait, when_full, board, orders };
+        self.workers.spawn(*origin, self.lane_name(*origin), cpu, parts, self.notes.clone())?;
+        Ok(entrance)
+    }
+
+    /// What sentences call a lane.
+    fn lane_name(&self, Origin { interface, queue }: Origin) -> String {
+        match &self.config.capture.interfaces[..] {
+            names @ [_, _, ..] => format!("queue {queue} of {}", names[interface]),
+            _ => format!("queue {queue}"),
+        }
+    }
+
+    /// Lets the frames of a lane in.
+    fn connect(&mut self, place: usize, entrance: Entrance) -> Result<(), EngineError> {
+        let Origin { interface, queue } = self.lanes[place].origin;
+        match &mut self.source {
+            Source::Live(lives) => lives[interface].connect(queue, entrance),
+            Source::File(_) => Ok(()),
+        }
     }
 
     /// Starts the threads of the outputs that are open and have none.
     fn start_sinks(&mut self) -> Result<(), EngineError> {
         let clock = match self.source {
-            Source::Live { .. } => sinks::Clock::Wall,
-            Source::File { .. } => sinks::Clock::Frames,
+            Source::Live(_) => sinks::Clock::Wall,
+            Source::File(_) => sinks::Clock::Frames,
         };
         for (id, outlet) in self.outlets.iter_mut().enumerate() {
             let Some(sink) = outlet.sink.take() else { continue };
@@ -288,10 +313,22 @@ impl Engine {
         Ok(())
     }
 
-    /// Whether a worker has ended by itself: a capture file has been read, or a queue has become useless.
-    /// [`Self::stop`] says which.
+    /// Whether the engine has ended by itself: a capture file has been read, or each interface has become useless.
+    /// [`Self::stop`] says why.
     pub fn has_ended(&self) -> bool {
-        self.workers.any_ended()
+        match &self.source {
+            Source::Live(lives) => {
+                let is_over = |place| self.is_over(place);
+                (0..lives.len()).all(is_over)
+            }
+            Source::File(_) => self.workers.any_ended(0),
+        }
+    }
+
+    /// Whether nothing comes from an interface any more.
+    fn is_over(&self, interface: usize) -> bool {
+        let is_gone = matches!(&self.source, Source::Live(lives) if lives[interface].is_gone);
+        is_gone || self.workers.any_ended(interface)
     }
 
     /// Sentences for the operator that have come up since the last call: what is not as good as it could be.
@@ -309,10 +346,14 @@ impl Engine {
     /// Waits for the outputs that the engine empties itself, not for consumers that were taken; these read on what is
     /// in their rings and then find them closed. Dropping an engine does the same without the account.
     pub fn stop(mut self) -> Report {
+        if self.is_started && self.has_ended() {
+            // Whether because its interface is gone.
+            self.look();
+        }
         let (failures, written) = self.finish();
         let mut report = Report::new(&self);
-        report.failures.extend(failures);
-        if let Source::File { progress, .. } = &self.source {
+        report.failures.extend(self.failures.drain(..).chain(failures));
+        if let Source::File(progress) = &self.source {
             report.input_error = progress.lock().unwrap_or_else(PoisonError::into_inner).error.take();
         }
         for (output, written) in report.outputs.iter_mut().zip(written) {
@@ -323,16 +364,19 @@ impl Engine {
 
     /// Ends everything that runs, in the order of the stream. Does nothing the second time.
     fn finish(&mut self) -> (Vec<String>, Vec<Option<pcapng::Report>>) {
-        if let Source::Live { live, .. } = &mut self.source
-            && live.detach()
-        {
-            thread::sleep(SETTLE);
+        if let Source::Live(lives) = &mut self.source {
+            let mut was_attached = false;
+            lives.iter_mut().for_each(|live| was_attached |= live.detach());
+            if was_attached {
+                thread::sleep(SETTLE);
+            }
         }
         let mut failures = self.workers.drain();
         let mut written = Vec::new();
         for outlet in &mut self.outlets {
             // The writers of an engine that was never started are what keeps its outputs open.
             self.writers.clear();
+            self.waiting.clear();
             written.push(match outlet.thread.take().map(thread::JoinHandle::join) {
                 Some(Ok(written)) => Some(written),
                 Some(Err(_)) => {

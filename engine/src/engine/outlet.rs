@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 
 use super::{EngineError, sinks};
 use crate::config::{Config, Output, OutputKind};
-use crate::output::Consumer;
 use crate::output::pcapng::{self, Sink};
+use crate::output::{Consumer, Inbox, Reader};
 use crate::session::Directory;
 
 /// An output. Its consumer and its sink are here until somebody takes the one, or the thread that has both is started.
@@ -22,8 +22,8 @@ pub(super) struct Outlet {
     pub(super) thread: Option<JoinHandle<pcapng::Report>>,
     /// A reload has taken it away.
     pub(super) is_gone: bool,
-    /// Whether somebody has its consumer.
-    presence: Weak<()>,
+    /// Where its consumer gets further rings, if somebody has it.
+    inbox: Weak<Inbox>,
     /// The file that it writes, if it is one.
     file: Option<FileId>,
 }
@@ -35,13 +35,20 @@ impl Outlet {
     /// Whether its rings may still hold chunks, and its file be written to.
     pub(super) fn is_alive(&self) -> bool {
         let is_finished = self.thread.as_ref().is_none_or(JoinHandle::is_finished);
-        !self.is_gone || self.presence.strong_count() > 0 || !is_finished
+        !self.is_gone || self.inbox.strong_count() > 0 || !is_finished
     }
 
     /// Gives it its consumer.
     pub(super) fn connect(&mut self, consumer: Consumer) {
-        self.presence = consumer.presence();
+        self.inbox = Arc::downgrade(consumer.inbox());
         self.consumer = Some(consumer);
+    }
+
+    /// Gives its consumer another ring. Without a consumer the ring has lost its reader at once.
+    pub(super) fn extend(&self, reader: Reader) {
+        if let Some(inbox) = self.inbox.upgrade() {
+            inbox.put(reader);
+        }
     }
 }
 
@@ -81,7 +88,7 @@ pub(super) fn open<'c>(
             sink,
             thread: None,
             is_gone: false,
-            presence: Weak::new(),
+            inbox: Weak::new(),
             file,
         };
         outlets.push(outlet);

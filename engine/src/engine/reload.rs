@@ -86,7 +86,7 @@ impl Engine {
     /// [`ReloadError`]; nothing has changed then.
     pub fn reload(&mut self, config: Config) -> Result<Changes, ReloadError> {
         config.validate()?;
-        if matches!(self.source, Source::File { .. }) {
+        if matches!(self.source, Source::File(_)) {
             return Err(ReloadError::CaptureFile);
         }
         if self.workers.is_empty() || self.has_ended() {
@@ -120,7 +120,7 @@ impl Engine {
             self.outlets.iter().any(|it| !it.is_gone && it.name == output.name && it.kind == output.kind)
         };
         let added: Vec<_> = config.outputs.iter().filter(|output| !is_running(output)).collect();
-        let mut each: Vec<Vec<_>> = self.umems.iter().map(|_| Vec::new()).collect();
+        let mut each: Vec<Vec<_>> = self.lanes.iter().map(|_| Vec::new()).collect();
         if added.is_empty() {
             return Ok(each);
         }

@@ -1,12 +1,12 @@
 //! The outputs that the engine itself empties: a thread for each file.
 
-use std::sync::Arc;
+use std::sync::PoisonError;
 use std::thread::{self, JoinHandle};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use super::EngineError;
 use super::workers::Notes;
-use crate::counters::{Board, WorkerCounters};
+use super::{Boards, EngineError};
+use crate::counters::WorkerCounters;
 use crate::output::Consumer;
 use crate::output::pcapng::{self, CaptureWriter, InterfaceKey, InterfaceTotals, Period, Sink};
 use crate::session::{Directory, Pair, SessionId};
@@ -37,7 +37,7 @@ pub(super) struct Place {
     pub(super) id: usize,
     pub(super) name: String,
     /// Where the workers post their counts: final ones, for this output, when its rings are closed.
-    pub(super) boards: Vec<Arc<Board>>,
+    pub(super) boards: Boards,
     pub(super) clock: Clock,
 }
 
@@ -54,6 +54,7 @@ pub(super) fn start(
     let run = move || {
         pcapng::drain(&mut consumer, &mut sink, |error| notes.push(format!("output `{name}`: {error}")));
         drop(consumer);
+        let boards = boards.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let counters: Vec<_> = boards.iter().map(|board| board.read()).collect();
         sink.finish(period(), |key, written| totals(&counters, id, key, written))
     };

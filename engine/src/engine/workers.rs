@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 
 use super::{EngineError, cpus};
 use crate::counters::{Board, WorkerCounters};
-use crate::output::Writer;
+use crate::output::{Origin, Writer};
 use crate::ruleset::Ruleset;
 use crate::worker::{Change, Orders, Parts, Worker};
 use crate::xsk::{self, KernelSide};
@@ -28,11 +28,19 @@ impl Notes {
 /// A running worker.
 #[derive(Debug)]
 struct Running {
-    queue: u32,
+    origin: Origin,
+    /// What it is called in sentences.
+    name: String,
     cpu: Option<usize>,
     board: Arc<Board>,
     orders: Arc<Orders>,
     thread: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl Running {
+    fn has_ended(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
 }
 
 /// All workers of an engine.
@@ -54,62 +62,78 @@ impl Workers {
         }
     }
 
-    /// Whether all have changed over.
+    /// Whether all have changed over, but for those that have ended.
     pub(super) fn have_changed(&self) -> bool {
-        self.running.iter().all(|worker| worker.orders.is_obeyed())
+        self.running.iter().all(|worker| {
+            if worker.has_ended() {
+                worker.orders.forget();
+            }
+            worker.has_ended() || worker.orders.is_obeyed()
+        })
     }
 
-    /// Starts a worker on a thread of its own, pinned to `cpu`.
+    /// Lets the workers of an interface finish what is in their rings, and end.
+    pub(super) fn drain_interface(&self, interface: usize) {
+        self.of(interface).for_each(|worker| worker.orders.drain());
+    }
+
+    fn of(&self, interface: usize) -> impl Iterator<Item = &Running> {
+        self.running.iter().filter(move |worker| worker.origin.interface == interface)
+    }
+
+    /// Starts a worker on a thread of its own, pinned to `cpu`; `name` is what sentences call it.
     ///
     /// # Errors
     ///
     /// If the system has no thread to give.
     pub(super) fn spawn<K: KernelSide + 'static>(
         &mut self,
-        queue: u32,
+        origin: Origin,
+        name: String,
         cpu: Option<usize>,
         parts: Parts<K>,
         notes: Notes,
     ) -> Result<(), EngineError> {
         let (board, orders) = (parts.board.clone(), parts.orders.clone());
+        let told = name.clone();
         let run = move || {
             if let Some(cpu) = cpu
                 && !cpus::pin(cpu)
             {
-                notes.push(format!("the worker of queue {queue} could not be pinned to CPU {cpu}"));
+                notes.push(format!("the worker of {told} could not be pinned to CPU {cpu}"));
             }
             xsk::sleep_precisely();
             Worker::new(parts).run()
         };
         let thread = thread::Builder::new()
-            .name(format!("vxtap-rx-{queue}"))
+            .name(format!("vxtap-rx-{}", origin.queue))
             .spawn(run)
             .map_err(|source| EngineError::System { what: "cannot start a worker".to_owned(), source })?;
-        self.running.push(Running { queue, cpu, board, orders, thread: Some(thread) });
+        self.running.push(Running { origin, name, cpu, board, orders, thread: Some(thread) });
         Ok(())
     }
 
-    /// Whether a worker has ended by itself.
-    pub(super) fn any_ended(&self) -> bool {
-        self.running.iter().any(|worker| worker.thread.as_ref().is_none_or(JoinHandle::is_finished))
+    /// Whether a worker of an interface has ended by itself.
+    pub(super) fn any_ended(&self, interface: usize) -> bool {
+        self.of(interface).any(Running::has_ended)
     }
 
     /// Queue, CPU and counters of each worker.
-    pub(super) fn counters(&self) -> impl Iterator<Item = (u32, Option<usize>, WorkerCounters)> {
-        self.running.iter().map(|worker| (worker.queue, worker.cpu, worker.board.read()))
+    pub(super) fn counters(&self) -> impl Iterator<Item = (Origin, Option<usize>, WorkerCounters)> {
+        self.running.iter().map(|worker| (worker.origin, worker.cpu, worker.board.read()))
     }
 
     /// Lets the workers finish what is in their rings, and returns what went wrong with any of them.
     pub(super) fn drain(&mut self) -> Vec<String> {
         self.running.iter().for_each(|worker| worker.orders.drain());
         let end = |worker: &mut Running| {
-            let queue = worker.queue;
+            let name = &worker.name;
             let ended = worker.thread.take()?.join();
             worker.orders.forget();
             match ended {
                 Ok(Ok(())) => None,
-                Ok(Err(error)) => Some(format!("the worker of queue {queue} stopped: {error}")),
-                Err(_) => Some(format!("the worker of queue {queue} panicked")),
+                Ok(Err(error)) => Some(format!("the worker of {name} stopped: {error}")),
+                Err(_) => Some(format!("the worker of {name} panicked")),
             }
         };
         self.running.iter_mut().filter_map(end).collect()

@@ -74,7 +74,7 @@ impl Ring {
     pub fn new(len: u32) -> Self {
         let (umem, free) = Umem::create(Geometry::new(2048, len), Pages::Ordinary).expect("memory");
         let umem = Arc::new(umem);
-        let (writer, reader) = output::ring(len as usize, umem.clone(), 0);
+        let (writer, reader) = output::ring(len as usize, umem.clone(), output::Origin::default());
         let consumer = Consumer::new(vec![reader]);
         Self { umem, free, holders: Holders::none(len), writer, consumer }
     }

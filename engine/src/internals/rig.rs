@@ -82,7 +82,7 @@ fn parts(setup: &Setup, frames: &[Vec<u8>]) -> (Parts<Replay>, Arc<Board>, Vec<C
     let (nic, queue) = SoftNic::new(umem.clone(), ring_len, ring_len).expect("memory");
     let (outputs, consumers) = (0..setup.config.outputs.len())
         .map(|_| {
-            let (writer, reader) = output::ring(setup.output_ring, umem.clone(), 0);
+            let (writer, reader) = output::ring(setup.output_ring, umem.clone(), output::Origin::default());
             (writer, Consumer::new(vec![reader]))
         })
         .unzip();
@@ -91,7 +91,7 @@ fn parts(setup: &Setup, frames: &[Vec<u8>]) -> (Parts<Replay>, Arc<Board>, Vec<C
         kernel: Replay { nic, descriptors },
         queue,
         free,
-        outputs,
+        outputs: outputs.into_iter().enumerate().collect(),
         ruleset: Arc::new(Ruleset::first(&setup.config, &mut Directory::default())),
         wait: WaitMode::Busy,
         when_full: WhenFull::Drop,
@@ -156,7 +156,7 @@ impl KernelSide for Replay {
         true
     }
 
-    fn counters(&self) -> io::Result<KernelCounters> {
+    fn counters(&mut self) -> io::Result<KernelCounters> {
         Ok(KernelCounters::default())
     }
 

@@ -1,6 +1,7 @@
 //! The reading end of an output.
 
-use std::sync::{Arc, Weak};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -28,8 +29,26 @@ pub struct Consumer {
     turn: usize,
     /// Whether the thread that naps has been told to nap precisely.
     is_precise: bool,
-    /// Lives as long as the consumer, for the engine to see whether it does.
-    presence: Arc<()>,
+    inbox: Arc<Inbox>,
+    /// How many rings came through the inbox.
+    delivered: usize,
+}
+
+/// Through it a consumer gets rings of workers that begin later. Lives as long as the consumer, for the engine to see whether
+/// it does.
+#[derive(Debug, Default)]
+pub(crate) struct Inbox {
+    /// How many rings were put in.
+    count: AtomicUsize,
+    readers: Mutex<Vec<Reader>>,
+}
+
+impl Inbox {
+    /// Gives the consumer another ring.
+    pub(crate) fn put(&self, reader: Reader) {
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
+        self.count.fetch_add(1, Ordering::Release);
+    }
 }
 
 /// What a consumer finds.
@@ -45,12 +64,19 @@ pub enum Next<'a> {
 
 impl Consumer {
     pub(crate) fn new(readers: Vec<Reader>) -> Self {
-        Self { readers, turn: 0, is_precise: false, presence: Arc::default() }
+        Self { readers, turn: 0, is_precise: false, inbox: Arc::default(), delivered: 0 }
     }
 
-    /// Has no owner any more when the consumer has been dropped.
-    pub(crate) fn presence(&self) -> Weak<()> {
-        Arc::downgrade(&self.presence)
+    /// Where further rings can be put in.
+    pub(crate) const fn inbox(&self) -> &Arc<Inbox> {
+        &self.inbox
+    }
+
+    #[cold]
+    fn open_inbox(&mut self) {
+        let mut readers = self.inbox.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        self.delivered += readers.len();
+        self.readers.append(&mut readers);
     }
 
     /// Waits up to `timeout` for frames: spins for some microseconds, then naps of at most 200 µs. The first nap sets the
@@ -91,6 +117,9 @@ impl Consumer {
 
     /// Looks at each ring once, beginning with the one after the last that had frames.
     fn look(&mut self) -> Found {
+        if self.inbox.count.load(Ordering::Acquire) != self.delivered {
+            self.open_inbox();
+        }
         let count = self.readers.len();
         let mut finished = 0;
         for step in 1..=count {
@@ -114,7 +143,7 @@ enum Found {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ring::ring;
+    use super::super::ring::{Origin, ring};
     use super::super::{Descriptor, Writer};
     use super::*;
     use crate::xsk::{FreeList, Geometry, Holders, Pages, Umem};
@@ -138,8 +167,8 @@ mod tests {
     fn the_rings_take_turns_and_the_end_comes_when_all_writers_are_gone() {
         let (umem, mut free) = Umem::create(Geometry::new(2048, 1024), Pages::Ordinary).unwrap();
         let (umem, mut holders) = (Arc::new(umem), Holders::none(1024));
-        let (mut zero, zero_reader) = ring(512, umem.clone(), 0);
-        let (mut one, one_reader) = ring(512, umem.clone(), 1);
+        let (mut zero, zero_reader) = ring(512, umem.clone(), Origin::default());
+        let (mut one, one_reader) = ring(512, umem.clone(), Origin { queue: 1, ..Origin::default() });
         let mut consumer = Consumer::new(vec![zero_reader, one_reader]);
         assert!(matches!(consumer.next(Duration::ZERO), Next::Idle));
         push(&mut zero, &umem, &mut free, &mut holders);
@@ -155,5 +184,22 @@ mod tests {
         drop(one);
         assert_eq!(queue(&consumer.next(Duration::ZERO)), Some(1));
         assert!(matches!(consumer.next(Duration::ZERO), Next::Closed));
+    }
+
+    #[test]
+    fn a_ring_that_comes_later_is_read_like_the_others() {
+        let (umem, mut free) = Umem::create(Geometry::new(2048, 8), Pages::Ordinary).unwrap();
+        let (umem, mut holders) = (Arc::new(umem), Holders::none(8));
+        let (_zero, zero_reader) = ring(4, umem.clone(), Origin::default());
+        let (mut one, one_reader) = ring(4, umem.clone(), Origin { queue: 1, ..Origin::default() });
+        let mut consumer = Consumer::new(vec![zero_reader]);
+        push(&mut one, &umem, &mut free, &mut holders);
+        assert!(matches!(consumer.next(Duration::ZERO), Next::Idle));
+        let inbox = Arc::downgrade(consumer.inbox());
+        inbox.upgrade().unwrap().put(one_reader);
+        assert_eq!(queue(&consumer.next(Duration::ZERO)), Some(1));
+        drop(consumer);
+        assert!(inbox.upgrade().is_none());
+        assert!(one.is_reader_gone());
     }
 }

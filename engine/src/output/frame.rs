@@ -154,9 +154,14 @@ impl<'a> Frame<'a> {
         SessionId(self.first.session)
     }
 
-    /// The NIC queue that it came from.
+    /// The interface that it came from: its place in `capture.interface`. 0 for a capture file.
+    pub const fn interface(&self) -> usize {
+        self.reader.origin().interface
+    }
+
+    /// The RX queue of that interface.
     pub const fn queue(&self) -> u32 {
-        self.reader.queue()
+        self.reader.origin().queue
     }
 
     /// What the frame begins with: an Ethernet header, or an IP header where the tunnel carries packets.
@@ -191,7 +196,7 @@ impl<'a> Frame<'a> {
 mod tests {
     use std::sync::Arc;
 
-    use super::super::ring::{Writer, ring};
+    use super::super::ring::{Origin, Writer, ring};
     use super::*;
     use crate::xsk::{FreeList, Geometry, Holders, Pages, Umem};
 
@@ -208,7 +213,7 @@ mod tests {
     fn worker() -> (Worker, Reader) {
         let (umem, free) = Umem::create(Geometry::new(2048, 8), Pages::Ordinary).unwrap();
         let umem = Arc::new(umem);
-        let (writer, reader) = ring(8, umem.clone(), 0);
+        let (writer, reader) = ring(8, umem.clone(), Origin::default());
         (Worker { umem, free, holders: Holders::none(8), writer }, reader)
     }
 

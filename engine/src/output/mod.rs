@@ -12,8 +12,9 @@ pub mod pcapng;
 mod ring;
 
 pub use crate::decap::{Encapsulation, GeneveOption, GeneveOptions, Gwlb, Link};
+pub(crate) use consumer::Inbox;
 pub use consumer::{Consumer, Next};
 pub(crate) use descriptor::Descriptor;
 pub use frame::{Batch, Frame};
 pub use outer::Outer;
-pub(crate) use ring::{Writer, ring};
+pub(crate) use ring::{Origin, Reader, Writer, ring};

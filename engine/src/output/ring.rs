@@ -52,12 +52,21 @@ impl Shared {
     }
 }
 
-/// A ring of `len` slots (a power of two) for frames in `umem`; `queue` is the NIC queue that they come from.
+/// Where the frames of a ring come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Origin {
+    /// Place of the interface in the configuration.
+    pub(crate) interface: usize,
+    /// RX queue of it.
+    pub(crate) queue: u32,
+}
+
+/// A ring of `len` slots (a power of two) for frames in `umem`.
 ///
 /// # Panics
 ///
 /// If `len` is not a power of two; the configuration admits no other.
-pub(crate) fn ring(len: usize, umem: Arc<Umem>, queue: u32) -> (Writer, Reader) {
+pub(crate) fn ring(len: usize, umem: Arc<Umem>, origin: Origin) -> (Writer, Reader) {
     assert!(len.is_power_of_two(), "ring lengths are powers of two");
     let shared = Arc::new(Shared {
         head: CachePadded::new(AtomicU64::new(0)),
@@ -68,7 +77,7 @@ pub(crate) fn ring(len: usize, umem: Arc<Umem>, queue: u32) -> (Writer, Reader) 
     });
     let claims = (0..len).map(|_| Share::NONE).collect();
     let writer = Writer { shared: shared.clone(), umem: umem.clone(), head: 0, reclaimed: 0, claims };
-    (writer, Reader { shared, umem, queue, tail: 0, head: 0 })
+    (writer, Reader { shared, umem, origin, tail: 0, head: 0 })
 }
 
 /// The worker's side.
@@ -195,7 +204,7 @@ const DESCRIPTORS_AHEAD: u64 = 16;
 pub(crate) struct Reader {
     shared: Arc<Shared>,
     umem: Arc<Umem>,
-    queue: u32,
+    origin: Origin,
     /// Position of the oldest descriptor that is not released.
     tail: u64,
     /// `Shared::head` when last read; may be stale, which only hides frames for a moment.
@@ -203,9 +212,9 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// The NIC queue that the frames come from.
-    pub(super) const fn queue(&self) -> u32 {
-        self.queue
+    /// Where the frames come from.
+    pub(super) const fn origin(&self) -> Origin {
+        self.origin
     }
 
     /// Number of descriptors that can be read.

@@ -70,6 +70,28 @@ pub struct SteeringCounters {
 }
 
 impl SteeringCounters {
+    /// Adds other counters.
+    pub fn merge(&mut self, other: &Self) {
+        let Self {
+            redirected,
+            not_ours,
+            no_socket,
+            fragment,
+            malformed,
+            too_many_extensions,
+            source_not_allowed,
+            unstamped,
+        } = other;
+        self.redirected += redirected;
+        self.not_ours += not_ours;
+        self.no_socket += no_socket;
+        self.fragment += fragment;
+        self.malformed += malformed;
+        self.too_many_extensions += too_many_extensions;
+        self.source_not_allowed += source_not_allowed;
+        self.unstamped += unstamped;
+    }
+
     /// Counts a frame that something else than the program has steered.
     pub(crate) const fn count(&mut self, outcome: Outcome) {
         *match outcome {

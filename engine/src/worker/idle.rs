@@ -113,7 +113,7 @@ mod tests {
             false
         }
 
-        fn counters(&self) -> io::Result<KernelCounters> {
+        fn counters(&mut self) -> io::Result<KernelCounters> {
             Ok(KernelCounters::default())
         }
 

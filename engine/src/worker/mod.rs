@@ -48,7 +48,8 @@ pub(crate) struct Parts<K> {
     pub(crate) kernel: K,
     pub(crate) queue: RxQueue,
     pub(crate) free: FreeList,
-    pub(crate) outputs: Vec<Writer>,
+    /// The output rings, each with its output's id.
+    pub(crate) outputs: Vec<(usize, Writer)>,
     pub(crate) ruleset: Arc<Ruleset>,
     pub(crate) wait: WaitMode,
     pub(crate) when_full: WhenFull,
@@ -128,6 +129,9 @@ impl<K: KernelSide> Worker<K> {
             }
             if received > 0 {
                 self.idle.note(received);
+                continue;
+            }
+            if is_draining && self.kernel.drain()? {
                 continue;
             }
             if is_draining || self.kernel.is_finished() {

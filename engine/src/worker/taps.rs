@@ -48,16 +48,16 @@ struct Ended {
 }
 
 impl Taps {
-    /// The rings of the outputs with the ids from 0.
+    /// Rings of outputs, with their ids.
     pub(super) fn new(
-        outputs: Vec<Writer>,
+        outputs: Vec<(usize, Writer)>,
         ruleset: &Ruleset,
         accounts: &Accounts,
         when_full: WhenFull,
     ) -> Self {
         let mut taps =
             Self { open: Vec::new(), is_uniform: true, changed_at: Vec::new(), ended: Vec::new(), when_full };
-        taps.adopt(ruleset, outputs.into_iter().enumerate(), accounts);
+        taps.adopt(ruleset, outputs, accounts);
         taps
     }
 

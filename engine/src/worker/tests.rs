@@ -66,7 +66,7 @@ impl KernelSide for TestNic {
         self.is_finished
     }
 
-    fn counters(&self) -> io::Result<KernelCounters> {
+    fn counters(&mut self) -> io::Result<KernelCounters> {
         Ok(KernelCounters { rx_dropped: 5, ..KernelCounters::default() })
     }
 
@@ -101,7 +101,7 @@ fn rig_of(ring_lens: &[u32], config: &Config, when_full: WhenFull) -> Rig {
     let (umem, free) = Umem::create(Geometry::new(2048, chunk_count), Pages::Ordinary).unwrap();
     let umem = Arc::new(umem);
     let (nic, queue) = SoftNic::new(umem.clone(), RING_LEN, RING_LEN).unwrap();
-    let (outputs, consumers) = ring_lens.iter().map(|&len| ring_of(&umem, len)).unzip();
+    let (outputs, consumers): (Vec<_>, _) = ring_lens.iter().map(|&len| ring_of(&umem, len)).unzip();
     let input = Arc::new(Mutex::new(VecDeque::new()));
     let board = Arc::new(Board::default());
     let mut directory = Directory::default();
@@ -109,7 +109,7 @@ fn rig_of(ring_lens: &[u32], config: &Config, when_full: WhenFull) -> Rig {
         kernel: TestNic { nic, input: input.clone(), is_finished: false, failure: None },
         queue,
         free,
-        outputs,
+        outputs: outputs.into_iter().enumerate().collect(),
         ruleset: Arc::new(Ruleset::first(config, &mut directory)),
         wait: WaitMode::Interrupt,
         when_full,
@@ -120,7 +120,8 @@ fn rig_of(ring_lens: &[u32], config: &Config, when_full: WhenFull) -> Rig {
 }
 
 fn ring_of(umem: &Arc<Umem>, len: u32) -> (Writer, Consumer) {
-    let (writer, reader) = output::ring(len as usize, umem.clone(), 4);
+    let (writer, reader) =
+        output::ring(len as usize, umem.clone(), output::Origin { queue: 4, ..output::Origin::default() });
     (writer, Consumer::new(vec![reader]))
 }
 

@@ -48,13 +48,56 @@ pub(crate) trait KernelSide: Send {
     /// Whether no frame will come any more.
     fn is_finished(&self) -> bool;
 
+    /// Takes in what has arrived before the end, for who has to do so himself. Called until it says that nothing is left.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::wait`].
+    fn drain(&mut self) -> io::Result<bool> {
+        Ok(false)
+    }
+
     /// What the kernel has counted.
     ///
     /// # Errors
     ///
     /// What the system call said.
-    fn counters(&self) -> io::Result<KernelCounters>;
+    fn counters(&mut self) -> io::Result<KernelCounters>;
 
     /// How far the clock of the arrival times is ahead of UTC, in nanoseconds.
     fn arrival_minus_utc_ns(&self) -> i64;
+}
+
+impl<K: KernelSide + ?Sized> KernelSide for Box<K> {
+    fn wait(&mut self, timeout: Duration) -> io::Result<()> {
+        (**self).wait(timeout)
+    }
+
+    fn drive(&mut self) -> io::Result<()> {
+        (**self).drive()
+    }
+
+    fn check(&mut self) -> io::Result<()> {
+        (**self).check()
+    }
+
+    fn is_polled(&self) -> bool {
+        (**self).is_polled()
+    }
+
+    fn is_finished(&self) -> bool {
+        (**self).is_finished()
+    }
+
+    fn drain(&mut self) -> io::Result<bool> {
+        (**self).drain()
+    }
+
+    fn counters(&mut self) -> io::Result<KernelCounters> {
+        (**self).counters()
+    }
+
+    fn arrival_minus_utc_ns(&self) -> i64 {
+        (**self).arrival_minus_utc_ns()
+    }
 }

@@ -17,31 +17,34 @@ mod arrival;
 mod chunk;
 mod clock;
 mod cursor;
+mod ethtool;
 mod geometry;
 mod kernel_side;
 mod mapping;
 mod prefetch;
-mod queue;
 mod ring;
 mod rx_queue;
 mod socket;
 mod soft_nic;
 mod syscall;
+mod udp;
 mod umem;
 
 #[cfg(any(test, feature = "internals"))]
 pub(crate) use chunk::Chunk;
 pub(crate) use chunk::{FreeList, Holders, Share, Shares};
 pub(crate) use clock::sleep_precisely;
+pub(crate) use ethtool::{driver_of, rx_queue_count};
 pub(crate) use geometry::Geometry;
 pub use kernel_side::KernelCounters;
 pub(crate) use kernel_side::KernelSide;
 pub(crate) use prefetch::line as prefetch_line;
-pub(crate) use queue::rx_queue_count;
 pub(crate) use rx_queue::{Received, RxQueue, Tail};
 pub use socket::{BindMode, SocketError};
 pub(crate) use socket::{Socket, SocketSettings};
 pub(crate) use soft_nic::{SoftNic, Undelivered};
+pub use udp::UdpError;
+pub(crate) use udp::{UdpBoard, UdpSettings, UdpSource};
 pub use umem::UmemError;
 pub(crate) use umem::{Pages, Umem};
 #[cfg(feature = "internals")]

@@ -329,7 +329,7 @@ impl KernelSide for Socket {
         false
     }
 
-    fn counters(&self) -> io::Result<KernelCounters> {
+    fn counters(&mut self) -> io::Result<KernelCounters> {
         let mut statistics = libc::xdp_statistics {
             rx_dropped: 0,
             rx_invalid_descs: 0,

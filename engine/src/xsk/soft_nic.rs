@@ -6,8 +6,6 @@
 use std::io;
 use std::sync::Arc;
 
-use vxtap_ebpf::arrival::{Arrival, MARK};
-
 use super::arrival::Stamps;
 use super::geometry::HEADROOM;
 use super::mapping::Mapping;
@@ -81,10 +79,8 @@ impl SoftNic {
         let mut addr = None;
         self.fill.consume(1, |chunk| addr = Some(chunk + u64::from(HEADROOM)));
         let addr = addr.ok_or(Undelivered::FillRingEmpty)?;
-        let none = Arrival { mark: 0, time_ns: 0 };
-        let arrival = arrival_ns.map_or(none, |time_ns| Arrival { mark: MARK, time_ns });
         // SAFETY: `addr` lies in a chunk that has just come out of the fill ring and goes into the RX ring below.
-        unsafe { self.umem.write_lent(addr, frame, arrival) };
+        unsafe { self.umem.write_lent(addr, frame, arrival_ns) };
         let mut descriptor = Some(libc::xdp_desc { addr, len, options: 0 });
         self.rx.submit(1, || descriptor.take());
         Ok(())
@@ -140,7 +136,7 @@ impl SoftNic {
             self.fill.consume(1, |chunk| addr = Some(chunk + u64::from(HEADROOM)));
             let addr = addr.expect("the test has filled the ring");
             // SAFETY: as in `deliver`.
-            unsafe { self.umem.write_lent(addr, part, Arrival { mark: 0, time_ns: 0 }) };
+            unsafe { self.umem.write_lent(addr, part, None) };
             let len = u32::try_from(part.len()).expect("parts fit into chunks");
             let mut descriptor = Some(libc::xdp_desc { addr, len, options });
             self.rx.submit(1, || descriptor.take());
@@ -149,7 +145,7 @@ impl SoftNic {
 }
 
 /// Both ends of a ring of `len` slots in memory of its own.
-fn ring<T: Slot>(len: u32) -> io::Result<(ProducerRing<T>, ConsumerRing<T>)> {
+pub(super) fn ring<T: Slot>(len: u32) -> io::Result<(ProducerRing<T>, ConsumerRing<T>)> {
     let mapping = Arc::new(Mapping::anonymous(Layout::PLAIN.bytes::<T>(len))?);
     Ok((
         ProducerRing::new(mapping.clone(), Layout::PLAIN, len),

@@ -24,6 +24,8 @@ pub(super) unsafe trait Plain: Copy {}
 unsafe impl Plain for i32 {}
 // SAFETY: an integer.
 unsafe impl Plain for u32 {}
+// SAFETY: integers.
+unsafe impl Plain for [u32; 9] {}
 // SAFETY: structs of u64 and u32 fields that leave no padding (`include/uapi/linux/if_xdp.h`).
 unsafe impl Plain for libc::xdp_umem_reg {}
 // SAFETY: as above.
@@ -56,10 +58,10 @@ pub(super) fn xdp_socket() -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// An unconnected UDP socket, used as the handle that interface ioctls want.
-pub(super) fn control_socket() -> io::Result<OwnedFd> {
+/// An unconnected UDP socket. Of IPv4 it is also the handle that interface ioctls want.
+pub(super) fn udp_socket(family: c_int) -> io::Result<OwnedFd> {
     // SAFETY: socket(2) takes plain integers.
-    let fd = unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
+    let fd = unsafe { libc::socket(family, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
     checked(fd)?;
     // SAFETY: the kernel has created the descriptor for us an instant ago; nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
@@ -100,6 +102,76 @@ pub(super) fn bind(fd: BorrowedFd<'_>, address: &libc::sockaddr_xdp) -> io::Resu
     // SAFETY: `bytes` points to a whole sockaddr_xdp, whose length goes with it.
     let result = unsafe { libc::bind(fd.as_raw_fd(), bytes, option_len::<libc::sockaddr_xdp>()) };
     checked(result).map(drop)
+}
+
+/// Lets a socket receive from an interface only (`SO_BINDTODEVICE`, socket(7)).
+pub(super) fn bind_to_device(fd: BorrowedFd<'_>, interface: &str) -> io::Result<()> {
+    let len = socklen_t::try_from(interface.len()).map_err(io::Error::other)?;
+    // SAFETY: the bytes of the name are readable for the length of the call, and `len` says how many they are.
+    let result = unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_BINDTODEVICE,
+            interface.as_ptr().cast(),
+            len,
+        )
+    };
+    checked(result).map(drop)
+}
+
+/// Binds a UDP socket to a port on all addresses.
+pub(super) fn bind_port(fd: BorrowedFd<'_>, is_v6: bool, port: u16) -> io::Result<()> {
+    let v4 = libc::sockaddr_in {
+        sin_family: family(libc::AF_INET),
+        sin_port: port.to_be(),
+        sin_addr: libc::in_addr { s_addr: libc::INADDR_ANY },
+        sin_zero: [0; 8],
+    };
+    let v6 = libc::sockaddr_in6 {
+        sin6_family: family(libc::AF_INET6),
+        sin6_port: port.to_be(),
+        sin6_flowinfo: 0,
+        sin6_addr: libc::in6_addr { s6_addr: [0; 16] },
+        sin6_scope_id: 0,
+    };
+    let (address, len): (*const libc::sockaddr, _) = if is_v6 {
+        (ptr::from_ref(&v6).cast(), option_len::<libc::sockaddr_in6>())
+    } else {
+        (ptr::from_ref(&v4).cast(), option_len::<libc::sockaddr_in>())
+    };
+    // SAFETY: `address` points to a whole address, whose length goes with it.
+    let result = unsafe { libc::bind(fd.as_raw_fd(), address, len) };
+    checked(result).map(drop)
+}
+
+fn family(number: c_int) -> libc::sa_family_t {
+    libc::sa_family_t::try_from(number).expect("address families are small numbers")
+}
+
+/// Receives datagrams, as many as there are and headers, without waiting; returns their number. The lengths in the headers are
+/// those of the datagrams, also where they do not fit.
+///
+/// # Safety
+///
+/// What the headers point to must be alive and writable for the call, with the lengths that they say.
+pub(super) unsafe fn receive_datagrams(
+    fd: BorrowedFd<'_>,
+    headers: &mut [libc::mmsghdr],
+) -> io::Result<usize> {
+    let count = libc::c_uint::try_from(headers.len()).map_err(io::Error::other)?;
+    let flags = libc::MSG_DONTWAIT | libc::MSG_TRUNC;
+    // SAFETY: `count` headers, with what they point to by the caller's promise; no timeout.
+    let result =
+        unsafe { libc::recvmmsg(fd.as_raw_fd(), headers.as_mut_ptr(), count, flags as _, ptr::null_mut()) };
+    usize::try_from(result).map_err(|_| io::Error::last_os_error())
+}
+
+/// Waits until one of the descriptors is ready or `timeout_ms` milliseconds have passed.
+pub(super) fn poll_all(entries: &mut [libc::pollfd], timeout_ms: c_int) -> io::Result<()> {
+    let count = libc::nfds_t::try_from(entries.len()).map_err(io::Error::other)?;
+    // SAFETY: `entries` are as many valid pollfds as `count` says.
+    checked(unsafe { libc::poll(entries.as_mut_ptr(), count, timeout_ms) }).map(drop)
 }
 
 /// Waits until the socket is readable or `timeout_ms` milliseconds have passed (0: only looks). For a socket that

@@ -1,14 +1,12 @@
 //! The memory that frames lie in.
 
 use std::io;
-use std::mem::offset_of;
 use std::os::fd::{AsFd, OwnedFd};
-#[cfg(any(test, feature = "internals"))]
 use std::ptr::NonNull;
 use std::slice;
 use std::sync::Arc;
 
-use vxtap_ebpf::arrival::Arrival;
+use vxtap_ebpf::arrival::{AREA_LEN, Arrival};
 
 #[cfg(any(test, feature = "internals"))]
 use super::chunk::Chunk;
@@ -168,7 +166,18 @@ impl Umem {
         unsafe { slice::from_raw_parts(start.as_ptr(), len as usize) }
     }
 
-    /// Plays the kernel's part in filling a chunk: writes `frame` at `addr` and the arrival time in front of it.
+    /// Where bytes of a lent chunk are in this process's memory, for the kernel to write to.
+    ///
+    /// # Panics
+    ///
+    /// If the bytes do not lie inside of one chunk.
+    pub(super) fn lent_bytes(&self, addr: u64, len: u32) -> NonNull<u8> {
+        assert!(self.geometry.chunk_of(addr, len).is_some(), "the bytes lie in one chunk");
+        self.memory.at(usize_of(addr), len as usize)
+    }
+
+    /// Plays the kernel's part in filling a chunk: writes `frame` at `addr` and the arrival time, or that there is none, in
+    /// front of it.
     ///
     /// # Safety
     ///
@@ -178,15 +187,15 @@ impl Umem {
     /// # Panics
     ///
     /// If the bytes, with the arrival time's room in front, do not lie inside of one chunk.
-    pub(super) unsafe fn write_lent(&self, addr: u64, frame: &[u8], arrival: Arrival) {
+    pub(super) unsafe fn write_lent(&self, addr: u64, frame: &[u8], arrival_ns: Option<u64>) {
         let len = u32::try_from(frame.len()).expect("a frame is shorter than a chunk");
-        assert!(self.geometry.chunk_of(addr, len).is_some(), "the frame lies in one chunk");
-        let area = self.memory.at::<Arrival>(usize_of(addr) - size_of::<Arrival>(), 1);
-        // SAFETY: `at` has checked bounds and alignment, `chunk_of` that the area lies in the same chunk as the frame, which
-        // is the caller's to write by its promise.
-        unsafe { area.write(arrival) };
-        let start = self.memory.at::<u8>(usize_of(addr), frame.len());
-        // SAFETY: `at` has checked the bounds of the destination, which is the caller's to write; the source is a
+        let start = self.lent_bytes(addr, len);
+        let arrival = arrival_ns.map_or([0; AREA_LEN], Arrival::bytes);
+        // SAFETY: `chunk_of`, which `lent_bytes` asks, answers only where the area lies in the same chunk.
+        let area = unsafe { start.sub(AREA_LEN) };
+        // SAFETY: the area lies in the mapping and is the caller's to write by its promise; the source is a local array.
+        unsafe { std::ptr::copy_nonoverlapping(arrival.as_ptr(), area.as_ptr(), AREA_LEN) };
+        // SAFETY: `lent_bytes` has checked the bounds of the destination, which is the caller's to write; the source is a
         // live slice, and lies elsewhere since nobody holds a reference into a lent chunk.
         unsafe { std::ptr::copy_nonoverlapping(frame.as_ptr(), start.as_ptr(), frame.len()) };
     }
@@ -197,8 +206,6 @@ impl Umem {
 fn usize_of(addr: u64) -> usize {
     usize::try_from(addr).expect("the region fits into the address space")
 }
-
-const _: () = assert!(offset_of!(Arrival, mark) == 0, "the mark comes first in the area");
 
 #[cfg(test)]
 mod tests {

@@ -39,8 +39,8 @@ fn tcp_ping_and_other_udp_ports_reach_the_host_while_the_engine_runs() {
 
     let report = engine.stop();
     assert_adds_up(&report);
-    assert_eq!(report.steering.redirected, 1);
-    assert!(report.steering.not_ours >= 6, "{:?}", report.steering);
+    assert_eq!(report.steering().redirected, 1);
+    assert!(report.steering().not_ours >= 6, "{:?}", report.steering());
     assert_eq!(report.total().drops.total(), 1, "what is no VXLAN is refused with a reason");
 }
 
@@ -62,6 +62,6 @@ fn mirrors_from_sources_that_are_not_allowed_are_dropped_and_counted() {
     let sent: Vec<_> = outcome.totals.sessions.iter().map(|session| session.frames).collect();
     let arrived: Vec<_> = outcome.verdict.sessions.iter().map(|session| session.intact).collect();
     assert_eq!(arrived, [sent[0], 0, sent[2], 0], "{}", outcome.report);
-    assert_eq!(outcome.report.steering.source_not_allowed, sent[1] + sent[3]);
+    assert_eq!(outcome.report.steering().source_not_allowed, sent[1] + sent[3]);
     assert_adds_up(&outcome.report);
 }

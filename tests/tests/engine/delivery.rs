@@ -31,7 +31,7 @@ fn a_million_frames_over_two_queues_arrive_whole_and_in_order() {
     let report = &outcome.report;
     assert_eq!(report.total().delivered.frames, 1_000_000);
     assert_eq!(report.total().drops.total(), 0);
-    assert_eq!(report.steering.redirected, 1_000_000);
+    assert_eq!(report.steering().redirected, 1_000_000);
     for worker in &report.workers {
         assert!(worker.counters.all.received.frames > 200_000, "both queues are used:\n{report}");
         assert_eq!(worker.counters.unstamped, 0);
@@ -63,7 +63,7 @@ fn every_mode_and_every_way_of_waiting_delivers() {
         let outcome = run(&veth, config, &profile, 20_000);
         let what = format!("{mode}, {wait}\n{}\n{}", outcome.verdict, outcome.report);
         assert!(outcome.verdict.is_perfect(), "{what}");
-        assert_eq!(outcome.report.rung, Some(rung), "{what}");
+        assert_eq!(outcome.report.interfaces[0].rung, rung, "{what}");
         assert_adds_up(&outcome.report);
         let steps_down = usize::from(mode == CaptureMode::Auto);
         assert_eq!(outcome.notes.len(), steps_down, "a step down is said once: {:?}", outcome.notes);
@@ -157,7 +157,7 @@ fn a_queue_without_socket_leaves_its_frames_to_the_stack_and_counts_them() {
     let mut config = config(&veth.receiver);
     config.capture.queues = Queues::List(vec![1]);
     let outcome = run(&veth, config, &profile, 10_000);
-    let steering = outcome.report.steering;
+    let steering = outcome.report.steering();
     assert!(steering.no_socket > 500 && steering.redirected > 500, "both queues are used: {steering:?}");
     assert_eq!(steering.no_socket + steering.redirected, 5000);
     assert_eq!(outcome.verdict.intact, steering.redirected);

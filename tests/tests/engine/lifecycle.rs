@@ -95,7 +95,7 @@ fn an_engine_whose_interface_is_deleted_ends_with_an_error() {
     assert_eq!(status.code(), Some(1));
     let mut said = String::new();
     process.child().stderr.take().unwrap().read_to_string(&mut said).unwrap();
-    assert!(said.ends_with("vxtap: the worker of queue 0 stopped: its interface was deleted\n"), "{said}");
+    assert!(said.ends_with("vxtap: vxrx0 was deleted, nothing comes from it any more\n"), "{said}");
 }
 
 #[test]

@@ -5,6 +5,8 @@
 //! | `delivery` | every mirrored frame arrives once, whole, in order, in every mode |
 //! | `bystanders` | everything else on the interface goes on as before |
 //! | `account` | what is lost is counted, and the sums add up |
+//! | `ladder` | it works where the best way does not, and says why |
+//! | `interfaces` | several interfaces, and what becomes of them while it runs |
 //! | `lifecycle` | nothing is left behind, however the engine ends |
 //! | `memory` | it takes as much memory as it says, and no more with time |
 //! | `refusals` | what cannot work is refused in one sentence |
@@ -18,6 +20,8 @@ mod bystanders;
 mod decap;
 mod delivery;
 mod files;
+mod interfaces;
+mod ladder;
 mod lifecycle;
 mod memory;
 mod refusals;

@@ -68,7 +68,7 @@ fn what_the_interface_does_not_have_is_refused() {
         error
     };
     assert_eq!(
-        refused(&|config| config.capture.interface = "nosuch0".to_owned()),
+        refused(&|config| config.capture.interfaces = vec!["nosuch0".to_owned()]),
         "there is no network interface \"nosuch0\"; choose one of: lo, vxrx0"
     );
     assert_eq!(
@@ -96,10 +96,11 @@ fn a_process_without_privileges_is_told_which_it_needs() {
     let binary = directory.path().join("vxtap");
     std::fs::copy(vxtap(), &binary).unwrap();
     open_to_all(directory.path());
-    let mut command = veth.receiver.netns.command("setpriv");
-    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--inh-caps=-all"]);
-    command.arg(&binary).args(["run", "-i", veth.receiver.interface]).current_dir(directory.path());
-    let (code, _, stderr) = finish(&mut command);
+    let mut command = as_nobody(&veth);
+    let config = directory.path().join("native.toml");
+    std::fs::write(&config, "[capture]\nmode = \"native\"\n").unwrap();
+    command.arg(&binary).args(["run", "-i", veth.receiver.interface, "-c", "native.toml"]);
+    let (code, _, stderr) = finish(command.current_dir(directory.path()));
     assert_eq!(code, Some(1), "{stderr}");
     let expected =
         "vxtap: not permitted to load the XDP program; run as root, or with the capabilities CAP_BPF";
@@ -139,7 +140,14 @@ fn a_second_engine_does_not_touch_the_first_ones_file() {
     assert_eq!(std::fs::read_to_string(&output).unwrap(), "what the first one has written");
 }
 
-fn open_to_all(path: &std::path::Path) {
+/// The start of a command that runs without any privilege, on the receiving end.
+pub(crate) fn as_nobody(veth: &Veth) -> Command {
+    let mut command = veth.receiver.netns.command("setpriv");
+    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--inh-caps=-all"]);
+    command
+}
+
+pub(crate) fn open_to_all(path: &std::path::Path) {
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777)).unwrap();
 }

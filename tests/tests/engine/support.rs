@@ -15,7 +15,7 @@ use vxtap::engine::Report;
 use vxtap::output::{Consumer, Next};
 use vxtap_bench::send::Source;
 use vxtap_bench::{Limits, Pace, PacketSocket, Profile, Totals, Traffic, Verdict, Verifier, send};
-use vxtap_tests::{Process, Side, Veth};
+use vxtap_tests::{NetNs, Process, Side, Veth};
 
 /// Name of the output that the tests read themselves.
 pub(crate) const OUTPUT: &str = "test";
@@ -26,7 +26,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(20);
 /// A configuration for the receiving end of a test's veth pair, with one output.
 pub(crate) fn config(receiver: &Side) -> Config {
     let mut config = Config::default();
-    receiver.interface.clone_into(&mut config.capture.interface);
+    config.capture.interfaces = vec![receiver.interface.to_owned()];
     config.outputs.push(Output { name: OUTPUT.to_owned(), kind: OutputKind::Consumer });
     config
 }
@@ -55,9 +55,20 @@ pub(crate) fn send_until(
     frames_per_second: u64,
     stop: Option<&AtomicBool>,
 ) -> Totals {
+    send_on(&sender.netns, sender.interface, source, frames_per_second, stop)
+}
+
+/// Sends frames from an interface of a namespace until there are no more or `stop` is set.
+pub(crate) fn send_on(
+    netns: &NetNs,
+    interface: &str,
+    source: &mut (impl Source + Send),
+    frames_per_second: u64,
+    stop: Option<&AtomicBool>,
+) -> Totals {
     let pace = NonZeroU64::new(frames_per_second).map_or(Pace::Full, Pace::PerSecond);
-    sender.netns.run(|| {
-        let mut socket = PacketSocket::open(sender.interface).expect("the sending end is there");
+    netns.run(|| {
+        let mut socket = PacketSocket::open(interface).expect("the sending end is there");
         let limits = Limits { pace, duration: None, stop };
         send(source, &mut socket, limits, |_| {}).expect("the frames can be sent")
     })

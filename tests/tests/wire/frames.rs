@@ -183,7 +183,9 @@ pub(crate) fn packet(source: IpAddr, target: IpAddr, port: u16, payload: &[u8]) 
     match (source, target) {
         (IpAddr::V4(source), IpAddr::V4(target)) => {
             let header = Ipv4Header::new(udp_len, 64, IpNumber::UDP, source.octets(), target.octets());
-            header.expect("it fits").write(&mut bytes).expect("a buffer takes it");
+            let mut header = header.expect("it fits");
+            header.header_checksum = header.calc_header_checksum();
+            header.write(&mut bytes).expect("a buffer takes it");
         }
         (IpAddr::V6(source), IpAddr::V6(destination)) => {
             let header = Ipv6Header {

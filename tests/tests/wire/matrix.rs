@@ -7,7 +7,7 @@ use vxtap::output::Link;
 use vxtap_tests::{NetNs, Veth, VethOptions, privileged};
 
 use super::frames::{Mirrored, all_cases};
-use super::support::{Got, assert_adds_up, config, run};
+use super::support::{Got, assert_adds_up, config, receive_like_a_host, run, run_to_the_end, write_pcap};
 
 /// An 8900-byte frame in VXLAN in GENEVE over IPv6 needs 9044; tags come on top.
 const MTU: u32 = 9100;
@@ -33,15 +33,19 @@ fn assert_all_came(sent: &[Mirrored], got: &[Got], outer_is_kept: bool) {
     }
 }
 
-fn over_veth(mode: CaptureMode, rung: Rung, queues: u32) {
+fn veth(queues: u32) -> Veth {
     let options = VethOptions { queues, mtu: MTU };
-    let veth = Veth::join(NetNs::new().unwrap(), NetNs::new().unwrap(), options).unwrap();
+    Veth::join(NetNs::new().unwrap(), NetNs::new().unwrap(), options).unwrap()
+}
+
+fn over_veth(mode: CaptureMode, rung: Rung) {
+    let veth = veth(2);
     let sent = all(veth.receiver.mac);
-    let mut config = config(veth.receiver.interface);
+    let mut config = config(&[veth.receiver.interface]);
     config.capture.mode = mode;
     let engine = veth.receiver.netns.run(|| Engine::open(config)).unwrap();
     let (got, report) = run(engine, &veth.sender, sent.iter().map(|mirrored| &mirrored.frame[..]));
-    assert_eq!(report.rung, Some(rung));
+    assert_eq!(report.interfaces[0].rung, rung);
     assert_all_came(&sent, &got, true);
     assert!(got.iter().any(|got| got.segments == 3), "8900 bytes in chunks of 4096");
     assert_adds_up(&report);
@@ -52,12 +56,68 @@ fn over_veth(mode: CaptureMode, rung: Rung, queues: u32) {
 #[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
 fn native_copy() {
     privileged();
-    over_veth(CaptureMode::Native, Rung::NativeCopy, 2);
+    over_veth(CaptureMode::Native, Rung::NativeCopy);
 }
 
 #[test]
 #[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
 fn generic() {
     privileged();
-    over_veth(CaptureMode::Generic, Rung::Generic, 2);
+    over_veth(CaptureMode::Generic, Rung::Generic);
+}
+
+/// What the stack lets through to UDP sockets of these interfaces; their places are the numbers of VLAN tags, which it takes off.
+fn through_udp_sockets(veth: &Veth, interfaces: &[&str]) {
+    let mut sent = all(veth.receiver.mac);
+    sent.retain(|mirrored| mirrored.case.vlans < interfaces.len());
+    let mut config = config(interfaces);
+    config.capture.mode = CaptureMode::Socket;
+    let engine = veth.receiver.netns.run(|| Engine::open(config)).unwrap();
+    let (got, report) = run(engine, &veth.sender, sent.iter().map(|mirrored| &mirrored.frame[..]));
+    assert!(report.interfaces.iter().all(|interface| interface.rung == Rung::Socket));
+    assert_all_came(&sent, &got, false);
+    for got in &got {
+        let mirrored = sent.iter().find(|mirrored| mirrored.vni == got.vni).unwrap();
+        assert_eq!(got.interface, mirrored.case.vlans, "{:?}", mirrored.case);
+        // The IP header is made up again; from the ports on all is as it was.
+        let ports = if mirrored.case.outer_is_v6 { 40 } else { 20 };
+        assert_eq!(got.outer[ports..], mirrored.outer()[ports..], "{:?}", mirrored.case);
+    }
+    assert_adds_up(&report);
+    let by_interface: Vec<_> =
+        report.interfaces.iter().map(|interface| interface.steering.redirected).collect();
+    assert_eq!(by_interface, vec![(sent.len() / interfaces.len()) as u64; interfaces.len()]);
+}
+
+/// The kernel that this runs on may have no VLAN interfaces.
+#[test]
+#[ignore = "requires CAP_NET_ADMIN and network namespaces"]
+fn udp_sockets() {
+    privileged();
+    let veth = veth(2);
+    receive_like_a_host(&veth.receiver);
+    through_udp_sockets(&veth, &[veth.receiver.interface]);
+}
+
+#[cfg(feature = "guest")]
+#[test]
+#[ignore = "requires CAP_NET_ADMIN, network namespaces and 8021q"]
+fn udp_sockets_behind_vlan_interfaces() {
+    privileged();
+    let veth = veth(2);
+    receive_like_a_host(&veth.receiver);
+    let interfaces = super::support::add_vlan_interfaces(&veth.receiver);
+    through_udp_sockets(&veth, &interfaces);
+}
+
+#[test]
+fn a_capture_file() {
+    let sent = all([2; 6]);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    write_pcap(file.path(), sent.iter().map(|mirrored| &mirrored.frame[..]));
+    let engine = Engine::open_capture_file(config(&[]), file.path()).unwrap();
+    let (got, report) = run_to_the_end(engine);
+    assert_eq!(report.interfaces[0].rung, Rung::CaptureFile);
+    assert_all_came(&sent, &got, true);
+    assert_adds_up(&report);
 }

@@ -1,5 +1,7 @@
 //! Engines on veth pairs, and what comes out of them.
 
+use std::fs;
+use std::path::Path;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -10,6 +12,8 @@ use vxtap::output::{Consumer, Encapsulation, Frame, Gwlb, Link, Next};
 use vxtap_bench::sink::{Pushed, Slot};
 use vxtap_bench::{PacketSocket, Sink};
 use vxtap_tests::Side;
+
+use super::frames::TARGET_V6;
 
 pub(crate) const OUTPUT: &str = "test";
 const SOON: Duration = Duration::from_secs(20);
@@ -27,6 +31,7 @@ pub(crate) struct Got {
     pub(crate) gwlb: Option<Gwlb>,
     pub(crate) outer: Vec<u8>,
     pub(crate) timestamp_ns: u64,
+    pub(crate) interface: usize,
 }
 
 impl From<Frame<'_>> for Got {
@@ -43,14 +48,15 @@ impl From<Frame<'_>> for Got {
             gwlb: outer.gwlb(),
             outer: outer.bytes().to_vec(),
             timestamp_ns: frame.timestamp_ns(),
+            interface: frame.interface(),
         }
     }
 }
 
 /// A configuration with one output, to be read by the test.
-pub(crate) fn config(interface: &str) -> Config {
+pub(crate) fn config(interfaces: &[&str]) -> Config {
     let mut config = Config::default();
-    interface.clone_into(&mut config.capture.interface);
+    config.capture.interfaces = interfaces.iter().map(|&name| name.to_owned()).collect();
     config.outputs.push(Output { name: OUTPUT.to_owned(), kind: OutputKind::Consumer });
     config
 }
@@ -102,4 +108,50 @@ pub(crate) fn run<'f>(
 pub(crate) fn assert_adds_up(report: &Report) {
     assert_eq!(report.imbalances(), Vec::<String>::new(), "\n{report}");
     assert_eq!(report.failures, Vec::<String>::new(), "\n{report}");
+}
+
+/// Runs an engine on a capture file; returns what came out and the account.
+pub(crate) fn run_to_the_end(mut engine: Engine) -> (Vec<Got>, Report) {
+    let reader = read_all(engine.take_consumer(OUTPUT).unwrap());
+    engine.start().unwrap();
+    while !engine.has_ended() {
+        thread::sleep(Duration::from_millis(1));
+    }
+    let report = engine.stop();
+    (reader.join().unwrap(), report)
+}
+
+/// Writes frames into a capture file of the classic format.
+pub(crate) fn write_pcap<'f>(path: &Path, frames: impl Iterator<Item = &'f [u8]>) {
+    let mut bytes = [0xa1b2_3c4d_u32, 0x0004_0002, 0, 0, 65_535, 1].map(u32::to_le_bytes).concat();
+    for (number, frame) in (0_u32..).zip(frames) {
+        let len = u32::try_from(frame.len()).unwrap();
+        bytes.extend([1_700_000_000, number, len, len].map(u32::to_le_bytes).concat());
+        bytes.extend(frame);
+    }
+    fs::write(path, bytes).unwrap();
+}
+
+/// Gives a receiver addresses of both families.
+pub(crate) fn receive_like_a_host(receiver: &Side) {
+    let device = receiver.interface;
+    for name in ["all", "default", device] {
+        receiver.sysctl(&format!("net.ipv6.conf.{name}.disable_ipv6=0"));
+    }
+    let address = format!("{TARGET_V6}/64");
+    receiver.netns.ip(&["address", "add", &address, "dev", device, "nodad"]).unwrap();
+}
+
+/// Adds interfaces for what has one VLAN tag and what has two; returns the names of all three.
+#[cfg(feature = "guest")]
+pub(crate) fn add_vlan_interfaces(receiver: &Side) -> [&'static str; 3] {
+    let device = receiver.interface;
+    let ip = |line: &str| drop(receiver.netns.ip(&line.split(' ').collect::<Vec<_>>()).unwrap());
+    ip(&format!("link add link {device} name vxrx0.10 type vlan id 10"));
+    ip(&format!("link add link {device} name vxrx0.20 type vlan proto 802.1ad id 20"));
+    ip("link add link vxrx0.20 name vxrx0.20.30 type vlan id 30");
+    for name in ["vxrx0.10", "vxrx0.20", "vxrx0.20.30"] {
+        ip(&format!("link set {name} up"));
+    }
+    [device, "vxrx0.10", "vxrx0.20.30"]
 }

@@ -62,7 +62,7 @@ pub(super) fn config(document: &Spanned<DeTable<'_>>) -> Result<Config, Fault> {
 fn capture(section: &Section<'_>) -> Result<Capture, Fault> {
     let default = Capture::default();
     Ok(Capture {
-        interface: section.get("interface").map_or(Ok(default.interface), |node| interface(&node))?,
+        interfaces: section.get("interface").map_or(Ok(default.interfaces), |node| interfaces(&node))?,
         mode: section.word("mode")?.unwrap_or(default.mode),
         ports: section
             .get("ports")
@@ -82,11 +82,19 @@ fn port(node: &Node<'_>) -> Result<TunnelPort, Fault> {
     node.number(PORT).map(TunnelPort::new)
 }
 
-/// A structure with an empty name means "not named yet"; an empty name in a file is a mistake.
-fn interface(node: &Node<'_>) -> Result<String, Fault> {
-    let name = node.string("the name of an interface in quotes")?;
-    Capture::check_interface_name(name).map_err(|problem| node.fault(problem))?;
-    Ok(name.to_owned())
+/// A name or a list of names. A structure without any means "not named yet"; an empty list in a file is a mistake.
+fn interfaces(node: &Node<'_>) -> Result<Vec<String>, Fault> {
+    let allowed = "the name of an interface in quotes";
+    let name = |node: &Node<'_>| {
+        let name = node.string(allowed)?;
+        Capture::check_interface_name(name).map_err(|problem| node.fault(problem))?;
+        Ok(name.to_owned())
+    };
+    match node.value() {
+        DeValue::Array(list) if list.is_empty() => Err(node.refused(allowed)),
+        DeValue::Array(_) => node.list(allowed)?.iter().map(name).collect(),
+        _ => name(node).map(|name| vec![name]),
+    }
 }
 
 fn queues(node: &Node<'_>) -> Result<Queues, Fault> {

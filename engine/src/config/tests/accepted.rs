@@ -78,7 +78,7 @@ fn every_key_reaches_its_field() {
     let prefix = |text: &str| text.parse().expect("a prefix");
     let expected = Config {
         capture: Capture {
-            interface: "eth1".to_owned(),
+            interfaces: vec!["eth1".to_owned()],
             mode: CaptureMode::ZeroCopy,
             ports: vec![4789.into(), 8472.into(), TunnelPort { number: 16081, tunnel: Tunnel::Geneve }],
             allowed_sources: vec![prefix("10.0.0.0/8"), prefix("2001:db8::/32"), prefix("192.0.2.7/32")],
@@ -180,7 +180,7 @@ fn half_a_busy_poll_table_takes_the_other_half_from_the_default() {
 #[test]
 fn the_example_is_accepted() {
     let config = Config::read(&example_path()).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(config.capture.interface, "eth1");
+    assert_eq!(config.capture.interfaces, ["eth1"]);
     assert_eq!((config.sessions.len(), config.outputs.len()), (2, 1));
 }
 

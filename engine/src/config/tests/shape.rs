@@ -65,7 +65,7 @@ fn a_wrong_type_is_refused_with_what_was_found() {
         ),
         (
             "[capture]\nmode = true",
-            "2:8: capture.mode: found true, allowed is \"auto\", \"zero-copy\", \"native\" or \"generic\"",
+            "2:8: capture.mode: found true, allowed is \"auto\", \"zero-copy\", \"native\", \"generic\" or \"socket\"",
         ),
         ("[capture]\nports = 4789", "2:9: capture.ports: found 4789, allowed is a list of ports"),
         (

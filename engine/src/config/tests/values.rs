@@ -68,7 +68,7 @@ fn a_word_that_a_setting_does_not_know_is_refused() {
     assert_refusals(&[
         (
             "[capture]\nmode = \"fast\"",
-            "2:8: capture.mode: found \"fast\", allowed is \"auto\", \"zero-copy\", \"native\" or \"generic\"",
+            "2:8: capture.mode: found \"fast\", allowed is \"auto\", \"zero-copy\", \"native\", \"generic\" or \"socket\"",
         ),
         (
             "[capture]\nqueues = \"some\"",

@@ -1,18 +1,34 @@
 //! The account of an engine: every frame, and what became of it.
 
+mod balance;
 mod table;
 
 use std::sync::PoisonError;
 
 use super::file_source::InputError;
-use super::{Engine, Rung, Source};
+use super::{CAPTURE_FILE, Engine, Live, Rung, Source, StepDown};
 use crate::counters::{Ledger, OutputLedger, Tally, WorkerCounters};
-use crate::output::pcapng;
+use crate::output::{Origin, pcapng};
 use crate::steering::SteeringCounters;
+
+/// An interface's account.
+#[derive(Clone, Debug)]
+pub struct InterfaceReport {
+    /// Its name, or "capture file".
+    pub name: String,
+    /// How its frames get into memory.
+    pub rung: Rung,
+    /// The better rungs of the ladder, and why it is not on them.
+    pub steps: Vec<StepDown>,
+    /// What the XDP program, or what stands in for it, did with all frames that it saw.
+    pub steering: SteeringCounters,
+}
 
 /// A worker's account.
 #[derive(Clone, Debug)]
 pub struct WorkerReport {
+    /// Place of the interface in [`Report::interfaces`].
+    pub interface: usize,
     /// RX queue that it serves.
     pub queue: u32,
     /// CPU that it is pinned to.
@@ -46,13 +62,9 @@ impl OutputReport {
 /// The account of an engine; [`std::fmt::Display`] is the conservation table.
 #[derive(Debug)]
 pub struct Report {
-    /// What was captured: an interface or "capture file".
-    pub source: String,
-    /// How; `None` for a capture file.
-    pub rung: Option<Rung>,
-    /// What the XDP program, or its stand-in for capture files, did with all frames that it saw.
-    pub steering: SteeringCounters,
-    /// The workers, in the order of their queues.
+    /// What was captured, in the order of the configuration.
+    pub interfaces: Vec<InterfaceReport>,
+    /// The workers, in the order in which they were started.
     pub workers: Vec<WorkerReport>,
     /// Names of the sessions; index 0 is the default session.
     pub sessions: Vec<String>,
@@ -66,24 +78,18 @@ pub struct Report {
 
 impl Report {
     pub(super) fn new(engine: &Engine) -> Self {
-        let workers: Vec<_> = engine
-            .workers
-            .counters()
-            .map(|(queue, cpu, counters)| WorkerReport { queue, cpu, counters })
-            .collect();
+        let worker = |(origin, cpu, counters)| {
+            let Origin { interface, queue } = origin;
+            WorkerReport { interface, queue, cpu, counters }
+        };
+        let workers: Vec<_> = engine.workers.counters().map(worker).collect();
         let mut failures = Vec::new();
-        let (source, rung, steering) = match &engine.source {
-            Source::Live { live, .. } => (
-                live.interface().name.clone(),
-                Some(live.rung()),
-                live.steering().counters().unwrap_or_else(|error| {
-                    failures.push(error.to_string());
-                    SteeringCounters::default()
-                }),
-            ),
-            Source::File { progress, .. } => {
+        let interfaces = match &engine.source {
+            Source::Live(lives) => lives.iter().map(|live| live_report(live, &mut failures)).collect(),
+            Source::File(progress) => {
                 let steering = progress.lock().unwrap_or_else(PoisonError::into_inner).steering;
-                ("capture file".to_owned(), None, steering)
+                let (name, rung) = (CAPTURE_FILE.to_owned(), Rung::CaptureFile);
+                vec![InterfaceReport { name, rung, steps: Vec::new(), steering }]
             }
         };
         let sessions: Vec<_> = engine.sessions().names().map(str::to_owned).collect();
@@ -94,7 +100,7 @@ impl Report {
             written: None,
         };
         let outputs = engine.outlets.iter().enumerate().map(output).collect();
-        Self { source, rung, steering, workers, sessions, outputs, input_error: None, failures }
+        Self { interfaces, workers, sessions, outputs, input_error: None, failures }
     }
 
     /// All workers together.
@@ -130,76 +136,43 @@ impl Report {
         (pairs, beyond)
     }
 
-    /// Frames that the program handed to the sockets and the kernel lost before a worker saw them.
-    pub fn lost_in_kernel(&self) -> u64 {
-        let kernel = self.workers.iter().map(|worker| worker.counters.kernel);
-        kernel.map(|counters| counters.rx_dropped + counters.rx_ring_full).sum()
+    /// What was done with the frames of all interfaces.
+    pub fn steering(&self) -> SteeringCounters {
+        let mut total = SteeringCounters::default();
+        self.interfaces.iter().for_each(|interface| total.merge(&interface.steering));
+        total
     }
 
-    /// The sums that do not add up, a sentence each. Empty for the report of an engine that has stopped; one that is
-    /// running has frames between two counters.
-    pub fn imbalances(&self) -> Vec<String> {
-        let mut broken = Vec::new();
-        let total = self.total();
-        let (redirected, lost) = (self.steering.redirected, self.lost_in_kernel());
-        if redirected != total.received.frames + lost {
-            broken.push(format!(
-                "redirected {redirected} is not received {} + lost in the kernel {lost}",
-                total.received.frames
-            ));
-        }
-        let mut check = |what: String, ledger: &Ledger| {
-            if !ledger.adds_up() {
-                let (received, delivered, drops) =
-                    (ledger.received.frames, ledger.delivered.frames, ledger.drops.total());
-                broken.push(format!(
-                    "{what}: received {received} is not delivered {delivered} + dropped {drops}"
-                ));
-            }
-        };
-        for worker in &self.workers {
-            check(format!("queue {}", worker.queue), &worker.counters.all);
-        }
-        for (name, ledger) in self.sessions.iter().zip(&self.session_ledgers()) {
-            check(format!("session {name}"), ledger);
-        }
-        for worker in &self.workers {
-            let WorkerCounters { all, sessions, outputs, pushed, .. } = &worker.counters;
-            let delivered: u64 = sessions.iter().map(|ledger| ledger.delivered.frames).sum();
-            if delivered != all.delivered.frames {
-                let counted = all.delivered.frames;
-                broken.push(format!(
-                    "queue {}: the sessions' {delivered} delivered are not {counted}",
-                    worker.queue
-                ));
-            }
-            for (output, (ledgers, pushed)) in self.outputs.iter().zip(outputs.iter().zip(pushed)) {
-                let delivered: u64 = ledgers.iter().map(|ledger| ledger.delivered.frames).sum();
-                if delivered != *pushed {
-                    let (queue, name) = (worker.queue, &output.name);
-                    broken.push(format!(
-                        "queue {queue}, output {name}: delivered {delivered} is not pushed {pushed}"
-                    ));
-                }
-            }
-            let chunks = worker.counters.chunks;
-            if chunks.free + chunks.lent + chunks.published != chunks.total {
-                broken.push(format!("queue {}: chunks do not add up: {chunks:?}", worker.queue));
-            }
-        }
-        for output in &self.outputs {
-            let delivered = output.total().delivered.frames;
-            if let Some(written) = &output.written
-                && delivered != written.frames_written + written.frames_lost
-            {
-                broken.push(format!(
-                    "output {}: delivered {delivered} is not written {} + lost {}",
-                    output.name, written.frames_written, written.frames_lost
-                ));
-            }
-        }
-        broken
+    /// Frames that were let in and that the kernel lost before a worker saw them.
+    pub fn lost_in_kernel(&self) -> u64 {
+        self.workers.iter().map(WorkerReport::lost_in_kernel).sum()
     }
+
+    /// What a worker is called in sentences.
+    fn name_of(&self, worker: &WorkerReport) -> String {
+        match &self.interfaces[..] {
+            interfaces @ [_, _, ..] => {
+                format!("{}, queue {}", interfaces[worker.interface].name, worker.queue)
+            }
+            _ => format!("queue {}", worker.queue),
+        }
+    }
+}
+
+impl WorkerReport {
+    fn lost_in_kernel(&self) -> u64 {
+        let kernel = self.counters.kernel;
+        kernel.rx_dropped + kernel.rx_ring_full
+    }
+}
+
+fn live_report(live: &Live, failures: &mut Vec<String>) -> InterfaceReport {
+    let steering = live.counters().unwrap_or_else(|error| {
+        failures.push(error.to_string());
+        SteeringCounters::default()
+    });
+    let (name, steps) = (live.interface.name.clone(), live.steps.clone());
+    InterfaceReport { name, rung: live.rung, steps, steering }
 }
 
 fn merge_output(workers: &[WorkerReport], place: usize, session_count: usize) -> Vec<OutputLedger> {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use vxtap_ebpf::maps::Outcome;
 
-use super::Report;
+use super::{InterfaceReport, Report, Rung};
 use crate::counters::Ledger;
 use crate::drop_reason::{DropReason, Drops};
 use crate::steering::outcome_name;
@@ -14,9 +14,9 @@ const PAIRS_SHOWN: usize = 10;
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rung = self.rung.map_or(String::new(), |rung| format!(", {rung}"));
-        writeln!(f, "{}{rung}", self.source)?;
-        self.steering(f)?;
+        for interface in &self.interfaces {
+            steering(f, interface)?;
+        }
         self.workers(f)?;
         self.sessions(f)?;
         self.unknown_pairs(f)?;
@@ -26,35 +26,11 @@ impl fmt::Display for Report {
 }
 
 impl Report {
-    fn steering(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let steering = &self.steering;
-        let seen_by = if self.rung.is_some() { "by the XDP program" } else { "in the file" };
-        writeln!(f, "\n  frames seen {seen_by}")?;
-        for (outcome, count, fate) in [
-            (Outcome::Redirected, steering.redirected, "to the workers"),
-            (Outcome::NotOurs, steering.not_ours, "passed to the kernel stack"),
-            (Outcome::Fragment, steering.fragment, "passed"),
-            (Outcome::Malformed, steering.malformed, "passed"),
-            (Outcome::TooManyExtensions, steering.too_many_extensions, "passed"),
-            (Outcome::NoSocket, steering.no_socket, "passed"),
-            (Outcome::SourceNotAllowed, steering.source_not_allowed, "dropped"),
-            (Outcome::Unstamped, steering.unstamped, "of the redirected ones, without arrival time"),
-        ] {
-            if count > 0 || outcome == Outcome::Redirected {
-                let name = outcome_name(outcome);
-                writeln!(f, "    {name:<22}{count:>14}  {fate}")?;
-            }
-        }
-        Ok(())
-    }
-
     fn workers(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\n  {:<24}{:>14}{:>14}{:>12}", "worker", "received", "delivered", "dropped")?;
         for worker in &self.workers {
-            let place = match worker.cpu {
-                Some(cpu) => format!("queue {} on CPU {cpu}", worker.queue),
-                None => format!("queue {}", worker.queue),
-            };
+            let name = self.name_of(worker);
+            let place = worker.cpu.map_or_else(|| name.clone(), |cpu| format!("{name} on CPU {cpu}"));
             row(f, &place, &worker.counters.all)?;
             let kernel = worker.counters.kernel;
             for (name, count) in [
@@ -67,8 +43,13 @@ impl Report {
                     writeln!(f, "    in the kernel: {name} {count}")?;
                 }
             }
-            if worker.counters.unstamped > 0 {
-                writeln!(f, "    without arrival time: {}", worker.counters.unstamped)?;
+            for (what, count) in [
+                ("without arrival time", worker.counters.unstamped),
+                ("with reserved bits of VXLAN set", worker.counters.reserved_bits),
+            ] {
+                if count > 0 {
+                    writeln!(f, "    {what}: {count}")?;
+                }
             }
         }
         Ok(())
@@ -141,13 +122,40 @@ impl Report {
         let (received, delivered) = (total.received.frames, total.delivered.frames);
         writeln!(f, "\n  received {received} = delivered {delivered}{}", reasons(&total.drops))?;
         let lost = self.lost_in_kernel();
-        let redirected = self.steering.redirected;
+        let redirected = self.steering().redirected;
         writeln!(f, "  redirected {redirected} = received {received} + lost in the kernel {lost}")?;
         for broken in self.imbalances() {
             writeln!(f, "  DOES NOT ADD UP: {broken}")?;
         }
         Ok(())
     }
+}
+
+/// An interface, and what was done with its frames.
+fn steering(f: &mut fmt::Formatter<'_>, interface: &InterfaceReport) -> fmt::Result {
+    let InterfaceReport { name, rung, steps: _, steering } = interface;
+    let (how, seen) = match rung {
+        Rung::CaptureFile => (String::new(), "frames seen in the file"),
+        Rung::Socket => (format!(", {rung}"), "datagrams seen by the UDP sockets"),
+        _ => (format!(", {rung}"), "frames seen by the XDP program"),
+    };
+    writeln!(f, "{name}{how}\n\n  {seen}")?;
+    for (outcome, count, fate) in [
+        (Outcome::Redirected, steering.redirected, "to the workers"),
+        (Outcome::NotOurs, steering.not_ours, "passed to the kernel stack"),
+        (Outcome::Fragment, steering.fragment, "passed"),
+        (Outcome::Malformed, steering.malformed, "passed"),
+        (Outcome::TooManyExtensions, steering.too_many_extensions, "passed"),
+        (Outcome::NoSocket, steering.no_socket, "passed"),
+        (Outcome::SourceNotAllowed, steering.source_not_allowed, "dropped"),
+        (Outcome::Unstamped, steering.unstamped, "of the redirected ones, without arrival time"),
+    ] {
+        if count > 0 || outcome == Outcome::Redirected {
+            let name = outcome_name(outcome);
+            writeln!(f, "    {name:<22}{count:>14}  {fate}")?;
+        }
+    }
+    Ok(())
 }
 
 fn row(f: &mut fmt::Formatter<'_>, name: &str, ledger: &Ledger) -> fmt::Result {

@@ -17,7 +17,7 @@ struct Bench {
 fn bench(len: usize) -> Bench {
     let chunk_count = 2 * u32::try_from(len).unwrap();
     let (umem, free) = Umem::create(Geometry::new(2048, chunk_count), Pages::Ordinary).unwrap();
-    let (writer, reader) = ring(len, Arc::new(umem), 3);
+    let (writer, reader) = ring(len, Arc::new(umem), Origin { queue: 3, ..Origin::default() });
     Bench { writer, reader, free, holders: Holders::none(chunk_count) }
 }
 
@@ -45,7 +45,7 @@ fn nothing_is_seen_before_it_is_published() {
     bench.writer.publish();
     assert_eq!(bench.reader.available(), 1);
     assert_eq!(bench.reader.descriptor(0).timestamp_ns, 1);
-    assert_eq!(bench.reader.queue(), 3);
+    assert_eq!(bench.reader.origin().queue, 3);
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn a_reader_is_finished_when_the_writer_is_gone_and_all_is_read() {
 fn two_threads_pass_every_descriptor_once_in_order() {
     let total: u64 = 100_000;
     let mut bench = bench(64);
-    let (_, placeholder) = ring(1, bench.reader.umem.clone(), 0);
+    let (_, placeholder) = ring(1, bench.reader.umem.clone(), Origin::default());
     let mut reader = std::mem::replace(&mut bench.reader, placeholder);
     std::thread::scope(|scope| {
         scope.spawn(move || {

@@ -111,7 +111,7 @@ impl Vxtap {
             readers.push(Reader { consumer, wait: options.consumer_wait, sampler, capture }.start()?);
         }
         engine.start()?;
-        let rung = engine.rung().map_or_else(String::new, |rung| format!(", {rung}"));
+        let rung = engine.interfaces().first().map_or_else(String::new, |(_, rung)| format!(", {rung}"));
         let has_rules = options.rules.is_some();
         Ok((Self { engine, readers, recorder, prints_report: options.report, has_rules }, about + &rung))
     }

@@ -107,7 +107,7 @@ mod tests {
     fn the_options_become_a_configuration() {
         let options = options("-i if0 --wait busy --consumers 3 --worker-cpu 5 --set memory.fill_ring=512");
         let config = config(&options).expect("valid");
-        assert_eq!(config.capture.interface, "if0");
+        assert_eq!(config.capture.interfaces, ["if0"]);
         assert_eq!((config.workers.wait, &config.workers.cpus), (WaitMode::Busy, &Cpus::List(vec![5])));
         assert_eq!((config.memory.fill_ring, config.outputs.len()), (512, 3));
         let about = about(&options, &config).expect("fits");

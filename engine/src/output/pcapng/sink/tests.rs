@@ -9,7 +9,7 @@ use crate::capture_file::CaptureFile;
 use crate::config::Session;
 use crate::decap::Link;
 use crate::output::pcapng::PcapngFile;
-use crate::output::{Descriptor, ring};
+use crate::output::{Descriptor, Origin, ring};
 use crate::xsk::{Geometry, Holders, Pages, Umem};
 
 const KEY: FrameKey = FrameKey {
@@ -128,7 +128,7 @@ fn consumer_of(frames: &[[u8; 60]]) -> Consumer {
         };
         descriptors.push((descriptor, holders.publish(chunk, 1).take()));
     }
-    let (mut writer, reader) = ring(frames.len().next_power_of_two(), Arc::new(umem), 0);
+    let (mut writer, reader) = ring(frames.len().next_power_of_two(), Arc::new(umem), Origin::default());
     for (descriptor, share) in descriptors {
         writer.push_all([(&descriptor, share)]);
     }

@@ -1,0 +1,78 @@
+//! The sums that have to add up.
+
+use super::{OutputReport, Report, WorkerReport};
+use crate::counters::{Ledger, WorkerCounters};
+
+impl Report {
+    /// The sums that do not add up, a sentence each. Empty for the report of an engine that has stopped; one that is
+    /// running has frames between two counters.
+    pub fn imbalances(&self) -> Vec<String> {
+        let interfaces = (0..self.interfaces.len()).filter_map(|place| self.interface_imbalance(place));
+        let sessions = self.sessions.iter().zip(self.session_ledgers());
+        let sessions = sessions.filter_map(|(name, ledger)| imbalance(&format!("session {name}"), &ledger));
+        let workers = self.workers.iter().flat_map(|worker| self.worker_imbalances(worker));
+        let outputs = self.outputs.iter().filter_map(output_imbalance);
+        interfaces.chain(workers).chain(sessions).chain(outputs).collect()
+    }
+
+    /// Redirected = received + lost in the kernel, for each interface.
+    fn interface_imbalance(&self, place: usize) -> Option<String> {
+        let workers = self.workers.iter().filter(|worker| worker.interface == place);
+        let (mut received, mut lost) = (0, 0);
+        for worker in workers {
+            received += worker.counters.all.received.frames;
+            lost += worker.lost_in_kernel();
+        }
+        let redirected = self.interfaces[place].steering.redirected;
+        (redirected != received + lost).then(|| {
+            let name = &self.interfaces[place].name;
+            format!("{name}: redirected {redirected} is not received {received} + lost in the kernel {lost}")
+        })
+    }
+
+    fn worker_imbalances(&self, worker: &WorkerReport) -> Vec<String> {
+        let WorkerCounters { all, sessions, outputs, pushed, chunks, .. } = &worker.counters;
+        let name = self.name_of(worker);
+        let mut broken: Vec<_> = imbalance(&name, all).into_iter().collect();
+        let (delivered, counted) = (delivered(sessions), all.delivered.frames);
+        if delivered != counted {
+            broken.push(format!("{name}: the sessions' {delivered} delivered are not {counted}"));
+        }
+        for (output, (ledgers, pushed)) in self.outputs.iter().zip(outputs.iter().zip(pushed)) {
+            let delivered: u64 = ledgers.iter().map(|ledger| ledger.delivered.frames).sum();
+            if delivered != *pushed {
+                let output = &output.name;
+                broken.push(format!("{name}, output {output}: delivered {delivered} is not pushed {pushed}"));
+            }
+        }
+        if chunks.free + chunks.lent + chunks.waiting + chunks.published != chunks.total {
+            broken.push(format!("{name}: chunks do not add up: {chunks:?}"));
+        }
+        broken
+    }
+}
+
+fn delivered(sessions: &[Ledger]) -> u64 {
+    sessions.iter().map(|ledger| ledger.delivered.frames).sum()
+}
+
+/// Received = delivered + dropped.
+fn imbalance(what: &str, ledger: &Ledger) -> Option<String> {
+    (!ledger.adds_up()).then(|| {
+        let (received, delivered, drops) =
+            (ledger.received.frames, ledger.delivered.frames, ledger.drops.total());
+        format!("{what}: received {received} is not delivered {delivered} + dropped {drops}")
+    })
+}
+
+/// Delivered = written + lost, for an output that the engine empties itself.
+fn output_imbalance(output: &OutputReport) -> Option<String> {
+    let delivered = output.total().delivered.frames;
+    let written = output.written.as_ref()?;
+    (delivered != written.frames_written + written.frames_lost).then(|| {
+        format!(
+            "output {}: delivered {delivered} is not written {} + lost {}",
+            output.name, written.frames_written, written.frames_lost
+        )
+    })
+}

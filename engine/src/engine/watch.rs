@@ -1,0 +1,200 @@
+//! The interfaces change while the engine runs: link down and up, another MTU, more or fewer RX queues, deleted.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, Instant};
+
+use super::lane::{Opener, Place};
+use super::rung::Rung;
+use super::{Engine, EngineError, Source, cpus};
+use crate::config::Queues;
+use crate::interface::{self, Interface};
+use crate::output::{self, Origin};
+use crate::xsk::rx_queue_count;
+
+/// How often the interfaces are looked at: one netlink request for all.
+const INTERVAL: Duration = Duration::from_millis(500);
+
+/// When and from where the interfaces are looked at.
+#[derive(Debug)]
+pub(super) struct Watch {
+    last: Option<Instant>,
+    /// The network namespace that they are in.
+    namespace: Option<u64>,
+}
+
+impl Watch {
+    /// A watch of interfaces in the network namespace of the calling thread.
+    pub(super) fn here() -> Self {
+        Self { last: None, namespace: network_namespace() }
+    }
+
+    fn is_due(&mut self) -> bool {
+        let is_due = self.last.is_none_or(|last| last.elapsed() >= INTERVAL);
+        if is_due {
+            self.last = Some(Instant::now());
+        }
+        is_due
+    }
+}
+
+/// Identifies the network namespace of the calling thread (`namespaces(7)`).
+fn network_namespace() -> Option<u64> {
+    fs::metadata("/proc/thread-self/ns/net").ok().map(|namespace| namespace.ino())
+}
+
+/// What has become of an interface.
+struct Change {
+    place: usize,
+    now: Option<Interface>,
+    queue_count: u32,
+}
+
+impl Engine {
+    /// Looks after the interfaces, twice a second however often it is called; to be called at least once a second, from the
+    /// network namespace in which the engine was opened. What has changed
+    /// is said by [`Self::take_notes`]. RX queues that have come are served from then on, if all queues are to be; nothing comes
+    /// any more from an interface that was deleted, and without another one the engine [has ended](Self::has_ended). Frames
+    /// that consumers have stay valid whatever happens.
+    pub fn tend(&mut self) {
+        if !self.is_started || !self.watch.is_due() {
+            return;
+        }
+        if self.watch.namespace != network_namespace() {
+            self.notes.push("the interfaces are not watched from another network namespace".to_owned());
+            return;
+        }
+        self.look();
+    }
+
+    /// Looks at the interfaces, and does what there is to do.
+    pub(super) fn look(&mut self) {
+        for change in self.changes_of_interfaces() {
+            self.follow(change);
+        }
+    }
+
+    /// The interfaces that are not as they were. Nothing if the kernel cannot be asked now: it will be asked again.
+    fn changes_of_interfaces(&self) -> Vec<Change> {
+        if self.watch.namespace != network_namespace() {
+            return Vec::new();
+        }
+        let Source::Live(lives) = &self.source else { return Vec::new() };
+        let Ok(all) = interface::all() else { return Vec::new() };
+        let mut changes = Vec::new();
+        for (place, live) in lives.iter().enumerate().filter(|(_, live)| !live.is_gone) {
+            let now = all.iter().find(|interface| interface.index == live.interface.index).cloned();
+            // By the name that it has now.
+            let count = now.as_ref().and_then(|now| rx_queue_count(&now.name).ok());
+            let queue_count = count.unwrap_or(live.queue_count);
+            if now.as_ref() != Some(&live.interface) || queue_count != live.queue_count {
+                changes.push(Change { place, now, queue_count });
+            }
+        }
+        changes
+    }
+
+    /// Says what has changed, and does what there is to do.
+    fn follow(&mut self, Change { place, now, queue_count }: Change) {
+        let Source::Live(lives) = &mut self.source else { return };
+        let live = &mut lives[place];
+        let name = live.interface.name.clone();
+        let Some(now) = now else {
+            live.is_gone = true;
+            let failure = format!("{name} was deleted, nothing comes from it any more");
+            self.workers.drain_interface(place);
+            if !self.has_ended() {
+                self.notes.push(failure.clone());
+            }
+            self.failures.push(failure);
+            return;
+        };
+        let (before, count_before) = (live.interface.clone(), live.queue_count);
+        (live.interface, live.queue_count) = (now.clone(), queue_count);
+        let (chunk_size, rung) = (live.chunk_size, live.rung);
+        describe(&before, &now, rung, chunk_size).into_iter().for_each(|note| self.notes.push(note));
+        if queue_count != count_before {
+            self.notes.push(format!("{name} has {queue_count} RX queues now, it had {count_before}"));
+        }
+        if queue_count > count_before && rung.xdp().is_some() && self.config.capture.queues == Queues::All {
+            for queue in count_before..queue_count {
+                if let Err(error) = self.add_queue(place, queue) {
+                    self.notes.push(format!("queue {queue} of {name} is left to the kernel stack: {error}"));
+                }
+            }
+        }
+    }
+
+    /// Serves another queue, unless it is served already: memory, socket, a ring to each output, and a worker.
+    fn add_queue(&mut self, interface: usize, queue: u32) -> Result<(), EngineError> {
+        let origin = Origin { interface, queue };
+        if self.lanes.iter().any(|lane| lane.origin == origin) {
+            return Ok(());
+        }
+        let Source::Live(lives) = &self.source else { return Ok(()) };
+        let live = &lives[interface];
+        let opener = Opener { config: &self.config, interface: &live.interface };
+        let mut umem = opener.umem(live.chunk_size, self.planned_outputs)?;
+        let mut notes = Vec::new();
+        let open = opener.open(live.rung, self.place_of(queue), &mut umem, &mut notes)?;
+        notes.into_iter().for_each(|note| self.notes.push(note));
+        self.add_lane(origin, &open);
+        let mut writers = Vec::new();
+        for (id, outlet) in self.outlets.iter().enumerate().filter(|(_, outlet)| !outlet.is_gone) {
+            let (writer, reader) = output::ring(self.ring_len as usize, umem.clone(), origin);
+            outlet.extend(reader);
+            writers.push((id, writer));
+        }
+        let place = self.lanes.len() - 1;
+        let entrance = self.start_worker(place, open, writers)?;
+        self.connect(place, entrance)
+    }
+
+    /// Where the worker of another queue is to run: on the next CPU, or on any if the list of CPUs has no more.
+    fn place_of(&self, queue: u32) -> Place {
+        let count = self.lanes.len() + 1;
+        let cpus = cpus::choose(&self.config.workers.cpus, count).unwrap_or_default();
+        (queue, cpus.get(count - 1).copied())
+    }
+}
+
+/// What to say about an interface that is not as it was.
+fn describe(before: &Interface, now: &Interface, rung: Rung, chunk_size: u32) -> Vec<String> {
+    let mut notes = Vec::new();
+    let name = &now.name;
+    if before.name != *name {
+        notes.push(format!("{} is called {name} now", before.name));
+    }
+    match (before.is_up, now.is_up) {
+        (true, false) => notes.push(format!("{name} is down, nothing arrives")),
+        (false, true) => notes.push(format!("{name} is up again")),
+        _ => {}
+    }
+    if before.mtu != now.mtu {
+        let chunks = if rung.xdp().is_some() && now.mtu > chunk_size && before.mtu < chunk_size {
+            "; where the driver cannot divide frames among chunks the longer ones are lost (rx_dropped): restart the engine"
+        } else {
+            ""
+        };
+        notes.push(format!("the MTU of {name} is {} now, it was {}{chunks}", now.mtu, before.mtu));
+    }
+    notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_difference_is_said() {
+        let before =
+            Interface { name: "eth1".to_owned(), index: 2, mtu: 1500, is_up: true, xdp_program: None };
+        let now = Interface { name: "mirror".to_owned(), mtu: 9001, is_up: false, ..before.clone() };
+        let notes = describe(&before, &now, Rung::NativeCopy, 2048);
+        assert_eq!(notes[..2], ["eth1 is called mirror now", "mirror is down, nothing arrives"]);
+        assert!(notes[2].starts_with("the MTU of mirror is 9001 now, it was 1500; where"), "{}", notes[2]);
+        assert_eq!(describe(&now, &now, Rung::NativeCopy, 2048), [""; 0]);
+        let up = Interface { is_up: true, ..now.clone() };
+        assert_eq!(describe(&now, &up, Rung::Socket, 2048), ["mirror is up again"]);
+    }
+}

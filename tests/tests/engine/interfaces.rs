@@ -1,0 +1,212 @@
+//! Several interfaces, and what becomes of them while the engine runs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use vxtap::Engine;
+use vxtap::output::Next;
+use vxtap_bench::profile::Sizes;
+use vxtap_bench::{Limits, Pace, PacketSocket, Profile, Totals, Traffic, Verifier, send};
+use vxtap_tests::{NetNs, Side, Veth, VethOptions, capture, privileged};
+
+use super::support::{OUTPUT, SOON, assert_adds_up, config, open, send_on, send_traffic, verify};
+
+/// Within this time the engine has to notice.
+const NOTICED: Duration = Duration::from_secs(2);
+
+/// Lets the engine look after its interfaces until `done` says so; returns what it has said.
+#[track_caller]
+fn tend_until(
+    engine: &mut Engine,
+    receiver: &Side,
+    mut done: impl FnMut(&Engine, &[String]) -> bool + Send,
+) -> Vec<String> {
+    let start = Instant::now();
+    let mut said = Vec::new();
+    while !done(engine, &said) {
+        receiver.netns.run(|| engine.tend());
+        said.extend(engine.take_notes());
+        assert!(start.elapsed() < NOTICED, "not noticed: {said:?}");
+        thread::sleep(Duration::from_millis(20));
+    }
+    said
+}
+
+/// Traffic without end, from a thread of its own.
+struct Load {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Totals>,
+}
+
+impl Load {
+    fn start(sender: &Side) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (until, interface) = (stop.clone(), sender.interface);
+        let run = move || {
+            let mut socket = PacketSocket::open(interface).unwrap();
+            let mut traffic = Traffic::new(&Profile::default()).unwrap();
+            let pace = Pace::PerSecond(20_000.try_into().unwrap());
+            let limits = Limits { pace, duration: None, stop: Some(&until) };
+            send(&mut traffic, &mut socket, limits, |_| {}).unwrap()
+        };
+        // A thread stays in the namespace in which it was started.
+        Self { stop, thread: sender.netns.run(|| thread::spawn(run)) }
+    }
+
+    fn stop(self) -> Totals {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap()
+    }
+}
+
+fn ethtool(side: &Side, arguments: &[&str]) -> anyhow::Result<String> {
+    capture(side.netns.command("ethtool").args(arguments))
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
+fn twenty_link_flaps_under_load_are_noticed_and_the_account_stays_exact() {
+    privileged();
+    let veth = Veth::pair(2).unwrap();
+    let (receiver, device) = (&veth.receiver, veth.receiver.interface);
+    let mut engine = open(receiver, config(receiver));
+    let consumer = engine.take_consumer(OUTPUT).unwrap();
+    let reader = thread::spawn(|| count(consumer));
+    engine.start().unwrap();
+    let load = Load::start(&veth.sender);
+    for _ in 0..20 {
+        for (state, expected) in [("down", "vxrx0 is down, nothing arrives"), ("up", "vxrx0 is up again")] {
+            receiver.netns.ip(&["link", "set", device, state]).unwrap();
+            tend_until(&mut engine, receiver, |_, said| said.iter().any(|note| note == expected));
+        }
+    }
+    let before = engine.report().total().delivered.frames;
+    tend_until(&mut engine, receiver, |engine, _| engine.report().total().delivered.frames > before);
+    let totals = load.stop();
+    let report = engine.stop();
+    assert_adds_up(&report);
+    let delivered = report.total().delivered.frames;
+    assert!(delivered > 0 && delivered <= totals.frames, "{delivered} of {}", totals.frames);
+    assert_eq!(reader.join().unwrap(), delivered);
+}
+
+/// Reads an output to its end and counts the frames.
+fn count(mut consumer: vxtap::output::Consumer) -> u64 {
+    let mut frames = 0;
+    loop {
+        match consumer.next(SOON) {
+            Next::Batch(batch) => frames += batch.iter().count() as u64,
+            Next::Idle => {}
+            Next::Closed => return frames,
+        }
+    }
+}
+
+/// The kernel takes no queue away while a socket is bound to it, so that there can only be more.
+#[test]
+#[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
+fn twenty_times_another_queue_under_load_and_each_is_served() {
+    privileged();
+    let options = VethOptions { queues: 21, ..VethOptions::default() };
+    let veth = Veth::join(NetNs::new().unwrap(), NetNs::new().unwrap(), options).unwrap();
+    let receiver = &veth.receiver;
+    ethtool(&veth.sender, &["-L", "vxtx0", "tx", "1"]).unwrap();
+    ethtool(receiver, &["-L", "vxrx0", "rx", "1", "tx", "1"]).unwrap();
+    let mut config = config(receiver);
+    config.memory.per_queue_mib = 8;
+    config.memory.fill_ring = 512;
+    config.memory.rx_ring = 512;
+    let mut engine = open(receiver, config);
+    let consumer = engine.take_consumer(OUTPUT).unwrap();
+    let reader = thread::spawn(|| count(consumer));
+    engine.start().unwrap();
+    let load = Load::start(&veth.sender);
+    for queues in 2..=21_usize {
+        let count = queues.to_string();
+        ethtool(receiver, &["-L", "vxrx0", "rx", &count, "tx", &count]).unwrap();
+        ethtool(&veth.sender, &["-L", "vxtx0", "tx", &count]).unwrap();
+        // Real drivers set all queues up anew; veth gives a new one no XDP program before the next time that it is brought up.
+        receiver.netns.ip(&["link", "set", "vxrx0", "down"]).unwrap();
+        receiver.netns.ip(&["link", "set", "vxrx0", "up"]).unwrap();
+        let served = |engine: &Engine, _: &[String]| engine.report().workers.len() == queues;
+        let said = tend_until(&mut engine, receiver, served);
+        let expected = format!("vxrx0 has {queues} RX queues now, it had {}", queues - 1);
+        assert!(said.contains(&expected), "{said:?}");
+    }
+    let refusal = ethtool(receiver, &["-L", "vxrx0", "rx", "1", "tx", "1"]).unwrap_err().to_string();
+    assert!(refusal.contains("AF_XDP"), "{refusal}");
+    let all_have_frames = |engine: &Engine, _: &[String]| {
+        engine.report().workers.iter().all(|worker| worker.counters.all.delivered.frames > 0)
+    };
+    tend_until(&mut engine, receiver, all_have_frames);
+    load.stop();
+    let report = engine.stop();
+    assert_adds_up(&report);
+    assert_eq!(reader.join().unwrap(), report.total().delivered.frames);
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
+fn two_interfaces_are_one_engine_and_one_of_them_may_go() {
+    privileged();
+    let veth = Veth::pair(2).unwrap();
+    let receiver = &veth.receiver;
+    let peer = ["peer", "name", "vxtx1", "netns", veth.sender.netns.name()];
+    receiver.netns.ip(&[&["link", "add", "vxrx1", "type", "veth"][..], &peer].concat()).unwrap();
+    receiver.netns.ip(&["link", "set", "vxrx1", "mtu", "1600", "up"]).unwrap();
+    veth.sender.netns.ip(&["link", "set", "vxtx1", "mtu", "1600", "up"]).unwrap();
+    let mut config = config(receiver);
+    config.capture.interfaces.push("vxrx1".to_owned());
+    let mut engine = open(receiver, config);
+    let mut consumer = engine.take_consumer(OUTPUT).unwrap();
+    engine.start().unwrap();
+    let profile = Profile { count: Some(500), ..Profile::default() };
+    let mut traffic = Traffic::new(&profile).unwrap();
+    send_on(&veth.sender.netns, "vxtx1", &mut traffic, 20_000, None);
+    let Next::Batch(batch) = consumer.next(SOON) else { panic!("frames have come") };
+    let kept: Vec<_> = batch.iter().map(|frame| (frame.interface(), frame.bytes().into_owned())).collect();
+    assert!(kept.iter().all(|(interface, _)| *interface == 1));
+    receiver.netns.ip(&["link", "delete", "vxrx1"]).unwrap();
+    let gone = "vxrx1 was deleted, nothing comes from it any more";
+    tend_until(&mut engine, receiver, |_, said| said.iter().any(|note| note == gone));
+    let same = batch.iter().map(|frame| (frame.interface(), frame.bytes().into_owned()));
+    assert!(same.eq(kept), "frames stay valid");
+    drop(batch);
+    let verifier = verify(consumer, Verifier::new(&profile).unwrap());
+    assert!(!engine.has_ended());
+    send_traffic(&veth.sender, &profile, 20_000);
+    let report = engine.stop();
+    assert_eq!(report.imbalances(), Vec::<String>::new(), "{report}");
+    assert_eq!(report.failures[0], gone);
+    let redirected: Vec<_> = report.interfaces.iter().map(|it| it.steering.redirected).collect();
+    assert_eq!(redirected, [500, 500]);
+    drop(verifier.join().unwrap());
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
+fn another_mtu_is_said_and_longer_frames_come_through() {
+    privileged();
+    let veth = Veth::pair(1).unwrap();
+    let receiver = &veth.receiver;
+    let mut engine = open(receiver, config(receiver));
+    let verifier = verify(engine.take_consumer(OUTPUT).unwrap(), Verifier::new(&long()).unwrap());
+    engine.start().unwrap();
+    for side in [receiver, &veth.sender] {
+        side.netns.ip(&["link", "set", side.interface, "mtu", "9001"]).unwrap();
+    }
+    let expected = "the MTU of vxrx0 is 9001 now, it was 1600";
+    tend_until(&mut engine, receiver, |_, said| said.iter().any(|note| note.starts_with(expected)));
+    let totals = send_traffic(&veth.sender, &long(), 2_000);
+    let report = engine.stop();
+    assert_adds_up(&report);
+    let verdict = verifier.join().unwrap().finish(&totals);
+    assert!(verdict.is_perfect(), "{verdict}\n{report}");
+}
+
+/// Frames that are longer than the chunks of an engine that was started with an MTU of 1600.
+fn long() -> Profile {
+    Profile { count: Some(200), sizes: Sizes::Fixed(8000), ..Profile::default() }
+}
