@@ -37,6 +37,8 @@ pub mod interface;
 #[doc(hidden)]
 pub mod internals;
 pub mod output;
+#[cfg_attr(not(test), expect(dead_code, reason = "wired next"))]
+mod reassembly;
 mod ruleset;
 pub mod session;
 pub mod steering;

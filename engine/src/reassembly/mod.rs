@@ -1,0 +1,175 @@
+//! Outer IP fragments become whole packets again, in a bounded table.
+//!
+//! This is the slow path: a mirror whose packets fit its network never comes here. One table serves all workers, since the
+//! fragments of a packet may arrive at different queues.
+//!
+//! The rules are those of RFC 791 section 3.2 and RFC 8200 section 4.5, with RFC 5722 for both versions: when fragments
+//! overlap, the whole packet is given up, together with what still comes of it. A fragment that repeats an earlier one byte
+//! for byte is left out and harms nobody. When the table is full, packets that begin are refused until older ones are
+//! complete or out of time: whoever fills it up does not drive out what others have begun.
+
+mod counters;
+mod fragment;
+mod packet;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap};
+
+pub use counters::ReassemblyCounters;
+use fragment::{Fragment, Key};
+use packet::{Outcome, Packet};
+
+/// How much the table may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// Memory in bytes, book-keeping included.
+    pub(crate) bytes_max: usize,
+    /// Packets that are not complete.
+    pub(crate) packets_max: usize,
+    /// How long a packet may take from its first fragment to come to its last, in nanoseconds.
+    pub(crate) timeout_ns: u64,
+}
+
+/// What became of a fragment.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Added<'a> {
+    /// It was the last one that was missing: the whole IP packet, as it was before it was divided, checksum of the IPv4 header
+    /// included.
+    Whole(&'a [u8]),
+    /// It waits for the others.
+    Kept,
+    /// It is of no use.
+    Refused,
+}
+
+/// Bytes that a packet costs besides its fragments: its places in the table and in the queue, with room to spare as hash
+/// tables have it.
+const PACKET_COST: usize = 2 * (size_of::<Key>() + size_of::<Packet>() + size_of::<(u64, Key)>());
+
+/// Fragments of packets that are not complete.
+#[derive(Debug)]
+pub(crate) struct Reassembly {
+    limits: Limits,
+    packets: HashMap<Key, Packet>,
+    /// By number, which they get in the order in which they begin.
+    order: BTreeMap<u64, Key>,
+    next: u64,
+    bytes: usize,
+    whole: Vec<u8>,
+    counters: ReassemblyCounters,
+}
+
+impl Reassembly {
+    pub(crate) fn new(limits: Limits) -> Self {
+        let (packets, order, whole) = (HashMap::new(), BTreeMap::new(), Vec::new());
+        Self { limits, packets, order, next: 0, bytes: 0, whole, counters: ReassemblyCounters::default() }
+    }
+
+    /// Adds the fragment that is in `packet`, which begins with its IP header; what follows the packet's end is left out.
+    /// `now_ns` is of any clock that does not go back.
+    pub(crate) fn add(&mut self, packet: &[u8], now_ns: u64) -> Added<'_> {
+        self.counters.fragments += 1;
+        let Some(fragment) = Fragment::in_packet(packet) else {
+            self.counters.malformed += 1;
+            return Added::Refused;
+        };
+        self.expire(now_ns);
+        if !self.packets.contains_key(&fragment.key) && !self.begin(fragment.key, now_ns) {
+            self.counters.no_room += 1;
+            return Added::Refused;
+        }
+        let room = self.limits.bytes_max.saturating_sub(self.bytes);
+        let Some(entry) = self.packets.get_mut(&fragment.key) else { return Added::Refused };
+        let before = entry.cost();
+        let outcome = entry.add(&fragment, room);
+        self.bytes = self.bytes + entry.cost() - before;
+        match outcome {
+            Outcome::Kept => Added::Kept,
+            Outcome::Complete => {
+                entry.write_whole(&mut self.whole);
+                self.counters.complete(entry.fragments());
+                self.forget(fragment.key);
+                Added::Whole(&self.whole)
+            }
+            Outcome::Repeated => {
+                self.counters.repeated += 1;
+                Added::Refused
+            }
+            Outcome::GivenUp(reason) => {
+                self.counters.give_up(reason);
+                Added::Refused
+            }
+            Outcome::Late => {
+                self.counters.late += 1;
+                Added::Refused
+            }
+        }
+    }
+
+    /// Makes a place for a packet that begins; says whether there was one.
+    fn begin(&mut self, key: Key, now_ns: u64) -> bool {
+        let has_room = self.packets.len() < self.limits.packets_max
+            && self.bytes + PACKET_COST <= self.limits.bytes_max;
+        if has_room {
+            let deadline_ns = now_ns.saturating_add(self.limits.timeout_ns);
+            self.packets.insert(key, Packet::new(self.next, deadline_ns));
+            self.order.insert(self.next, key);
+            self.next += 1;
+            self.bytes += PACKET_COST;
+            self.counters.packets += 1;
+        }
+        has_room
+    }
+
+    fn forget(&mut self, key: Key) -> Option<Packet> {
+        let packet = self.packets.remove(&key)?;
+        self.order.remove(&packet.number);
+        self.bytes -= PACKET_COST + packet.cost();
+        Some(packet)
+    }
+
+    /// Gives up what is out of time.
+    pub(crate) fn expire(&mut self, now_ns: u64) {
+        while let Some((_, &key)) = self.order.first_key_value()
+            && self.packets.get(&key).is_none_or(|packet| packet.deadline_ns <= now_ns)
+        {
+            self.give_up(key);
+        }
+    }
+
+    /// Gives up everything.
+    pub(crate) fn clear(&mut self) {
+        self.expire(u64::MAX);
+    }
+
+    /// Ends a packet that is out of time.
+    fn give_up(&mut self, key: Key) {
+        if let Some(packet) = self.forget(key)
+            && !packet.is_given_up()
+        {
+            self.counters.time_out(packet.fragments());
+        }
+    }
+
+    /// What the fragments came to. Pending ones are none of the others.
+    pub(crate) fn counters(&self) -> ReassemblyCounters {
+        let waiting = self.packets.values().filter(|packet| !packet.is_given_up());
+        let (mut packets, mut fragments) = (0, 0);
+        for packet in waiting {
+            packets += 1;
+            fragments += packet.fragments();
+        }
+        ReassemblyCounters { packets_pending: packets, fragments_pending: fragments, ..self.counters }
+    }
+
+    /// Memory that is in use, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.packets.is_empty()
+    }
+}

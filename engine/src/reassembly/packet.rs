@@ -1,0 +1,209 @@
+//! A packet of which some fragments have come.
+
+use super::counters::Reason;
+use super::fragment::{Fragment, Headers};
+
+/// Longest IP packet, in bytes, without its own header for IPv6 and with it for IPv4; one limit serves both.
+const PACKET_LEN_MAX: usize = 65_535;
+/// Most fragments of a packet: 65 535 bytes over links of 1280 bytes, the least that IPv6 allows, make 54.
+const FRAGMENTS_MAX: usize = 64;
+
+/// A packet of which some fragments have come.
+#[derive(Debug)]
+pub(super) struct Packet {
+    /// Its place in the order in which packets began.
+    pub(super) number: u64,
+    pub(super) deadline_ns: u64,
+    /// Headers of the first fragment, once it has come.
+    headers: Vec<u8>,
+    /// Data, in their places.
+    data: Vec<u8>,
+    /// What of the data has come, in order of offset: start and end of each fragment.
+    have: Vec<(u32, u32)>,
+    /// Length of the data, known from the fragment that has no others behind it.
+    len: Option<usize>,
+    /// Bytes that have come.
+    filled: usize,
+    is_given_up: bool,
+}
+
+/// What became of a fragment.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Kept,
+    Complete,
+    /// It had come before.
+    Repeated,
+    /// The packet is given up, with so many fragments.
+    GivenUp((Reason, u64)),
+    /// The packet was given up before.
+    Late,
+}
+
+impl Packet {
+    pub(super) fn new(number: u64, deadline_ns: u64) -> Self {
+        let (headers, data, have) = (Vec::new(), Vec::new(), Vec::new());
+        Self { number, deadline_ns, headers, data, have, len: None, filled: 0, is_given_up: false }
+    }
+
+    /// Adds a fragment; its memory may grow by `room` bytes.
+    pub(super) fn add(&mut self, fragment: &Fragment<'_>, room: usize) -> Outcome {
+        if self.is_given_up {
+            return Outcome::Late;
+        }
+        let end = fragment.offset + fragment.data.len();
+        if end > PACKET_LEN_MAX {
+            return self.give_up(Reason::TooLong);
+        }
+        let place = self.have.partition_point(|&(start, _)| (start as usize) < fragment.offset);
+        if self.has_already(place, fragment, end) {
+            return Outcome::Repeated;
+        }
+        if self.overlaps(place, fragment, end) {
+            return self.give_up(Reason::Overlap);
+        }
+        if self.have.len() == FRAGMENTS_MAX {
+            return self.give_up(Reason::TooMany);
+        }
+        if !self.reserve(fragment, end, room) {
+            return self.give_up(Reason::NoMemory);
+        }
+        self.data[fragment.offset..end].copy_from_slice(fragment.data);
+        self.have.insert(place, (u32_of(fragment.offset), u32_of(end)));
+        self.filled += fragment.data.len();
+        if !fragment.has_more {
+            self.len = Some(end);
+        }
+        if fragment.offset == 0 {
+            self.take_headers(&fragment.headers);
+        }
+        match self.len {
+            Some(len) if len == self.filled && self.headers.len() + len > PACKET_LEN_MAX => {
+                self.give_up_with(Reason::TooLong, 0)
+            }
+            Some(len) if len == self.filled => Outcome::Complete,
+            _ => Outcome::Kept,
+        }
+    }
+
+    /// Whether the fragment repeats the one at `place`, byte for byte.
+    fn has_already(&self, place: usize, fragment: &Fragment<'_>, end: usize) -> bool {
+        let is_there = self.have.get(place) == Some(&(u32_of(fragment.offset), u32_of(end)));
+        is_there
+            && self.data[fragment.offset..end] == *fragment.data
+            && fragment.has_more == (self.len != Some(end))
+    }
+
+    /// Whether it shares bytes with its neighbours, or lies behind the end, or sets an end before what is there.
+    fn overlaps(&self, place: usize, fragment: &Fragment<'_>, end: usize) -> bool {
+        let is_after_start = place > 0 && self.have[place - 1].1 as usize > fragment.offset;
+        let is_before_end = self.have.get(place).is_some_and(|&(start, _)| (start as usize) < end);
+        let is_behind = self.len.is_some_and(|len| end > len || !fragment.has_more);
+        let cuts_off = !fragment.has_more && self.have.last().is_some_and(|&(_, last)| last as usize > end);
+        is_after_start || is_before_end || is_behind || cuts_off
+    }
+
+    /// Makes room for a fragment, if that takes no more than `room` bytes.
+    fn reserve(&mut self, fragment: &Fragment<'_>, end: usize, room: usize) -> bool {
+        let headers_len = if fragment.offset == 0 { fragment.headers.len() } else { 0 };
+        // The first fragment that comes says how large the others are, not how many; doubling saves copies.
+        let capacity = if end > self.data.capacity() { end.max(2 * self.data.len()) } else { self.data.capacity() };
+        let capacity = capacity.min(PACKET_LEN_MAX);
+        let have = if self.have.capacity() == self.have.len() { self.have.len().max(4) * size_of::<(u32, u32)>() } else { 0 };
+        let growth = capacity - self.data.capacity().min(capacity) + headers_len + have;
+        if growth > room {
+            return false;
+        }
+        self.data.reserve_exact(capacity - self.data.len());
+        if self.data.len() < end {
+            self.data.resize(end, 0);
+        }
+        if self.have.capacity() == self.have.len() {
+            self.have.reserve_exact(self.have.len().max(4));
+        }
+        true
+    }
+
+    fn take_headers(&mut self, headers: &Headers<'_>) {
+        match *headers {
+            Headers::V4(bytes) => {
+                self.headers.reserve_exact(bytes.len());
+                self.headers.extend_from_slice(bytes);
+            }
+            Headers::V6 { bytes, next_header_at, next_header } => {
+                self.headers.reserve_exact(bytes.len());
+                self.headers.extend_from_slice(bytes);
+                self.headers[next_header_at] = next_header;
+            }
+        }
+    }
+
+    /// Gives up, because of a fragment that is not among those that have come.
+    fn give_up(&mut self, reason: Reason) -> Outcome {
+        self.give_up_with(reason, 1)
+    }
+
+    fn give_up_with(&mut self, reason: Reason, more: u64) -> Outcome {
+        let fragments = self.fragments() + more;
+        *self = Self { is_given_up: true, ..Self::new(self.number, self.deadline_ns) };
+        Outcome::GivenUp((reason, fragments))
+    }
+
+    /// Writes the whole packet, which is complete, with headers that no longer speak of fragments.
+    pub(super) fn write_whole(&self, whole: &mut Vec<u8>) {
+        whole.clear();
+        whole.extend_from_slice(&self.headers);
+        whole.extend_from_slice(&self.data);
+        let len = whole.len();
+        if whole[0] >> 4 == 4 {
+            whole[2..4].copy_from_slice(&be16_of(len));
+            // DF stays; MF and the offset go.
+            whole[6] &= 0x40;
+            whole[7] = 0;
+            let header_len = self.headers.len();
+            whole[10..12].fill(0);
+            let checksum = checksum(&whole[..header_len]);
+            whole[10..12].copy_from_slice(&checksum.to_be_bytes());
+        } else {
+            whole[4..6].copy_from_slice(&be16_of(len - 40));
+        }
+    }
+
+    /// Number of fragments that have come.
+    pub(super) const fn fragments(&self) -> u64 {
+        self.have.len() as u64
+    }
+
+    pub(super) const fn is_given_up(&self) -> bool {
+        self.is_given_up
+    }
+
+    /// Memory of what has come, in bytes.
+    pub(super) const fn cost(&self) -> usize {
+        self.headers.capacity() + self.data.capacity() + self.have.capacity() * size_of::<(u32, u32)>()
+    }
+}
+
+impl Headers<'_> {
+    const fn len(&self) -> usize {
+        match self {
+            Self::V4(bytes) | Self::V6 { bytes, .. } => bytes.len(),
+        }
+    }
+}
+
+/// RFC 1071, over an even number of bytes.
+fn checksum(header: &[u8]) -> u16 {
+    let sum: u32 = header.as_chunks::<2>().0.iter().map(|word| u32::from(u16::from_be_bytes(*word))).sum();
+    let sum = (sum & 0xffff) + (sum >> 16);
+    let sum = (sum & 0xffff) + (sum >> 16);
+    !u16::try_from(sum).unwrap_or(u16::MAX)
+}
+
+fn be16_of(len: usize) -> [u8; 2] {
+    u16::try_from(len).unwrap_or(u16::MAX).to_be_bytes()
+}
+
+fn u32_of(place: usize) -> u32 {
+    u32::try_from(place).unwrap_or(u32::MAX)
+}
