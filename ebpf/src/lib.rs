@@ -5,6 +5,7 @@
 #![no_std]
 
 pub mod arrival;
+pub mod fragment;
 pub mod generator;
 pub mod maps;
 pub mod parse;

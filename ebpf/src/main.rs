@@ -9,15 +9,17 @@
 
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
 use aya_ebpf::btf_maps::lpm_trie::Key;
-use aya_ebpf::btf_maps::{Array, LpmTrie, PerCpuArray, XskMap};
+use aya_ebpf::btf_maps::{Array, LpmTrie, LruHashMap, PerCpuArray, XskMap};
 use aya_ebpf::helpers::{bpf_ktime_get_ns, bpf_xdp_adjust_meta};
 use aya_ebpf::macros::{btf_map, xdp};
 use aya_ebpf::programs::XdpContext;
 use vxtap_ebpf::arrival::{AREA_LEN, Arrival, MARK};
+use vxtap_ebpf::fragment::{FragmentKey, fragment};
 use vxtap_ebpf::maps::{
-    ALLOWED_MAX, CHECK_SOURCE, OUTCOMES, Outcome, PORT_WORDS, SOCKETS_MAX, STAMP_ARRIVAL, Settings, port_bit,
+    ALLOWED_MAX, CHECK_SOURCE, FRAGMENTS_MAX, OUTCOMES, Outcome, PORT_WORDS, SOCKETS_MAX, STAMP_ARRIVAL,
+    STEER_FRAGMENTS, Settings, port_bit,
 };
-use vxtap_ebpf::parse::{Bytes, Datagram, Refusal, Source, udp_datagram};
+use vxtap_ebpf::parse::{Bytes, Refusal, Source, udp_datagram};
 
 #[btf_map]
 static SOCKETS: XskMap<{ SOCKETS_MAX as usize }> = XskMap::new();
@@ -31,6 +33,8 @@ static ALLOWED_V6: LpmTrie<[u8; 16], u8, { ALLOWED_MAX as usize }> = LpmTrie::ne
 static SETTINGS: Array<Settings, 1> = Array::new();
 #[btf_map]
 static COUNTERS: PerCpuArray<u64, { OUTCOMES as usize }> = PerCpuArray::new();
+#[btf_map]
+static FRAGMENTS: LruHashMap<FragmentKey, u32, { FRAGMENTS_MAX as usize }> = LruHashMap::new();
 
 // The name is `vxtap_ebpf::maps::PROGRAM`.
 #[expect(clippy::needless_pass_by_value, reason = "the macro calls it so")]
@@ -38,18 +42,45 @@ static COUNTERS: PerCpuArray<u64, { OUTCOMES as usize }> = PerCpuArray::new();
 fn vxtap(ctx: XdpContext) -> u32 {
     let datagram = match udp_datagram(&Frame::of(&ctx)) {
         Ok(datagram) => datagram,
+        Err(Refusal::Fragment) if flags() & STEER_FRAGMENTS != 0 => return steer_fragment(&ctx),
         Err(refusal) => return pass(outcome_of(refusal)),
     };
     if !is_ours(datagram.destination_port) {
         return pass(Outcome::NotOurs);
     }
-    steer(&ctx, &datagram)
+    steer(&ctx, datagram.source)
+}
+
+/// Decides about a fragment: the first one by its port, the others as the first one of the same packet.
+fn steer_fragment(ctx: &XdpContext) -> u32 {
+    let Some(fragment) = fragment(&Frame::of(ctx)) else {
+        return pass(Outcome::Fragment);
+    };
+    let is_ours = match fragment.destination_port {
+        Some(port) if is_ours(port) => FRAGMENTS.insert(fragment.key, 1, 0).is_ok(),
+        // The identification of an earlier packet to our ports, once more.
+        Some(_) => {
+            let _ = FRAGMENTS.remove(fragment.key);
+            false
+        }
+        None => FRAGMENTS.get_ptr(fragment.key).is_some(),
+    };
+    if is_ours { steer(ctx, fragment.source) } else { pass(Outcome::Fragment) }
+}
+
+fn flags() -> u32 {
+    SETTINGS.get(0).map_or(0, |settings| settings.flags)
 }
 
 /// Decides about a datagram to one of our ports.
-fn steer(ctx: &XdpContext, datagram: &Datagram) -> u32 {
-    let flags = SETTINGS.get(0).map_or(0, |settings| settings.flags);
-    if flags & CHECK_SOURCE != 0 && !is_allowed(datagram.source) {
+#[expect(
+    clippy::inline_always,
+    reason = "else the source is passed on the stack, where the verifier wants it aligned"
+)]
+#[inline(always)]
+fn steer(ctx: &XdpContext, source: Source) -> u32 {
+    let flags = flags();
+    if flags & CHECK_SOURCE != 0 && !is_allowed(source) {
         count(Outcome::SourceNotAllowed);
         return XDP_DROP;
     }

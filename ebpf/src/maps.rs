@@ -15,6 +15,8 @@ pub const ALLOWED_V6: &str = "ALLOWED_V6";
 pub const SETTINGS: &str = "SETTINGS";
 /// Per-CPU array of `u64`, indexed by [`Outcome`].
 pub const COUNTERS: &str = "COUNTERS";
+/// LRU hash: [`crate::fragment::FragmentKey`] → `u32`, of packets whose first fragment was steered.
+pub const FRAGMENTS: &str = "FRAGMENTS";
 
 /// Entries of [`SOCKETS`]: the highest RX queue index plus one that the program can steer. 1024 is above the queue
 /// count of any NIC known to us; an entry costs 8 bytes.
@@ -27,10 +29,15 @@ pub const PORTS_MAX: u32 = 64;
 /// Entries of each of the two allow-lists.
 pub const ALLOWED_MAX: u32 = 4096;
 
+/// Entries of [`FRAGMENTS`]: packets of which fragments are on their way at a time; beyond, the oldest are forgotten.
+pub const FRAGMENTS_MAX: u32 = 4096;
+
 /// [`Settings::flags`]: only sources in the allow-lists may reach our ports.
 pub const CHECK_SOURCE: u32 = 1 << 0;
 /// [`Settings::flags`]: put the arrival time in front of the frame.
 pub const STAMP_ARRIVAL: u32 = 1 << 1;
+/// [`Settings::flags`]: steer the fragments of datagrams to our ports too.
+pub const STEER_FRAGMENTS: u32 = 1 << 2;
 
 /// Index into [`PORTS`] and the bit there that stand for a port (host byte order).
 pub const fn port_bit(port: u16) -> (u32, u64) {
@@ -41,7 +48,7 @@ pub const fn port_bit(port: u16) -> (u32, u64) {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Settings {
-    /// Bits [`CHECK_SOURCE`] and [`STAMP_ARRIVAL`]; all others zero.
+    /// Bits [`CHECK_SOURCE`], [`STAMP_ARRIVAL`] and [`STEER_FRAGMENTS`]; all others zero.
     pub flags: u32,
 }
 
@@ -56,7 +63,8 @@ pub enum Outcome {
     NotOurs = 1,
     /// Ours, but its queue has no socket: passed.
     NoSocket = 2,
-    /// A fragment of an outer UDP datagram: passed.
+    /// A fragment of an outer UDP datagram to none of our ports, or of one whose first fragment has not been seen, or any if
+    /// fragments are not steered: passed.
     Fragment = 3,
     /// Headers that end early or contradict themselves: passed.
     Malformed = 4,

@@ -126,8 +126,8 @@ pub fn udp_in_packet<B: Bytes + ?Sized>(bytes: &B, ip_offset: usize) -> Result<D
 
 /// Two Ethernet addresses, before the `EtherType`.
 const ETHERNET_ADDRESSES_LEN: usize = 12;
-const ETHER_TYPE_IPV4: u16 = 0x0800;
-const ETHER_TYPE_IPV6: u16 = 0x86dd;
+pub(crate) const ETHER_TYPE_IPV4: u16 = 0x0800;
+pub(crate) const ETHER_TYPE_IPV6: u16 = 0x86dd;
 
 /// IEEE 802.1Q, `IEEE 802.1ad` (the outer tag of two), and what equipment used for the outer tag before 802.1ad.
 const ETHER_TYPES_VLAN: [u16; 3] = [0x8100, 0x88a8, 0x9100];
@@ -136,7 +136,7 @@ const VLAN_TAGS_MAX: usize = 2;
 
 /// Returns the `EtherType` behind the VLAN tags and the offset behind it. A third tag is left where it is.
 #[inline]
-fn past_vlan_tags<B: Bytes + ?Sized>(frame: &B) -> Result<(u16, usize), Refusal> {
+pub(crate) fn past_vlan_tags<B: Bytes + ?Sized>(frame: &B) -> Result<(u16, usize), Refusal> {
     let mut offset = ETHERNET_ADDRESSES_LEN;
     let mut ether_type = u16_at(frame, offset)?;
     for _ in 0..VLAN_TAGS_MAX {
@@ -149,7 +149,7 @@ fn past_vlan_tags<B: Bytes + ?Sized>(frame: &B) -> Result<(u16, usize), Refusal>
     Ok((ether_type, offset + 2))
 }
 
-const PROTOCOL_UDP: u8 = 17;
+pub(crate) const PROTOCOL_UDP: u8 = 17;
 
 /// RFC 791 section 3.1.
 const IPV4_HEADER_LEN_MIN: usize = 20;
@@ -175,7 +175,7 @@ fn ipv4<B: Bytes + ?Sized>(frame: &B, ip_offset: usize) -> Result<Datagram, Refu
 }
 
 /// RFC 8200 section 3.
-const IPV6_HEADER_LEN: usize = 40;
+pub(crate) const IPV6_HEADER_LEN: usize = 40;
 
 #[inline]
 fn ipv6<B: Bytes + ?Sized>(frame: &B, ip_offset: usize) -> Result<Datagram, Refusal> {

@@ -14,6 +14,7 @@
 use std::sync::Mutex;
 
 use crate::drop_reason::Drops;
+pub use crate::reassembly::ReassemblyCounters;
 use crate::session::Pair;
 pub use crate::tally::Tally;
 pub use crate::xsk::KernelCounters;

@@ -12,8 +12,12 @@ pub enum DropReason {
     FrameChain,
     /// Outer headers end early or contradict themselves.
     OuterMalformed,
-    /// A fragment of an outer datagram.
-    OuterFragment,
+    /// A fragment of an outer datagram that was kept until the others come. What has become of it is in the account of the
+    /// fragments: the datagram, once it is whole, counts as the one of its fragments that came last.
+    FragmentKept,
+    /// A fragment of an outer datagram that is of no use: malformed, repeated, overlapping, or without room to wait; the account of
+    /// the fragments says which.
+    FragmentRefused,
     /// Not UDP outside.
     NotUdp,
     /// The datagram is too short for its tunnel headers: 8 bytes for VXLAN, 8 and the options for GENEVE.
@@ -46,11 +50,12 @@ pub enum DropReason {
 
 impl DropReason {
     /// All reasons, in order.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::BadDescriptor,
         Self::FrameChain,
         Self::OuterMalformed,
-        Self::OuterFragment,
+        Self::FragmentKept,
+        Self::FragmentRefused,
         Self::NotUdp,
         Self::TunnelTruncated,
         Self::VxlanWithoutVni,
@@ -76,7 +81,8 @@ impl DropReason {
             Self::BadDescriptor => "bad_descriptor",
             Self::FrameChain => "frame_chain",
             Self::OuterMalformed => "outer_malformed",
-            Self::OuterFragment => "outer_fragment",
+            Self::FragmentKept => "fragment_kept",
+            Self::FragmentRefused => "fragment_refused",
             Self::NotUdp => "not_udp",
             Self::TunnelTruncated => "tunnel_truncated",
             Self::VxlanWithoutVni => "vxlan_without_vni",

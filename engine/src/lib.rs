@@ -37,7 +37,6 @@ pub mod interface;
 #[doc(hidden)]
 pub mod internals;
 pub mod output;
-#[cfg_attr(not(test), expect(dead_code, reason = "wired next"))]
 mod reassembly;
 mod ruleset;
 pub mod session;

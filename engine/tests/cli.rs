@@ -134,7 +134,7 @@ fn check_prints_what_the_example_would_do() {
 
 Captures from interface eth1, all RX queues of it: zero-copy mode if the driver can (and is not ENA), else native, else generic mode, else UDP sockets.
 Takes VXLAN on UDP port 4789 and GENEVE on UDP port 6081, only from 10.0.0.0/8; the rest of it is dropped and counted. All other traffic goes to the kernel stack.
-Each frame carries the time at which the XDP program saw it.
+Puts outer fragments together. Each frame carries the time at which the XDP program saw it.
 
 Runs one worker per RX queue, on CPUs that the engine chooses. While nothing arrives, a worker naps for a tenth of a millisecond at a time under load, else sleeps (wait = \"adaptive\").
 

@@ -15,7 +15,8 @@ use vxtap::interface::Interface;
 use vxtap::steering::{AttachMode, Settings, Steering, SteeringCounters, SteeringError};
 use vxtap_tests::{NetNs, Side, Veth, leftovers, privileged};
 
-const SETTINGS: Settings<'static> = Settings { ports: &[4789], allowed_sources: &[], stamp_arrival: true };
+const SETTINGS: Settings<'static> =
+    Settings { ports: &[4789], allowed_sources: &[], stamp_arrival: true, fragments: true };
 
 /// Runs `body` in the receiver's namespace with its interface.
 fn at_receiver<T: Send>(veth: &Veth, body: impl FnOnce(&Interface) -> Result<T> + Send) -> Result<T> {
@@ -214,6 +215,11 @@ fn as_many_ports_and_sources_as_the_limits_say_are_taken() -> Result<()> {
         sources.push(format!("10.0.{}.{}/32", i / 256, i % 256).parse()?);
         sources.push(format!("2001:db8::{i:x}/128").parse()?);
     }
-    Steering::load(&Settings { ports: &ports, allowed_sources: &sources, stamp_arrival: false })?;
+    Steering::load(&Settings {
+        ports: &ports,
+        allowed_sources: &sources,
+        stamp_arrival: false,
+        fragments: true,
+    })?;
     Ok(())
 }

@@ -3,8 +3,8 @@
 use std::fmt::{self, Display, Write};
 
 use vxtap::config::{
-    BusyPoll, Capture, CaptureMode, Config, ConfigError, Cpus, Direction, Memory, OutputKind, Queues,
-    Session, Tunnel, TunnelPort, UnknownDirection, UnknownSessions, WaitMode, Workers,
+    BusyPoll, Capture, CaptureMode, Config, ConfigError, Cpus, Direction, Fragments, Memory, OutputKind,
+    Queues, Session, Tunnel, TunnelPort, UnknownDirection, UnknownSessions, WaitMode, Workers,
 };
 use vxtap::explain::{ShadowedRule, shadowed_rules};
 
@@ -33,7 +33,8 @@ pub(super) fn describe(config: &Config) -> Result<String, ConfigError> {
 }
 
 fn capture(capture: &Capture) -> String {
-    let Capture { interfaces, mode, ports, allowed_sources, queues, arrival_times, busy_poll } = capture;
+    let Capture { interfaces, mode, ports, allowed_sources, queues, fragments, arrival_times, busy_poll } =
+        capture;
     let interface = match &interfaces[..] {
         [] => "the interface given with -i (none is configured)".to_owned(),
         names => counted("interface", names),
@@ -57,6 +58,10 @@ fn capture(capture: &Capture) -> String {
         [] => "from any source; whoever reaches the interface can forge it".to_owned(),
         prefixes => format!("only from {}; the rest of it is dropped and counted", joined(prefixes)),
     };
+    let fragments = match fragments {
+        Fragments::Reassemble => "Puts outer fragments together.",
+        Fragments::Pass => "Leaves outer fragments to the kernel stack.",
+    };
     let times = if *arrival_times { "the XDP program saw it" } else { "its batch was read" };
     let busy_poll = busy_poll.map_or_else(String::new, |BusyPoll { usecs, budget }| {
         format!("Workers poll the NIC for up to {usecs} \u{b5}s per call, {budget} packets at once.\n")
@@ -64,7 +69,7 @@ fn capture(capture: &Capture) -> String {
     format!(
         "Captures from {interface}, {queues}: {mode}.\n\
          Takes {ports}, {sources}. All other traffic goes to the kernel stack.\n\
-         Each frame carries the time at which {times}.\n{busy_poll}"
+         {fragments} Each frame carries the time at which {times}.\n{busy_poll}"
     )
 }
 

@@ -44,6 +44,8 @@ pub struct Capture {
     pub allowed_sources: Vec<IpNet>,
     /// RX queues to read, of each interface. Default: [`Queues::All`].
     pub queues: Queues,
+    /// What happens to mirrored packets that came in fragments. Default: [`Fragments::Reassemble`].
+    pub fragments: Fragments,
     /// Whether the XDP program writes the arrival time in front of each frame. Default: true. Without it a frame carries
     /// the time at which its batch was read, later by up to the worker's waiting time, and the program is a little faster.
     pub arrival_times: bool,
@@ -67,6 +69,20 @@ pub enum CaptureMode {
     /// No XDP program and no AF_XDP: UDP sockets, which need no privileges and get only what is addressed to this host and
     /// passes its firewall. Slowest.
     Socket,
+}
+
+/// What happens to mirrored packets that their network has divided into IP fragments.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fragments {
+    /// They are put together: up to 4096 at a time, in 16 MiB for all queues, each within two seconds. What overlaps is given up.
+    #[default]
+    Reassemble,
+    /// They go to the kernel stack, counted.
+    Pass,
+}
+
+impl Word for Fragments {
+    const WORDS: &'static [(&'static str, Self)] = &[("reassemble", Self::Reassemble), ("pass", Self::Pass)];
 }
 
 /// RX queues to read.
@@ -98,6 +114,7 @@ impl Default for Capture {
             ports: [VXLAN_PORT, GENEVE_PORT].map(TunnelPort::new).into(),
             allowed_sources: Vec::new(),
             queues: Queues::default(),
+            fragments: Fragments::default(),
             arrival_times: true,
             busy_poll: None,
         }
@@ -145,7 +162,7 @@ impl Capture {
     }
 
     pub(super) fn check(&self) -> Result<(), Violation> {
-        let Self { interfaces, mode: _, ports, allowed_sources, queues, arrival_times: _, busy_poll } = self;
+        let Self { interfaces, ports, allowed_sources, queues, busy_poll, .. } = self;
         let capture = KeyPath::top("capture");
         check_interfaces(interfaces, &capture.key("interface"))?;
         check_ports(ports, &capture.key("ports"))?;

@@ -6,7 +6,7 @@ impl Config {
     /// The keys of `capture`, `workers` and `memory` whose values differ: an engine is bound to them when it starts. All
     /// others may change.
     pub fn fixed_differences(&self, new: &Self) -> Vec<&'static str> {
-        let Capture { interfaces, mode, ports, allowed_sources, queues, arrival_times, busy_poll } =
+        let Capture { interfaces, mode, ports, allowed_sources, queues, fragments, arrival_times, busy_poll } =
             &self.capture;
         let Workers { cpus, wait } = &self.workers;
         let Memory { per_queue_mib, chunk_size, fill_ring, rx_ring, output_ring, outputs, hugepages } =
@@ -18,6 +18,7 @@ impl Config {
             ("capture.ports", *ports != capture.ports),
             ("capture.allowed_sources", *allowed_sources != capture.allowed_sources),
             ("capture.queues", *queues != capture.queues),
+            ("capture.fragments", *fragments != capture.fragments),
             ("capture.arrival_times", *arrival_times != capture.arrival_times),
             ("capture.busy_poll", *busy_poll != capture.busy_poll),
             ("workers.cpus", *cpus != workers.cpus),

@@ -24,7 +24,9 @@ mod workers;
 
 use std::path::Path;
 
-pub use capture::{BusyPoll, Capture, CaptureMode, INTERFACE_NAME_BYTES_MAX, INTERFACES_MAX, Queues};
+pub use capture::{
+    BusyPoll, Capture, CaptureMode, Fragments, INTERFACE_NAME_BYTES_MAX, INTERFACES_MAX, Queues,
+};
 pub use eni::{Eni, InvalidMac, MacAddress};
 pub use error::{ConfigError, Place, Problem};
 pub use filter::{

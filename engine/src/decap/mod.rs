@@ -95,7 +95,7 @@ pub(crate) fn plain_vxlan(outer: &[u8], port: u16) -> Option<Inner> {
 pub(crate) fn tunnel(head: &[u8], here_len: usize, ports: &Ports) -> Result<Inner, DropReason> {
     let datagram = parse::udp_datagram(head).map_err(|refusal| match refusal {
         Refusal::NotUdp => DropReason::NotUdp,
-        Refusal::Fragment => DropReason::OuterFragment,
+        Refusal::Fragment => DropReason::FragmentRefused,
         Refusal::Malformed | Refusal::TooManyExtensions => DropReason::OuterMalformed,
     })?;
     let outer = Layer { source: datagram.source, outer_ip: datagram.ip_offset };

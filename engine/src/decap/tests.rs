@@ -142,7 +142,7 @@ fn an_inner_frame_that_is_not_ip_is_as_long_as_it_is() {
 fn an_outer_fragment_and_another_protocol_have_reasons_of_their_own() {
     let mut fragment = outer(header(1), &inner_v4(10));
     fragment[20] = 0x20;
-    assert_eq!(decap(&fragment), Err(DropReason::OuterFragment));
+    assert_eq!(decap(&fragment), Err(DropReason::FragmentRefused));
     let mut tcp = outer(header(1), &inner_v4(10));
     tcp[23] = 6;
     assert_eq!(decap(&tcp), Err(DropReason::NotUdp));

@@ -5,12 +5,11 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use ipnet::IpNet;
 use vxtap_ebpf::maps::Outcome;
 
 use crate::capture_file::{CaptureFile, CaptureFileError, LinkType};
-use crate::config::{Capture, TunnelPort};
-use crate::steering::{SteeringCounters, steer};
+use crate::config::Capture;
+use crate::steering::{Offline, SteeringCounters};
 use crate::xsk::{KernelCounters, KernelSide, SoftNic, Undelivered};
 
 /// Why a capture file was not read to its end. Everything before has been delivered.
@@ -43,8 +42,7 @@ pub(super) struct Progress {
 pub(super) struct FileSource {
     file: CaptureFile,
     nic: SoftNic,
-    ports: Vec<TunnelPort>,
-    allowed: Vec<IpNet>,
+    offline: Offline,
     steering: SteeringCounters,
     counters: KernelCounters,
     is_finished: bool,
@@ -61,8 +59,7 @@ impl FileSource {
         Self {
             file,
             nic,
-            ports: capture.ports.clone(),
-            allowed: capture.allowed_sources.clone(),
+            offline: Offline::new(capture),
             steering: SteeringCounters::default(),
             counters: KernelCounters::default(),
             is_finished: false,
@@ -72,7 +69,7 @@ impl FileSource {
 
     /// Reads on until the rings have no room or the file ends.
     fn read(&mut self) -> Result<(), InputError> {
-        let Self { file, nic, ports, allowed, steering, counters, is_finished, .. } = self;
+        let Self { file, nic, offline, steering, counters, is_finished, .. } = self;
         while nic.has_room() {
             let number = file.frames() + 1;
             let Some(record) = file.next()? else {
@@ -82,7 +79,7 @@ impl FileSource {
             if record.link_type != LinkType::ETHERNET {
                 return Err(InputError::LinkType { number, link_type: record.link_type });
             }
-            let outcome = steer(record.captured, ports, allowed);
+            let outcome = offline.steer(record.captured);
             steering.count(outcome);
             if outcome != Outcome::Redirected {
                 continue;

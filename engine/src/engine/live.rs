@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::lane::{self, Entrance, Open, Opener, Place};
 use super::rung::{Rung, StepDown};
 use super::{EngineError, cpus};
-use crate::config::{Config, Queues};
+use crate::config::{Config, Fragments, Queues};
 use crate::interface::Interface;
 use crate::steering::{self, AttachMode, Steering, SteeringCounters, SteeringError};
 use crate::xsk::{SocketError, UdpBoard, Umem, driver_of, rx_queue_count};
@@ -183,6 +183,7 @@ fn load(config: &Config) -> Result<Steering, EngineError> {
         ports: &ports,
         allowed_sources: &capture.allowed_sources,
         stamp_arrival: capture.arrival_times,
+        fragments: capture.fragments == Fragments::Reassemble,
     };
     Ok(Steering::load(&settings)?)
 }

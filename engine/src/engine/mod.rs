@@ -27,12 +27,12 @@ use std::thread;
 use std::time::Duration;
 
 use crate::capture_file::CaptureFile;
-use crate::config::{self, Config, WaitMode};
+use crate::config::{self, Config, Fragments, WaitMode};
 use crate::counters::Board;
 use crate::output::{self, Consumer, Origin, Writer, pcapng};
 use crate::ruleset::Ruleset;
 use crate::session::{Directory, SessionTable};
-use crate::worker::{Parts, WhenFull};
+use crate::worker::{FragmentTable, Parts, WhenFull};
 pub use crate::xsk::{BindMode, SocketError, UdpError, UmemError};
 use crate::xsk::{Geometry, Pages, SoftNic, Umem};
 pub use error::EngineError;
@@ -84,6 +84,8 @@ pub struct Engine {
     /// For each lane the writers of its output rings with the outputs' ids, until the workers get them.
     writers: Vec<Vec<(usize, Writer)>>,
     boards: Boards,
+    /// Where outer fragments of all queues become whole; `None` if they do not.
+    fragments: Option<FragmentTable>,
     /// Every output that ever was; the place of one is its id.
     outlets: Vec<Outlet>,
     workers: Workers,
@@ -176,6 +178,7 @@ impl Engine {
             planned_outputs: config.outputs.len().max(1),
             writers: Vec::new(),
             boards: Boards::default(),
+            fragments: (config.capture.fragments == Fragments::Reassemble).then(FragmentTable::default),
             outlets: Vec::new(),
             workers: Workers::default(),
             notes,
@@ -276,7 +279,9 @@ impl Engine {
         let (ruleset, orders) = (self.ruleset.clone(), Arc::default());
         let Lane { origin, board, .. } = &self.lanes[place];
         let board = board.clone();
-        let parts = Parts { kernel, queue: rx, free, outputs, ruleset, wait, when_full, board, orders };
+        let fragments = self.fragments.clone();
+        let parts =
+            Parts { kernel, queue: rx, free, outputs, ruleset, fragments, wait, when_full, board, orders };
         self.workers.spawn(*origin, self.lane_name(*origin), cpu, parts, self.notes.clone())?;
         Ok(entrance)
     }
@@ -372,6 +377,9 @@ impl Engine {
             }
         }
         let mut failures = self.workers.drain();
+        if let Some(fragments) = &self.fragments {
+            fragments.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
         let mut written = Vec::new();
         for outlet in &mut self.outlets {
             // The writers of an engine that was never started are what keeps its outputs open.

@@ -9,10 +9,11 @@ mod summary;
 mod tests;
 mod walk;
 
+use std::cell::RefCell;
 use std::net::IpAddr;
 
 use vxtap_ebpf::maps::Outcome;
-use vxtap_ebpf::parse::Source;
+use vxtap_ebpf::parse::{self, Refusal, Source};
 
 pub use crate::filter::direction::DirectionSign;
 pub use crate::filter::rules::Miss;
@@ -25,8 +26,9 @@ use crate::decap;
 use crate::drop_reason::DropReason;
 use crate::filter::rules::in_order;
 use crate::filter::{Policies, shadow};
+use crate::reassembly::{Added, Reassembly};
 use crate::session::{Directory, Key, Pair, SessionId, SessionTable};
-use crate::steering::{outcome_name, steer};
+use crate::steering::{Offline, outcome_name};
 use walk::Lists;
 
 /// What becomes of a frame of a capture.
@@ -49,6 +51,9 @@ pub struct Explainer {
     policies: Policies,
     /// By session, from the first declared one.
     lists: Vec<Option<Lists>>,
+    /// What frames before have left behind: fragments.
+    steering: RefCell<Offline>,
+    reassembly: RefCell<Reassembly>,
 }
 
 impl Explainer {
@@ -70,17 +75,30 @@ impl Explainer {
             sessions: SessionTable::new(&config.sessions, &ids, directory.names()),
             policies: Policies::new(&config, &ids),
             lists: lists.collect(),
+            steering: RefCell::new(Offline::new(&config.capture)),
+            reassembly: RefCell::new(Reassembly::default()),
             config,
         })
     }
 
-    /// Says what becomes of an outer Ethernet frame.
+    /// Says what becomes of an outer Ethernet frame. Of a datagram in fragments the last one to come is judged, as the whole.
     pub fn explain<'e>(&'e self, outer: &[u8]) -> Fate<'e> {
-        let capture = &self.config.capture;
-        match steer(outer, &capture.ports, &capture.allowed_sources) {
+        match self.steering.borrow_mut().steer(outer) {
             Outcome::Redirected => {}
             other => return Fate::NotSteered(outcome_name(other)),
         }
+        if !matches!(parse::udp_datagram(outer), Err(Refusal::Fragment)) {
+            return self.open(outer);
+        }
+        match self.reassembly.borrow_mut().add(outer, 0) {
+            Added::Whole(frame) => self.open(frame),
+            Added::Kept => Fate::NotDecapsulated(DropReason::FragmentKept),
+            Added::Refused => Fate::NotDecapsulated(DropReason::FragmentRefused),
+        }
+    }
+
+    /// Takes the tunnel off and judges what is inside.
+    fn open<'e>(&'e self, outer: &[u8]) -> Fate<'e> {
         match decap::tunnel(outer, outer.len(), &self.ports) {
             Err(reason) => Fate::NotDecapsulated(reason),
             Ok(inner) => Fate::Judged(Box::new(self.judge(outer, &inner))),

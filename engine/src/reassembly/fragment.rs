@@ -31,7 +31,11 @@ pub(super) struct Fragment<'p> {
 pub(super) enum Headers<'p> {
     V4(&'p [u8]),
     /// `next_header_at` is the place of the value that says "fragment header", to be replaced by `next_header`.
-    V6 { bytes: &'p [u8], next_header_at: usize, next_header: u8 },
+    V6 {
+        bytes: &'p [u8],
+        next_header_at: usize,
+        next_header: u8,
+    },
 }
 
 /// RFC 791 section 3.1.

@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, HashMap};
 pub use counters::ReassemblyCounters;
 use fragment::{Fragment, Key};
 use packet::{Outcome, Packet};
+use vxtap_ebpf::fragment::ip_offset;
 
 /// How much the table may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,11 +32,19 @@ pub(crate) struct Limits {
     pub(crate) timeout_ns: u64,
 }
 
+impl Default for Limits {
+    /// Room for some 250 packets of 64 KiB, or for 4096 of what a mirror of jumbo frames makes; IPv4 identifications come again
+    /// after 65536 packets, which takes longer than two seconds up to 32 000 packets a second.
+    fn default() -> Self {
+        Self { bytes_max: 16 << 20, packets_max: 4096, timeout_ns: 2_000_000_000 }
+    }
+}
+
 /// What became of a fragment.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Added<'a> {
-    /// It was the last one that was missing: the whole IP packet, as it was before it was divided, checksum of the IPv4 header
-    /// included.
+    /// It was the last one that was missing: the link header of this one, and the IP packet as it was before it was divided, the
+    /// checksum of an IPv4 header included.
     Whole(&'a [u8]),
     /// It waits for the others.
     Kept,
@@ -60,17 +69,24 @@ pub(crate) struct Reassembly {
     counters: ReassemblyCounters,
 }
 
+impl Default for Reassembly {
+    fn default() -> Self {
+        Self::new(Limits::default())
+    }
+}
+
 impl Reassembly {
     pub(crate) fn new(limits: Limits) -> Self {
         let (packets, order, whole) = (HashMap::new(), BTreeMap::new(), Vec::new());
         Self { limits, packets, order, next: 0, bytes: 0, whole, counters: ReassemblyCounters::default() }
     }
 
-    /// Adds the fragment that is in `packet`, which begins with its IP header; what follows the packet's end is left out.
-    /// `now_ns` is of any clock that does not go back.
-    pub(crate) fn add(&mut self, packet: &[u8], now_ns: u64) -> Added<'_> {
+    /// Adds the fragment that is in an Ethernet frame; what follows the packet's end is left out. `now_ns` is of any clock that does
+    /// not go back.
+    pub(crate) fn add(&mut self, frame: &[u8], now_ns: u64) -> Added<'_> {
+        let (link, packet) = frame.split_at(ip_offset(frame).unwrap_or(0).min(frame.len()));
         self.counters.fragments += 1;
-        let Some(fragment) = Fragment::in_packet(packet) else {
+        let Some(fragment) = Fragment::in_packet(packet).filter(|_| !link.is_empty()) else {
             self.counters.malformed += 1;
             return Added::Refused;
         };
@@ -87,7 +103,7 @@ impl Reassembly {
         match outcome {
             Outcome::Kept => Added::Kept,
             Outcome::Complete => {
-                entry.write_whole(&mut self.whole);
+                entry.write_whole(link, &mut self.whole);
                 self.counters.complete(entry.fragments());
                 self.forget(fragment.key);
                 Added::Whole(&self.whole)
@@ -109,8 +125,8 @@ impl Reassembly {
 
     /// Makes a place for a packet that begins; says whether there was one.
     fn begin(&mut self, key: Key, now_ns: u64) -> bool {
-        let has_room = self.packets.len() < self.limits.packets_max
-            && self.bytes + PACKET_COST <= self.limits.bytes_max;
+        let has_room =
+            self.packets.len() < self.limits.packets_max && self.bytes + PACKET_COST <= self.limits.bytes_max;
         if has_room {
             let deadline_ns = now_ns.saturating_add(self.limits.timeout_ns);
             self.packets.insert(key, Packet::new(self.next, deadline_ns));

@@ -107,9 +107,14 @@ impl Packet {
     fn reserve(&mut self, fragment: &Fragment<'_>, end: usize, room: usize) -> bool {
         let headers_len = if fragment.offset == 0 { fragment.headers.len() } else { 0 };
         // The first fragment that comes says how large the others are, not how many; doubling saves copies.
-        let capacity = if end > self.data.capacity() { end.max(2 * self.data.len()) } else { self.data.capacity() };
+        let capacity =
+            if end > self.data.capacity() { end.max(2 * self.data.len()) } else { self.data.capacity() };
         let capacity = capacity.min(PACKET_LEN_MAX);
-        let have = if self.have.capacity() == self.have.len() { self.have.len().max(4) * size_of::<(u32, u32)>() } else { 0 };
+        let have = if self.have.capacity() == self.have.len() {
+            self.have.len().max(4) * size_of::<(u32, u32)>()
+        } else {
+            0
+        };
         let growth = capacity - self.data.capacity().min(capacity) + headers_len + have;
         if growth > room {
             return false;
@@ -149,17 +154,18 @@ impl Packet {
         Outcome::GivenUp((reason, fragments))
     }
 
-    /// Writes the whole packet, which is complete, with headers that no longer speak of fragments.
-    pub(super) fn write_whole(&self, whole: &mut Vec<u8>) {
-        whole.clear();
-        whole.extend_from_slice(&self.headers);
-        whole.extend_from_slice(&self.data);
+    /// Writes the whole packet, which is complete, behind a link header. Its own headers no longer speak of fragments.
+    pub(super) fn write_whole(&self, link: &[u8], frame: &mut Vec<u8>) {
+        frame.clear();
+        frame.extend_from_slice(link);
+        frame.extend_from_slice(&self.headers);
+        frame.extend_from_slice(&self.data);
+        let whole = &mut frame[link.len()..];
         let len = whole.len();
         if whole[0] >> 4 == 4 {
             whole[2..4].copy_from_slice(&be16_of(len));
-            // DF stays; MF and the offset go.
+            // DF stays and MF goes; the first fragment has no offset.
             whole[6] &= 0x40;
-            whole[7] = 0;
             let header_len = self.headers.len();
             whole[10..12].fill(0);
             let checksum = checksum(&whole[..header_len]);

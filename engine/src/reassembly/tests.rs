@@ -4,6 +4,8 @@ use etherparse::{IpFragOffset, IpNumber, Ipv4Header, Ipv6FragmentHeader, Ipv6Hea
 
 use super::*;
 
+/// Bytes of the Ethernet header.
+const LINK: usize = 14;
 const GENEROUS: Limits = Limits { bytes_max: 64 << 20, packets_max: 4096, timeout_ns: 1_000_000_000 };
 
 /// A packet to be divided.
@@ -37,7 +39,8 @@ impl Original {
     }
 
     fn packet(&self, data: &[u8], offset: usize, has_more: bool, is_fragment: bool) -> Vec<u8> {
-        let mut packet = Vec::new();
+        let ether_type = if self.is_v6 { [0x86, 0xdd] } else { [0x08, 0x00] };
+        let mut packet = [&[2; 12][..], &ether_type].concat();
         let fragment_offset = IpFragOffset::try_new((offset / 8).try_into().unwrap()).unwrap();
         let payload_len = u16::try_from(data.len()).unwrap();
         if self.is_v6 {
@@ -106,10 +109,10 @@ fn headers_of_the_first_fragment_stay_and_speak_of_fragments_no_more() {
     let original = Original::new(true, 7, 64);
     let add_options = |mut packet: Vec<u8>| {
         // Destination options of 8 bytes: next header, length 0, and padding (PadN).
-        let options = [packet[6], 0, 1, 4, 0, 0, 0, 0];
-        packet[6] = 60;
-        packet[5] += 8;
-        packet.splice(40..40, options);
+        let options = [packet[LINK + 6], 0, 1, 4, 0, 0, 0, 0];
+        packet[LINK + 6] = 60;
+        packet[LINK + 5] += 8;
+        packet.splice(LINK + 40..LINK + 40, options);
         packet
     };
     let mut table = Reassembly::new(GENEROUS);
@@ -117,20 +120,22 @@ fn headers_of_the_first_fragment_stay_and_speak_of_fragments_no_more() {
     assert_eq!(table.add(&add_options(first), 0), Added::Kept);
     assert_whole(&mut table, &add_options(second), &add_options(original.whole()));
     let mut options = Original::new(false, 7, 64).fragment(0..32);
-    options[0] = 0x46;
-    options[3] += 4;
-    options.splice(20..20, [1, 1, 1, 0]);
+    options[LINK] = 0x46;
+    options[LINK + 3] += 4;
+    options.splice(LINK + 20..LINK + 20, [1, 1, 1, 0]);
     assert_eq!(table.add(&options, 0), Added::Kept);
     let Added::Whole(whole) = table.add(&Original::new(false, 7, 64).fragment(32..64), 0) else { panic!() };
-    let header = etherparse::Ipv4HeaderSlice::from_slice(whole).unwrap();
-    assert_eq!((header.options(), header.total_len(), whole.len()), (&[1, 1, 1, 0][..], 88, 88));
+    let header = etherparse::Ipv4HeaderSlice::from_slice(&whole[LINK..]).unwrap();
+    assert_eq!((header.options(), header.total_len(), whole.len()), (&[1, 1, 1, 0][..], 88, LINK + 88));
     assert_eq!(header.header_checksum(), header.to_header().calc_header_checksum());
 }
 
 #[test]
 fn an_overlap_ends_the_packet_and_what_still_comes_of_it() {
     let original = Original::new(false, 7, 96);
-    for (range, what) in [(8..40, "over two"), (0..24, "shorter"), (16..48, "from within"), (32..64, "whole and more")] {
+    for (range, what) in
+        [(8..40, "over two"), (0..24, "shorter"), (16..48, "from within"), (32..64, "whole and more")]
+    {
         let mut table = Reassembly::new(GENEROUS);
         assert_eq!(table.add(&original.fragment(0..32), 0), Added::Kept);
         let second = original.fragment(40..64);
@@ -172,10 +177,12 @@ fn what_is_no_fragment_or_cut_or_too_long_is_refused() {
     let good = original.fragment(0..32);
     let mut table = Reassembly::new(GENEROUS);
     let mut odd = original.packet(&[0; 31], 0, true, true);
-    for bad in [&[][..], &good[..51], &good[..19], &odd.clone(), &[0x45; 20], &[0; 60], &[0x60; 40]] {
+    for bad in
+        [&[][..], &good[..LINK + 51], &good[..LINK + 19], &odd.clone(), &good[..LINK], &[0; 60], &[0x60; 40]]
+    {
         assert_eq!(table.add(bad, 0), Added::Refused, "{bad:?}");
     }
-    odd[0] = 0x41;
+    odd[LINK] = 0x41;
     assert_eq!(table.add(&odd, 0), Added::Refused, "a header of 4 bytes");
     assert_eq!((table.counters().malformed, table.counters().packets), (8, 0));
     assert_eq!(table.add(&original.packet(&[0; 32], 65_512, false, true), 0), Added::Refused);

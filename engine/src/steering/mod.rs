@@ -27,7 +27,7 @@ use vxtap_ebpf::maps::{self, Outcome};
 
 pub use error::SteeringError;
 pub use foreign::{AttachedProgram, attached_program};
-pub(crate) use offline::{outcome_name, steer};
+pub(crate) use offline::{Offline, outcome_name};
 
 /// The program as `cargo xtask build-ebpf` built it.
 static OBJECT: &[u8] =
@@ -43,6 +43,8 @@ pub struct Settings<'a> {
     pub allowed_sources: &'a [IpNet],
     /// Whether frames get their arrival time ([`vxtap_ebpf::arrival`]).
     pub stamp_arrival: bool,
+    /// Whether fragments of datagrams to our ports are steered too: those that come after the first one of their packet.
+    pub fragments: bool,
 }
 
 /// Where in the kernel the program runs.
@@ -253,7 +255,8 @@ const fn flags_of(settings: &Settings<'_>) -> u32 {
     const { assert!(size_of::<maps::Settings>() == size_of::<u32>()) };
     let check = if settings.allowed_sources.is_empty() { 0 } else { maps::CHECK_SOURCE };
     let stamp = if settings.stamp_arrival { maps::STAMP_ARRIVAL } else { 0 };
-    maps::Settings { flags: check | stamp }.flags
+    let fragments = if settings.fragments { maps::STEER_FRAGMENTS } else { 0 };
+    maps::Settings { flags: check | stamp | fragments }.flags
 }
 
 /// The embedded object has the program and the maps: a test in crate `vxtap-tests` looks.
@@ -280,7 +283,8 @@ mod tests {
 
     use super::*;
 
-    const NOBODY: Settings<'static> = Settings { ports: &[], allowed_sources: &[], stamp_arrival: false };
+    const NOBODY: Settings<'static> =
+        Settings { ports: &[], allowed_sources: &[], stamp_arrival: false, fragments: false };
 
     #[test]
     fn more_than_the_maps_hold_is_refused_before_anything_is_loaded() {
@@ -302,5 +306,6 @@ mod tests {
         let anywhere = ["10.0.0.0/8".parse().unwrap()];
         assert_eq!(flags_of(&Settings { allowed_sources: &anywhere, ..NOBODY }), maps::CHECK_SOURCE);
         assert_eq!(flags_of(&Settings { stamp_arrival: true, ..NOBODY }), maps::STAMP_ARRIVAL);
+        assert_eq!(flags_of(&Settings { fragments: true, ..NOBODY }), maps::STEER_FRAGMENTS);
     }
 }

@@ -1,33 +1,90 @@
-//! What the XDP program does, for frames from a capture file: the same parser, without a kernel.
+//! What the XDP program does, for frames from a capture file: the same parsers, without a kernel.
 
+use std::collections::{HashSet, VecDeque};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use vxtap_ebpf::maps::Outcome;
+use vxtap_ebpf::fragment::{self, FragmentKey};
+use vxtap_ebpf::maps::{FRAGMENTS_MAX, Outcome};
 use vxtap_ebpf::parse::{self, Refusal, Source};
 
-use crate::config::TunnelPort;
+use crate::config::{Capture, Fragments, TunnelPort};
 
-/// What the program would do with the frame.
-pub(crate) fn steer(frame: &[u8], ports: &[TunnelPort], allowed: &[IpNet]) -> Outcome {
-    let datagram = match parse::udp_datagram(frame) {
-        Ok(datagram) => datagram,
-        Err(Refusal::NotUdp) => return Outcome::NotOurs,
-        Err(Refusal::Fragment) => return Outcome::Fragment,
-        Err(Refusal::Malformed) => return Outcome::Malformed,
-        Err(Refusal::TooManyExtensions) => return Outcome::TooManyExtensions,
-    };
-    if !ports.iter().any(|port| port.number == datagram.destination_port) {
-        return Outcome::NotOurs;
+/// Steers frames as the program would.
+#[derive(Debug)]
+pub(crate) struct Offline {
+    ports: Vec<TunnelPort>,
+    allowed: Vec<IpNet>,
+    steers_fragments: bool,
+    /// Packets whose first fragment was steered, and the order in which they are forgotten.
+    remembered: HashSet<FragmentKey>,
+    order: VecDeque<FragmentKey>,
+}
+
+impl Offline {
+    pub(crate) fn new(capture: &Capture) -> Self {
+        Self {
+            ports: capture.ports.clone(),
+            allowed: capture.allowed_sources.clone(),
+            steers_fragments: capture.fragments == Fragments::Reassemble,
+            remembered: HashSet::new(),
+            order: VecDeque::new(),
+        }
     }
-    let source = match datagram.source {
-        Source::V4(address) => IpAddr::from(address),
-        Source::V6(address) => IpAddr::from(address),
-    };
-    if !allowed.is_empty() && !allowed.iter().any(|prefix| prefix.contains(&source)) {
-        return Outcome::SourceNotAllowed;
+
+    /// What the program would do with the frame.
+    pub(crate) fn steer(&mut self, frame: &[u8]) -> Outcome {
+        let source = match parse::udp_datagram(frame) {
+            Ok(datagram) if self.is_ours(datagram.destination_port) => datagram.source,
+            Ok(_) | Err(Refusal::NotUdp) => return Outcome::NotOurs,
+            Err(Refusal::Fragment) => match self.source_of_fragment(frame) {
+                Some(source) => source,
+                None => return Outcome::Fragment,
+            },
+            Err(Refusal::Malformed) => return Outcome::Malformed,
+            Err(Refusal::TooManyExtensions) => return Outcome::TooManyExtensions,
+        };
+        let source = match source {
+            Source::V4(address) => IpAddr::from(address),
+            Source::V6(address) => IpAddr::from(address),
+        };
+        if !self.allowed.is_empty() && !self.allowed.iter().any(|prefix| prefix.contains(&source)) {
+            return Outcome::SourceNotAllowed;
+        }
+        Outcome::Redirected
     }
-    Outcome::Redirected
+
+    fn is_ours(&self, port: u16) -> bool {
+        self.ports.iter().any(|ours| ours.number == port)
+    }
+
+    /// The source of a fragment that is to be steered.
+    fn source_of_fragment(&mut self, frame: &[u8]) -> Option<Source> {
+        let fragment = fragment::fragment(frame).filter(|_| self.steers_fragments)?;
+        let is_ours = match fragment.destination_port {
+            Some(port) if self.is_ours(port) => {
+                self.remember(fragment.key);
+                true
+            }
+            Some(_) => {
+                self.remembered.remove(&fragment.key);
+                false
+            }
+            None => self.remembered.contains(&fragment.key),
+        };
+        is_ours.then_some(fragment.source)
+    }
+
+    fn remember(&mut self, key: FragmentKey) {
+        if self.remembered.insert(key) {
+            self.order.push_back(key);
+        }
+        if self.order.len() > FRAGMENTS_MAX as usize
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.remembered.remove(&oldest);
+        }
+    }
 }
 
 /// The name of the counter that stands for the outcome.

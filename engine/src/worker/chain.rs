@@ -108,6 +108,11 @@ impl Chain {
     }
 }
 
+/// Whether the parts of a batch can be `count` more without more memory.
+pub(super) const fn has_room_for(parts: &Vec<Part>, count: usize) -> bool {
+    parts.len() + count <= BATCH_PARTS_MAX
+}
+
 impl Part {
     pub(super) fn new(received: Received) -> Self {
         Self { received, descriptor: Descriptor::default(), shares: Shares::NONE }

@@ -17,6 +17,7 @@
 mod accounts;
 mod batch;
 mod chain;
+mod fragments;
 mod housekeeping;
 mod idle;
 mod orders;
@@ -36,6 +37,7 @@ use crate::output::Writer;
 use crate::ruleset::Ruleset;
 use crate::xsk::{FreeList, Holders, KernelSide, RxQueue};
 use batch::Batch;
+pub(crate) use fragments::FragmentTable;
 use housekeeping::Housekeeping;
 use idle::Idle;
 pub(crate) use orders::{Change, Orders};
@@ -51,6 +53,8 @@ pub(crate) struct Parts<K> {
     /// The output rings, each with its output's id.
     pub(crate) outputs: Vec<(usize, Writer)>,
     pub(crate) ruleset: Arc<Ruleset>,
+    /// Where outer fragments become whole; `None` if they do not.
+    pub(crate) fragments: Option<FragmentTable>,
     pub(crate) wait: WaitMode,
     pub(crate) when_full: WhenFull,
     pub(crate) board: Arc<Board>,
@@ -75,10 +79,11 @@ pub(crate) struct Worker<K> {
 
 impl<K: KernelSide> Worker<K> {
     pub(crate) fn new(parts: Parts<K>) -> Self {
-        let Parts { kernel, queue, free, outputs, ruleset, wait, when_full, board, orders } = parts;
+        let Parts { kernel, queue, free, outputs, ruleset, fragments, wait, when_full, board, orders } =
+            parts;
         let geometry = queue.umem().geometry();
         let (session_count, output_count) = (ruleset.sessions.len(), outputs.len());
-        let stages = Stages::new(ruleset.clone(), kernel.arrival_minus_utc_ns());
+        let stages = Stages::new(ruleset.clone(), kernel.arrival_minus_utc_ns(), fragments);
         Self {
             holders: Holders::none(geometry.chunk_count()),
             taps: Taps::new(outputs, &ruleset, stages.accounts(), when_full),
@@ -211,6 +216,10 @@ impl<K: KernelSide> Worker<K> {
     fn post(&mut self, is_last: bool) {
         let Self { kernel, queue, free, holders, stages, taps, batch, housekeeping, .. } = self;
         stages.set_clock(kernel.arrival_minus_utc_ns());
+        if taps.drops_when_full() {
+            // The times of a capture file are those of another day.
+            stages.expire_fragments();
+        }
         taps.bury(stages.accounts());
         let chunks = crate::counters::Chunks {
             free: u32::try_from(free.len()).unwrap_or(u32::MAX),

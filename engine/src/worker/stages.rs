@@ -8,9 +8,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::accounts::{Accounts, Run};
 use super::batch::{Batch, Places, Work};
+use super::chain::Part;
+use super::fragments::{FragmentTable, Fragments};
 use crate::config::UnknownSessions;
 use crate::counters::{Ledger, Tally, WorkerCounters};
-use crate::decap;
+use crate::decap::{self, Inner};
 use crate::drop_reason::DropReason;
 use crate::filter::Verdict;
 use crate::output::Descriptor;
@@ -33,10 +35,16 @@ pub(super) struct Stages {
     last: (Key, SessionId),
     /// How far the clock of the arrival times is ahead of UTC.
     arrival_minus_utc_ns: i64,
+    /// Where outer fragments become whole; `None` if they do not.
+    fragments: Option<Fragments>,
 }
 
 impl Stages {
-    pub(super) fn new(ruleset: Arc<Ruleset>, arrival_minus_utc_ns: i64) -> Self {
+    pub(super) fn new(
+        ruleset: Arc<Ruleset>,
+        arrival_minus_utc_ns: i64,
+        fragments: Option<FragmentTable>,
+    ) -> Self {
         let nobody = Key::V4(0);
         Self {
             accounts: Accounts::new(ruleset.sessions.len()),
@@ -47,6 +55,7 @@ impl Stages {
             unstamped: 0,
             reserved_bits: 0,
             arrival_minus_utc_ns,
+            fragments: fragments.map(Fragments::new),
         }
     }
 
@@ -68,7 +77,7 @@ impl Stages {
     /// and back in `free`.
     #[inline]
     pub(super) fn run(&mut self, queue: &mut RxQueue, batch: &mut Batch, free: &mut FreeList) {
-        let refused = self.decap(queue, batch);
+        let refused = self.decap(queue, batch, free);
         batch.remove(refused, free);
         self.find_times(queue, batch.works_mut());
         self.find_sessions(batch.works_mut());
@@ -82,7 +91,7 @@ impl Stages {
 
     /// Tunnel off. Returns the places of the frames that have none.
     #[inline(never)]
-    fn decap(&mut self, queue: &RxQueue, batch: &mut Batch) -> Places {
+    fn decap(&mut self, queue: &mut RxQueue, batch: &mut Batch, free: &mut FreeList) -> Places {
         let port = self.ruleset.ports.plain();
         let (mut odd, mut bytes) = (0, 0);
         let has_parts = batch.has_parts();
@@ -95,13 +104,19 @@ impl Stages {
             }
         }
         self.all.received.merge(Tally { frames: works.len() as u64, bytes });
-        if odd == 0 && !has_parts { 0 } else { self.decap_odd(queue, batch, odd) }
+        if odd == 0 && !has_parts { 0 } else { self.decap_odd(queue, batch, odd, free) }
     }
 
     /// Takes the tunnel off the frames at `odd`, which do not look like almost all others, and off those in several chunks. Those
     /// that have none are counted, and their places returned.
     #[cold]
-    fn decap_odd(&mut self, queue: &RxQueue, batch: &mut Batch, odd: Places) -> Places {
+    fn decap_odd(
+        &mut self,
+        queue: &mut RxQueue,
+        batch: &mut Batch,
+        odd: Places,
+        free: &mut FreeList,
+    ) -> Places {
         let mut refused = 0;
         let (works, parts) = batch.with_parts();
         self.all.received.bytes += parts.iter().map(|part| u64::from(part.received.len())).sum::<u64>();
@@ -109,9 +124,13 @@ impl Stages {
             if odd >> place & 1 == 0 && work.received.tail() == Tail::NONE {
                 continue;
             }
-            let head = queue.frame(&work.received);
-            let further = parts[work.received.tail().range()].iter().map(|part| part.received.len() as usize);
-            match decap::tunnel(head, head.len() + further.sum::<usize>(), &self.ruleset.ports) {
+            let mut opened = open(queue, work, parts, &self.ruleset.ports);
+            if let (Err(DropReason::FragmentRefused), Some(fragments)) = (&opened, &mut self.fragments) {
+                opened = fragments
+                    .put_together(queue, work, parts, free)
+                    .and_then(|()| open(queue, work, parts, &self.ruleset.ports));
+            }
+            match opened {
                 Ok(inner) => {
                     self.reserved_bits += u64::from(inner.shape.has_reserved_bits());
                     work.open(&inner);
@@ -263,6 +282,14 @@ impl Stages {
         }
     }
 
+    /// Gives up outer fragments whose others have not come in time.
+    pub(super) fn expire_fragments(&self) {
+        if let Some(fragments) = &self.fragments {
+            let utc_ns = BatchClock::default().utc_ns(&mut 0);
+            fragments.expire(utc_ns.wrapping_add_signed(self.arrival_minus_utc_ns));
+        }
+    }
+
     /// The sessions' accounts.
     pub(super) const fn accounts(&self) -> &Accounts {
         &self.accounts
@@ -283,6 +310,13 @@ impl Stages {
         posted.reserved_bits = self.reserved_bits;
         self.unknown_pairs.copy_to(&mut posted.unknown, &mut posted.unknown_beyond);
     }
+}
+
+/// Takes the tunnel off a frame in one chunk or several.
+fn open(queue: &RxQueue, work: &Work, parts: &[Part], ports: &decap::Ports) -> Result<Inner, DropReason> {
+    let head = queue.frame(&work.received);
+    let further = parts[work.received.tail().range()].iter().map(|part| part.received.len() as usize);
+    decap::tunnel(head, head.len() + further.sum::<usize>(), ports)
 }
 
 /// The time of a batch, read at most once and only if a frame has no arrival time.

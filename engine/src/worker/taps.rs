@@ -61,6 +61,11 @@ impl Taps {
         taps
     }
 
+    /// Whether frames for which there is no room are lost.
+    pub(super) fn drops_when_full(&self) -> bool {
+        self.when_full == WhenFull::Drop
+    }
+
     /// Changes over to the routes of a ruleset, with rings of outputs that are new.
     pub(super) fn adopt(
         &mut self,

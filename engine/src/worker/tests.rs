@@ -1,6 +1,7 @@
 //! The whole worker over a NIC in plain memory: no socket, no privileges.
 
 mod chains;
+mod fragments;
 mod rulesets;
 
 use std::collections::VecDeque;
@@ -111,6 +112,7 @@ fn rig_of(ring_lens: &[u32], config: &Config, when_full: WhenFull) -> Rig {
         free,
         outputs: outputs.into_iter().enumerate().collect(),
         ruleset: Arc::new(Ruleset::first(config, &mut directory)),
+        fragments: Some(FragmentTable::default()),
         wait: WaitMode::Interrupt,
         when_full,
         board: board.clone(),
@@ -204,6 +206,8 @@ fn each_refused_datagram_is_counted_under_its_reason() {
     let (mut consumers, counters) = rig.run([
         with(|frame| frame.truncate(20)),
         with(|frame| frame[20] = 0x20),
+        // Its data are a multiple of 8 bytes, as those of a fragment have to be.
+        with(|frame| (frame[20], frame[17]) = (0x20, 20 + 56)),
         with(|frame| frame[23] = 6),
         with(|frame| frame.truncate(45)),
         with(|frame| frame[42] = 0),
@@ -214,7 +218,8 @@ fn each_refused_datagram_is_counted_under_its_reason() {
     for reason in DropReason::ALL {
         let expected = match reason {
             DropReason::OuterMalformed
-            | DropReason::OuterFragment
+            | DropReason::FragmentKept
+            | DropReason::FragmentRefused
             | DropReason::NotUdp
             | DropReason::TunnelTruncated
             | DropReason::VxlanWithoutVni

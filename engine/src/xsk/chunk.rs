@@ -17,7 +17,6 @@ impl Chunk {
     pub(super) const NONE: Self = Self(u32::MAX);
 
     /// Index of the chunk in its UMEM.
-    #[cfg(any(test, feature = "internals"))]
     pub(super) const fn index(&self) -> u32 {
         self.0
     }

@@ -7,11 +7,13 @@ use vxtap_ebpf::arrival::AREA_LEN;
 
 use super::arrival::Stamps;
 use super::chunk::{Chunk, FreeList, Lent};
+use super::geometry::HEADROOM;
 use super::ring::{ConsumerRing, ProducerRing};
 use super::umem::Umem;
 
-/// A frame that the kernel has put into a chunk, which belongs to the holder. Made by [`RxQueue::receive`] alone, which
-/// has checked that the frame, with an arrival time's room in front, lies inside of the chunk.
+/// A frame that the kernel, or [`RxQueue::fill`], has put into a chunk, which belongs to the holder. The frame, with an arrival
+/// time's room in front, lies inside of the chunk: [`RxQueue::receive`] has checked it, and what is written later cannot be
+/// written elsewhere.
 #[derive(Debug)]
 pub(crate) struct Received {
     /// The chunk it lies in; as long as it is here, nobody else has it.
@@ -193,10 +195,33 @@ impl RxQueue {
     /// The bytes of a received frame.
     #[inline]
     pub(crate) fn frame<'a>(&'a self, received: &'a Received) -> &'a [u8] {
-        // SAFETY: `receive` of this queue (a worker has one) has checked that these bytes lie in the chunk, whose only token
+        // SAFETY: `receive` of this queue (a worker has one) has checked that these bytes lie in the chunk, or `overwrite` has
+        // written them there; its only token
         // is in `received` and borrowed with it for `'a`: nobody writes to them meanwhile. Once the token is taken out,
         // the length is 0.
         unsafe { self.umem.untouched(received.addr, received.len) }
+    }
+
+    /// Bytes that the chunk of a received frame has for it.
+    pub(crate) fn room(&self, received: &Received) -> usize {
+        let (_, offset) = self.umem.geometry().locate(received.addr);
+        (self.umem.geometry().chunk_size() - offset) as usize
+    }
+
+    /// Writes other bytes in the place of a received frame, at most [`Self::room`].
+    pub(crate) fn overwrite(&self, received: &mut Received, bytes: &[u8]) {
+        let (_, offset) = self.umem.geometry().locate(received.addr);
+        let start = offset as usize;
+        self.umem.bytes_mut(&mut received.chunk)[start..start + bytes.len()].copy_from_slice(bytes);
+        received.len = u32::try_from(bytes.len()).expect("the bytes of a chunk");
+    }
+
+    /// Writes bytes into a free chunk, where a frame would be: a further part of one.
+    pub(crate) fn fill(&self, chunk: Chunk, bytes: &[u8]) -> Received {
+        let addr = self.umem.address_of(&chunk) + u64::from(HEADROOM);
+        let mut part = Received { chunk, addr, ..Received::NOTHING };
+        self.overwrite(&mut part, bytes);
+        part
     }
 
     /// When a received frame arrived, in nanoseconds of the kernel side's clock; `None` if it carries no time.

@@ -8,9 +8,7 @@ use std::sync::Arc;
 
 use vxtap_ebpf::arrival::{AREA_LEN, Arrival};
 
-#[cfg(any(test, feature = "internals"))]
-use super::chunk::Chunk;
-use super::chunk::FreeList;
+use super::chunk::{Chunk, FreeList};
 use super::geometry::Geometry;
 use super::mapping::Mapping;
 use super::prefetch;
@@ -112,14 +110,12 @@ impl Umem {
     }
 
     /// Where a chunk starts in the region, in bytes.
-    #[cfg(any(test, feature = "internals"))]
     #[inline]
     pub(crate) const fn address_of(&self, chunk: &Chunk) -> u64 {
         self.geometry.start(chunk.index())
     }
 
     /// Where the bytes of a chunk are in this process's memory.
-    #[cfg(any(test, feature = "internals"))]
     #[inline]
     fn chunk_start(&self, chunk: &Chunk) -> NonNull<u8> {
         assert!(chunk.index() < self.geometry.chunk_count(), "a chunk of this region");
@@ -129,7 +125,6 @@ impl Umem {
     }
 
     /// The bytes of a chunk, for its owner to write.
-    #[cfg(any(test, feature = "internals"))]
     #[inline]
     pub(crate) fn bytes_mut<'a>(&'a self, chunk: &'a mut Chunk) -> &'a mut [u8] {
         let start = self.chunk_start(chunk);

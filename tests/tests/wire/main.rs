@@ -3,8 +3,10 @@
 //! | module | claim |
 //! |---|---|
 //! | `matrix` | every tunnel over every network with everything inside comes out as it went in, on every rung |
+//! | `fragments` | what came in IP fragments comes out whole, and every fragment is counted |
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails right there")]
 
+mod fragments;
 mod frames;
 mod matrix;
 mod support;

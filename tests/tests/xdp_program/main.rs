@@ -87,7 +87,7 @@ fn the_object_holds_exactly_the_program_and_the_maps() -> Result<()> {
     assert_eq!(object.license.to_str()?, "Dual MIT/GPL");
 
     // Type, bytes of key and value, entries, flags; numbers of linux/bpf.h.
-    let (array, per_cpu_array, lpm_trie, xskmap) = (2, 6, 11, 17);
+    let (array, per_cpu_array, lru_hash, lpm_trie, xskmap) = (2, 6, 9, 11, 17);
     let no_preallocation = 1;
     let expected = BTreeMap::from([
         (maps::SOCKETS, (xskmap, 4, 4, maps::SOCKETS_MAX, 0)),
@@ -95,6 +95,7 @@ fn the_object_holds_exactly_the_program_and_the_maps() -> Result<()> {
         (maps::ALLOWED_V4, (lpm_trie, 8, 1, maps::ALLOWED_MAX, no_preallocation)),
         (maps::ALLOWED_V6, (lpm_trie, 20, 1, maps::ALLOWED_MAX, no_preallocation)),
         (maps::SETTINGS, (array, 4, u32::try_from(size_of::<maps::Settings>())?, 1, 0)),
+        (maps::FRAGMENTS, (lru_hash, 40, 4, maps::FRAGMENTS_MAX, 0)),
         (maps::COUNTERS, (per_cpu_array, 4, 8, maps::OUTCOMES, 0)),
     ]);
     let defined: BTreeMap<_, _> = object
@@ -229,6 +230,67 @@ fn a_queue_without_socket_leaves_its_frames_to_the_stack_and_without_metadata() 
         expect(program.as_mut(), &frame, REDIRECT, &[Outcome::Redirected], "socket of this queue")?;
         drop(socket);
         expect(program.as_mut(), &frame, PASS, &[Outcome::NoSocket], "closed socket")?;
+    }
+    Ok(())
+}
+
+/// An IPv4 or IPv6 packet's fragment of 16 bytes of data at `offset`; of the first one they begin with a UDP header.
+fn fragment(is_v6: bool, identification: u8, offset: u16, port: u16) -> Vec<u8> {
+    let mut data = [0x11; 16];
+    if offset == 0 {
+        data[..8].copy_from_slice(&[0xff, 0x80, 0, 0, 0, 32, 0, 0]);
+        data[2..4].copy_from_slice(&port.to_be_bytes());
+    }
+    let place = (offset | u16::from(is_v6)).to_be_bytes();
+    let addresses = [7; 32];
+    let ip = if is_v6 {
+        let header = [0x60, 0, 0, 0, 0, 24, 44, 64];
+        let extension = [17, 0, place[0], place[1], 0, 0, 0, identification];
+        [&header[..], &addresses, &extension].concat()
+    } else {
+        let place = (0x2000 | offset / 8).to_be_bytes();
+        let header = [0x45, 0, 0, 36, 0, identification, place[0], place[1], 64, 17, 0, 0];
+        [&header[..], &addresses[..8]].concat()
+    };
+    let ether_type = if is_v6 { [0x86, 0xdd] } else { [0x08, 0x00] };
+    [&[2; 12][..], &[0x81, 0, 0, 5], &ether_type, &ip, &data].concat()
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN and CAP_BPF; run by cargo xtask test"]
+fn fragments_are_steered_like_the_first_of_their_packet_if_that_is_wanted() -> Result<()> {
+    privileged();
+    let socket = xdp_socket()?;
+    let ours = (REDIRECT, &[Outcome::Redirected][..]);
+    let passed = (PASS, &[Outcome::Fragment][..]);
+    for mut program in loaders()? {
+        program.allow_port(PORT)?;
+        program.set_socket(0, &socket)?;
+        for is_v6 in [false, true] {
+            let (first, second) = (fragment(is_v6, 1, 0, PORT), fragment(is_v6, 1, 16, 0));
+            let foreign = fragment(is_v6, 1, 0, PORT + 1);
+            let other = fragment(is_v6, 2, 16, 0);
+            let cut = &first[..first.len() - 14];
+            let steps: [(&[u8], _, &str); 9] = [
+                (&second, passed, "its first has not been seen"),
+                (&first, ours, "the first"),
+                (&second, ours, "another of the same packet"),
+                (&other, passed, "another of another packet"),
+                (&second, ours, "again"),
+                (&foreign, passed, "a packet to another port takes over the identification"),
+                (&second, passed, "and this belongs to it"),
+                (cut, passed, "a first fragment without its port"),
+                (&second, passed, "is not remembered"),
+            ];
+            program.set_flags(0)?;
+            expect(program.as_mut(), &first, PASS, &[Outcome::Fragment], "not wanted")?;
+            program.set_flags(maps::STEER_FRAGMENTS)?;
+            for (frame, (action, outcomes), why) in steps {
+                expect(program.as_mut(), frame, action, outcomes, why)?;
+            }
+            program.set_flags(maps::STEER_FRAGMENTS | maps::CHECK_SOURCE)?;
+            expect(program.as_mut(), &first, DROP, &[Outcome::SourceNotAllowed], "source")?;
+        }
     }
     Ok(())
 }

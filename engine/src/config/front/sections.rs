@@ -17,7 +17,7 @@ use crate::config::{
 
 const TOP: &[&str] = &["capture", "workers", "memory", "sessions", "eni", "filter", "session", "output"];
 const CAPTURE: &[&str] =
-    &["interface", "mode", "ports", "allowed_sources", "queues", "arrival_times", "busy_poll"];
+    &["interface", "mode", "ports", "allowed_sources", "queues", "fragments", "arrival_times", "busy_poll"];
 const BUSY_POLL: &[&str] = &["usecs", "budget"];
 const WORKERS: &[&str] = &["cpus", "wait"];
 const MEMORY: &[&str] =
@@ -69,6 +69,7 @@ fn capture(section: &Section<'_>) -> Result<Capture, Fault> {
             .map_or(Ok(default.ports), |node| node.list("a list of ports")?.iter().map(port).collect())?,
         allowed_sources: section.prefixes("allowed_sources")?,
         queues: section.get("queues").map_or(Ok(default.queues), |node| queues(&node))?,
+        fragments: section.word("fragments")?.unwrap_or(default.fragments),
         arrival_times: section.boolean("arrival_times")?.unwrap_or(default.arrival_times),
         busy_poll: section.get("busy_poll").map(busy_poll).transpose()?,
     })

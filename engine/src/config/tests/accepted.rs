@@ -19,6 +19,7 @@ const EVERY_KEY: &str = r#"
     ports = [4789, 8472, "geneve:16081"]
     allowed_sources = ["10.0.0.0/8", "2001:db8::/32", "192.0.2.7"]
     queues = [0, 0x2]
+    fragments = "pass"
     arrival_times = false
     busy_poll = { usecs = 30, budget = 16 }
     [workers]
@@ -83,6 +84,7 @@ fn every_key_reaches_its_field() {
             ports: vec![4789.into(), 8472.into(), TunnelPort { number: 16081, tunnel: Tunnel::Geneve }],
             allowed_sources: vec![prefix("10.0.0.0/8"), prefix("2001:db8::/32"), prefix("192.0.2.7/32")],
             queues: Queues::List(vec![0, 2]),
+            fragments: Fragments::Pass,
             arrival_times: false,
             busy_poll: Some(BusyPoll { usecs: 30, budget: 16 }),
         },

@@ -12,6 +12,9 @@ impl Report {
         let sessions = sessions.filter_map(|(name, ledger)| imbalance(&format!("session {name}"), &ledger));
         let workers = self.workers.iter().flat_map(|worker| self.worker_imbalances(worker));
         let outputs = self.outputs.iter().filter_map(output_imbalance);
+        let fragments = (!self.fragments.adds_up())
+            .then(|| format!("outer fragments do not add up: {:?}", self.fragments));
+        let interfaces = interfaces.chain(fragments);
         interfaces.chain(workers).chain(sessions).chain(outputs).collect()
     }
 

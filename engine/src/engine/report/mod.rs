@@ -9,6 +9,7 @@ use super::file_source::InputError;
 use super::{CAPTURE_FILE, Engine, Live, Rung, Source, StepDown};
 use crate::counters::{Ledger, OutputLedger, Tally, WorkerCounters};
 use crate::output::{Origin, pcapng};
+use crate::reassembly::ReassemblyCounters;
 use crate::steering::SteeringCounters;
 
 /// An interface's account.
@@ -64,6 +65,8 @@ impl OutputReport {
 pub struct Report {
     /// What was captured, in the order of the configuration.
     pub interfaces: Vec<InterfaceReport>,
+    /// Outer fragments of all interfaces; all zero if they are not put together.
+    pub fragments: ReassemblyCounters,
     /// The workers, in the order in which they were started.
     pub workers: Vec<WorkerReport>,
     /// Names of the sessions; index 0 is the default session.
@@ -92,6 +95,11 @@ impl Report {
                 vec![InterfaceReport { name, rung, steps: Vec::new(), steering }]
             }
         };
+        let fragments = engine
+            .fragments
+            .as_ref()
+            .map(|table| table.lock().unwrap_or_else(PoisonError::into_inner).counters());
+        let fragments = fragments.unwrap_or_default();
         let sessions: Vec<_> = engine.sessions().names().map(str::to_owned).collect();
         let output = |(place, outlet): (usize, &super::Outlet)| OutputReport {
             name: outlet.name.clone(),
@@ -100,7 +108,7 @@ impl Report {
             written: None,
         };
         let outputs = engine.outlets.iter().enumerate().map(output).collect();
-        Self { interfaces, workers, sessions, outputs, input_error: None, failures }
+        Self { interfaces, fragments, workers, sessions, outputs, input_error: None, failures }
     }
 
     /// All workers together.

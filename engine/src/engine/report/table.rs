@@ -17,6 +17,7 @@ impl fmt::Display for Report {
         for interface in &self.interfaces {
             steering(f, interface)?;
         }
+        self.fragments(f)?;
         self.workers(f)?;
         self.sessions(f)?;
         self.unknown_pairs(f)?;
@@ -26,6 +27,38 @@ impl fmt::Display for Report {
 }
 
 impl Report {
+    fn fragments(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let it = &self.fragments;
+        if it.fragments == 0 {
+            return Ok(());
+        }
+        writeln!(f, "\n  {:<24}{:>14}", "datagrams in fragments", it.packets)?;
+        for (name, count) in [
+            ("completed", it.completed),
+            ("overlapped", it.overlapped),
+            ("too_long", it.too_long),
+            ("too_many", it.too_many),
+            ("no_memory", it.no_memory),
+            ("timed_out", it.timed_out),
+            ("pending", it.packets_pending),
+        ] {
+            if count > 0 {
+                writeln!(f, "    {name:<22}{count:>14}")?;
+            }
+        }
+        for (name, count) in [
+            ("repeated", it.repeated),
+            ("late", it.late),
+            ("malformed", it.malformed),
+            ("no_room", it.no_room),
+        ] {
+            if count > 0 {
+                writeln!(f, "    fragments {name:<12}{count:>14}")?;
+            }
+        }
+        Ok(())
+    }
+
     fn workers(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\n  {:<24}{:>14}{:>14}{:>12}", "worker", "received", "delivered", "dropped")?;
         for worker in &self.workers {
