@@ -10,6 +10,7 @@ mod setup;
 mod shell;
 mod tally;
 mod test;
+mod vm;
 
 use std::process::ExitCode;
 

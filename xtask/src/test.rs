@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::shell::{self, say};
 use crate::tally::{self, Tally};
-use crate::{build_ebpf, setup};
+use crate::{build_ebpf, setup, vm};
 
 /// Compares the committed eBPF object with its source, then runs every test.
 ///
@@ -19,9 +19,16 @@ pub(crate) struct Options {
     /// Leave out the privileged tests, and say how many.
     #[arg(long)]
     unprivileged: bool,
+    /// Instead of the tests on this kernel: those that other kernels decide, on these, each in an emulated machine. Without a
+    /// version: on all, which are 6.1, 6.12, and 6.18 or a newer one.
+    #[arg(long, value_name = "KERNEL", num_args = 0.., conflicts_with = "unprivileged")]
+    vm: Option<Vec<String>>,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
+    if let Some(versions) = &options.vm {
+        return vm::run(versions);
+    }
     let (ordinary, privileged) = run_stages(options)?;
     say("test: the eBPF object is what its source gives");
     say(format!("test: {} unprivileged tests passed", ordinary.passed));

@@ -180,11 +180,13 @@ impl Reassembly {
     }
 
     /// Memory that is in use, in bytes.
+    #[cfg(test)]
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// Whether nothing waits.
+    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.packets.is_empty()
     }

@@ -6,7 +6,7 @@ mod rust_tools;
 use anyhow::Result;
 
 use crate::shell::say;
-use packages::{BENCH, C_BUILD, DEMO, MICRO, TESTS};
+use packages::{BENCH, C_BUILD, DEMO, MICRO, TESTS, VM};
 
 /// Installs what is missing, says each step, and does nothing when all is there.
 ///
@@ -48,6 +48,11 @@ pub(crate) fn demo() -> Result<()> {
 /// What the tests need: to build libbpf, libxdp and what uses them, and to make and look at traffic.
 pub(crate) fn tests() -> Result<()> {
     packages::ensure(&[DEMO, C_BUILD, TESTS].concat())
+}
+
+/// What `test --vm` needs: to boot other kernels.
+pub(crate) fn vm() -> Result<()> {
+    packages::ensure(&[DEMO, C_BUILD, TESTS, VM].concat())
 }
 
 /// What `bench` needs: to build the receivers that vxtap is compared with, and the programs among them.

@@ -44,6 +44,15 @@ pub(super) const C_BUILD: &[Package] = &[
 pub(super) const TESTS: &[Package] =
     &[program("iputils-ping", "ping"), program("tcpdump", "tcpdump"), program("tshark", "tshark")];
 
+/// The machine of `test --vm`, and what its guest is made of.
+pub(super) const VM: &[Package] = &[
+    program("qemu-system-x86", "qemu-system-x86_64"),
+    program("busybox-static", "busybox"),
+    program("binutils", "strip"),
+    program("xz-utils", "xz"),
+    program("debian-archive-keyring", "apt-get"),
+];
+
 /// Receivers of others.
 pub(super) const BENCH: &[Package] = &[program("tcpdump", "tcpdump"), program("wireshark-common", "dumpcap")];
 

@@ -1,0 +1,47 @@
+//! The wire between the guest's two NICs: taps on a bridge, in a network namespace of their own.
+
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::shell;
+
+/// RX queues of the receiving NIC.
+pub(super) const QUEUES: u32 = 2;
+
+/// The namespace; removed when dropped.
+#[derive(Debug)]
+pub(super) struct Network {
+    pub(super) namespace: String,
+}
+
+impl Network {
+    /// The taps `tap0` and `tap1`, the second with [`QUEUES`] queues.
+    pub(super) fn new() -> Result<Self> {
+        let network = Self { namespace: format!("vxtap-vm-{}", std::process::id()) };
+        ip(&["netns", "add", &network.namespace])?;
+        let inside = |arguments: &str| {
+            let all: Vec<_> = ["-n", &network.namespace].into_iter().chain(arguments.split(' ')).collect();
+            ip(&all)
+        };
+        inside("link add bridge type bridge ageing_time 0")?;
+        inside("tuntap add tap0 mode tap")?;
+        inside("tuntap add tap1 mode tap multi_queue")?;
+        for device in ["tap0", "tap1"] {
+            inside(&format!("link set {device} mtu 1600 master bridge up"))?;
+        }
+        inside("link set bridge mtu 1600 up")?;
+        Ok(network)
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        let _ = ip(&["netns", "delete", &self.namespace]);
+    }
+}
+
+fn ip(arguments: &[&str]) -> Result<()> {
+    let program = shell::find("ip").context("ip is missing")?;
+    shell::run(Command::new(program).args(arguments))
+}
