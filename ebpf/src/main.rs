@@ -10,14 +10,14 @@
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
 use aya_ebpf::btf_maps::lpm_trie::Key;
 use aya_ebpf::btf_maps::{Array, LpmTrie, LruHashMap, PerCpuArray, XskMap};
-use aya_ebpf::helpers::{bpf_ktime_get_ns, bpf_xdp_adjust_meta};
+use aya_ebpf::helpers::{bpf_ktime_get_ns, bpf_xdp_adjust_meta, bpf_xdp_get_buff_len};
 use aya_ebpf::macros::{btf_map, xdp};
 use aya_ebpf::programs::XdpContext;
 use vxtap_ebpf::arrival::{AREA_LEN, Arrival, MARK};
 use vxtap_ebpf::fragment::{FragmentKey, fragment};
 use vxtap_ebpf::maps::{
-    ALLOWED_MAX, CHECK_SOURCE, FRAGMENTS_MAX, OUTCOMES, Outcome, PORT_WORDS, SOCKETS_MAX, STAMP_ARRIVAL,
-    STEER_FRAGMENTS, Settings, port_bit,
+    ALLOWED_MAX, CHECK_SOURCE, FRAGMENTS_MAX, OUTCOMES, Outcome, PORT_WORDS, SINGLE_BUFFER, SOCKETS_MAX,
+    STAMP_ARRIVAL, STEER_FRAGMENTS, Settings, port_bit,
 };
 use vxtap_ebpf::parse::{Bytes, Refusal, Source, udp_datagram};
 
@@ -84,6 +84,10 @@ fn steer(ctx: &XdpContext, source: Source) -> u32 {
         count(Outcome::SourceNotAllowed);
         return XDP_DROP;
     }
+    // The kernel would lose it without counting it (before Linux 6.6).
+    if flags & SINGLE_BUFFER != 0 && has_several_buffers(ctx) {
+        return pass(Outcome::SeveralBuffers);
+    }
     // A frame for the stack gets no stamp: the stack would carry it into the socket buffer and compare it when it merges
     // packets (GRO). XDP_PASS in the flags is what a queue without socket gives.
     let Ok(action) = SOCKETS.redirect(ctx.rx_queue_index(), u64::from(XDP_PASS)) else {
@@ -94,6 +98,12 @@ fn steer(ctx: &XdpContext, source: Source) -> u32 {
     }
     count(Outcome::Redirected);
     action
+}
+
+fn has_several_buffers(ctx: &XdpContext) -> bool {
+    // SAFETY: the context is the one that the kernel called the program with.
+    let len = unsafe { bpf_xdp_get_buff_len(ctx.ctx) };
+    len > (ctx.data_end() - ctx.data()) as u64
 }
 
 /// How far the start of the metadata moves for an [`Arrival`].

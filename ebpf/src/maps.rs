@@ -38,6 +38,8 @@ pub const CHECK_SOURCE: u32 = 1 << 0;
 pub const STAMP_ARRIVAL: u32 = 1 << 1;
 /// [`Settings::flags`]: steer the fragments of datagrams to our ports too.
 pub const STEER_FRAGMENTS: u32 = 1 << 2;
+/// [`Settings::flags`]: the sockets take no frame in several buffers.
+pub const SINGLE_BUFFER: u32 = 1 << 3;
 
 /// Index into [`PORTS`] and the bit there that stand for a port (host byte order).
 pub const fn port_bit(port: u16) -> (u32, u64) {
@@ -48,7 +50,7 @@ pub const fn port_bit(port: u16) -> (u32, u64) {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Settings {
-    /// Bits [`CHECK_SOURCE`], [`STAMP_ARRIVAL`] and [`STEER_FRAGMENTS`]; all others zero.
+    /// Bits [`CHECK_SOURCE`], [`STAMP_ARRIVAL`], [`STEER_FRAGMENTS`] and [`SINGLE_BUFFER`]; all others zero.
     pub flags: u32,
 }
 
@@ -74,7 +76,9 @@ pub enum Outcome {
     SourceNotAllowed = 6,
     /// Redirected without arrival time, because the driver has no room for metadata or has put some there itself.
     Unstamped = 7,
+    /// Ours, but in several buffers, and the sockets take no such frames: passed.
+    SeveralBuffers = 8,
 }
 
 /// Number of [`Outcome`]s.
-pub const OUTCOMES: u32 = 8;
+pub const OUTCOMES: u32 = 9;

@@ -5,10 +5,10 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::shell::{self, say};
-use crate::{bench, setup, test};
+use crate::{bench, setup, test, vm};
 
 /// Runs what continuous integration runs: formatting, clippy, fuzz targets, documentation, dependencies, instructions and allocations per
-/// frame, a smoke test of the comparison, eBPF objects, every test.
+/// frame, a smoke test of the comparison, other kernels, eBPF objects, every test.
 ///
 /// Installs what is missing first. Security advisories are not part of it: whether they can be fetched depends on the
 /// network (`cargo deny check advisories`).
@@ -34,7 +34,12 @@ pub(crate) fn run(_options: &Options) -> Result<()> {
     bench::micro::check()?;
     say(format!("ci: costs checked after {} s; now the comparison's smoke test", start.elapsed().as_secs()));
     bench::smoke_test()?;
-    say(format!("ci: the comparison works after {} s; now the tests", start.elapsed().as_secs()));
+    say(format!(
+        "ci: the comparison works after {} s; now the oldest kernel and the one with zero-copy",
+        start.elapsed().as_secs()
+    ));
+    vm::run(&["6.1".to_owned(), "6.18".to_owned()])?;
+    say(format!("ci: other kernels tested after {} s; now the tests", start.elapsed().as_secs()));
     // The closing lines of `cargo test` stay the last ones.
     test::run_stages(&test::Options::default())?;
     Ok(())

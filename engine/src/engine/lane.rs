@@ -41,7 +41,11 @@ pub(super) struct Open {
 #[derive(Debug)]
 pub(super) enum Entrance {
     /// The XDP program has to be given this socket.
-    Socket(OwnedFd),
+    Socket {
+        socket: OwnedFd,
+        /// Whether it takes frames in several buffers.
+        has_segments: bool,
+    },
     /// The kernel stack knows the sockets; what they do is counted here.
     Stack(Arc<UdpBoard>),
     /// It needs nothing.
@@ -102,7 +106,8 @@ impl Opener<'_> {
         let (socket, rx) = Socket::open(umem, &mut free, &settings)?;
         let handle = socket.as_fd().try_clone_to_owned();
         let what = "cannot duplicate a socket's descriptor".to_owned();
-        let entrance = Entrance::Socket(handle.map_err(|source| EngineError::System { what, source })?);
+        let handle = handle.map_err(|source| EngineError::System { what, source })?;
+        let entrance = Entrance::Socket { socket: handle, has_segments: socket.has_segments() };
         Ok(Open { queue, cpu, kernel: Box::new(socket), rx, free, entrance })
     }
 

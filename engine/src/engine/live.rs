@@ -89,7 +89,10 @@ impl Live {
     /// Lets the frames of a queue in.
     pub(super) fn connect(&mut self, queue: u32, entrance: Entrance) -> Result<(), EngineError> {
         match (&mut self.gate, entrance) {
-            (Gate::Program { steering, .. }, Entrance::Socket(socket)) => {
+            (Gate::Program { steering, .. }, Entrance::Socket { socket, has_segments }) => {
+                if !has_segments {
+                    steering.leave_several_buffers()?;
+                }
                 steering.set_socket(queue, socket.as_fd())?;
             }
             (Gate::Stack(boards), Entrance::Stack(board)) => boards.push(board),

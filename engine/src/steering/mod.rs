@@ -69,6 +69,7 @@ pub struct SteeringCounters {
     pub too_many_extensions: u64,
     pub source_not_allowed: u64,
     pub unstamped: u64,
+    pub several_buffers: u64,
 }
 
 impl SteeringCounters {
@@ -83,6 +84,7 @@ impl SteeringCounters {
             too_many_extensions,
             source_not_allowed,
             unstamped,
+            several_buffers,
         } = other;
         self.redirected += redirected;
         self.not_ours += not_ours;
@@ -92,6 +94,7 @@ impl SteeringCounters {
         self.too_many_extensions += too_many_extensions;
         self.source_not_allowed += source_not_allowed;
         self.unstamped += unstamped;
+        self.several_buffers += several_buffers;
     }
 
     /// Counts a frame that something else than the program has steered.
@@ -105,6 +108,7 @@ impl SteeringCounters {
             Outcome::TooManyExtensions => &mut self.too_many_extensions,
             Outcome::SourceNotAllowed => &mut self.source_not_allowed,
             Outcome::Unstamped => &mut self.unstamped,
+            Outcome::SeveralBuffers => &mut self.several_buffers,
         } += 1;
     }
 }
@@ -117,6 +121,8 @@ pub struct Steering {
     ebpf: Ebpf,
     sockets: XskMap<MapData>,
     counters: PerCpuArray<MapData, u64>,
+    settings: Array<MapData, u32>,
+    flags: u32,
 }
 
 impl Steering {
@@ -132,7 +138,10 @@ impl Steering {
         let sockets = take_map(&mut ebpf, maps::SOCKETS)?;
         let counters = take_map(&mut ebpf, maps::COUNTERS)?;
         fill(&mut ebpf, settings)?;
-        Ok(Self { link: None, ebpf, sockets, counters })
+        let flags = flags_of(settings);
+        let mut settings: Array<MapData, u32> = take_map(&mut ebpf, maps::SETTINGS)?;
+        settings.set(0, flags, 0).map_err(map_error(maps::SETTINGS))?;
+        Ok(Self { link: None, ebpf, sockets, counters, settings, flags })
     }
 
     /// Attaches the program to an interface of the calling thread's network namespace; `interface` is its name for
@@ -151,6 +160,17 @@ impl Steering {
     /// Detaches the program. Maps and counters stay readable. Does nothing if it is not attached.
     pub fn detach(&mut self) {
         self.link = None;
+    }
+
+    /// Leaves frames in several buffers to the kernel stack, counted: for sockets without `XDP_USE_SG`, of which the kernel loses
+    /// them and says nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`SteeringError::Map`] if the kernel refuses.
+    pub fn leave_several_buffers(&mut self) -> Result<(), SteeringError> {
+        self.flags |= maps::SINGLE_BUFFER;
+        self.settings.set(0, self.flags, 0).map_err(map_error(maps::SETTINGS))
     }
 
     /// Sends the frames of an RX queue to an AF_XDP socket, which has to be bound to that queue of the interface. The
@@ -201,13 +221,14 @@ impl Steering {
             too_many_extensions: of(Outcome::TooManyExtensions)?,
             source_not_allowed: of(Outcome::SourceNotAllowed)?,
             unstamped: of(Outcome::Unstamped)?,
+            several_buffers: of(Outcome::SeveralBuffers)?,
         })
     }
 }
 
 impl fmt::Debug for Steering {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { link, ebpf, sockets: _, counters: _ } = self;
+        let Self { link, ebpf, .. } = self;
         f.debug_struct("Steering").field("link", link).field("ebpf", ebpf).finish_non_exhaustive()
     }
 }
@@ -246,8 +267,7 @@ fn fill(ebpf: &mut Ebpf, settings: &Settings<'_>) -> Result<(), SteeringError> {
                 .map_err(map_error(maps::ALLOWED_V6))?,
         }
     }
-    let mut flags: Array<MapData, u32> = take_map(ebpf, maps::SETTINGS)?;
-    flags.set(0, flags_of(settings), 0).map_err(map_error(maps::SETTINGS))
+    Ok(())
 }
 
 /// The map holds [`maps::Settings`], which is one integer.

@@ -98,5 +98,6 @@ pub(crate) const fn outcome_name(outcome: Outcome) -> &'static str {
         Outcome::TooManyExtensions => "too_many_extensions",
         Outcome::SourceNotAllowed => "source_not_allowed",
         Outcome::Unstamped => "unstamped",
+        Outcome::SeveralBuffers => "several_buffers",
     }
 }

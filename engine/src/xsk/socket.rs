@@ -145,6 +145,7 @@ pub enum SocketError {
 pub(crate) struct Socket {
     fd: OwnedFd,
     is_polled: bool,
+    has_segments: bool,
 }
 
 impl Socket {
@@ -169,18 +170,24 @@ impl Socket {
         let mut queue = Self::rings(fd.as_fd(), umem, settings)?;
         queue.refill(free);
         Self::poll_busily(fd.as_fd(), settings)?;
-        match Self::bind(fd.as_fd(), settings, libc::XDP_USE_SG) {
-            Ok(()) => {}
+        let has_segments = match Self::bind(fd.as_fd(), settings, libc::XDP_USE_SG) {
+            Ok(()) => true,
             // Linux before 6.6 does not know the flag; a driver may do zero-copy of frames in one chunk only.
             Err(error @ (SocketError::Unsupported { .. } | SocketError::Call { call: "bind", .. })) => {
                 Self::bind(fd.as_fd(), settings, 0)?;
                 if let Some(mtu_max) = settings.needs_segments_above {
                     return Err(no_segments(error, settings, mtu_max));
                 }
+                false
             }
             Err(error) => return Err(error),
-        }
-        Ok((Self { fd, is_polled: settings.busy_poll.is_some() }, queue))
+        };
+        Ok((Self { fd, is_polled: settings.busy_poll.is_some(), has_segments }, queue))
+    }
+
+    /// Whether frames may come in several chunks (`XDP_USE_SG`).
+    pub(crate) const fn has_segments(&self) -> bool {
+        self.has_segments
     }
 
     /// Registers the UMEM and maps the two rings that the worker uses.

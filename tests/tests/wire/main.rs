@@ -4,9 +4,11 @@
 //! |---|---|
 //! | `matrix` | every tunnel over every network with everything inside comes out as it went in, on every rung |
 //! | `fragments` | what came in IP fragments comes out whole, and every fragment is counted |
+//! | `kernel_tunnels` | what the kernel's own tunnels send comes out as tshark sees it on the same wire |
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails right there")]
 
 mod fragments;
 mod frames;
+mod kernel_tunnels;
 mod matrix;
 mod support;

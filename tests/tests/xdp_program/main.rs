@@ -369,6 +369,9 @@ fn a_jumbo_frame_in_several_buffers_is_steered_by_its_first() -> Result<()> {
         program.set_flags(maps::STAMP_ARRIVAL)?;
         let metadata = expect(program.as_mut(), &frame, REDIRECT, &[Outcome::Redirected], "jumbo")?;
         assert_eq!(metadata.len(), AREA_LEN);
+        program.set_flags(maps::SINGLE_BUFFER)?;
+        expect(program.as_mut(), &frame, PASS, &[Outcome::SeveralBuffers], "sockets take none")?;
+        expect(program.as_mut(), &chain("IPv4").frame, REDIRECT, &[Outcome::Redirected], "a short one")?;
     }
     Ok(())
 }

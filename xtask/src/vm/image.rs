@@ -14,7 +14,7 @@ use super::kernel::Kernel;
 use crate::shell;
 
 /// Modules that the guest loads, after those that they need.
-const MODULES: [&str; 6] = ["virtio_pci", "virtio_net", "veth", "8021q", "vxlan", "geneve"];
+const MODULES: [&str; 7] = ["virtio_pci", "virtio_net", "veth", "bridge", "8021q", "vxlan", "geneve"];
 
 /// Makes the archive; returns its path.
 pub(super) fn make(files: &Files, programs: &[Program], kernel: &Kernel) -> Result<PathBuf> {
@@ -23,6 +23,7 @@ pub(super) fn make(files: &Files, programs: &[Program], kernel: &Kernel) -> Resu
     for directory in ["bin", "proc", "sys", "dev", "run", "tmp", "tests", "modules", "etc", "usr/sbin"] {
         fs::create_dir_all(root.join(directory))?;
     }
+    fs::write(root.join("etc/passwd"), "root:x:0:0:root:/:/bin/sh\n")?;
     let modules = copy_modules(&files.modules, &root.join("modules"))?;
     let busybox = shell::find("busybox").context("busybox is missing")?;
     fs::copy(busybox, root.join("bin/busybox"))?;

@@ -13,6 +13,13 @@ pub(super) struct Kernel {
     pub(super) jumbo_rung: &'static str,
 }
 
+impl Kernel {
+    /// Whether a frame may lie in several chunks.
+    pub(super) fn has_segments(&self) -> bool {
+        self.jumbo_rung != "UDP socket"
+    }
+}
+
 /// Zero-copy of `virtio_net` is Linux 6.11's, but binds from 6.13 on (6.12 answers `EOPNOTSUPP`).
 pub(super) const KERNELS: [Kernel; 3] = [
     Kernel { version: "6.1", or_newer: false, rung: "native copy", jumbo_rung: "UDP socket" },

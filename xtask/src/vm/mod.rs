@@ -32,6 +32,7 @@ pub(crate) fn run(versions: &[String]) -> Result<()> {
         let start = Instant::now();
         let files = fetch::kernel(kernel)?;
         say(format!("vm: {} as kernel {} or its successor", files.release, kernel.version));
+        let programs = programs.iter().map(|program| program.on(kernel)).collect::<Result<Vec<_>>>()?;
         let image = image::make(&files, &programs, kernel)?;
         let outcome = machine::run(&files, &image, &programs);
         let seconds = start.elapsed().as_secs();

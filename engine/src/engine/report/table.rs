@@ -180,6 +180,11 @@ fn steering(f: &mut fmt::Formatter<'_>, interface: &InterfaceReport) -> fmt::Res
         (Outcome::Malformed, steering.malformed, "passed"),
         (Outcome::TooManyExtensions, steering.too_many_extensions, "passed"),
         (Outcome::NoSocket, steering.no_socket, "passed"),
+        (
+            Outcome::SeveralBuffers,
+            steering.several_buffers,
+            "passed: longer than a chunk, which this kernel does not divide",
+        ),
         (Outcome::SourceNotAllowed, steering.source_not_allowed, "dropped"),
         (Outcome::Unstamped, steering.unstamped, "of the redirected ones, without arrival time"),
     ] {
