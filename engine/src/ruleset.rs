@@ -62,7 +62,7 @@ impl Ruleset {
             generation,
             sessions: Arc::new(SessionTable::new(&config.sessions, &ids, directory.names())),
             unknown: config.unknown,
-            policies: Policies::new(config, &ids),
+            policies: Policies::new(config, &ids, directory),
             ports: Ports::new(&config.capture.ports),
             routes: output_names.iter().map(|name| route(*name, config, &ids)).collect(),
         }

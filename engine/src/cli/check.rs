@@ -130,12 +130,14 @@ fn sessions(config: &Config) -> String {
     let mut rows =
         vec![["name", "VNI", "source", "interface", "filter", "bytes", "outputs"].map(str::to_owned)];
     for session in &config.sessions {
-        let Session { name, vni, source, eni, filter, packet_length, number, outputs } = session;
+        let Session { name, vni, source, eni, filter, profile, packet_length, number, outputs } = session;
         let or = |text: Option<String>, other: &str| text.unwrap_or_else(|| other.to_owned());
         let eni = match (eni, number) {
             (Some(eni), Some(number)) => format!("{eni}, session {number}"),
             (eni, _) => or(eni.clone(), "unknown"),
         };
+        let eni =
+            profile.as_ref().map_or_else(|| eni.clone(), |profile| format!("{eni}, marks of {profile}"));
         rows.push([
             name.clone(),
             vni.to_string(),

@@ -17,6 +17,7 @@ mod memory;
 mod name;
 mod once;
 mod output;
+mod profile;
 mod session;
 mod tunnel;
 mod words;
@@ -37,6 +38,8 @@ pub use key::KeyPath;
 pub use memory::{BATCH_MAX, Memory, MemoryPlan};
 pub use name::NAME_BYTES_MAX;
 pub use output::{OUTPUTS_MAX, Output, OutputKind};
+pub(crate) use profile::mask as bit_mask;
+pub use profile::{DirectionBit, Profile, SequenceBits};
 pub use session::{DEFAULT_SESSION_NAME, Session, UnknownDirection, UnknownSessions};
 pub use tunnel::{GENEVE_PORT, InvalidTunnelPort, Tunnel, TunnelPort, VXLAN_GPE_PORT, VXLAN_PORT};
 pub use workers::{Cpus, WaitMode, Workers};
@@ -60,6 +63,8 @@ pub struct Config {
     pub enis: Vec<Eni>,
     /// The filters that sessions name.
     pub filters: Vec<Filter>,
+    /// How mirrors mark their frames.
+    pub profiles: Vec<Profile>,
     /// The declared sessions.
     pub sessions: Vec<Session>,
     /// The outputs. Each gets every frame that passes, of the sessions that do not name others.
@@ -104,7 +109,8 @@ impl Config {
             unknown_direction: _,
             enis,
             filters,
-            sessions,
+            profiles,
+            sessions: _,
             outputs,
         } = self;
         capture.check()?;
@@ -113,7 +119,8 @@ impl Config {
         eni::check_enis(enis)?;
         filter::check_filters(filters)?;
         output::check_outputs(outputs)?;
-        session::check_sessions(sessions, enis, filters, outputs)
+        profile::check_profiles(profiles)?;
+        session::check_sessions(self)
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::net::IpAddr;
 
+use super::Config;
 use super::capture::check_source;
 use super::error::{Problem, Violation};
 use super::key::KeyPath;
@@ -11,7 +12,6 @@ use super::limit::Limit;
 use super::name::{check_name, check_reference};
 use super::once::Seen;
 use super::words::{Word, word_of};
-use super::{Eni, Filter, Output};
 use crate::vni::Vni;
 
 /// Name of the session of everything that nobody declared; no declared one may have it.
@@ -34,10 +34,12 @@ pub struct Session {
     /// Outer source address that the mirror sends from; `None`: any source. The more exact session wins where one with and
     /// one without a source have the same VNI.
     pub source: Option<IpAddr>,
-    /// Id of the [`Eni`] that is mirrored, from which directions are inferred; `None`: not known.
+    /// Id of the [`Eni`](super::Eni) that is mirrored, from which directions are inferred; `None`: not known.
     pub eni: Option<String>,
-    /// Name of the [`Filter`] that is applied to the session's frames; `None`: all of them pass.
+    /// Name of the [`Filter`](super::Filter) that is applied to the session's frames; `None`: all of them pass.
     pub filter: Option<String>,
+    /// Name of the [`Profile`](super::Profile) by which the mirror marks its frames; `None`: it does not.
+    pub profile: Option<String>,
     /// Bytes of each frame that are kept, counted from the end of the VXLAN header, 1 to 65535; `None`: all.
     pub packet_length: Option<u32>,
     /// The mirror's session number, 1 to 32766, a different one for each session of an ENI: the order in which the mirror
@@ -92,15 +94,12 @@ impl fmt::Display for UnknownDirection {
     }
 }
 
-pub(super) fn check_sessions(
-    sessions: &[Session],
-    enis: &[Eni],
-    filters: &[Filter],
-    outputs: &[Output],
-) -> Result<(), Violation> {
+pub(super) fn check_sessions(config: &Config) -> Result<(), Violation> {
+    let Config { enis, filters, profiles, sessions, outputs, .. } = config;
     let declared = Declared {
         enis: enis.iter().map(|eni| eni.id.as_str()).collect(),
         filters: filters.iter().map(|filter| filter.name.as_str()).collect(),
+        profiles: profiles.iter().map(|profile| profile.name.as_str()).collect(),
         outputs: outputs.iter().map(|output| output.name.as_str()).collect(),
     };
     let mut names = Seen::default();
@@ -148,6 +147,7 @@ fn check_numbers(session: &Session, key: &KeyPath) -> Result<(), Violation> {
 struct Declared<'c> {
     enis: HashSet<&'c str>,
     filters: HashSet<&'c str>,
+    profiles: HashSet<&'c str>,
     outputs: HashSet<&'c str>,
 }
 
@@ -162,6 +162,10 @@ impl Declared<'_> {
         if let Some(filter) = &session.filter {
             let is_declared = self.filters.contains(filter.as_str());
             check_reference(filter, is_declared, "filter", &key.key("filter"))?;
+        }
+        if let Some(profile) = &session.profile {
+            let is_declared = self.profiles.contains(profile.as_str());
+            check_reference(profile, is_declared, "profile", &key.key("profile"))?;
         }
         self.check_outputs(session, &key.key("outputs"))
     }

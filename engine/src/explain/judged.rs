@@ -3,7 +3,7 @@
 use super::walk::{Decision, Walk, decision};
 use super::{DirectionSign, Explainer, session_name};
 use crate::config::{Config, Direction, Session, UnknownSessions};
-use crate::decap::{Encapsulation, Gwlb, Inner, Link};
+use crate::decap::{Encapsulation, Gwlb, Inner};
 use crate::drop_reason::DropReason;
 use crate::filter::{Policy, Verdict};
 use crate::flow::Flow;
@@ -88,10 +88,14 @@ pub(super) fn judge<'e>(
     let declared = session_id.index().checked_sub(1).map(|place| &config.sessions[place]);
     let policy = explainer.policies.get(session_id);
     let source = Key::from(pair);
+    let header = Outer::new(&outer[inner.outer_ip..inner.start], inner.shape).vxlan_header();
+    let told = |policy: &Policy| policy.marks?.direction(header?);
     let (direction, mut outcome) = match policy {
         Some(policy) => {
-            let Verdict { outcome, .. } = policy.judge(frame, link, source);
-            (policy.direction(frame, link, flow.as_ref(), source), outcome)
+            let Verdict { outcome, .. } = policy.judge(frame, link, source, told(policy));
+            let inferred = || policy.direction(frame, link, flow.as_ref(), source);
+            let marked = told(policy).map(|direction| (direction, DirectionSign::Mark));
+            (marked.or_else(inferred), outcome)
         }
         None => (None, Ok(())),
     };
@@ -131,8 +135,9 @@ pub(super) fn judge<'e>(
         original: u32::try_from(inner.original_len).unwrap_or(u32::MAX),
         cut_here: here - captured,
         outputs: if outcome.is_ok() { outputs } else { Vec::new() },
-        sessions: declared
-            .map_or_else(Vec::new, |session| siblings(explainer, session, (frame, link), source)),
+        sessions: declared.map_or_else(Vec::new, |session| {
+            siblings(explainer, session, |policy| policy.judge(frame, link, source, told(policy)).outcome)
+        }),
     }
 }
 
@@ -147,8 +152,7 @@ fn outputs<'e>(config: &'e Config, session: Option<&'e Session>) -> Vec<&'e str>
 fn siblings<'e>(
     explainer: &'e Explainer,
     session: &Session,
-    (frame, link): (&[u8], Link),
-    source: Key,
+    judge: impl Fn(&Policy) -> Result<(), DropReason>,
 ) -> Vec<SessionVerdict<'e>> {
     let Some(eni) = &session.eni else { return Vec::new() };
     let all = explainer.config.sessions.iter().zip((1..).map(SessionId));
@@ -162,8 +166,7 @@ fn siblings<'e>(
     siblings.sort_unstable();
     let mut verdicts = Vec::new();
     for (number, session, id) in siblings {
-        let judge = |policy: &Policy| policy.judge(frame, link, source).outcome;
-        let outcome = explainer.policies.get(id).map_or(Ok(()), judge);
+        let outcome = explainer.policies.get(id).map_or(Ok(()), &judge);
         verdicts.push(SessionVerdict { session, number, outcome });
         if outcome.is_ok() {
             break;

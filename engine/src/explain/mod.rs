@@ -73,7 +73,7 @@ impl Explainer {
         Ok(Self {
             ports: decap::Ports::new(&config.capture.ports),
             sessions: SessionTable::new(&config.sessions, &ids, directory.names()),
-            policies: Policies::new(&config, &ids),
+            policies: Policies::new(&config, &ids, &directory),
             lists: lists.collect(),
             steering: RefCell::new(Offline::new(&config.capture)),
             reassembly: RefCell::new(Reassembly::default()),

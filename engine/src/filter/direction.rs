@@ -1,6 +1,6 @@
 //! Does a frame go to the mirrored interface, or does it come from it?
 //!
-//! Nothing on the wire says so. The signs, the surest first:
+//! Nothing on the wire says so, unless the mirror marks its frames (a profile). The signs, the surest first:
 //!
 //! 1. the interface's MAC address is the source or the destination of the frame,
 //! 2. one of the interface's addresses is the source or the destination of the packet,
@@ -21,6 +21,8 @@ use crate::session::Key;
 /// What a direction was inferred from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DirectionSign {
+    /// What the mirror has put into the VXLAN header, as its profile says.
+    Mark,
     /// The interface's MAC address.
     Mac,
     /// One of the interface's addresses or prefixes.

@@ -1,7 +1,7 @@
 //! Does a frame pass, all in all?
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use super::compiled::{Compiled, Match};
 use super::direction::{DirectionSign, Identity};
@@ -11,7 +11,7 @@ use crate::config::{self, Action, Config, Direction, Eni, NetworkService, Unknow
 use crate::decap::Link;
 use crate::drop_reason::DropReason;
 use crate::flow::Flow;
-use crate::session::{Key, SessionId};
+use crate::session::{Directory, Key, Marks, Sequence, SessionId};
 
 /// What a session asks of its frames.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +22,10 @@ pub(crate) struct Policy {
     unknown_direction: UnknownDirection,
     /// Bytes of each frame that are kept; `None`: all.
     pub(crate) packet_length: Option<u32>,
+    /// How the mirror marks its frames, if it does.
+    pub(crate) marks: Option<Marks>,
+    /// How the numbers that it gives them follow each other.
+    pub(crate) sequence: Option<Arc<Mutex<Sequence>>>,
 }
 
 /// A compiled filter; sessions share it.
@@ -42,11 +46,13 @@ pub(crate) struct Verdict {
 }
 
 impl Policy {
-    /// Judges an inner frame, as far as it is here; `source` is where the mirror sends from.
+    /// Judges an inner frame, as far as it is here; `source` is where the mirror sends from, `told` the direction that its mark
+    /// tells.
     #[inline]
-    pub(crate) fn judge(&self, frame: &[u8], link: Link, source: Key) -> Verdict {
+    pub(crate) fn judge(&self, frame: &[u8], link: Link, source: Key, told: Option<Direction>) -> Verdict {
         let flow = Flow::in_frame(frame, link);
-        let direction = self.direction(frame, link, flow.as_ref(), source).map(|(direction, _)| direction);
+        let inferred = || self.direction(frame, link, flow.as_ref(), source);
+        let direction = told.or_else(|| inferred().map(|(direction, _)| direction));
         let outcome = match &self.filter {
             Some(filter) => self.filter(filter, flow.as_ref(), direction),
             None => Ok(()),
@@ -136,15 +142,17 @@ pub(crate) struct Policies {
 
 impl Policies {
     /// The policies of a valid configuration, whose sessions have these ids.
-    pub(crate) fn new(config: &Config, ids: &[SessionId]) -> Self {
+    pub(crate) fn new(config: &Config, ids: &[SessionId], directory: &Directory) -> Self {
         let filters: HashMap<_, _> = config.filters.iter().map(|it| (&it.name, compile(it))).collect();
+        let profiles: HashMap<_, _> = config.profiles.iter().map(|it| (&it.name, Marks::new(it))).collect();
         let enis: HashMap<_, _> = config.enis.iter().map(|eni| (&eni.id, identify(eni))).collect();
         let mut by_session = Vec::new();
         for (session, id) in config.sessions.iter().zip(ids) {
-            let config::Session { eni, filter, packet_length, .. } = session;
-            if eni.is_none() && filter.is_none() && packet_length.is_none() {
+            let config::Session { eni, filter, profile, packet_length, .. } = session;
+            if eni.is_none() && filter.is_none() && profile.is_none() && packet_length.is_none() {
                 continue;
             }
+            let marks = profile.as_ref().and_then(|name| profiles.get(name).copied());
             let (eni, servers) = eni.as_ref().and_then(|id| enis.get(id).cloned()).unwrap_or_default();
             let policy = Policy {
                 eni,
@@ -152,6 +160,8 @@ impl Policies {
                 servers,
                 unknown_direction: config.unknown_direction,
                 packet_length: *packet_length,
+                marks,
+                sequence: marks.and_then(Marks::number_bits).map(|bits| directory.sequence(*id, bits)),
             };
             if by_session.len() <= id.index() {
                 by_session.resize(id.index() + 1, None);

@@ -80,7 +80,7 @@ fn parts(setup: &Setup, frames: &[Vec<u8>]) -> (Parts<Replay>, Arc<Board>, Vec<C
     let umem = Arc::new(umem);
     let ring_len = setup.chunks_in_flight.next_power_of_two();
     let (nic, queue) = SoftNic::new(umem.clone(), ring_len, ring_len).expect("memory");
-    let (outputs, consumers) = (0..setup.config.outputs.len())
+    let (outputs, consumers): (Vec<_>, _) = (0..setup.config.outputs.len())
         .map(|_| {
             let (writer, reader) = output::ring(setup.output_ring, umem.clone(), output::Origin::default());
             (writer, Consumer::new(vec![reader]))
@@ -93,6 +93,7 @@ fn parts(setup: &Setup, frames: &[Vec<u8>]) -> (Parts<Replay>, Arc<Board>, Vec<C
         free,
         outputs: outputs.into_iter().enumerate().collect(),
         ruleset: Arc::new(Ruleset::first(&setup.config, &mut Directory::default())),
+        fragments: None,
         wait: WaitMode::Busy,
         when_full: WhenFull::Drop,
         board: board.clone(),

@@ -5,7 +5,7 @@ use crate::decap::Link;
 use crate::filter::Policies;
 use crate::filter::rules::{first_match, in_order};
 use crate::flow::Flow;
-use crate::session::{Key, SessionId};
+use crate::session::{Directory, Key, SessionId};
 
 /// A filter.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ impl Rules {
             ..Config::default()
         };
         Self {
-            policies: Policies::new(&config, &[SESSION]),
+            policies: Policies::new(&config, &[SESSION], &Directory::default()),
             ingress: in_order(&filter.rules, Direction::Ingress),
             egress: in_order(&filter.rules, Direction::Egress),
             mac: eni.mac.map(|mac| mac.0),
@@ -42,7 +42,7 @@ impl Rules {
     pub fn accept(&self, inner: &[u8]) -> bool {
         self.policies
             .get(SESSION)
-            .is_some_and(|policy| policy.judge(inner, Link::Ethernet, Key::V4(0)).outcome.is_ok())
+            .is_some_and(|policy| policy.judge(inner, Link::Ethernet, Key::V4(0), None).outcome.is_ok())
     }
 
     /// Whether the first rule that matches the inner frame accepts it, asked one after the other. Knows neither services nor

@@ -1,9 +1,11 @@
 //! Which number stands for which session, for the life of an engine.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::SessionId;
+use super::sequence::{Sequence, SequenceCounters};
 use crate::config;
 
 /// What a session is known by: one that keeps all three keeps its number.
@@ -23,12 +25,16 @@ impl Entry {
 /// Every session that was ever declared, in the order of the numbers from 1. Numbers are never given away again: frames
 /// that are on their way, and counts, speak of sessions by number. Clones are the same directory.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Directory(Arc<Mutex<Vec<Entry>>>);
+pub(crate) struct Directory {
+    entries: Arc<Mutex<Vec<Entry>>>,
+    /// By number: how the frames of sessions whose mirrors count them follow each other.
+    sequences: Arc<Mutex<BTreeMap<SessionId, Arc<Mutex<Sequence>>>>>,
+}
 
 impl Directory {
     /// The numbers of these sessions, each a new one if it was not there before.
     pub(crate) fn assign(&mut self, sessions: &[config::Session]) -> Vec<SessionId> {
-        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let mut known: std::collections::HashMap<_, _> =
             (1..).zip(entries.iter()).map(|(id, it)| ((it.name.clone(), it.vni, it.source), id)).collect();
         let mut ids = Vec::with_capacity(sessions.len());
@@ -43,16 +49,35 @@ impl Directory {
         ids
     }
 
+    /// The sequence of a session whose mirror counts its frames with so many bits; the one that it has if it had one.
+    pub(crate) fn sequence(&self, id: SessionId, bits: u32) -> Arc<Mutex<Sequence>> {
+        let mut sequences = self.sequences.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || Arc::new(Mutex::new(Sequence::new(bits)));
+        let sequence = sequences.entry(id).or_insert_with(new);
+        if sequence.lock().unwrap_or_else(PoisonError::into_inner).bits() != bits {
+            *sequence = new();
+        }
+        sequence.clone()
+    }
+
+    /// What the sequences have come to.
+    pub(crate) fn sequence_counters(&self) -> Vec<(SessionId, SequenceCounters)> {
+        let sequences = self.sequences.lock().unwrap_or_else(PoisonError::into_inner);
+        let counters =
+            |sequence: &Mutex<Sequence>| sequence.lock().unwrap_or_else(PoisonError::into_inner).counters();
+        sequences.iter().map(|(id, sequence)| (*id, counters(sequence))).collect()
+    }
+
     /// The names by number, the one of the default session first.
     pub(crate) fn names(&self) -> Vec<String> {
-        let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let declared = entries.iter().map(|entry| entry.name.clone());
         std::iter::once(config::DEFAULT_SESSION_NAME.to_owned()).chain(declared).collect()
     }
 
     /// The session with this number; `None` for the default session, and where there is none.
     pub(crate) fn entry(&self, id: SessionId) -> Option<Entry> {
-        let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         entries.get(id.index().checked_sub(1)?).cloned()
     }
 }

@@ -4,13 +4,18 @@
 
 mod directory;
 mod index;
+mod marks;
 mod pair;
+mod sequence;
 mod table;
 mod unknown;
 
 pub use crate::vni::{InvalidVni, Vni};
 pub(crate) use directory::{Directory, Entry};
+pub(crate) use marks::Marks;
 pub(crate) use pair::Key;
 pub use pair::Pair;
+pub(crate) use sequence::Sequence;
+pub use sequence::SequenceCounters;
 pub use table::{SessionId, SessionTable};
 pub(crate) use unknown::{PAIRS_MAX as UNKNOWN_PAIRS_MAX, UnknownPairs};

@@ -3,22 +3,22 @@
 //! Each stage walks over the whole batch before the next one begins, so that the memory accesses of neighbouring frames
 //! overlap.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::accounts::{Accounts, Run};
 use super::batch::{Batch, Places, Work};
 use super::chain::Part;
 use super::fragments::{FragmentTable, Fragments};
-use crate::config::UnknownSessions;
+use crate::config::{BATCH_MAX, UnknownSessions};
 use crate::counters::{Ledger, Tally, WorkerCounters};
-use crate::decap::{self, Inner};
+use crate::decap::{self, Encapsulation, Inner, VXLAN_LEN};
 use crate::drop_reason::DropReason;
 use crate::filter::Verdict;
 use crate::output::Descriptor;
 use crate::ruleset::Ruleset;
 use crate::session::{Key, SessionId, UNKNOWN_PAIRS_MAX, UnknownPairs};
-use crate::xsk::{FreeList, RxQueue, Tail};
+use crate::xsk::{FreeList, Received, RxQueue, Tail};
 
 /// What the stages know and count.
 #[derive(Debug)]
@@ -37,6 +37,8 @@ pub(super) struct Stages {
     arrival_minus_utc_ns: i64,
     /// Where outer fragments become whole; `None` if they do not.
     fragments: Option<Fragments>,
+    /// Numbers that mirrors have given to the frames of a batch, with their sessions.
+    numbers: Vec<(SessionId, u32)>,
 }
 
 impl Stages {
@@ -56,6 +58,7 @@ impl Stages {
             reserved_bits: 0,
             arrival_minus_utc_ns,
             fragments: fragments.map(Fragments::new),
+            numbers: Vec::with_capacity(BATCH_MAX as usize),
         }
     }
 
@@ -211,7 +214,15 @@ impl Stages {
             let session = SessionId(descriptor.session);
             let Some(policy) = self.ruleset.policies.get(session) else { continue };
             let inner = queue.part(received, descriptor.addr, descriptor.len);
-            let Verdict { direction, outcome } = policy.judge(inner, descriptor.link(), *key);
+            let header =
+                policy.marks.and_then(|marks| Some((marks, vxlan_header(queue, received, descriptor)?)));
+            if let Some((marks, header)) = header
+                && let Some(number) = marks.number(header)
+            {
+                self.numbers.push((session, number));
+            }
+            let told = header.and_then(|(marks, header)| marks.direction(header));
+            let Verdict { direction, outcome } = policy.judge(inner, descriptor.link(), *key, told);
             match direction {
                 Some(direction) => descriptor.set_direction(direction),
                 None if policy.has_filter() => self.accounts.direction_unknown(session),
@@ -226,7 +237,23 @@ impl Stages {
                 descriptor.len = packet_length;
             }
         }
+        if !self.numbers.is_empty() {
+            self.note_numbers();
+        }
         unwanted
+    }
+
+    /// Notes the numbers that mirrors have given to the frames of a batch. All workers note a session's numbers in one place, which is
+    /// locked once for all frames of a session that follow each other.
+    #[cold]
+    fn note_numbers(&mut self) {
+        for run in self.numbers.chunk_by(|(one, _), (other, _)| one == other) {
+            let policy = run.first().and_then(|(session, _)| self.ruleset.policies.get(*session));
+            let Some(sequence) = policy.and_then(|policy| policy.sequence.as_ref()) else { continue };
+            let mut sequence = sequence.lock().unwrap_or_else(PoisonError::into_inner);
+            run.iter().for_each(|&(_, number)| sequence.note(number));
+        }
+        self.numbers.clear();
     }
 
     /// Counts a frame that is not wanted; returns 1.
@@ -310,6 +337,14 @@ impl Stages {
         posted.reserved_bits = self.reserved_bits;
         self.unknown_pairs.copy_to(&mut posted.unknown, &mut posted.unknown_beyond);
     }
+}
+
+/// The VXLAN header of a frame, which lies right before what is inside; `None` if it has none.
+fn vxlan_header(queue: &RxQueue, received: &Received, descriptor: &Descriptor) -> Option<[u8; VXLAN_LEN]> {
+    if descriptor.shape().encapsulation() == Encapsulation::Geneve {
+        return None;
+    }
+    queue.part(received, descriptor.addr - VXLAN_LEN as u64, VXLAN_LEN as u32).first_chunk().copied()
 }
 
 /// Takes the tunnel off a frame in one chunk or several.

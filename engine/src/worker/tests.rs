@@ -2,6 +2,7 @@
 
 mod chains;
 mod fragments;
+mod profiles;
 mod rulesets;
 
 use std::collections::VecDeque;

@@ -65,6 +65,7 @@ pub(super) fn direction(direction: Option<(Direction, DirectionSign)>) -> String
 
 pub(super) const fn sign_name(sign: DirectionSign) -> &'static str {
     match sign {
+        DirectionSign::Mark => "mark",
         DirectionSign::Mac => "mac",
         DirectionSign::Address => "address",
         DirectionSign::OuterSource => "outer_source",

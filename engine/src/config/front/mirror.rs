@@ -7,9 +7,13 @@ use toml::de::DeValue;
 use super::Fault;
 use super::reader::{Node, Section};
 use crate::config::filter::{PROTOCOL, PROTOCOLS, RULE_NUMBER};
+use crate::config::profile::{BIT, SEQUENCE_BITS};
 use crate::config::session::{PACKET_LENGTH, SESSION_NUMBER, VNI};
 use crate::config::words::words_of;
-use crate::config::{Action, Direction, Eni, Filter, NetworkService, PortRange, Rule, Session};
+use crate::config::{
+    Action, Direction, DirectionBit, Eni, Filter, NetworkService, PortRange, Profile, Rule, SequenceBits,
+    Session,
+};
 
 pub(super) const ENI: &[&str] = &["id", "mac", "addresses", "vpc_prefixes"];
 pub(super) const FILTER: &[&str] = &["name", "network_services", "rule"];
@@ -24,7 +28,10 @@ pub(super) const RULE: &[&str] = &[
     "destination_ports",
 ];
 pub(super) const SESSION: &[&str] =
-    &["name", "vni", "source", "eni", "filter", "packet_length", "number", "outputs"];
+    &["name", "vni", "source", "eni", "filter", "profile", "packet_length", "number", "outputs"];
+pub(super) const PROFILE: &[&str] = &["name", "direction", "sequence"];
+pub(super) const DIRECTION_BIT: &[&str] = &["bit", "set"];
+pub(super) const SEQUENCE: &[&str] = &["bit", "bits"];
 
 pub(super) fn eni(section: &Section<'_>) -> Result<Eni, Fault> {
     let mac = "a MAC address in quotes, such as \"02:aa:bb:cc:dd:01\"";
@@ -107,9 +114,28 @@ pub(super) fn session(section: &Section<'_>) -> Result<Session, Fault> {
         source: section.get("source").map(|node| address(&node)).transpose()?,
         eni: section.reference("eni")?,
         filter: section.reference("filter")?,
+        profile: section.reference("profile")?,
         packet_length: section.number("packet_length", PACKET_LENGTH)?,
         number: section.number("number", SESSION_NUMBER)?,
         outputs: section.get("outputs").map(outputs).transpose()?,
+    })
+}
+
+pub(super) fn profile(section: &Section<'_>) -> Result<Profile, Fault> {
+    let direction = |node: Node<'_>| {
+        let section = node.section(DIRECTION_BIT, "a table such as { bit = 56, set = \"egress\" }")?;
+        let bit = section.required("bit", BIT)?.number(BIT)?;
+        Ok(DirectionBit { bit, set: section.required("set", words_of::<Direction>())?.word()? })
+    };
+    let sequence = |node: Node<'_>| {
+        let section = node.section(SEQUENCE, "a table such as { bit = 8, bits = 24 }")?;
+        let bit = section.required("bit", BIT)?.number(BIT)?;
+        Ok(SequenceBits { bit, bits: section.required("bits", SEQUENCE_BITS)?.number(SEQUENCE_BITS)? })
+    };
+    Ok(Profile {
+        name: section.name("name")?,
+        direction: section.get("direction").map(direction).transpose()?,
+        sequence: section.get("sequence").map(sequence).transpose()?,
     })
 }
 

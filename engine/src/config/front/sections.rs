@@ -15,7 +15,8 @@ use crate::config::{
     BusyPoll, Capture, Config, Cpus, Memory, Output, OutputKind, Queues, TunnelPort, Workers,
 };
 
-const TOP: &[&str] = &["capture", "workers", "memory", "sessions", "eni", "filter", "session", "output"];
+const TOP: &[&str] =
+    &["capture", "workers", "memory", "sessions", "eni", "filter", "profile", "session", "output"];
 const CAPTURE: &[&str] =
     &["interface", "mode", "ports", "allowed_sources", "queues", "fragments", "arrival_times", "busy_poll"];
 const BUSY_POLL: &[&str] = &["usecs", "budget"];
@@ -36,6 +37,9 @@ pub(in crate::config) const KEYS: &[(&str, &[&str])] = &[
     ("eni.", mirror::ENI),
     ("filter.", mirror::FILTER),
     ("filter.rule.", mirror::RULE),
+    ("profile.", mirror::PROFILE),
+    ("profile.direction.", mirror::DIRECTION_BIT),
+    ("profile.sequence.", mirror::SEQUENCE),
     ("session.", mirror::SESSION),
     ("output.", OUTPUT),
 ];
@@ -54,6 +58,7 @@ pub(super) fn config(document: &Spanned<DeTable<'_>>) -> Result<Config, Fault> {
             .unwrap_or_default(),
         enis: top.each("eni", mirror::ENI, mirror::eni)?,
         filters: top.each("filter", mirror::FILTER, mirror::filter)?,
+        profiles: top.each("profile", mirror::PROFILE, mirror::profile)?,
         sessions: top.each("session", mirror::SESSION, mirror::session)?,
         outputs: top.each("output", OUTPUT, output)?,
     })

@@ -59,12 +59,17 @@ const EVERY_KEY: &str = r#"
     action = "accept"
     source = "::/0"
     destination = "::/0"
+    [[profile]]
+    name = "marks"
+    direction = { bit = 56, set = "egress" }
+    sequence = { bit = 8, bits = 24 }
     [[session]]
     name = "web"
     vni = 0
     source = "10.0.1.5"
     eni = "eni-0f3"
     filter = "tmf-0a1"
+    profile = "marks"
     packet_length = 128
     number = 1
     outputs = ["disk"]
@@ -107,9 +112,15 @@ fn every_key_reaches_its_field() {
             vpc_prefixes: vec!["10.0.0.0/16".parse().expect("a prefix")],
         }],
         filters: vec![filter()],
+        profiles: vec![Profile {
+            name: "marks".to_owned(),
+            direction: Some(DirectionBit { bit: 56, set: Direction::Egress }),
+            sequence: Some(SequenceBits { bit: 8, bits: 24 }),
+        }],
         sessions: vec![Session {
             name: "web".to_owned(),
             vni: 0,
+            profile: Some("marks".to_owned()),
             source: Some([10, 0, 1, 5].into()),
             eni: Some("eni-0f3".to_owned()),
             filter: Some("tmf-0a1".to_owned()),

@@ -310,3 +310,34 @@ fn more_outputs_than_a_frame_can_be_shared_by_are_refused() {
     let error = parse(&format!("[memory]\nper_queue_mib = 4096\n{text}")).expect_err("too many");
     assert!(error.to_string().ends_with("output: found 256 outputs, allowed are 255 at most"), "{error}");
 }
+
+#[test]
+fn bits_of_a_profile_are_reserved_ones_and_their_own() {
+    let profile = |text: &str| format!("[[profile]]\nname = \"a\"\n{text}");
+    let reserved = "allowed is bits that RFC 7348 reserves: 0 to 3, 5 to 31 and 56 to 63";
+    for (text, message) in [
+        ("direction = { bit = 4, set = \"egress\" }", format!("direction.bit: found bit 4, {reserved}")),
+        ("direction = { bit = 32, set = \"egress\" }", format!("direction.bit: found bit 32, {reserved}")),
+        ("sequence = { bit = 28, bits = 5 }", format!("sequence.bit: found 5 bits from 28 on, {reserved}")),
+        ("sequence = { bit = 60, bits = 8 }", format!("sequence.bit: found 8 bits from 60 on, {reserved}")),
+        (
+            "sequence = { bit = 8, bits = 8 }\ndirection = { bit = 15, set = \"ingress\" }",
+            "sequence.bit: found 8 bits from 8 on, allowed is other bits than those of `direction`"
+                .to_owned(),
+        ),
+        (
+            "sequence = { bit = 8, bits = 3 }",
+            "sequence.bits: found 3, allowed is an integer from 4 to 24".to_owned(),
+        ),
+    ] {
+        let refused = refusal(&profile(text));
+        assert!(refused.ends_with(&format!("profile[0].{message}")), "{refused}");
+    }
+    for text in ["direction = { bit = 63, set = \"egress\" }", "sequence = { bit = 8, bits = 24 }"] {
+        assert!(parse(&profile(text)).is_ok(), "{text}");
+    }
+    let unknown = "[[session]]\nname = \"a\"\nvni = 1\nprofile = \"x\"";
+    assert!(
+        refusal(unknown).ends_with("found \"x\", allowed is the name of a [[profile]] of this configuration")
+    );
+}

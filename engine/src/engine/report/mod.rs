@@ -10,6 +10,7 @@ use super::{CAPTURE_FILE, Engine, Live, Rung, Source, StepDown};
 use crate::counters::{Ledger, OutputLedger, Tally, WorkerCounters};
 use crate::output::{Origin, pcapng};
 use crate::reassembly::ReassemblyCounters;
+use crate::session::{SequenceCounters, SessionId};
 use crate::steering::SteeringCounters;
 
 /// An interface's account.
@@ -67,6 +68,8 @@ pub struct Report {
     pub interfaces: Vec<InterfaceReport>,
     /// Outer fragments of all interfaces; all zero if they are not put together.
     pub fragments: ReassemblyCounters,
+    /// What the numbers say that mirrors give to the frames of sessions whose profile has them, by session.
+    pub sequences: Vec<(SessionId, SequenceCounters)>,
     /// The workers, in the order in which they were started.
     pub workers: Vec<WorkerReport>,
     /// Names of the sessions; index 0 is the default session.
@@ -100,6 +103,7 @@ impl Report {
             .as_ref()
             .map(|table| table.lock().unwrap_or_else(PoisonError::into_inner).counters());
         let fragments = fragments.unwrap_or_default();
+        let sequences = engine.directory.sequence_counters();
         let sessions: Vec<_> = engine.sessions().names().map(str::to_owned).collect();
         let output = |(place, outlet): (usize, &super::Outlet)| OutputReport {
             name: outlet.name.clone(),
@@ -108,7 +112,7 @@ impl Report {
             written: None,
         };
         let outputs = engine.outlets.iter().enumerate().map(output).collect();
-        Self { interfaces, fragments, workers, sessions, outputs, input_error: None, failures }
+        Self { interfaces, fragments, sequences, workers, sessions, outputs, input_error: None, failures }
     }
 
     /// All workers together.

@@ -7,6 +7,7 @@ use vxtap_ebpf::maps::Outcome;
 use super::{InterfaceReport, Report, Rung};
 use crate::counters::Ledger;
 use crate::drop_reason::{DropReason, Drops};
+use crate::session::SequenceCounters;
 use crate::steering::outcome_name;
 
 /// Undeclared pairs that the table lists one by one.
@@ -90,8 +91,14 @@ impl Report {
 
     fn sessions(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\n  {:<24}{:>14}{:>14}{:>12}", "session", "received", "delivered", "dropped")?;
-        for (name, ledger) in self.sessions.iter().zip(&self.session_ledgers()) {
+        for (place, (name, ledger)) in self.sessions.iter().zip(&self.session_ledgers()).enumerate() {
             row(f, name, ledger)?;
+            if let Some((_, counters)) = self.sequences.iter().find(|(id, _)| id.index() == place) {
+                let SequenceCounters { received, lost, restarts } = counters;
+                let anew =
+                    if *restarts > 0 { format!(", begun anew {restarts} times") } else { String::new() };
+                writeln!(f, "    numbered by the mirror: {received}, lost on the way here: {lost}{anew}")?;
+            }
             if ledger.cut > 0 {
                 writeln!(f, "    of these cut before they came: {}", ledger.cut)?;
             }

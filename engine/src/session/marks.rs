@@ -1,0 +1,71 @@
+//! Reading what a mirror has put into the reserved bits of a VXLAN header.
+
+use crate::config::{Direction, DirectionBit, Profile, SequenceBits, bit_mask};
+
+/// Where a profile's values are in a header.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Marks {
+    direction: Option<(u64, Direction)>,
+    /// Shift and number of bits.
+    sequence: Option<(u32, u32)>,
+}
+
+impl Marks {
+    /// Of a valid profile.
+    pub(crate) fn new(profile: &Profile) -> Self {
+        let direction =
+            profile.direction.and_then(|DirectionBit { bit, set }| Some((bit_mask(bit, 1)?, set)));
+        let sequence = profile.sequence.and_then(|SequenceBits { bit, bits }| {
+            Some((bit_mask(bit, bits)?.trailing_zeros(), bits.into()))
+        });
+        Self { direction, sequence }
+    }
+
+    /// What a header says of its frame's direction.
+    pub(crate) fn direction(self, header: [u8; 8]) -> Option<Direction> {
+        let (mask, set) = self.direction?;
+        let is_set = u64::from_be_bytes(header) & mask != 0;
+        Some(match (set, is_set) {
+            (set, true) => set,
+            (Direction::Ingress, false) => Direction::Egress,
+            (Direction::Egress, false) => Direction::Ingress,
+        })
+    }
+
+    /// The number that a header gives its frame.
+    pub(crate) fn number(self, header: [u8; 8]) -> Option<u32> {
+        let (shift, bits) = self.sequence?;
+        let value = u64::from_be_bytes(header) >> shift & ((1 << bits) - 1);
+        u32::try_from(value).ok()
+    }
+
+    /// Bits of the numbers, if there are some.
+    pub(crate) fn number_bits(self) -> Option<u32> {
+        self.sequence.map(|(_, bits)| bits)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_read_where_the_profile_says_that_they_are() {
+        let profile = Profile {
+            direction: Some(DirectionBit { bit: 63, set: Direction::Egress }),
+            sequence: Some(SequenceBits { bit: 8, bits: 24 }),
+            ..Profile::default()
+        };
+        let marks = Marks::new(&profile);
+        let header = [0x08, 0x12, 0x34, 0x56, 0xff, 0xff, 0xff, 0x01];
+        assert_eq!(
+            (marks.direction(header), marks.number(header)),
+            (Some(Direction::Egress), Some(0x0012_3456))
+        );
+        assert_eq!(marks.direction([8, 0, 0, 0, 0, 0, 7, 0xfe]), Some(Direction::Ingress));
+        let none = Marks::new(&Profile::default());
+        assert_eq!((none.direction(header), none.number(header), none.number_bits()), (None, None, None));
+        let first = Profile { sequence: Some(SequenceBits { bit: 0, bits: 4 }), ..Profile::default() };
+        assert_eq!(Marks::new(&first).number([0xa8, 0, 0, 0, 0, 0, 7, 0]), Some(10));
+    }
+}
