@@ -61,12 +61,17 @@ pub(crate) fn plain_vxlan(outer: &[u8], port: u16) -> Option<Inner> {
     let be16 = |at: usize| usize::from(u16::from_be_bytes([head[at], head[at + 1]]));
     let be32 = |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
     // EtherType, version and header length; then flags, fragment offset, TTL and protocol.
-    let is_whole_udp = be32(12) & 0xffff_ff00 == 0x0800_4500 && be32(20) & 0x3fff_00ff == 0x0000_0011;
-    let (ip_len, port_and_len, vni) = (be16(16), be32(36), be32(46));
+    let raw = |at: usize| u32::from_ne_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+    // EtherType, version and header length; then flags, fragment offset, TTL and protocol. Compared as they lie in memory, and
+    // all at once: one branch.
+    let odd = (raw(12) & 0xffff_ff00_u32.to_be() ^ 0x0800_4500_u32.to_be())
+        | (raw(20) & 0x3fff_00ff_u32.to_be() ^ 0x0000_0011_u32.to_be())
+        | (raw(42) ^ vxlan::ONLY_VNI.to_be())
+        | u32::from(head[49]);
+    let (ip_len, port_and_len) = (be16(16), be32(36));
     let udp_len = (port_and_len & 0xffff) as usize;
-    let is_vxlan =
-        port_and_len >> 16 == u32::from(port) && be32(42) == vxlan::ONLY_VNI && vni.to_le_bytes()[0] == 0;
-    if !is_whole_udp || !is_vxlan || udp_len + 20 > ip_len || udp_len + 34 < PLAIN_LEN {
+    let is_ours = port_and_len >> 16 == u32::from(port);
+    if odd != 0 || !is_ours || udp_len + 20 > ip_len || udp_len + 34 < PLAIN_LEN {
         return None;
     }
     let original_len = match be16(62) {
@@ -77,7 +82,7 @@ pub(crate) fn plain_vxlan(outer: &[u8], port: u16) -> Option<Inner> {
     let sent_len = udp_len - UDP_LEN - VXLAN_LEN;
     Some(Inner {
         source: Source::V4([head[26], head[27], head[28], head[29]]),
-        vni: Vni::of_word(vni),
+        vni: Vni::of_word(be32(46)),
         shape: Shape::VXLAN,
         outer_ip: 14,
         start: 50,

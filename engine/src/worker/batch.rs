@@ -4,7 +4,7 @@ use super::chain::{Chain, Part, lay_out};
 use crate::config::BATCH_MAX;
 use crate::decap::Inner;
 use crate::output::Descriptor;
-use crate::session::{Key, SessionId};
+use crate::session::Key;
 use crate::xsk::{FreeList, Received, RxQueue, Shares, Tail};
 
 /// A frame, with what the stages find out about it one after the other.
@@ -24,7 +24,7 @@ pub(super) struct Work {
 }
 
 impl Work {
-    /// Notes what is inside. Time and session are still open.
+    /// Notes what is inside. Time and session are those of an earlier frame until they are found.
     #[inline]
     #[expect(
         clippy::cast_possible_truncation,
@@ -32,15 +32,12 @@ impl Work {
     )]
     pub(super) const fn open(&mut self, inner: &Inner) {
         self.key = Key::new(inner.source, inner.vni);
-        self.descriptor = Descriptor {
-            timestamp_ns: 0,
-            addr: self.received.addr() + inner.start as u64,
-            len: inner.captured_len as u32,
-            original_len: inner.original_len as u32,
-            session: SessionId::DEFAULT.0,
-            outer_len: (inner.start - inner.outer_ip) as u16,
-            flags: inner.shape.bits(),
-        };
+        let descriptor = &mut self.descriptor;
+        descriptor.addr = self.received.addr() + inner.start as u64;
+        descriptor.len = inner.captured_len as u32;
+        descriptor.original_len = inner.original_len as u32;
+        descriptor.outer_len = (inner.start - inner.outer_ip) as u16;
+        descriptor.flags = inner.shape.bits();
     }
 }
 

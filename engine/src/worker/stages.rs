@@ -10,14 +10,14 @@ use super::accounts::{Accounts, Run};
 use super::batch::{Batch, Places, Work};
 use super::chain::Part;
 use super::fragments::{FragmentTable, Fragments};
-use crate::config::{BATCH_MAX, UnknownSessions};
+use crate::config::{BATCH_MAX, Direction, UnknownSessions};
 use crate::counters::{Ledger, Tally, WorkerCounters};
 use crate::decap::{self, Encapsulation, Inner, VXLAN_LEN};
 use crate::drop_reason::DropReason;
 use crate::filter::Verdict;
 use crate::output::Descriptor;
 use crate::ruleset::Ruleset;
-use crate::session::{Key, SessionId, UNKNOWN_PAIRS_MAX, UnknownPairs};
+use crate::session::{Key, Marks, SessionId, UNKNOWN_PAIRS_MAX, UnknownPairs};
 use crate::xsk::{FreeList, Received, RxQueue, Tail};
 
 /// What the stages know and count.
@@ -214,14 +214,10 @@ impl Stages {
             let session = SessionId(descriptor.session);
             let Some(policy) = self.ruleset.policies.get(session) else { continue };
             let inner = queue.part(received, descriptor.addr, descriptor.len);
-            let header =
-                policy.marks.and_then(|marks| Some((marks, vxlan_header(queue, received, descriptor)?)));
-            if let Some((marks, header)) = header
-                && let Some(number) = marks.number(header)
-            {
-                self.numbers.push((session, number));
-            }
-            let told = header.and_then(|(marks, header)| marks.direction(header));
+            let told = match policy.marks {
+                Some(marks) => read_marks(marks, queue, received, descriptor, &mut self.numbers),
+                None => None,
+            };
             let Verdict { direction, outcome } = policy.judge(inner, descriptor.link(), *key, told);
             match direction {
                 Some(direction) => descriptor.set_direction(direction),
@@ -339,12 +335,23 @@ impl Stages {
     }
 }
 
-/// The VXLAN header of a frame, which lies right before what is inside; `None` if it has none.
-fn vxlan_header(queue: &RxQueue, received: &Received, descriptor: &Descriptor) -> Option<[u8; VXLAN_LEN]> {
+/// Reads what the mirror has put into the VXLAN header of a frame, which lies right before what is inside: the number goes to
+/// `numbers`, the direction is returned.
+#[cold]
+fn read_marks(
+    marks: Marks,
+    queue: &RxQueue,
+    received: &Received,
+    descriptor: &Descriptor,
+    numbers: &mut Vec<(SessionId, u32)>,
+) -> Option<Direction> {
     if descriptor.shape().encapsulation() == Encapsulation::Geneve {
         return None;
     }
-    queue.part(received, descriptor.addr - VXLAN_LEN as u64, VXLAN_LEN as u32).first_chunk().copied()
+    let start = descriptor.addr - VXLAN_LEN as u64;
+    let header = *queue.part(received, start, VXLAN_LEN as u32).first_chunk()?;
+    numbers.extend(marks.number(header).map(|number| (SessionId(descriptor.session), number)));
+    marks.direction(header)
 }
 
 /// Takes the tunnel off a frame in one chunk or several.
