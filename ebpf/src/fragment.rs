@@ -64,7 +64,8 @@ fn in_ipv4<B: Bytes + ?Sized>(frame: &B, ip_offset: usize) -> Option<Fragment> {
     key.source[..4].copy_from_slice(&source);
     key.destination[..4].copy_from_slice(&[header[16], header[17], header[18], header[19]]);
     key.identification[2..].copy_from_slice(&[header[4], header[5]]);
-    let is_first = u16::from_be_bytes([header[6], header[7]]) & 0x1fff == 0;
+    // Behind three flags.
+    let is_first = u16::from_be_bytes([header[6], header[7]]) << 3 == 0;
     let udp_offset = ip_offset + usize::from(header[0] & 0x0f) * 4;
     let destination_port = if is_first { Some(destination_port(frame, udp_offset)?) } else { None };
     Some(Fragment { key, source: Source::V4(source), destination_port })

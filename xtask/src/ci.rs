@@ -24,6 +24,7 @@ pub(crate) fn run(_options: &Options) -> Result<()> {
     // What no member turns on by itself.
     clippy(&["-p", "vxtap", "--features", "internals"])?;
     clippy(&["-p", "vxtap-bench", "--features", "af-xdp"])?;
+    clippy(&["-p", "vxtap-tests", "--features", "guest"])?;
     fuzz_targets()?;
     let mut doc = shell::cargo();
     doc.args(["doc", "--workspace", "--no-deps", "--document-private-items"])

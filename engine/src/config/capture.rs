@@ -17,7 +17,7 @@ use super::words::{Word, word_of};
 pub const INTERFACE_NAME_BYTES_MAX: usize = 15;
 
 /// Most interfaces of one engine; more would be a mistake.
-pub const INTERFACES_MAX: usize = 16;
+pub const INTERFACES_MAX: u32 = 16;
 
 pub(super) const PORT: Limit = Limit::Range(1, 65_535);
 pub(super) const QUEUE: Limit = Limit::Range(0, SOCKETS_MAX as u64 - 1);
@@ -180,9 +180,9 @@ impl Capture {
 }
 
 fn check_interfaces(interfaces: &[String], key: &KeyPath) -> Result<(), Violation> {
-    if interfaces.len() > INTERFACES_MAX {
+    if interfaces.len() > INTERFACES_MAX as usize {
         let (found, things) = (interfaces.len(), "interfaces");
-        return Err(Problem::TooMany { found, things, max: INTERFACES_MAX as u32 }.at(key.clone()));
+        return Err(Problem::TooMany { found, things, max: INTERFACES_MAX }.at(key.clone()));
     }
     let mut seen = Seen::default();
     for (position, name) in interfaces.iter().enumerate() {

@@ -33,6 +33,8 @@ pub(super) struct Live {
     /// RX queues that there were when it was last looked at.
     pub(super) queue_count: u32,
     pub(super) chunk_size: u32,
+    /// Whether frames that are longer than a chunk come in several.
+    pub(super) has_segments: bool,
     /// Set when it is no longer there.
     pub(super) is_gone: bool,
     gate: Gate,
@@ -83,7 +85,19 @@ impl Live {
             Some(steering) if rung.xdp().is_some() => Gate::Program { steering, is_attached: true },
             _ => Gate::Stack(Vec::new()),
         };
-        Ok((Self { interface, rung, steps, queue_count, chunk_size, is_gone: false, gate }, open))
+        Ok((
+            Self {
+                interface,
+                rung,
+                steps,
+                queue_count,
+                chunk_size,
+                has_segments: true,
+                is_gone: false,
+                gate,
+            },
+            open,
+        ))
     }
 
     /// Lets the frames of a queue in.
@@ -92,6 +106,7 @@ impl Live {
             (Gate::Program { steering, .. }, Entrance::Socket { socket, has_segments }) => {
                 if !has_segments {
                     steering.leave_several_buffers()?;
+                    self.has_segments = false;
                 }
                 steering.set_socket(queue, socket.as_fd())?;
             }

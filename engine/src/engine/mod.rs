@@ -371,7 +371,9 @@ impl Engine {
     fn finish(&mut self) -> (Vec<String>, Vec<Option<pcapng::Report>>) {
         if let Source::Live(lives) = &mut self.source {
             let mut was_attached = false;
-            lives.iter_mut().for_each(|live| was_attached |= live.detach());
+            for live in lives {
+                was_attached |= live.detach();
+            }
             if was_attached {
                 thread::sleep(SETTLE);
             }

@@ -5,7 +5,6 @@ use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use super::lane::{Opener, Place};
-use super::rung::Rung;
 use super::{Engine, EngineError, Source, cpus};
 use crate::config::Queues;
 use crate::interface::{self, Interface};
@@ -111,8 +110,10 @@ impl Engine {
         };
         let (before, count_before) = (live.interface.clone(), live.queue_count);
         (live.interface, live.queue_count) = (now.clone(), queue_count);
-        let (chunk_size, rung) = (live.chunk_size, live.rung);
-        describe(&before, &now, rung, chunk_size).into_iter().for_each(|note| self.notes.push(note));
+        let (has_segments, rung) = (live.has_segments, live.rung);
+        for note in describe(&before, &now, has_segments) {
+            self.notes.push(note);
+        }
         if queue_count != count_before {
             self.notes.push(format!("{name} has {queue_count} RX queues now, it had {count_before}"));
         }
@@ -137,7 +138,9 @@ impl Engine {
         let mut umem = opener.umem(live.chunk_size, self.planned_outputs)?;
         let mut notes = Vec::new();
         let open = opener.open(live.rung, self.place_of(queue), &mut umem, &mut notes)?;
-        notes.into_iter().for_each(|note| self.notes.push(note));
+        for note in notes {
+            self.notes.push(note);
+        }
         self.add_lane(origin, &open);
         let mut writers = Vec::new();
         for (id, outlet) in self.outlets.iter().enumerate().filter(|(_, outlet)| !outlet.is_gone) {
@@ -159,7 +162,7 @@ impl Engine {
 }
 
 /// What to say about an interface that is not as it was.
-fn describe(before: &Interface, now: &Interface, rung: Rung, chunk_size: u32) -> Vec<String> {
+fn describe(before: &Interface, now: &Interface, has_segments: bool) -> Vec<String> {
     let mut notes = Vec::new();
     let name = &now.name;
     if before.name != *name {
@@ -171,10 +174,10 @@ fn describe(before: &Interface, now: &Interface, rung: Rung, chunk_size: u32) ->
         _ => {}
     }
     if before.mtu != now.mtu {
-        let chunks = if rung.xdp().is_some() && now.mtu > chunk_size && before.mtu < chunk_size {
-            "; where the driver cannot divide frames among chunks the longer ones are lost (rx_dropped): restart the engine"
-        } else {
+        let chunks = if has_segments {
             ""
+        } else {
+            "; frames that are longer than a chunk go to the kernel stack, counted as several_buffers"
         };
         notes.push(format!("the MTU of {name} is {} now, it was {}{chunks}", now.mtu, before.mtu));
     }
@@ -189,12 +192,12 @@ mod tests {
     fn each_difference_is_said() {
         let before =
             Interface { name: "eth1".to_owned(), index: 2, mtu: 1500, is_up: true, xdp_program: None };
-        let now = Interface { name: "mirror".to_owned(), mtu: 9001, is_up: false, ..before.clone() };
-        let notes = describe(&before, &now, Rung::NativeCopy, 2048);
+        let now = Interface { name: "mirror".to_owned(), mtu: 9001, is_up: false, ..before };
+        let notes = describe(&before, &now, false);
         assert_eq!(notes[..2], ["eth1 is called mirror now", "mirror is down, nothing arrives"]);
-        assert!(notes[2].starts_with("the MTU of mirror is 9001 now, it was 1500; where"), "{}", notes[2]);
-        assert_eq!(describe(&now, &now, Rung::NativeCopy, 2048), [""; 0]);
+        assert!(notes[2].starts_with("the MTU of mirror is 9001 now, it was 1500; frames"), "{}", notes[2]);
+        assert_eq!(describe(&now, &now, true), [""; 0]);
         let up = Interface { is_up: true, ..now.clone() };
-        assert_eq!(describe(&now, &up, Rung::Socket, 2048), ["mirror is up again"]);
+        assert_eq!(describe(&now, &up, true), ["mirror is up again"]);
     }
 }

@@ -9,8 +9,8 @@ mod summary;
 mod tests;
 mod walk;
 
-use std::cell::RefCell;
 use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
 
 use vxtap_ebpf::maps::Outcome;
 use vxtap_ebpf::parse::{self, Refusal, Source};
@@ -52,8 +52,8 @@ pub struct Explainer {
     /// By session, from the first declared one.
     lists: Vec<Option<Lists>>,
     /// What frames before have left behind: fragments.
-    steering: RefCell<Offline>,
-    reassembly: RefCell<Reassembly>,
+    steering: Mutex<Offline>,
+    reassembly: Mutex<Reassembly>,
 }
 
 impl Explainer {
@@ -75,22 +75,22 @@ impl Explainer {
             sessions: SessionTable::new(&config.sessions, &ids, directory.names()),
             policies: Policies::new(&config, &ids, &directory),
             lists: lists.collect(),
-            steering: RefCell::new(Offline::new(&config.capture)),
-            reassembly: RefCell::new(Reassembly::default()),
+            steering: Mutex::new(Offline::new(&config.capture)),
+            reassembly: Mutex::default(),
             config,
         })
     }
 
     /// Says what becomes of an outer Ethernet frame. Of a datagram in fragments the last one to come is judged, as the whole.
     pub fn explain<'e>(&'e self, outer: &[u8]) -> Fate<'e> {
-        match self.steering.borrow_mut().steer(outer) {
+        match self.steering.lock().unwrap_or_else(PoisonError::into_inner).steer(outer) {
             Outcome::Redirected => {}
             other => return Fate::NotSteered(outcome_name(other)),
         }
         if !matches!(parse::udp_datagram(outer), Err(Refusal::Fragment)) {
             return self.open(outer);
         }
-        match self.reassembly.borrow_mut().add(outer, 0) {
+        match self.reassembly.lock().unwrap_or_else(PoisonError::into_inner).add(outer, 0) {
             Added::Whole(frame) => self.open(frame),
             Added::Kept => Fate::NotDecapsulated(DropReason::FragmentKept),
             Added::Refused => Fate::NotDecapsulated(DropReason::FragmentRefused),

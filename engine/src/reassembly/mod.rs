@@ -181,7 +181,7 @@ impl Reassembly {
 
     /// Memory that is in use, in bytes.
     #[cfg(test)]
-    pub(crate) fn bytes(&self) -> usize {
+    pub(crate) const fn bytes(&self) -> usize {
         self.bytes
     }
 

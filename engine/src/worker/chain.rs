@@ -109,7 +109,7 @@ impl Chain {
 }
 
 /// Whether the parts of a batch can be `count` more without more memory.
-pub(super) const fn has_room_for(parts: &Vec<Part>, count: usize) -> bool {
+pub(super) const fn has_room_for(parts: &[Part], count: usize) -> bool {
     parts.len() + count <= BATCH_PARTS_MAX
 }
 

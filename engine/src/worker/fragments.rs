@@ -24,7 +24,7 @@ pub(super) struct Fragments {
 }
 
 impl Fragments {
-    pub(super) fn new(table: FragmentTable) -> Self {
+    pub(super) const fn new(table: FragmentTable) -> Self {
         Self { table, frame: Vec::new(), newest_ns: 0 }
     }
 

@@ -247,7 +247,9 @@ impl Stages {
             let policy = run.first().and_then(|(session, _)| self.ruleset.policies.get(*session));
             let Some(sequence) = policy.and_then(|policy| policy.sequence.as_ref()) else { continue };
             let mut sequence = sequence.lock().unwrap_or_else(PoisonError::into_inner);
-            run.iter().for_each(|&(_, number)| sequence.note(number));
+            for &(_, number) in run {
+                sequence.note(number);
+            }
         }
         self.numbers.clear();
     }
@@ -349,16 +351,16 @@ fn read_marks(
         return None;
     }
     let start = descriptor.addr - VXLAN_LEN as u64;
-    let header = *queue.part(received, start, VXLAN_LEN as u32).first_chunk()?;
+    let header = *queue.part(received, start, u32::MAX).first_chunk()?;
     numbers.extend(marks.number(header).map(|number| (SessionId(descriptor.session), number)));
     marks.direction(header)
 }
 
 /// Takes the tunnel off a frame in one chunk or several.
-fn open(queue: &RxQueue, work: &Work, parts: &[Part], ports: &decap::Ports) -> Result<Inner, DropReason> {
+fn open(queue: &RxQueue, work: &Work, parts: &[Part], tunnels: &decap::Ports) -> Result<Inner, DropReason> {
     let head = queue.frame(&work.received);
     let further = parts[work.received.tail().range()].iter().map(|part| part.received.len() as usize);
-    decap::tunnel(head, head.len() + further.sum::<usize>(), ports)
+    decap::tunnel(head, head.len() + further.sum::<usize>(), tunnels)
 }
 
 /// The time of a batch, read at most once and only if a frame has no arrival time.

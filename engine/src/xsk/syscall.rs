@@ -164,7 +164,7 @@ pub(super) unsafe fn receive_datagrams(
     // SAFETY: `count` headers, with what they point to by the caller's promise; no timeout.
     let result =
         unsafe { libc::recvmmsg(fd.as_raw_fd(), headers.as_mut_ptr(), count, flags as _, ptr::null_mut()) };
-    usize::try_from(result).map_err(|_| io::Error::last_os_error())
+    checked(result).map(|count| usize::try_from(count).unwrap_or(0))
 }
 
 /// Waits until one of the descriptors is ready or `timeout_ms` milliseconds have passed.

@@ -53,7 +53,7 @@ fn without_any_privilege_frames_come_through_udp_sockets() {
     command.current_dir(directory.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut process = Process::spawn("vxtap", &mut command).unwrap();
     let sockets = || veth.receiver.netns.command("ss").args(["-Huln", "sport = :4789"]).output().unwrap();
-    wait_until("the sockets", SOON, || sockets().stdout.iter().filter(|&&byte| byte == b'\n').count() == 2)
+    wait_until("the sockets", SOON, || String::from_utf8_lossy(&sockets().stdout).lines().count() == 2)
         .unwrap();
     let profile = Profile { count: Some(500), outer: to(&veth.receiver), ..Profile::default() };
     let totals = send_traffic(&veth.sender, &profile, 5_000);

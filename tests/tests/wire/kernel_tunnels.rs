@@ -31,14 +31,14 @@ const VNI: u32 = 77;
 const OUTER_LEN: usize = 14 + 20 + 8 + 8;
 
 /// Three hosts on a hub.
-struct Hub {
+struct Wire {
     hub: NetNs,
     left: NetNs,
     right: NetNs,
     monitor: NetNs,
 }
 
-impl Hub {
+impl Wire {
     fn new() -> Self {
         let [hub, left, right, monitor] = [(); 4].map(|()| NetNs::new().unwrap());
         ip(&hub, "link add hub type bridge ageing_time 0 mcast_snooping 0");
@@ -122,23 +122,23 @@ fn inner_frames(wire: &Path, port: u16) -> BTreeMap<Vec<u8>, usize> {
 /// Runs the engine while two hosts talk; returns what came out, with the wire as tcpdump saw it in `wire.pcap` and the engine's
 /// own file in `ours.pcapng`.
 fn watch(directory: &Path, kind: &str) -> Vec<Got> {
-    let hub = Hub::new();
+    let wire = Wire::new();
     let mut config = config(&["eth0"]);
     config.capture.mode = CaptureMode::Native;
     let path = directory.join("ours.pcapng");
     config.outputs.push(Output { name: "file".to_owned(), kind: OutputKind::Pcapng { path } });
-    let mut engine = hub.monitor.run(|| Engine::open(config)).unwrap();
+    let mut engine = wire.monitor.run(|| Engine::open(config)).unwrap();
     let reader = read_all(engine.take_consumer(OUTPUT).unwrap());
     engine.start().unwrap();
-    let wire = directory.join("wire.pcap");
-    let mut tcpdump = hub.hub.command("tcpdump");
+    let seen = directory.join("wire.pcap");
+    let mut tcpdump = wire.hub.command("tcpdump");
     tcpdump
         .args(["-i", "monitor", "-Q", "out", "-U", "--immediate-mode", "-B", "65536", "-Z", "root", "-w"])
-        .arg(&wire);
+        .arg(&seen);
     let mut tcpdump = Process::spawn("tcpdump", tcpdump.stderr(Stdio::null())).unwrap();
-    wait_until("tcpdump's file", SOON, || wire.metadata().is_ok_and(|file| file.len() >= 24)).unwrap();
-    hub.join(kind);
-    hub.talk();
+    wait_until("tcpdump's file", SOON, || seen.metadata().is_ok_and(|file| file.len() >= 24)).unwrap();
+    wire.join(kind);
+    wire.talk();
     thread::sleep(Duration::from_millis(300));
     tcpdump.signal(Signal::SIGTERM).unwrap();
     tcpdump.wait(SOON).unwrap();

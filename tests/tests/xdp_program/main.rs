@@ -248,7 +248,7 @@ fn fragment(is_v6: bool, identification: u8, offset: u16, port: u16) -> Vec<u8> 
         let extension = [17, 0, place[0], place[1], 0, 0, 0, identification];
         [&header[..], &addresses, &extension].concat()
     } else {
-        let place = (0x2000 | offset / 8).to_be_bytes();
+        let place = (0x2000 | (offset / 8)).to_be_bytes();
         let header = [0x45, 0, 0, 36, 0, identification, place[0], place[1], 64, 17, 0, 0];
         [&header[..], &addresses[..8]].concat()
     };

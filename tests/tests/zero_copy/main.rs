@@ -80,7 +80,7 @@ fn mirrored() -> Vec<Mirrored> {
     let insides = [Inside::V4, Inside::V6, Inside::Arp, Inside::Vlan];
     let case = |number: u16| Case {
         encapsulation: encapsulations[usize::from(number) % 3],
-        outer_is_v6: number % 5 == 0,
+        outer_is_v6: number.is_multiple_of(5),
         vlans: 0,
         inside: insides[usize::from(number) % 4],
         len: [64, 600, 1300][usize::from(number) % 3],
@@ -119,7 +119,8 @@ fn deliver(config: Config) -> Report {
     while got.len() < sent.len() {
         match consumer.next(Duration::from_secs(10)) {
             Next::Batch(batch) => {
-                got.extend(batch.iter().map(|frame| (frame.vni().get(), frame.bytes().into_owned())))
+                let frames = batch.iter().map(|frame| (frame.vni().get(), frame.bytes().into_owned()));
+                got.extend(frames);
             }
             Next::Idle | Next::Closed => break,
         }

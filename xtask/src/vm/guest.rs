@@ -1,5 +1,6 @@
 //! What runs in the guest: test programs, the tools that they call, and the init that starts them.
 
+use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -95,17 +96,17 @@ fn count(program: &PathBuf, words: &[&str]) -> Result<usize> {
 
 /// The first program of the guest. Its busybox has the shell and what else is not named in [`TOOLS`].
 pub(super) fn init(modules: &[String], programs: &[Program], kernel: &Kernel) -> String {
-    let insmod: String = modules.iter().map(|module| format!("insmod /modules/{module} || exit\n")).collect();
-    let tests: String = programs
-        .iter()
-        .map(|program| {
-            let words = program.words.join(" ");
-            format!(
-                "echo 'vxtap-guest: {0}'\n/tests/{0} --ignored --test-threads=1 {words} </dev/null 2>&1\n",
-                program.name
-            )
-        })
-        .collect();
+    let mut insmod = String::new();
+    for module in modules {
+        // Writing to a string cannot fail.
+        let _ = writeln!(insmod, "insmod /modules/{module} || exit");
+    }
+    let mut tests = String::new();
+    for Program { name, words, .. } in programs {
+        let words = words.join(" ");
+        let _ = writeln!(tests, "echo 'vxtap-guest: {name}'");
+        let _ = writeln!(tests, "/tests/{name} --ignored --test-threads=1 {words} </dev/null 2>&1");
+    }
     format!(
         "#!/bin/busybox sh
 # An init that ends makes the kernel panic, which ends the machine.

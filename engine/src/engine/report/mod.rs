@@ -172,7 +172,7 @@ impl Report {
 }
 
 impl WorkerReport {
-    fn lost_in_kernel(&self) -> u64 {
+    const fn lost_in_kernel(&self) -> u64 {
         let kernel = self.counters.kernel;
         kernel.rx_dropped + kernel.rx_ring_full
     }

@@ -135,8 +135,8 @@ impl UdpSource {
             Err(error) => return Err(error),
         };
         let mut used = [0_usize; BATCH];
-        for nth in 0..count {
-            used[nth] = self.deliver(place, nth, count);
+        for (nth, used) in used.iter_mut().enumerate().take(count) {
+            *used = self.deliver(place, nth, count);
         }
         let (mut nth, parts) = (0, self.parts);
         self.stock.retain(|_| {

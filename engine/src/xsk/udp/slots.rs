@@ -108,7 +108,7 @@ impl Slots {
         // own overflow.
         let received = unsafe { syscall::receive_datagrams(fd, &mut headers[..count]) }?;
         for (len, header) in lens.iter_mut().zip(&headers[..received]) {
-            *len = (header.msg_len as usize, header.msg_hdr.msg_controllen as usize);
+            *len = (header.msg_len as usize, header.msg_hdr.msg_controllen);
         }
         Ok(received)
     }
