@@ -1,4 +1,4 @@
-//! vxtap receives traffic that somebody else mirrors to this host inside VXLAN, takes the tunnel off, and hands the
+//! vxtap receives traffic that somebody else mirrors to this host inside VXLAN or GENEVE, takes the tunnel off, and hands the
 //! original frames to the tools that look at traffic.
 //!
 //! The modules, in the order in which a frame meets them:
@@ -11,6 +11,7 @@
 //! | `xsk` | the AF_XDP sockets that receive them, and the memory they lie in |
 //! | `capture_file` | frames from a file, instead |
 //! | `worker` | the pinned thread of a queue, which takes each frame through the next stations |
+//! | `reassembly` | outer fragments become whole |
 //! | `decap` | outer headers off |
 //! | [`session`] | whose frame it is |
 //! | `flow` | between whom, inside the tunnel |

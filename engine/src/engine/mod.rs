@@ -18,21 +18,21 @@ mod reload;
 mod report;
 mod rung;
 mod sinks;
+mod start;
+mod stop;
 mod watch;
 mod workers;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
-use std::time::Duration;
 
 use crate::capture_file::CaptureFile;
-use crate::config::{self, Config, Fragments, WaitMode};
+use crate::config::{self, Config, Fragments};
 use crate::counters::Board;
-use crate::output::{self, Consumer, Origin, Writer, pcapng};
+use crate::output::{self, Consumer, Origin, Writer};
 use crate::ruleset::Ruleset;
 use crate::session::{Directory, SessionTable};
-use crate::worker::{FragmentTable, Parts, WhenFull};
+use crate::worker::FragmentTable;
 pub use crate::xsk::{BindMode, SocketError, UdpError, UmemError};
 use crate::xsk::{Geometry, Pages, SoftNic, Umem};
 pub use error::EngineError;
@@ -46,9 +46,6 @@ pub use report::{InterfaceReport, OutputReport, Report, WorkerReport};
 pub use rung::{Rung, StepDown};
 use watch::Watch;
 use workers::{Notes, Workers};
-
-/// Time for frames that were on their way through the kernel when the program was detached.
-const SETTLE: Duration = Duration::from_millis(20);
 
 /// Bytes of the chunks that a capture file's frames lie in: the largest there are. Longer frames (which no network has;
 /// the file says so) are left out and counted.
@@ -240,84 +237,6 @@ impl Engine {
         }
     }
 
-    /// Starts the outputs and the workers, and lets the frames in.
-    ///
-    /// # Errors
-    ///
-    /// [`EngineError`] if a thread or a map entry is refused.
-    ///
-    /// # Panics
-    ///
-    /// If it is called twice.
-    pub fn start(&mut self) -> Result<(), EngineError> {
-        assert!(!std::mem::replace(&mut self.is_started, true), "an engine is started once");
-        self.start_sinks()?;
-        // Nobody can take them any more.
-        self.outlets.iter_mut().for_each(|outlet| outlet.consumer = None);
-        let mut entrances = Vec::new();
-        let waiting = std::mem::take(&mut self.waiting).into_iter();
-        let writers = std::mem::take(&mut self.writers).into_iter();
-        for (place, ((_, open), writers)) in waiting.zip(writers).enumerate() {
-            entrances.push(self.start_worker(place, open, writers)?);
-        }
-        // Once all of them run: a queue whose worker is late would lose what it gets.
-        entrances.into_iter().enumerate().try_for_each(|(place, entrance)| self.connect(place, entrance))
-    }
-
-    /// Starts the worker of a lane.
-    fn start_worker(
-        &mut self,
-        place: usize,
-        open: Open,
-        outputs: Vec<(usize, Writer)>,
-    ) -> Result<Entrance, EngineError> {
-        let Open { queue: _, cpu, kernel, rx, free, entrance } = open;
-        let (wait, when_full) = match self.source {
-            Source::Live(_) => (self.config.workers.wait, WhenFull::Drop),
-            Source::File(_) => (WaitMode::Interrupt, WhenFull::Wait),
-        };
-        let (ruleset, orders) = (self.ruleset.clone(), Arc::default());
-        let Lane { origin, board, .. } = &self.lanes[place];
-        let board = board.clone();
-        let fragments = self.fragments.clone();
-        let parts =
-            Parts { kernel, queue: rx, free, outputs, ruleset, fragments, wait, when_full, board, orders };
-        self.workers.spawn(*origin, self.lane_name(*origin), cpu, parts, self.notes.clone())?;
-        Ok(entrance)
-    }
-
-    /// What sentences call a lane.
-    fn lane_name(&self, Origin { interface, queue }: Origin) -> String {
-        match &self.config.capture.interfaces[..] {
-            names @ [_, _, ..] => format!("queue {queue} of {}", names[interface]),
-            _ => format!("queue {queue}"),
-        }
-    }
-
-    /// Lets the frames of a lane in.
-    fn connect(&mut self, place: usize, entrance: Entrance) -> Result<(), EngineError> {
-        let Origin { interface, queue } = self.lanes[place].origin;
-        match &mut self.source {
-            Source::Live(lives) => lives[interface].connect(queue, entrance),
-            Source::File(_) => Ok(()),
-        }
-    }
-
-    /// Starts the threads of the outputs that are open and have none.
-    fn start_sinks(&mut self) -> Result<(), EngineError> {
-        let clock = match self.source {
-            Source::Live(_) => sinks::Clock::Wall,
-            Source::File(_) => sinks::Clock::Frames,
-        };
-        for (id, outlet) in self.outlets.iter_mut().enumerate() {
-            let Some(sink) = outlet.sink.take() else { continue };
-            let Some(consumer) = outlet.consumer.take() else { continue };
-            let output = sinks::Place { id, name: outlet.name.clone(), boards: self.boards.clone(), clock };
-            outlet.thread = Some(sinks::start(sink, consumer, output, self.notes.clone())?);
-        }
-        Ok(())
-    }
-
     /// Whether the engine has ended by itself: a capture file has been read, or each interface has become useless.
     /// [`Self::stop`] says why.
     pub fn has_ended(&self) -> bool {
@@ -344,64 +263,5 @@ impl Engine {
     /// What has become of every frame so far. Counts are up to a tenth of a second old.
     pub fn report(&self) -> Report {
         Report::new(self)
-    }
-
-    /// Detaches the program, lets everything that is in drain, ends all threads, and gives the final account.
-    ///
-    /// Waits for the outputs that the engine empties itself, not for consumers that were taken; these read on what is
-    /// in their rings and then find them closed. Dropping an engine does the same without the account.
-    pub fn stop(mut self) -> Report {
-        if self.is_started && self.has_ended() {
-            // Whether because its interface is gone.
-            self.look();
-        }
-        let (failures, written) = self.finish();
-        let mut report = Report::new(&self);
-        report.failures.extend(self.failures.drain(..).chain(failures));
-        if let Source::File(progress) = &self.source {
-            report.input_error = progress.lock().unwrap_or_else(PoisonError::into_inner).error.take();
-        }
-        for (output, written) in report.outputs.iter_mut().zip(written) {
-            output.written = written;
-        }
-        report
-    }
-
-    /// Ends everything that runs, in the order of the stream. Does nothing the second time.
-    fn finish(&mut self) -> (Vec<String>, Vec<Option<pcapng::Report>>) {
-        if let Source::Live(lives) = &mut self.source {
-            let mut was_attached = false;
-            for live in lives {
-                was_attached |= live.detach();
-            }
-            if was_attached {
-                thread::sleep(SETTLE);
-            }
-        }
-        let mut failures = self.workers.drain();
-        if let Some(fragments) = &self.fragments {
-            fragments.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        }
-        let mut written = Vec::new();
-        for outlet in &mut self.outlets {
-            // The writers of an engine that was never started are what keeps its outputs open.
-            self.writers.clear();
-            self.waiting.clear();
-            written.push(match outlet.thread.take().map(thread::JoinHandle::join) {
-                Some(Ok(written)) => Some(written),
-                Some(Err(_)) => {
-                    failures.push(format!("the thread of output `{}` panicked", outlet.name));
-                    None
-                }
-                None => None,
-            });
-        }
-        (failures, written)
-    }
-}
-
-impl Drop for Engine {
-    fn drop(&mut self) {
-        self.finish();
     }
 }

@@ -11,7 +11,7 @@
 //! 7. now and then: copy the counters out,
 //! 8. when it is told to: change over to another ruleset ([`orders`]).
 //!
-//! Nothing allocates, locks, formats or reads a clock per frame. A system call happens only when there is nothing to
+//! Nothing allocates, locks, formats or reads a clock per frame, but for outer fragments ([`fragments`]). A system call happens only when there is nothing to
 //! do, when the driver asks to be woken up, or in housekeeping.
 
 mod accounts;

@@ -19,11 +19,11 @@ const MEASURED: &str = "instructions::measured";
 
 /// The stages from decap to publish, by their functions. Each is a function of its own in the machine code.
 const STAGES: [(&str, &str); 6] = [
-    ("decap", "Stages::decap"),
+    ("decap", "stages::Stages>::decap"),
     ("times", "Stages::find_times"),
     ("sessions", "Stages::find_sessions"),
     ("count", "Stages::count"),
-    (JUDGE, "Stages::judge"),
+    (JUDGE, "stages::Stages>::judge"),
     ("publish", "Taps::publish"),
 ];
 

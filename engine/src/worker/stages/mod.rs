@@ -3,22 +3,22 @@
 //! Each stage walks over the whole batch before the next one begins, so that the memory accesses of neighbouring frames
 //! overlap.
 
-use std::sync::{Arc, PoisonError};
+mod decap;
+mod judge;
+
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::accounts::{Accounts, Run};
 use super::batch::{Batch, Places, Work};
-use super::chain::Part;
 use super::fragments::{FragmentTable, Fragments};
-use crate::config::{BATCH_MAX, Direction, UnknownSessions};
+use crate::config::{BATCH_MAX, UnknownSessions};
 use crate::counters::{Ledger, Tally, WorkerCounters};
-use crate::decap::{self, Encapsulation, Inner, VXLAN_LEN};
 use crate::drop_reason::DropReason;
-use crate::filter::Verdict;
 use crate::output::Descriptor;
 use crate::ruleset::Ruleset;
-use crate::session::{Key, Marks, SessionId, UNKNOWN_PAIRS_MAX, UnknownPairs};
-use crate::xsk::{FreeList, Received, RxQueue, Tail};
+use crate::session::{Key, SessionId, UNKNOWN_PAIRS_MAX, UnknownPairs};
+use crate::xsk::{FreeList, RxQueue};
 
 /// What the stages know and count.
 #[derive(Debug)]
@@ -92,61 +92,6 @@ impl Stages {
         }
     }
 
-    /// Tunnel off. Returns the places of the frames that have none.
-    #[inline(never)]
-    fn decap(&mut self, queue: &mut RxQueue, batch: &mut Batch, free: &mut FreeList) -> Places {
-        let port = self.ruleset.ports.plain();
-        let (mut odd, mut bytes) = (0, 0);
-        let has_parts = batch.has_parts();
-        let works = batch.works_mut();
-        for (place, work) in works.iter_mut().enumerate() {
-            bytes += u64::from(work.received.len());
-            match decap::plain_vxlan(queue.frame(&work.received), port) {
-                Some(inner) => work.open(&inner),
-                None => odd |= 1 << place,
-            }
-        }
-        self.all.received.merge(Tally { frames: works.len() as u64, bytes });
-        if odd == 0 && !has_parts { 0 } else { self.decap_odd(queue, batch, odd, free) }
-    }
-
-    /// Takes the tunnel off the frames at `odd`, which do not look like almost all others, and off those in several chunks. Those
-    /// that have none are counted, and their places returned.
-    #[cold]
-    fn decap_odd(
-        &mut self,
-        queue: &mut RxQueue,
-        batch: &mut Batch,
-        odd: Places,
-        free: &mut FreeList,
-    ) -> Places {
-        let mut refused = 0;
-        let (works, parts) = batch.with_parts();
-        self.all.received.bytes += parts.iter().map(|part| u64::from(part.received.len())).sum::<u64>();
-        for (place, work) in works.iter_mut().enumerate() {
-            if odd >> place & 1 == 0 && work.received.tail() == Tail::NONE {
-                continue;
-            }
-            let mut opened = open(queue, work, parts, &self.ruleset.ports);
-            if let (Err(DropReason::FragmentRefused), Some(fragments)) = (&opened, &mut self.fragments) {
-                opened = fragments
-                    .put_together(queue, work, parts, free)
-                    .and_then(|()| open(queue, work, parts, &self.ruleset.ports));
-            }
-            match opened {
-                Ok(inner) => {
-                    self.reserved_bits += u64::from(inner.shape.has_reserved_bits());
-                    work.open(&inner);
-                }
-                Err(reason) => {
-                    refused |= 1 << place;
-                    self.all.drops.count(reason);
-                }
-            }
-        }
-        refused
-    }
-
     /// Fills in when each frame arrived: from the time in front of it if there is one, else the time of the batch.
     #[inline(never)]
     fn find_times(&mut self, queue: &mut RxQueue, works: &mut [Work]) {
@@ -202,56 +147,6 @@ impl Stages {
         }
         self.accounts.receive(run);
         unwanted
-    }
-
-    /// Applies the policies of the sessions that have one: notes directions, cuts what passes to its packet length, and returns
-    /// the places of the frames that are not wanted.
-    #[inline(never)]
-    fn judge(&mut self, queue: &RxQueue, works: &mut [Work]) -> Places {
-        let mut unwanted = 0;
-        for (place, work) in works.iter_mut().enumerate() {
-            let Work { descriptor, key, received, .. } = work;
-            let session = SessionId(descriptor.session);
-            let Some(policy) = self.ruleset.policies.get(session) else { continue };
-            let inner = queue.part(received, descriptor.addr, descriptor.len);
-            let told = match policy.marks {
-                Some(marks) => read_marks(marks, queue, received, descriptor, &mut self.numbers),
-                None => None,
-            };
-            let Verdict { direction, outcome } = policy.judge(inner, descriptor.link(), *key, told);
-            match direction {
-                Some(direction) => descriptor.set_direction(direction),
-                None if policy.has_filter() => self.accounts.direction_unknown(session),
-                None => {}
-            }
-            if let Err(reason) = outcome {
-                unwanted |= self.drop_unwanted(session, descriptor.len, reason) << place;
-            } else if let Some(packet_length) = policy.packet_length
-                && descriptor.len > packet_length
-            {
-                self.accounts.slice(session, descriptor.len - packet_length);
-                descriptor.len = packet_length;
-            }
-        }
-        if !self.numbers.is_empty() {
-            self.note_numbers();
-        }
-        unwanted
-    }
-
-    /// Notes the numbers that mirrors have given to the frames of a batch. All workers note a session's numbers in one place, which is
-    /// locked once for all frames of a session that follow each other.
-    #[cold]
-    fn note_numbers(&mut self) {
-        for run in self.numbers.chunk_by(|(one, _), (other, _)| one == other) {
-            let policy = run.first().and_then(|(session, _)| self.ruleset.policies.get(*session));
-            let Some(sequence) = policy.and_then(|policy| policy.sequence.as_ref()) else { continue };
-            let mut sequence = sequence.lock().unwrap_or_else(PoisonError::into_inner);
-            for &(_, number) in run {
-                sequence.note(number);
-            }
-        }
-        self.numbers.clear();
     }
 
     /// Counts a frame that is not wanted; returns 1.
@@ -335,32 +230,6 @@ impl Stages {
         posted.reserved_bits = self.reserved_bits;
         self.unknown_pairs.copy_to(&mut posted.unknown, &mut posted.unknown_beyond);
     }
-}
-
-/// Reads what the mirror has put into the VXLAN header of a frame, which lies right before what is inside: the number goes to
-/// `numbers`, the direction is returned.
-#[cold]
-fn read_marks(
-    marks: Marks,
-    queue: &RxQueue,
-    received: &Received,
-    descriptor: &Descriptor,
-    numbers: &mut Vec<(SessionId, u32)>,
-) -> Option<Direction> {
-    if descriptor.shape().encapsulation() == Encapsulation::Geneve {
-        return None;
-    }
-    let start = descriptor.addr - VXLAN_LEN as u64;
-    let header = *queue.part(received, start, u32::MAX).first_chunk()?;
-    numbers.extend(marks.number(header).map(|number| (SessionId(descriptor.session), number)));
-    marks.direction(header)
-}
-
-/// Takes the tunnel off a frame in one chunk or several.
-fn open(queue: &RxQueue, work: &Work, parts: &[Part], tunnels: &decap::Ports) -> Result<Inner, DropReason> {
-    let head = queue.frame(&work.received);
-    let further = parts[work.received.tail().range()].iter().map(|part| part.received.len() as usize);
-    decap::tunnel(head, head.len() + further.sum::<usize>(), tunnels)
 }
 
 /// The time of a batch, read at most once and only if a frame has no arrival time.

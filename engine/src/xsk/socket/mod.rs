@@ -1,6 +1,8 @@
 //! The AF_XDP socket of one NIC queue: set-up, wake-ups, statistics.
 
-use std::fmt;
+mod rings;
+mod settings;
+
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -12,11 +14,13 @@ use super::chunk::FreeList;
 use super::clock::monotonic_minus_utc_ns;
 use super::geometry::EXTRA_HEADROOM;
 use super::kernel_side::{KernelCounters, KernelSide};
-use super::mapping::Mapping;
-use super::ring::{ConsumerRing, Layout, ProducerRing, Slot};
+use super::ring::{ConsumerRing, ProducerRing};
 use super::rx_queue::RxQueue;
 use super::syscall;
 use super::umem::Umem;
+use rings::{layout, map_ring, ring_offsets};
+pub(crate) use settings::SocketSettings;
+pub use settings::{BindMode, SocketError};
 
 /// How long a queue that its last owner has just left may stay busy: the kernel releases it after the owner's exit,
 /// measured 6 to 28 ms. Shorter: restarts fail now and then; longer: a queue that somebody else really uses is
@@ -38,107 +42,6 @@ const SO_BUSY_POLL_BUDGET: i32 = 70;
 /// `AF_XDP` as `sockaddr_xdp` has it.
 #[expect(clippy::cast_possible_truncation, reason = "44")]
 const ADDRESS_FAMILY: u16 = libc::AF_XDP as u16;
-
-/// How frames get from the driver into the UMEM.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BindMode {
-    /// The NIC writes into the UMEM.
-    ZeroCopy,
-    /// The kernel copies.
-    Copy,
-}
-
-impl fmt::Display for BindMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::ZeroCopy => "zero-copy",
-            Self::Copy => "copy mode",
-        })
-    }
-}
-
-/// What a socket is opened with.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SocketSettings {
-    /// Interface index.
-    pub(crate) if_index: u32,
-    /// RX queue of the interface.
-    pub(crate) queue: u32,
-    /// Forced; there is no silent fallback from one to the other.
-    pub(crate) mode: BindMode,
-    /// Set if frames of the interface may be longer than a chunk, so that a socket without segments is of no use: the largest
-    /// MTU, in bytes, with which they are not.
-    pub(crate) needs_segments_above: Option<u32>,
-    /// Entries of the fill ring, a power of two.
-    pub(crate) fill_len: u32,
-    /// Entries of the RX ring, a power of two.
-    pub(crate) rx_len: u32,
-    /// Busy polling, if wanted: `SO_BUSY_POLL` in microseconds and `SO_BUSY_POLL_BUDGET` in frames.
-    pub(crate) busy_poll: Option<(u32, u16)>,
-}
-
-/// Why a queue has no socket.
-#[derive(Debug, thiserror::Error)]
-pub enum SocketError {
-    /// The process may not open AF_XDP sockets.
-    #[error("no permission to open an AF_XDP socket: run as root, or give the process CAP_NET_RAW")]
-    NotPermitted,
-    /// The UMEM is more than the process may lock.
-    #[error(
-        "too little locked memory for a UMEM of {needed_kib} KiB: raise RLIMIT_MEMLOCK (`ulimit -l`, LimitMEMLOCK=) \
-         or lower memory.per_queue_mib"
-    )]
-    LockedMemory {
-        /// Size of this queue's UMEM in KiB.
-        needed_kib: u64,
-    },
-    /// Somebody else has the queue.
-    #[error(
-        "queue {queue} is taken by another AF_XDP socket: stop the program that has it (`ss --xdp` names it)"
-    )]
-    Busy {
-        /// The RX queue.
-        queue: u32,
-    },
-    /// The driver cannot do this mode.
-    #[error(
-        "the driver does not offer {mode} for queue {queue} ({source}): use capture.mode = \"auto\", \"native\" or \
-         \"generic\""
-    )]
-    Unsupported {
-        /// The RX queue.
-        queue: u32,
-        /// What was tried.
-        mode: BindMode,
-        /// What the kernel said.
-        source: io::Error,
-    },
-    /// Frames that are longer than a chunk would be lost.
-    #[error(
-        "the MTU is too large for {mode}: frames that are longer than a chunk cannot be divided by this kernel (before Linux \
-         6.6) or driver ({source}); set it to {mtu_max} or less (`ip link set dev INTERFACE mtu {mtu_max}`)"
-    )]
-    NoSegments {
-        /// The RX queue.
-        queue: u32,
-        /// What was tried.
-        mode: BindMode,
-        /// The largest MTU that fits, in bytes.
-        mtu_max: u32,
-        /// What the kernel said.
-        source: io::Error,
-    },
-    /// Any other system call failed.
-    #[error("cannot set up the AF_XDP socket of queue {queue} ({call}): {source}")]
-    Call {
-        /// The RX queue.
-        queue: u32,
-        /// The system call and its option.
-        call: &'static str,
-        /// What the kernel said.
-        source: io::Error,
-    },
-}
 
 /// An AF_XDP socket bound to a queue, without transmit side.
 #[derive(Debug)]
@@ -366,34 +269,4 @@ fn passing(error: io::Error) -> io::Result<()> {
         Some(libc::EINTR | libc::EAGAIN | libc::EBUSY | libc::ENOBUFS | libc::ENETDOWN) => Ok(()),
         _ => Err(error),
     }
-}
-
-/// Where the parts of the rings are in their mappings (`XDP_MMAP_OFFSETS`, with flags since Linux 5.4).
-fn ring_offsets(fd: BorrowedFd<'_>) -> io::Result<libc::xdp_mmap_offsets> {
-    let none = libc::xdp_ring_offset { producer: 0, consumer: 0, desc: 0, flags: 0 };
-    let mut offsets = libc::xdp_mmap_offsets { rx: none, tx: none, fr: none, cr: none };
-    let len = syscall::get_option(fd, libc::SOL_XDP, libc::XDP_MMAP_OFFSETS, &mut offsets)?;
-    if len < size_of::<libc::xdp_mmap_offsets>() {
-        return Err(io::Error::new(io::ErrorKind::Unsupported, "this kernel is older than Linux 5.4"));
-    }
-    Ok(offsets)
-}
-
-fn layout(offset: libc::xdp_ring_offset) -> Layout {
-    let byte = |offset: u64| usize::try_from(offset).expect("ring offsets are a few hundred bytes");
-    Layout {
-        producer: byte(offset.producer),
-        consumer: byte(offset.consumer),
-        flags: byte(offset.flags),
-        slots: byte(offset.desc),
-    }
-}
-
-fn map_ring<T: Slot>(
-    fd: BorrowedFd<'_>,
-    offset: libc::xdp_ring_offset,
-    len: u32,
-    page: libc::off_t,
-) -> io::Result<Arc<Mapping>> {
-    Mapping::of_file(fd, layout(offset).bytes::<T>(len), page).map(Arc::new)
 }

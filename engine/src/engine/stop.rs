@@ -1,0 +1,72 @@
+//! Taking down, with the stream: the program is detached, the workers empty their rings and end, the outputs empty theirs.
+
+use std::sync::PoisonError;
+use std::thread;
+use std::time::Duration;
+
+use super::{Engine, Report, Source};
+use crate::output::pcapng;
+
+/// Time for frames that were on their way through the kernel when the program was detached.
+const SETTLE: Duration = Duration::from_millis(20);
+
+impl Engine {
+    /// Detaches the program, lets everything that is in drain, ends all threads, and gives the final account.
+    ///
+    /// Waits for the outputs that the engine empties itself, not for consumers that were taken; these read on what is
+    /// in their rings and then find them closed. Dropping an engine does the same without the account.
+    pub fn stop(mut self) -> Report {
+        if self.is_started && self.has_ended() {
+            // Whether because its interface is gone.
+            self.look();
+        }
+        let (failures, written) = self.finish();
+        let mut report = Report::new(&self);
+        report.failures.extend(self.failures.drain(..).chain(failures));
+        if let Source::File(progress) = &self.source {
+            report.input_error = progress.lock().unwrap_or_else(PoisonError::into_inner).error.take();
+        }
+        for (output, written) in report.outputs.iter_mut().zip(written) {
+            output.written = written;
+        }
+        report
+    }
+
+    /// Ends everything that runs, in the order of the stream. Does nothing the second time.
+    fn finish(&mut self) -> (Vec<String>, Vec<Option<pcapng::Report>>) {
+        if let Source::Live(lives) = &mut self.source {
+            let mut was_attached = false;
+            for live in lives {
+                was_attached |= live.detach();
+            }
+            if was_attached {
+                thread::sleep(SETTLE);
+            }
+        }
+        let mut failures = self.workers.drain();
+        if let Some(fragments) = &self.fragments {
+            fragments.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
+        let mut written = Vec::new();
+        for outlet in &mut self.outlets {
+            // The writers of an engine that was never started are what keeps its outputs open.
+            self.writers.clear();
+            self.waiting.clear();
+            written.push(match outlet.thread.take().map(thread::JoinHandle::join) {
+                Some(Ok(written)) => Some(written),
+                Some(Err(_)) => {
+                    failures.push(format!("the thread of output `{}` panicked", outlet.name));
+                    None
+                }
+                None => None,
+            });
+        }
+        (failures, written)
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}

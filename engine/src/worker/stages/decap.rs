@@ -1,0 +1,73 @@
+//! The first stage: the tunnel comes off.
+
+use super::Stages;
+use crate::counters::Tally;
+use crate::decap::{self, Inner};
+use crate::drop_reason::DropReason;
+use crate::worker::batch::{Batch, Places, Work};
+use crate::worker::chain::Part;
+use crate::xsk::{FreeList, RxQueue, Tail};
+
+impl Stages {
+    /// Tunnel off. Returns the places of the frames that have none.
+    #[inline(never)]
+    pub(super) fn decap(&mut self, queue: &mut RxQueue, batch: &mut Batch, free: &mut FreeList) -> Places {
+        let port = self.ruleset.ports.plain();
+        let (mut odd, mut bytes) = (0, 0);
+        let has_parts = batch.has_parts();
+        let works = batch.works_mut();
+        for (place, work) in works.iter_mut().enumerate() {
+            bytes += u64::from(work.received.len());
+            match decap::plain_vxlan(queue.frame(&work.received), port) {
+                Some(inner) => work.open(&inner),
+                None => odd |= 1 << place,
+            }
+        }
+        self.all.received.merge(Tally { frames: works.len() as u64, bytes });
+        if odd == 0 && !has_parts { 0 } else { self.decap_odd(queue, batch, odd, free) }
+    }
+
+    /// Takes the tunnel off the frames at `odd`, which do not look like almost all others, and off those in several chunks. Those
+    /// that have none are counted, and their places returned.
+    #[cold]
+    fn decap_odd(
+        &mut self,
+        queue: &mut RxQueue,
+        batch: &mut Batch,
+        odd: Places,
+        free: &mut FreeList,
+    ) -> Places {
+        let mut refused = 0;
+        let (works, parts) = batch.with_parts();
+        self.all.received.bytes += parts.iter().map(|part| u64::from(part.received.len())).sum::<u64>();
+        for (place, work) in works.iter_mut().enumerate() {
+            if odd >> place & 1 == 0 && work.received.tail() == Tail::NONE {
+                continue;
+            }
+            let mut opened = open(queue, work, parts, &self.ruleset.ports);
+            if let (Err(DropReason::FragmentRefused), Some(fragments)) = (&opened, &mut self.fragments) {
+                opened = fragments
+                    .put_together(queue, work, parts, free)
+                    .and_then(|()| open(queue, work, parts, &self.ruleset.ports));
+            }
+            match opened {
+                Ok(inner) => {
+                    self.reserved_bits += u64::from(inner.shape.has_reserved_bits());
+                    work.open(&inner);
+                }
+                Err(reason) => {
+                    refused |= 1 << place;
+                    self.all.drops.count(reason);
+                }
+            }
+        }
+        refused
+    }
+}
+
+/// Takes the tunnel off a frame in one chunk or several.
+fn open(queue: &RxQueue, work: &Work, parts: &[Part], tunnels: &decap::Ports) -> Result<Inner, DropReason> {
+    let head = queue.frame(&work.received);
+    let further = parts[work.received.tail().range()].iter().map(|part| part.received.len() as usize);
+    decap::tunnel(head, head.len() + further.sum::<usize>(), tunnels)
+}
