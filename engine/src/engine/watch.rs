@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use super::lane::{Opener, Place};
@@ -70,6 +71,25 @@ impl Engine {
     pub(super) fn look(&mut self) {
         for change in self.changes_of_interfaces() {
             self.follow(change);
+        }
+        self.say_who_has_ended();
+    }
+
+    /// Says of an interface that is there and has lost a worker that this is so, while others go on.
+    fn say_who_has_ended(&mut self) {
+        if self.has_ended() {
+            return;
+        }
+        let Source::Live(lives) = &mut self.source else { return };
+        for (place, live) in lives.iter_mut().enumerate().filter(|(_, live)| !live.is_gone) {
+            if self.workers.any_ended(place) {
+                live.is_gone = true;
+                self.workers.drain_interface(place);
+                self.notes.push(format!(
+                    "a worker of {} has ended, nothing comes from this interface any more",
+                    live.interface.name
+                ));
+            }
         }
     }
 
@@ -149,8 +169,13 @@ impl Engine {
             writers.push((id, writer));
         }
         let place = self.lanes.len() - 1;
-        let entrance = self.start_worker(place, open, writers)?;
-        self.connect(place, entrance)
+        let started = self.start_worker(place, open, writers);
+        if started.is_err() {
+            // Lanes and workers are in the same order.
+            self.lanes.pop();
+            self.boards.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        }
+        self.connect(place, started?)
     }
 
     /// Where the worker of another queue is to run: on the next CPU, or on any if the list of CPUs has no more.

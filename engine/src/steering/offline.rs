@@ -67,7 +67,9 @@ impl Offline {
                 true
             }
             Some(_) => {
-                self.remembered.remove(&fragment.key);
+                if self.remembered.remove(&fragment.key) {
+                    self.order.retain(|key| *key != fragment.key);
+                }
                 false
             }
             None => self.remembered.contains(&fragment.key),
