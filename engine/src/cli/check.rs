@@ -44,7 +44,7 @@ fn capture(capture: &Capture) -> String {
         Queues::All => format!("all RX queues {whose}"),
         Queues::List(queues) => format!("RX {} {whose}", counted("queue", queues)),
     };
-    let mode = match mode {
+    let how = match mode {
         CaptureMode::Auto => {
             "zero-copy mode if the driver can (and is not ENA), else native, else generic mode, else UDP sockets"
         }
@@ -62,12 +62,16 @@ fn capture(capture: &Capture) -> String {
         Fragments::Reassemble => "Puts outer fragments together.",
         Fragments::Pass => "Leaves outer fragments to the kernel stack.",
     };
-    let times = if *arrival_times { "the XDP program saw it" } else { "its batch was read" };
+    let times = match (mode, arrival_times) {
+        (CaptureMode::Socket, _) => "the kernel received it",
+        (_, true) => "the XDP program saw it",
+        (_, false) => "its batch was read",
+    };
     let busy_poll = busy_poll.map_or_else(String::new, |BusyPoll { usecs, budget }| {
         format!("Workers poll the NIC for up to {usecs} \u{b5}s per call, {budget} packets at once.\n")
     });
     format!(
-        "Captures from {interface}, {queues}: {mode}.\n\
+        "Captures from {interface}, {queues}: {how}.\n\
          Takes {ports}, {sources}. All other traffic goes to the kernel stack.\n\
          {fragments} Each frame carries the time at which {times}.\n{busy_poll}"
     )

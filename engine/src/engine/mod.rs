@@ -29,6 +29,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::capture_file::CaptureFile;
 use crate::config::{self, Config, Fragments};
 use crate::counters::Board;
+use crate::interface::Interface;
 use crate::output::{self, Consumer, Origin, Writer};
 use crate::ruleset::Ruleset;
 use crate::session::{Directory, SessionTable};
@@ -116,6 +117,8 @@ impl Engine {
         if config.capture.interfaces.is_empty() {
             return Err(EngineError::NoInterface);
         }
+        // All of them before anything happens to one.
+        config.capture.interfaces.iter().try_for_each(|name| Interface::find(name).map(drop))?;
         let notes = Notes::default();
         let mut remarks = Vec::new();
         let mut lives = Vec::new();

@@ -120,3 +120,28 @@ fn what_does_not_reach_a_session_has_a_reason() {
     let Fate::Judged(explanation) = explainer.explain(&other_vni) else { panic!("mirrored") };
     assert_eq!(explanation.outcome, Err(DropReason::UnknownSession));
 }
+
+#[test]
+fn of_a_datagram_in_fragments_the_last_one_to_come_is_judged_as_the_whole() {
+    let outer = mirrored(Some(true), 1, 2, (1, 2), true);
+    let data = &outer[34..];
+    let fragment = |range: std::ops::Range<usize>| {
+        let mut frame = outer[..34].to_vec();
+        frame[16..18].copy_from_slice(&u16::try_from(20 + range.len()).unwrap().to_be_bytes());
+        let more = if range.end < data.len() { 0x2000 } else { 0 };
+        frame[20..22].copy_from_slice(&(more | u16::try_from(range.start / 8).unwrap()).to_be_bytes());
+        frame.extend(&data[range]);
+        frame
+    };
+    let explainer = Explainer::new(config(Vec::new())).unwrap();
+    let (first, second) = (fragment(0..32), fragment(32..data.len()));
+    assert!(matches!(explainer.explain(&second), Fate::NotSteered("fragment")), "before the first");
+    let kept = explainer.explain(&first);
+    assert!(matches!(kept, Fate::NotDecapsulated(DropReason::FragmentKept)), "{kept:?}");
+    let Fate::Judged(whole) = explainer.explain(&second) else { panic!("whole") };
+    let Fate::Judged(expected) = explainer.explain(&outer) else { panic!("whole from the start") };
+    assert_eq!(
+        (whole.session, &whole.flow, whole.outcome),
+        (expected.session, &expected.flow, expected.outcome)
+    );
+}

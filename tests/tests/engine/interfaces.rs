@@ -6,6 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use vxtap::Engine;
+use vxtap::config::CaptureMode;
 use vxtap::output::Next;
 use vxtap_bench::profile::Sizes;
 use vxtap_bench::{Limits, Pace, PacketSocket, Profile, Totals, Traffic, Verifier, send};
@@ -211,4 +212,22 @@ fn another_mtu_is_said_and_longer_frames_come_through() {
 /// Frames that are longer than the chunks of an engine that was started with an MTU of 1600.
 fn long() -> Profile {
     Profile { count: Some(200), sizes: Sizes::Fixed(8000), ..Profile::default() }
+}
+
+/// A UDP socket hears nothing of it.
+#[test]
+#[ignore = "requires CAP_NET_ADMIN and network namespaces"]
+fn an_engine_on_udp_sockets_ends_when_its_interface_is_deleted() {
+    privileged();
+    let veth = Veth::pair(1).unwrap();
+    let receiver = &veth.receiver;
+    let mut config = config(receiver);
+    config.capture.mode = CaptureMode::Socket;
+    let mut engine = open(receiver, config);
+    engine.start().unwrap();
+    receiver.netns.ip(&["link", "delete", receiver.interface]).unwrap();
+    tend_until(&mut engine, receiver, |engine, _| engine.has_ended());
+    let report = engine.stop();
+    assert_eq!(report.failures, ["vxrx0 was deleted, nothing comes from it any more"]);
+    assert_eq!(report.imbalances(), Vec::<String>::new());
 }

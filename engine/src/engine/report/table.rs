@@ -15,7 +15,8 @@ const PAIRS_SHOWN: usize = 10;
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for interface in &self.interfaces {
+        for (place, interface) in self.interfaces.iter().enumerate() {
+            f.write_str(if place > 0 { "\n" } else { "" })?;
             steering(f, interface)?;
         }
         self.fragments(f)?;
