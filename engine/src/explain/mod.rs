@@ -81,8 +81,14 @@ impl Explainer {
         })
     }
 
-    /// Says what becomes of an outer Ethernet frame. Of a datagram in fragments the last one to come is judged, as the whole.
+    /// As [`Self::explain_at`], for frames that all come at once.
     pub fn explain<'e>(&'e self, outer: &[u8]) -> Fate<'e> {
+        self.explain_at(outer, 0)
+    }
+
+    /// Says what becomes of an outer Ethernet frame that arrives at a time in nanoseconds, of any clock. Of a datagram in fragments
+    /// the last one to come is judged, as the whole, if it comes in time.
+    pub fn explain_at<'e>(&'e self, outer: &[u8], time_ns: u64) -> Fate<'e> {
         match self.steering.lock().unwrap_or_else(PoisonError::into_inner).steer(outer) {
             Outcome::Redirected => {}
             other => return Fate::NotSteered(outcome_name(other)),
@@ -90,7 +96,7 @@ impl Explainer {
         if !matches!(parse::udp_datagram(outer), Err(Refusal::Fragment)) {
             return self.open(outer);
         }
-        match self.reassembly.lock().unwrap_or_else(PoisonError::into_inner).add(outer, 0) {
+        match self.reassembly.lock().unwrap_or_else(PoisonError::into_inner).add(outer, time_ns) {
             Added::Whole(frame) => self.open(frame),
             Added::Kept => Fate::NotDecapsulated(DropReason::FragmentKept),
             Added::Refused => Fate::NotDecapsulated(DropReason::FragmentRefused),

@@ -7,7 +7,7 @@ use std::ops::Range;
 /// apart; of IPv6 ones it is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
-    source: IpAddr,
+    pub(super) source: IpAddr,
     destination: IpAddr,
     identification: u32,
     protocol: u8,

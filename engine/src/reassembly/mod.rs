@@ -6,7 +6,8 @@
 //! The rules are those of RFC 791 section 3.2 and RFC 8200 section 4.5, with RFC 5722 for both versions: when fragments
 //! overlap, the whole packet is given up, together with what still comes of it. A fragment that repeats an earlier one byte
 //! for byte is left out and harms nobody. When the table is full, packets that begin are refused until older ones are
-//! complete or out of time: whoever fills it up does not drive out what others have begun.
+//! complete or out of time: whoever fills it up does not drive out what others have begun. And nobody fills it up alone: one
+//! source gets a quarter of it.
 
 mod counters;
 mod fragment;
@@ -14,7 +15,9 @@ mod packet;
 #[cfg(test)]
 mod tests;
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 
 pub use counters::ReassemblyCounters;
 use fragment::{Fragment, Key};
@@ -24,19 +27,21 @@ use vxtap_ebpf::fragment::ip_offset;
 /// How much the table may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
-    /// Memory in bytes, book-keeping included.
+    /// Memory in bytes, book-keeping included; besides it there is one buffer for the packet that was completed last.
     pub(crate) bytes_max: usize,
     /// Packets that are not complete.
     pub(crate) packets_max: usize,
+    /// The part of both that one source may have: one in so many.
+    pub(crate) source_share: usize,
     /// How long a packet may take from its first fragment to come to its last, in nanoseconds.
     pub(crate) timeout_ns: u64,
 }
 
 impl Default for Limits {
-    /// Room for some 250 packets of 64 KiB, or for 4096 of what a mirror of jumbo frames makes; IPv4 identifications come again
-    /// after 65536 packets, which takes longer than two seconds up to 32 000 packets a second.
+    /// Room for some 250 packets of 64 KiB, or for 1700 of jumbo mirrors; a quarter of it for one source. IPv4 identifications
+    /// come again after 65536 packets, which takes longer than two seconds up to 32 000 packets a second.
     fn default() -> Self {
-        Self { bytes_max: 16 << 20, packets_max: 4096, timeout_ns: 2_000_000_000 }
+        Self { bytes_max: 16 << 20, packets_max: 4096, source_share: 4, timeout_ns: 2_000_000_000 }
     }
 }
 
@@ -54,7 +59,15 @@ pub(crate) enum Added<'a> {
 
 /// Bytes that a packet costs besides its fragments: its places in the table and in the queue, with room to spare as hash
 /// tables have it.
-const PACKET_COST: usize = 2 * (size_of::<Key>() + size_of::<Packet>() + size_of::<(u64, Key)>());
+const PACKET_COST: usize =
+    2 * (size_of::<Key>() + size_of::<Packet>() + size_of::<(u64, Key)>() + size_of::<(IpAddr, Share)>());
+
+/// What one source has in the table.
+#[derive(Clone, Copy, Debug, Default)]
+struct Share {
+    packets: usize,
+    bytes: usize,
+}
 
 /// Fragments of packets that are not complete.
 #[derive(Debug)]
@@ -65,6 +78,8 @@ pub(crate) struct Reassembly {
     order: BTreeMap<u64, Key>,
     next: u64,
     bytes: usize,
+    /// By source: its packets, and their part of `bytes`.
+    shares: HashMap<IpAddr, Share>,
     whole: Vec<u8>,
     counters: ReassemblyCounters,
 }
@@ -78,7 +93,17 @@ impl Default for Reassembly {
 impl Reassembly {
     pub(crate) fn new(limits: Limits) -> Self {
         let (packets, order, whole) = (HashMap::new(), BTreeMap::new(), Vec::new());
-        Self { limits, packets, order, next: 0, bytes: 0, whole, counters: ReassemblyCounters::default() }
+        let shares = HashMap::new();
+        Self {
+            limits,
+            packets,
+            order,
+            next: 0,
+            bytes: 0,
+            shares,
+            whole,
+            counters: ReassemblyCounters::default(),
+        }
     }
 
     /// Adds the fragment that is in an Ethernet frame; what follows the packet's end is left out. `now_ns` is of any clock that does
@@ -95,11 +120,15 @@ impl Reassembly {
             self.counters.no_room += 1;
             return Added::Refused;
         }
-        let room = self.limits.bytes_max.saturating_sub(self.bytes);
+        let share = self.shares.entry(fragment.key.source).or_default();
+        let of_all = self.limits.bytes_max.saturating_sub(self.bytes);
+        let of_share = (self.limits.bytes_max / self.limits.source_share).saturating_sub(share.bytes);
         let Some(entry) = self.packets.get_mut(&fragment.key) else { return Added::Refused };
         let before = entry.cost();
-        let outcome = entry.add(&fragment, room);
-        self.bytes = self.bytes + entry.cost() - before;
+        let outcome = entry.add(&fragment, of_all.min(of_share));
+        let after = entry.cost();
+        self.bytes = self.bytes + after - before;
+        share.bytes = share.bytes + after - before;
         match outcome {
             Outcome::Kept => Added::Kept,
             Outcome::Complete => {
@@ -125,14 +154,20 @@ impl Reassembly {
 
     /// Makes a place for a packet that begins; says whether there was one.
     fn begin(&mut self, key: Key, now_ns: u64) -> bool {
-        let has_room =
-            self.packets.len() < self.limits.packets_max && self.bytes + PACKET_COST <= self.limits.bytes_max;
+        let Limits { bytes_max, packets_max, source_share, .. } = self.limits;
+        let share = self.shares.get(&key.source).copied().unwrap_or_default();
+        let has_room = self.packets.len() < packets_max
+            && self.bytes + PACKET_COST <= bytes_max
+            && share.packets < packets_max.div_ceil(source_share)
+            && share.bytes + PACKET_COST <= bytes_max / source_share;
         if has_room {
             let deadline_ns = now_ns.saturating_add(self.limits.timeout_ns);
             self.packets.insert(key, Packet::new(self.next, deadline_ns));
             self.order.insert(self.next, key);
             self.next += 1;
             self.bytes += PACKET_COST;
+            let share = self.shares.entry(key.source).or_default();
+            (share.packets, share.bytes) = (share.packets + 1, share.bytes + PACKET_COST);
             self.counters.packets += 1;
         }
         has_room
@@ -141,7 +176,15 @@ impl Reassembly {
     fn forget(&mut self, key: Key) -> Option<Packet> {
         let packet = self.packets.remove(&key)?;
         self.order.remove(&packet.number);
-        self.bytes -= PACKET_COST + packet.cost();
+        let cost = PACKET_COST + packet.cost();
+        self.bytes -= cost;
+        if let Entry::Occupied(mut share) = self.shares.entry(key.source) {
+            let Share { packets, bytes } = share.get_mut();
+            (*packets, *bytes) = (*packets - 1, *bytes - cost);
+            if *packets == 0 {
+                share.remove();
+            }
+        }
         Some(packet)
     }
 
@@ -179,7 +222,7 @@ impl Reassembly {
         ReassemblyCounters { packets_pending: packets, fragments_pending: fragments, ..self.counters }
     }
 
-    /// Memory that is in use, in bytes.
+    /// Memory of what waits, in bytes.
     #[cfg(test)]
     pub(crate) const fn bytes(&self) -> usize {
         self.bytes

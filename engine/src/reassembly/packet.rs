@@ -7,6 +7,8 @@ use super::fragment::{Fragment, Headers};
 const PACKET_LEN_MAX: usize = 65_535;
 /// Most fragments of a packet: 65 535 bytes over links of 1280 bytes, the least that IPv6 allows, make 54.
 const FRAGMENTS_MAX: usize = 64;
+/// Places for so many more fragments are made at a time.
+const PIECES_MORE: usize = 8;
 
 /// A packet of which some fragments have come.
 #[derive(Debug)]
@@ -16,15 +18,27 @@ pub(super) struct Packet {
     pub(super) deadline_ns: u64,
     /// Headers of the first fragment, once it has come.
     headers: Vec<u8>,
-    /// Data, in their places.
-    data: Vec<u8>,
-    /// What of the data has come, in order of offset: start and end of each fragment.
-    have: Vec<(u32, u32)>,
+    /// The fragments that have come, in order of offset. Each costs what it holds: a short one at the end of a long packet does
+    /// not take the memory of the whole.
+    pieces: Vec<Piece>,
     /// Length of the data, known from the fragment that has no others behind it.
     len: Option<usize>,
     /// Bytes that have come.
     filled: usize,
     is_given_up: bool,
+}
+
+/// The data of a fragment.
+#[derive(Debug)]
+struct Piece {
+    start: usize,
+    data: Box<[u8]>,
+}
+
+impl Piece {
+    const fn end(&self) -> usize {
+        self.start + self.data.len()
+    }
 }
 
 /// What became of a fragment.
@@ -42,8 +56,8 @@ pub(super) enum Outcome {
 
 impl Packet {
     pub(super) fn new(number: u64, deadline_ns: u64) -> Self {
-        let (headers, data, have) = (Vec::new(), Vec::new(), Vec::new());
-        Self { number, deadline_ns, headers, data, have, len: None, filled: 0, is_given_up: false }
+        let (headers, pieces) = (Vec::new(), Vec::new());
+        Self { number, deadline_ns, headers, pieces, len: None, filled: 0, is_given_up: false }
     }
 
     /// Adds a fragment; its memory may grow by `room` bytes.
@@ -55,21 +69,23 @@ impl Packet {
         if end > PACKET_LEN_MAX {
             return self.give_up(Reason::TooLong);
         }
-        let place = self.have.partition_point(|&(start, _)| (start as usize) < fragment.offset);
+        let place = self.pieces.partition_point(|piece| piece.start < fragment.offset);
         if self.has_already(place, fragment, end) {
             return Outcome::Repeated;
         }
         if self.overlaps(place, fragment, end) {
             return self.give_up(Reason::Overlap);
         }
-        if self.have.len() == FRAGMENTS_MAX {
+        if self.pieces.len() == FRAGMENTS_MAX {
             return self.give_up(Reason::TooMany);
         }
-        if !self.reserve(fragment, end, room) {
+        if self.growth(fragment) > room {
             return self.give_up(Reason::NoMemory);
         }
-        self.data[fragment.offset..end].copy_from_slice(fragment.data);
-        self.have.insert(place, (u32_of(fragment.offset), u32_of(end)));
+        if self.pieces.capacity() == self.pieces.len() {
+            self.pieces.reserve_exact(PIECES_MORE);
+        }
+        self.pieces.insert(place, Piece { start: fragment.offset, data: fragment.data.into() });
         self.filled += fragment.data.len();
         if !fragment.has_more {
             self.len = Some(end);
@@ -88,45 +104,25 @@ impl Packet {
 
     /// Whether the fragment repeats the one at `place`, byte for byte.
     fn has_already(&self, place: usize, fragment: &Fragment<'_>, end: usize) -> bool {
-        let is_there = self.have.get(place) == Some(&(u32_of(fragment.offset), u32_of(end)));
-        is_there
-            && self.data[fragment.offset..end] == *fragment.data
-            && fragment.has_more == (self.len != Some(end))
+        let same = |piece: &Piece| piece.start == fragment.offset && *piece.data == *fragment.data;
+        self.pieces.get(place).is_some_and(same) && fragment.has_more == (self.len != Some(end))
     }
 
     /// Whether it shares bytes with its neighbours, or lies behind the end, or sets an end before what is there.
     fn overlaps(&self, place: usize, fragment: &Fragment<'_>, end: usize) -> bool {
-        let is_after_start = place > 0 && self.have[place - 1].1 as usize > fragment.offset;
-        let is_before_end = self.have.get(place).is_some_and(|&(start, _)| (start as usize) < end);
+        let is_after_start = place > 0 && self.pieces[place - 1].end() > fragment.offset;
+        let is_before_end = self.pieces.get(place).is_some_and(|piece| piece.start < end);
         let is_behind = self.len.is_some_and(|len| end > len || !fragment.has_more);
-        let cuts_off = !fragment.has_more && self.have.last().is_some_and(|&(_, last)| last as usize > end);
+        let cuts_off = !fragment.has_more && self.pieces.last().is_some_and(|last| last.end() > end);
         is_after_start || is_before_end || is_behind || cuts_off
     }
 
-    /// Makes room for a fragment, if that takes no more than `room` bytes.
-    fn reserve(&mut self, fragment: &Fragment<'_>, end: usize, room: usize) -> bool {
-        let headers_len = if fragment.offset == 0 { fragment.headers.len() } else { 0 };
-        // The first fragment that comes says how large the others are, not how many; doubling saves copies.
-        let capacity =
-            if end > self.data.capacity() { end.max(2 * self.data.len()) } else { self.data.capacity() };
-        let capacity = capacity.min(PACKET_LEN_MAX);
-        let have = if self.have.capacity() == self.have.len() {
-            self.have.len().max(4) * size_of::<(u32, u32)>()
-        } else {
-            0
-        };
-        let growth = capacity - self.data.capacity().min(capacity) + headers_len + have;
-        if growth > room {
-            return false;
-        }
-        self.data.reserve_exact(capacity - self.data.len());
-        if self.data.len() < end {
-            self.data.resize(end, 0);
-        }
-        if self.have.capacity() == self.have.len() {
-            self.have.reserve_exact(self.have.len().max(4));
-        }
-        true
+    /// Bytes of memory that a fragment takes.
+    const fn growth(&self, fragment: &Fragment<'_>) -> usize {
+        let headers = if fragment.offset == 0 { fragment.headers.len() } else { 0 };
+        let is_full = self.pieces.capacity() == self.pieces.len();
+        let places = if is_full { PIECES_MORE * size_of::<Piece>() } else { 0 };
+        fragment.data.len() + headers + places
     }
 
     fn take_headers(&mut self, headers: &Headers<'_>) {
@@ -159,7 +155,9 @@ impl Packet {
         frame.clear();
         frame.extend_from_slice(link);
         frame.extend_from_slice(&self.headers);
-        frame.extend_from_slice(&self.data);
+        for piece in &self.pieces {
+            frame.extend_from_slice(&piece.data);
+        }
         let whole = &mut frame[link.len()..];
         let len = whole.len();
         if whole[0] >> 4 == 4 {
@@ -177,7 +175,7 @@ impl Packet {
 
     /// Number of fragments that have come.
     pub(super) const fn fragments(&self) -> u64 {
-        self.have.len() as u64
+        self.pieces.len() as u64
     }
 
     pub(super) const fn is_given_up(&self) -> bool {
@@ -186,7 +184,7 @@ impl Packet {
 
     /// Memory of what has come, in bytes.
     pub(super) const fn cost(&self) -> usize {
-        self.headers.capacity() + self.data.capacity() + self.have.capacity() * size_of::<(u32, u32)>()
+        self.headers.capacity() + self.filled + self.pieces.capacity() * size_of::<Piece>()
     }
 }
 
@@ -208,8 +206,4 @@ fn checksum(header: &[u8]) -> u16 {
 
 fn be16_of(len: usize) -> [u8; 2] {
     u16::try_from(len).unwrap_or(u16::MAX).to_be_bytes()
-}
-
-fn u32_of(place: usize) -> u32 {
-    u32::try_from(place).unwrap_or(u32::MAX)
 }

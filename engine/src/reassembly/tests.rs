@@ -6,7 +6,8 @@ use super::*;
 
 /// Bytes of the Ethernet header.
 const LINK: usize = 14;
-const GENEROUS: Limits = Limits { bytes_max: 64 << 20, packets_max: 4096, timeout_ns: 1_000_000_000 };
+const GENEROUS: Limits =
+    Limits { bytes_max: 64 << 20, packets_max: 4096, source_share: 1, timeout_ns: 1_000_000_000 };
 
 /// A packet to be divided.
 #[derive(Clone, Debug)]
@@ -322,7 +323,7 @@ fn of_a_hundred_thousand_fragments_those_that_can_become_whole_do() {
 
 #[test]
 fn a_hundred_thousand_fragments_stay_within_the_memory_that_there_is() {
-    let limits = Limits { bytes_max: 40_000, packets_max: 12, timeout_ns: 300_000 };
+    let limits = Limits { bytes_max: 40_000, packets_max: 12, source_share: 1, timeout_ns: 300_000 };
     let mut table = Reassembly::new(limits);
     let (_, whole) = storm(&mut table, limits.bytes_max);
     table.clear();
@@ -330,4 +331,32 @@ fn a_hundred_thousand_fragments_stay_within_the_memory_that_there_is() {
     assert!(counters.no_room > 1000 && counters.no_memory > 100 && counters.timed_out > 100, "{counters:?}");
     assert_eq!((counters.completed, table.bytes()), (whole.len() as u64, 0));
     assert!(counters.adds_up());
+}
+
+#[test]
+fn short_fragments_far_behind_cost_no_more_than_they_hold() {
+    let mut table = Reassembly::new(GENEROUS);
+    let original = Original::new(false, 7, 60_000);
+    table.add(&original.fragment(59_992..60_000), 0);
+    assert!(table.bytes() < 2000, "{} bytes", table.bytes());
+}
+
+#[test]
+fn one_source_leaves_room_for_the_others() {
+    let limits = Limits { packets_max: 16, source_share: 4, ..GENEROUS };
+    let mut table = Reassembly::new(limits);
+    let begun =
+        (0..16).filter(|&id| table.add(&Original::new(false, id, 96).fragment(0..48), 0) == Added::Kept);
+    assert_eq!(begun.count(), 4);
+    let other = Original::new(true, 1, 96);
+    assert_eq!(table.add(&other.fragment(0..48), 0), Added::Kept, "its source is another one");
+    assert_whole(&mut table, &other.fragment(48..96), &other.whole());
+    table.clear();
+    assert_eq!((table.bytes(), table.counters().no_room, table.counters().adds_up()), (0, 12, true));
+    assert!(table.shares.is_empty());
+    let limits = Limits { bytes_max: 40_000, source_share: 4, ..GENEROUS };
+    let mut table = Reassembly::new(limits);
+    let large = Original::new(false, 1, 20_000);
+    let kept = large.fragments(1480).iter().filter(|fragment| table.add(fragment, 0) == Added::Kept).count();
+    assert!((4..7).contains(&kept), "{kept} of a quarter of 40 000 bytes");
 }

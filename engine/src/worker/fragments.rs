@@ -19,17 +19,15 @@ pub(super) struct Fragments {
     table: FragmentTable,
     /// A fragment as it came, in one piece.
     frame: Vec<u8>,
-    /// The latest time of arrival, for fragments that have none.
-    newest_ns: u64,
 }
 
 impl Fragments {
     pub(super) const fn new(table: FragmentTable) -> Self {
-        Self { table, frame: Vec::new(), newest_ns: 0 }
+        Self { table, frame: Vec::new() }
     }
 
     /// Puts a fragment into the table. If that makes its packet whole, the packet takes the fragment's place, in its chunk and as
-    /// many further ones as it needs.
+    /// many further ones as it needs. `now_ns` is for fragments without a time of arrival, by the same clock.
     ///
     /// # Errors
     ///
@@ -40,16 +38,17 @@ impl Fragments {
         work: &mut Work,
         parts: &mut Vec<Part>,
         free: &mut FreeList,
+        now_ns: impl FnOnce() -> u64,
     ) -> Result<(), DropReason> {
-        let Self { table, frame, newest_ns } = self;
+        let Self { table, frame } = self;
         frame.clear();
         frame.extend_from_slice(queue.frame(&work.received));
         for part in &parts[work.received.tail().range()] {
             frame.extend_from_slice(queue.frame(&part.received));
         }
-        *newest_ns = queue.arrival_ns(&work.received).unwrap_or(0).max(*newest_ns);
+        let time_ns = queue.arrival_ns(&work.received).unwrap_or_else(now_ns);
         let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
-        match table.add(frame, *newest_ns) {
+        match table.add(frame, time_ns) {
             Added::Whole(whole) => place(whole, queue, work, parts, free),
             Added::Kept => Err(DropReason::FragmentKept),
             Added::Refused => Err(DropReason::FragmentRefused),

@@ -141,10 +141,8 @@ fn assert_sealed() {
         let Ok(target) = fs::read_link(entry.path()) else { continue };
         if target.to_string_lossy().starts_with("/memfd:vxtap-umem") {
             let seals = fcntl_get_seals(File::open(entry.path()).unwrap()).unwrap();
-            assert!(
-                seals.contains(SealFlags::FUTURE_WRITE | SealFlags::SHRINK | SealFlags::GROW),
-                "{seals:?}"
-            );
+            let expected = SealFlags::FUTURE_WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
+            assert!(seals.contains(expected), "{seals:?}");
             found += 1;
         }
     }

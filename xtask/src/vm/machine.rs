@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use super::fetch::Files;
 use super::guest::{END, Program};
 use super::network::{Network, QUEUES};
+use crate::shell;
 
 /// Longest run in seconds.
 const PATIENCE: &str = "240";
@@ -19,7 +20,7 @@ const PATIENCE: &str = "240";
 /// When a test fails, is missing, or the guest does not come to its end.
 pub(super) fn run(files: &Files, image: &Path, programs: &[Program]) -> Result<usize> {
     let network = Network::new()?;
-    let mut child = command(&network, files, image)
+    let mut child = command(&network, files, image)?
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
@@ -40,14 +41,14 @@ pub(super) fn run(files: &Files, image: &Path, programs: &[Program]) -> Result<u
 
 /// Emulation only: `/dev/kvm` may be there and of no use. NICs without offloads, which XDP does not go with, and with an IOMMU,
 /// without which zero-copy does not bind.
-fn command(network: &Network, files: &Files, image: &Path) -> Command {
+fn command(network: &Network, files: &Files, image: &Path) -> Result<Command> {
     let nic = |tap: &str, more: &str| {
         format!(
             "virtio-net-pci,netdev={tap},disable-legacy=on,iommu_platform=on,guest_tso4=off,guest_tso6=off,guest_ecn=off,\
              guest_ufo=off,guest_csum=off,host_mtu=1500{more}"
         )
     };
-    let mut command = Command::new("timeout");
+    let mut command = shell::as_root("timeout")?;
     command.args([PATIENCE, "ip", "netns", "exec", &network.namespace, "qemu-system-x86_64"]);
     command.args(["-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1024"]);
     command.args(["-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio", "-no-reboot"]);
@@ -65,7 +66,7 @@ fn command(network: &Network, files: &Files, image: &Path) -> Command {
         "-device",
         &nic("tap1", &format!(",mq=on,vectors={vectors}")),
     ]);
-    command
+    Ok(command)
 }
 
 /// Each program has to have passed all its tests, and the guest to have come to its end.

@@ -1,10 +1,11 @@
 //! The wire between the guest's two NICs: taps on a bridge, in a network namespace of their own.
 
-use std::process::Command;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::shell;
+
+/// What the names of the namespaces begin with.
+const PREFIX: &str = "vxtap-vm-";
 
 /// RX queues of the receiving NIC.
 pub(super) const QUEUES: u32 = 2;
@@ -18,7 +19,9 @@ pub(super) struct Network {
 impl Network {
     /// The taps `tap0` and `tap1`, the second with [`QUEUES`] queues.
     pub(super) fn new() -> Result<Self> {
-        let network = Self { namespace: format!("vxtap-vm-{}", std::process::id()) };
+        // What a run that was killed has left; without root there is none of ours.
+        let _ = vxtap_tests::remove_stale(PREFIX);
+        let network = Self { namespace: format!("{PREFIX}{}-0", std::process::id()) };
         ip(&["netns", "add", &network.namespace])?;
         let inside = |arguments: &str| {
             let all: Vec<_> = ["-n", &network.namespace].into_iter().chain(arguments.split(' ')).collect();
@@ -42,6 +45,5 @@ impl Drop for Network {
 }
 
 fn ip(arguments: &[&str]) -> Result<()> {
-    let program = shell::find("ip").context("ip is missing")?;
-    shell::run(Command::new(program).args(arguments))
+    shell::run(shell::as_root("ip")?.args(arguments))
 }

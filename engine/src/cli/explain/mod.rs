@@ -104,5 +104,5 @@ fn next<'e>(
             "frame {number} was captured from {link_type}, and only Ethernet can be explained"
         ));
     }
-    Ok(Some(explainer.explain(record.captured)))
+    Ok(Some(explainer.explain_at(record.captured, record.timestamp_ns)))
 }

@@ -1,6 +1,6 @@
 //! The first stage: the tunnel comes off.
 
-use super::Stages;
+use super::{Stages, now_ns};
 use crate::counters::Tally;
 use crate::decap::{self, Inner};
 use crate::drop_reason::DropReason;
@@ -47,7 +47,7 @@ impl Stages {
             let mut opened = open(queue, work, parts, &self.ruleset.ports);
             if let (Err(DropReason::FragmentRefused), Some(fragments)) = (&opened, &mut self.fragments) {
                 opened = fragments
-                    .put_together(queue, work, parts, free)
+                    .put_together(queue, work, parts, free, || now_ns(self.arrival_minus_utc_ns))
                     .and_then(|()| open(queue, work, parts, &self.ruleset.ports));
             }
             match opened {

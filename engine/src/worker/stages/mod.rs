@@ -205,8 +205,7 @@ impl Stages {
     /// Gives up outer fragments whose others have not come in time.
     pub(super) fn expire_fragments(&self) {
         if let Some(fragments) = &self.fragments {
-            let utc_ns = BatchClock::default().utc_ns(&mut 0);
-            fragments.expire(utc_ns.wrapping_add_signed(self.arrival_minus_utc_ns));
+            fragments.expire(now_ns(self.arrival_minus_utc_ns));
         }
     }
 
@@ -230,6 +229,11 @@ impl Stages {
         posted.reserved_bits = self.reserved_bits;
         self.unknown_pairs.copy_to(&mut posted.unknown, &mut posted.unknown_beyond);
     }
+}
+
+/// The clock of the arrival times, which is so far ahead of UTC, in nanoseconds.
+fn now_ns(arrival_minus_utc_ns: i64) -> u64 {
+    BatchClock::default().utc_ns(&mut 0).wrapping_add_signed(arrival_minus_utc_ns)
 }
 
 /// The time of a batch, read at most once and only if a frame has no arrival time.
