@@ -21,12 +21,14 @@ pub(super) struct Watch {
     last: Option<Instant>,
     /// The network namespace that they are in.
     namespace: Option<u64>,
+    /// Whether it was said that somebody looks from another one.
+    is_elsewhere_said: bool,
 }
 
 impl Watch {
     /// A watch of interfaces in the network namespace of the calling thread.
     pub(super) fn here() -> Self {
-        Self { last: None, namespace: network_namespace() }
+        Self { last: None, namespace: network_namespace(), is_elsewhere_said: false }
     }
 
     fn is_due(&mut self) -> bool {
@@ -60,11 +62,11 @@ impl Engine {
         if !self.is_started || !self.watch.is_due() {
             return;
         }
-        if self.watch.namespace != network_namespace() {
+        if self.watch.namespace == network_namespace() {
+            self.look();
+        } else if !std::mem::replace(&mut self.watch.is_elsewhere_said, true) {
             self.notes.push("the interfaces are not watched from another network namespace".to_owned());
-            return;
         }
-        self.look();
     }
 
     /// Looks at the interfaces, and does what there is to do.
