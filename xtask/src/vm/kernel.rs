@@ -20,7 +20,7 @@ impl Kernel {
     }
 }
 
-/// Zero-copy of `virtio_net` is Linux 6.11's, but binds from 6.13 on (6.12 answers `EOPNOTSUPP`).
+/// `virtio_net` has zero-copy since Linux 6.11, but 6.12 still answers `EOPNOTSUPP` to a bind; on 6.18 it binds.
 pub(super) const KERNELS: [Kernel; 3] = [
     Kernel { version: "6.1", or_newer: false, rung: "native copy", jumbo_rung: "UDP socket" },
     Kernel { version: "6.12", or_newer: false, rung: "native copy", jumbo_rung: "native copy" },
