@@ -18,7 +18,7 @@ fn main() -> ExitCode {
 fn count() -> Result<(), Box<dyn Error>> {
     let mut config = Config::default();
     config.capture.interfaces.push(std::env::args().nth(1).ok_or("usage: count INTERFACE")?);
-    config.outputs.push(Output { name: "count".into(), kind: OutputKind::Consumer });
+    config.outputs.push(Output::new("count", OutputKind::Consumer));
 
     let mut engine = Engine::open(config)?;
     let mut consumer = engine.take_consumer("count").ok_or("the output was declared above")?;

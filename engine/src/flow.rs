@@ -12,7 +12,6 @@ use vxtap_ebpf::parse::{Bytes, EXTENSION_HEADERS_MAX};
 use crate::config::protocol_name;
 use crate::decap::Link;
 
-#[cfg(any(test, feature = "internals"))]
 mod hash;
 
 /// Source and destination address, as numbers in host byte order.

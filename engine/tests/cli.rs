@@ -232,7 +232,7 @@ fn check_names_rules_that_can_never_match() {
         let expected = "\
 A frame whose direction is unknown is dropped.
 Filter f: 0 ingress rules, 4 egress rules, with Amazon's DNS.
-  No session uses it.
+  No session and no output uses it.
   The egress rule 30 can never match, because of rule 10 before it.
   The egress rule 40 can never match, because of rules 10, 20 before it.
 ";

@@ -42,7 +42,7 @@ fn receive(veth: &Veth, profile: &Profile, options: Options) -> (Totals, Verdict
     config.capture.interfaces = vec![veth.receiver.interface.to_owned()];
     config.memory.per_queue_mib = 160;
     (config.memory.fill_ring, config.memory.rx_ring) = (16_384, 16_384);
-    config.outputs.push(Output { name: "test".to_owned(), kind: OutputKind::Consumer });
+    config.outputs.push(Output::new("test", OutputKind::Consumer));
     let mut engine = veth.receiver.netns.run(|| Engine::open(config)).unwrap();
     let consumer = engine.take_consumer("test").unwrap();
     let reader = verify(consumer, Verifier::new(profile).unwrap());

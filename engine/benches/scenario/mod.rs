@@ -29,7 +29,7 @@ impl Scenario {
         let (frames, sessions) = mirrored(chunks as usize, 100, sessions);
         // Room for all chunks, so that a consumer that is late holds the worker up and no frame is lost.
         let output_ring = (chunks.next_power_of_two() as usize).max(8192);
-        let output = |number: usize| Output { name: number.to_string(), kind: OutputKind::Consumer };
+        let output = |number: usize| Output::new(number.to_string(), OutputKind::Consumer);
         let mut config =
             Config { sessions, outputs: (0..outputs).map(output).collect(), ..Config::default() };
         if rules > 0 {

@@ -3,8 +3,8 @@
 use std::fmt::{self, Display, Write};
 
 use vxtap::config::{
-    BusyPoll, Capture, CaptureMode, Config, ConfigError, Cpus, Direction, Fragments, Memory, OutputKind,
-    Queues, Session, Tunnel, TunnelPort, UnknownDirection, UnknownSessions, WaitMode, Workers,
+    BusyPoll, Capture, CaptureMode, Config, ConfigError, Cpus, Direction, Fragments, Memory, Output,
+    OutputKind, Queues, Session, Tunnel, TunnelPort, UnknownDirection, UnknownSessions, WaitMode, Workers,
 };
 use vxtap::explain::{ShadowedRule, shadowed_rules};
 
@@ -19,7 +19,11 @@ const EXAMPLE_QUEUES: u64 = 4;
 ///
 /// As for [`Memory::plan`]; none for a configuration that was validated.
 pub(super) fn describe(config: &Config) -> Result<String, ConfigError> {
-    let memory = memory(&config.memory, config.outputs.len(), &config.capture)?;
+    let memory = memory(
+        &config.memory,
+        config.outputs.iter().map(|output| output.members as usize).sum(),
+        &config.capture,
+    )?;
     let paragraphs = [
         capture(&config.capture),
         workers(&config.workers, &config.capture),
@@ -183,9 +187,12 @@ fn filters(config: &Config) -> String {
             number(ingress, "ingress rule"),
             number(egress, "egress rule")
         );
-        let is_used = config.sessions.iter().any(|session| session.filter.as_ref() == Some(&filter.name));
+        let mut users = config.sessions.iter().map(|session| &session.filter);
+        let mut outputs = config.outputs.iter().map(|output| &output.filter);
+        let is_used = users.any(|it| it.as_ref() == Some(&filter.name))
+            || outputs.any(|it| it.as_ref() == Some(&filter.name));
         if !is_used {
-            text.push_str("  No session uses it.\n");
+            text.push_str("  No session and no output uses it.\n");
         }
         for ShadowedRule { direction, number, by } in shadowed_rules(filter) {
             let by = counted("rule", &by);
@@ -205,11 +212,19 @@ fn outputs(config: &Config) -> String {
         let file = default_file_name(interface, "TIME");
         return format!("Writes to {file} in the working directory, as no output is configured.\n");
     }
-    let rows: Vec<_> =
-        config.outputs.iter().map(|output| [output.name.clone(), kind(&output.kind)]).collect();
+    let rows: Vec<_> = config
+        .outputs
+        .iter()
+        .map(|output| [output.name.clone(), kind(&output.kind), accepted(output)])
+        .collect();
     let some = config.sessions.iter().any(|session| session.outputs.is_some());
     let which = if some { "frames that pass, by session," } else { "every frame that passes" };
     format!("Hands {which} to {}:\n{}", number(rows.len(), "output"), table(&rows))
+}
+
+/// What an output gets of the frames.
+fn accepted(output: &Output) -> String {
+    output.filter.as_ref().map_or_else(String::new, |filter| format!("what the filter {filter} accepts"))
 }
 
 fn kind(kind: &OutputKind) -> String {

@@ -88,7 +88,7 @@ fn validated(config: Config) -> Result<Config, Failure> {
 }
 
 fn pcapng(name: &str, path: PathBuf) -> Output {
-    Output { name: name.to_owned(), kind: OutputKind::Pcapng { path } }
+    Output::new(name, OutputKind::Pcapng { path })
 }
 
 /// Returns whether both paths lead to one file; a path that leads nowhere is another file.

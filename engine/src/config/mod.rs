@@ -115,10 +115,10 @@ impl Config {
         } = self;
         capture.check()?;
         workers.check(&capture.queues, capture.interfaces.len())?;
-        memory.check(outputs.len())?;
+        memory.check(Output::count_members(outputs))?;
         eni::check_enis(enis)?;
         filter::check_filters(filters)?;
-        output::check_outputs(outputs)?;
+        output::check_outputs(outputs, filters)?;
         profile::check_profiles(profiles)?;
         session::check_sessions(self)
     }

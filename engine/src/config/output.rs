@@ -3,20 +3,42 @@
 use std::path::{Component, Path, PathBuf};
 
 use super::error::{Problem, Violation};
+use super::filter::Filter;
 use super::key::KeyPath;
-use super::name::check_name;
+use super::limit::Limit;
+use super::name::{check_name, check_reference};
 use super::once::Seen;
 
-/// Most outputs: a frame's count of the outputs that hold it is a byte.
+/// Most members of all outputs together: a frame's count of the members that hold it is a byte.
 pub const OUTPUTS_MAX: u32 = 255;
+
+pub(super) const MEMBERS: Limit = Limit::Range(1, OUTPUTS_MAX as u64);
 
 /// A declared output. Table `[[output]]` of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Output {
     /// Name, 1 to 255 bytes without control characters, different from those of the other outputs.
     pub name: String,
+    /// Number of members, 1 to 255, each with rings and a consumer of its own. A frame goes to one of them: both directions of an
+    /// inner flow of a session to the same one, whatever queue they come in on; the fragments of an IP packet together, though not
+    /// where the flow's whole packets go; and what is not IP to the first one. Default: 1.
+    pub members: u32,
+    /// Name of the [`Filter`] whose rules choose the frames that the output gets; `None`: all of its sessions.
+    pub filter: Option<String>,
     /// What the output does with the frames.
     pub kind: OutputKind,
+}
+
+impl Output {
+    /// An output with one member, which gets all frames.
+    pub fn new(name: impl Into<String>, kind: OutputKind) -> Self {
+        Self { name: name.into(), members: 1, filter: None, kind }
+    }
+
+    /// Number of members of outputs: of rings that each worker has.
+    pub(crate) fn count_members(outputs: &[Self]) -> usize {
+        outputs.iter().map(|output| output.members as usize).sum()
+    }
 }
 
 /// What an output does with the frames.
@@ -31,16 +53,27 @@ pub enum OutputKind {
     Consumer,
 }
 
-pub(super) fn check_outputs(outputs: &[Output]) -> Result<(), Violation> {
-    if outputs.len() > OUTPUTS_MAX as usize {
-        let problem = Problem::TooMany { found: outputs.len(), things: "outputs", max: OUTPUTS_MAX };
+pub(super) fn check_outputs(outputs: &[Output], filters: &[Filter]) -> Result<(), Violation> {
+    let found = Output::count_members(outputs);
+    if found > OUTPUTS_MAX as usize {
+        let things = if found == outputs.len() { "outputs" } else { "members of outputs" };
+        let problem = Problem::TooMany { found, things, max: OUTPUTS_MAX };
         return Err(problem.at(KeyPath::top("output")));
     }
     let mut names = Seen::default();
     let mut paths = Seen::default();
-    for (position, Output { name, kind }) in outputs.iter().enumerate() {
+    for (position, Output { name, members, filter, kind }) in outputs.iter().enumerate() {
         let key = KeyPath::top("output").index(position);
         check_name(name, &mut names, key.key("name"))?;
+        MEMBERS.check(*members).map_err(|problem| problem.at(key.key("members")))?;
+        if *members > 1 && matches!(kind, OutputKind::Pcapng { .. }) {
+            let allowed = "one member: a file is written by one";
+            return Err(Problem::refused(members, allowed).at(key.key("members")));
+        }
+        if let Some(filter) = filter {
+            let is_declared = filters.iter().any(|it| it.name == *filter);
+            check_reference(filter, is_declared, "filter", &key.key("filter"))?;
+        }
         if let OutputKind::Pcapng { path } = kind {
             check_path(path, &mut paths, &key.key("path")).map_err(|problem| problem.at(key.key("path")))?;
         }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::lane::{self, Entrance, Open, Opener, Place};
 use super::rung::{Rung, StepDown};
 use super::{EngineError, cpus};
-use crate::config::{Config, Fragments, Queues};
+use crate::config::{Config, Fragments, Output, Queues};
 use crate::interface::Interface;
 use crate::steering::{self, AttachMode, Steering, SteeringCounters, SteeringError};
 use crate::xsk::{SocketError, UdpBoard, Umem, driver_of, rx_queue_count};
@@ -72,7 +72,7 @@ impl Live {
         let opener = Opener { config, interface: &interface };
         let chunk_size = opener.chunk_size();
         let umems: Result<_, _> =
-            queues.iter().map(|_| opener.umem(chunk_size, config.outputs.len())).collect();
+            queues.iter().map(|_| opener.umem(chunk_size, Output::count_members(&config.outputs))).collect();
         let places = queues.into_iter().zip(cpus).collect();
         let mut climb = Climb { opener, places, umems: umems?, steering: None, attached: None };
         let (rungs, mut steps) = Rung::to_try(config.capture.mode, driver_of(name).as_deref());

@@ -27,7 +27,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::capture_file::CaptureFile;
-use crate::config::{self, Config, Fragments};
+use crate::config::{self, Config, Fragments, Output};
 use crate::counters::Board;
 use crate::interface::Interface;
 use crate::output::{self, Consumer, Origin, Writer};
@@ -132,7 +132,7 @@ impl Engine {
         for note in remarks {
             notes.push(note);
         }
-        let ring_len = config.memory.plan(config.outputs.len())?.output_ring_len;
+        let ring_len = config.memory.plan(Output::count_members(&config.outputs))?.output_ring_len;
         Self::assemble(config, Source::Live(lives), waiting, ring_len, notes)
     }
 
@@ -146,7 +146,7 @@ impl Engine {
     pub fn open_capture_file(config: Config, path: &Path) -> Result<Self, EngineError> {
         config.validate()?;
         let file = CaptureFile::open(path)?;
-        let output_count = u32::try_from(config.outputs.len()).unwrap_or(u32::MAX);
+        let output_count = u32::try_from(Output::count_members(&config.outputs)).unwrap_or(u32::MAX);
         let chunk_count = FILE_RING_LEN + config::BATCH_MAX + output_count * FILE_RING_LEN;
         let (umem, free) = Umem::create(Geometry::new(FILE_CHUNK_SIZE, chunk_count), Pages::Ordinary)?;
         let (nic, rx) = SoftNic::new(Arc::new(umem), FILE_RING_LEN, FILE_RING_LEN)
@@ -166,7 +166,10 @@ impl Engine {
         ring_len: u32,
         notes: Notes,
     ) -> Result<Self, EngineError> {
-        let mut directory = Directory::default();
+        let mut directory = match source {
+            Source::Live(_) => Directory::with_secret_seed(),
+            Source::File(_) => Directory::default(),
+        };
         let ruleset = Arc::new(Ruleset::first(&config, &mut directory));
         let mut engine = Self {
             directory,
@@ -175,7 +178,7 @@ impl Engine {
             lanes: Vec::new(),
             waiting: Vec::new(),
             ring_len,
-            planned_outputs: config.outputs.len().max(1),
+            planned_outputs: Output::count_members(&config.outputs).max(1),
             writers: Vec::new(),
             boards: Boards::default(),
             fragments: (config.capture.fragments == Fragments::Reassemble).then(FragmentTable::default),
@@ -217,11 +220,12 @@ impl Engine {
     /// Takes the consumer of the output called `output`, to be read by the caller, on any one thread. `None` if there is
     /// no such output, if the engine empties it itself, if it has been taken, or if the engine has been started: an
     /// output whose consumer nobody has taken by then, or that is dropped, takes no frames, which is counted. What a
-    /// consumer has not read when it is dropped stays counted as delivered to it. The consumer of an output that a reload
+    /// consumer has not read when it is dropped stays counted as delivered to it. Of an output with several members the first one that
+    /// has not been taken: call it as often as there are members, which come in their order. The consumer of an output that a reload
     /// adds can be taken after it; until then frames fill its rings.
     pub fn take_consumer(&mut self, output: &str) -> Option<Consumer> {
-        let outlet = self.outlets.iter_mut().find(|outlet| !outlet.is_gone && outlet.name == output)?;
-        if outlet.sink.is_some() { None } else { outlet.consumer.take() }
+        let mut members = self.outlets.iter_mut().filter(|outlet| !outlet.is_gone && outlet.name == output);
+        members.find(|outlet| outlet.sink.is_none() && outlet.consumer.is_some())?.consumer.take()
     }
 
     /// The sessions, to give names to the ids that frames carry. After a reload there is another table; what an older one

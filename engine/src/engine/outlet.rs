@@ -13,10 +13,12 @@ use crate::output::pcapng::{self, Sink};
 use crate::output::{Consumer, Inbox, Reader};
 use crate::session::Directory;
 
-/// An output. Its consumer and its sink are here until somebody takes the one, or the thread that has both is started.
+/// A member of an output. Its consumer and its sink are here until somebody takes the one, or the thread that has both is started.
 pub(super) struct Outlet {
     pub(super) name: String,
     pub(super) kind: OutputKind,
+    /// Its place among the members of the output, and their number.
+    pub(super) member: (u32, u32),
     pub(super) consumer: Option<Consumer>,
     pub(super) sink: Option<Sink>,
     pub(super) thread: Option<JoinHandle<pcapng::Report>>,
@@ -32,6 +34,17 @@ pub(super) struct Outlet {
 type FileId = (u64, u64);
 
 impl Outlet {
+    /// Whether a configuration has it as it is. Which frames it gets may change.
+    pub(super) fn is_in(&self, outputs: &[Output]) -> bool {
+        outputs.iter().any(|output| self.is_of(output))
+    }
+
+    /// Whether it is a member of such an output.
+    pub(super) fn is_of(&self, output: &Output) -> bool {
+        let (_, members) = self.member;
+        output.name == self.name && output.kind == self.kind && output.members == members
+    }
+
     /// Whether its rings may still hold chunks, and its file be written to.
     pub(super) fn is_alive(&self) -> bool {
         let is_finished = self.thread.as_ref().is_none_or(JoinHandle::is_finished);
@@ -65,7 +78,8 @@ pub(super) fn open<'c>(
         alive.filter_map(|outlet| Some((outlet.file?, outlet.name.clone()))).collect();
     let mut outlets = Vec::new();
     let ids = directory.assign(&config.sessions);
-    for Output { name, kind } in outputs {
+    let members = |output: &'c Output| (0..output.members).map(move |place| (output, place));
+    for (Output { name, kind, members, filter: _ }, place) in outputs.into_iter().flat_map(members) {
         let (mut sink, mut file) = (None, None);
         if let OutputKind::Pcapng { path } = kind {
             let shared = |first: &String| EngineError::SharedFile {
@@ -84,6 +98,7 @@ pub(super) fn open<'c>(
         let outlet = Outlet {
             name: name.clone(),
             kind: kind.clone(),
+            member: (place, *members),
             consumer: None,
             sink,
             thread: None,

@@ -99,8 +99,7 @@ impl Engine {
         let changes = self.changes(&config);
         let writers = self.add_outputs(&config)?;
         for outlet in &mut self.outlets {
-            let is_there = config.outputs.iter().any(|it| it.name == outlet.name && it.kind == outlet.kind);
-            outlet.is_gone |= !is_there;
+            outlet.is_gone |= !outlet.is_in(&config.outputs);
         }
         let names: Vec<_> =
             self.outlets.iter().map(|outlet| (!outlet.is_gone).then_some(outlet.name.as_str())).collect();
@@ -116,9 +115,8 @@ impl Engine {
 
     /// Opens and starts the outputs that are new; returns for each worker the writers of their rings, with their ids.
     fn add_outputs(&mut self, config: &Config) -> Result<Vec<Vec<(usize, Writer)>>, ReloadError> {
-        let is_running = |output: &&Output| {
-            self.outlets.iter().any(|it| !it.is_gone && it.name == output.name && it.kind == output.kind)
-        };
+        let is_running =
+            |output: &&Output| self.outlets.iter().any(|outlet| !outlet.is_gone && outlet.is_of(output));
         let added: Vec<_> = config.outputs.iter().filter(|output| !is_running(output)).collect();
         let mut each: Vec<Vec<_>> = self.lanes.iter().map(|_| Vec::new()).collect();
         if added.is_empty() {
@@ -126,7 +124,7 @@ impl Engine {
         }
         let alive = self.outlets.iter().filter(|outlet| outlet.is_alive()).count();
         let planned = self.config.memory.outputs_planned(self.planned_outputs);
-        if alive + added.len() > planned {
+        if alive + added.iter().map(|output| output.members as usize).sum::<usize>() > planned {
             let added = added.iter().map(|output| output.name.clone()).collect();
             return Err(ReloadError::NoRoom { added, planned, alive });
         }

@@ -2,10 +2,10 @@
 
 use super::walk::{Decision, Walk, decision};
 use super::{DirectionSign, Explainer, session_name};
-use crate::config::{Config, Direction, Session, UnknownSessions};
+use crate::config::{Direction, Session, UnknownSessions};
 use crate::decap::{Encapsulation, Gwlb, Inner};
 use crate::drop_reason::DropReason;
-use crate::filter::{Policy, Verdict};
+use crate::filter::{CompiledFilter, Policy, Verdict};
 use crate::flow::Flow;
 use crate::output::Outer;
 use crate::session::{Key, Pair, SessionId};
@@ -104,13 +104,14 @@ pub(super) fn judge<'e>(
     }
     let is_amazon_dns = policy.is_some_and(|policy| flow.is_some_and(|flow| policy.is_amazon_dns(&flow)));
     let lists = session_id.index().checked_sub(1).and_then(|place| explainer.lists[place].as_ref());
+    let direction_only = direction.map(|(direction, _)| direction);
     let walks = match lists {
-        Some(lists) if !is_amazon_dns => {
-            lists.walk(flow.as_ref(), direction.map(|(direction, _)| direction), config.unknown_direction)
-        }
+        Some(lists) if !is_amazon_dns => lists.walk(flow.as_ref(), direction_only, config.unknown_direction),
         _ => Vec::new(),
     };
-    let outputs = outputs(config, declared);
+    let outputs = outputs(explainer, declared, |filter| {
+        filter.judge(flow.as_ref(), direction_only, config.unknown_direction).is_ok()
+    });
     if outcome.is_ok() && outputs.is_empty() && !config.outputs.is_empty() {
         outcome = Err(DropReason::NoOutput);
     }
@@ -141,11 +142,19 @@ pub(super) fn judge<'e>(
     }
 }
 
-/// Names of the outputs that get the frames of a session.
-fn outputs<'e>(config: &'e Config, session: Option<&'e Session>) -> Vec<&'e str> {
+/// Names of the outputs that get a frame of a session: those that the session names, as far as their own filter accepts it.
+fn outputs<'e>(
+    explainer: &'e Explainer,
+    session: Option<&'e Session>,
+    accepts: impl Fn(&CompiledFilter) -> bool,
+) -> Vec<&'e str> {
     let names = session.and_then(|session| session.outputs.as_ref());
-    let is_meant = |name: &&str| names.is_none_or(|names| names.iter().any(|other| other == name));
-    config.outputs.iter().map(|output| output.name.as_str()).filter(is_meant).collect()
+    let is_meant = |name: &str| names.is_none_or(|names| names.iter().any(|other| other == name));
+    let outputs = explainer.config.outputs.iter().zip(&explainer.output_filters);
+    let gets = outputs.filter(|(output, filter)| {
+        is_meant(&output.name) && filter.as_ref().is_none_or(|filter| accepts(filter))
+    });
+    gets.map(|(output, _)| output.name.as_str()).collect()
 }
 
 /// The verdicts of the sessions of the same interface, in their order, up to the first that accepts.

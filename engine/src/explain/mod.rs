@@ -10,7 +10,7 @@ mod tests;
 mod walk;
 
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use vxtap_ebpf::maps::Outcome;
 use vxtap_ebpf::parse::{self, Refusal, Source};
@@ -21,11 +21,11 @@ pub use judged::{Explanation, SessionVerdict};
 pub use summary::{RuleCount, Summary};
 pub use walk::{Decision, Tried, Walk};
 
-use crate::config::{Config, ConfigError, Direction, Filter};
+use crate::config::{Config, ConfigError, Direction, Filter, Output};
 use crate::decap;
 use crate::drop_reason::DropReason;
 use crate::filter::rules::in_order;
-use crate::filter::{Policies, shadow};
+use crate::filter::{CompiledFilter, Policies, compile, shadow};
 use crate::reassembly::{Added, Reassembly};
 use crate::session::{Directory, Key, Pair, SessionId, SessionTable};
 use crate::steering::{Offline, outcome_name};
@@ -51,6 +51,8 @@ pub struct Explainer {
     policies: Policies,
     /// By session, from the first declared one.
     lists: Vec<Option<Lists>>,
+    /// By output.
+    output_filters: Vec<Option<Arc<CompiledFilter>>>,
     /// What frames before have left behind: fragments.
     steering: Mutex<Offline>,
     reassembly: Mutex<Reassembly>,
@@ -66,6 +68,10 @@ impl Explainer {
         config.validate()?;
         let mut directory = Directory::default();
         let ids = directory.assign(&config.sessions);
+        let output_filter = |output: &Output| {
+            let name = output.filter.as_ref()?;
+            config.filters.iter().find(|filter| filter.name == *name).map(compile)
+        };
         let lists = config.sessions.iter().map(|session| {
             let name = session.filter.as_ref()?;
             config.filters.iter().find(|filter| filter.name == *name).map(Lists::new)
@@ -75,6 +81,7 @@ impl Explainer {
             sessions: SessionTable::new(&config.sessions, &ids, directory.names()),
             policies: Policies::new(&config, &ids, &directory),
             lists: lists.collect(),
+            output_filters: config.outputs.iter().map(output_filter).collect(),
             steering: Mutex::new(Offline::new(&config.capture)),
             reassembly: Mutex::default(),
             config,

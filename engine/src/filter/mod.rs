@@ -23,4 +23,4 @@ pub(crate) mod shadow;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub(crate) use policy::{Policies, Policy, Verdict};
+pub(crate) use policy::{CompiledFilter, Policies, Policy, Verdict, compile};

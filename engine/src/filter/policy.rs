@@ -17,7 +17,7 @@ use crate::session::{Directory, Key, Marks, Sequence, SessionId};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Policy {
     eni: Arc<Identity>,
-    filter: Option<Arc<Filter>>,
+    filter: Option<Arc<CompiledFilter>>,
     servers: Arc<Servers>,
     unknown_direction: UnknownDirection,
     /// Bytes of each frame that are kept; `None`: all.
@@ -28,12 +28,34 @@ pub(crate) struct Policy {
     pub(crate) sequence: Option<Arc<Mutex<Sequence>>>,
 }
 
-/// A compiled filter; sessions share it.
+/// A compiled filter; sessions and outputs share it.
 #[derive(Debug)]
-struct Filter {
+pub(crate) struct CompiledFilter {
     ingress: Compiled,
     egress: Compiled,
     has_amazon_dns: bool,
+}
+
+impl CompiledFilter {
+    /// What the rules say of a packet, or of a frame that is none.
+    #[inline]
+    pub(crate) fn judge(
+        &self,
+        flow: Option<&Flow>,
+        direction: Option<Direction>,
+        unknown: UnknownDirection,
+    ) -> Result<(), DropReason> {
+        let first_match = |rules: &Compiled| flow.and_then(|flow| rules.first_match(flow));
+        match (direction, unknown) {
+            (Some(Direction::Ingress), _) => outcome(first_match(&self.ingress)),
+            (Some(Direction::Egress), _) => outcome(first_match(&self.egress)),
+            (None, UnknownDirection::Either) => {
+                either(outcome(first_match(&self.ingress)), outcome(first_match(&self.egress)))
+            }
+            (None, UnknownDirection::Accept) => Ok(()),
+            (None, UnknownDirection::Reject) => Err(DropReason::DirectionUnknown),
+        }
+    }
 }
 
 /// What a policy says of a frame.
@@ -88,7 +110,7 @@ impl Policy {
     #[inline]
     fn filter(
         &self,
-        filter: &Filter,
+        filter: &CompiledFilter,
         flow: Option<&Flow>,
         direction: Option<Direction>,
     ) -> Result<(), DropReason> {
@@ -97,16 +119,7 @@ impl Policy {
         {
             return if filter.has_amazon_dns { Ok(()) } else { Err(DropReason::AmazonDns) };
         }
-        let first_match = |rules: &Compiled| flow.and_then(|flow| rules.first_match(flow));
-        match (direction, self.unknown_direction) {
-            (Some(Direction::Ingress), _) => outcome(first_match(&filter.ingress)),
-            (Some(Direction::Egress), _) => outcome(first_match(&filter.egress)),
-            (None, UnknownDirection::Either) => {
-                either(outcome(first_match(&filter.ingress)), outcome(first_match(&filter.egress)))
-            }
-            (None, UnknownDirection::Accept) => Ok(()),
-            (None, UnknownDirection::Reject) => Err(DropReason::DirectionUnknown),
-        }
+        filter.judge(flow, direction, self.unknown_direction)
     }
 }
 
@@ -184,9 +197,10 @@ impl Policies {
     }
 }
 
-fn compile(filter: &config::Filter) -> Arc<Filter> {
+/// Compiles a filter, which has to be valid.
+pub(crate) fn compile(filter: &config::Filter) -> Arc<CompiledFilter> {
     let compiled = |direction| Compiled::new(&in_order(&filter.rules, direction));
-    Arc::new(Filter {
+    Arc::new(CompiledFilter {
         ingress: compiled(Direction::Ingress),
         egress: compiled(Direction::Egress),
         has_amazon_dns: filter.network_services.contains(&NetworkService::AmazonDns),

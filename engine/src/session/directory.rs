@@ -1,6 +1,7 @@
 //! Which number stands for which session, for the life of an engine.
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -27,11 +28,24 @@ impl Entry {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Directory {
     entries: Arc<Mutex<Vec<Entry>>>,
+    /// Of the hash that divides flows among the members of outputs.
+    seed: u64,
     /// By number: how the frames of sessions whose mirrors count them follow each other.
     sequences: Arc<Mutex<BTreeMap<SessionId, Arc<Mutex<Sequence>>>>>,
 }
 
 impl Directory {
+    /// A directory with a secret seed, so that nobody can send flows that all fall to one member of an output. Without one, the
+    /// same frames fall to the same members each time.
+    pub(crate) fn with_secret_seed() -> Self {
+        Self { seed: RandomState::new().hash_one(0), ..Self::default() }
+    }
+
+    /// Of the hash that divides flows among the members of outputs.
+    pub(crate) const fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// The numbers of these sessions, each a new one if it was not there before.
     pub(crate) fn assign(&mut self, sessions: &[config::Session]) -> Vec<SessionId> {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);

@@ -3,6 +3,7 @@
 use super::chain::{Chain, Part, lay_out};
 use crate::config::BATCH_MAX;
 use crate::decap::Inner;
+use crate::flow::Flow;
 use crate::output::Descriptor;
 use crate::session::Key;
 use crate::xsk::{FreeList, Received, RxQueue, Shares, Tail};
@@ -42,6 +43,13 @@ impl Work {
 }
 
 impl Work {
+    /// The flow of the frame inside, also where the session's packet length has cut it.
+    #[inline]
+    pub(super) fn flow(&self, queue: &RxQueue) -> Option<Flow> {
+        let inner = queue.part(&self.received, self.descriptor.addr, u32::MAX);
+        Flow::in_frame(inner, self.descriptor.link())
+    }
+
     /// Divides the frame's captured bytes among its parts, before it is published.
     #[cold]
     pub(super) fn lay_out(&mut self, parts: &mut [Part], free: &mut FreeList) {

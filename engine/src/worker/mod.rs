@@ -189,7 +189,7 @@ impl<K: KernelSide> Worker<K> {
         stages.count_bad(queue.bad_descriptors() - bad_before);
         stages.count_broken(batch.take_broken(free));
         stages.run(queue, batch, free);
-        taps.publish(batch, holders, free, stages, orders);
+        taps.publish(queue, batch, holders, free, stages, orders);
         self.check_conservation();
         count
     }

@@ -4,8 +4,10 @@ use super::accounts::Accounts;
 use super::batch::{Places, Work};
 use super::chain::Part;
 use crate::counters::{OutputLedger, Tally};
+use crate::flow::Flow;
 use crate::output::{Descriptor, Writer};
-use crate::ruleset::Route;
+use crate::ruleset::{Choice, Route};
+use crate::session::SessionId;
 use crate::xsk::{FreeList, Holders};
 
 /// An output ring and its counts.
@@ -23,11 +25,12 @@ pub(super) struct Tap {
     pub(super) missed: Places,
     /// Descriptors pushed for parts of frames beyond their first.
     further: u64,
-    /// Whose frames it gets.
-    route: Route,
+    /// Which frames it gets.
+    choice: Choice,
     /// By session: what it had no room for.
     full: Vec<Tally>,
-    /// By session: what the outputs were offered while the session was not one of its own, up to the last change.
+    /// By session: what the outputs were offered and it was not to get: all while the session was not one of its own, up to the
+    /// last change, and what it did not choose of its own sessions.
     passed_by: Vec<Tally>,
 }
 
@@ -42,48 +45,61 @@ impl Tap {
             chosen: 0,
             missed: 0,
             further: 0,
-            route: Route::All,
+            choice: Choice::default(),
             full: vec![Tally::default(); accounts.len()],
             passed_by: accounts.offered_by_session().collect(),
         }
     }
 
-    /// Whether it gets the frames of all sessions.
+    /// Whether it gets all frames of all sessions.
     pub(super) const fn gets_all(&self) -> bool {
-        matches!(self.route, Route::All)
+        self.choice.is_everything()
     }
 
-    /// Changes over to another route. `changed_at` has what was offered of each session at the last change.
-    pub(super) fn adopt(&mut self, route: Route, accounts: &Accounts, changed_at: &[Tally]) {
+    /// Whether frames of its sessions are looked at one by one.
+    pub(super) const fn is_narrow(&self) -> bool {
+        self.choice.narrowing.is_some()
+    }
+
+    /// Changes over to another choice. `changed_at` has what was offered of each session at the last change.
+    pub(super) fn adopt(&mut self, choice: Choice, accounts: &Accounts, changed_at: &[Tally]) {
         self.full.resize(accounts.len(), Tally::default());
         self.passed_by.resize(accounts.len(), Tally::default());
         for (session, passed_by) in self.passed_by.iter_mut().enumerate() {
-            if !self.route.has(session) {
+            if !self.choice.route.has(session) {
                 passed_by.merge(accounts.offered_since(session, changed_at));
             }
         }
-        self.route = route;
+        self.choice = choice;
     }
 
     /// Tells the consumer that nothing more will come, if the output is gone.
     pub(super) fn close_if_gone(&self) {
-        if self.route == Route::Closed {
+        if self.choice.route == Route::Closed {
             self.writer.close();
         }
     }
 
     /// Whether its output is gone and all its chunks are back.
     pub(super) fn has_ended(&self) -> bool {
-        self.route == Route::Closed && self.writer.outstanding() == 0
+        self.choice.route == Route::Closed && self.writer.outstanding() == 0
     }
 
-    /// Chooses the frames of a batch that it takes: the first ones of its sessions, as many as it has room for.
-    pub(super) fn choose(&mut self, works: &[Work]) {
+    /// Chooses the frames of a batch that it takes: the first ones that are meant for it, as many as it has room for. `flows` has
+    /// those of the frames if it [is narrow](Self::is_narrow).
+    pub(super) fn choose(&mut self, works: &[Work], flows: &[Option<Flow>]) {
         let room = if self.is_open { self.writer.room() } else { 0 };
         (self.chosen, self.missed) = (0, 0);
         let mut taken = 0;
         for (place, work) in works.iter().enumerate() {
-            if !self.route.has(work.descriptor.session as usize) {
+            let Descriptor { session, len, .. } = work.descriptor;
+            if !self.choice.route.has(session as usize) {
+                continue;
+            }
+            if let Some(narrowing) = &self.choice.narrowing
+                && !narrowing.accepts(flows[place].as_ref(), SessionId(session), work.descriptor.direction())
+            {
+                self.passed_by[session as usize].add(u64::from(len));
                 continue;
             }
             if taken + 1 + work.received.tail().len() <= room {
@@ -162,7 +178,7 @@ impl Tap {
         self.full.iter().zip(&self.passed_by).enumerate().map(|(session, (&full, &passed_by))| {
             let mut not_taken = full;
             not_taken.merge(passed_by);
-            if !self.route.has(session) {
+            if !self.choice.route.has(session) {
                 not_taken.merge(accounts.offered_since(session, changed_at));
             }
             accounts.output_ledger(session, not_taken, full)

@@ -8,11 +8,13 @@ use super::accounts::Accounts;
 use super::batch::{Batch, Work};
 use super::stages::Stages;
 use super::tap::Tap;
+use crate::config::BATCH_MAX;
 use crate::counters::{OutputLedger, Tally, WorkerCounters};
 use crate::drop_reason::DropReason;
+use crate::flow::Flow;
 use crate::output::Writer;
-use crate::ruleset::{Route, Ruleset};
-use crate::xsk::{FreeList, Holders, Tail};
+use crate::ruleset::{Choice, Ruleset};
+use crate::xsk::{FreeList, Holders, RxQueue, Tail};
 
 /// What happens to a frame for which an output has no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +36,8 @@ pub(super) struct Taps {
     is_uniform: bool,
     /// By session: what the outputs had been offered when the routes last changed.
     changed_at: Vec<Tally>,
+    /// Of the frames of a batch, if an output asks for them.
+    flows: Vec<Option<Flow>>,
     /// Final counts of outputs that are gone.
     ended: Vec<Ended>,
     when_full: WhenFull,
@@ -55,8 +59,14 @@ impl Taps {
         accounts: &Accounts,
         when_full: WhenFull,
     ) -> Self {
-        let mut taps =
-            Self { open: Vec::new(), is_uniform: true, changed_at: Vec::new(), ended: Vec::new(), when_full };
+        let mut taps = Self {
+            open: Vec::new(),
+            is_uniform: true,
+            changed_at: Vec::new(),
+            flows: Vec::with_capacity(BATCH_MAX as usize),
+            ended: Vec::new(),
+            when_full,
+        };
         taps.adopt(ruleset, outputs, accounts);
         taps
     }
@@ -76,8 +86,8 @@ impl Taps {
         let Self { open, is_uniform, changed_at, .. } = self;
         open.extend(outputs.into_iter().map(|(id, writer)| Tap::new(id, writer, accounts)));
         for tap in open.iter_mut() {
-            let route = ruleset.routes.get(tap.id).cloned().unwrap_or(Route::Closed);
-            tap.adopt(route, accounts, changed_at);
+            let choice = ruleset.choices.get(tap.id).cloned().unwrap_or(Choice::CLOSED);
+            tap.adopt(choice, accounts, changed_at);
         }
         *changed_at = accounts.offered_by_session().collect();
         *is_uniform = open.iter().all(Tap::gets_all);
@@ -110,6 +120,7 @@ impl Taps {
     #[inline(never)]
     pub(super) fn publish(
         &mut self,
+        queue: &RxQueue,
         batch: &mut Batch,
         holders: &mut Holders,
         free: &mut FreeList,
@@ -127,7 +138,7 @@ impl Taps {
             self.wait_for_room(batch.descriptors(), holders, free, orders);
         }
         if !self.is_uniform || batch.has_parts() {
-            self.publish_chosen(batch, holders, free, stages);
+            self.publish_chosen(queue, batch, holders, free, stages);
             return;
         }
         let (least, most) = self.divide(count);
@@ -179,6 +190,7 @@ impl Taps {
     /// chunks.
     fn publish_chosen(
         &mut self,
+        queue: &RxQueue,
         batch: &mut Batch,
         holders: &mut Holders,
         free: &mut FreeList,
@@ -189,7 +201,11 @@ impl Taps {
         for work in works.iter_mut().filter(|work| work.received.tail() != Tail::NONE) {
             work.lay_out(parts, free);
         }
-        self.open.iter_mut().for_each(|tap| tap.choose(works));
+        if self.open.iter().any(Tap::is_narrow) {
+            self.flows.clear();
+            self.flows.extend(works.iter().map(|work| work.flow(queue)));
+        }
+        self.open.iter_mut().for_each(|tap| tap.choose(works, &self.flows));
         let wanted = self.open.iter().fold(0, |places, tap| places | tap.chosen | tap.missed);
         for (place, work) in works.iter_mut().enumerate() {
             let takers = self.open.iter().filter(|tap| tap.chosen >> place & 1 == 1).count();

@@ -2,6 +2,7 @@
 
 mod chains;
 mod fragments;
+mod groups;
 mod profiles;
 mod rulesets;
 
@@ -92,7 +93,7 @@ fn rig(ring_lens: &[u32], unknown: UnknownSessions) -> Rig {
 
 /// The configuration of [`rig`]; the outputs have their numbers as names.
 fn config_of(outputs: usize, unknown: UnknownSessions) -> Config {
-    let output = |number: usize| Output { name: number.to_string(), kind: OutputKind::Consumer };
+    let output = |number: usize| Output::new(number.to_string(), OutputKind::Consumer);
     let web =
         Session { name: "web".into(), vni: 7, source: Some([10, 0, 0, 1].into()), ..Session::default() };
     Config { unknown, sessions: vec![web], outputs: (0..outputs).map(output).collect(), ..Config::default() }

@@ -34,7 +34,7 @@ fn an_output_that_nobody_reads_costs_the_other_one_nothing() {
     let veth = Veth::pair(2).unwrap();
     let profile = Profile { count: Some(60_000), ..Profile::default() };
     let mut config = config(&veth.receiver);
-    config.outputs.push(Output { name: "stuck".to_owned(), kind: OutputKind::Consumer });
+    config.outputs.push(Output::new("stuck", OutputKind::Consumer));
     config.sessions = declared(&profile)[..4].to_vec();
     let mut engine = open(&veth.receiver, config);
     let stuck = engine.take_consumer("stuck").unwrap();

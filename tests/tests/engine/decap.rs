@@ -163,7 +163,7 @@ fn an_engine_on_a_file_stops_although_nobody_reads_its_output() {
     let (files, _) = files(&profile);
     for is_taken in [false, true] {
         let mut config = vxtap::Config::default();
-        config.outputs.push(Output { name: "idle".to_owned(), kind: OutputKind::Consumer });
+        config.outputs.push(Output::new("idle", OutputKind::Consumer));
         let mut engine = Engine::open_capture_file(config, &files.mirror).unwrap();
         let mut consumer = is_taken.then(|| engine.take_consumer("idle").unwrap());
         engine.start().unwrap();

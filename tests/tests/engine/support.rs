@@ -27,7 +27,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(20);
 pub(crate) fn config(receiver: &Side) -> Config {
     let mut config = Config::default();
     config.capture.interfaces = vec![receiver.interface.to_owned()];
-    config.outputs.push(Output { name: OUTPUT.to_owned(), kind: OutputKind::Consumer });
+    config.outputs.push(Output::new(OUTPUT, OutputKind::Consumer));
     config
 }
 

@@ -57,7 +57,7 @@ impl From<Frame<'_>> for Got {
 pub(crate) fn config(interfaces: &[&str]) -> Config {
     let mut config = Config::default();
     config.capture.interfaces = interfaces.iter().map(|&name| name.to_owned()).collect();
-    config.outputs.push(Output { name: OUTPUT.to_owned(), kind: OutputKind::Consumer });
+    config.outputs.push(Output::new(OUTPUT, OutputKind::Consumer));
     config
 }
 

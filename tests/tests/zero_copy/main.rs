@@ -42,7 +42,7 @@ fn config(interface: &str) -> Config {
     config.memory.per_queue_mib = 16;
     config.memory.fill_ring = 1024;
     config.memory.rx_ring = 1024;
-    config.outputs.push(Output { name: "test".to_owned(), kind: OutputKind::Consumer });
+    config.outputs.push(Output::new("test", OutputKind::Consumer));
     config
 }
 

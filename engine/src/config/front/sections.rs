@@ -24,7 +24,7 @@ const WORKERS: &[&str] = &["cpus", "wait"];
 const MEMORY: &[&str] =
     &["per_queue_mib", "chunk_size", "fill_ring", "rx_ring", "output_ring", "outputs", "hugepages"];
 const SESSIONS: &[&str] = &["unknown", "unknown_direction"];
-const OUTPUT: &[&str] = &["name", "type", "path"];
+const OUTPUT: &[&str] = &["name", "type", "filter", "path"];
 
 /// Every key with the section it stands in, as the documentation names them.
 #[cfg(test)]
@@ -157,5 +157,5 @@ fn output(section: &Section<'_>) -> Result<Output, Fault> {
         return Err(kind.refused(pcapng));
     }
     let path = PathBuf::from(section.required("path", file)?.string(file)?);
-    Ok(Output { name, kind: OutputKind::Pcapng { path } })
+    Ok(Output { filter: section.reference("filter")?, ..Output::new(name, OutputKind::Pcapng { path }) })
 }

@@ -76,6 +76,7 @@ const EVERY_KEY: &str = r#"
     [[output]]
     name = "disk"
     type = "pcapng"
+    filter = "tmf-0a1"
     path = "dir/capture.pcapng"
 "#;
 
@@ -129,8 +130,8 @@ fn every_key_reaches_its_field() {
             outputs: Some(vec!["disk".to_owned()]),
         }],
         outputs: vec![Output {
-            name: "disk".to_owned(),
-            kind: OutputKind::Pcapng { path: "dir/capture.pcapng".into() },
+            filter: Some("tmf-0a1".to_owned()),
+            ..Output::new("disk", OutputKind::Pcapng { path: "dir/capture.pcapng".into() })
         }],
     };
     assert_eq!(parse(EVERY_KEY).expect("valid"), expected);

@@ -44,7 +44,7 @@ impl Report {
         for (output, (ledgers, pushed)) in self.outputs.iter().zip(outputs.iter().zip(pushed)) {
             let delivered: u64 = ledgers.iter().map(|ledger| ledger.delivered.frames).sum();
             if delivered != *pushed {
-                let output = &output.name;
+                let output = output.title();
                 broken.push(format!("{name}, output {output}: delivered {delivered} is not pushed {pushed}"));
             }
         }

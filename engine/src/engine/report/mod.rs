@@ -44,6 +44,8 @@ pub struct WorkerReport {
 pub struct OutputReport {
     /// Its name.
     pub name: String,
+    /// Its place among the members of the output, from 0; `None` if it has one only.
+    pub member: Option<u32>,
     /// Whether a reload has taken it away.
     pub is_gone: bool,
     /// By session, all workers together.
@@ -53,6 +55,11 @@ pub struct OutputReport {
 }
 
 impl OutputReport {
+    /// What the account calls it: `NAME`, or `NAME/MEMBER`.
+    pub fn title(&self) -> String {
+        self.member.map_or_else(|| self.name.clone(), |member| format!("{}/{member}", self.name))
+    }
+
     /// All sessions together.
     pub fn total(&self) -> OutputLedger {
         let mut total = OutputLedger::default();
@@ -74,7 +81,7 @@ pub struct Report {
     pub workers: Vec<WorkerReport>,
     /// Names of the sessions; index 0 is the default session.
     pub sessions: Vec<String>,
-    /// The outputs, in the order of the configuration.
+    /// The members of the outputs, in the order of the configuration.
     pub outputs: Vec<OutputReport>,
     /// Why a capture file was not read to its end.
     pub input_error: Option<InputError>,
@@ -107,6 +114,7 @@ impl Report {
         let sessions: Vec<_> = engine.sessions().names().map(str::to_owned).collect();
         let output = |(place, outlet): (usize, &super::Outlet)| OutputReport {
             name: outlet.name.clone(),
+            member: Some(outlet.member).filter(|(_, members)| *members > 1).map(|(place, _)| place),
             is_gone: outlet.is_gone,
             sessions: merge_output(&workers, place, sessions.len()),
             written: None,

@@ -147,7 +147,9 @@ impl Report {
             writeln!(
                 f,
                 "  {:<24}{:>14}{:>14}{written:>14}{gone}",
-                output.name, total.delivered.frames, total.full
+                output.title(),
+                total.delivered.frames,
+                total.full
             )?;
             let lost = output.written.as_ref().filter(|written| written.frames_lost > 0);
             if let Some(written) = lost {

@@ -21,7 +21,7 @@ pub(super) fn config(options: &Options) -> Result<Config> {
     });
     let text = text + &options.rules.map_or_else(String::new, rules::toml);
     let mut config = Config::from_toml(Path::new("--set"), &text)?;
-    let output = |number| Output { name: name(number), kind: OutputKind::Consumer };
+    let output = |number| Output::new(name(number), OutputKind::Consumer);
     config.outputs = (0..options.consumers).map(output).collect();
     Ok(config)
 }

@@ -3,12 +3,16 @@
 //! A worker uses one ruleset for a whole batch, and takes over another one only between two batches, so that no frame is
 //! judged by half of each.
 
+mod choice;
+
 use std::sync::Arc;
 
-use crate::config::{Config, UnknownSessions};
+use crate::config::{Config, Output, UnknownSessions};
 use crate::decap::Ports;
-use crate::filter::Policies;
+use crate::filter::{CompiledFilter, Policies, compile};
 use crate::session::{Directory, SessionId, SessionTable};
+pub(crate) use choice::Choice;
+use choice::Narrowing;
 
 /// One snapshot. Shared by all workers, never changed.
 #[derive(Debug, Default)]
@@ -20,8 +24,8 @@ pub(crate) struct Ruleset {
     pub(crate) policies: Policies,
     /// Which port carries which tunnel; the same in all rulesets of an engine.
     pub(crate) ports: Ports,
-    /// By output id: whose frames it gets.
-    pub(crate) routes: Vec<Route>,
+    /// By id of the outputs' members: which frames it gets.
+    pub(crate) choices: Vec<Choice>,
 }
 
 /// The sessions whose frames an output gets.
@@ -49,8 +53,8 @@ impl Route {
 }
 
 impl Ruleset {
-    /// The ruleset of a valid configuration. `directory` gives the sessions their ids; `output_names` has the names of all
-    /// outputs that the engine ever had, by id, `None` for those that are gone.
+    /// The ruleset of a valid configuration. `directory` gives the sessions their ids; `output_names` has the names of the outputs
+    /// of all members that the engine ever had, by id, `None` for those that are gone.
     pub(crate) fn new(
         generation: u32,
         config: &Config,
@@ -64,15 +68,39 @@ impl Ruleset {
             unknown: config.unknown,
             policies: Policies::new(config, &ids, directory),
             ports: Ports::new(&config.capture.ports),
-            routes: output_names.iter().map(|name| route(*name, config, &ids)).collect(),
+            choices: choices(output_names, config, &ids, directory.seed()),
         }
     }
 
     /// The ruleset of a configuration whose outputs are all there and in its order, for an engine that starts.
     pub(crate) fn first(config: &Config, directory: &mut Directory) -> Self {
-        let names: Vec<_> = config.outputs.iter().map(|output| Some(output.name.as_str())).collect();
+        let members = |output| std::iter::repeat_n(Some(name(output)), output.members as usize);
+        let names: Vec<_> = config.outputs.iter().flat_map(members).collect();
         Self::new(0, config, directory, &names)
     }
+}
+
+fn name(output: &Output) -> &str {
+    &output.name
+}
+
+/// What each member gets. The members of an output are in their order.
+fn choices(names: &[Option<&str>], config: &Config, ids: &[SessionId], seed: u64) -> Vec<Choice> {
+    let filter = |name: &String| config.filters.iter().find(|filter| filter.name == *name).map(compile);
+    let filters: Vec<Option<Arc<CompiledFilter>>> =
+        config.outputs.iter().map(|output| output.filter.as_ref().and_then(filter)).collect();
+    let choice = |(id, name): (usize, Option<&str>)| {
+        let output = config.outputs.iter().zip(&filters).find(|(output, _)| Some(&*output.name) == name);
+        let Some((Output { members, .. }, filter)) = output else { return Choice::CLOSED };
+        let place = names[..id].iter().filter(|other| **other == name).count();
+        let narrowing = (*members > 1 || filter.is_some()).then(|| Narrowing {
+            filter: filter.clone().map(|filter| (filter, config.unknown_direction)),
+            member: (u32::try_from(place).unwrap_or(u32::MAX), *members),
+            seed,
+        });
+        Choice { route: route(name, config, ids), narrowing }
+    };
+    names.iter().copied().enumerate().map(choice).collect()
 }
 
 /// What an output gets: all sessions that do not name others, the default session among them.
@@ -103,7 +131,7 @@ mod tests {
             outputs: (!outputs.is_empty()).then(|| outputs.iter().map(|&name| name.to_owned()).collect()),
             ..Session::default()
         };
-        let output = |name: &str| Output { name: name.to_owned(), kind: OutputKind::Consumer };
+        let output = |name: &str| Output::new(name, OutputKind::Consumer);
         Config {
             sessions: (1..).zip(sessions).map(session).collect(),
             outputs: ["a", "b"].map(output).into(),
@@ -115,8 +143,11 @@ mod tests {
     fn an_output_gets_the_sessions_that_name_it_or_none() {
         let mut directory = Directory::default();
         let first = Ruleset::first(&config(&[("x", &["a"]), ("y", &[]), ("z", &["a", "b"])]), &mut directory);
-        assert_eq!(first.routes[0], Route::All);
-        assert_eq!([0, 1, 2, 3, 4].map(|id| first.routes[1].has(id)), [true, false, true, true, false]);
+        assert_eq!(first.choices[0].route, Route::All);
+        assert_eq!(
+            [0, 1, 2, 3, 4].map(|id| first.choices[1].route.has(id)),
+            [true, false, true, true, false]
+        );
         // The sessions keep their ids, the new one is behind them, and what is gone gets nothing.
         let second = config(&[("y", &[]), ("x", &["b"])]);
         let mut second = Config { sessions: second.sessions.into_iter().rev().collect(), ..second };
@@ -124,7 +155,8 @@ mod tests {
         second.sessions[1].vni = 2;
         let names = [None, Some("b")];
         let ruleset = Ruleset::new(1, &second, &mut directory, &names);
-        assert_eq!(ruleset.routes, [Route::Closed, Route::All]);
+        let routes: Vec<_> = ruleset.choices.into_iter().map(|choice| choice.route).collect();
+        assert_eq!(routes, [Route::Closed, Route::All]);
         assert!(!Route::Closed.has(0));
     }
 }
