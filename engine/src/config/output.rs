@@ -12,6 +12,8 @@ use super::once::Seen;
 /// Most members of all outputs together: a frame's count of the members that hold it is a byte.
 pub const OUTPUTS_MAX: u32 = 255;
 
+/// A second is longer than any two workers are apart.
+pub(super) const ORDER_WINDOW_US: Limit = Limit::Range(0, 1_000_000);
 pub(super) const MEMBERS: Limit = Limit::Range(1, OUTPUTS_MAX as u64);
 
 /// A declared output. Table `[[output]]` of the file.
@@ -25,6 +27,10 @@ pub struct Output {
     pub members: u32,
     /// Name of the [`Filter`] whose rules choose the frames that the output gets; `None`: all of its sessions.
     pub filter: Option<String>,
+    /// How long, in microseconds, a frame waits for earlier ones of other queues, so that the frames of all queues come in the order
+    /// of their times: 0 to 1000000. Default: 1000. Low: more frames come out of order, which is counted; 0: only the frames of one
+    /// queue are in order. High: frames come later, and take up their rings, though never more than half of one.
+    pub order_window_us: u32,
     /// What the output does with the frames.
     pub kind: OutputKind,
 }
@@ -32,7 +38,7 @@ pub struct Output {
 impl Output {
     /// An output with one member, which gets all frames.
     pub fn new(name: impl Into<String>, kind: OutputKind) -> Self {
-        Self { name: name.into(), members: 1, filter: None, kind }
+        Self { name: name.into(), members: 1, filter: None, order_window_us: 1000, kind }
     }
 
     /// Number of members of outputs: of rings that each worker has.
@@ -62,10 +68,11 @@ pub(super) fn check_outputs(outputs: &[Output], filters: &[Filter]) -> Result<()
     }
     let mut names = Seen::default();
     let mut paths = Seen::default();
-    for (position, Output { name, members, filter, kind }) in outputs.iter().enumerate() {
+    for (position, Output { name, members, filter, order_window_us, kind }) in outputs.iter().enumerate() {
         let key = KeyPath::top("output").index(position);
         check_name(name, &mut names, key.key("name"))?;
         MEMBERS.check(*members).map_err(|problem| problem.at(key.key("members")))?;
+        ORDER_WINDOW_US.check(*order_window_us).map_err(|problem| problem.at(key.key("order_window_us")))?;
         if *members > 1 && matches!(kind, OutputKind::Pcapng { .. }) {
             let allowed = "one member: a file is written by one";
             return Err(Problem::refused(members, allowed).at(key.key("members")));

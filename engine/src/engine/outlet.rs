@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::{EngineError, sinks};
 use crate::config::{Config, Output, OutputKind};
@@ -19,6 +20,7 @@ pub(super) struct Outlet {
     pub(super) kind: OutputKind,
     /// Its place among the members of the output, and their number.
     pub(super) member: (u32, u32),
+    order_window: Duration,
     pub(super) consumer: Option<Consumer>,
     pub(super) sink: Option<Sink>,
     pub(super) thread: Option<JoinHandle<pcapng::Report>>,
@@ -42,7 +44,11 @@ impl Outlet {
     /// Whether it is a member of such an output.
     pub(super) fn is_of(&self, output: &Output) -> bool {
         let (_, members) = self.member;
-        output.name == self.name && output.kind == self.kind && output.members == members
+        let order_window = Duration::from_micros(output.order_window_us.into());
+        output.name == self.name
+            && output.kind == self.kind
+            && output.members == members
+            && order_window == self.order_window
     }
 
     /// Whether its rings may still hold chunks, and its file be written to.
@@ -52,7 +58,8 @@ impl Outlet {
     }
 
     /// Gives it its consumer.
-    pub(super) fn connect(&mut self, consumer: Consumer) {
+    pub(super) fn connect(&mut self, mut consumer: Consumer) {
+        consumer.order_within(self.order_window);
         self.inbox = Arc::downgrade(consumer.inbox());
         self.consumer = Some(consumer);
     }
@@ -79,7 +86,9 @@ pub(super) fn open<'c>(
     let mut outlets = Vec::new();
     let ids = directory.assign(&config.sessions);
     let members = |output: &'c Output| (0..output.members).map(move |place| (output, place));
-    for (Output { name, kind, members, filter: _ }, place) in outputs.into_iter().flat_map(members) {
+    for (Output { name, kind, members, filter: _, order_window_us }, place) in
+        outputs.into_iter().flat_map(members)
+    {
         let (mut sink, mut file) = (None, None);
         if let OutputKind::Pcapng { path } = kind {
             let shared = |first: &String| EngineError::SharedFile {
@@ -99,6 +108,7 @@ pub(super) fn open<'c>(
             name: name.clone(),
             kind: kind.clone(),
             member: (place, *members),
+            order_window: Duration::from_micros((*order_window_us).into()),
             consumer: None,
             sink,
             thread: None,

@@ -53,10 +53,12 @@ pub(super) fn start(
     let period = move || (clock == Clock::Wall).then(|| Period { start_ns, end_ns: utc_ns() });
     let run = move || {
         pcapng::drain(&mut consumer, &mut sink, |error| notes.push(format!("output `{name}`: {error}")));
+        let out_of_order = consumer.out_of_order();
         drop(consumer);
         let boards = boards.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let counters: Vec<_> = boards.iter().map(|board| board.read()).collect();
-        sink.finish(period(), |key, written| totals(&counters, id, key, written))
+        let report = sink.finish(period(), |key, written| totals(&counters, id, key, written));
+        pcapng::Report { out_of_order, ..report }
     };
     thread::Builder::new()
         .name("vxtap-pcapng".to_owned())

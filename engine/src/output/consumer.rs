@@ -3,11 +3,12 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_utils::Backoff;
 
 use super::frame::Batch;
+use super::merge::Merge;
 use super::ring::Reader;
 use crate::xsk::sleep_precisely;
 
@@ -32,6 +33,7 @@ pub struct Consumer {
     inbox: Arc<Inbox>,
     /// How many rings came through the inbox.
     delivered: usize,
+    merge: Merge,
 }
 
 /// Through it a consumer gets rings of workers that begin later. Lives as long as the consumer, for the engine to see whether
@@ -64,7 +66,20 @@ pub enum Next<'a> {
 
 impl Consumer {
     pub(crate) fn new(readers: Vec<Reader>) -> Self {
-        Self { readers, turn: 0, is_precise: false, inbox: Arc::default(), delivered: 0 }
+        let (inbox, merge) = (Arc::default(), Merge::new(0));
+        Self { readers, turn: 0, is_precise: false, inbox, delivered: 0, merge }
+    }
+
+    /// Brings the frames of several queues into the order of their times from now on: a frame waits up to `window` for earlier ones
+    /// of other queues, no longer than until its ring is half full. `Duration::ZERO`: the queues take turns, and only the frames of one
+    /// are in order, which is how a consumer begins.
+    pub fn order_within(&mut self, window: Duration) {
+        self.merge = Merge::new(u64::try_from(window.as_nanos()).unwrap_or(u64::MAX));
+    }
+
+    /// Frames that came out of order although [a window](Self::order_within) was set, because earlier ones took longer.
+    pub const fn out_of_order(&self) -> u64 {
+        self.merge.out_of_order()
     }
 
     /// Where further rings can be put in.
@@ -83,6 +98,7 @@ impl Consumer {
     /// calling thread's timer slack (`PR_SET_TIMERSLACK(2const)`) to 1 µs.
     pub fn next(&mut self, timeout: Duration) -> Next<'_> {
         match self.wait(timeout) {
+            Found::Merge => Next::Batch(Batch::merged(&mut self.readers, &self.merge)),
             Found::Reader(index) => Next::Batch(Batch::new(&mut self.readers[index], DESCRIPTORS_MAX)),
             Found::Nothing => Next::Idle,
             Found::End => Next::Closed,
@@ -121,6 +137,9 @@ impl Consumer {
             self.open_inbox();
         }
         let count = self.readers.len();
+        if self.merge.is_on() && count > 1 {
+            return self.look_at_all();
+        }
         let mut finished = 0;
         for step in 1..=count {
             let index = (self.turn + step) % count;
@@ -133,10 +152,27 @@ impl Consumer {
         }
         if finished == count { Found::End } else { Found::Nothing }
     }
+
+    /// Looks at all rings, for frames that need not wait for earlier ones.
+    fn look_at_all(&mut self) -> Found {
+        let Self { readers, merge, .. } = self;
+        if merge.choose(readers, usize::try_from(DESCRIPTORS_MAX).unwrap_or(usize::MAX), utc_ns()) {
+            return Found::Merge;
+        }
+        if readers.iter_mut().all(Reader::is_finished) { Found::End } else { Found::Nothing }
+    }
+}
+
+/// Nanoseconds since 1970-01-01 UTC.
+fn utc_ns() -> u64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX)
 }
 
 enum Found {
     Reader(usize),
+    /// Frames of several readers, chosen by the merge.
+    Merge,
     Nothing,
     End,
 }
@@ -149,11 +185,7 @@ mod tests {
     use crate::xsk::{FreeList, Geometry, Holders, Pages, Umem};
 
     fn push(writer: &mut Writer, umem: &Umem, free: &mut FreeList, holders: &mut Holders) {
-        let chunk = free.take().unwrap();
-        let addr = umem.address_of(&chunk) + 256;
-        let share = holders.publish(chunk, 1).take();
-        writer.push_all([(&Descriptor { addr, len: 1, ..Descriptor::default() }, share)]);
-        writer.publish();
+        push_at(writer, umem, free, holders, 0);
     }
 
     fn queue(next: &Next<'_>) -> Option<u32> {
@@ -184,6 +216,75 @@ mod tests {
         drop(one);
         assert_eq!(queue(&consumer.next(Duration::ZERO)), Some(1));
         assert!(matches!(consumer.next(Duration::ZERO), Next::Closed));
+    }
+
+    /// Pushes a frame that arrived at `time_ns`.
+    fn push_at(writer: &mut Writer, umem: &Umem, free: &mut FreeList, holders: &mut Holders, time_ns: u64) {
+        let chunk = free.take().unwrap();
+        let addr = umem.address_of(&chunk) + 256;
+        let share = holders.publish(chunk, 1).take();
+        writer.push_all([(
+            &Descriptor { addr, len: 1, timestamp_ns: time_ns, ..Descriptor::default() },
+            share,
+        )]);
+        writer.publish();
+    }
+
+    /// Times of what comes next; nothing if there is nothing.
+    fn times(next: &Next<'_>) -> Vec<u64> {
+        match next {
+            Next::Batch(batch) => batch.iter().map(|frame| frame.timestamp_ns()).collect(),
+            Next::Idle | Next::Closed => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn within_the_window_frames_of_several_rings_come_in_the_order_of_their_times() {
+        let (umem, mut free) = Umem::create(Geometry::new(2048, 1024), Pages::Ordinary).unwrap();
+        let (umem, mut holders) = (Arc::new(umem), Holders::none(1024));
+        let (mut zero, zero_reader) = ring(64, umem.clone(), Origin::default());
+        let (mut one, one_reader) = ring(64, umem.clone(), Origin { queue: 1, ..Origin::default() });
+        let mut consumer = Consumer::new(vec![zero_reader, one_reader]);
+        consumer.order_within(Duration::from_secs(3600));
+        let now = utc_ns();
+        for time in [1, 4, 6] {
+            push_at(&mut zero, &umem, &mut free, &mut holders, now + time);
+        }
+        assert_eq!(times(&consumer.next(Duration::ZERO)), [0; 0], "the other ring may have earlier ones");
+        for time in [2, 3, 5] {
+            push_at(&mut one, &umem, &mut free, &mut holders, now + time);
+        }
+        // Whether something comes behind 5 is not known.
+        assert_eq!(times(&consumer.next(Duration::ZERO)), [1, 2, 3, 4, 5].map(|time| now + time));
+        assert_eq!(times(&consumer.next(Duration::ZERO)), [0; 0]);
+        // A ring that is half full is not kept waiting, and what comes too late is counted.
+        for time in 7..38 {
+            push_at(&mut zero, &umem, &mut free, &mut holders, now + time);
+        }
+        assert_eq!(times(&consumer.next(Duration::ZERO)).len(), 32);
+        push_at(&mut one, &umem, &mut free, &mut holders, now + 8);
+        drop(zero);
+        assert_eq!(times(&consumer.next(Duration::ZERO)), [now + 8]);
+        assert_eq!(consumer.out_of_order(), 1);
+        push_at(&mut one, &umem, &mut free, &mut holders, now + 40);
+        drop(one);
+        assert_eq!(times(&consumer.next(Duration::ZERO)), [now + 40]);
+        assert!(matches!(consumer.next(Duration::ZERO), Next::Closed));
+    }
+
+    #[test]
+    fn a_frame_waits_no_longer_than_the_window() {
+        const WINDOW: Duration = Duration::from_millis(20);
+        let (umem, mut free) = Umem::create(Geometry::new(2048, 64), Pages::Ordinary).unwrap();
+        let (umem, mut holders) = (Arc::new(umem), Holders::none(64));
+        let (mut zero, zero_reader) = ring(32, umem.clone(), Origin::default());
+        let (_one, one_reader) = ring(32, umem.clone(), Origin::default());
+        let mut consumer = Consumer::new(vec![zero_reader, one_reader]);
+        consumer.order_within(WINDOW);
+        let begin = Instant::now();
+        push_at(&mut zero, &umem, &mut free, &mut holders, utc_ns());
+        assert_eq!(times(&consumer.next(Duration::from_secs(5))).len(), 1);
+        assert!(begin.elapsed() >= WINDOW && begin.elapsed() < Duration::from_secs(4));
     }
 
     #[test]

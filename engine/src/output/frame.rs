@@ -4,19 +4,24 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use super::descriptor::Descriptor;
+use super::merge::{Merge, Place};
 use super::outer::Outer;
 use super::ring::Reader;
 use crate::config::Direction;
 use crate::decap::Link;
 use crate::session::{Pair, SessionId, Vni};
 
-/// Some frames of one worker, in order of arrival at its queue. Dropping it gives their memory back to the worker, so
-/// a consumer holds on to it no longer than it needs.
+/// Some frames, in order of arrival: of one worker, or of several in the order of their times. Dropping it gives their memory
+/// back to the workers, so a consumer holds on to it no longer than it needs.
 #[derive(Debug)]
-pub struct Batch<'a> {
-    reader: &'a mut Reader,
-    /// Descriptors, not frames.
-    count: u64,
+pub struct Batch<'a>(Source<'a>);
+
+#[derive(Debug)]
+enum Source<'a> {
+    /// `count` is of descriptors, not frames.
+    One { reader: &'a mut Reader, count: u64 },
+    /// All readers, and the frames that are taken from them.
+    Merged { readers: &'a mut [Reader], merge: &'a Merge },
 }
 
 impl<'a> Batch<'a> {
@@ -27,12 +32,22 @@ impl<'a> Batch<'a> {
         while count > 0 && count < available && reader.descriptor(count - 1).continues() {
             count += 1;
         }
-        Self { reader, count }
+        Self(Source::One { reader, count })
+    }
+
+    /// The frames that a merge has chosen.
+    pub(super) const fn merged(readers: &'a mut [Reader], merge: &'a Merge) -> Self {
+        Self(Source::Merged { readers, merge })
     }
 
     /// The frames, oldest first.
-    pub const fn iter(&self) -> Frames<'_> {
-        Frames { reader: self.reader, next: 0, end: self.count }
+    pub fn iter(&self) -> Frames<'_> {
+        match &self.0 {
+            Source::One { reader, count } => Frames(Walk::One { reader, next: 0, end: *count }),
+            Source::Merged { readers, merge } => {
+                Frames(Walk::Merged { readers, places: merge.places().iter() })
+            }
+        }
     }
 }
 
@@ -47,16 +62,23 @@ impl<'a> IntoIterator for &'a Batch<'_> {
 
 impl Drop for Batch<'_> {
     fn drop(&mut self) {
-        self.reader.release(self.count);
+        match &mut self.0 {
+            Source::One { reader, count } => reader.release(*count),
+            Source::Merged { readers, merge } => {
+                readers.iter_mut().zip(merge.counts()).for_each(|(reader, count)| reader.release(*count));
+            }
+        }
     }
 }
 
 /// Iterator over the frames of a [`Batch`].
 #[derive(Debug)]
-pub struct Frames<'a> {
-    reader: &'a Reader,
-    next: u64,
-    end: u64,
+pub struct Frames<'a>(Walk<'a>);
+
+#[derive(Debug)]
+enum Walk<'a> {
+    One { reader: &'a Reader, next: u64, end: u64 },
+    Merged { readers: &'a [Reader], places: std::slice::Iter<'a, Place> },
 }
 
 impl<'a> Iterator for Frames<'a> {
@@ -64,14 +86,20 @@ impl<'a> Iterator for Frames<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Frame<'a>> {
-        if self.next >= self.end {
-            return None;
+        match &mut self.0 {
+            Walk::One { reader, next, end } => {
+                if next >= end {
+                    return None;
+                }
+                let frame = Frame::at(reader, *next);
+                *next += if frame.first.continues() { frame.parts().count() as u64 } else { 1 };
+                Some(frame)
+            }
+            Walk::Merged { readers, places } => {
+                let Place { reader, nth } = *places.next()?;
+                Some(Frame::at(&readers[reader as usize], u64::from(nth)))
+            }
         }
-        self.reader.prefetch_behind(self.next);
-        let (first, bytes) = self.reader.segment(self.next);
-        let frame = Frame { reader: self.reader, first, bytes, position: self.next };
-        self.next += if first.continues() { frame.parts().count() as u64 } else { 1 };
-        Some(frame)
     }
 }
 
@@ -86,6 +114,14 @@ pub struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
+    /// The frame whose first descriptor is the `position`th of a reader.
+    #[inline]
+    fn at(reader: &'a Reader, position: u64) -> Self {
+        reader.prefetch_behind(position);
+        let (first, bytes) = reader.segment(position);
+        Self { reader, first, bytes, position }
+    }
+
     /// The frame's bytes, chunk by chunk.
     #[inline]
     fn parts(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
@@ -271,7 +307,7 @@ mod tests {
         worker.push(&[b"last"]);
         for expected in [4, 1] {
             let batch = Batch::new(&mut reader, 2);
-            assert_eq!(batch.count, expected);
+            assert!(matches!(batch.0, Source::One { count, .. } if count == expected));
         }
         assert_eq!(reader.available(), 0);
         let mut returned = 0;

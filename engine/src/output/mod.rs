@@ -6,6 +6,7 @@
 mod consumer;
 mod descriptor;
 mod frame;
+mod merge;
 mod outer;
 pub mod pcapng;
 #[expect(unsafe_code, reason = "memory shared between worker and consumer; each block carries its proof")]

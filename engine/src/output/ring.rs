@@ -217,6 +217,24 @@ impl Reader {
         self.origin
     }
 
+    /// Looks for descriptors that have come since; returns how many can be read.
+    #[inline]
+    pub(super) fn look(&mut self) -> u64 {
+        self.head = self.shared.head.load(Ordering::Acquire);
+        self.head - self.tail
+    }
+
+    /// Number of descriptors that were there at the last look.
+    #[inline]
+    pub(super) const fn peeked(&self) -> u64 {
+        self.head - self.tail
+    }
+
+    /// Length of the ring.
+    pub(super) fn len(&self) -> u64 {
+        self.shared.slots.len() as u64
+    }
+
     /// Number of descriptors that can be read.
     #[inline]
     pub(super) fn available(&mut self) -> u64 {

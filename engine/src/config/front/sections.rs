@@ -10,6 +10,7 @@ use super::mirror;
 use super::reader::{Node, Section};
 use crate::config::capture::{BUSY_POLL_BUDGET, BUSY_POLL_USECS, PORT, QUEUE};
 use crate::config::memory::{CHUNK_SIZE, PER_QUEUE_MIB, PLANNED_OUTPUTS, RING_LEN};
+use crate::config::output::ORDER_WINDOW_US;
 use crate::config::workers::CPU;
 use crate::config::{
     BusyPoll, Capture, Config, Cpus, Memory, Output, OutputKind, Queues, TunnelPort, Workers,
@@ -24,7 +25,7 @@ const WORKERS: &[&str] = &["cpus", "wait"];
 const MEMORY: &[&str] =
     &["per_queue_mib", "chunk_size", "fill_ring", "rx_ring", "output_ring", "outputs", "hugepages"];
 const SESSIONS: &[&str] = &["unknown", "unknown_direction"];
-const OUTPUT: &[&str] = &["name", "type", "filter", "path"];
+const OUTPUT: &[&str] = &["name", "type", "filter", "order_window_us", "path"];
 
 /// Every key with the section it stands in, as the documentation names them.
 #[cfg(test)]
@@ -157,5 +158,12 @@ fn output(section: &Section<'_>) -> Result<Output, Fault> {
         return Err(kind.refused(pcapng));
     }
     let path = PathBuf::from(section.required("path", file)?.string(file)?);
-    Ok(Output { filter: section.reference("filter")?, ..Output::new(name, OutputKind::Pcapng { path }) })
+    let default = Output::new(name, OutputKind::Pcapng { path });
+    Ok(Output {
+        filter: section.reference("filter")?,
+        order_window_us: section
+            .number("order_window_us", ORDER_WINDOW_US)?
+            .unwrap_or(default.order_window_us),
+        ..default
+    })
 }

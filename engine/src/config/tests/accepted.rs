@@ -77,6 +77,7 @@ const EVERY_KEY: &str = r#"
     name = "disk"
     type = "pcapng"
     filter = "tmf-0a1"
+    order_window_us = 250
     path = "dir/capture.pcapng"
 "#;
 
@@ -131,6 +132,7 @@ fn every_key_reaches_its_field() {
         }],
         outputs: vec![Output {
             filter: Some("tmf-0a1".to_owned()),
+            order_window_us: 250,
             ..Output::new("disk", OutputKind::Pcapng { path: "dir/capture.pcapng".into() })
         }],
     };

@@ -151,6 +151,10 @@ impl Report {
                 total.delivered.frames,
                 total.full
             )?;
+            let out_of_order = output.written.as_ref().map_or(0, |written| written.out_of_order);
+            if out_of_order > 0 {
+                writeln!(f, "    out of order: {out_of_order}")?;
+            }
             let lost = output.written.as_ref().filter(|written| written.frames_lost > 0);
             if let Some(written) = lost {
                 let reason = written.error.as_ref().map_or(String::new(), |error| format!(": {error}"));

@@ -19,6 +19,8 @@ pub struct Report {
     pub bytes_written: u64,
     /// Taken and not in the file, because writing failed.
     pub frames_lost: u64,
+    /// In the file behind a later one, as it came longer after it than the frames of several queues are kept apart.
+    pub out_of_order: u64,
     /// Why, if writing failed.
     pub error: Option<PcapngError>,
 }
@@ -87,6 +89,7 @@ impl<S: Storage> Sink<S> {
             frames_written: frames - frames_lost,
             bytes_written: writer.whole_bytes(),
             frames_lost,
+            out_of_order: 0,
             error,
         }
     }
