@@ -72,6 +72,13 @@ impl OutputLedger {
     }
 }
 
+/// What a ring itself has counted, in frames.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RingCounts {
+    pub(crate) pushed: u64,
+    pub(crate) unread: u64,
+}
+
 /// In whose hands a worker's chunks are. The parts add up to the whole at every batch boundary.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Chunks {
@@ -97,8 +104,10 @@ pub struct WorkerCounters {
     /// By output, then by session. Outputs that a reload adds come behind those that were there; those that it takes away
     /// keep their place.
     pub outputs: Vec<Vec<OutputLedger>>,
-    /// By output: descriptors put into its ring. Counted by the ring itself, as a check on [`Self::outputs`].
+    /// By output: frames put into its rings. Counted by the rings themselves, as a check on [`Self::outputs`].
     pub pushed: Vec<u64>,
+    /// By output: frames that lay in its rings, not released, when their consumers went. Part of what was delivered.
+    pub unread: Vec<u64>,
     /// Pairs that nobody declared.
     pub unknown: Vec<(Pair, Tally)>,
     /// Frames of undeclared pairs that found no place in `unknown`.
@@ -121,16 +130,34 @@ impl WorkerCounters {
             sessions: vec![Ledger::default(); session_count],
             outputs: vec![vec![OutputLedger::default(); session_count]; output_count],
             pushed: vec![0; output_count],
+            unread: vec![0; output_count],
             ..Self::default()
         }
     }
 
-    /// The counts of an output, for which there is room from now on.
-    pub(crate) fn output_mut(&mut self, id: usize) -> (&mut Vec<OutputLedger>, &mut u64) {
-        let len = self.outputs.len().max(id + 1);
+    /// Sets the counts of all outputs to zero.
+    pub(crate) fn clear_outputs(&mut self) {
+        self.outputs.iter_mut().for_each(Vec::clear);
+        self.pushed.fill(0);
+        self.unread.fill(0);
+    }
+
+    /// Adds what one ring of an output has got, by session.
+    pub(crate) fn add_ring(
+        &mut self,
+        output: usize,
+        ledgers: impl ExactSizeIterator<Item = OutputLedger>,
+        RingCounts { pushed, unread }: RingCounts,
+    ) {
+        let len = self.outputs.len().max(output + 1);
         self.outputs.resize_with(len, Vec::new);
         self.pushed.resize(len, 0);
-        (&mut self.outputs[id], &mut self.pushed[id])
+        self.unread.resize(len, 0);
+        self.pushed[output] += pushed;
+        self.unread[output] += unread;
+        let sums = &mut self.outputs[output];
+        sums.resize(sums.len().max(ledgers.len()), OutputLedger::default());
+        sums.iter_mut().zip(ledgers).for_each(|(sum, ledger)| sum.merge(ledger));
     }
 }
 

@@ -230,6 +230,9 @@ fn accepted(output: &Output) -> String {
 fn kind(kind: &OutputKind) -> String {
     match kind {
         OutputKind::Pcapng { path } => format!("pcapng file {:?}", path.to_string_lossy()),
+        OutputKind::Shared { path, consumers } => {
+            format!("programs that come to {:?}, {consumers} at a time", path.to_string_lossy())
+        }
         OutputKind::Consumer => "the embedding program".to_owned(),
     }
 }

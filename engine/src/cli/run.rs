@@ -165,7 +165,7 @@ fn ports(config: &Config) -> String {
 /// Where the frames go to.
 fn outputs(config: &Config) -> String {
     let outputs = config.outputs.iter().map(|output| match &output.kind {
-        OutputKind::Pcapng { path } => path.display().to_string(),
+        OutputKind::Pcapng { path } | OutputKind::Shared { path, .. } => path.display().to_string(),
         OutputKind::Consumer => output.name.clone(),
     });
     outputs.collect::<Vec<_>>().join(", ")

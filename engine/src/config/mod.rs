@@ -115,7 +115,7 @@ impl Config {
         } = self;
         capture.check()?;
         workers.check(&capture.queues, capture.interfaces.len())?;
-        memory.check(Output::count_members(outputs))?;
+        memory.check(Output::count_rings(outputs))?;
         eni::check_enis(enis)?;
         filter::check_filters(filters)?;
         output::check_outputs(outputs, filters)?;

@@ -14,6 +14,7 @@ pub const OUTPUTS_MAX: u32 = 255;
 
 /// A second is longer than any two workers are apart.
 pub(super) const ORDER_WINDOW_US: Limit = Limit::Range(0, 1_000_000);
+pub(super) const CONSUMERS: Limit = Limit::Range(1, OUTPUTS_MAX as u64);
 pub(super) const MEMBERS: Limit = Limit::Range(1, OUTPUTS_MAX as u64);
 
 /// A declared output. Table `[[output]]` of the file.
@@ -41,9 +42,18 @@ impl Output {
         Self { name: name.into(), members: 1, filter: None, order_window_us: 1000, kind }
     }
 
-    /// Number of members of outputs: of rings that each worker has.
-    pub(crate) fn count_members(outputs: &[Self]) -> usize {
-        outputs.iter().map(|output| output.members as usize).sum()
+    /// Number of rings that each worker may have for it.
+    pub(crate) const fn ring_count(&self) -> usize {
+        let consumers = match self.kind {
+            OutputKind::Shared { consumers, .. } => consumers,
+            OutputKind::Pcapng { .. } | OutputKind::Consumer => 1,
+        };
+        self.members as usize * consumers as usize
+    }
+
+    /// Number of rings that each worker may have.
+    pub(crate) fn count_rings(outputs: &[Self]) -> usize {
+        outputs.iter().map(Self::ring_count).sum()
     }
 }
 
@@ -55,14 +65,22 @@ pub enum OutputKind {
         /// The file; two outputs never share one. Relative paths start at the working directory.
         path: PathBuf,
     },
+    /// Lets other processes read them where they lie, without copying: [`crate::output::shared::attach`], or what docs/ring-abi.md
+    /// describes. Whoever may open the socket sees all memory of the queues, the frames of other outputs included.
+    Shared {
+        /// The Unix socket that they come to, for the engine's user only. Relative paths start at the working directory.
+        path: PathBuf,
+        /// Most consumers of a member at a time, 1 to 255. Each may need the memory of an output ring of each queue.
+        consumers: u32,
+    },
     /// Leaves them to the program that embeds the engine. Not available in a file.
     Consumer,
 }
 
 pub(super) fn check_outputs(outputs: &[Output], filters: &[Filter]) -> Result<(), Violation> {
-    let found = Output::count_members(outputs);
+    let found = Output::count_rings(outputs);
     if found > OUTPUTS_MAX as usize {
-        let things = if found == outputs.len() { "outputs" } else { "members of outputs" };
+        let things = if found == outputs.len() { "outputs" } else { "consumers of outputs" };
         let problem = Problem::TooMany { found, things, max: OUTPUTS_MAX };
         return Err(problem.at(KeyPath::top("output")));
     }
@@ -81,7 +99,10 @@ pub(super) fn check_outputs(outputs: &[Output], filters: &[Filter]) -> Result<()
             let is_declared = filters.iter().any(|it| it.name == *filter);
             check_reference(filter, is_declared, "filter", &key.key("filter"))?;
         }
-        if let OutputKind::Pcapng { path } = kind {
+        if let OutputKind::Shared { consumers, .. } = kind {
+            CONSUMERS.check(*consumers).map_err(|problem| problem.at(key.key("consumers")))?;
+        }
+        if let OutputKind::Pcapng { path } | OutputKind::Shared { path, .. } = kind {
             check_path(path, &mut paths, &key.key("path")).map_err(|problem| problem.at(key.key("path")))?;
         }
     }

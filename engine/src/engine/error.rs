@@ -45,6 +45,22 @@ pub enum EngineError {
         /// What went wrong.
         source: PcapngError,
     },
+    /// An output has no socket that consumers could come to.
+    #[error("output `{output}` cannot listen at {}: {source}", path.display())]
+    Door {
+        /// Name of the output.
+        output: String,
+        /// Path of the socket.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// An output whose consumers come and go, and a capture file, which would not wait for them.
+    #[error("output `{output}` is for live capture: consumers come to it while it runs")]
+    LiveOnly {
+        /// Name of the output.
+        output: String,
+    },
     /// Two outputs lead to one file.
     #[error("outputs `{first}` and `{second}` write to one file, {}: give each its own", path.display())]
     SharedFile {

@@ -6,9 +6,7 @@ use std::sync::Arc;
 use super::EngineError;
 use super::rung::Rung;
 use crate::config::{Capture, Config};
-use crate::counters::Board;
 use crate::interface::Interface;
-use crate::output::Origin;
 use crate::xsk::{
     BindMode, FreeList, Geometry, KernelSide, Pages, RxQueue, Socket, SocketSettings, UdpBoard, UdpSettings,
     UdpSource, Umem,
@@ -16,15 +14,6 @@ use crate::xsk::{
 
 /// Bytes that a frame has beyond the interface's MTU: Ethernet header and two VLAN tags.
 const LINK_HEADER_MAX: u32 = 14 + 2 * 4;
-
-/// A queue that has been opened, for good.
-#[derive(Debug)]
-pub(super) struct Lane {
-    pub(super) origin: Origin,
-    pub(super) umem: Arc<Umem>,
-    /// Where its worker posts its counts.
-    pub(super) board: Arc<Board>,
-}
 
 /// A queue that is open, ready for its worker.
 pub(super) struct Open {

@@ -72,7 +72,7 @@ impl Live {
         let opener = Opener { config, interface: &interface };
         let chunk_size = opener.chunk_size();
         let umems: Result<_, _> =
-            queues.iter().map(|_| opener.umem(chunk_size, Output::count_members(&config.outputs))).collect();
+            queues.iter().map(|_| opener.umem(chunk_size, Output::count_rings(&config.outputs))).collect();
         let places = queues.into_iter().zip(cpus).collect();
         let mut climb = Climb { opener, places, umems: umems?, steering: None, attached: None };
         let (rungs, mut steps) = Rung::to_try(config.capture.mode, driver_of(name).as_deref());

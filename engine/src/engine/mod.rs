@@ -12,11 +12,13 @@ mod cpus;
 mod error;
 mod file_source;
 mod lane;
+mod lanes;
 mod live;
 mod outlet;
 mod reload;
 mod report;
 mod rung;
+mod shared;
 mod sinks;
 mod start;
 mod stop;
@@ -24,13 +26,12 @@ mod watch;
 mod workers;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use crate::capture_file::CaptureFile;
 use crate::config::{self, Config, Fragments, Output};
-use crate::counters::Board;
 use crate::interface::Interface;
-use crate::output::{self, Consumer, Origin, Writer};
+use crate::output::{Consumer, Origin, Writer};
 use crate::ruleset::Ruleset;
 use crate::session::{Directory, SessionTable};
 use crate::worker::FragmentTable;
@@ -39,12 +40,14 @@ use crate::xsk::{Geometry, Pages, SoftNic, Umem};
 pub use error::EngineError;
 pub use file_source::InputError;
 use file_source::{FileSource, Progress};
-use lane::{Entrance, Lane, Open};
+use lane::{Entrance, Open};
+use lanes::Lanes;
 use live::Live;
 use outlet::Outlet;
 pub use reload::{Changes, ReloadError};
 pub use report::{InterfaceReport, OutputReport, Report, WorkerReport};
 pub use rung::{Rung, StepDown};
+pub use shared::GuestCounters;
 use watch::Watch;
 use workers::{Notes, Workers};
 
@@ -62,9 +65,6 @@ enum Source {
     File(Arc<Mutex<Progress>>),
 }
 
-/// The boards of all workers, those of later ones included.
-type Boards = Arc<Mutex<Vec<Arc<Board>>>>;
-
 /// An engine: interfaces or a capture file, a worker for each queue, and the outputs.
 pub struct Engine {
     config: Config,
@@ -72,7 +72,7 @@ pub struct Engine {
     ruleset: Arc<Ruleset>,
     source: Source,
     /// All queues, in the order in which they were opened.
-    lanes: Vec<Lane>,
+    lanes: Lanes,
     /// Queues that wait for the start.
     waiting: Vec<(Origin, Open)>,
     /// Length of the rings from each queue to each output.
@@ -81,7 +81,6 @@ pub struct Engine {
     planned_outputs: usize,
     /// For each lane the writers of its output rings with the outputs' ids, until the workers get them.
     writers: Vec<Vec<(usize, Writer)>>,
-    boards: Boards,
     /// Where outer fragments of all queues become whole; `None` if they do not.
     fragments: Option<FragmentTable>,
     /// Every output that ever was; the place of one is its id.
@@ -132,7 +131,7 @@ impl Engine {
         for note in remarks {
             notes.push(note);
         }
-        let ring_len = config.memory.plan(Output::count_members(&config.outputs))?.output_ring_len;
+        let ring_len = config.memory.plan(Output::count_rings(&config.outputs))?.output_ring_len;
         Self::assemble(config, Source::Live(lives), waiting, ring_len, notes)
     }
 
@@ -145,12 +144,15 @@ impl Engine {
     /// [`EngineError`].
     pub fn open_capture_file(config: Config, path: &Path) -> Result<Self, EngineError> {
         config.validate()?;
+        let has_guests = |output: &&Output| matches!(output.kind, config::OutputKind::Shared { .. });
+        if let Some(output) = config.outputs.iter().find(has_guests) {
+            return Err(EngineError::LiveOnly { output: output.name.clone() });
+        }
         let file = CaptureFile::open(path)?;
-        let output_count = u32::try_from(Output::count_members(&config.outputs)).unwrap_or(u32::MAX);
+        let output_count = u32::try_from(Output::count_rings(&config.outputs)).unwrap_or(u32::MAX);
         let chunk_count = FILE_RING_LEN + config::BATCH_MAX + output_count * FILE_RING_LEN;
         let (umem, free) = Umem::create(Geometry::new(FILE_CHUNK_SIZE, chunk_count), Pages::Ordinary)?;
-        let (nic, rx) = SoftNic::new(Arc::new(umem), FILE_RING_LEN, FILE_RING_LEN)
-            .map_err(|source| EngineError::System { what: "no memory for rings".to_owned(), source })?;
+        let (nic, rx) = SoftNic::new(Arc::new(umem), FILE_RING_LEN, FILE_RING_LEN).map_err(no_rings)?;
         let progress = Arc::new(Mutex::new(Progress::default()));
         let kernel = Box::new(FileSource::new(file, nic, &config.capture, progress.clone()));
         let open = Open { queue: 0, cpu: None, kernel, rx, free, entrance: Entrance::Wide };
@@ -175,12 +177,11 @@ impl Engine {
             directory,
             ruleset,
             source,
-            lanes: Vec::new(),
+            lanes: Lanes::default(),
             waiting: Vec::new(),
             ring_len,
-            planned_outputs: Output::count_members(&config.outputs).max(1),
+            planned_outputs: Output::count_rings(&config.outputs).max(1),
             writers: Vec::new(),
-            boards: Boards::default(),
             fragments: (config.capture.fragments == Fragments::Reassemble).then(FragmentTable::default),
             outlets: Vec::new(),
             workers: Workers::default(),
@@ -191,30 +192,25 @@ impl Engine {
             config,
         };
         for (origin, open) in &waiting {
-            engine.add_lane(*origin, open);
+            engine.lanes.push(*origin, open.rx.umem().clone());
         }
         engine.waiting = waiting;
-        engine.writers = engine.lanes.iter().map(|_| Vec::new()).collect();
+        engine.writers = engine.waiting.iter().map(|_| Vec::new()).collect();
         engine.outlets = outlet::open(&engine.config, &engine.config.outputs, &mut engine.directory, &[])?;
         for id in 0..engine.outlets.len() {
-            let (writers, consumer) = engine.rings();
+            if engine.outlets[id].guests.is_some() {
+                continue;
+            }
+            let (writers, consumer) = engine.rings()?;
             engine.outlets[id].connect(consumer);
             engine.writers.iter_mut().zip(writers).for_each(|(each, writer)| each.push((id, writer)));
         }
         Ok(engine)
     }
 
-    fn add_lane(&mut self, origin: Origin, open: &Open) {
-        let board = Arc::<Board>::default();
-        self.boards.lock().unwrap_or_else(PoisonError::into_inner).push(board.clone());
-        self.lanes.push(Lane { origin, umem: open.rx.umem().clone(), board });
-    }
-
     /// The rings of one output: the writers by lane, and the consumer of all of them.
-    fn rings(&self) -> (Vec<Writer>, Consumer) {
-        let ring = |lane: &Lane| output::ring(self.ring_len as usize, lane.umem.clone(), lane.origin);
-        let (writers, readers) = self.lanes.iter().map(ring).unzip();
-        (writers, Consumer::new(readers))
+    fn rings(&self) -> Result<(Vec<Writer>, Consumer), EngineError> {
+        self.lanes.rings(self.ring_len).map_err(no_rings)
     }
 
     /// Takes the consumer of the output called `output`, to be read by the caller, on any one thread. `None` if there is
@@ -225,7 +221,7 @@ impl Engine {
     /// adds can be taken after it; until then frames fill its rings.
     pub fn take_consumer(&mut self, output: &str) -> Option<Consumer> {
         let mut members = self.outlets.iter_mut().filter(|outlet| !outlet.is_gone && outlet.name == output);
-        members.find(|outlet| outlet.sink.is_none() && outlet.consumer.is_some())?.consumer.take()
+        members.find(|outlet| outlet.opened.is_none() && outlet.consumer.is_some())?.consumer.take()
     }
 
     /// The sessions, to give names to the ids that frames carry. After a reload there is another table; what an older one
@@ -271,4 +267,8 @@ impl Engine {
     pub fn report(&self) -> Report {
         Report::new(self)
     }
+}
+
+fn no_rings(source: std::io::Error) -> EngineError {
+    EngineError::System { what: "no memory for rings".to_owned(), source }
 }

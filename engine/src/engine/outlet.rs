@@ -8,13 +8,15 @@ use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::shared::{Bell, Door, GuestBoard};
 use super::{EngineError, sinks};
 use crate::config::{Config, Output, OutputKind};
 use crate::output::pcapng::{self, Sink};
 use crate::output::{Consumer, Inbox, Reader};
 use crate::session::Directory;
 
-/// A member of an output. Its consumer and its sink are here until somebody takes the one, or the thread that has both is started.
+/// A member of an output. Its consumer and what it writes to are here until somebody takes the one, or the thread that has both is
+/// started.
 pub(super) struct Outlet {
     pub(super) name: String,
     pub(super) kind: OutputKind,
@@ -22,14 +24,50 @@ pub(super) struct Outlet {
     pub(super) member: (u32, u32),
     order_window: Duration,
     pub(super) consumer: Option<Consumer>,
-    pub(super) sink: Option<Sink>,
-    pub(super) thread: Option<JoinHandle<pcapng::Report>>,
+    /// Where its frames go, until its thread has it.
+    pub(super) opened: Option<Opened>,
+    pub(super) running: Option<Running>,
+    /// Who comes to it, if consumers do, instead of the one that others have.
+    pub(super) guests: Option<Guests>,
     /// A reload has taken it away.
     pub(super) is_gone: bool,
     /// Where its consumer gets further rings, if somebody has it.
     inbox: Weak<Inbox>,
     /// The file that it writes, if it is one.
     file: Option<FileId>,
+}
+
+/// What an output has opened.
+#[derive(Debug)]
+pub(super) enum Opened {
+    File(Box<Sink>),
+    /// Of all members; the first one has it.
+    Door(Door),
+}
+
+/// The thread of an output.
+#[derive(Debug)]
+pub(super) enum Running {
+    File(JoinHandle<pcapng::Report>),
+    Server(JoinHandle<()>),
+}
+
+impl Running {
+    fn is_finished(&self) -> bool {
+        match self {
+            Self::File(thread) => thread.is_finished(),
+            Self::Server(thread) => thread.is_finished(),
+        }
+    }
+}
+
+/// What the members of an output have in common whose consumers come and go.
+#[derive(Clone, Debug)]
+pub(super) struct Guests {
+    pub(super) board: Arc<GuestBoard>,
+    pub(super) bell: Arc<Bell>,
+    /// Most of them at a time, for each member.
+    pub(super) max: u32,
 }
 
 /// Device and inode.
@@ -53,8 +91,14 @@ impl Outlet {
 
     /// Whether its rings may still hold chunks, and its file be written to.
     pub(super) fn is_alive(&self) -> bool {
-        let is_finished = self.thread.as_ref().is_none_or(JoinHandle::is_finished);
+        let is_finished = self.running.as_ref().is_none_or(Running::is_finished)
+            && self.guests.as_ref().is_none_or(|guests| guests.bell.has_ended());
         !self.is_gone || self.inbox.strong_count() > 0 || !is_finished
+    }
+
+    /// How many rings of each queue it may have at a time.
+    pub(super) fn ring_count(&self) -> usize {
+        self.guests.as_ref().map_or(1, |guests| guests.max as usize)
     }
 
     /// Gives it its consumer.
@@ -72,7 +116,7 @@ impl Outlet {
     }
 }
 
-/// Opens outputs of a configuration: creates their files, each a file of its own, however it is named, and none that one of
+/// Opens outputs of a configuration: creates their sockets, and their files, each a file of its own, however it is named, and none that one of
 /// the `others` writes.
 pub(super) fn open<'c>(
     config: &Config,
@@ -84,12 +128,20 @@ pub(super) fn open<'c>(
     let mut files: HashMap<FileId, String> =
         alive.filter_map(|outlet| Some((outlet.file?, outlet.name.clone()))).collect();
     let mut outlets = Vec::new();
+    let mut guests = None;
     let ids = directory.assign(&config.sessions);
     let members = |output: &'c Output| (0..output.members).map(move |place| (output, place));
     for (Output { name, kind, members, filter: _, order_window_us }, place) in
         outputs.into_iter().flat_map(members)
     {
-        let (mut sink, mut file) = (None, None);
+        let (mut opened, mut file) = (None, None);
+        if place == 0 {
+            guests = Guests::of(kind, *members)?;
+        }
+        if let (OutputKind::Shared { path, .. }, 0) = (kind, place) {
+            let failed = |source| EngineError::Door { output: name.clone(), path: path.clone(), source };
+            opened = Some(Opened::Door(Door::open(path).map_err(failed)?));
+        }
         if let OutputKind::Pcapng { path } = kind {
             let shared = |first: &String| EngineError::SharedFile {
                 path: path.clone(),
@@ -100,7 +152,7 @@ pub(super) fn open<'c>(
             if let Some(first) = file_id(path).and_then(|id| files.get(&id)) {
                 return Err(shared(first));
             }
-            sink = Some(sinks::open(name, path, directory, &ids)?);
+            opened = Some(Opened::File(Box::new(sinks::open(name, path, directory, &ids)?)));
             file = file_id(path);
             files.extend(file.map(|id| (id, name.clone())));
         }
@@ -110,8 +162,9 @@ pub(super) fn open<'c>(
             member: (place, *members),
             order_window: Duration::from_micros((*order_window_us).into()),
             consumer: None,
-            sink,
-            thread: None,
+            opened,
+            running: None,
+            guests: guests.clone(),
             is_gone: false,
             inbox: Weak::new(),
             file,
@@ -119,6 +172,15 @@ pub(super) fn open<'c>(
         outlets.push(outlet);
     }
     Ok(outlets)
+}
+
+impl Guests {
+    fn of(kind: &OutputKind, members: u32) -> Result<Option<Self>, EngineError> {
+        let OutputKind::Shared { consumers, .. } = *kind else { return Ok(None) };
+        let no_bell = |source| EngineError::System { what: "cannot start an output".to_owned(), source };
+        let bell = Bell::new().map_err(no_bell)?;
+        Ok(Some(Self { board: Arc::new(GuestBoard::new(members)), bell, max: consumers }))
+    }
 }
 
 /// The identity of a regular file; `None` for pipes and terminals, which several may write to, and for what is not there.

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use super::{Engine, EngineError, Source, outlet};
+use super::outlet::{self, Outlet};
+use super::{Engine, EngineError, Source};
 use crate::config::{Config, ConfigError, Output};
 use crate::output::Writer;
 use crate::ruleset::Ruleset;
@@ -110,6 +111,9 @@ impl Engine {
         }
         self.ruleset = ruleset;
         self.config = config;
+        let gone = self.outlets.iter().filter(|outlet| outlet.is_gone);
+        gone.filter_map(|outlet| outlet.guests.as_ref()).for_each(|guests| guests.bell.close());
+        self.ring_bells();
         Ok(changes)
     }
 
@@ -118,22 +122,27 @@ impl Engine {
         let is_running =
             |output: &&Output| self.outlets.iter().any(|outlet| !outlet.is_gone && outlet.is_of(output));
         let added: Vec<_> = config.outputs.iter().filter(|output| !is_running(output)).collect();
-        let mut each: Vec<Vec<_>> = self.lanes.iter().map(|_| Vec::new()).collect();
+        let mut each: Vec<Vec<_>> = (0..self.lanes.len()).map(|_| Vec::new()).collect();
         if added.is_empty() {
             return Ok(each);
         }
-        let alive = self.outlets.iter().filter(|outlet| outlet.is_alive()).count();
+        let alive: usize =
+            self.outlets.iter().filter(|outlet| outlet.is_alive()).map(Outlet::ring_count).sum();
         let planned = self.config.memory.outputs_planned(self.planned_outputs);
-        if alive + added.iter().map(|output| output.members as usize).sum::<usize>() > planned {
+        if alive + added.iter().map(|output| output.ring_count()).sum::<usize>() > planned {
             let added = added.iter().map(|output| output.name.clone()).collect();
             return Err(ReloadError::NoRoom { added, planned, alive });
         }
         let opened = outlet::open(config, added, &mut self.directory, &self.outlets)?;
         let first = self.outlets.len();
         for mut outlet in opened {
-            let (writers, consumer) = self.rings();
-            outlet.connect(consumer);
             let id = self.outlets.len();
+            if outlet.guests.is_some() {
+                self.outlets.push(outlet);
+                continue;
+            }
+            let (writers, consumer) = self.rings()?;
+            outlet.connect(consumer);
             self.outlets.push(outlet);
             each.iter_mut().zip(writers).for_each(|(each, writer)| each.push((id, writer)));
         }

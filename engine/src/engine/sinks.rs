@@ -1,11 +1,11 @@
 //! The outputs that the engine itself empties: a thread for each file.
 
-use std::sync::PoisonError;
 use std::thread::{self, JoinHandle};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use super::EngineError;
+use super::lanes::Lanes;
 use super::workers::Notes;
-use super::{Boards, EngineError};
 use crate::counters::WorkerCounters;
 use crate::output::Consumer;
 use crate::output::pcapng::{self, CaptureWriter, InterfaceKey, InterfaceTotals, Period, Sink};
@@ -37,7 +37,7 @@ pub(super) struct Place {
     pub(super) id: usize,
     pub(super) name: String,
     /// Where the workers post their counts: final ones, for this output, when its rings are closed.
-    pub(super) boards: Boards,
+    pub(super) lanes: Lanes,
     pub(super) clock: Clock,
 }
 
@@ -48,15 +48,14 @@ pub(super) fn start(
     output: Place,
     notes: Notes,
 ) -> Result<JoinHandle<pcapng::Report>, EngineError> {
-    let Place { id, name, boards, clock } = output;
+    let Place { id, name, lanes, clock } = output;
     let start_ns = utc_ns();
     let period = move || (clock == Clock::Wall).then(|| Period { start_ns, end_ns: utc_ns() });
     let run = move || {
         pcapng::drain(&mut consumer, &mut sink, |error| notes.push(format!("output `{name}`: {error}")));
         let out_of_order = consumer.out_of_order();
         drop(consumer);
-        let boards = boards.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let counters: Vec<_> = boards.iter().map(|board| board.read()).collect();
+        let counters = lanes.counters();
         let report = sink.finish(period(), |key, written| totals(&counters, id, key, written));
         pcapng::Report { out_of_order, ..report }
     };

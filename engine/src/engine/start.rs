@@ -1,9 +1,9 @@
 //! Starting: the outputs, then the workers, then the frames are let in.
 
-use std::sync::Arc;
-
-use super::lane::{Entrance, Lane, Open};
-use super::{Engine, EngineError, Source, sinks};
+use super::lane::{Entrance, Open};
+use super::lanes::Lane;
+use super::outlet::{Guests, Opened, Running};
+use super::{Engine, EngineError, Source, shared, sinks};
 use crate::config::WaitMode;
 use crate::output::{Origin, Writer};
 use crate::worker::{Parts, WhenFull};
@@ -45,13 +45,12 @@ impl Engine {
             Source::Live(_) => (self.config.workers.wait, WhenFull::Drop),
             Source::File(_) => (WaitMode::Interrupt, WhenFull::Wait),
         };
-        let (ruleset, orders) = (self.ruleset.clone(), Arc::default());
-        let Lane { origin, board, .. } = &self.lanes[place];
-        let board = board.clone();
+        let Lane { origin, umem: _, board, orders } = self.lanes.get(place);
+        let ruleset = self.ruleset.clone();
         let fragments = self.fragments.clone();
         let parts =
             Parts { kernel, queue: rx, free, outputs, ruleset, fragments, wait, when_full, board, orders };
-        self.workers.spawn(*origin, self.lane_name(*origin), cpu, parts, self.notes.clone())?;
+        self.workers.spawn(origin, self.lane_name(origin), cpu, parts, self.notes.clone())?;
         Ok(entrance)
     }
 
@@ -65,7 +64,7 @@ impl Engine {
 
     /// Lets the frames of a lane in.
     pub(super) fn connect(&mut self, place: usize, entrance: Entrance) -> Result<(), EngineError> {
-        let Origin { interface, queue } = self.lanes[place].origin;
+        let Origin { interface, queue } = self.lanes.get(place).origin;
         match &mut self.source {
             Source::Live(lives) => lives[interface].connect(queue, entrance),
             Source::File(_) => Ok(()),
@@ -79,11 +78,38 @@ impl Engine {
             Source::File(_) => sinks::Clock::Frames,
         };
         for (id, outlet) in self.outlets.iter_mut().enumerate() {
-            let Some(sink) = outlet.sink.take() else { continue };
-            let Some(consumer) = outlet.consumer.take() else { continue };
-            let output = sinks::Place { id, name: outlet.name.clone(), boards: self.boards.clone(), clock };
-            outlet.thread = Some(sinks::start(sink, consumer, output, self.notes.clone())?);
+            let Some(opened) = outlet.opened.take() else { continue };
+            let (name, lanes, notes) = (outlet.name.clone(), self.lanes.clone(), self.notes.clone());
+            outlet.running = match (opened, outlet.consumer.take(), &outlet.guests) {
+                (Opened::File(sink), Some(consumer), _) => {
+                    let output = sinks::Place { id, name, lanes, clock };
+                    Some(Running::File(sinks::start(*sink, consumer, output, notes)?))
+                }
+                (Opened::Door(door), _, Some(guests)) => {
+                    let (_, members) = outlet.member;
+                    let Guests { board, bell, max } = guests.clone();
+                    let server = shared::Server {
+                        name,
+                        first: id,
+                        members,
+                        consumers: max,
+                        ring_len: self.ring_len,
+                        lanes,
+                        directory: self.directory.clone(),
+                        board,
+                        bell,
+                        notes,
+                    };
+                    Some(Running::Server(shared::start(server, door)?))
+                }
+                (Opened::File(_) | Opened::Door(_), ..) => None,
+            };
         }
         Ok(())
+    }
+
+    /// Tells the threads that serve consumers that there are other queues or sessions.
+    pub(super) fn ring_bells(&self) {
+        self.outlets.iter().filter_map(|outlet| outlet.guests.as_ref()).for_each(|guests| guests.bell.ring());
     }
 }

@@ -4,6 +4,7 @@ use std::sync::PoisonError;
 use std::thread;
 use std::time::Duration;
 
+use super::outlet::Running;
 use super::{Engine, Report, Source};
 use crate::output::pcapng;
 
@@ -52,14 +53,18 @@ impl Engine {
             // The writers of an engine that was never started are what keeps its outputs open.
             self.writers.clear();
             self.waiting.clear();
-            written.push(match outlet.thread.take().map(thread::JoinHandle::join) {
-                Some(Ok(written)) => Some(written),
-                Some(Err(_)) => {
-                    failures.push(format!("the thread of output `{}` panicked", outlet.name));
-                    None
-                }
-                None => None,
-            });
+            if let Some(guests) = &outlet.guests {
+                guests.bell.end();
+            }
+            let ended = match outlet.running.take() {
+                Some(Running::File(thread)) => thread.join().map(Some),
+                Some(Running::Server(thread)) => thread.join().map(|()| None),
+                None => Ok(None),
+            };
+            written.push(ended.unwrap_or_else(|_| {
+                failures.push(format!("the thread of output `{}` panicked", outlet.name));
+                None
+            }));
         }
         (failures, written)
     }

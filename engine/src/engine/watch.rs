@@ -2,11 +2,10 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use super::lane::{Opener, Place};
-use super::{Engine, EngineError, Source, cpus};
+use super::{Engine, EngineError, Outlet, Source, cpus, no_rings};
 use crate::config::Queues;
 use crate::interface::{self, Interface};
 use crate::output::{self, Origin};
@@ -151,7 +150,7 @@ impl Engine {
     /// Serves another queue, unless it is served already: memory, socket, a ring to each output, and a worker.
     fn add_queue(&mut self, interface: usize, queue: u32) -> Result<(), EngineError> {
         let origin = Origin { interface, queue };
-        if self.lanes.iter().any(|lane| lane.origin == origin) {
+        if self.lanes.has(origin) {
             return Ok(());
         }
         let Source::Live(lives) = &self.source else { return Ok(()) };
@@ -163,21 +162,24 @@ impl Engine {
         for note in notes {
             self.notes.push(note);
         }
-        self.add_lane(origin, &open);
         let mut writers = Vec::new();
-        for (id, outlet) in self.outlets.iter().enumerate().filter(|(_, outlet)| !outlet.is_gone) {
-            let (writer, reader) = output::ring(self.ring_len as usize, umem.clone(), origin);
+        let has_ring = |(_, outlet): &(usize, &Outlet)| !outlet.is_gone && outlet.guests.is_none();
+        for (id, outlet) in self.outlets.iter().enumerate().filter(has_ring) {
+            let ring = output::ring(self.ring_len as usize, open.rx.umem().clone(), origin);
+            let (writer, reader) = ring.map_err(no_rings)?;
             outlet.extend(reader);
             writers.push((id, writer));
         }
+        self.lanes.push(origin, open.rx.umem().clone());
         let place = self.lanes.len() - 1;
         let started = self.start_worker(place, open, writers);
         if started.is_err() {
             // Lanes and workers are in the same order.
             self.lanes.pop();
-            self.boards.lock().unwrap_or_else(PoisonError::into_inner).pop();
         }
-        self.connect(place, started?)
+        let connected = self.connect(place, started?);
+        self.ring_bells();
+        connected
     }
 
     /// Where the worker of another queue is to run: on the next CPU, or on any if the list of CPUs has no more.

@@ -74,7 +74,8 @@ impl Ring {
     pub fn new(len: u32) -> Self {
         let (umem, free) = Umem::create(Geometry::new(2048, len), Pages::Ordinary).expect("memory");
         let umem = Arc::new(umem);
-        let (writer, reader) = output::ring(len as usize, umem.clone(), output::Origin::default());
+        let (writer, reader) =
+            output::ring(len as usize, umem.clone(), output::Origin::default()).expect("memory");
         let consumer = Consumer::new(vec![reader]);
         Self { umem, free, holders: Holders::none(len), writer, consumer }
     }

@@ -80,9 +80,10 @@ fn parts(setup: &Setup, frames: &[Vec<u8>]) -> (Parts<Replay>, Arc<Board>, Vec<C
     let umem = Arc::new(umem);
     let ring_len = setup.chunks_in_flight.next_power_of_two();
     let (nic, queue) = SoftNic::new(umem.clone(), ring_len, ring_len).expect("memory");
-    let (outputs, consumers): (Vec<_>, _) = (0..crate::config::Output::count_members(&setup.config.outputs))
+    let (outputs, consumers): (Vec<_>, _) = (0..crate::config::Output::count_rings(&setup.config.outputs))
         .map(|_| {
-            let (writer, reader) = output::ring(setup.output_ring, umem.clone(), output::Origin::default());
+            let (writer, reader) =
+                output::ring(setup.output_ring, umem.clone(), output::Origin::default()).expect("memory");
             (writer, Consumer::new(vec![reader]))
         })
         .unzip();

@@ -1,6 +1,6 @@
 //! The reading end of an output.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -34,7 +34,13 @@ pub struct Consumer {
     /// How many rings came through the inbox.
     delivered: usize,
     merge: Merge,
+    /// What ends when the consumer does.
+    hold: Option<Box<dyn Hold>>,
 }
+
+/// Something that a consumer keeps as long as it reads.
+pub(crate) trait Hold: std::fmt::Debug + Send {}
+impl<T: std::fmt::Debug + Send> Hold for T {}
 
 /// Through it a consumer gets rings of workers that begin later. Lives as long as the consumer, for the engine to see whether
 /// it does.
@@ -43,6 +49,8 @@ pub(crate) struct Inbox {
     /// How many rings were put in.
     count: AtomicUsize,
     readers: Mutex<Vec<Reader>>,
+    /// Nothing comes any more, whatever the rings say.
+    is_closed: AtomicBool,
 }
 
 impl Inbox {
@@ -50,6 +58,11 @@ impl Inbox {
     pub(crate) fn put(&self, reader: Reader) {
         self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
         self.count.fetch_add(1, Ordering::Release);
+    }
+
+    /// Tells the consumer that whoever writes to the rings is gone; what is in them it can still read.
+    pub(crate) fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
     }
 }
 
@@ -67,7 +80,12 @@ pub enum Next<'a> {
 impl Consumer {
     pub(crate) fn new(readers: Vec<Reader>) -> Self {
         let (inbox, merge) = (Arc::default(), Merge::new(0));
-        Self { readers, turn: 0, is_precise: false, inbox, delivered: 0, merge }
+        Self { readers, turn: 0, is_precise: false, inbox, delivered: 0, merge, hold: None }
+    }
+
+    /// Gives it something to keep as long as it reads.
+    pub(crate) fn hold(&mut self, thing: impl Hold + 'static) {
+        self.hold = Some(Box::new(thing));
     }
 
     /// Brings the frames of several queues into the order of their times from now on: a frame waits up to `window` for earlier ones
@@ -136,9 +154,11 @@ impl Consumer {
         if self.inbox.count.load(Ordering::Acquire) != self.delivered {
             self.open_inbox();
         }
+        // Before the rings are looked at: what was published before the end is read.
+        let is_closed = self.inbox.is_closed.load(Ordering::Acquire);
         let count = self.readers.len();
         if self.merge.is_on() && count > 1 {
-            return self.look_at_all();
+            return self.look_at_all(is_closed);
         }
         let mut finished = 0;
         for step in 1..=count {
@@ -150,16 +170,18 @@ impl Consumer {
             }
             finished += usize::from(reader.is_finished());
         }
-        if finished == count { Found::End } else { Found::Nothing }
+        if is_closed || finished == count { Found::End } else { Found::Nothing }
     }
 
     /// Looks at all rings, for frames that need not wait for earlier ones.
-    fn look_at_all(&mut self) -> Found {
+    fn look_at_all(&mut self, is_closed: bool) -> Found {
         let Self { readers, merge, .. } = self;
-        if merge.choose(readers, usize::try_from(DESCRIPTORS_MAX).unwrap_or(usize::MAX), utc_ns()) {
+        // Nothing is waited for where nothing comes.
+        let now_ns = if is_closed { u64::MAX } else { utc_ns() };
+        if merge.choose(readers, usize::try_from(DESCRIPTORS_MAX).unwrap_or(usize::MAX), now_ns) {
             return Found::Merge;
         }
-        if readers.iter_mut().all(Reader::is_finished) { Found::End } else { Found::Nothing }
+        if is_closed || readers.iter_mut().all(Reader::is_finished) { Found::End } else { Found::Nothing }
     }
 }
 
@@ -199,8 +221,9 @@ mod tests {
     fn the_rings_take_turns_and_the_end_comes_when_all_writers_are_gone() {
         let (umem, mut free) = Umem::create(Geometry::new(2048, 1024), Pages::Ordinary).unwrap();
         let (umem, mut holders) = (Arc::new(umem), Holders::none(1024));
-        let (mut zero, zero_reader) = ring(512, umem.clone(), Origin::default());
-        let (mut one, one_reader) = ring(512, umem.clone(), Origin { queue: 1, ..Origin::default() });
+        let (mut zero, zero_reader) = ring(512, umem.clone(), Origin::default()).unwrap();
+        let (mut one, one_reader) =
+            ring(512, umem.clone(), Origin { queue: 1, ..Origin::default() }).unwrap();
         let mut consumer = Consumer::new(vec![zero_reader, one_reader]);
         assert!(matches!(consumer.next(Duration::ZERO), Next::Idle));
         push(&mut zero, &umem, &mut free, &mut holders);
@@ -242,8 +265,8 @@ mod tests {
     fn within_the_window_frames_of_several_rings_come_in_the_order_of_their_times() {
         let (umem, mut free) = Umem::create(Geometry::new(2048, 1024), Pages::Ordinary).unwrap();
         let (umem, mut holders) = (Arc::new(umem), Holders::none(1024));
-        let (mut zero, zero_reader) = ring(64, umem.clone(), Origin::default());
-        let (mut one, one_reader) = ring(64, umem.clone(), Origin { queue: 1, ..Origin::default() });
+        let (mut zero, zero_reader) = ring(64, umem.clone(), Origin::default()).unwrap();
+        let (mut one, one_reader) = ring(64, umem.clone(), Origin { queue: 1, ..Origin::default() }).unwrap();
         let mut consumer = Consumer::new(vec![zero_reader, one_reader]);
         consumer.order_within(Duration::from_secs(3600));
         let now = utc_ns();
@@ -277,8 +300,8 @@ mod tests {
         const WINDOW: Duration = Duration::from_millis(20);
         let (umem, mut free) = Umem::create(Geometry::new(2048, 64), Pages::Ordinary).unwrap();
         let (umem, mut holders) = (Arc::new(umem), Holders::none(64));
-        let (mut zero, zero_reader) = ring(32, umem.clone(), Origin::default());
-        let (_one, one_reader) = ring(32, umem.clone(), Origin::default());
+        let (mut zero, zero_reader) = ring(32, umem.clone(), Origin::default()).unwrap();
+        let (_one, one_reader) = ring(32, umem.clone(), Origin::default()).unwrap();
         let mut consumer = Consumer::new(vec![zero_reader, one_reader]);
         consumer.order_within(WINDOW);
         let begin = Instant::now();
@@ -291,8 +314,8 @@ mod tests {
     fn a_ring_that_comes_later_is_read_like_the_others() {
         let (umem, mut free) = Umem::create(Geometry::new(2048, 8), Pages::Ordinary).unwrap();
         let (umem, mut holders) = (Arc::new(umem), Holders::none(8));
-        let (_zero, zero_reader) = ring(4, umem.clone(), Origin::default());
-        let (mut one, one_reader) = ring(4, umem.clone(), Origin { queue: 1, ..Origin::default() });
+        let (_zero, zero_reader) = ring(4, umem.clone(), Origin::default()).unwrap();
+        let (mut one, one_reader) = ring(4, umem.clone(), Origin { queue: 1, ..Origin::default() }).unwrap();
         let mut consumer = Consumer::new(vec![zero_reader]);
         push(&mut one, &umem, &mut free, &mut holders);
         assert!(matches!(consumer.next(Duration::ZERO), Next::Idle));

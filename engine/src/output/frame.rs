@@ -249,7 +249,7 @@ mod tests {
     fn worker() -> (Worker, Reader) {
         let (umem, free) = Umem::create(Geometry::new(2048, 8), Pages::Ordinary).unwrap();
         let umem = Arc::new(umem);
-        let (writer, reader) = ring(8, umem.clone(), Origin::default());
+        let (writer, reader) = ring(8, umem.clone(), Origin::default()).unwrap();
         (Worker { umem, free, holders: Holders::none(8), writer }, reader)
     }
 

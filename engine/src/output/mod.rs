@@ -3,6 +3,8 @@
 //! No bytes move: a ring carries descriptors, and its tail is the way home for the chunks. A consumer that does not
 //! keep up fills its own rings and loses frames there, counted; nobody else notices.
 
+#[cfg(test)]
+mod abi;
 mod consumer;
 mod descriptor;
 mod frame;
@@ -11,6 +13,7 @@ mod outer;
 pub mod pcapng;
 #[expect(unsafe_code, reason = "memory shared between worker and consumer; each block carries its proof")]
 mod ring;
+pub mod shared;
 
 pub use crate::decap::{Encapsulation, GeneveOption, GeneveOptions, Gwlb, Link};
 pub(crate) use consumer::Inbox;
@@ -18,4 +21,4 @@ pub use consumer::{Consumer, Next};
 pub(crate) use descriptor::Descriptor;
 pub use frame::{Batch, Frame};
 pub use outer::Outer;
-pub(crate) use ring::{Origin, Reader, Writer, ring};
+pub(crate) use ring::{Handover, Origin, Presence, Reader, Writer, ring, shared_ring};

@@ -82,6 +82,11 @@ impl Directory {
         sequences.iter().map(|(id, sequence)| (*id, counters(sequence))).collect()
     }
 
+    /// Number of sessions, the default one included.
+    pub(crate) fn len(&self) -> usize {
+        1 + self.entries.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// The names by number, the one of the default session first.
     pub(crate) fn names(&self) -> Vec<String> {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);

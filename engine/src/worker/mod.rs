@@ -9,7 +9,7 @@
 //! 5. publish: one store per output ring ([`taps`]),
 //! 6. when there was nothing to receive: wait ([`idle`]),
 //! 7. now and then: copy the counters out,
-//! 8. when it is told to: change over to another ruleset ([`orders`]).
+//! 8. when it is told to: change over to another ruleset, serve another consumer ([`orders`]).
 //!
 //! Nothing allocates, locks, formats or reads a clock per frame, but for outer fragments ([`fragments`]). A system call happens only when there is nothing to
 //! do, when the driver asks to be woken up, or in housekeeping.
@@ -40,6 +40,7 @@ use batch::Batch;
 pub(crate) use fragments::FragmentTable;
 use housekeeping::Housekeeping;
 use idle::Idle;
+use orders::Mail;
 pub(crate) use orders::{Change, Orders};
 use stages::Stages;
 use taps::Taps;
@@ -73,7 +74,7 @@ pub(crate) struct Worker<K> {
     idle: Idle,
     housekeeping: Housekeeping,
     orders: Arc<Orders>,
-    /// How many changes it has taken over.
+    /// How much of its mail it has taken over.
     obeyed: u32,
 }
 
@@ -118,8 +119,8 @@ impl<K: KernelSide> Worker<K> {
     fn work(&mut self) -> io::Result<()> {
         loop {
             let is_draining = self.orders.is_draining();
-            if let Some(change) = self.orders.change(self.obeyed) {
-                self.adopt(change);
+            if let Some(mail) = self.orders.mail(self.obeyed) {
+                self.open(mail);
             }
             self.refill();
             if !is_draining && self.queue.needs_wakeup() {
@@ -146,8 +147,22 @@ impl<K: KernelSide> Worker<K> {
         }
     }
 
-    /// Changes over to another ruleset, between two batches.
+    /// Does what it is asked for, between two batches.
     #[cold]
+    fn open(&mut self, mail: Mail) {
+        let Mail { change, rings, count, .. } = mail;
+        if let Some(change) = change {
+            self.adopt(change);
+        }
+        if !rings.is_empty() {
+            let Self { stages, taps, .. } = self;
+            taps.attach(stages.ruleset(), rings, stages.accounts());
+        }
+        self.obeyed = count;
+        self.orders.obey(count);
+    }
+
+    /// Changes over to another ruleset.
     fn adopt(&mut self, change: Change) {
         let Change { ruleset, outputs } = change;
         self.stages.adopt(ruleset.clone());
@@ -155,8 +170,6 @@ impl<K: KernelSide> Worker<K> {
         // The counts of an output that is gone are final, and whoever sees its end may read them.
         self.post(true);
         self.taps.close_gone();
-        self.obeyed += 1;
-        self.orders.obey(self.obeyed);
     }
 
     /// One turn without waiting or housekeeping; returns the number of descriptors taken.
@@ -176,8 +189,9 @@ impl<K: KernelSide> Worker<K> {
     /// Chunks home, and out to the kernel again.
     #[inline(never)]
     fn refill(&mut self) {
-        let Self { queue, free, holders, taps, .. } = self;
+        let Self { queue, free, holders, stages, taps, .. } = self;
         taps.reclaim(holders, free);
+        taps.let_go(stages.accounts());
         queue.refill(free);
     }
 

@@ -1,12 +1,23 @@
-//! What the engine asks of a worker: to take over another ruleset, and to end.
+//! What the engine asks of a worker: to take over another ruleset, to serve consumers that have come, and to end.
 //!
 //! A worker looks at one word per turn. Only when that has changed it opens its mailbox, between two batches.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::output::Writer;
 use crate::ruleset::Ruleset;
+
+/// What lies in a worker's mailbox.
+#[derive(Debug, Default)]
+pub(super) struct Mail {
+    pub(super) change: Option<Change>,
+    /// Rings of consumers that have come, each with the output's id.
+    pub(super) rings: Vec<(usize, Writer)>,
+    /// How many times something was put in since the start.
+    pub(super) count: u32,
+    is_closed: bool,
+}
 
 /// What a worker changes over to.
 #[derive(Debug)]
@@ -19,10 +30,10 @@ pub(crate) struct Change {
 /// The orders of one worker.
 #[derive(Debug, Default)]
 pub(crate) struct Orders {
-    /// Bit 31: end. The others: how many changes were announced.
+    /// Bit 31: end. The others: how many times something was put into the mailbox.
     word: AtomicU32,
-    mailbox: Mutex<Option<Change>>,
-    /// How many changes the worker has taken over.
+    mailbox: Mutex<Mail>,
+    /// How many of them the worker has taken over.
     obeyed: AtomicU32,
 }
 
@@ -36,8 +47,27 @@ impl Orders {
 
     /// Asks for a change; the one before has to be [`Self::is_obeyed`].
     pub(crate) fn announce(&self, change: Change) {
-        *self.mailbox.lock().unwrap_or_else(PoisonError::into_inner) = Some(change);
+        self.put(|mail| mail.change = Some(change));
+    }
+
+    /// Gives the worker the ring of a consumer that has come, of an output that it knows. The worker lets go of it when the consumer is
+    /// gone. If the worker has ended, the ring closes at once.
+    pub(crate) fn attach(&self, output: usize, ring: Writer) {
+        self.put(|mail| mail.rings.push((output, ring)));
+    }
+
+    fn put(&self, put: impl FnOnce(&mut Mail)) {
+        let mut mail = self.lock();
+        put(&mut mail);
+        if mail.is_closed {
+            (mail.change, mail.rings) = (None, Vec::new());
+        }
+        mail.count += 1;
         self.word.fetch_add(1, Ordering::Release);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Mail> {
+        self.mailbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the worker has taken over all that was announced.
@@ -45,10 +75,11 @@ impl Orders {
         self.word.load(Ordering::Acquire) & !DRAIN == self.obeyed.load(Ordering::Acquire)
     }
 
-    /// Throws away what the worker has not taken over because it has ended. The rings of new outputs close: nobody would write to
-    /// them any more.
+    /// Throws away what the worker has not taken over because it has ended, and what comes later. The rings close: nobody would write
+    /// to them any more.
     pub(crate) fn forget(&self) {
-        drop(self.open());
+        let mut mail = self.lock();
+        *mail = Mail { count: mail.count, is_closed: true, ..Mail::default() };
     }
 
     #[inline]
@@ -56,18 +87,20 @@ impl Orders {
         self.word.load(Ordering::Acquire) & DRAIN != 0
     }
 
-    /// The change that was announced and not taken over yet; `obeyed` is how many were.
+    /// What was put in and not taken over yet; `obeyed` is how often something was.
     #[inline]
-    pub(super) fn change(&self, obeyed: u32) -> Option<Change> {
-        if self.word.load(Ordering::Acquire) & !DRAIN == obeyed { None } else { self.open() }
+    pub(super) fn mail(&self, obeyed: u32) -> Option<Mail> {
+        if self.word.load(Ordering::Acquire) & !DRAIN == obeyed { None } else { Some(self.open()) }
     }
 
     #[cold]
-    fn open(&self) -> Option<Change> {
-        self.mailbox.lock().unwrap_or_else(PoisonError::into_inner).take()
+    fn open(&self) -> Mail {
+        let mut mail = self.lock();
+        let count = mail.count;
+        std::mem::replace(&mut *mail, Mail { count, ..Mail::default() })
     }
 
-    /// To be said once a change has been taken over.
+    /// To be said once so much has been taken over.
     pub(super) fn obey(&self, obeyed: u32) {
         self.obeyed.store(obeyed, Ordering::Release);
     }

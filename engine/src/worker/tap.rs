@@ -3,7 +3,7 @@
 use super::accounts::Accounts;
 use super::batch::{Places, Work};
 use super::chain::Part;
-use crate::counters::{OutputLedger, Tally};
+use crate::counters::{OutputLedger, RingCounts, Tally};
 use crate::flow::Flow;
 use crate::output::{Descriptor, Writer};
 use crate::ruleset::{Choice, Route};
@@ -23,6 +23,8 @@ pub(super) struct Tap {
     /// Which frames of the batch it takes, and for which it has no room, if it gets some sessions only.
     pub(super) chosen: Places,
     pub(super) missed: Places,
+    /// Whether its output has it for as long as its consumer is there, and may have several.
+    is_guest: bool,
     /// Descriptors pushed for parts of frames beyond their first.
     further: u64,
     /// Which frames it gets.
@@ -36,7 +38,7 @@ pub(super) struct Tap {
 
 impl Tap {
     /// A tap that gets frames from now on: what was offered before, by these accounts, has passed it by.
-    pub(super) fn new(id: usize, writer: Writer, accounts: &Accounts) -> Self {
+    pub(super) fn new(id: usize, writer: Writer, is_guest: bool, accounts: &Accounts) -> Self {
         Self {
             id,
             writer,
@@ -44,6 +46,7 @@ impl Tap {
             takes: 0,
             chosen: 0,
             missed: 0,
+            is_guest,
             further: 0,
             choice: Choice::default(),
             full: vec![Tally::default(); accounts.len()],
@@ -83,6 +86,11 @@ impl Tap {
     /// Whether its output is gone and all its chunks are back.
     pub(super) fn has_ended(&self) -> bool {
         self.choice.route == Route::Closed && self.writer.outstanding() == 0
+    }
+
+    /// Whether it is a guest whose consumer is gone.
+    pub(super) const fn is_left(&self) -> bool {
+        self.is_guest && !self.is_open
     }
 
     /// Chooses the frames of a batch that it takes: the first ones that are meant for it, as many as it has room for. `flows` has
@@ -136,9 +144,9 @@ impl Tap {
         self.further += parts.len() as u64;
     }
 
-    /// Frames pushed into its ring since the start.
-    pub(super) const fn pushed(&self) -> u64 {
-        self.writer.pushed() - self.further
+    /// What its ring has counted.
+    pub(super) const fn counts(&self) -> RingCounts {
+        RingCounts { pushed: self.writer.pushed() - self.further, unread: self.writer.unread() }
     }
 
     /// Publishes what it takes, and counts what it has no room for: the end of `taken`, and all of `refused`.
@@ -174,7 +182,7 @@ impl Tap {
         &'a self,
         accounts: &'a Accounts,
         changed_at: &'a [Tally],
-    ) -> impl Iterator<Item = OutputLedger> + 'a {
+    ) -> impl ExactSizeIterator<Item = OutputLedger> + 'a {
         self.full.iter().zip(&self.passed_by).enumerate().map(|(session, (&full, &passed_by))| {
             let mut not_taken = full;
             not_taken.merge(passed_by);

@@ -9,7 +9,7 @@ use super::batch::{Batch, Work};
 use super::stages::Stages;
 use super::tap::Tap;
 use crate::config::BATCH_MAX;
-use crate::counters::{OutputLedger, Tally, WorkerCounters};
+use crate::counters::{OutputLedger, RingCounts, Tally, WorkerCounters};
 use crate::drop_reason::DropReason;
 use crate::flow::Flow;
 use crate::output::Writer;
@@ -38,17 +38,26 @@ pub(super) struct Taps {
     changed_at: Vec<Tally>,
     /// Of the frames of a batch, if an output asks for them.
     flows: Vec<Option<Flow>>,
-    /// Final counts of outputs that are gone.
+    /// Final counts of rings that are gone, together for each output.
     ended: Vec<Ended>,
     when_full: WhenFull,
 }
 
-/// What an output that is gone has got.
+/// What rings of an output that are gone have got.
 #[derive(Debug)]
 struct Ended {
     id: usize,
     ledgers: Vec<OutputLedger>,
-    pushed: u64,
+    counts: RingCounts,
+}
+
+impl Ended {
+    fn merge(&mut self, other: &Self) {
+        self.ledgers.resize(self.ledgers.len().max(other.ledgers.len()), OutputLedger::default());
+        self.ledgers.iter_mut().zip(&other.ledgers).for_each(|(sum, ledger)| sum.merge(*ledger));
+        self.counts.pushed += other.counts.pushed;
+        self.counts.unread += other.counts.unread;
+    }
 }
 
 impl Taps {
@@ -71,6 +80,12 @@ impl Taps {
         taps
     }
 
+    /// How many rings there are.
+    #[cfg(test)]
+    pub(super) const fn count(&self) -> usize {
+        self.open.len()
+    }
+
     /// Whether frames for which there is no room are lost.
     pub(super) fn drops_when_full(&self) -> bool {
         self.when_full == WhenFull::Drop
@@ -83,8 +98,19 @@ impl Taps {
         outputs: impl IntoIterator<Item = (usize, Writer)>,
         accounts: &Accounts,
     ) {
+        self.open.extend(outputs.into_iter().map(|(id, writer)| Tap::new(id, writer, false, accounts)));
+        self.choose(ruleset, accounts);
+    }
+
+    /// Takes in rings of consumers that have come, each for as long as its consumer is there.
+    #[cold]
+    pub(super) fn attach(&mut self, ruleset: &Ruleset, rings: Vec<(usize, Writer)>, accounts: &Accounts) {
+        self.open.extend(rings.into_iter().map(|(id, writer)| Tap::new(id, writer, true, accounts)));
+        self.choose(ruleset, accounts);
+    }
+
+    fn choose(&mut self, ruleset: &Ruleset, accounts: &Accounts) {
         let Self { open, is_uniform, changed_at, .. } = self;
-        open.extend(outputs.into_iter().map(|(id, writer)| Tap::new(id, writer, accounts)));
         for tap in open.iter_mut() {
             let choice = ruleset.choices.get(tap.id).cloned().unwrap_or(Choice::CLOSED);
             tap.adopt(choice, accounts, changed_at);
@@ -100,10 +126,27 @@ impl Taps {
 
     /// Lets go of the rings of outputs that are gone and have given everything back.
     pub(super) fn bury(&mut self, accounts: &Accounts) {
+        self.bury_all(Tap::has_ended, accounts);
+    }
+
+    /// Lets go of the rings whose consumers were there for a time and are gone; to be called when what they had is back.
+    #[inline]
+    pub(super) fn let_go(&mut self, accounts: &Accounts) {
+        if self.open.iter().any(Tap::is_left) {
+            self.bury_all(Tap::is_left, accounts);
+        }
+    }
+
+    #[cold]
+    fn bury_all(&mut self, is_over: impl Fn(&Tap) -> bool, accounts: &Accounts) {
         let Self { open, is_uniform, changed_at, ended, .. } = self;
-        for tap in open.extract_if(.., |tap| tap.has_ended()) {
+        for tap in open.extract_if(.., |tap| is_over(tap)) {
             let ledgers = tap.ledgers(accounts, changed_at).collect();
-            ended.push(Ended { id: tap.id, ledgers, pushed: tap.pushed() });
+            let last = Ended { id: tap.id, ledgers, counts: tap.counts() };
+            match ended.iter_mut().find(|ended| ended.id == tap.id) {
+                Some(ended) => ended.merge(&last),
+                None => ended.push(last),
+            }
         }
         *is_uniform = open.iter().all(Tap::gets_all);
     }
@@ -254,16 +297,12 @@ impl Taps {
 
     /// Copies the counts, which follow from the sessions' accounts.
     pub(super) fn copy_to(&self, accounts: &Accounts, posted: &mut WorkerCounters) {
+        posted.clear_outputs();
         for tap in &self.open {
-            let (ledgers, pushed) = posted.output_mut(tap.id);
-            ledgers.clear();
-            ledgers.extend(tap.ledgers(accounts, &self.changed_at));
-            *pushed = tap.pushed();
+            posted.add_ring(tap.id, tap.ledgers(accounts, &self.changed_at), tap.counts());
         }
         for ended in &self.ended {
-            let (ledgers, pushed) = posted.output_mut(ended.id);
-            ledgers.clone_from(&ended.ledgers);
-            *pushed = ended.pushed;
+            posted.add_ring(ended.id, ended.ledgers.iter().copied(), ended.counts);
         }
     }
 }

@@ -3,6 +3,7 @@
 mod chains;
 mod fragments;
 mod groups;
+mod guests;
 mod profiles;
 mod rulesets;
 
@@ -125,7 +126,8 @@ fn rig_of(ring_lens: &[u32], config: &Config, when_full: WhenFull) -> Rig {
 
 fn ring_of(umem: &Arc<Umem>, len: u32) -> (Writer, Consumer) {
     let (writer, reader) =
-        output::ring(len as usize, umem.clone(), output::Origin { queue: 4, ..output::Origin::default() });
+        output::ring(len as usize, umem.clone(), output::Origin { queue: 4, ..output::Origin::default() })
+            .unwrap();
     (writer, Consumer::new(vec![reader]))
 }
 

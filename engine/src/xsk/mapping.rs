@@ -8,7 +8,7 @@ use std::ptr::{self, NonNull};
 ///
 /// The owner of the range decides who may touch which byte when; this type only keeps the memory in place.
 #[derive(Debug)]
-pub(super) struct Mapping {
+pub(crate) struct Mapping {
     start: NonNull<u8>,
     len: usize,
     /// Address space that is given back with the range; begins at most an alignment before it.
@@ -28,6 +28,8 @@ unsafe impl Send for Mapping {}
 // SAFETY: all methods take `&self` and only return copies of the fields.
 unsafe impl Sync for Mapping {}
 
+pub(super) const HUGEPAGE_BYTES: usize = 2 << 20;
+
 const READ_WRITE: i32 = libc::PROT_READ | libc::PROT_WRITE;
 
 impl Mapping {
@@ -36,9 +38,18 @@ impl Mapping {
         Self::map(fd.as_raw_fd(), len, offset, READ_WRITE, libc::MAP_SHARED | libc::MAP_POPULATE)
     }
 
+    /// Maps the first `len` bytes of `fd` for reading, where the pages can be huge ones if the file's are.
+    pub(super) fn of_file_for_reading(fd: BorrowedFd<'_>, len: usize) -> io::Result<Self> {
+        Self::aligned(fd, len, HUGEPAGE_BYTES, libc::PROT_READ)
+    }
+
     /// Maps the first `len` bytes of `fd` as [`Self::of_file`] does, at a multiple of `alignment` (a power of two, not less
     /// than a page).
     pub(super) fn of_file_aligned(fd: BorrowedFd<'_>, len: usize, alignment: usize) -> io::Result<Self> {
+        Self::aligned(fd, len, alignment, READ_WRITE)
+    }
+
+    fn aligned(fd: BorrowedFd<'_>, len: usize, alignment: usize, access: i32) -> io::Result<Self> {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         let mut mapping = Self::map(-1, len + alignment, 0, libc::PROT_NONE, flags)?;
         let skip = mapping.start.align_offset(alignment);
@@ -48,13 +59,13 @@ impl Mapping {
         let flags = libc::MAP_SHARED | libc::MAP_POPULATE | libc::MAP_FIXED;
         let at = mapping.start.as_ptr().cast();
         // SAFETY: what MAP_FIXED replaces lies inside of our own reservation, which nobody has an address in yet.
-        let start = unsafe { libc::mmap(at, len, READ_WRITE, flags, fd.as_raw_fd(), 0) };
+        let start = unsafe { libc::mmap(at, len, access, flags, fd.as_raw_fd(), 0) };
         if start == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(mapping) }
     }
 
-    /// Maps `len` bytes of zeroed memory of this process.
-    pub(super) fn anonymous(len: usize) -> io::Result<Self> {
-        Self::map(-1, len, 0, READ_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS)
+    /// Maps `len` bytes of zeroed memory of this process, pages filled in at once.
+    pub(crate) fn anonymous(len: usize) -> io::Result<Self> {
+        Self::map(-1, len, 0, READ_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_POPULATE)
     }
 
     fn map(fd: i32, len: usize, offset: libc::off_t, access: i32, flags: i32) -> io::Result<Self> {
@@ -82,6 +93,11 @@ impl Mapping {
         if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
+    /// Length in bytes.
+    pub(crate) const fn len(&self) -> usize {
+        self.len
+    }
+
     /// The address of the first byte.
     pub(super) const fn start(&self) -> NonNull<u8> {
         self.start
@@ -91,8 +107,8 @@ impl Mapping {
     ///
     /// # Panics
     ///
-    /// If it does not: the offsets come from the kernel or from this layer's own arithmetic, never from traffic.
-    pub(super) fn at<T>(&self, offset: usize, count: usize) -> NonNull<T> {
+    /// If it does not: the offsets come from the kernel or from this crate's own arithmetic, never from traffic.
+    pub(crate) fn at<T>(&self, offset: usize, count: usize) -> NonNull<T> {
         let end = size_of::<T>().checked_mul(count).and_then(|len| len.checked_add(offset));
         assert!(end.is_some_and(|end| end <= self.len), "ring layout reaches beyond its mapping");
         // SAFETY: `offset` is at most `self.len`, checked above, so the result stays inside the mapping.

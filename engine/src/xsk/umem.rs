@@ -1,7 +1,7 @@
 //! The memory that frames lie in.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::slice;
 use std::sync::Arc;
@@ -10,11 +10,9 @@ use vxtap_ebpf::arrival::{AREA_LEN, Arrival};
 
 use super::chunk::{Chunk, FreeList};
 use super::geometry::Geometry;
-use super::mapping::Mapping;
+use super::mapping::{HUGEPAGE_BYTES, Mapping};
 use super::prefetch;
-use super::syscall;
-
-const HUGEPAGE_BYTES: u64 = 2 << 20;
+use super::{sealed, syscall};
 
 /// Why there is no UMEM.
 #[derive(Debug, thiserror::Error)]
@@ -43,15 +41,13 @@ pub(crate) enum Pages {
     Reserved,
 }
 
-/// The chunks of one worker: a sealed memfd, mapped once for writing, by us, before the seal.
-///
-/// `F_SEAL_FUTURE_WRITE` means that nobody, we included, can map the file writable a second time, so that it can be
-/// given to other processes for reading (fcntl(2), `memfd_create(2)`).
+/// The chunks of one worker: a [`sealed`] file, mapped once for writing, by us, before the seal. Or such a region of another
+/// process, mapped for reading.
 #[derive(Debug)]
 pub(crate) struct Umem {
     memory: Mapping,
-    #[cfg_attr(not(test), expect(dead_code, reason = "what other processes will be given to map"))]
-    file: OwnedFd,
+    /// What other processes are given to map; `None` if another process has made the region, and owns its chunks.
+    file: Option<OwnedFd>,
     geometry: Geometry,
     is_huge: bool,
 }
@@ -75,23 +71,41 @@ impl Umem {
     /// All chunks anew, for a region that nobody else has: whoever held chunks of it before held the region too, and is
     /// gone. `None` if somebody has it.
     pub(crate) fn chunks(this: &mut Arc<Self>) -> Option<FreeList> {
-        Arc::get_mut(this).map(|umem| FreeList::all(umem.geometry.chunk_count()))
+        let umem = Arc::get_mut(this).filter(|umem| umem.file.is_some())?;
+        Some(FreeList::all(umem.geometry.chunk_count()))
+    }
+
+    /// The region that another process has made, for reading what is published of it.
+    ///
+    /// # Errors
+    ///
+    /// If the file is shorter than the chunks, or not sealed, or cannot be mapped.
+    pub(crate) fn open(file: BorrowedFd<'_>, geometry: Geometry) -> io::Result<Self> {
+        let memory = sealed::open(file, sealed::Access::Read)?;
+        if (memory.len() as u64) < geometry.len() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "memory of another process is too short"));
+        }
+        Ok(Self { memory, file: None, geometry, is_huge: false })
+    }
+
+    /// The file of the region, if it was made here.
+    pub(crate) fn file(&self) -> Option<BorrowedFd<'_>> {
+        self.file.as_ref().map(OwnedFd::as_fd)
     }
 
     fn map(geometry: Geometry, pages: Pages) -> Result<Self, UmemError> {
         let is_reserved = pages == Pages::Reserved;
-        let len = if is_reserved { geometry.len().next_multiple_of(HUGEPAGE_BYTES) } else { geometry.len() };
+        let len =
+            if is_reserved { geometry.len().next_multiple_of(HUGEPAGE_BYTES as u64) } else { geometry.len() };
         let failed = |call| move |source| UmemError::Call { call, len, source };
         let bytes = usize::try_from(len).map_err(io::Error::other).map_err(failed("mmap"))?;
         let flags = if is_reserved { libc::MFD_HUGETLB | libc::MFD_HUGE_2MB } else { 0 };
         let file = syscall::memfd(c"vxtap-umem", flags).map_err(failed("memfd_create"))?;
         syscall::truncate(file.as_fd(), bytes).map_err(failed("ftruncate"))?;
-        let alignment = usize::try_from(HUGEPAGE_BYTES).expect("2 MiB");
-        let memory = Mapping::of_file_aligned(file.as_fd(), bytes, alignment).map_err(failed("mmap"))?;
+        let memory = Mapping::of_file_aligned(file.as_fd(), bytes, HUGEPAGE_BYTES).map_err(failed("mmap"))?;
         let is_huge = is_reserved || pages == Pages::Collapsed && memory.collapse().is_ok();
-        let seals = libc::F_SEAL_FUTURE_WRITE | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
-        syscall::add_seals(file.as_fd(), seals).map_err(failed("fcntl(F_ADD_SEALS)"))?;
-        Ok(Self { memory, file, geometry, is_huge })
+        sealed::seal(file.as_fd(), sealed::Access::Read).map_err(failed("fcntl(F_ADD_SEALS)"))?;
+        Ok(Self { memory, file: Some(file), geometry, is_huge })
     }
 
     /// Size and number of the chunks.
@@ -129,8 +143,8 @@ impl Umem {
     pub(crate) fn bytes_mut<'a>(&'a self, chunk: &'a mut Chunk) -> &'a mut [u8] {
         let start = self.chunk_start(chunk);
         // SAFETY: the chunk lies inside the mapping (`chunk_start`), which lives as long as `self`. The token is the only
-        // one for this chunk (made in `create`, or in `chunks` when all earlier ones were gone; a worker never mixes the
-        // tokens of two regions) and is mutably borrowed for `'a`, so neither the kernel nor a consumer nor other code
+        // one for this chunk (made in `create`, or in `chunks` when all earlier ones were gone, and never for a region that is mapped
+        // for reading; a worker never mixes the tokens of two regions) and is mutably borrowed for `'a`, so neither the kernel nor a consumer nor other code
         // of ours touches these bytes meanwhile.
         unsafe { slice::from_raw_parts_mut(start.as_ptr(), self.geometry.chunk_size() as usize) }
     }
@@ -210,8 +224,12 @@ mod tests {
     fn a_sealed_region_can_be_mapped_for_reading_only() {
         let (umem, _) = Umem::create(Geometry::new(4096, 8), Pages::Ordinary).unwrap();
         assert!(!umem.is_huge());
-        let error = Mapping::of_file(umem.file.as_fd(), 4096, 0).unwrap_err();
+        let file = umem.file().unwrap();
+        let error = Mapping::of_file(file, 4096, 0).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::EPERM));
+        let mut other = Arc::new(Umem::open(file, Geometry::new(4096, 8)).unwrap());
+        assert!(Umem::chunks(&mut other).is_none(), "the chunks belong to the process that made the region");
+        assert!(Umem::open(file, Geometry::new(4096, 9)).is_err());
     }
 
     #[test]
@@ -250,7 +268,7 @@ mod tests {
         let reserved = std::fs::read_to_string("/proc/sys/vm/nr_hugepages").unwrap_or_default();
         let pages = if reserved.trim() == "0" { Pages::Reserved } else { Pages::Collapsed };
         let umem = create(pages);
-        assert_eq!(umem.memory.start().addr().get() as u64 % HUGEPAGE_BYTES, 0);
+        assert_eq!(umem.memory.start().addr().get() % HUGEPAGE_BYTES, 0);
         assert_eq!(umem.is_huge(), collapsed_kib(&umem) == u64::from(CHUNKS * 4), "as it says of itself");
     }
 }

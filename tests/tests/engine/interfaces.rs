@@ -12,7 +12,7 @@ use vxtap_bench::profile::Sizes;
 use vxtap_bench::{Limits, Pace, PacketSocket, Profile, Totals, Traffic, Verifier, send};
 use vxtap_tests::{NetNs, Side, Veth, VethOptions, capture, privileged};
 
-use super::support::{OUTPUT, SOON, assert_adds_up, config, open, send_on, send_traffic, verify};
+use super::support::{OUTPUT, SOON, assert_adds_up, config, count, open, send_on, send_traffic, verify};
 
 /// Within this time the engine has to notice.
 const NOTICED: Duration = Duration::from_secs(2);
@@ -91,18 +91,6 @@ fn twenty_link_flaps_under_load_are_noticed_and_the_account_stays_exact() {
     let delivered = report.total().delivered.frames;
     assert!(delivered > 0 && delivered <= totals.frames, "{delivered} of {}", totals.frames);
     assert_eq!(reader.join().unwrap(), delivered);
-}
-
-/// Reads an output to its end and counts the frames.
-fn count(mut consumer: vxtap::output::Consumer) -> u64 {
-    let mut frames = 0;
-    loop {
-        match consumer.next(SOON) {
-            Next::Batch(batch) => frames += batch.iter().count() as u64,
-            Next::Idle => {}
-            Next::Closed => return frames,
-        }
-    }
 }
 
 /// The kernel takes no queue away while a socket is bound to it, so that there can only be more.

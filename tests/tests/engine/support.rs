@@ -92,6 +92,18 @@ pub(crate) fn verify(mut consumer: Consumer, mut verifier: Verifier) -> JoinHand
     })
 }
 
+/// Reads an output to its end and counts the frames.
+pub(crate) fn count(mut consumer: Consumer) -> u64 {
+    let mut frames = 0;
+    loop {
+        match consumer.next(SOON) {
+            Next::Batch(batch) => frames += batch.iter().count() as u64,
+            Next::Idle => {}
+            Next::Closed => return frames,
+        }
+    }
+}
+
 /// What a run of the engine came to.
 pub(crate) struct Outcome {
     pub(crate) totals: Totals,

@@ -5,6 +5,7 @@
 
 mod mirror;
 mod nearest;
+mod output;
 mod reader;
 mod sections;
 

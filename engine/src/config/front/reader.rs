@@ -45,8 +45,13 @@ impl<'d> Section<'d> {
 
     /// Refuses a table that has keys besides these, at the first one in the file.
     fn with_only(self, keys: &'static [&'static str]) -> Result<Self, Fault> {
+        self.check_keys(keys).map(|()| self)
+    }
+
+    /// As the keys are refused that no such table has, refuses those that this one must not have.
+    pub(super) fn check_keys(&self, keys: &'static [&'static str]) -> Result<(), Fault> {
         let unknown = self.table.keys().filter(|key| !keys.contains(&key.get_ref().as_ref()));
-        let Some(first) = unknown.min_by_key(|key| key.span().start) else { return Ok(self) };
+        let Some(first) = unknown.min_by_key(|key| key.span().start) else { return Ok(()) };
         let name = first.get_ref().as_ref();
         let problem = Problem::UnknownKey { suggestion: nearest(name, keys), allowed: keys };
         Err(Fault { key: self.key.key(shortened(name)), offset: first.span().start, problem })
@@ -111,6 +116,10 @@ impl<'d> Section<'d> {
     pub(super) fn prefixes(&self, key: &'static str) -> Result<Vec<IpNet>, Fault> {
         let Some(node) = self.get(key) else { return Ok(Vec::new()) };
         node.list("a list of address prefixes")?.iter().map(Node::prefix).collect()
+    }
+
+    pub(super) fn required_word<W: Word>(&self, key: &'static str) -> Result<W, Fault> {
+        self.required(key, words_of::<W>())?.word()
     }
 
     pub(super) fn word<W: Word>(&self, key: &'static str) -> Result<Option<W>, Fault> {

@@ -1,20 +1,15 @@
 //! The tables of the file: which keys each one has, and what they become.
 
-use std::path::PathBuf;
-
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::Fault;
-use super::mirror;
 use super::reader::{Node, Section};
+use super::{mirror, output};
 use crate::config::capture::{BUSY_POLL_BUDGET, BUSY_POLL_USECS, PORT, QUEUE};
 use crate::config::memory::{CHUNK_SIZE, PER_QUEUE_MIB, PLANNED_OUTPUTS, RING_LEN};
-use crate::config::output::ORDER_WINDOW_US;
 use crate::config::workers::CPU;
-use crate::config::{
-    BusyPoll, Capture, Config, Cpus, Memory, Output, OutputKind, Queues, TunnelPort, Workers,
-};
+use crate::config::{BusyPoll, Capture, Config, Cpus, Memory, Queues, TunnelPort, Workers};
 
 const TOP: &[&str] =
     &["capture", "workers", "memory", "sessions", "eni", "filter", "profile", "session", "output"];
@@ -25,7 +20,6 @@ const WORKERS: &[&str] = &["cpus", "wait"];
 const MEMORY: &[&str] =
     &["per_queue_mib", "chunk_size", "fill_ring", "rx_ring", "output_ring", "outputs", "hugepages"];
 const SESSIONS: &[&str] = &["unknown", "unknown_direction"];
-const OUTPUT: &[&str] = &["name", "type", "filter", "order_window_us", "path"];
 
 /// Every key with the section it stands in, as the documentation names them.
 #[cfg(test)]
@@ -42,7 +36,7 @@ pub(in crate::config) const KEYS: &[(&str, &[&str])] = &[
     ("profile.direction.", mirror::DIRECTION_BIT),
     ("profile.sequence.", mirror::SEQUENCE),
     ("session.", mirror::SESSION),
-    ("output.", OUTPUT),
+    ("output.", output::ALL),
 ];
 
 pub(super) fn config(document: &Spanned<DeTable<'_>>) -> Result<Config, Fault> {
@@ -61,7 +55,7 @@ pub(super) fn config(document: &Spanned<DeTable<'_>>) -> Result<Config, Fault> {
         filters: top.each("filter", mirror::FILTER, mirror::filter)?,
         profiles: top.each("profile", mirror::PROFILE, mirror::profile)?,
         sessions: top.each("session", mirror::SESSION, mirror::session)?,
-        outputs: top.each("output", OUTPUT, output)?,
+        outputs: top.each("output", output::ALL, output::output)?,
     })
 }
 
@@ -147,23 +141,5 @@ fn memory(section: &Section<'_>) -> Result<Memory, Fault> {
         output_ring: section.number("output_ring", RING_LEN)?,
         outputs: section.number("outputs", PLANNED_OUTPUTS)?,
         hugepages: section.boolean("hugepages")?.unwrap_or(default.hugepages),
-    })
-}
-
-fn output(section: &Section<'_>) -> Result<Output, Fault> {
-    let (pcapng, file) = ("\"pcapng\"", "the path of a file in quotes");
-    let name = section.name("name")?;
-    let kind = section.required("type", pcapng)?;
-    if kind.string(pcapng)? != "pcapng" {
-        return Err(kind.refused(pcapng));
-    }
-    let path = PathBuf::from(section.required("path", file)?.string(file)?);
-    let default = Output::new(name, OutputKind::Pcapng { path });
-    Ok(Output {
-        filter: section.reference("filter")?,
-        order_window_us: section
-            .number("order_window_us", ORDER_WINDOW_US)?
-            .unwrap_or(default.order_window_us),
-        ..default
     })
 }

@@ -31,7 +31,7 @@ const EVERY_KEY: &str = r#"
     fill_ring = 1024
     rx_ring = 512
     output_ring = 256
-    outputs = 3
+    outputs = 7
     hugepages = true
     [sessions]
     unknown = "drop"
@@ -79,6 +79,12 @@ const EVERY_KEY: &str = r#"
     filter = "tmf-0a1"
     order_window_us = 250
     path = "dir/capture.pcapng"
+    [[output]]
+    name = "ids"
+    type = "shared"
+    path = "dir/ids.sock"
+    members = 2
+    consumers = 3
 "#;
 
 #[test]
@@ -102,7 +108,7 @@ fn every_key_reaches_its_field() {
             fill_ring: 1024,
             rx_ring: 512,
             output_ring: Some(256),
-            outputs: Some(3),
+            outputs: Some(7),
             hugepages: true,
         },
         unknown: UnknownSessions::Drop,
@@ -130,11 +136,17 @@ fn every_key_reaches_its_field() {
             number: Some(1),
             outputs: Some(vec!["disk".to_owned()]),
         }],
-        outputs: vec![Output {
-            filter: Some("tmf-0a1".to_owned()),
-            order_window_us: 250,
-            ..Output::new("disk", OutputKind::Pcapng { path: "dir/capture.pcapng".into() })
-        }],
+        outputs: vec![
+            Output {
+                filter: Some("tmf-0a1".to_owned()),
+                order_window_us: 250,
+                ..Output::new("disk", OutputKind::Pcapng { path: "dir/capture.pcapng".into() })
+            },
+            Output {
+                members: 2,
+                ..Output::new("ids", OutputKind::Shared { path: "dir/ids.sock".into(), consumers: 3 })
+            },
+        ],
     };
     assert_eq!(parse(EVERY_KEY).expect("valid"), expected);
 }

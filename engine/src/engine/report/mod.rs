@@ -6,7 +6,7 @@ mod table;
 use std::sync::PoisonError;
 
 use super::file_source::InputError;
-use super::{CAPTURE_FILE, Engine, Live, Rung, Source, StepDown};
+use super::{CAPTURE_FILE, Engine, GuestCounters, Live, Rung, Source, StepDown};
 use crate::counters::{Ledger, OutputLedger, Tally, WorkerCounters};
 use crate::output::{Origin, pcapng};
 use crate::reassembly::ReassemblyCounters;
@@ -50,6 +50,10 @@ pub struct OutputReport {
     pub is_gone: bool,
     /// By session, all workers together.
     pub sessions: Vec<OutputLedger>,
+    /// Frames that lay in its rings when their consumers went, for which they count as delivered.
+    pub unread: u64,
+    /// Who comes to it, for an output whose consumers come and go.
+    pub guests: Option<GuestCounters>,
     /// What is in its file, for an output that the engine empties itself and that has ended.
     pub written: Option<pcapng::Report>,
 }
@@ -117,6 +121,8 @@ impl Report {
             member: Some(outlet.member).filter(|(_, members)| *members > 1).map(|(place, _)| place),
             is_gone: outlet.is_gone,
             sessions: merge_output(&workers, place, sessions.len()),
+            unread: workers.iter().filter_map(|worker| worker.counters.unread.get(place)).sum(),
+            guests: outlet.guests.as_ref().map(|guests| guests.board.read(outlet.member.0)),
             written: None,
         };
         let outputs = engine.outlets.iter().enumerate().map(output).collect();

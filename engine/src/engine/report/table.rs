@@ -151,6 +151,17 @@ impl Report {
                 total.delivered.frames,
                 total.full
             )?;
+            if let Some(guests) = output.guests {
+                writeln!(f, "    consumers that came: {}, that are there: {}", guests.came, guests.attached)?;
+                for (what, count) in [("cut off", guests.cut_off), ("turned away", guests.refused)] {
+                    if count > 0 {
+                        writeln!(f, "    consumers that were {what}: {count}")?;
+                    }
+                }
+            }
+            if output.unread > 0 {
+                writeln!(f, "    not read when the consumer went: {}", output.unread)?;
+            }
             let out_of_order = output.written.as_ref().map_or(0, |written| written.out_of_order);
             if out_of_order > 0 {
                 writeln!(f, "    out of order: {out_of_order}")?;

@@ -1,10 +1,12 @@
 //! The ring against a queue, and by two threads.
 
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::output::Descriptor;
 use crate::xsk::{Chunk, FreeList, Geometry, Holders, Pages};
 
 struct Bench {
@@ -17,7 +19,7 @@ struct Bench {
 fn bench(len: usize) -> Bench {
     let chunk_count = 2 * u32::try_from(len).unwrap();
     let (umem, free) = Umem::create(Geometry::new(2048, chunk_count), Pages::Ordinary).unwrap();
-    let (writer, reader) = ring(len, Arc::new(umem), Origin { queue: 3, ..Origin::default() });
+    let (writer, reader) = ring(len, Arc::new(umem), Origin { queue: 3, ..Origin::default() }).unwrap();
     Bench { writer, reader, free, holders: Holders::none(chunk_count) }
 }
 
@@ -74,18 +76,23 @@ fn a_descriptor_of_bytes_outside_its_chunk_is_refused() {
 }
 
 #[test]
-fn a_tail_that_makes_no_sense_releases_nothing() {
-    let mut bench = bench(4);
-    bench.push(1);
-    bench.push(2);
-    bench.writer.publish();
-    bench.reader.available();
-    bench.reader.release(1);
-    bench.reclaim();
+fn a_tail_that_makes_no_sense_is_the_consumers_last_word() {
     for lie in [0, 3, u64::MAX] {
-        bench.reader.shared.tail.store(lie, Ordering::Release);
+        let mut bench = bench(4);
+        bench.push(1);
+        bench.push(2);
+        bench.writer.publish();
+        bench.reader.available();
+        bench.reader.release(1);
         bench.reclaim();
-        assert_eq!(bench.writer.outstanding(), 1, "tail {lie}");
+        let chunks = bench.free.len();
+        bench.writer.memory.tail().store(lie, Ordering::Release);
+        bench.reclaim();
+        assert_eq!(bench.free.len(), chunks, "tail {lie} releases nothing");
+        let presence = &bench.writer.presence;
+        assert!(presence.has_lied() && presence.is_gone(), "tail {lie} is a lie");
+        bench.reclaim();
+        assert_eq!((bench.writer.outstanding(), bench.writer.unread()), (0, 1), "tail {lie}");
     }
 }
 
@@ -100,7 +107,7 @@ fn everything_comes_back_when_the_consumer_is_gone() {
     drop(reader);
     assert!(writer.is_reader_gone());
     writer.reclaim(|share| holders.give_back(share).into_iter().for_each(|chunk| free.give(chunk)));
-    assert_eq!((free.len(), holders.published()), (8, 0));
+    assert_eq!((free.len(), holders.published(), writer.unread()), (8, 0, 2));
 }
 
 #[test]
@@ -115,11 +122,59 @@ fn a_reader_is_finished_when_the_writer_is_gone_and_all_is_read() {
     assert!(reader.is_finished());
 }
 
+/// The other process's end of a shared ring, by the files that it is given.
+fn shared_bench(len: u32) -> (Bench, Handover) {
+    let (umem, free) = Umem::create(Geometry::new(2048, 2 * len), Pages::Ordinary).unwrap();
+    let origin = Origin { interface: 1, queue: 3 };
+    let (writer, handover) = shared_ring(len, Arc::new(umem), origin).unwrap();
+    let reader = open(&handover.umem, &handover.files).unwrap();
+    (Bench { writer, reader, free, holders: Holders::none(2 * len) }, handover)
+}
+
+#[test]
+fn a_ring_that_is_handed_over_works_like_one_of_this_process() {
+    let (mut bench, handover) = shared_bench(4);
+    let mut chunk = bench.free.take().unwrap();
+    let addr = bench.writer.umem.address_of(&chunk) + 256;
+    bench.writer.umem.bytes_mut(&mut chunk)[256..262].copy_from_slice(b"shared");
+    let share = bench.holders.publish(chunk, 1).take();
+    bench.writer.push_all([(&Descriptor { addr, len: 6, ..Descriptor::default() }, share)]);
+    bench.writer.publish();
+    assert_eq!((bench.reader.available(), bench.reader.origin()), (1, Origin { interface: 1, queue: 3 }));
+    assert_eq!(bench.reader.segment(0).1, b"shared");
+    bench.reader.release(1);
+    bench.reclaim();
+    assert_eq!(bench.writer.outstanding(), 0);
+    bench.push(2);
+    bench.writer.publish();
+    assert!(!bench.writer.is_reader_gone(), "the other process cannot say so itself");
+    handover.presence.leave();
+    bench.reclaim();
+    assert_eq!((bench.free.len(), bench.writer.unread()), (8, 1));
+    bench.writer.close();
+    assert_eq!(bench.reader.available(), 1, "what was published can be read");
+    bench.reader.release(1);
+    assert!(bench.reader.is_finished());
+}
+
+#[test]
+fn files_that_are_not_those_of_a_ring_are_refused() {
+    let (_bench, Handover { umem, files, presence: _ }) = shared_bench(4);
+    let swapped = Files { ring: files.tail.try_clone().unwrap(), tail: files.tail.try_clone().unwrap() };
+    let error = open(&umem, &swapped).unwrap_err();
+    assert_eq!(error.to_string(), "the file is not a ring of vxtap's");
+    let (_bench, long) = shared_bench(64);
+    assert!(
+        open(&umem, &long.files).unwrap_err().to_string().contains("too short"),
+        "the UMEM is another ring's"
+    );
+}
+
 #[test]
 fn two_threads_pass_every_descriptor_once_in_order() {
     let total: u64 = 100_000;
     let mut bench = bench(64);
-    let (_, placeholder) = ring(1, bench.reader.umem.clone(), Origin::default());
+    let (_, placeholder) = ring(1, bench.reader.umem.clone(), Origin::default()).unwrap();
     let mut reader = std::mem::replace(&mut bench.reader, placeholder);
     std::thread::scope(|scope| {
         scope.spawn(move || {

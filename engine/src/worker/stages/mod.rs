@@ -62,6 +62,11 @@ impl Stages {
         }
     }
 
+    /// What it judges by.
+    pub(super) fn ruleset(&self) -> &Ruleset {
+        &self.ruleset
+    }
+
     /// Judges by another ruleset from now on. Between two batches.
     pub(super) fn adopt(&mut self, ruleset: Arc<Ruleset>) {
         self.accounts.grow(ruleset.sessions.len());

@@ -56,8 +56,8 @@ impl Rig {
         let orders = self.worker.orders.clone();
         orders.announce(Change { ruleset: Arc::new(ruleset), outputs });
         assert!(!orders.is_obeyed());
-        let change = orders.change(self.worker.obeyed).expect("announced");
-        self.worker.adopt(change);
+        let mail = orders.mail(self.worker.obeyed).expect("announced");
+        self.worker.open(mail);
         assert!(orders.is_obeyed());
     }
 }

@@ -128,7 +128,8 @@ fn consumer_of(frames: &[[u8; 60]]) -> Consumer {
         };
         descriptors.push((descriptor, holders.publish(chunk, 1).take()));
     }
-    let (mut writer, reader) = ring(frames.len().next_power_of_two(), Arc::new(umem), Origin::default());
+    let (mut writer, reader) =
+        ring(frames.len().next_power_of_two(), Arc::new(umem), Origin::default()).unwrap();
     for (descriptor, share) in descriptors {
         writer.push_all([(&descriptor, share)]);
     }

@@ -1,0 +1,56 @@
+//! Reads `[[output]]`. Which keys stand in it depends on its type.
+
+use std::path::PathBuf;
+
+use super::Fault;
+use super::reader::Section;
+use crate::config::output::{CONSUMERS, MEMBERS, ORDER_WINDOW_US};
+use crate::config::words::Word;
+use crate::config::{Output, OutputKind};
+
+/// Every key of any type.
+pub(super) const ALL: &[&str] =
+    &["name", "type", "filter", "order_window_us", "path", "members", "consumers"];
+
+const PCAPNG: &[&str] = &["name", "type", "filter", "order_window_us", "path"];
+const SHARED: &[&str] = &["name", "type", "filter", "path", "members", "consumers"];
+
+const A_FILE: &str = "the path of a file in quotes";
+const A_SOCKET: &str = "the path of a Unix socket in quotes";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Type {
+    Pcapng,
+    Shared,
+}
+
+impl Word for Type {
+    const WORDS: &'static [(&'static str, Self)] = &[("pcapng", Self::Pcapng), ("shared", Self::Shared)];
+}
+
+pub(super) fn output(section: &Section<'_>) -> Result<Output, Fault> {
+    let name = section.name("name")?;
+    let kind = match section.required_word("type")? {
+        Type::Pcapng => {
+            section.check_keys(PCAPNG)?;
+            OutputKind::Pcapng { path: path(section, A_FILE)? }
+        }
+        Type::Shared => {
+            section.check_keys(SHARED)?;
+            let consumers = section.number("consumers", CONSUMERS)?.unwrap_or(1);
+            OutputKind::Shared { path: path(section, A_SOCKET)?, consumers }
+        }
+    };
+    let default = Output::new(name, kind);
+    let order_window_us = section.number("order_window_us", ORDER_WINDOW_US)?;
+    Ok(Output {
+        members: section.number("members", MEMBERS)?.unwrap_or(default.members),
+        filter: section.reference("filter")?,
+        order_window_us: order_window_us.unwrap_or(default.order_window_us),
+        ..default
+    })
+}
+
+fn path(section: &Section<'_>, allowed: &str) -> Result<PathBuf, Fault> {
+    Ok(PathBuf::from(section.required("path", allowed)?.string(allowed)?))
+}

@@ -1,0 +1,274 @@
+//! The thread of an output that other processes read.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::{self, JoinHandle};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::super::EngineError;
+use super::super::lanes::{Lane, Lanes};
+use super::super::workers::Notes;
+use super::client::{Client, Guest, State};
+use super::{Bell, Door, GuestBoard};
+use crate::output::shared::protocol::{self, Hello, Parcel, Status, VERSION, Welcome};
+use crate::output::{Handover, Writer, shared_ring};
+use crate::session::Directory;
+use crate::worker::Orders;
+use crate::xsk::sealed;
+
+/// How often it looks whether a consumer was cut off.
+const INTERVAL: Timespec = Timespec { tv_sec: 0, tv_nsec: 250_000_000 };
+/// Most connections at a time beyond those that are attached.
+const SILENT_MAX: usize = 16;
+
+/// What a server is made of.
+#[derive(Debug)]
+pub(in crate::engine) struct Server {
+    /// Name of the output.
+    pub(in crate::engine) name: String,
+    /// The id of the first member; the others follow.
+    pub(in crate::engine) first: usize,
+    pub(in crate::engine) members: u32,
+    /// Most consumers of a member at a time.
+    pub(in crate::engine) consumers: u32,
+    pub(in crate::engine) ring_len: u32,
+    pub(in crate::engine) lanes: Lanes,
+    pub(in crate::engine) directory: Directory,
+    pub(in crate::engine) board: Arc<GuestBoard>,
+    pub(in crate::engine) bell: Arc<Bell>,
+    pub(in crate::engine) notes: Notes,
+}
+
+/// Starts the thread, which ends as [`Bell`] says.
+pub(in crate::engine) fn start(server: Server, door: Door) -> Result<JoinHandle<()>, EngineError> {
+    let run = move || {
+        if let Err(error) = serve(&server, door) {
+            server.notes.push(format!("output `{}` lets nobody in any more: {error}", server.name));
+        }
+        server.bell.has_ended.store(true, Ordering::Release);
+    };
+    thread::Builder::new()
+        .name("vxtap-shared".to_owned())
+        .spawn(run)
+        .map_err(|source| EngineError::System { what: "cannot start an output".to_owned(), source })
+}
+
+fn serve(server: &Server, door: Door) -> io::Result<()> {
+    let mut door = Some(door);
+    let mut clients = Vec::new();
+    let mut sessions = Sessions::default();
+    loop {
+        wait(server, door.as_ref(), &clients)?;
+        server.bell.settle();
+        if server.bell.is_over() {
+            return Ok(());
+        }
+        if !server.bell.is_open() {
+            door = None;
+            clients.retain(|client: &Client| client.member().is_some());
+        }
+        // First who is gone, so that somebody else finds a place.
+        clients.retain_mut(|client| server.stays(client));
+        server.admit(&mut clients, &mut sessions);
+        clients.retain_mut(|client| server.keep_up(client, &mut sessions));
+        server.count_attached(&clients);
+        let Some(door) = &door else {
+            if clients.is_empty() {
+                return Ok(());
+            }
+            continue;
+        };
+        while let Some(socket) = door.accept()? {
+            clients.push(Client::new(socket));
+        }
+        drop_most_silent(&mut clients);
+    }
+}
+
+/// Waits until something happens at a socket, or the bell rings, or it is time to look.
+fn wait(server: &Server, door: Option<&Door>, clients: &[Client]) -> io::Result<()> {
+    let mut entries = vec![PollFd::new(&server.bell.wakeup, PollFlags::IN)];
+    entries.extend(door.map(|door| PollFd::new(door, PollFlags::IN)));
+    entries.extend(clients.iter().map(|client| PollFd::new(client, PollFlags::IN)));
+    match poll(&mut entries, Some(&INTERVAL)) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whoever says nothing must not keep others out: the oldest go.
+fn drop_most_silent(clients: &mut Vec<Client>) {
+    let silent = clients.iter().filter(|client| client.member().is_none()).count();
+    let mut surplus = silent.saturating_sub(SILENT_MAX);
+    clients.retain(|client| {
+        let goes = surplus > 0 && client.member().is_none();
+        surplus -= usize::from(goes);
+        !goes
+    });
+}
+
+impl Server {
+    /// Whether a connection stays one.
+    fn stays(&self, client: &mut Client) -> bool {
+        if let Some(member) = client.member().filter(|_| client.has_lied()) {
+            self.board.count(member, |it| it.cut_off += 1);
+            let sentence = "was cut off, because what it says of its reading makes no sense";
+            self.notes.push(format!("a consumer of output `{}` {sentence}", self.name));
+            return false;
+        }
+        client.look()
+    }
+
+    /// Gives those who have said hello their rings, or says why not.
+    fn admit(&self, clients: &mut Vec<Client>, sessions: &mut Sessions) {
+        for place in 0..clients.len() {
+            let State::Asking(hello) = clients[place].state else { continue };
+            let (member, answer) = self.judge(hello, clients);
+            let client = &mut clients[place];
+            let attached = answer.and_then(|()| {
+                let unable = |error: io::Error| (Status::Unable, format!("output `{}`: {error}", self.name));
+                self.attach(client, member, sessions).map_err(unable)
+            });
+            client.state = match attached {
+                Ok(guest) => State::Attached(guest),
+                Err((status, sentence)) => {
+                    self.board.count(member, |it| it.refused += 1);
+                    let welcome = self.answer(status, member, 0, sentence);
+                    // If it does not hear it, it sees that we hang up.
+                    let _ = protocol::send(client.as_fd(), &welcome.to_bytes());
+                    State::Over
+                }
+            };
+        }
+        clients.retain(|client| !matches!(client.state, State::Over));
+    }
+
+    /// The member that a consumer gets, and whether it does.
+    fn judge(&self, hello: Hello, clients: &[Client]) -> (u32, Result<(), (Status, String)>) {
+        let Self { name, members, consumers, .. } = self;
+        let count = |member| clients.iter().filter(|client| client.member() == Some(member)).count();
+        let least = || (0..*members).min_by_key(|member| count(*member)).unwrap_or(0);
+        let member = hello.member.unwrap_or_else(least);
+        let refusal = if hello.version != VERSION {
+            (Status::Version, format!("the engine speaks version {VERSION}, not {}", hello.version))
+        } else if member >= *members {
+            (
+                Status::NoSuchMember,
+                format!("output `{name}` has no member {member}: its members are 0 to {}", members - 1),
+            )
+        } else if count(member) >= *consumers as usize {
+            let which = if *members > 1 {
+                format!("member {member} of output `{name}`")
+            } else {
+                format!("output `{name}`")
+            };
+            (Status::Full, format!("{which} has {consumers} already (output.consumers)"))
+        } else {
+            return (member, Ok(()));
+        };
+        (member, Err(refusal))
+    }
+
+    const fn answer(&self, status: Status, member: u32, rings: u32, sentence: String) -> Welcome {
+        Welcome { version: VERSION, status: status as u32, member, members: self.members, rings, sentence }
+    }
+
+    /// Gives a consumer a ring from each queue. The workers hear of it last.
+    fn attach(&self, client: &Client, member: u32, sessions: &mut Sessions) -> io::Result<Guest> {
+        let rings = self.rings(0)?;
+        let mut guest = Guest::new(member);
+        let count = u32::try_from(rings.len()).map_err(io::Error::other)?;
+        let welcome = self.answer(Status::Welcome, member, count, String::new());
+        protocol::send(client.as_fd(), &welcome.to_bytes())?;
+        sessions.send(client, &mut guest, &self.directory)?;
+        self.hand_over(client, &mut guest, rings)?;
+        self.board.count(member, |it| it.came += 1);
+        Ok(guest)
+    }
+
+    /// Rings from each queue from a place on.
+    fn rings(&self, first: usize) -> io::Result<Vec<(Arc<Orders>, Writer, Handover)>> {
+        let ring = |lane: Lane| {
+            let (writer, handover) = shared_ring(self.ring_len, lane.umem, lane.origin)?;
+            Ok((lane.orders, writer, handover))
+        };
+        self.lanes.from(first).into_iter().map(ring).collect()
+    }
+
+    /// Gives the ends of rings to a consumer and to the workers.
+    fn hand_over(
+        &self,
+        client: &Client,
+        guest: &mut Guest,
+        rings: Vec<(Arc<Orders>, Writer, Handover)>,
+    ) -> io::Result<()> {
+        let mut writers = Vec::new();
+        for (orders, writer, Handover { umem, files, presence }) in rings {
+            let files = [&umem, &files.ring, &files.tail].map(OwnedFd::as_fd);
+            protocol::send_parcel(client.as_fd(), Parcel::Ring, &files)?;
+            writers.push((orders, writer));
+            guest.presences.push(presence);
+        }
+        let output = self.first + guest.member as usize;
+        for (orders, writer) in writers {
+            orders.attach(output, writer);
+        }
+        Ok(())
+    }
+
+    /// Gives a consumer the rings of queues and the names of sessions that have come; returns whether it stays.
+    fn keep_up(&self, client: &mut Client, sessions: &mut Sessions) -> bool {
+        let State::Attached(guest) = &mut client.state else { return true };
+        let mut guest = std::mem::replace(guest, Guest::new(0));
+        let mut keep_up = || {
+            if guest.presences.len() < self.lanes.len() {
+                let rings = self.rings(guest.presences.len())?;
+                self.hand_over(client, &mut guest, rings)?;
+            }
+            sessions.send(client, &mut guest, &self.directory)
+        };
+        let kept = keep_up();
+        client.state = State::Attached(guest);
+        if let Err(error) = &kept {
+            self.notes.push(format!("a consumer of output `{}` was cut off: {error}", self.name));
+        }
+        kept.is_ok()
+    }
+
+    fn count_attached(&self, clients: &[Client]) {
+        for member in 0..self.members {
+            let count = clients.iter().filter(|client| client.member() == Some(member)).count();
+            self.board.count(member, |it| it.attached = count as u64);
+        }
+    }
+}
+
+/// The names of the sessions, for consumers.
+#[derive(Debug, Default)]
+struct Sessions {
+    file: Option<OwnedFd>,
+    count: usize,
+}
+
+impl Sessions {
+    /// Sends them to a consumer that does not know all of them.
+    fn send(&mut self, client: &Client, guest: &mut Guest, directory: &Directory) -> io::Result<()> {
+        let count = directory.len();
+        if guest.sessions == count {
+            return Ok(());
+        }
+        if self.count != count {
+            let line = |(id, name): (usize, String)| format!("{id}\t{name}\n");
+            let text: String = directory.names().into_iter().enumerate().map(line).collect();
+            (self.file, self.count) = (Some(sealed::text(c"vxtap-sessions", text.as_bytes())?), count);
+        }
+        if let Some(file) = &self.file {
+            protocol::send_parcel(client.as_fd(), Parcel::Sessions, &[file.as_fd()])?;
+        }
+        guest.sessions = count;
+        Ok(())
+    }
+}

@@ -1,0 +1,72 @@
+"""A consumer of a shared output that behaves as the test wants: guest.py MODE SOCKET."""
+
+import ctypes
+import os
+import signal
+import sys
+import time
+
+sys.path.insert(0, sys.argv[3])
+import flows  # noqa: E402
+
+# Whatever goes wrong, the test does not wait for ever.
+signal.alarm(60)
+mode, path = sys.argv[1:3]
+receive_ring = flows.Ring.__init__
+files = []
+
+
+def keep(self, *descriptors):
+    """Keeps the files open that the ring is made of."""
+    files.append([os.dup(descriptor) for descriptor in descriptors])
+    receive_ring(self, *descriptors)
+
+
+flows.Ring.__init__ = keep
+connection, rings, sessions = flows.attach(path)
+print("attached", flush=True)
+while not any(ring.head[0] > 100 for ring in rings):
+    time.sleep(0.0002)
+ring, (umem, descriptors, tail) = next(
+    (ring, files) for ring, files in zip(rings, files) if ring.head[0] > 100
+)
+if mode == "hold":
+    # In the middle of a batch: read, and not given back.
+    ring.tail[0] = 30
+    print("holding", flush=True)
+    time.sleep(50)
+elif mode == "write":
+    import mmap
+
+    for file in (umem, descriptors):
+        for attempt in (
+            lambda: mmap.mmap(file, 0),
+            lambda: os.pwrite(file, b"garbage", 0),
+            lambda: os.ftruncate(file, 0),
+            lambda: os.posix_fallocate(file, 0, 1 << 30),
+        ):
+            try:
+                attempt()
+                print("it could", flush=True)
+            except OSError as error:
+                print("refused", error.errno, flush=True)
+elif mode in ("poke-umem", "poke-ring"):
+    memory = ring.umem if mode == "poke-umem" else ring.memory
+    address = ctypes.c_void_p()
+    length = ctypes.c_ssize_t()
+    ctypes.pythonapi.PyObject_GetBuffer.argtypes = [ctypes.py_object, ctypes.c_void_p, ctypes.c_int]
+    buffer = (ctypes.c_char * 256)()
+    ctypes.pythonapi.PyObject_GetBuffer(memory, buffer, 0)
+    start = ctypes.cast(buffer, ctypes.POINTER(ctypes.c_void_p))[0]
+    print("poking", flush=True)
+    ctypes.memset(start, 0xFF, 4096)
+    print("it could", flush=True)
+elif mode == "garbage":
+    os.pwrite(tail, b"\xfe" * 4096, 0)
+    # The engine hangs up.
+    print("hung up" if connection.recv(16) == b"" else "it goes on", flush=True)
+elif mode == "back":
+    ring.tail[0] = 50
+    time.sleep(0.5)
+    ring.tail[0] = 10
+    print("hung up" if connection.recv(16) == b"" else "it goes on", flush=True)

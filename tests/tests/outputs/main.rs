@@ -1,0 +1,11 @@
+//! Claims about the outputs, shown with real programs on veth pairs in network namespaces.
+//!
+//! | module | claim |
+//! |---|---|
+//! | `shared` | other processes read frames where they lie, and whatever they do costs nobody else one |
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails right there")]
+
+mod shared;
+#[path = "../engine/support.rs"]
+#[expect(dead_code, reason = "the tests of the engine use all of it")]
+mod support;
