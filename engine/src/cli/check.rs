@@ -138,7 +138,8 @@ fn sessions(config: &Config) -> String {
     let mut rows =
         vec![["name", "VNI", "source", "interface", "filter", "bytes", "outputs"].map(str::to_owned)];
     for session in &config.sessions {
-        let Session { name, vni, source, eni, filter, profile, packet_length, number, outputs } = session;
+        let Session { name, vni, source, eni, filter, profile, packet_length, number, vlan, outputs } =
+            session;
         let or = |text: Option<String>, other: &str| text.unwrap_or_else(|| other.to_owned());
         let eni = match (eni, number) {
             (Some(eni), Some(number)) => format!("{eni}, session {number}"),
@@ -148,7 +149,7 @@ fn sessions(config: &Config) -> String {
             profile.as_ref().map_or_else(|| eni.clone(), |profile| format!("{eni}, marks of {profile}"));
         rows.push([
             name.clone(),
-            vni.to_string(),
+            vlan.map_or_else(|| vni.to_string(), |vlan| format!("{vni}, VLAN {vlan}")),
             or(source.map(|source| source.to_string()), "any"),
             eni,
             or(filter.clone(), "none"),
@@ -230,6 +231,10 @@ fn accepted(output: &Output) -> String {
 fn kind(kind: &OutputKind) -> String {
     match kind {
         OutputKind::Pcapng { path } => format!("pcapng file {:?}", path.to_string_lossy()),
+        OutputKind::Interface { interface, vlan_tags } => {
+            let tags = if *vlan_tags { ", with the VLAN of each session" } else { "" };
+            format!("interface {interface}{tags}")
+        }
         OutputKind::Shared { path, consumers } => {
             format!("programs that come to {:?}, {consumers} at a time", path.to_string_lossy())
         }

@@ -118,7 +118,7 @@ fn writes_to_stdout(config: &Config) -> bool {
     let Some(stdout) = id(Path::new("/proc/self/fd/1")) else { return false };
     config.outputs.iter().any(|output| match &output.kind {
         OutputKind::Pcapng { path } => id(path) == Some(stdout),
-        OutputKind::Shared { .. } | OutputKind::Consumer => false,
+        OutputKind::Interface { .. } | OutputKind::Shared { .. } | OutputKind::Consumer => false,
     })
 }
 

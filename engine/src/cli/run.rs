@@ -166,6 +166,7 @@ fn ports(config: &Config) -> String {
 fn outputs(config: &Config) -> String {
     let outputs = config.outputs.iter().map(|output| match &output.kind {
         OutputKind::Pcapng { path } | OutputKind::Shared { path, .. } => path.display().to_string(),
+        OutputKind::Interface { interface, .. } => interface.clone(),
         OutputKind::Consumer => output.name.clone(),
     });
     outputs.collect::<Vec<_>>().join(", ")

@@ -118,7 +118,7 @@ impl Config {
         memory.check(Output::count_rings(outputs))?;
         eni::check_enis(enis)?;
         filter::check_filters(filters)?;
-        output::check_outputs(outputs, filters)?;
+        output::check_outputs(outputs, filters, capture)?;
         profile::check_profiles(profiles)?;
         session::check_sessions(self)
     }

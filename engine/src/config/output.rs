@@ -2,6 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use super::capture::Capture;
 use super::error::{Problem, Violation};
 use super::filter::Filter;
 use super::key::KeyPath;
@@ -16,6 +17,9 @@ pub const OUTPUTS_MAX: u32 = 255;
 pub(super) const ORDER_WINDOW_US: Limit = Limit::Range(0, 1_000_000);
 pub(super) const CONSUMERS: Limit = Limit::Range(1, OUTPUTS_MAX as u64);
 pub(super) const MEMBERS: Limit = Limit::Range(1, OUTPUTS_MAX as u64);
+
+/// Stands for the number of a member in names.
+const MEMBER: &str = "{member}";
 
 /// A declared output. Table `[[output]]` of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,11 +46,16 @@ impl Output {
         Self { name: name.into(), members: 1, filter: None, order_window_us: 1000, kind }
     }
 
+    /// A name with the number of each member in the place of `{member}`; without that, all of them have the same.
+    pub(crate) fn member_names(&self, name: &str) -> impl Iterator<Item = String> {
+        (0..self.members).map(move |member| name.replace(MEMBER, &member.to_string()))
+    }
+
     /// Number of rings that each worker may have for it.
     pub(crate) const fn ring_count(&self) -> usize {
         let consumers = match self.kind {
             OutputKind::Shared { consumers, .. } => consumers,
-            OutputKind::Pcapng { .. } | OutputKind::Consumer => 1,
+            OutputKind::Pcapng { .. } | OutputKind::Interface { .. } | OutputKind::Consumer => 1,
         };
         self.members as usize * consumers as usize
     }
@@ -65,6 +74,15 @@ pub enum OutputKind {
         /// The file; two outputs never share one. Relative paths start at the working directory.
         path: PathBuf,
     },
+    /// Lets them arrive at a network interface, where any program finds them that listens there.
+    Interface {
+        /// Name of a TAP interface, in the network namespace of the engine; with several members `{member}` in it stands for the number of
+        /// each. It is made, with frames coming in, and is gone when the engine is; one that is there and that the engine's user may have
+        /// is used. It has no addresses, and the kernel sends nothing on it. Packets without an Ethernet header get one.
+        interface: String,
+        /// Whether frames get an IEEE 802.1Q tag with the VLAN ID of their session, which each session then has to have.
+        vlan_tags: bool,
+    },
     /// Lets other processes read them where they lie, without copying: [`crate::output::shared::attach`], or what docs/ring-abi.md
     /// describes. Whoever may open the socket sees all memory of the queues, the frames of other outputs included.
     Shared {
@@ -77,7 +95,11 @@ pub enum OutputKind {
     Consumer,
 }
 
-pub(super) fn check_outputs(outputs: &[Output], filters: &[Filter]) -> Result<(), Violation> {
+pub(super) fn check_outputs(
+    outputs: &[Output],
+    filters: &[Filter],
+    capture: &Capture,
+) -> Result<(), Violation> {
     let found = Output::count_rings(outputs);
     if found > OUTPUTS_MAX as usize {
         let things = if found == outputs.len() { "outputs" } else { "consumers of outputs" };
@@ -85,8 +107,9 @@ pub(super) fn check_outputs(outputs: &[Output], filters: &[Filter]) -> Result<()
         return Err(problem.at(KeyPath::top("output")));
     }
     let mut names = Seen::default();
-    let mut paths = Seen::default();
-    for (position, Output { name, members, filter, order_window_us, kind }) in outputs.iter().enumerate() {
+    let (mut paths, mut interfaces) = (Seen::default(), Seen::default());
+    for (position, output) in outputs.iter().enumerate() {
+        let Output { name, members, filter, order_window_us, kind } = output;
         let key = KeyPath::top("output").index(position);
         check_name(name, &mut names, key.key("name"))?;
         MEMBERS.check(*members).map_err(|problem| problem.at(key.key("members")))?;
@@ -99,6 +122,22 @@ pub(super) fn check_outputs(outputs: &[Output], filters: &[Filter]) -> Result<()
             let is_declared = filters.iter().any(|it| it.name == *filter);
             check_reference(filter, is_declared, "filter", &key.key("filter"))?;
         }
+        if let OutputKind::Interface { interface, .. } = kind {
+            let interface_key = key.key("interface");
+            check_member(interface, *members).map_err(|problem| problem.at(interface_key.clone()))?;
+            for member in output.member_names(interface) {
+                Capture::check_interface_name(&member)
+                    .map_err(|problem| problem.at(interface_key.clone()))?;
+                if capture.interfaces.contains(&member) {
+                    let allowed = "an interface that is not captured from";
+                    return Err(Problem::refused(format_args!("{member:?}"), allowed).at(interface_key));
+                }
+                let value = format_args!("the interface {member:?}");
+                interfaces
+                    .note(member.clone(), interface_key.clone(), value)
+                    .map_err(|problem| problem.at(interface_key.clone()))?;
+            }
+        }
         if let OutputKind::Shared { consumers, .. } = kind {
             CONSUMERS.check(*consumers).map_err(|problem| problem.at(key.key("consumers")))?;
         }
@@ -107,6 +146,17 @@ pub(super) fn check_outputs(outputs: &[Output], filters: &[Filter]) -> Result<()
         }
     }
     Ok(())
+}
+
+/// Checks that a name says which member, if there are several.
+fn check_member(name: &str, members: u32) -> Result<(), Problem> {
+    if members == 1 || name.contains(MEMBER) {
+        return Ok(());
+    }
+    Err(Problem::refused(
+        format_args!("{name:?}"),
+        "a name with {member} in it, for the number of each member",
+    ))
 }
 
 /// Checks that the path can name a file, and one that no other output writes.

@@ -11,6 +11,7 @@ use super::key::KeyPath;
 use super::limit::Limit;
 use super::name::{check_name, check_reference};
 use super::once::Seen;
+use super::output::{Output, OutputKind};
 use super::words::{Word, word_of};
 use crate::vni::Vni;
 
@@ -21,6 +22,7 @@ pub(super) const VNI: Limit = Limit::Range(Vni::MIN.get() as u64, Vni::MAX.get()
 /// The lengths that a frame can have in an IP packet.
 pub(super) const PACKET_LENGTH: Limit = Limit::Range(1, 65_535);
 /// What the EC2 API accepts as `SessionNumber`.
+pub(super) const VLAN: Limit = Limit::Range(1, 4094);
 pub(super) const SESSION_NUMBER: Limit = Limit::Range(1, 32_766);
 
 /// A declared mirror session. Table `[[session]]` of the file.
@@ -45,6 +47,9 @@ pub struct Session {
     /// The mirror's session number, 1 to 32766, a different one for each session of an ENI: the order in which the mirror
     /// asks its filters. `None`: not known. Used by explanations only, since a frame says which session it came in.
     pub number: Option<u16>,
+    /// VLAN ID, 1 to 4094, that outputs with VLAN tags give the session's frames; `None`: they go out without a tag. Sessions may share
+    /// one.
+    pub vlan: Option<u16>,
     /// Names of the outputs that get the session's frames; `None`: all of them.
     pub outputs: Option<Vec<String>>,
 }
@@ -114,6 +119,7 @@ pub(super) fn check_sessions(config: &Config) -> Result<(), Violation> {
             return Err(Problem::refused(format_args!("{name:?}"), allowed).at(key.key("name")));
         }
         check_numbers(session, &key)?;
+        check_vlan(session, outputs).map_err(|problem| problem.at(key.key("vlan")))?;
         declared.check(session, &key)?;
         let from = source.map_or_else(|| "any source".to_owned(), |source| source.to_string());
         pairs
@@ -128,8 +134,23 @@ pub(super) fn check_sessions(config: &Config) -> Result<(), Violation> {
     Ok(())
 }
 
+/// A session without a VLAN of its own would look like another one in an output that keeps them apart by that.
+fn check_vlan(session: &Session, outputs: &[Output]) -> Result<(), Problem> {
+    let is_tagged = |output: &&Output| {
+        let gets = session.outputs.as_ref().is_none_or(|names| names.contains(&output.name));
+        gets && matches!(output.kind, OutputKind::Interface { vlan_tags: true, .. })
+    };
+    match outputs.iter().find(is_tagged).filter(|_| session.vlan.is_none()) {
+        Some(output) => {
+            let allowed = format!("{VLAN}, as output `{}` has vlan_tags", output.name);
+            Err(Problem::Missing { allowed })
+        }
+        None => Ok(()),
+    }
+}
+
 fn check_numbers(session: &Session, key: &KeyPath) -> Result<(), Violation> {
-    let Session { vni, source, packet_length, number, .. } = session;
+    let Session { vni, source, packet_length, number, vlan, .. } = session;
     VNI.check(*vni).map_err(|problem| problem.at(key.key("vni")))?;
     if let Some(source) = *source {
         check_source(source).map_err(|problem| problem.at(key.key("source")))?;
@@ -139,6 +160,9 @@ fn check_numbers(session: &Session, key: &KeyPath) -> Result<(), Violation> {
     }
     if let Some(number) = *number {
         SESSION_NUMBER.check(number).map_err(|problem| problem.at(key.key("number")))?;
+    }
+    if let Some(vlan) = *vlan {
+        VLAN.check(vlan).map_err(|problem| problem.at(key.key("vlan")))?;
     }
     Ok(())
 }

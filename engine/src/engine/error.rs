@@ -55,6 +55,16 @@ pub enum EngineError {
         /// What the system said.
         source: io::Error,
     },
+    /// An output has no interface.
+    #[error("output `{output}` cannot have the interface {interface}: {source}")]
+    OutputInterface {
+        /// Name of the output.
+        output: String,
+        /// Name of the interface.
+        interface: String,
+        /// What the system said.
+        source: io::Error,
+    },
     /// An output whose consumers come and go, and a capture file, which would not wait for them.
     #[error("output `{output}` is for live capture: consumers come to it while it runs")]
     LiveOnly {

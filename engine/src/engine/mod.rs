@@ -14,6 +14,7 @@ mod file_source;
 mod lane;
 mod lanes;
 mod live;
+mod opening;
 mod outlet;
 mod reload;
 mod report;
@@ -43,6 +44,7 @@ use file_source::{FileSource, Progress};
 use lane::{Entrance, Open};
 use lanes::Lanes;
 use live::Live;
+use opening::Opening;
 use outlet::Outlet;
 pub use reload::{Changes, ReloadError};
 pub use report::{InterfaceReport, OutputReport, Report, WorkerReport};
@@ -196,7 +198,9 @@ impl Engine {
         }
         engine.waiting = waiting;
         engine.writers = engine.waiting.iter().map(|_| Vec::new()).collect();
-        engine.outlets = outlet::open(&engine.config, &engine.config.outputs, &mut engine.directory, &[])?;
+        let mtu = engine.mtu();
+        let opening = Opening::new(&engine.config, &mut engine.directory, &[], mtu);
+        engine.outlets = opening.open(&engine.config.outputs)?;
         for id in 0..engine.outlets.len() {
             if engine.outlets[id].guests.is_some() {
                 continue;
@@ -206,6 +210,14 @@ impl Engine {
             engine.writers.iter_mut().zip(writers).for_each(|(each, writer)| each.push((id, writer)));
         }
         Ok(engine)
+    }
+
+    /// Longest packet, in bytes, that a mirror can send inside a frame that is captured here.
+    fn mtu(&self) -> u32 {
+        match &self.source {
+            Source::Live(lives) => lives.iter().map(|live| live.interface.mtu).max().unwrap_or(0),
+            Source::File(_) => 0,
+        }
     }
 
     /// The rings of one output: the writers by lane, and the consumer of all of them.

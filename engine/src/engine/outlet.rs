@@ -1,19 +1,15 @@
 //! The engine's end of an output.
 
-use std::collections::HashMap;
-use std::fs::{self, Metadata};
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::fs::File;
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::EngineError;
 use super::shared::{Bell, Door, GuestBoard};
-use super::{EngineError, sinks};
-use crate::config::{Config, Output, OutputKind};
-use crate::output::pcapng::{self, Sink};
-use crate::output::{Consumer, Inbox, Reader};
-use crate::session::Directory;
+use crate::config::{Output, OutputKind};
+use crate::output::pcapng::Sink;
+use crate::output::{Consumer, Inbox, Reader, Written};
 
 /// A member of an output. Its consumer and what it writes to are here until somebody takes the one, or the thread that has both is
 /// started.
@@ -34,13 +30,15 @@ pub(super) struct Outlet {
     /// Where its consumer gets further rings, if somebody has it.
     inbox: Weak<Inbox>,
     /// The file that it writes, if it is one.
-    file: Option<FileId>,
+    pub(super) file: Option<FileId>,
 }
 
 /// What an output has opened.
 #[derive(Debug)]
 pub(super) enum Opened {
     File(Box<Sink>),
+    /// The device of an interface, and whether frames get tags.
+    Interface(File, bool),
     /// Of all members; the first one has it.
     Door(Door),
 }
@@ -48,14 +46,14 @@ pub(super) enum Opened {
 /// The thread of an output.
 #[derive(Debug)]
 pub(super) enum Running {
-    File(JoinHandle<pcapng::Report>),
+    Writer(JoinHandle<Written>),
     Server(JoinHandle<()>),
 }
 
 impl Running {
     fn is_finished(&self) -> bool {
         match self {
-            Self::File(thread) => thread.is_finished(),
+            Self::Writer(thread) => thread.is_finished(),
             Self::Server(thread) => thread.is_finished(),
         }
     }
@@ -71,9 +69,32 @@ pub(super) struct Guests {
 }
 
 /// Device and inode.
-type FileId = (u64, u64);
+pub(super) type FileId = (u64, u64);
 
 impl Outlet {
+    /// A member, at its place, of an output.
+    pub(super) fn new(
+        output: &Output,
+        place: u32,
+        guests: Option<Guests>,
+        opened: Option<Opened>,
+        file: Option<FileId>,
+    ) -> Self {
+        Self {
+            name: output.name.clone(),
+            kind: output.kind.clone(),
+            member: (place, output.members),
+            order_window: Duration::from_micros(output.order_window_us.into()),
+            consumer: None,
+            opened,
+            running: None,
+            guests,
+            is_gone: false,
+            inbox: Weak::new(),
+            file,
+        }
+    }
+
     /// Whether a configuration has it as it is. Which frames it gets may change.
     pub(super) fn is_in(&self, outputs: &[Output]) -> bool {
         outputs.iter().any(|output| self.is_of(output))
@@ -116,75 +137,11 @@ impl Outlet {
     }
 }
 
-/// Opens outputs of a configuration: creates their sockets, and their files, each a file of its own, however it is named, and none that one of
-/// the `others` writes.
-pub(super) fn open<'c>(
-    config: &Config,
-    outputs: impl IntoIterator<Item = &'c Output>,
-    directory: &mut Directory,
-    others: &[Outlet],
-) -> Result<Vec<Outlet>, EngineError> {
-    let alive = others.iter().filter(|outlet| outlet.is_alive());
-    let mut files: HashMap<FileId, String> =
-        alive.filter_map(|outlet| Some((outlet.file?, outlet.name.clone()))).collect();
-    let mut outlets = Vec::new();
-    let mut guests = None;
-    let ids = directory.assign(&config.sessions);
-    let members = |output: &'c Output| (0..output.members).map(move |place| (output, place));
-    for (Output { name, kind, members, filter: _, order_window_us }, place) in
-        outputs.into_iter().flat_map(members)
-    {
-        let (mut opened, mut file) = (None, None);
-        if place == 0 {
-            guests = Guests::of(kind, *members)?;
-        }
-        if let (OutputKind::Shared { path, .. }, 0) = (kind, place) {
-            let failed = |source| EngineError::Door { output: name.clone(), path: path.clone(), source };
-            opened = Some(Opened::Door(Door::open(path).map_err(failed)?));
-        }
-        if let OutputKind::Pcapng { path } = kind {
-            let shared = |first: &String| EngineError::SharedFile {
-                path: path.clone(),
-                first: first.clone(),
-                second: name.clone(),
-            };
-            // Before it is opened, which would empty it.
-            if let Some(first) = file_id(path).and_then(|id| files.get(&id)) {
-                return Err(shared(first));
-            }
-            opened = Some(Opened::File(Box::new(sinks::open(name, path, directory, &ids)?)));
-            file = file_id(path);
-            files.extend(file.map(|id| (id, name.clone())));
-        }
-        let outlet = Outlet {
-            name: name.clone(),
-            kind: kind.clone(),
-            member: (place, *members),
-            order_window: Duration::from_micros((*order_window_us).into()),
-            consumer: None,
-            opened,
-            running: None,
-            guests: guests.clone(),
-            is_gone: false,
-            inbox: Weak::new(),
-            file,
-        };
-        outlets.push(outlet);
-    }
-    Ok(outlets)
-}
-
 impl Guests {
-    fn of(kind: &OutputKind, members: u32) -> Result<Option<Self>, EngineError> {
+    pub(super) fn of(kind: &OutputKind, members: u32) -> Result<Option<Self>, EngineError> {
         let OutputKind::Shared { consumers, .. } = *kind else { return Ok(None) };
         let no_bell = |source| EngineError::System { what: "cannot start an output".to_owned(), source };
         let bell = Bell::new().map_err(no_bell)?;
         Ok(Some(Self { board: Arc::new(GuestBoard::new(members)), bell, max: consumers }))
     }
-}
-
-/// The identity of a regular file; `None` for pipes and terminals, which several may write to, and for what is not there.
-fn file_id(path: &Path) -> Option<FileId> {
-    let metadata = fs::metadata(path).ok().filter(Metadata::is_file)?;
-    Some((metadata.dev(), metadata.ino()))
 }

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use super::outlet::{self, Outlet};
+use super::opening::Opening;
+use super::outlet::Outlet;
 use super::{Engine, EngineError, Source};
 use crate::config::{Config, ConfigError, Output};
 use crate::output::Writer;
@@ -133,7 +134,8 @@ impl Engine {
             let added = added.iter().map(|output| output.name.clone()).collect();
             return Err(ReloadError::NoRoom { added, planned, alive });
         }
-        let opened = outlet::open(config, added, &mut self.directory, &self.outlets)?;
+        let mtu = self.mtu();
+        let opened = Opening::new(config, &mut self.directory, &self.outlets, mtu).open(added)?;
         let first = self.outlets.len();
         for mut outlet in opened {
             let id = self.outlets.len();

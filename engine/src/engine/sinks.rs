@@ -1,4 +1,4 @@
-//! The outputs that the engine itself empties: a thread for each file.
+//! The outputs that the engine itself empties: a thread for each file and each interface.
 
 use std::thread::{self, JoinHandle};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -7,8 +7,8 @@ use super::EngineError;
 use super::lanes::Lanes;
 use super::workers::Notes;
 use crate::counters::WorkerCounters;
-use crate::output::Consumer;
 use crate::output::pcapng::{self, CaptureWriter, InterfaceKey, InterfaceTotals, Period, Sink};
+use crate::output::{Consumer, Injector, Written};
 use crate::session::{Directory, Pair, SessionId};
 
 /// A file that is open and not written to yet.
@@ -47,7 +47,7 @@ pub(super) fn start(
     mut consumer: Consumer,
     output: Place,
     notes: Notes,
-) -> Result<JoinHandle<pcapng::Report>, EngineError> {
+) -> Result<JoinHandle<Written>, EngineError> {
     let Place { id, name, lanes, clock } = output;
     let start_ns = utc_ns();
     let period = move || (clock == Clock::Wall).then(|| Period { start_ns, end_ns: utc_ns() });
@@ -57,12 +57,31 @@ pub(super) fn start(
         drop(consumer);
         let counters = lanes.counters();
         let report = sink.finish(period(), |key, written| totals(&counters, id, key, written));
-        pcapng::Report { out_of_order, ..report }
+        let pcapng::Report { frames_written, frames_lost, error, .. } = report;
+        Written { frames_written, frames_lost, out_of_order, error: error.map(|error| error.to_string()) }
     };
-    thread::Builder::new()
-        .name("vxtap-pcapng".to_owned())
-        .spawn(run)
-        .map_err(|source| EngineError::System { what: "cannot start an output".to_owned(), source })
+    spawn("vxtap-pcapng", run)
+}
+
+/// Starts the thread that moves frames from `consumer` into an interface.
+pub(super) fn start_injector(
+    injector: Injector,
+    consumer: Consumer,
+    name: String,
+    notes: Notes,
+) -> Result<JoinHandle<Written>, EngineError> {
+    let failed = move |error: &std::io::Error| {
+        notes.push(format!("output `{name}` cannot write to its interface: {error}"));
+    };
+    spawn("vxtap-interface", move || injector.drain(consumer, failed))
+}
+
+fn spawn(
+    name: &str,
+    run: impl FnOnce() -> Written + Send + 'static,
+) -> Result<JoinHandle<Written>, EngineError> {
+    let no_thread = |source| EngineError::System { what: "cannot start an output".to_owned(), source };
+    thread::Builder::new().name(name.to_owned()).spawn(run).map_err(no_thread)
 }
 
 /// What an interface block's statistics say: everything that arrived for it, what of that was meant for this output, and what

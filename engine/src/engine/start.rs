@@ -5,7 +5,7 @@ use super::lanes::Lane;
 use super::outlet::{Guests, Opened, Running};
 use super::{Engine, EngineError, Source, shared, sinks};
 use crate::config::WaitMode;
-use crate::output::{Origin, Writer};
+use crate::output::{Injector, Origin, Writer};
 use crate::worker::{Parts, WhenFull};
 
 impl Engine {
@@ -83,7 +83,11 @@ impl Engine {
             outlet.running = match (opened, outlet.consumer.take(), &outlet.guests) {
                 (Opened::File(sink), Some(consumer), _) => {
                     let output = sinks::Place { id, name, lanes, clock };
-                    Some(Running::File(sinks::start(*sink, consumer, output, notes)?))
+                    Some(Running::Writer(sinks::start(*sink, consumer, output, notes)?))
+                }
+                (Opened::Interface(device, has_tags), Some(consumer), _) => {
+                    let injector = Injector::new(device, &self.directory, has_tags);
+                    Some(Running::Writer(sinks::start_injector(injector, consumer, name, notes)?))
                 }
                 (Opened::Door(door), _, Some(guests)) => {
                     let (_, members) = outlet.member;
@@ -102,7 +106,7 @@ impl Engine {
                     };
                     Some(Running::Server(shared::start(server, door)?))
                 }
-                (Opened::File(_) | Opened::Door(_), ..) => None,
+                (Opened::File(_) | Opened::Interface(..) | Opened::Door(_), ..) => None,
             };
         }
         Ok(())

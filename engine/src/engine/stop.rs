@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::outlet::Running;
 use super::{Engine, Report, Source};
-use crate::output::pcapng;
+use crate::output::Written;
 
 /// Time for frames that were on their way through the kernel when the program was detached.
 const SETTLE: Duration = Duration::from_millis(20);
@@ -34,7 +34,7 @@ impl Engine {
     }
 
     /// Ends everything that runs, in the order of the stream. Does nothing the second time.
-    fn finish(&mut self) -> (Vec<String>, Vec<Option<pcapng::Report>>) {
+    fn finish(&mut self) -> (Vec<String>, Vec<Option<Written>>) {
         if let Source::Live(lives) = &mut self.source {
             let mut was_attached = false;
             for live in lives {
@@ -57,7 +57,7 @@ impl Engine {
                 guests.bell.end();
             }
             let ended = match outlet.running.take() {
-                Some(Running::File(thread)) => thread.join().map(Some),
+                Some(Running::Writer(thread)) => thread.join().map(Some),
                 Some(Running::Server(thread)) => thread.join().map(|()| None),
                 None => Ok(None),
             };

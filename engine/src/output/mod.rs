@@ -7,18 +7,23 @@
 mod abi;
 mod consumer;
 mod descriptor;
+mod ethernet;
 mod frame;
+mod interface;
 mod merge;
 mod outer;
 pub mod pcapng;
 #[expect(unsafe_code, reason = "memory shared between worker and consumer; each block carries its proof")]
 mod ring;
 pub mod shared;
+mod written;
 
 pub use crate::decap::{Encapsulation, GeneveOption, GeneveOptions, Gwlb, Link};
 pub(crate) use consumer::Inbox;
 pub use consumer::{Consumer, Next};
 pub(crate) use descriptor::Descriptor;
 pub use frame::{Batch, Frame};
+pub(crate) use interface::Injector;
 pub use outer::Outer;
 pub(crate) use ring::{Handover, Origin, Presence, Reader, Writer, ring, shared_ring};
+pub use written::Written;

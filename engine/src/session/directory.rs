@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::SessionId;
@@ -30,6 +31,8 @@ pub(crate) struct Directory {
     entries: Arc<Mutex<Vec<Entry>>>,
     /// Of the hash that divides flows among the members of outputs.
     seed: u64,
+    /// By number: what VLAN the session is last said to have; 0: none. Behind how often that has changed.
+    vlans: Arc<(AtomicU32, Mutex<Vec<u16>>)>,
     /// By number: how the frames of sessions whose mirrors count them follow each other.
     sequences: Arc<Mutex<BTreeMap<SessionId, Arc<Mutex<Sequence>>>>>,
 }
@@ -60,7 +63,26 @@ impl Directory {
             });
             ids.push(SessionId(id));
         }
+        drop(entries);
+        self.note_vlans(ids.iter().zip(sessions));
         ids
+    }
+
+    fn note_vlans<'s>(&self, sessions: impl Iterator<Item = (&'s SessionId, &'s config::Session)>) {
+        let (changes, vlans) = &*self.vlans;
+        let mut vlans = vlans.lock().unwrap_or_else(PoisonError::into_inner);
+        for (id, session) in sessions {
+            if vlans.len() <= id.index() {
+                vlans.resize(id.index() + 1, 0);
+            }
+            vlans[id.index()] = session.vlan.unwrap_or(0);
+        }
+        changes.fetch_add(1, Ordering::Release);
+    }
+
+    /// What VLANs the sessions have, also after a reload.
+    pub(crate) fn vlans(&self) -> Vlans {
+        Vlans { source: self.vlans.clone(), seen: 0, by_session: Vec::new() }
     }
 
     /// The sequence of a session whose mirror counts its frames with so many bits; the one that it has if it had one.
@@ -98,6 +120,31 @@ impl Directory {
     pub(crate) fn entry(&self, id: SessionId) -> Option<Entry> {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         entries.get(id.index().checked_sub(1)?).cloned()
+    }
+}
+
+/// A reader's copy of the VLANs of the sessions.
+#[derive(Debug)]
+pub(crate) struct Vlans {
+    source: Arc<(AtomicU32, Mutex<Vec<u16>>)>,
+    seen: u32,
+    by_session: Vec<u16>,
+}
+
+impl Vlans {
+    /// Takes over what has changed; to be called now and then.
+    pub(crate) fn refresh(&mut self) {
+        let (changes, vlans) = &*self.source;
+        let changes = changes.load(Ordering::Acquire);
+        if changes != self.seen {
+            self.seen = changes;
+            self.by_session.clone_from(&vlans.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+
+    /// The VLAN of a session.
+    pub(crate) fn of(&self, session: SessionId) -> Option<u16> {
+        self.by_session.get(session.index()).copied().filter(|vlan| *vlan != 0)
     }
 }
 

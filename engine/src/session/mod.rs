@@ -11,7 +11,7 @@ mod table;
 mod unknown;
 
 pub use crate::vni::{InvalidVni, Vni};
-pub(crate) use directory::{Directory, Entry};
+pub(crate) use directory::{Directory, Entry, Vlans};
 pub(crate) use marks::Marks;
 pub(crate) use pair::Key;
 pub use pair::Pair;

@@ -76,7 +76,7 @@ fn request(interface: &str, data: *mut c_char) -> io::Result<libc::ifreq> {
 }
 
 /// The name as `ifreq` wants it: padded with NUL, at most 15 bytes.
-fn interface_name(name: &str) -> io::Result<[c_char; libc::IFNAMSIZ]> {
+pub(super) fn interface_name(name: &str) -> io::Result<[c_char; libc::IFNAMSIZ]> {
     if name.len() >= libc::IFNAMSIZ {
         return Err(io::Error::from_raw_os_error(libc::ENODEV));
     }

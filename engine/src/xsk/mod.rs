@@ -1,4 +1,4 @@
-//! The AF_XDP layer: memory shared with the kernel, the rings over it, and the socket that ties them to a NIC queue.
+//! The AF_XDP layer, the crate's only door to the kernel that is not safe by itself: memory shared with the kernel, the rings over it, and the socket that ties them to a NIC queue.
 //!
 //! Answers one question: which chunk of the UMEM is in whose hands? It knows nothing of tunnels, sessions or outputs.
 //! With [`crate::output`]'s ring it holds the only `unsafe` code of the crate.
@@ -28,6 +28,7 @@ pub(crate) mod sealed;
 mod socket;
 mod soft_nic;
 mod syscall;
+mod tap;
 mod udp;
 mod umem;
 
@@ -45,6 +46,7 @@ pub(crate) use rx_queue::{Received, RxQueue, Tail};
 pub use socket::{BindMode, SocketError};
 pub(crate) use socket::{Socket, SocketSettings};
 pub(crate) use soft_nic::{SoftNic, Undelivered};
+pub(crate) use tap::open_tap;
 pub use udp::UdpError;
 pub(crate) use udp::{UdpBoard, UdpSettings, UdpSource};
 pub use umem::UmemError;

@@ -2,9 +2,12 @@
 //!
 //! | module | claim |
 //! |---|---|
+//! | `interface` | sniffers find every frame at an interface of their own, on which the host is silent |
 //! | `shared` | other processes read frames where they lie, and whatever they do costs nobody else one |
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails right there")]
 
+mod frames;
+mod interface;
 mod shared;
 #[path = "../engine/support.rs"]
 #[expect(dead_code, reason = "the tests of the engine use all of it")]

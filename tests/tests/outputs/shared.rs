@@ -6,17 +6,16 @@ use std::path::{Path, PathBuf};
 use std::process::{ChildStderr, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use vxtap::config::{Config, Output, OutputKind};
 use vxtap::engine::{Engine, OutputReport, Report};
 use vxtap::output::shared::{AttachError, attach};
 use vxtap::output::{Consumer, Next};
-use vxtap_bench::sink::{Pushed, Slot};
-use vxtap_bench::{PacketSocket, Profile, Sink, Traffic, Verifier};
+use vxtap_bench::{Profile, Traffic, Verifier};
 use vxtap_tests::{Process, Veth, capture, privileged, wait_until};
 
+use super::frames::{mirror, udp};
 use super::support::{
     OUTPUT, SOON, assert_adds_up, config, count, declared, open, send_traffic, send_until, verify,
 };
@@ -351,48 +350,14 @@ fn flows_in(mut consumer: Consumer) -> BTreeMap<[[u8; 6]; 2], Flow> {
 
 /// A question and an answer of each flow, each mirrored with a UDP source port of its own, which decides about the queue.
 fn send_on_two_queues(veth: &Veth, flows: u32) {
-    use etherparse::PacketBuilder;
-    let mirrored = |flow: u32, is_answer: bool| {
+    let both = |flow: u32| {
         let [_, high, middle, low] = flow.to_be_bytes();
-        let (client, server) = ([10, high, middle, low], [192, 168, middle, 53]);
-        let client_port = 1024 + u16::try_from(flow % 50_000).unwrap();
-        let ((source, source_port), (destination, destination_port)) = if is_answer {
-            ((server, 53), (client, client_port))
-        } else {
-            ((client, client_port), (server, 53))
-        };
-        let mut inner = Vec::new();
-        PacketBuilder::ethernet2([2; 6], [4; 6])
-            .ipv4(source, destination, 64)
-            .udp(source_port, destination_port)
-            .write(&mut inner, b"a question or an answer")
-            .unwrap();
-        let outer_port = 10_000 + u16::try_from((2 * flow + u32::from(is_answer)) % 40_000).unwrap();
-        let payload = [&[8, 0, 0, 0, 0, 0, 7, 0][..], &inner].concat();
-        let mut outer = Vec::new();
-        PacketBuilder::ethernet2([2; 6], [0xff; 6])
-            .ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64)
-            .udp(outer_port, 4789)
-            .write(&mut outer, &payload)
-            .unwrap();
-        outer
+        let client = ([10, high, middle, low], 1024 + u16::try_from(flow % 50_000).unwrap());
+        let server = ([192, 168, middle, 53], 53);
+        let outer_port = 10_000 + u16::try_from(2 * flow % 40_000).unwrap();
+        [(outer_port, udp([2; 6], client, server)), (outer_port + 1, udp([2; 6], server, client))]
     };
-    let interface = veth.sender.interface;
-    veth.sender.netns.run(|| {
-        let mut socket = PacketSocket::open(interface).unwrap();
-        for flow in 0..flows {
-            for is_answer in [false, true] {
-                let mut slot = Slot::default();
-                slot.bytes.extend_from_slice(&mirrored(flow, is_answer));
-                while matches!(socket.push(std::slice::from_ref(&slot)).unwrap(), Pushed::Full) {
-                    thread::sleep(Duration::from_micros(50));
-                }
-            }
-            if flow % 64 == 0 {
-                thread::sleep(Duration::from_millis(3));
-            }
-        }
-    });
+    mirror(veth, (0..flows).flat_map(both));
 }
 
 #[test]

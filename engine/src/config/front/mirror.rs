@@ -8,7 +8,7 @@ use super::Fault;
 use super::reader::{Node, Section};
 use crate::config::filter::{PROTOCOL, PROTOCOLS, RULE_NUMBER};
 use crate::config::profile::{BIT, SEQUENCE_BITS};
-use crate::config::session::{PACKET_LENGTH, SESSION_NUMBER, VNI};
+use crate::config::session::{PACKET_LENGTH, SESSION_NUMBER, VLAN, VNI};
 use crate::config::words::words_of;
 use crate::config::{
     Action, Direction, DirectionBit, Eni, Filter, NetworkService, PortRange, Profile, Rule, SequenceBits,
@@ -28,7 +28,7 @@ pub(super) const RULE: &[&str] = &[
     "destination_ports",
 ];
 pub(super) const SESSION: &[&str] =
-    &["name", "vni", "source", "eni", "filter", "profile", "packet_length", "number", "outputs"];
+    &["name", "vni", "source", "eni", "filter", "profile", "packet_length", "number", "vlan", "outputs"];
 pub(super) const PROFILE: &[&str] = &["name", "direction", "sequence"];
 pub(super) const DIRECTION_BIT: &[&str] = &["bit", "set"];
 pub(super) const SEQUENCE: &[&str] = &["bit", "bits"];
@@ -117,6 +117,7 @@ pub(super) fn session(section: &Section<'_>) -> Result<Session, Fault> {
         profile: section.reference("profile")?,
         packet_length: section.number("packet_length", PACKET_LENGTH)?,
         number: section.number("number", SESSION_NUMBER)?,
+        vlan: section.number("vlan", VLAN)?,
         outputs: section.get("outputs").map(outputs).transpose()?,
     })
 }

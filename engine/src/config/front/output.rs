@@ -10,22 +10,28 @@ use crate::config::{Output, OutputKind};
 
 /// Every key of any type.
 pub(super) const ALL: &[&str] =
-    &["name", "type", "filter", "order_window_us", "path", "members", "consumers"];
+    &["name", "type", "filter", "order_window_us", "path", "members", "consumers", "interface", "vlan_tags"];
 
 const PCAPNG: &[&str] = &["name", "type", "filter", "order_window_us", "path"];
 const SHARED: &[&str] = &["name", "type", "filter", "path", "members", "consumers"];
 
+const INTERFACE: &[&str] =
+    &["name", "type", "filter", "order_window_us", "members", "interface", "vlan_tags"];
+
+const AN_INTERFACE: &str = "the name of an interface in quotes";
 const A_FILE: &str = "the path of a file in quotes";
 const A_SOCKET: &str = "the path of a Unix socket in quotes";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Type {
     Pcapng,
+    Interface,
     Shared,
 }
 
 impl Word for Type {
-    const WORDS: &'static [(&'static str, Self)] = &[("pcapng", Self::Pcapng), ("shared", Self::Shared)];
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("pcapng", Self::Pcapng), ("interface", Self::Interface), ("shared", Self::Shared)];
 }
 
 pub(super) fn output(section: &Section<'_>) -> Result<Output, Fault> {
@@ -34,6 +40,12 @@ pub(super) fn output(section: &Section<'_>) -> Result<Output, Fault> {
         Type::Pcapng => {
             section.check_keys(PCAPNG)?;
             OutputKind::Pcapng { path: path(section, A_FILE)? }
+        }
+        Type::Interface => {
+            section.check_keys(INTERFACE)?;
+            let interface = section.required("interface", AN_INTERFACE)?.string(AN_INTERFACE)?.to_owned();
+            let vlan_tags = section.boolean("vlan_tags")?.unwrap_or(false);
+            OutputKind::Interface { interface, vlan_tags }
         }
         Type::Shared => {
             section.check_keys(SHARED)?;

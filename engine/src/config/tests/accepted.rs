@@ -31,7 +31,7 @@ const EVERY_KEY: &str = r#"
     fill_ring = 1024
     rx_ring = 512
     output_ring = 256
-    outputs = 7
+    outputs = 9
     hugepages = true
     [sessions]
     unknown = "drop"
@@ -72,6 +72,7 @@ const EVERY_KEY: &str = r#"
     profile = "marks"
     packet_length = 128
     number = 1
+    vlan = 12
     outputs = ["disk"]
     [[output]]
     name = "disk"
@@ -85,6 +86,12 @@ const EVERY_KEY: &str = r#"
     path = "dir/ids.sock"
     members = 2
     consumers = 3
+    [[output]]
+    name = "sniffers"
+    type = "interface"
+    interface = "mirror{member}"
+    members = 2
+    vlan_tags = true
 "#;
 
 #[test]
@@ -108,7 +115,7 @@ fn every_key_reaches_its_field() {
             fill_ring: 1024,
             rx_ring: 512,
             output_ring: Some(256),
-            outputs: Some(7),
+            outputs: Some(9),
             hugepages: true,
         },
         unknown: UnknownSessions::Drop,
@@ -134,6 +141,7 @@ fn every_key_reaches_its_field() {
             filter: Some("tmf-0a1".to_owned()),
             packet_length: Some(128),
             number: Some(1),
+            vlan: Some(12),
             outputs: Some(vec!["disk".to_owned()]),
         }],
         outputs: vec![
@@ -145,6 +153,13 @@ fn every_key_reaches_its_field() {
             Output {
                 members: 2,
                 ..Output::new("ids", OutputKind::Shared { path: "dir/ids.sock".into(), consumers: 3 })
+            },
+            Output {
+                members: 2,
+                ..Output::new(
+                    "sniffers",
+                    OutputKind::Interface { interface: "mirror{member}".to_owned(), vlan_tags: true },
+                )
             },
         ],
     };

@@ -118,7 +118,7 @@ fn a_wrong_type_is_refused_with_what_was_found() {
         ),
         (
             "[[output]]\nname = \"a\"\ntype = 1",
-            "3:8: output[0].type: found 1, allowed is \"pcapng\" or \"shared\"",
+            "3:8: output[0].type: found 1, allowed is \"pcapng\", \"interface\" or \"shared\"",
         ),
         (
             "[[output]]\nname = \"a\"\ntype = \"pcapng\"\npath = 1",
@@ -136,7 +136,10 @@ fn a_missing_key_is_refused_at_the_table_that_needs_it() {
             "2:1: session[0].vni: missing; allowed is an integer from 0 to 16777215",
         ),
         ("[[output]]", "1:1: output[0].name: missing; allowed is a name in quotes"),
-        ("[[output]]\nname = \"a\"", "1:1: output[0].type: missing; allowed is \"pcapng\" or \"shared\""),
+        (
+            "[[output]]\nname = \"a\"",
+            "1:1: output[0].type: missing; allowed is \"pcapng\", \"interface\" or \"shared\"",
+        ),
         (
             "[[output]]\nname = \"a\"\ntype = \"pcapng\"",
             "1:1: output[0].path: missing; allowed is the path of a file in quotes",

@@ -85,7 +85,7 @@ fn a_word_that_a_setting_does_not_know_is_refused() {
         ("[sessions]\nunknown = \"\"", "2:11: sessions.unknown: found \"\", allowed is \"pass\" or \"drop\""),
         (
             "[[output]]\nname = \"a\"\ntype = \"consumer\"",
-            "3:8: output[0].type: found \"consumer\", allowed is \"pcapng\" or \"shared\"",
+            "3:8: output[0].type: found \"consumer\", allowed is \"pcapng\", \"interface\" or \"shared\"",
         ),
     ]);
 }

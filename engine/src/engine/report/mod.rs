@@ -8,7 +8,7 @@ use std::sync::PoisonError;
 use super::file_source::InputError;
 use super::{CAPTURE_FILE, Engine, GuestCounters, Live, Rung, Source, StepDown};
 use crate::counters::{Ledger, OutputLedger, Tally, WorkerCounters};
-use crate::output::{Origin, pcapng};
+use crate::output::{Origin, Written};
 use crate::reassembly::ReassemblyCounters;
 use crate::session::{SequenceCounters, SessionId};
 use crate::steering::SteeringCounters;
@@ -55,7 +55,7 @@ pub struct OutputReport {
     /// Who comes to it, for an output whose consumers come and go.
     pub guests: Option<GuestCounters>,
     /// What is in its file, for an output that the engine empties itself and that has ended.
-    pub written: Option<pcapng::Report>,
+    pub written: Option<Written>,
 }
 
 impl OutputReport {

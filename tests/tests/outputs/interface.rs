@@ -1,0 +1,170 @@
+//! Sniffers find the frames at an interface of their own.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::UdpSocket;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use vxtap::config::{Config, Output, OutputKind};
+use vxtap::engine::Engine;
+use vxtap_bench::{Profile, Verifier};
+use vxtap_tests::{NetNs, Process, Veth, capture, privileged, wait_until};
+
+use super::frames::{mirror, udp};
+use super::support::{OUTPUT, SOON, assert_adds_up, config, declared, open, send_traffic, start, verify};
+
+fn interface_config(veth: &Veth, interface: &str, vlan_tags: bool) -> Config {
+    let mut config = config(&veth.receiver);
+    let kind = OutputKind::Interface { interface: interface.to_owned(), vlan_tags };
+    config.outputs.push(Output::new("sniffers", kind));
+    config
+}
+
+/// A sniffer that writes what it sees to a file, listening when this returns. Its buffer holds all of a test's frames.
+fn sniff(netns: &NetNs, program: &str, interface: &str, path: &Path) -> Process {
+    let mut command = netns.command(program);
+    command.args(["-i", interface, "-B", if program == "tshark" { "64" } else { "65536" }, "-w"]).arg(path);
+    if program == "tcpdump" {
+        command.args(["-U", "--immediate-mode"]);
+    }
+    let process = Process::spawn(program, command.stdout(Stdio::null()).stderr(Stdio::null())).unwrap();
+    wait_until("the sniffer to listen", SOON, || {
+        // Made before it listens; what it writes first comes after.
+        path.metadata().is_ok_and(|file| file.len() >= 24) && sockets_of(netns).contains(interface)
+    })
+    .unwrap();
+    process
+}
+
+/// Packet sockets of a namespace, with the interfaces that they are bound to.
+fn sockets_of(netns: &NetNs) -> String {
+    capture(netns.command("ss").args(["-0", "-a", "-n"])).unwrap()
+}
+
+/// How many frames with which VLAN tshark sees in a file.
+fn vlans(path: &Path) -> BTreeMap<String, u64> {
+    let mut tshark = Command::new("tshark");
+    let text = capture(tshark.arg("-r").arg(path).args(["-T", "fields", "-e", "vlan.id"])).unwrap();
+    let mut counts = BTreeMap::new();
+    text.lines().for_each(|line| *counts.entry(line.to_owned()).or_default() += 1);
+    counts
+}
+
+fn frames_in(path: &Path) -> u64 {
+    vlans(path).values().sum()
+}
+
+fn stop(process: &mut Process) {
+    process.signal(Signal::SIGINT).unwrap();
+    process.wait(SOON).unwrap();
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
+fn tcpdump_and_tshark_find_every_frame_with_the_vlan_of_its_session() {
+    privileged();
+    let veth = Veth::pair(2).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let profile = Profile { count: Some(10_000), ..Profile::default() };
+    let mut config = interface_config(&veth, "mirror0", true);
+    config.sessions = declared(&profile);
+    for (session, vlan) in config.sessions.iter_mut().zip(101..) {
+        session.vlan = Some(vlan);
+    }
+    let mut engine = open(&veth.receiver, config);
+    let verifier = verify(engine.take_consumer(OUTPUT).unwrap(), Verifier::new(&profile).unwrap());
+    engine.start().unwrap();
+    let sniffers = ["tcpdump", "tshark"].map(|program| {
+        let path = directory.path().join(program);
+        (sniff(&veth.receiver.netns, program, "mirror0", &path), path)
+    });
+    let totals = send_traffic(&veth.sender, &profile, 5000);
+    wait_until("all frames are there", SOON, || sniffers.iter().all(|(_, path)| frames_in(path) >= 10_000))
+        .unwrap();
+    let report = engine.stop();
+    assert_adds_up(&report);
+    assert!(verifier.join().unwrap().finish(&totals).is_perfect());
+    let sent: Vec<_> = report.session_ledgers()[1..].iter().map(|it| it.delivered.frames).collect();
+    for (mut process, path) in sniffers {
+        // The interface is gone, which ends a sniffer.
+        if process.ended().unwrap().is_none() {
+            stop(&mut process);
+        }
+        let seen = vlans(&path);
+        let expected: BTreeMap<_, _> = (101..).map(|vlan: u32| vlan.to_string()).zip(sent.clone()).collect();
+        assert_eq!(seen, expected, "{}", path.display());
+    }
+    let written = report.outputs[1].written.as_ref().unwrap();
+    assert_eq!((written.frames_written, written.frames_lost), (10_000, 0));
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
+fn the_host_is_silent_on_the_interface_and_it_goes_however_the_engine_ends() {
+    privileged();
+    let veth = Veth::pair(1).unwrap();
+    let netns = &veth.receiver.netns;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("vxtap.toml");
+    let text = "[[output]]\nname = \"sniffers\"\ntype = \"interface\"\ninterface = \"mirror0\"\n";
+    std::fs::write(&file, text).unwrap();
+    let links = || capture(netns.command("ip").args(["-d", "address"])).unwrap();
+    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+        let mut process = start(&veth, &["-c", file.to_str().unwrap()]);
+        let text = links();
+        let (_, mirror) = text.split_once("mirror0").expect(&text);
+        assert!(mirror.contains("NOARP") && mirror.contains("mtu 1600") && mirror.contains("UP"), "{text}");
+        assert!(!mirror.contains("inet"), "no address of either kind: {text}");
+        // What the host itself would say on it, it would say now.
+        std::thread::sleep(Duration::from_secs(2));
+        let counters = capture(netns.command("ip").args(["-s", "-j", "link", "show", "mirror0"])).unwrap();
+        let counters: serde_json::Value = serde_json::from_str(&counters).unwrap();
+        let sent = &counters[0]["stats64"]["tx"];
+        assert_eq!((&sent["packets"], &sent["dropped"]), (&0.into(), &0.into()), "{counters}");
+        process.signal(signal).unwrap();
+        process.wait(SOON).unwrap();
+        wait_until("the interface is gone", SOON, || !links().contains("mirror0")).unwrap();
+    }
+}
+
+/// A mirrored broadcast to an address of this host is none of the host's business.
+#[test]
+#[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
+fn nothing_that_is_mirrored_reaches_a_service_of_the_host() {
+    privileged();
+    let veth = Veth::pair(1).unwrap();
+    let service = veth.receiver.netns.run(|| UdpSocket::bind("0.0.0.0:5555")).unwrap();
+    service.set_nonblocking(true).unwrap();
+    let engine = {
+        let mut engine = open(&veth.receiver, interface_config(&veth, "mirror0", false));
+        engine.start().unwrap();
+        engine
+    };
+    let to = |destination: [u8; 4]| (4000, udp([0xff; 6], ([203, 0, 113, 5], 1234), (destination, 5555)));
+    mirror(&veth, [[192, 0, 2, 2], [255; 4], [192, 0, 2, 255]].into_iter().map(to).cycle().take(300));
+    let report = engine.stop();
+    let written = report.outputs[1].written.as_ref().unwrap();
+    assert_eq!((written.frames_written, written.frames_lost), (300, 0), "\n{report}");
+    let got = service.recv(&mut [0; 100]).map_err(|error| error.kind());
+    assert_eq!(got, Err(io::ErrorKind::WouldBlock));
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
+fn an_interface_that_is_there_is_used_and_stays_and_one_of_another_kind_is_refused() {
+    privileged();
+    let veth = Veth::pair(1).unwrap();
+    let netns = &veth.receiver.netns;
+    capture(netns.command("ip").args(["tuntap", "add", "mine", "mode", "tap"])).unwrap();
+    let engine = open(&veth.receiver, interface_config(&veth, "mine", false));
+    drop(engine);
+    assert!(capture(netns.command("ip").args(["link", "show", "mine"])).unwrap().contains("mine"));
+    capture(netns.command("ip").args(["link", "add", "bridge0", "type", "bridge"])).unwrap();
+    let config = interface_config(&veth, "bridge0", false);
+    let error = netns.run(|| Engine::open(config).unwrap_err().to_string());
+    let expected = "output `sniffers` cannot have the interface bridge0: Invalid argument (os error 22)";
+    assert_eq!(error, expected);
+}
