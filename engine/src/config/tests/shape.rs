@@ -41,7 +41,7 @@ fn an_unknown_key_is_refused_with_the_one_that_was_meant() {
         (
             "[[session]]\nname = \"a\"\nvni = 1\n[[session]]\nname = \"b\"\nvin = 2",
             "6:1: session[1].vin: unknown key (did you mean `vni`?); allowed here are `name`, `vni`, `source`, `eni`, \
-             `filter`, `profile`, `packet_length`, `number`, `outputs`",
+             `filter`, `profile`, `packet_length`, `number`, `vlan`, `outputs`",
         ),
         (
             "[sessions]\nzz = 1\naa = 2",
