@@ -49,7 +49,8 @@ Without a configuration, or with one that has no output, every frame is written 
 vxtap-INTERFACE-TIME.pcapng in the working directory, where TIME is the time of the start in UTC.
 
 SIGHUP and `vxtap reload` read the configuration file again and take over its sessions, filters and outputs without losing
-a frame. Without a configuration file SIGHUP ends the engine, as SIGINT and SIGTERM do.
+a frame. Without a configuration file SIGHUP ends the engine, as SIGINT and SIGTERM do. SIGUSR1 ends the files that are being
+written and begins others.
 
 Examples:
   vxtap run -i eth1                  Every session of eth1, to a file in the working directory.

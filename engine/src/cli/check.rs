@@ -8,6 +8,7 @@ use vxtap::config::{
 };
 use vxtap::explain::{ShadowedRule, shadowed_rules};
 
+use super::files;
 use super::load::default_file_name;
 
 /// Number of RX queues of the example, when the configuration does not say how many there are.
@@ -230,7 +231,7 @@ fn accepted(output: &Output) -> String {
 
 fn kind(kind: &OutputKind) -> String {
     match kind {
-        OutputKind::Pcapng { path } => format!("pcapng file {:?}", path.to_string_lossy()),
+        OutputKind::Pcapng { path, files } => files::describe(path, kind.only_file().is_some(), files),
         OutputKind::Interface { interface, vlan_tags } => {
             let tags = if *vlan_tags { ", with the VLAN of each session" } else { "" };
             format!("interface {interface}{tags}")

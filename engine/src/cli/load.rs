@@ -5,10 +5,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
+use jiff::Timestamp;
 use vxtap::config::{Config, Output, OutputKind};
 
+use super::Failure;
 use super::args::{DecapArgs, RunArgs};
-use super::{Failure, clock};
 
 /// Reads a configuration file.
 pub(super) fn read(path: &Path) -> Result<Config, Failure> {
@@ -28,7 +29,7 @@ pub(super) struct Loader {
 impl Loader {
     pub(super) fn new(args: RunArgs) -> Self {
         let RunArgs { interface: interfaces, config: path, progress: _ } = args;
-        Self { interfaces, path, time: clock::utc_now() }
+        Self { interfaces, path, time: utc_now() }
     }
 
     /// The configuration file.
@@ -78,6 +79,11 @@ pub(super) fn default_file_name(interface: &str, time: &str) -> String {
     format!("vxtap-{interface}-{time}.pcapng")
 }
 
+/// The current time in UTC as `20240229T235959Z` (ISO 8601, basic form), which sorts and is safe in file names.
+fn utc_now() -> String {
+    Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string()
+}
+
 fn read_or_default(path: Option<&Path>) -> Result<Config, Failure> {
     path.map_or_else(|| Ok(Config::default()), read)
 }
@@ -88,7 +94,7 @@ fn validated(config: Config) -> Result<Config, Failure> {
 }
 
 fn pcapng(name: &str, path: PathBuf) -> Output {
-    Output::new(name, OutputKind::Pcapng { path })
+    Output::new(name, OutputKind::pcapng(path))
 }
 
 /// Returns whether both paths lead to one file; a path that leads nowhere is another file.
@@ -132,7 +138,7 @@ mod tests {
     #[test]
     fn without_an_output_the_frames_go_to_a_file_in_the_working_directory() {
         let config = run(Some("eth1"), None).expect("valid");
-        let [Output { kind: OutputKind::Pcapng { path }, .. }] = config.outputs.as_slice() else {
+        let [Output { kind: OutputKind::Pcapng { path, .. }, .. }] = config.outputs.as_slice() else {
             panic!("{:?}", config.outputs)
         };
         let name = path.to_str().expect("UTF-8");

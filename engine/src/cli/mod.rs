@@ -2,10 +2,10 @@
 
 mod args;
 mod check;
-mod clock;
 mod control;
 mod decap;
 mod explain;
+mod files;
 mod import;
 mod load;
 mod progress;
@@ -15,12 +15,12 @@ use std::fmt;
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::anyhow;
 use clap::Parser as _;
-use vxtap::config::{Config, OutputKind};
+use vxtap::config::Config;
 use vxtap::engine::Report;
 
 use args::{CheckArgs, Cli, Command};
@@ -116,10 +116,8 @@ fn writes_to_stdout(config: &Config) -> bool {
         (!file.file_type().is_char_device()).then(|| (file.dev(), file.ino()))
     };
     let Some(stdout) = id(Path::new("/proc/self/fd/1")) else { return false };
-    config.outputs.iter().any(|output| match &output.kind {
-        OutputKind::Pcapng { path } => id(path) == Some(stdout),
-        OutputKind::Interface { .. } | OutputKind::Shared { .. } | OutputKind::Consumer => false,
-    })
+    let is_stdout = |path: PathBuf| id(&path) == Some(stdout);
+    config.outputs.iter().filter_map(|output| output.kind.only_file()).any(is_stdout)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, bail, ensure};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::flag;
 use vxtap::Engine;
 use vxtap::config::{Config, OutputKind};
@@ -36,6 +36,7 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 struct Asked {
     stop: Arc<AtomicBool>,
     reload: Arc<AtomicBool>,
+    rotate: Arc<AtomicBool>,
 }
 
 /// Runs the engine until it is told to stop, then prints the conservation table.
@@ -64,12 +65,14 @@ pub(super) fn run(loader: &Loader, format: Option<ProgressFormat>) -> Result<(),
 }
 
 impl Asked {
-    /// SIGINT and SIGTERM stop. SIGHUP reloads if there is a file to read again; else it stops too, as the terminal was closed.
+    /// SIGINT and SIGTERM stop; SIGUSR1 begins other files. SIGHUP reloads if there is a file to read again; else it stops too, as the terminal was closed.
     fn on_signals(has_file: bool) -> anyhow::Result<Self> {
         let asked = Self::default();
         let on_hangup = if has_file { &asked.reload } else { &asked.stop };
-        for (signal, flag) in
-            SIGNALS.map(|signal| (signal, &asked.stop)).into_iter().chain([(SIGHUP, on_hangup)])
+        for (signal, flag) in SIGNALS
+            .map(|signal| (signal, &asked.stop))
+            .into_iter()
+            .chain([(SIGHUP, on_hangup), (SIGUSR1, &asked.rotate)])
         {
             flag::register(signal, flag.clone())
                 .map_err(|error| anyhow!("cannot handle signals: {error}"))?;
@@ -106,6 +109,9 @@ fn watch(
         engine.take_notes().iter().for_each(|note| say(note));
         if asked.reload.swap(false, Ordering::Relaxed) {
             reload(engine, loader);
+        }
+        if asked.rotate.swap(false, Ordering::Relaxed) && !engine.rotate() {
+            say("SIGUSR1 begins other files, and no output writes files");
         }
         if let Some(control) = control {
             control.serve(|| reload(engine, loader));
@@ -165,7 +171,10 @@ fn ports(config: &Config) -> String {
 /// Where the frames go to.
 fn outputs(config: &Config) -> String {
     let outputs = config.outputs.iter().map(|output| match &output.kind {
-        OutputKind::Pcapng { path } | OutputKind::Shared { path, .. } => path.display().to_string(),
+        OutputKind::Pcapng { path, .. } => {
+            output.kind.only_file().as_ref().unwrap_or(path).display().to_string()
+        }
+        OutputKind::Shared { path, .. } => path.display().to_string(),
         OutputKind::Interface { interface, .. } => interface.clone(),
         OutputKind::Consumer => output.name.clone(),
     });

@@ -8,6 +8,7 @@
 mod capture;
 mod eni;
 mod error;
+mod file_name;
 mod filter;
 mod fixed;
 mod front;
@@ -17,6 +18,7 @@ mod memory;
 mod name;
 mod once;
 mod output;
+mod pcapng;
 mod profile;
 mod session;
 mod tunnel;
@@ -30,6 +32,7 @@ pub use capture::{
 };
 pub use eni::{Eni, InvalidMac, MacAddress};
 pub use error::{ConfigError, Place, Problem};
+pub(crate) use file_name::{FileName, Piece};
 pub use filter::{
     Action, Direction, Filter, InvalidPortRange, NetworkService, PortRange, RULES_MAX, Rule, TCP, UDP,
     protocol_name,
@@ -38,6 +41,7 @@ pub use key::KeyPath;
 pub use memory::{BATCH_MAX, Memory, MemoryPlan};
 pub use name::NAME_BYTES_MAX;
 pub use output::{OUTPUTS_MAX, Output, OutputKind};
+pub use pcapng::{Compression, Fsync, PcapngFiles};
 pub(crate) use profile::mask as bit_mask;
 pub use profile::{DirectionBit, Profile, SequenceBits};
 pub use session::{DEFAULT_SESSION_NAME, Session, UnknownDirection, UnknownSessions};

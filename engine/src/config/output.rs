@@ -1,14 +1,18 @@
 //! Where the frames go.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use super::capture::Capture;
 use super::error::{Problem, Violation};
+use super::file_name::FileName;
 use super::filter::Filter;
 use super::key::KeyPath;
 use super::limit::Limit;
 use super::name::{check_name, check_reference};
 use super::once::Seen;
+use super::pcapng::PcapngFiles;
 
 /// Most members of all outputs together: a frame's count of the members that hold it is a byte.
 pub const OUTPUTS_MAX: u32 = 255;
@@ -66,13 +70,39 @@ impl Output {
     }
 }
 
+impl OutputKind {
+    /// Writes them to the pcapng file at `path`, whatever characters are in its name.
+    pub fn pcapng(path: impl AsRef<Path>) -> Self {
+        let path = path.as_ref();
+        let literal = path.file_name().map(|name| FileName::literal(name.as_bytes()));
+        let path =
+            literal.map_or_else(|| path.to_owned(), |name| path.with_file_name(OsStr::from_bytes(&name)));
+        Self::Pcapng { path, files: PcapngFiles::default() }
+    }
+
+    /// The file that an output with one member writes, if it is always the same one.
+    pub fn only_file(&self) -> Option<PathBuf> {
+        let Self::Pcapng { path, .. } = self else { return None };
+        let name = FileName::of(path).ok().filter(|name| !name.has_fields())?;
+        Some(name.plain(path, 0))
+    }
+}
+
 /// What an output does with the frames.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OutputKind {
-    /// Writes them to a pcapng file.
+    /// Writes them to pcapng files, which only their owner may read (mode 0600).
     Pcapng {
-        /// The file; two outputs never share one. Relative paths start at the working directory.
+        /// The file; two outputs never share one. Relative paths start at the working directory. In its name, not in its directory,
+        /// `%Y`, `%m`, `%d`, `%H`, `%M`, `%S` and `%j` stand for the time at which the file begins, in UTC, as strftime(3) writes it;
+        /// `{number}` for a number of six digits, one higher from file to file; `{member}` for that of the member. With `{session}`, `{vni}`
+        /// or `{source}` (outer source address) each of these has files of its own. `%%` and `{{` are `%` and `{`.
+        ///
+        /// A name without fields is that of one file, which grows where it is; one that is there is emptied. With fields a file is
+        /// called `NAME.part` until it is whole, none is ever overwritten, and a directory that is not there is made (mode 0700).
         path: PathBuf,
+        /// When files end, how long they are kept, and what is done with them.
+        files: PcapngFiles,
     },
     /// Lets them arrive at a network interface, where any program finds them that listens there.
     Interface {
@@ -95,6 +125,14 @@ pub enum OutputKind {
     Consumer,
 }
 
+/// What no two outputs may have both.
+#[derive(Default)]
+struct Taken<'o> {
+    names: Seen<&'o str>,
+    paths: Seen<PathBuf>,
+    interfaces: Seen<String>,
+}
+
 pub(super) fn check_outputs(
     outputs: &[Output],
     filters: &[Filter],
@@ -106,68 +144,86 @@ pub(super) fn check_outputs(
         let problem = Problem::TooMany { found, things, max: OUTPUTS_MAX };
         return Err(problem.at(KeyPath::top("output")));
     }
-    let mut names = Seen::default();
-    let (mut paths, mut interfaces) = (Seen::default(), Seen::default());
+    let mut taken = Taken::default();
     for (position, output) in outputs.iter().enumerate() {
-        let Output { name, members, filter, order_window_us, kind } = output;
         let key = KeyPath::top("output").index(position);
-        check_name(name, &mut names, key.key("name"))?;
-        MEMBERS.check(*members).map_err(|problem| problem.at(key.key("members")))?;
-        ORDER_WINDOW_US.check(*order_window_us).map_err(|problem| problem.at(key.key("order_window_us")))?;
-        if *members > 1 && matches!(kind, OutputKind::Pcapng { .. }) {
-            let allowed = "one member: a file is written by one";
-            return Err(Problem::refused(members, allowed).at(key.key("members")));
-        }
-        if let Some(filter) = filter {
-            let is_declared = filters.iter().any(|it| it.name == *filter);
-            check_reference(filter, is_declared, "filter", &key.key("filter"))?;
-        }
-        if let OutputKind::Interface { interface, .. } = kind {
-            let interface_key = key.key("interface");
-            check_member(interface, *members).map_err(|problem| problem.at(interface_key.clone()))?;
-            for member in output.member_names(interface) {
-                Capture::check_interface_name(&member)
-                    .map_err(|problem| problem.at(interface_key.clone()))?;
-                if capture.interfaces.contains(&member) {
-                    let allowed = "an interface that is not captured from";
-                    return Err(Problem::refused(format_args!("{member:?}"), allowed).at(interface_key));
-                }
-                let value = format_args!("the interface {member:?}");
-                interfaces
-                    .note(member.clone(), interface_key.clone(), value)
-                    .map_err(|problem| problem.at(interface_key.clone()))?;
-            }
-        }
-        if let OutputKind::Shared { consumers, .. } = kind {
-            CONSUMERS.check(*consumers).map_err(|problem| problem.at(key.key("consumers")))?;
-        }
-        if let OutputKind::Pcapng { path } | OutputKind::Shared { path, .. } = kind {
-            check_path(path, &mut paths, &key.key("path")).map_err(|problem| problem.at(key.key("path")))?;
-        }
+        output.check(filters, &mut taken, &key)?;
+        output.check_kind(capture, &mut taken, &key)?;
     }
     Ok(())
 }
 
-/// Checks that a name says which member, if there are several.
-fn check_member(name: &str, members: u32) -> Result<(), Problem> {
-    if members == 1 || name.contains(MEMBER) {
-        return Ok(());
+impl Output {
+    /// Checks what all kinds have.
+    fn check<'o>(
+        &'o self,
+        filters: &[Filter],
+        taken: &mut Taken<'o>,
+        key: &KeyPath,
+    ) -> Result<(), Violation> {
+        let Self { name, members, filter, order_window_us, kind: _ } = self;
+        check_name(name, &mut taken.names, key.key("name"))?;
+        MEMBERS.check(*members).map_err(|problem| problem.at(key.key("members")))?;
+        ORDER_WINDOW_US.check(*order_window_us).map_err(|problem| problem.at(key.key("order_window_us")))?;
+        let Some(filter) = filter else { return Ok(()) };
+        let is_declared = filters.iter().any(|it| it.name == *filter);
+        check_reference(filter, is_declared, "filter", &key.key("filter"))
     }
-    Err(Problem::refused(
-        format_args!("{name:?}"),
-        "a name with {member} in it, for the number of each member",
-    ))
+
+    fn check_kind(&self, capture: &Capture, taken: &mut Taken<'_>, key: &KeyPath) -> Result<(), Violation> {
+        match &self.kind {
+            OutputKind::Interface { interface, .. } => {
+                let key = key.key("interface");
+                self.check_interfaces(interface, capture, taken, &key).map_err(|problem| problem.at(key))
+            }
+            OutputKind::Pcapng { path, files } => {
+                check_path(path, taken, key)?;
+                let name = FileName::of(path).map_err(|problem| problem.at(key.key("path")))?;
+                files.check(path, &name, self, key)
+            }
+            OutputKind::Shared { path, consumers } => {
+                CONSUMERS.check(*consumers).map_err(|problem| problem.at(key.key("consumers")))?;
+                check_path(path, taken, key)
+            }
+            OutputKind::Consumer => Ok(()),
+        }
+    }
+
+    fn check_interfaces(
+        &self,
+        interface: &str,
+        capture: &Capture,
+        taken: &mut Taken<'_>,
+        key: &KeyPath,
+    ) -> Result<(), Problem> {
+        if self.members > 1 && !interface.contains(MEMBER) {
+            let allowed = "a name with {member} in it, for the number of each member";
+            return Err(Problem::refused(format_args!("{interface:?}"), allowed));
+        }
+        for member in self.member_names(interface) {
+            Capture::check_interface_name(&member)?;
+            if capture.interfaces.contains(&member) {
+                let allowed = "an interface that is not captured from";
+                return Err(Problem::refused(format_args!("{member:?}"), allowed));
+            }
+            let value = format_args!("the interface {member:?}");
+            taken.interfaces.note(member.clone(), key.clone(), value)?;
+        }
+        Ok(())
+    }
 }
 
-/// Checks that the path can name a file, and one that no other output writes.
-fn check_path(path: &Path, paths: &mut Seen<PathBuf>, key: &KeyPath) -> Result<(), Problem> {
+/// Checks that the path of an output can name a file, and one that no other output has.
+fn check_path(path: &Path, taken: &mut Taken<'_>, key: &KeyPath) -> Result<(), Violation> {
+    let key = key.key("path");
     let shown = path.to_string_lossy();
     let bytes = path.as_os_str().as_encoded_bytes();
     let is_directory = path.file_name().is_none() || bytes.ends_with(b"/") || bytes.ends_with(b"/.");
     if is_directory || bytes.contains(&0) {
-        return Err(Problem::refused(format_args!("{shown:?}"), "the path of a file"));
+        return Err(Problem::refused(format_args!("{shown:?}"), "the path of a file").at(key));
     }
-    paths.note(without_dots(path), key.clone(), format_args!("the path {shown:?}"))
+    let noted = taken.paths.note(without_dots(path), key.clone(), format_args!("the path {shown:?}"));
+    noted.map_err(|problem| problem.at(key))
 }
 
 /// Returns the path without `.` components, so that `./a` and `a` are the same.

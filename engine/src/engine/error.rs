@@ -45,6 +45,14 @@ pub enum EngineError {
         /// What went wrong.
         source: PcapngError,
     },
+    /// The files of an output were to belong to somebody who is not there.
+    #[error("output `{output}`: {source}")]
+    Owner {
+        /// Name of the output.
+        output: String,
+        /// What the system said.
+        source: io::Error,
+    },
     /// An output has no socket that consumers could come to.
     #[error("output `{output}` cannot listen at {}: {source}", path.display())]
     Door {

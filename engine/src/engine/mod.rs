@@ -16,12 +16,14 @@ mod lanes;
 mod live;
 mod opening;
 mod outlet;
+mod owner;
 mod reload;
 mod report;
 mod rung;
 mod shared;
 mod sinks;
 mod start;
+mod statement;
 mod stop;
 mod watch;
 mod workers;
@@ -199,7 +201,7 @@ impl Engine {
         engine.waiting = waiting;
         engine.writers = engine.waiting.iter().map(|_| Vec::new()).collect();
         let mtu = engine.mtu();
-        let opening = Opening::new(&engine.config, &mut engine.directory, &[], mtu);
+        let opening = Opening::new(&engine.config, &mut engine.directory, &[], mtu, &engine.notes);
         engine.outlets = opening.open(&engine.config.outputs)?;
         for id in 0..engine.outlets.len() {
             if engine.outlets[id].guests.is_some() {
@@ -273,6 +275,15 @@ impl Engine {
     /// Sentences for the operator that have come up since the last call: what is not as good as it could be.
     pub fn take_notes(&self) -> Vec<String> {
         self.notes.take()
+    }
+
+    /// Has the pcapng outputs end their files and begin others. Those with one file of a fixed name begin another one under that name if it was
+    /// moved away. Says whether there is such an output. What comes of it the notes say.
+    pub fn rotate(&self) -> bool {
+        let writes =
+            |outlet: &&Outlet| !outlet.is_gone && matches!(outlet.kind, config::OutputKind::Pcapng { .. });
+        let asked = self.outlets.iter().filter(writes).map(|outlet| outlet.desk.rotate());
+        asked.count() > 0
     }
 
     /// What has become of every frame so far. Counts are up to a tenth of a second old.

@@ -4,12 +4,16 @@ use std::collections::HashMap;
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
 
 use super::outlet::{FileId, Guests, Opened, Outlet};
 use super::shared::Door;
-use super::{EngineError, sinks};
-use crate::config::{Config, Output, OutputKind};
+use super::workers::Notes;
+use super::{EngineError, owner, sinks};
+use crate::config::{Config, ConfigError, FileName, KeyPath, Output, OutputKind, PcapngFiles};
 use crate::interface;
+use crate::output::pcapng::{Plan, Series};
 use crate::session::{Directory, SessionId};
 
 /// What outputs are opened with.
@@ -20,15 +24,22 @@ pub(super) struct Opening<'e> {
     files: HashMap<FileId, String>,
     /// Longest packet, in bytes, that the frames of interfaces hold.
     mtu: u32,
+    notes: Notes,
 }
 
 impl<'e> Opening<'e> {
     /// Beside the outputs that are there.
-    pub(super) fn new(config: &Config, directory: &'e mut Directory, others: &[Outlet], mtu: u32) -> Self {
+    pub(super) fn new(
+        config: &Config,
+        directory: &'e mut Directory,
+        others: &[Outlet],
+        mtu: u32,
+        notes: &Notes,
+    ) -> Self {
         let alive = others.iter().filter(|outlet| outlet.is_alive());
         let files = alive.filter_map(|outlet| Some((outlet.file?, outlet.name.clone()))).collect();
         let sessions = directory.assign(&config.sessions);
-        Self { directory, sessions, files, mtu }
+        Self { directory, sessions, files, mtu, notes: notes.clone() }
     }
 
     /// Opens the members of outputs.
@@ -53,7 +64,7 @@ impl<'e> Opening<'e> {
         place: u32,
     ) -> Result<(Option<Opened>, Option<FileId>), EngineError> {
         match &output.kind {
-            OutputKind::Pcapng { path } => self.file(&output.name, path),
+            OutputKind::Pcapng { path, files } => self.files(&output.name, place, path, files),
             OutputKind::Interface { interface, vlan_tags } => {
                 let interface = output.member_names(interface).nth(place as usize).unwrap_or_default();
                 let device = interface::open_tap(&interface, self.mtu).map_err(|source| {
@@ -74,16 +85,40 @@ impl<'e> Opening<'e> {
         }
     }
 
-    fn file(&mut self, output: &str, path: &Path) -> Result<(Option<Opened>, Option<FileId>), EngineError> {
+    fn files(
+        &mut self,
+        output: &str,
+        member: u32,
+        path: &Path,
+        files: &PcapngFiles,
+    ) -> Result<(Option<Opened>, Option<FileId>), EngineError> {
+        let name = FileName::of(path)
+            .map_err(|problem| ConfigError::InProgram { key: KeyPath::default(), problem })?;
+        // Without fields it stands for one file, with the member's number in it.
+        let path = if name.has_fields() { path.to_owned() } else { name.plain(path, member) };
         // Before it is opened, which would empty it.
-        if let Some(first) = file_id(path).and_then(|id| self.files.get(&id)) {
-            let (path, first, second) = (path.to_owned(), first.clone(), output.to_owned());
+        if let Some(first) = file_id(&path).and_then(|id| self.files.get(&id)) {
+            let (first, second) = (first.clone(), output.to_owned());
             return Err(EngineError::SharedFile { path, first, second });
         }
-        let sink = sinks::open(output, path, self.directory, &self.sessions)?;
-        let file = file_id(path);
+        let no_owner = |source| EngineError::Owner { output: output.to_owned(), source };
+        let owner = files.owner.as_deref().map(owner::find).transpose().map_err(no_owner)?;
+        let (notes, title) = (self.notes.clone(), output.to_owned());
+        let plan = Plan {
+            path,
+            name,
+            files: files.clone(),
+            member,
+            owner,
+            directory: self.directory.clone(),
+            sessions: self.sessions.clone(),
+            tell: Arc::new(move |sentence| notes.push(format!("output `{title}`: {sentence}"))),
+        };
+        let failed = |source| EngineError::Pcapng { output: output.to_owned(), source };
+        let series = Series::open(plan, Instant::now(), sinks::utc_ns()).map_err(failed)?;
+        let file = series.file_id();
         self.files.extend(file.map(|id| (id, output.to_owned())));
-        Ok((Some(Opened::File(Box::new(sink))), file))
+        Ok((Some(Opened::Files(Box::new(series))), file))
     }
 }
 

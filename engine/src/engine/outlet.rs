@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use super::EngineError;
 use super::shared::{Bell, Door, GuestBoard};
+use super::sinks::Desk;
 use crate::config::{Output, OutputKind};
-use crate::output::pcapng::Sink;
+use crate::output::pcapng::Series;
 use crate::output::{Consumer, Inbox, Reader, Written};
 
 /// A member of an output. Its consumer and what it writes to are here until somebody takes the one, or the thread that has both is
@@ -23,20 +24,22 @@ pub(super) struct Outlet {
     /// Where its frames go, until its thread has it.
     pub(super) opened: Option<Opened>,
     pub(super) running: Option<Running>,
+    /// Where its thread tells what it does, and is told.
+    pub(super) desk: Arc<Desk>,
     /// Who comes to it, if consumers do, instead of the one that others have.
     pub(super) guests: Option<Guests>,
     /// A reload has taken it away.
     pub(super) is_gone: bool,
     /// Where its consumer gets further rings, if somebody has it.
     inbox: Weak<Inbox>,
-    /// The file that it writes, if it is one.
+    /// The file that it writes, if it is always the same one.
     pub(super) file: Option<FileId>,
 }
 
 /// What an output has opened.
 #[derive(Debug)]
 pub(super) enum Opened {
-    File(Box<Sink>),
+    Files(Box<Series>),
     /// The device of an interface, and whether frames get tags.
     Interface(File, bool),
     /// Of all members; the first one has it.
@@ -88,6 +91,7 @@ impl Outlet {
             consumer: None,
             opened,
             running: None,
+            desk: Arc::default(),
             guests,
             is_gone: false,
             inbox: Weak::new(),

@@ -135,7 +135,8 @@ impl Engine {
             return Err(ReloadError::NoRoom { added, planned, alive });
         }
         let mtu = self.mtu();
-        let opened = Opening::new(config, &mut self.directory, &self.outlets, mtu).open(added)?;
+        let opened =
+            Opening::new(config, &mut self.directory, &self.outlets, mtu, &self.notes).open(added)?;
         let first = self.outlets.len();
         for mut outlet in opened {
             let id = self.outlets.len();

@@ -1,27 +1,19 @@
 //! The outputs that the engine itself empties: a thread for each file and each interface.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::EngineError;
 use super::lanes::Lanes;
+use super::statement::Ledgers;
 use super::workers::Notes;
-use crate::counters::WorkerCounters;
-use crate::output::pcapng::{self, CaptureWriter, InterfaceKey, InterfaceTotals, Period, Sink};
-use crate::output::{Consumer, Injector, Written};
-use crate::session::{Directory, Pair, SessionId};
+use crate::output::pcapng::{Series, Statement};
+use crate::output::{Consumer, Injector, Next, Written};
 
-/// A file that is open and not written to yet.
-pub(super) fn open(
-    output: &str,
-    path: &std::path::Path,
-    directory: &Directory,
-    sessions: &[SessionId],
-) -> Result<Sink, EngineError> {
-    let failed = |source| EngineError::Pcapng { output: output.to_owned(), source };
-    let file = pcapng::PcapngFile::create(path, Instant::now()).map_err(failed)?;
-    Ok(Sink::new(CaptureWriter::with_directory(file, directory, sessions).map_err(failed)?))
-}
+/// Longest wait for frames, and how often files are looked after.
+const WAIT: Duration = Duration::from_millis(250);
 
 /// What the time that a file's statistics speak of is taken from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,35 +24,84 @@ pub(super) enum Clock {
     Frames,
 }
 
-/// Which output it is, and what its file is to say at the end.
+/// Which output it is, and what its files are to say at their ends.
 pub(super) struct Place {
     pub(super) id: usize,
-    pub(super) name: String,
     /// Where the workers post their counts: final ones, for this output, when its rings are closed.
     pub(super) lanes: Lanes,
     pub(super) clock: Clock,
+    pub(super) desk: Arc<Desk>,
 }
 
-/// Starts the thread that moves frames from `consumer` into the file until the workers have closed its rings.
+/// What the engine and the thread of an output that writes have to tell each other.
+#[derive(Debug, Default)]
+pub(super) struct Desk {
+    /// What has become of the frames so far, if it says so while it runs.
+    written: Mutex<Option<Written>>,
+    /// How often other files were asked for.
+    rotations: AtomicU32,
+}
+
+impl Desk {
+    pub(super) fn written(&self) -> Option<Written> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn rotate(&self) {
+        self.rotations.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn post(&self, written: Written) {
+        *self.written.lock().unwrap_or_else(PoisonError::into_inner) = Some(written);
+    }
+}
+
+/// Starts the thread that moves frames from `consumer` into files until the workers have closed its rings.
 pub(super) fn start(
-    mut sink: Sink,
-    mut consumer: Consumer,
+    series: Series,
+    consumer: Consumer,
     output: Place,
-    notes: Notes,
 ) -> Result<JoinHandle<Written>, EngineError> {
-    let Place { id, name, lanes, clock } = output;
-    let start_ns = utc_ns();
-    let period = move || (clock == Clock::Wall).then(|| Period { start_ns, end_ns: utc_ns() });
-    let run = move || {
-        pcapng::drain(&mut consumer, &mut sink, |error| notes.push(format!("output `{name}`: {error}")));
-        let out_of_order = consumer.out_of_order();
-        drop(consumer);
-        let counters = lanes.counters();
-        let report = sink.finish(period(), |key, written| totals(&counters, id, key, written));
-        let pcapng::Report { frames_written, frames_lost, error, .. } = report;
-        Written { frames_written, frames_lost, out_of_order, error: error.map(|error| error.to_string()) }
-    };
-    spawn("vxtap-pcapng", run)
+    let Place { id, lanes, clock, desk } = output;
+    let mut ledgers = Ledgers::new(lanes, id, clock);
+    spawn("vxtap-pcapng", move || {
+        let (series, out_of_order) = drain(series, consumer, &mut ledgers, &desk);
+        Written { out_of_order, ..series.finish(&mut ledgers) }
+    })
+}
+
+/// Moves frames until none come any more; says how many came out of order.
+fn drain(
+    mut series: Series,
+    mut consumer: Consumer,
+    statement: &mut dyn Statement,
+    desk: &Desk,
+) -> (Series, u64) {
+    let mut rotations = 0;
+    let mut looked_at = Instant::now();
+    loop {
+        match consumer.next(WAIT) {
+            Next::Batch(batch) => {
+                for frame in &batch {
+                    series.packet(&frame, statement);
+                }
+            }
+            Next::Idle => {}
+            Next::Closed => break,
+        }
+        let now = Instant::now();
+        if now.saturating_duration_since(looked_at) < WAIT {
+            continue;
+        }
+        looked_at = now;
+        series.tick(now, statement);
+        let asked = desk.rotations.load(Ordering::Relaxed);
+        if std::mem::replace(&mut rotations, asked) != asked {
+            series.rotate(statement);
+        }
+        desk.post(Written { out_of_order: consumer.out_of_order(), ..series.written() });
+    }
+    (series, consumer.out_of_order())
 }
 
 /// Starts the thread that moves frames from `consumer` into an interface.
@@ -84,33 +125,8 @@ fn spawn(
     thread::Builder::new().name(name.to_owned()).spawn(run).map_err(no_thread)
 }
 
-/// What an interface block's statistics say: everything that arrived for it, what of that was meant for this output, and what
-/// of that is not in the file.
-fn totals(counters: &[WorkerCounters], output: usize, key: InterfaceKey, written: u64) -> InterfaceTotals {
-    let (received, accepted) = match key {
-        InterfaceKey::Session(session) => session_totals(counters, output, session as usize),
-        InterfaceKey::Pair { source, vni } => {
-            let is_pair = |pair: &Pair| pair.source == source && pair.vni.get() == vni;
-            let tallies = counters.iter().flat_map(|counters| &counters.unknown);
-            let received = tallies.filter(|(pair, _)| is_pair(pair)).map(|(_, tally)| tally.frames).sum();
-            (received, received)
-        }
-        InterfaceKey::Other | InterfaceKey::Packets => (written, written),
-    };
-    // A pair that found no place in the table of undeclared ones is counted there only in part.
-    let accepted = accepted.max(written);
-    InterfaceTotals { received: received.max(accepted), accepted, dropped: accepted - written }
-}
-
-/// Frames of a session that arrived, and those of them that this output was offered.
-fn session_totals(counters: &[WorkerCounters], output: usize, session: usize) -> (u64, u64) {
-    let received = counters.iter().filter_map(|counters| counters.sessions.get(session));
-    let offered = counters.iter().filter_map(|counters| counters.outputs.get(output)?.get(session));
-    let offered = offered.map(|ledger| ledger.delivered.frames + ledger.full);
-    (received.map(|ledger| ledger.received.frames).sum(), offered.sum())
-}
-
-fn utc_ns() -> u64 {
+/// Nanoseconds since 1970-01-01 UTC.
+pub(super) fn utc_ns() -> u64 {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX)
 }

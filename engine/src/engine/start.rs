@@ -81,9 +81,9 @@ impl Engine {
             let Some(opened) = outlet.opened.take() else { continue };
             let (name, lanes, notes) = (outlet.name.clone(), self.lanes.clone(), self.notes.clone());
             outlet.running = match (opened, outlet.consumer.take(), &outlet.guests) {
-                (Opened::File(sink), Some(consumer), _) => {
-                    let output = sinks::Place { id, name, lanes, clock };
-                    Some(Running::Writer(sinks::start(*sink, consumer, output, notes)?))
+                (Opened::Files(series), Some(consumer), _) => {
+                    let output = sinks::Place { id, lanes, clock, desk: outlet.desk.clone() };
+                    Some(Running::Writer(sinks::start(*series, consumer, output)?))
                 }
                 (Opened::Interface(device, has_tags), Some(consumer), _) => {
                     let injector = Injector::new(device, &self.directory, has_tags);
@@ -106,7 +106,7 @@ impl Engine {
                     };
                     Some(Running::Server(shared::start(server, door)?))
                 }
-                (Opened::File(_) | Opened::Interface(..) | Opened::Door(_), ..) => None,
+                (Opened::Files(_) | Opened::Interface(..) | Opened::Door(_), ..) => None,
             };
         }
         Ok(())

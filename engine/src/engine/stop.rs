@@ -28,7 +28,7 @@ impl Engine {
             report.input_error = progress.lock().unwrap_or_else(PoisonError::into_inner).error.take();
         }
         for (output, written) in report.outputs.iter_mut().zip(written) {
-            output.written = written;
+            output.written = written.or(output.written.take());
         }
         report
     }

@@ -17,7 +17,7 @@ use super::support::{SOON, assert_adds_up, config, declared, finish, open, send_
 
 fn pcapng_config(veth: &Veth, path: &Path) -> Config {
     let mut config = config(&veth.receiver);
-    config.outputs = vec![Output::new("file", OutputKind::Pcapng { path: path.to_owned() })];
+    config.outputs = vec![Output::new("file", OutputKind::pcapng(path))];
     config
 }
 

@@ -163,7 +163,7 @@ fn two_outputs_on_one_file_are_refused_whatever_they_call_it() {
     std::os::unix::fs::symlink(&file, &link).unwrap();
     let mut config = config(receiver);
     config.outputs = [("a", file), ("b", link.clone())]
-        .map(|(name, path)| Output::new(name, OutputKind::Pcapng { path }))
+        .map(|(name, path)| Output::new(name, OutputKind::pcapng(path)))
         .to_vec();
     let error = receiver.netns.run(|| Engine::open(config)).unwrap_err();
     let expected = format!("outputs `a` and `b` write to one file, {}: give each its own", link.display());

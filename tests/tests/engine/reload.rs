@@ -70,7 +70,7 @@ fn other(base: &Config, number: u32, directory: &Path) -> Config {
         ..Session::default()
     });
     let path = directory.join(format!("{number}.pcapng"));
-    config.outputs.push(Output::new("more", OutputKind::Pcapng { path }));
+    config.outputs.push(Output::new("more", OutputKind::pcapng(path)));
     config
 }
 
@@ -271,7 +271,7 @@ fn what_cannot_change_is_named_and_changes_nothing() {
         fixed,
         "capture.ports, memory.rx_ring cannot change while the engine runs: restart it for that"
     );
-    let more = |path: &Path| Output::new("more", OutputKind::Pcapng { path: path.to_owned() });
+    let more = |path: &Path| Output::new("more", OutputKind::pcapng(path));
     let path = directory.path().join("more.pcapng");
     let no_room = refused(&mut engine, &|config| config.outputs.push(more(&path)));
     assert_eq!(

@@ -2,10 +2,12 @@
 //!
 //! | module | claim |
 //! |---|---|
+//! | `files` | files end, are kept and survive what happens to disks and processes |
 //! | `interface` | sniffers find every frame at an interface of their own, on which the host is silent |
 //! | `shared` | other processes read frames where they lie, and whatever they do costs nobody else one |
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails right there")]
 
+mod files;
 mod frames;
 mod interface;
 mod shared;

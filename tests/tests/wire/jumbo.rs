@@ -30,7 +30,7 @@ fn through_every_output(mode: CaptureMode, chunk_size: u32, segments: usize) {
     let mut config = config(&[veth.receiver.interface]);
     config.capture.mode = mode;
     config.memory.chunk_size = Some(chunk_size);
-    config.outputs.push(Output::new("file", OutputKind::Pcapng { path: path.clone() }));
+    config.outputs.push(Output::new("file", OutputKind::pcapng(&path)));
     let engine = veth.receiver.netns.run(|| Engine::open(config)).unwrap();
     let (got, report) = run(engine, &veth.sender, sent.iter().map(|mirrored| &mirrored.frame[..]));
     assert_adds_up(&report);

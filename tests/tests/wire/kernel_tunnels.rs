@@ -126,7 +126,7 @@ fn watch(directory: &Path, kind: &str) -> Vec<Got> {
     let mut config = config(&["eth0"]);
     config.capture.mode = CaptureMode::Native;
     let path = directory.join("ours.pcapng");
-    config.outputs.push(Output::new("file", OutputKind::Pcapng { path }));
+    config.outputs.push(Output::new("file", OutputKind::pcapng(path)));
     let mut engine = wire.monitor.run(|| Engine::open(config)).unwrap();
     let reader = read_all(engine.take_consumer(OUTPUT).unwrap());
     engine.start().unwrap();

@@ -5,14 +5,47 @@ use std::path::PathBuf;
 use super::Fault;
 use super::reader::Section;
 use crate::config::output::{CONSUMERS, MEMBERS, ORDER_WINDOW_US};
+use crate::config::pcapng::{KEEP_FILES, KEEP_MIB, KEEP_S, ROTATE_MIB, ROTATE_S};
 use crate::config::words::Word;
-use crate::config::{Output, OutputKind};
+use crate::config::{Compression, Fsync, Output, OutputKind, PcapngFiles};
 
 /// Every key of any type.
-pub(super) const ALL: &[&str] =
-    &["name", "type", "filter", "order_window_us", "path", "members", "consumers", "interface", "vlan_tags"];
+pub(super) const ALL: &[&str] = &[
+    "name",
+    "type",
+    "filter",
+    "order_window_us",
+    "path",
+    "members",
+    "rotate_mib",
+    "rotate_s",
+    "keep_files",
+    "keep_mib",
+    "keep_s",
+    "compression",
+    "fsync",
+    "owner",
+    "consumers",
+    "interface",
+    "vlan_tags",
+];
 
-const PCAPNG: &[&str] = &["name", "type", "filter", "order_window_us", "path"];
+const PCAPNG: &[&str] = &[
+    "name",
+    "type",
+    "filter",
+    "order_window_us",
+    "path",
+    "members",
+    "rotate_mib",
+    "rotate_s",
+    "keep_files",
+    "keep_mib",
+    "keep_s",
+    "compression",
+    "fsync",
+    "owner",
+];
 const SHARED: &[&str] = &["name", "type", "filter", "path", "members", "consumers"];
 
 const INTERFACE: &[&str] =
@@ -29,6 +62,15 @@ enum Type {
     Shared,
 }
 
+impl Word for Compression {
+    const WORDS: &'static [(&'static str, Self)] = &[("none", Self::None), ("zstd", Self::Zstd)];
+}
+
+impl Word for Fsync {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("never", Self::Never), ("file", Self::File), ("second", Self::Second)];
+}
+
 impl Word for Type {
     const WORDS: &'static [(&'static str, Self)] =
         &[("pcapng", Self::Pcapng), ("interface", Self::Interface), ("shared", Self::Shared)];
@@ -39,7 +81,7 @@ pub(super) fn output(section: &Section<'_>) -> Result<Output, Fault> {
     let kind = match section.required_word("type")? {
         Type::Pcapng => {
             section.check_keys(PCAPNG)?;
-            OutputKind::Pcapng { path: path(section, A_FILE)? }
+            OutputKind::Pcapng { path: path(section, A_FILE)?, files: files(section)? }
         }
         Type::Interface => {
             section.check_keys(INTERFACE)?;
@@ -60,6 +102,19 @@ pub(super) fn output(section: &Section<'_>) -> Result<Output, Fault> {
         filter: section.reference("filter")?,
         order_window_us: order_window_us.unwrap_or(default.order_window_us),
         ..default
+    })
+}
+
+fn files(section: &Section<'_>) -> Result<PcapngFiles, Fault> {
+    Ok(PcapngFiles {
+        rotate_mib: section.number("rotate_mib", ROTATE_MIB)?,
+        rotate_s: section.number("rotate_s", ROTATE_S)?,
+        keep_files: section.number("keep_files", KEEP_FILES)?,
+        keep_mib: section.number("keep_mib", KEEP_MIB)?,
+        keep_s: section.number("keep_s", KEEP_S)?,
+        compression: section.word("compression")?.unwrap_or_default(),
+        fsync: section.word("fsync")?.unwrap_or_default(),
+        owner: section.reference("owner")?,
     })
 }
 

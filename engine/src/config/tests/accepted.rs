@@ -31,7 +31,7 @@ const EVERY_KEY: &str = r#"
     fill_ring = 1024
     rx_ring = 512
     output_ring = 256
-    outputs = 9
+    outputs = 10
     hugepages = true
     [sessions]
     unknown = "drop"
@@ -79,7 +79,16 @@ const EVERY_KEY: &str = r#"
     type = "pcapng"
     filter = "tmf-0a1"
     order_window_us = 250
-    path = "dir/capture.pcapng"
+    path = "dir/{session}-%Y-{member}.pcapng"
+    members = 2
+    rotate_mib = 100
+    rotate_s = 3600
+    keep_files = 5
+    keep_mib = 1000
+    keep_s = 86400
+    compression = "zstd"
+    fsync = "file"
+    owner = "suricata:adm"
     [[output]]
     name = "ids"
     type = "shared"
@@ -97,6 +106,16 @@ const EVERY_KEY: &str = r#"
 #[test]
 fn every_key_reaches_its_field() {
     let prefix = |text: &str| text.parse().expect("a prefix");
+    let files = PcapngFiles {
+        rotate_mib: Some(100),
+        rotate_s: Some(3600),
+        keep_files: Some(5),
+        keep_mib: Some(1000),
+        keep_s: Some(86_400),
+        compression: Compression::Zstd,
+        fsync: Fsync::File,
+        owner: Some("suricata:adm".to_owned()),
+    };
     let expected = Config {
         capture: Capture {
             interfaces: vec!["eth1".to_owned()],
@@ -115,7 +134,7 @@ fn every_key_reaches_its_field() {
             fill_ring: 1024,
             rx_ring: 512,
             output_ring: Some(256),
-            outputs: Some(9),
+            outputs: Some(10),
             hugepages: true,
         },
         unknown: UnknownSessions::Drop,
@@ -148,7 +167,11 @@ fn every_key_reaches_its_field() {
             Output {
                 filter: Some("tmf-0a1".to_owned()),
                 order_window_us: 250,
-                ..Output::new("disk", OutputKind::Pcapng { path: "dir/capture.pcapng".into() })
+                members: 2,
+                ..Output::new(
+                    "disk",
+                    OutputKind::Pcapng { path: "dir/{session}-%Y-{member}.pcapng".into(), files },
+                )
             },
             Output {
                 members: 2,

@@ -1,6 +1,7 @@
 //! What is accepted, and the words of each refusal.
 
 mod accepted;
+mod files;
 mod laws;
 mod mirror;
 mod shape;

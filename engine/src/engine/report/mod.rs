@@ -54,7 +54,8 @@ pub struct OutputReport {
     pub unread: u64,
     /// Who comes to it, for an output whose consumers come and go.
     pub guests: Option<GuestCounters>,
-    /// What is in its file, for an output that the engine empties itself and that has ended.
+    /// What it has written, for an output that the engine empties itself and that has ended; of pcapng files also before, up to half a
+    /// second old.
     pub written: Option<Written>,
 }
 
@@ -123,7 +124,7 @@ impl Report {
             sessions: merge_output(&workers, place, sessions.len()),
             unread: workers.iter().filter_map(|worker| worker.counters.unread.get(place)).sum(),
             guests: outlet.guests.as_ref().map(|guests| guests.board.read(outlet.member.0)),
-            written: None,
+            written: outlet.desk.written(),
         };
         let outputs = engine.outlets.iter().enumerate().map(output).collect();
         Self { interfaces, fragments, sequences, workers, sessions, outputs, input_error: None, failures }

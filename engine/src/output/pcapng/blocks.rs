@@ -97,8 +97,8 @@ impl Blocks {
     }
 
     /// Returns the blocks appended since the last [`Blocks::clear`].
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+    pub const fn bytes(&self) -> &[u8] {
+        self.bytes.as_slice()
     }
 
     /// Forgets the blocks and keeps the memory; interfaces go on being counted.
@@ -202,22 +202,22 @@ impl Blocks {
         });
     }
 
-    /// Returns how many of the first `limit` bytes are whole blocks, and how many packet blocks stand behind them.
-    pub(super) fn whole_within(&self, limit: usize) -> (usize, u64) {
+    /// Returns how many of the first `limit` bytes are whole blocks, and the interface of each packet block behind them.
+    pub(super) fn whole_within(&self, limit: usize) -> (usize, Vec<u32>) {
         if limit >= self.bytes.len() {
-            return (self.bytes.len(), 0);
+            return (self.bytes.len(), Vec::new());
         }
-        let (mut whole, mut packets_behind, mut at) = (0, 0, 0);
+        let (mut whole, mut behind, mut at) = (0, Vec::new(), 0);
         while let Some(block_type) = self.u32_at(at) {
             let end = at + self.u32_at(at + 4).map_or(self.bytes.len(), |len| len as usize);
             if end <= limit {
                 whole = end;
             } else if block_type == ENHANCED_PACKET {
-                packets_behind += 1;
+                behind.extend(self.u32_at(at + 8));
             }
             at = end;
         }
-        (whole, packets_behind)
+        (whole, behind)
     }
 
     fn u32_at(&self, offset: usize) -> Option<u32> {

@@ -51,7 +51,7 @@ impl From<&Frame<'_>> for FrameKey {
 }
 
 /// What an interface block stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum InterfaceKey {
     /// A declared session, by its number (1 and up).
     Session(u32),
@@ -112,6 +112,8 @@ pub struct CaptureWriter<S = File> {
     other: Option<u32>,
     /// From the earliest to the latest frame.
     seen: Option<Period>,
+    /// Frames in the sections before the present one, which ended without saying so.
+    earlier: HashMap<InterfaceKey, u64>,
 }
 
 #[expect(private_bounds, reason = "another storage than a file exists in tests only")]
@@ -136,13 +138,14 @@ impl<S: Storage> CaptureWriter<S> {
         file.blocks().section_header(APPLICATION);
         let mut writer = Self {
             file,
-            interfaces: Vec::with_capacity(ids.len() + PAIRS_MAX + 1),
+            interfaces: Vec::new(),
             directory: directory.clone(),
-            declared: Vec::with_capacity(ids.len() + 1),
-            pairs: HashMap::with_capacity(PAIRS_MAX),
+            declared: Vec::new(),
+            pairs: HashMap::new(),
             last: None,
             other: None,
             seen: None,
+            earlier: HashMap::new(),
         };
         for id in ids {
             writer.describe_session(*id);
@@ -173,7 +176,84 @@ impl<S: Storage> CaptureWriter<S> {
             self.seen.unwrap_or(Period { start_ns: timestamp_ns, end_ns: timestamp_ns });
         self.seen = Some(Period { start_ns: start_ns.min(timestamp_ns), end_ns: end_ns.max(timestamp_ns) });
         self.file.blocks().packet(interface, timestamp_ns, original_len, key.direction, segments);
-        self.file.make_room()
+        let written = self.file.make_room();
+        self.settle(written)
+    }
+
+    /// Begins a new section, after a write has failed: nobody can say which blocks are in the file. What the last section has of statistics
+    /// it keeps.
+    ///
+    /// # Errors
+    ///
+    /// As [`PcapngFile::flush`]; the new section is not there then.
+    pub(super) fn begin_section(&mut self) -> Result<(), PcapngError> {
+        let described = self.interfaces.iter().filter_map(|interface| match interface.key {
+            InterfaceKey::Session(id) => Some(SessionId(id)),
+            InterfaceKey::Pair { .. } | InterfaceKey::Other | InterfaceKey::Packets => None,
+        });
+        let described: Vec<_> = described.collect();
+        let counts: Vec<_> = self.counts().collect();
+        for (key, frames) in counts {
+            *self.earlier.entry(key).or_default() += frames;
+        }
+        self.interfaces.clear();
+        self.declared.clear();
+        self.pairs.clear();
+        (self.last, self.other) = (None, None);
+        self.file.blocks().section_header(APPLICATION);
+        for id in described {
+            self.describe_session(id);
+        }
+        self.file.flush()
+    }
+
+    /// Lets writes try again after a failed one, as [`PcapngFile::resume`].
+    pub(super) fn resume(&mut self) -> bool {
+        self.file.resume()
+    }
+
+    /// What is in the file and what waits, in frames by interface; frames without Ethernet header are with their session or pair.
+    pub(super) fn deliveries(&self) -> HashMap<InterfaceKey, u64> {
+        let mut deliveries = self.earlier.clone();
+        for (key, frames) in self.counts() {
+            *deliveries.entry(key).or_default() += frames;
+        }
+        deliveries
+    }
+
+    /// Frames of the present section by interface.
+    fn counts(&self) -> impl Iterator<Item = (InterfaceKey, u64)> {
+        let own = self.interfaces.iter().filter(|interface| interface.key != InterfaceKey::Packets);
+        own.map(|interface| (interface.key, interface.frames + self.frames_apart(interface)))
+    }
+
+    /// Frames of an interface that are counted at another one, because they have no Ethernet header.
+    fn frames_apart(&self, interface: &Written) -> u64 {
+        self.interfaces.get(interface.packets as usize).map_or(0, |packets| packets.frames)
+    }
+
+    /// Takes what a failed write has lost out of the counts.
+    fn settle(&mut self, written: Result<(), PcapngError>) -> Result<(), PcapngError> {
+        if written.is_err() {
+            for &interface in self.file.lost() {
+                self.interfaces[interface as usize].frames -= 1;
+            }
+        }
+        written
+    }
+
+    /// Length of the whole blocks in the file and of those that wait, in bytes.
+    pub(super) const fn len(&self) -> u64 {
+        self.file.whole_bytes() + self.file.waiting_bytes() as u64
+    }
+
+    pub(super) fn into_storage(self) -> S {
+        self.file.into_storage()
+    }
+
+    /// What it writes to.
+    pub(super) const fn file(&self) -> &PcapngFile<S> {
+        &self.file
     }
 
     /// Writes what waits if the last time is long enough ago; to be called every 250 ms or more often.
@@ -182,7 +262,8 @@ impl<S: Storage> CaptureWriter<S> {
     ///
     /// As [`PcapngFile::flush`].
     pub fn tick(&mut self, now: Instant) -> Result<(), PcapngError> {
-        self.file.tick(now)
+        let written = self.file.tick(now);
+        self.settle(written)
     }
 
     /// Ends the capture: writes an interface statistics block for each interface block, and everything that waits.
@@ -196,13 +277,16 @@ impl<S: Storage> CaptureWriter<S> {
     pub fn finish(
         &mut self,
         period: Option<Period>,
-        totals: impl Fn(InterfaceKey, u64) -> InterfaceTotals,
+        mut totals: impl FnMut(InterfaceKey, u64) -> InterfaceTotals,
     ) -> Result<(), PcapngError> {
+        // Whatever fails from here on, the frames are there.
+        self.flush()?;
         let Period { start_ns, end_ns } = period.or(self.seen).unwrap_or(Period { start_ns: 0, end_ns: 0 });
-        for (interface, &Written { key, frames: delivered, packets }) in (0..).zip(&self.interfaces) {
+        for (interface, written) in (0..).zip(&self.interfaces) {
+            let Written { key, frames: delivered, packets: _ } = *written;
             let is_packets = key == InterfaceKey::Packets;
             // What was written to the other interface is counted there, and nowhere else.
-            let apart = self.interfaces.get(packets as usize).map_or(0, |packets| packets.frames);
+            let apart = self.frames_apart(written);
             let InterfaceTotals { received, accepted, dropped } = if is_packets {
                 InterfaceTotals { received: delivered, accepted: delivered, dropped: 0 }
             } else {
@@ -213,6 +297,16 @@ impl<S: Storage> CaptureWriter<S> {
             self.file.blocks().statistics(interface, &statistics);
         }
         self.file.flush()
+    }
+
+    /// Writes everything that waits.
+    ///
+    /// # Errors
+    ///
+    /// As [`PcapngFile::flush`].
+    pub fn flush(&mut self) -> Result<(), PcapngError> {
+        let written = self.file.flush();
+        self.settle(written)
     }
 
     /// Returns the length of the whole blocks in the file, in bytes.

@@ -1,7 +1,7 @@
 //! A file that holds whole blocks up to the last flush, whatever goes wrong in between.
 
 use std::fs::{File, OpenOptions, Permissions};
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -87,7 +87,9 @@ impl Storage for File {
     }
 
     fn cut(&mut self, len: u64) -> io::Result<()> {
-        self.set_len(len)
+        self.set_len(len)?;
+        // Else what comes next leaves a hole.
+        self.seek(SeekFrom::Start(len)).map(drop)
     }
 }
 
@@ -95,7 +97,7 @@ impl Storage for File {
 ///
 /// Blocks are gathered in memory and written many at a time. Who opens the file finds whole blocks up to the last
 /// flush; during a flush it may see the first part of what is being written, since the system does not make a write
-/// visible all at once. After a failed write the file is left as it is: further flushes fail.
+/// visible all at once. After a failed write the file is left as it is, and further flushes fail until [`PcapngFile::resume`].
 #[derive(Debug)]
 pub struct PcapngFile<S = File> {
     storage: S,
@@ -104,7 +106,19 @@ pub struct PcapngFile<S = File> {
     whole_bytes: u64,
     /// Of the last tick that wrote.
     flushed_at: Instant,
-    is_failed: bool,
+    state: State,
+    /// The interfaces of the frames that the last failed write lost.
+    lost: Vec<u32>,
+}
+
+/// What the end of the file is like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Whole,
+    /// Whole, and the last write failed.
+    Failed,
+    /// In the middle of a block.
+    Torn,
 }
 
 impl PcapngFile {
@@ -118,6 +132,18 @@ impl PcapngFile {
     pub fn create(path: impl AsRef<Path>, now: Instant) -> Result<Self, PcapngError> {
         let path = path.as_ref().to_owned();
         match create_private(&path) {
+            Ok(file) => Ok(Self::over(file, path, now)),
+            Err(source) => Err(PcapngError::Create { path, source }),
+        }
+    }
+
+    /// Creates the file at `path`, where nothing may be, with mode 0600.
+    ///
+    /// # Errors
+    ///
+    /// [`PcapngError::Create`].
+    pub(super) fn create_new(path: PathBuf, now: Instant) -> Result<Self, PcapngError> {
+        match OpenOptions::new().write(true).create_new(true).mode(MODE).open(&path) {
             Ok(file) => Ok(Self::over(file, path, now)),
             Err(source) => Err(PcapngError::Create { path, source }),
         }
@@ -139,7 +165,7 @@ impl<S: Storage> PcapngFile<S> {
     pub(super) fn over(storage: S, path: PathBuf, now: Instant) -> Self {
         // Room for the block that goes over the limit, so that packets never make the memory grow.
         let blocks = Blocks::with_capacity(FLUSH_BYTES + MAX_CAPTURED_BYTES + 64);
-        Self { storage, path, blocks, whole_bytes: 0, flushed_at: now, is_failed: false }
+        Self { storage, path, blocks, whole_bytes: 0, flushed_at: now, state: State::Whole, lost: Vec::new() }
     }
 
     /// Returns the blocks that wait to be written, to append to; call [`PcapngFile::make_room`] afterwards.
@@ -178,21 +204,42 @@ impl<S: Storage> PcapngFile<S> {
     /// [`PcapngError::Write`] or [`PcapngError::WriteTorn`]; the frames lost with the first error are those that
     /// waited, with each further one those appended since.
     pub fn flush(&mut self) -> Result<(), PcapngError> {
-        let (written, error) = if self.is_failed {
-            (0, Some(io::Error::other("an earlier write failed")))
-        } else {
-            append_all(&mut self.storage, self.blocks.bytes())
+        let (written, error) = match self.state {
+            State::Whole => append_all(&mut self.storage, self.blocks.bytes()),
+            State::Failed | State::Torn => (0, Some(io::Error::other("an earlier write failed"))),
         };
-        let (whole, frames_lost) = self.blocks.whole_within(written);
+        let (whole, lost) = self.blocks.whole_within(written);
         self.whole_bytes += whole as u64;
         self.blocks.clear();
         let Some(source) = error else { return Ok(()) };
-        self.is_failed = true;
-        let (path, whole_bytes) = (self.path.clone(), self.whole_bytes);
-        if written > whole && self.storage.cut(whole_bytes).is_err() {
+        let (path, whole_bytes, frames_lost) = (self.path.clone(), self.whole_bytes, lost.len() as u64);
+        self.lost = lost;
+        let is_torn = written > whole && self.storage.cut(whole_bytes).is_err();
+        if is_torn || self.state == State::Torn {
+            self.state = State::Torn;
             return Err(PcapngError::WriteTorn { path, whole_bytes, frames_lost, source });
         }
+        self.state = State::Failed;
         Err(PcapngError::Write { path, whole_bytes, frames_lost, source })
+    }
+
+    /// Lets flushes try again after a failed one; says whether they may, which is not so where the file ends in the middle of a block.
+    /// What was described in the file before may be among what was lost: the next block has to be a section header.
+    pub fn resume(&mut self) -> bool {
+        if self.state == State::Failed {
+            self.state = State::Whole;
+        }
+        self.state == State::Whole
+    }
+
+    /// The interfaces of the frames that the last failed flush lost, one for each.
+    pub(super) fn lost(&self) -> &[u32] {
+        &self.lost
+    }
+
+    /// Length of the blocks that wait, in bytes.
+    pub(super) const fn waiting_bytes(&self) -> usize {
+        self.blocks.bytes().len()
     }
 
     /// Returns the length of the whole blocks in the file, in bytes.
@@ -200,7 +247,10 @@ impl<S: Storage> PcapngFile<S> {
         self.whole_bytes
     }
 
-    #[cfg(test)]
+    pub(super) fn into_storage(self) -> S {
+        self.storage
+    }
+
     pub(super) const fn storage(&self) -> &S {
         &self.storage
     }

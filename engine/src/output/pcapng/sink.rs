@@ -1,51 +1,58 @@
-//! The end of the way: frames out of a consumer into a capture, which may fail without stopping the engine.
+//! A file that may fail for a time: frames that it cannot take are counted, and it goes on as soon as it can.
 
 use std::fs::File;
 use std::time::{Duration, Instant};
 
 use super::capture::{CaptureWriter, FrameKey, InterfaceKey, InterfaceTotals, Period};
 use super::file::{PcapngError, Storage};
-use crate::output::{Consumer, Next};
 
-/// Longest wait for frames between two ticks of the file.
-const WAIT: Duration = Duration::from_millis(250);
+/// Time from a failed write to the next try. Shorter fills the file with section headers where there is room for little; longer loses more.
+const RETRY: Duration = Duration::from_secs(1);
 
-/// What became of the frames that a [`Sink`] took: `frames_written + frames_lost` is their number.
+/// Takes every frame, whether or not the file can, so that the rings go on being emptied and the workers get their chunks back.
 #[derive(Debug)]
-pub struct Report {
-    /// In the file.
-    pub frames_written: u64,
-    /// Length of the whole blocks in the file, in bytes.
-    pub bytes_written: u64,
-    /// Taken and not in the file, because writing failed.
-    pub frames_lost: u64,
-    /// In the file behind a later one, as it came longer after it than the frames of several queues are kept apart.
-    pub out_of_order: u64,
-    /// Why, if writing failed.
-    pub error: Option<PcapngError>,
-}
-
-/// Takes every frame, whether or not the file can.
-///
-/// After the first error the frames are counted as lost, so that the rings go on being emptied and the workers get
-/// their chunks back.
-#[derive(Debug)]
-pub struct Sink<S = File> {
+pub(super) struct Sink<S = File> {
     writer: CaptureWriter<S>,
     frames: u64,
     frames_lost: u64,
-    error: Option<PcapngError>,
+    state: State,
+    events: Vec<Event>,
 }
 
-#[expect(private_bounds, reason = "another storage than a file exists in tests only")]
+/// How writing goes. What is said of it is said of a whole spell of trouble, not of each try.
+#[derive(Clone, Copy, Debug)]
+enum State {
+    Good,
+    /// Frames are lost.
+    Failed {
+        /// Set by the first tick.
+        retry_at: Option<Instant>,
+        /// Frames that were lost before.
+        lost_before: u64,
+    },
+    /// A new section has begun, and whether frames get there too turns out when the file is longer than this.
+    Trying {
+        lost_before: u64,
+        whole_bytes: u64,
+    },
+}
+
+/// What is to be said.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// Frames are lost from now on.
+    Failed(PcapngError),
+    /// It goes on, after so many frames.
+    Resumed(u64),
+}
+
 impl<S: Storage> Sink<S> {
-    /// Makes a sink that writes through `writer`.
-    pub const fn new(writer: CaptureWriter<S>) -> Self {
-        Self { writer, frames: 0, frames_lost: 0, error: None }
+    pub(super) const fn new(writer: CaptureWriter<S>) -> Self {
+        Self { writer, frames: 0, frames_lost: 0, state: State::Good, events: Vec::new() }
     }
 
     /// Takes a frame; as [`CaptureWriter::packet`].
-    pub fn packet<'a>(
+    pub(super) fn packet<'a>(
         &mut self,
         key: FrameKey,
         timestamp_ns: u64,
@@ -53,7 +60,7 @@ impl<S: Storage> Sink<S> {
         segments: impl Iterator<Item = &'a [u8]>,
     ) {
         self.frames += 1;
-        if self.error.is_some() {
+        if matches!(self.state, State::Failed { .. }) {
             self.frames_lost += 1;
             return;
         }
@@ -61,74 +68,88 @@ impl<S: Storage> Sink<S> {
         self.note(result);
     }
 
-    /// Writes what waits if the last time is long enough ago; to be called every 250 ms or more often.
-    pub fn tick(&mut self, now: Instant) {
-        if self.error.is_none() {
+    /// Writes what waits if the last time is long enough ago, or tries again what has failed; to be called every 250 ms or more often.
+    pub(super) fn tick(&mut self, now: Instant) {
+        let State::Failed { retry_at, .. } = &mut self.state else {
             let result = self.writer.tick(now);
+            return self.note(result);
+        };
+        if now >= *retry_at.get_or_insert(now + RETRY) {
+            *retry_at = None;
+            self.resume();
+        }
+    }
+
+    fn resume(&mut self) {
+        let State::Failed { lost_before, .. } = self.state else { return };
+        if self.writer.resume() && self.writer.begin_section().is_ok() {
+            self.state = State::Trying { lost_before, whole_bytes: self.writer.whole_bytes() };
+        }
+    }
+
+    /// Takes what is to be said, in its order.
+    pub(super) fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// Frames that it took.
+    pub(super) const fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// Frames that it took and that are not in the file.
+    pub(super) const fn frames_lost(&self) -> u64 {
+        self.frames_lost
+    }
+
+    pub(super) const fn writer(&self) -> &CaptureWriter<S> {
+        &self.writer
+    }
+
+    /// The file, when it has ended.
+    pub(super) fn into_storage(self) -> S {
+        self.writer.into_storage()
+    }
+
+    /// Writes everything that waits, and tries a last time what has failed: what [`CaptureWriter::deliveries`] says is final then.
+    pub(super) fn flush(&mut self) {
+        self.resume();
+        if !matches!(self.state, State::Failed { .. }) {
+            let result = self.writer.flush();
             self.note(result);
         }
     }
 
-    /// Returns why writing failed, if it has.
-    pub const fn error(&self) -> Option<&PcapngError> {
-        self.error.as_ref()
-    }
-
-    /// Ends the capture as [`CaptureWriter::finish`] does and tells what became of the frames.
-    pub fn finish(
-        mut self,
+    /// Ends the capture as [`CaptureWriter::finish`] does.
+    pub(super) fn finish(
+        &mut self,
         period: Option<Period>,
-        totals: impl Fn(InterfaceKey, u64) -> InterfaceTotals,
-    ) -> Report {
-        if self.error.is_none() {
+        totals: impl FnMut(InterfaceKey, u64) -> InterfaceTotals,
+    ) {
+        if !matches!(self.state, State::Failed { .. }) {
             let result = self.writer.finish(period, totals);
             self.note(result);
-        }
-        let Self { writer, frames, frames_lost, error } = self;
-        Report {
-            frames_written: frames - frames_lost,
-            bytes_written: writer.whole_bytes(),
-            frames_lost,
-            out_of_order: 0,
-            error,
         }
     }
 
     fn note(&mut self, result: Result<(), PcapngError>) {
-        if let Err(error) = result {
-            self.frames_lost += error.frames_lost();
-            self.error = Some(error);
-        }
-    }
-}
-
-/// Moves frames from `consumer` to `sink` until the engine has stopped and everything has been read: the body of an
-/// output's thread. [`Sink::finish`] comes after it.
-///
-/// `failed` is called once, when writing fails.
-#[expect(private_bounds, reason = "another storage than a file exists in tests only")]
-pub fn drain<S: Storage>(consumer: &mut Consumer, sink: &mut Sink<S>, failed: impl FnOnce(&PcapngError)) {
-    let mut failed = Some(failed);
-    loop {
-        match consumer.next(WAIT) {
-            Next::Batch(batch) => {
-                for frame in &batch {
-                    sink.packet(
-                        FrameKey::from(&frame),
-                        frame.timestamp_ns(),
-                        frame.original_len(),
-                        frame.segments(),
-                    );
-                }
+        match (result, self.state) {
+            (Ok(()), State::Trying { lost_before, whole_bytes })
+                if self.writer.whole_bytes() > whole_bytes =>
+            {
+                self.events.push(Event::Resumed(self.frames_lost - lost_before));
+                self.state = State::Good;
             }
-            Next::Idle => {}
-            Next::Closed => return,
-        }
-        sink.tick(Instant::now());
-        if let Some(error) = sink.error()
-            && let Some(failed) = failed.take()
-        {
-            failed(error);
+            (Ok(()), _) => {}
+            (Err(error), State::Trying { lost_before, .. }) => {
+                self.frames_lost += error.frames_lost();
+                self.state = State::Failed { retry_at: None, lost_before };
+            }
+            (Err(error), _) => {
+                self.state = State::Failed { retry_at: None, lost_before: self.frames_lost };
+                self.frames_lost += error.frames_lost();
+                self.events.push(Event::Failed(error));
+            }
         }
     }
 }

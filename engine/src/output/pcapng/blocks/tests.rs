@@ -108,9 +108,9 @@ fn whole_blocks_within_a_limit_are_found_at_every_length() {
     let mut blocks = Blocks::default();
     blocks.section_header("vxtap");
     let first = blocks.bytes().len();
-    blocks.packet(0, 1, 5, None, [&[0; 5][..]].into_iter());
+    blocks.packet(3, 1, 5, None, [&[0; 5][..]].into_iter());
     let second = blocks.bytes().len();
-    blocks.packet(0, 1, 7, None, [&[0; 7][..]].into_iter());
+    blocks.packet(3, 1, 7, None, [&[0; 7][..]].into_iter());
     let third = blocks.bytes().len();
     for limit in 0..=third {
         let expected = match limit {
@@ -119,7 +119,9 @@ fn whole_blocks_within_a_limit_are_found_at_every_length() {
             _ if limit >= first => (first, 2),
             _ => (0, 2),
         };
-        assert_eq!(blocks.whole_within(limit), expected, "within {limit}");
+        let (whole, behind) = blocks.whole_within(limit);
+        assert_eq!((whole, behind.len()), expected, "within {limit}");
+        assert!(behind.iter().all(|interface| *interface == 3));
     }
 }
 

@@ -1,0 +1,59 @@
+//! How `vxtap check` puts the files of an output into words.
+
+use std::path::Path;
+
+use vxtap::config::{Compression, Fsync, PcapngFiles};
+
+/// `pcapng files "web-%Y.pcapng", another one each 3600 s, the last 24 of them, compressed`.
+pub(super) fn describe(path: &Path, only: bool, files: &PcapngFiles) -> String {
+    let PcapngFiles { rotate_mib, rotate_s, keep_files, keep_mib, keep_s, compression, fsync, owner } = files;
+    let mut parts =
+        vec![format!("pcapng {} {:?}", if only { "file" } else { "files" }, path.to_string_lossy())];
+    let rotations = [
+        rotate_s.map(|seconds| format!("each {seconds} s")),
+        rotate_mib.map(|mib| format!("after {mib} MiB")),
+    ];
+    let rotations: Vec<_> = rotations.into_iter().flatten().collect();
+    if !rotations.is_empty() {
+        parts.push(format!("another one {}", rotations.join(" or ")));
+    }
+    let kept = [
+        keep_files.map(|files| format!("{files} files")),
+        keep_mib.map(|mib| format!("{mib} MiB")),
+        keep_s.map(|seconds| format!("{seconds} s")),
+    ];
+    let kept: Vec<_> = kept.into_iter().flatten().collect();
+    if !kept.is_empty() {
+        parts.push(format!("the last {} are kept", kept.join(" and ")));
+    }
+    if *compression == Compression::Zstd {
+        parts.push("compressed when whole".to_owned());
+    }
+    match fsync {
+        Fsync::Never => {}
+        Fsync::File => parts.push("on the disk when whole".to_owned()),
+        Fsync::Second => parts.push("on the disk each second".to_owned()),
+    }
+    parts.extend(owner.as_ref().map(|owner| format!("for {owner}")));
+    parts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_configured_is_said_and_nothing_else() {
+        let say = |only, files: &PcapngFiles| describe(Path::new("a"), only, files);
+        assert_eq!(say(true, &PcapngFiles::default()), "pcapng file \"a\"");
+        let files = PcapngFiles {
+            rotate_mib: Some(100),
+            rotate_s: Some(60),
+            keep_mib: Some(7),
+            compression: Compression::Zstd,
+            ..PcapngFiles::default()
+        };
+        let said = "pcapng files \"a\", another one each 60 s or after 100 MiB, the last 7 MiB are kept, compressed when whole";
+        assert_eq!(say(false, &files), said);
+    }
+}

@@ -1,0 +1,205 @@
+//! The grammar of file names with fields: `{session}-%Y%m%dT%H%M%SZ.pcapng`.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use super::error::Problem;
+
+/// The parts of a time, as strftime(3) calls them. Each is written with the same number of digits always, so that names are in the
+/// order of their times.
+const TIME_PARTS: &[u8] = b"YmdHMSj";
+
+/// The fields in braces.
+const FIELDS: &[(&str, Piece)] = &[
+    ("{session}", Piece::Session),
+    ("{vni}", Piece::Vni),
+    ("{source}", Piece::Source),
+    ("{member}", Piece::Member),
+    ("{number}", Piece::Number),
+];
+
+/// A part of a file name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Piece {
+    /// As it stands there.
+    Text(Vec<u8>),
+    /// A part of the time at which the file begins, by its letter in strftime(3).
+    Time(u8),
+    /// Name of the session.
+    Session,
+    /// VNI of the tunnel.
+    Vni,
+    /// Outer source address.
+    Source,
+    /// Place of the member among those of the output.
+    Member,
+    /// How many files the output has begun.
+    Number,
+}
+
+/// The name of a file, without its directory, in parts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FileName(Vec<Piece>);
+
+impl FileName {
+    /// Reads the last component of a path. `%%` is a percent sign, `{{` a brace.
+    ///
+    /// # Errors
+    ///
+    /// [`Problem::Refused`]: a field that is not known, or one in a directory.
+    pub(crate) fn of(path: &Path) -> Result<Self, Problem> {
+        let name = path.file_name().unwrap_or_default().as_bytes();
+        let directory = path.parent().unwrap_or(Path::new(""));
+        let bytes = directory.as_os_str().as_bytes();
+        if (0..bytes.len()).any(|at| field(&bytes[at..]).is_some()) {
+            let found = format_args!("{:?}", directory.to_string_lossy());
+            return Err(Problem::refused(
+                found,
+                "a directory without fields: they stand in the name of the file",
+            ));
+        }
+        Self::parse(name)
+    }
+
+    fn parse(name: &[u8]) -> Result<Self, Problem> {
+        let mut pieces = Vec::new();
+        let mut text = Vec::new();
+        let mut rest = name;
+        while let Some((&first, behind)) = rest.split_first() {
+            let piece = match first {
+                b'%' | b'{' if behind.first() == Some(&first) => {
+                    text.push(first);
+                    rest = &behind[1..];
+                    continue;
+                }
+                b'%' | b'{' => field(rest),
+                _ => {
+                    text.push(first);
+                    rest = behind;
+                    continue;
+                }
+            };
+            let Some((piece, len)) = piece else { return Err(unknown(rest)) };
+            if !text.is_empty() {
+                pieces.push(Piece::Text(std::mem::take(&mut text)));
+            }
+            pieces.push(piece);
+            rest = &rest[len..];
+        }
+        if !text.is_empty() {
+            pieces.push(Piece::Text(text));
+        }
+        Ok(Self(pieces))
+    }
+
+    /// Writes any text so that it stands for itself.
+    pub(crate) fn literal(name: &[u8]) -> Vec<u8> {
+        name.iter()
+            .flat_map(|&byte| std::iter::repeat_n(byte, if matches!(byte, b'%' | b'{') { 2 } else { 1 }))
+            .collect()
+    }
+
+    /// The path of the one file that a name without fields stands for, of a member.
+    pub(crate) fn plain(&self, path: &Path, member: u32) -> PathBuf {
+        let text = |piece: &Piece| match piece {
+            Piece::Text(text) => text.clone(),
+            _ => member.to_string().into_bytes(),
+        };
+        let name: Vec<u8> = self.0.iter().flat_map(text).collect();
+        path.with_file_name(OsStr::from_bytes(&name))
+    }
+
+    pub(crate) fn pieces(&self) -> &[Piece] {
+        &self.0
+    }
+
+    /// Whether several files can have it, each another name.
+    pub(crate) fn has_fields(&self) -> bool {
+        self.has(|piece| !matches!(piece, Piece::Text(_) | Piece::Member))
+    }
+
+    /// Whether one file after the other has another name.
+    pub(crate) fn tells_in_time(&self) -> bool {
+        self.has(|piece| matches!(piece, Piece::Time(_) | Piece::Number))
+    }
+
+    /// Whether the members of an output have different names.
+    pub(crate) fn has_member(&self) -> bool {
+        self.has(|piece| *piece == Piece::Member)
+    }
+
+    pub(crate) fn has(&self, what: impl Fn(&Piece) -> bool) -> bool {
+        self.0.iter().any(what)
+    }
+}
+
+/// The field that `text` begins with, and its length.
+fn field(text: &[u8]) -> Option<(Piece, usize)> {
+    if let [b'%', letter, ..] = text {
+        return TIME_PARTS.contains(letter).then_some((Piece::Time(*letter), 2));
+    }
+    let (word, piece) = FIELDS.iter().find(|(word, _)| text.starts_with(word.as_bytes()))?;
+    Some((piece.clone(), word.len()))
+}
+
+fn unknown(rest: &[u8]) -> Problem {
+    let text = String::from_utf8_lossy(rest);
+    let end = if rest[0] == b'%' {
+        text.chars().take(2).collect()
+    } else {
+        text.split_inclusive('}').next().unwrap_or_default().to_owned()
+    };
+    let fields: Vec<_> = FIELDS.iter().map(|(word, _)| *word).collect();
+    let times: Vec<_> = TIME_PARTS.iter().map(|letter| format!("%{}", char::from(*letter))).collect();
+    let allowed = format!(
+        "a file name with the fields {}, {}; %% and {{{{ stand for % and {{",
+        times.join(" "),
+        fields.join(" ")
+    );
+    Problem::refused(format_args!("{end:?}"), allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(name: &str) -> Result<Vec<Piece>, String> {
+        FileName::parse(name.as_bytes()).map(|name| name.0).map_err(|problem| problem.to_string())
+    }
+
+    #[test]
+    fn a_name_is_read_as_text_and_fields() {
+        let text = |text: &str| Piece::Text(text.into());
+        assert_eq!(parse("a.pcapng"), Ok(vec![text("a.pcapng")]));
+        assert_eq!(
+            parse("{session}-%Y%j.{number}"),
+            Ok(vec![
+                Piece::Session,
+                text("-"),
+                Piece::Time(b'Y'),
+                Piece::Time(b'j'),
+                text("."),
+                Piece::Number
+            ])
+        );
+        assert_eq!(parse("100%%{{vni}{vni}"), Ok(vec![text("100%{vni}"), Piece::Vni]));
+        let literal = FileName::literal(b"100%{vni}");
+        assert_eq!(FileName::parse(&literal).unwrap().0, [text("100%{vni}")]);
+    }
+
+    #[test]
+    fn a_field_that_is_not_known_is_refused_and_so_is_one_in_a_directory() {
+        for (name, found) in [("%y.pcapng", "%y"), ("a{sesion}b", "{sesion}"), ("a%", "%"), ("{vni", "{vni")]
+        {
+            let error = parse(name).unwrap_err();
+            assert!(
+                error.contains(&format!("{found:?}")) && error.contains("%S %j, {session} {vni}"),
+                "{error}"
+            );
+        }
+        let error = FileName::of(Path::new("/data/%Y/a.pcapng")).unwrap_err().to_string();
+        assert!(error.contains("a directory without fields"), "{error}");
+        assert!(!FileName::of(Path::new("/100%/a.pcapng")).unwrap().has_fields());
+    }
+}

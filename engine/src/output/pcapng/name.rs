@@ -1,0 +1,255 @@
+//! What the files of an output are called, and which files of a directory are its own.
+
+use std::ffi::{OsStr, OsString};
+use std::net::IpAddr;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use super::capture::FrameKey;
+use crate::config::{FileName, Piece};
+use crate::session::{Directory, SessionId};
+
+/// Digits of a file's number; beyond a million files it has more.
+const NUMBER_DIGITS: usize = 6;
+/// Longest text of a session in a name, in bytes: a whole name has 255 at most.
+const SESSION_MAX: usize = 100;
+
+/// A file that is not whole.
+pub(super) const PART: &[u8] = b".part";
+/// A file that is compressed.
+pub(super) const ZST: &[u8] = b".zst";
+
+/// Whose frames a file holds, as far as its name says so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct FileKey {
+    session: Option<u32>,
+    vni: Option<u32>,
+    source: Option<IpAddr>,
+}
+
+/// The names of an output's files.
+#[derive(Clone, Debug)]
+pub(super) struct Names {
+    directory: PathBuf,
+    name: FileName,
+    member: u32,
+    has_session: bool,
+    has_vni: bool,
+    has_source: bool,
+}
+
+impl Names {
+    /// Of the files at `path`, whose name may have fields, of a member.
+    pub(super) fn new(path: &Path, name: FileName, member: u32) -> Self {
+        let directory = path.parent().filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let has = |piece| name.has(|it| *it == piece);
+        let (has_session, has_vni, has_source) = (has(Piece::Session), has(Piece::Vni), has(Piece::Source));
+        Self { directory: directory.to_owned(), name, member, has_session, has_vni, has_source }
+    }
+
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Whether there can be several files, each with another name.
+    pub(super) fn has_fields(&self) -> bool {
+        self.name.has_fields()
+    }
+
+    /// Whether sessions, VNIs or sources have files of their own.
+    pub(super) const fn are_apart(&self) -> bool {
+        self.has_session || self.has_vni || self.has_source
+    }
+
+    /// The file that a frame belongs to.
+    pub(super) fn key(&self, frame: &FrameKey) -> FileKey {
+        let is_default = self.has_session && frame.session == SessionId::DEFAULT.0;
+        FileKey {
+            session: self.has_session.then_some(frame.session),
+            vni: (self.has_vni || is_default).then_some(frame.vni),
+            source: (self.has_source || is_default).then_some(frame.source),
+        }
+    }
+
+    /// The name of a file that begins at a time, in nanoseconds since 1970-01-01 UTC.
+    pub(super) fn render(&self, key: &FileKey, time_ns: u64, number: u64, sessions: &Directory) -> OsString {
+        let time = Timestamp::from_nanosecond(time_ns.into()).unwrap_or_default();
+        let mut name = Vec::new();
+        for piece in self.name.pieces() {
+            match piece {
+                Piece::Text(text) => name.extend(text),
+                Piece::Time(letter) => {
+                    name.extend(time.strftime(&[b'%', *letter]).to_string().bytes());
+                }
+                Piece::Session => name.extend(safe(&key.session_name(sessions))),
+                Piece::Vni => name.extend(safe(&key.vni.unwrap_or_default().to_string())),
+                Piece::Source => {
+                    name.extend(key.source.map(|source| safe(&source.to_string())).unwrap_or_default());
+                }
+                Piece::Member => name.extend(self.member.to_string().bytes()),
+                Piece::Number => name.extend(format!("{number:0NUMBER_DIGITS$}").bytes()),
+            }
+        }
+        OsString::from_vec(name)
+    }
+
+    /// Whether a file of this name is one of this output, whatever its fields say. `name` is without what says that it is not whole, or
+    /// compressed. The number that it has; 0 if names have none.
+    pub(super) fn matches(&self, name: &OsStr) -> Option<u64> {
+        let name = name.as_bytes();
+        let own = matches(self.name.pieces(), name, self.member);
+        own.or_else(|| matches(self.name.pieces(), &without_repeat(name)?, self.member))
+    }
+}
+
+impl FileKey {
+    fn session_name(&self, sessions: &Directory) -> String {
+        let entry = self.session.and_then(|session| sessions.entry(SessionId(session)));
+        match (entry, self.vni, self.source) {
+            (Some(entry), ..) => entry.name,
+            (None, Some(vni), Some(source)) => format!("vni-{vni}@{source}"),
+            (None, ..) => crate::config::DEFAULT_SESSION_NAME.to_owned(),
+        }
+    }
+}
+
+/// The same name, for another file.
+pub(super) fn repeated(name: &OsStr, times: u32) -> OsString {
+    let (stem, extension) = split(name.as_bytes());
+    OsString::from_vec([stem, format!("-{times}").as_bytes(), extension].concat())
+}
+
+/// The name that [`repeated`] was given, if it was.
+fn without_repeat(name: &[u8]) -> Option<Vec<u8>> {
+    let (stem, extension) = split(name);
+    let digits = stem.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    let before = stem[..stem.len() - digits].strip_suffix(b"-").filter(|_| digits > 0)?;
+    Some([before, extension].concat())
+}
+
+/// A name up to its last dot, and from there on.
+fn split(name: &[u8]) -> (&[u8], &[u8]) {
+    name.split_at(name.iter().rposition(|byte| *byte == b'.').filter(|at| *at > 0).unwrap_or(name.len()))
+}
+
+/// A text that a name may have in it: letters, digits, `-`, `_` and dots that do not come first.
+fn safe(text: &str) -> Vec<u8> {
+    let is_safe = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+    let mut safe: Vec<_> =
+        text.bytes().take(SESSION_MAX).map(|byte| if is_safe(&byte) { byte } else { b'_' }).collect();
+    if let Some(dot) = safe.first_mut().filter(|byte| **byte == b'.') {
+        *dot = b'_';
+    }
+    safe
+}
+
+/// The number in a name, if it has these parts; 0 if they have none.
+fn matches(pieces: &[Piece], name: &[u8], member: u32) -> Option<u64> {
+    let Some((piece, others)) = pieces.split_first() else { return name.is_empty().then_some(0) };
+    let count = |is: fn(&u8) -> bool| name.iter().take_while(|byte| is(byte)).count();
+    let is_text = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+    let (least, most) = match piece {
+        Piece::Text(text) => return matches(others, name.strip_prefix(&text[..])?, member),
+        Piece::Member => return matches(others, name.strip_prefix(member.to_string().as_bytes())?, member),
+        Piece::Time(letter) => {
+            let digits = digits_of(*letter);
+            (digits, digits.min(count(u8::is_ascii_digit)))
+        }
+        Piece::Vni => (1, count(u8::is_ascii_digit)),
+        Piece::Number => (NUMBER_DIGITS, count(u8::is_ascii_digit)),
+        Piece::Session | Piece::Source => (1, count(is_text)),
+    };
+    (least..=most).rev().find_map(|len| {
+        let inner = matches(others, &name[len..], member)?;
+        let number = std::str::from_utf8(&name[..len]).ok().filter(|_| *piece == Piece::Number);
+        Some(number.and_then(|number| number.parse().ok()).unwrap_or(inner))
+    })
+}
+
+const fn digits_of(letter: u8) -> usize {
+    match letter {
+        b'Y' => 4,
+        b'j' => 3,
+        _ => 2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Session;
+    use crate::decap::Link;
+
+    /// 2026-11-27 21:05:09 UTC, as `date -u -d @1795813509` says.
+    const TIME_NS: u64 = 1_795_813_509_000_000_001;
+
+    fn names(path: &str) -> Names {
+        let path = Path::new(path);
+        Names::new(path, FileName::of(path).unwrap(), 3)
+    }
+
+    fn frame(session: u32, vni: u32) -> FrameKey {
+        let source = "2001:db8::1".parse().unwrap();
+        FrameKey { session, source, vni, direction: None, link: Link::Ethernet }
+    }
+
+    fn sessions() -> Directory {
+        let mut directory = Directory::default();
+        let names = ["web", "../tenant B"];
+        directory.assign(&names.map(|name| Session { name: name.into(), vni: 7, ..Session::default() }));
+        directory
+    }
+
+    fn render(path: &str, frame: &FrameKey) -> String {
+        let names = names(path);
+        let name = names.render(&names.key(frame), TIME_NS, 42, &sessions());
+        assert_eq!(names.matches(&name), Some(if path.contains("number") { 42 } else { 0 }), "{name:?}");
+        let again = repeated(&name, 2);
+        assert!(names.matches(&again).is_some(), "{again:?}");
+        name.into_string().unwrap()
+    }
+
+    #[test]
+    fn a_name_says_what_its_fields_ask_and_is_known_again() {
+        let web = frame(1, 7);
+        assert_eq!(render("d/{session}-%Y%m%dT%H%M%SZ.pcapng", &web), "web-20261127T210509Z.pcapng");
+        assert_eq!(render("{number}.%j.{member}.pcapng", &web), "000042.331.3.pcapng");
+        assert_eq!(render("{vni}@{source}%%.pcapng", &web), "7@2001_db8__1%.pcapng");
+        assert_eq!(render("{session}.pcapng", &frame(2, 7)), "_._tenant_B.pcapng");
+        assert_eq!(render("{session}", &frame(0, 9)), "vni-9_2001_db8__1");
+    }
+
+    #[test]
+    fn a_frame_belongs_to_the_file_that_the_name_tells_apart() {
+        let key = |path: &str, session, vni| names(path).key(&frame(session, vni));
+        assert_eq!(key("%S", 1, 7), key("%S", 2, 8));
+        assert_eq!(key("{session}", 1, 7), key("{session}", 1, 8));
+        assert_ne!(key("{session}", 1, 7), key("{session}", 2, 7));
+        assert_ne!(
+            key("{session}", 0, 7),
+            key("{session}", 0, 8),
+            "undeclared pairs are sessions of their own"
+        );
+        assert_ne!(key("{vni}", 1, 7), key("{vni}", 1, 8));
+    }
+
+    #[test]
+    fn files_of_others_do_not_match() {
+        let all = names("{session}-%Y%m.pcapng");
+        for other in [
+            "web-2026.pcapng",
+            "web-202611.pcap",
+            "202611.pcapng",
+            "a/b-202611.pcapng",
+            "web-20261x.pcapng",
+            "",
+        ] {
+            assert_eq!(all.matches(OsStr::new(other)), None, "{other}");
+        }
+        assert_eq!(names("a{member}").matches(OsStr::new("a4")), None);
+        assert_eq!(names("{number}").matches(OsStr::new("00042")), None);
+        assert_eq!(names("{number}").matches(OsStr::new("1000042")), Some(1_000_042));
+    }
+}

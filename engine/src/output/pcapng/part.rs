@@ -1,0 +1,140 @@
+//! A file that is open, and how one begins.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{MetadataExt, fchown};
+use std::path::PathBuf;
+use std::time::Instant;
+
+use super::capture::CaptureWriter;
+use super::disk::{self, Owner};
+use super::file::{PcapngError, PcapngFile};
+use super::name::{FileKey, Names, PART, ZST, repeated};
+use super::series::Statement;
+use super::sink::Sink;
+use crate::session::{Directory, SessionId};
+
+/// Most files that begin in the same second with the same name.
+const REPEATS_MAX: u32 = 100_000;
+
+/// A file that is open.
+pub(super) struct Part {
+    pub(super) key: FileKey,
+    pub(super) sink: Sink,
+    /// Where it is to be found when it is whole.
+    pub(super) path: PathBuf,
+    pub(super) begins_ns: u64,
+    /// Frames from here on belong to the next one.
+    pub(super) ends_ns: u64,
+    /// Time of the last frame.
+    pub(super) touched_ns: u64,
+    /// Whether it is called otherwise until it is whole.
+    pub(super) is_renamed: bool,
+}
+
+impl Part {
+    pub(super) const fn has_room(&self, time_ns: u64, len: u32, rotate_bytes: u64) -> bool {
+        time_ns < self.ends_ns && self.sink.writer().len() + len as u64 <= rotate_bytes
+    }
+
+    pub(super) const fn file(&self) -> &File {
+        self.sink.writer().file().storage()
+    }
+
+    /// Tells which frames are in it.
+    pub(super) fn deliver(&self, statement: &mut dyn Statement) {
+        self.sink.writer().deliveries().into_iter().for_each(|(key, frames)| statement.deliver(key, frames));
+    }
+
+    /// Whether its path still leads to it, or to something that is no file.
+    pub(super) fn is_at_its_path(&self) -> bool {
+        let Ok(there) = fs::metadata(&self.path) else { return false };
+        let here = self.file().metadata();
+        !there.is_file() || here.is_ok_and(|here| (here.dev(), here.ino()) == (there.dev(), there.ino()))
+    }
+}
+
+/// Begins files.
+#[derive(Debug)]
+pub(super) struct Opener {
+    pub(super) names: Names,
+    /// Of the only file, if names have no fields.
+    pub(super) path: PathBuf,
+    pub(super) owner: Option<Owner>,
+    pub(super) directory: Directory,
+    /// Sessions that each file describes from its beginning.
+    pub(super) sessions: Vec<SessionId>,
+    /// Length of the period that a file is for, if it is for one.
+    pub(super) rotate_ns: Option<u64>,
+    /// Of the next file.
+    pub(super) number: u64,
+    /// No file has a name with a time before.
+    pub(super) floor_ns: u64,
+}
+
+impl Opener {
+    /// Begins a file for frames from this time on.
+    pub(super) fn begin(&mut self, key: FileKey, time_ns: u64) -> Result<Part, PcapngError> {
+        let now = Instant::now();
+        let is_part = self.names.has_fields();
+        let period_start = |period: u64| (time_ns - time_ns % period).max(self.floor_ns);
+        let begins_ns = self.rotate_ns.map_or(time_ns, period_start);
+        let (path, file) = if is_part {
+            self.create(&key, begins_ns, now)?
+        } else {
+            (self.path.clone(), PcapngFile::create(&self.path, now)?)
+        };
+        own(file.storage(), self.owner)
+            .map_err(|source| PcapngError::Create { path: path.clone(), source })?;
+        let writer = CaptureWriter::with_directory(file, &self.directory, &self.sessions);
+        if writer.is_err() && is_part {
+            // There is nothing in it, and whether it can be removed says nothing new.
+            let _ = fs::remove_file(disk::with_suffix(&path, PART));
+        }
+        let (sink, ends_ns) = (Sink::new(writer?), self.end_of(time_ns));
+        Ok(Part { key, sink, path, begins_ns, ends_ns, touched_ns: time_ns, is_renamed: is_part })
+    }
+
+    /// Where the period ends that a time is in.
+    pub(super) fn end_of(&self, time_ns: u64) -> u64 {
+        self.rotate_ns.map_or(u64::MAX, |period: u64| (time_ns - time_ns % period).saturating_add(period))
+    }
+
+    /// Creates a file that has a name of its own.
+    fn create(
+        &mut self,
+        key: &FileKey,
+        time_ns: u64,
+        now: Instant,
+    ) -> Result<(PathBuf, PcapngFile), PcapngError> {
+        let name = self.names.render(key, time_ns, self.number, &self.directory);
+        let mut path = self.names.directory().join(&name);
+        for times in 2..REPEATS_MAX {
+            let is_free = [path.clone(), disk::with_suffix(&path, ZST)].iter().all(|path| !path.exists());
+            match is_free.then(|| PcapngFile::create_new(disk::with_suffix(&path, PART), now)) {
+                None => {}
+                Some(Err(PcapngError::Create { source, .. }))
+                    if source.kind() == io::ErrorKind::AlreadyExists => {}
+                Some(created) => {
+                    let file = created?;
+                    self.number += 1;
+                    return Ok((path, file));
+                }
+            }
+            path = self.names.directory().join(repeated(&name, times));
+        }
+        Err(PcapngError::Create { path, source: io::ErrorKind::AlreadyExists.into() })
+    }
+}
+
+/// Gives a file to its owner, and marks it as one that somebody writes.
+fn own(file: &File, owner: Option<Owner>) -> io::Result<()> {
+    if !file.metadata()?.is_file() {
+        return Ok(());
+    }
+    if let Some(Owner { user, group }) = owner {
+        fchown(file, Some(user), Some(group))?;
+    }
+    disk::lock(file);
+    Ok(())
+}
