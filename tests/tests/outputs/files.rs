@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use vxtap::config::Session;
 use vxtap_bench::Profile;
 use vxtap_tests::{Process, Veth, capture, privileged, wait_until};
 
@@ -119,9 +120,8 @@ fn sessions_have_files_that_end_on_a_signal_are_compressed_and_survive_a_kill() 
         "[[output]]\nname = 'files'\ntype = 'pcapng'\npath = '{}/caught/{{session}}-{{number}}.pcapng'\ncompression = 'zstd'\nowner = 'nobody'\n",
         dir.path().display()
     );
-    for session in &sessions {
-        text += &format!("[[session]]\nname = '{}'\nvni = {}\n", session.name, session.vni);
-    }
+    let session = |it: &Session| format!("[[session]]\nname = '{}'\nvni = {}\n", it.name, it.vni);
+    text.extend(sessions.iter().map(session));
     fs::write(&toml, text).unwrap();
     let arguments = ["-c", toml.to_str().unwrap()];
     let caught = dir.path().join("caught");
