@@ -24,7 +24,7 @@ fn interface_config(veth: &Veth, interface: &str, vlan_tags: bool) -> Config {
 }
 
 /// A sniffer that writes what it sees to a file, listening when this returns. Its buffer holds all of a test's frames.
-fn sniff(netns: &NetNs, program: &str, interface: &str, path: &Path) -> Process {
+pub(super) fn sniff(netns: &NetNs, program: &str, interface: &str, path: &Path) -> Process {
     let mut command = netns.command(program);
     command.args(["-i", interface, "-B", if program == "tshark" { "64" } else { "65536" }, "-w"]).arg(path);
     if program == "tcpdump" {
@@ -53,11 +53,11 @@ fn vlans(path: &Path) -> BTreeMap<String, u64> {
     counts
 }
 
-fn frames_in(path: &Path) -> u64 {
+pub(super) fn frames_in(path: &Path) -> u64 {
     vlans(path).values().sum()
 }
 
-fn stop(process: &mut Process) {
+pub(super) fn stop(process: &mut Process) {
     process.signal(Signal::SIGINT).unwrap();
     process.wait(SOON).unwrap();
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `files` | files end, are kept and survive what happens to disks and processes |
 //! | `interface` | sniffers find every frame at an interface of their own, on which the host is silent |
+//! | `slow` | an output that stands still loses its own frames, each of them counted, and nobody else's |
 //! | `shared` | other processes read frames where they lie, and whatever they do costs nobody else one |
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails right there")]
 
@@ -11,6 +12,7 @@ mod files;
 mod frames;
 mod interface;
 mod shared;
+mod slow;
 #[path = "../engine/support.rs"]
 #[expect(dead_code, reason = "the tests of the engine use all of it")]
 mod support;

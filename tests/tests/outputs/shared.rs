@@ -52,7 +52,7 @@ fn start_example(name: &str, command: &mut Command) -> (Process, BufReader<Child
     (process, errors)
 }
 
-fn example(directory: &Path, language: &str, socket: &Path) -> (Process, BufReader<ChildStderr>) {
+pub(super) fn example(directory: &Path, language: &str, socket: &Path) -> (Process, BufReader<ChildStderr>) {
     let mut command = if language == "C" {
         Command::new(compile(directory))
     } else {
@@ -64,7 +64,7 @@ fn example(directory: &Path, language: &str, socket: &Path) -> (Process, BufRead
 }
 
 /// What a process prints until it ends, without having said anything on standard error.
-fn output_of((process, errors): &mut (Process, BufReader<ChildStderr>)) -> String {
+pub(super) fn output_of((process, errors): &mut (Process, BufReader<ChildStderr>)) -> String {
     let (mut text, mut complaints) = (String::new(), String::new());
     process.child().stdout.take().unwrap().read_to_string(&mut text).unwrap();
     errors.read_to_string(&mut complaints).unwrap();
