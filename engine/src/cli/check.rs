@@ -4,7 +4,8 @@ use std::fmt::{self, Display, Write};
 
 use vxtap::config::{
     BusyPoll, Capture, CaptureMode, Config, ConfigError, Cpus, Direction, Fragments, Memory, Output,
-    OutputKind, Queues, Session, Tunnel, TunnelPort, UnknownDirection, UnknownSessions, WaitMode, Workers,
+    OutputKind, Queues, Session, StreamFormat, Tunnel, TunnelPort, UnknownDirection, UnknownSessions,
+    WaitMode, Workers,
 };
 use vxtap::explain::{ShadowedRule, shadowed_rules};
 
@@ -238,6 +239,15 @@ fn kind(kind: &OutputKind) -> String {
         }
         OutputKind::Shared { path, consumers } => {
             format!("programs that come to {:?}, {consumers} at a time", path.to_string_lossy())
+        }
+        OutputKind::Stream(stream) => {
+            let format = match stream.format {
+                StreamFormat::Pcapng => "pcapng",
+                StreamFormat::Pcap => "pcap",
+            };
+            let readers = number(stream.readers_max() as usize, "reader");
+            let target = &stream.target;
+            format!("{format} on {target}, {readers} at a time, {} MiB for each", stream.buffer_mib)
         }
         OutputKind::Consumer => "the embedding program".to_owned(),
     }

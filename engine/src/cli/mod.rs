@@ -15,12 +15,12 @@ use std::fmt;
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::anyhow;
 use clap::Parser as _;
-use vxtap::config::Config;
+use vxtap::config::{Config, OutputKind, StreamTarget};
 use vxtap::engine::Report;
 
 use args::{CheckArgs, Cli, Command};
@@ -109,15 +109,17 @@ fn print_table(report: &Report, stdout_is_taken: bool) -> Result<(), Failure> {
     print(&text).map_err(cannot_print)
 }
 
-/// Whether an output's file is what standard output is connected to. Terminals and `/dev/null` take both.
+/// Whether frames go to standard output. Of a file that an output writes, terminals and `/dev/null` take both.
 fn writes_to_stdout(config: &Config) -> bool {
     let id = |path: &Path| {
         let file = fs::metadata(path).ok()?;
         (!file.file_type().is_char_device()).then(|| (file.dev(), file.ino()))
     };
-    let Some(stdout) = id(Path::new("/proc/self/fd/1")) else { return false };
-    let is_stdout = |path: PathBuf| id(&path) == Some(stdout);
-    config.outputs.iter().filter_map(|output| output.kind.only_file()).any(is_stdout)
+    let stdout = id(Path::new("/proc/self/fd/1"));
+    config.outputs.iter().any(|output| match &output.kind {
+        OutputKind::Stream(stream) => stream.target == StreamTarget::Stdout,
+        kind => stdout.is_some() && kind.only_file().and_then(|path| id(&path)) == stdout,
+    })
 }
 
 #[cfg(test)]

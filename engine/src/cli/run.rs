@@ -176,6 +176,7 @@ fn outputs(config: &Config) -> String {
         }
         OutputKind::Shared { path, .. } => path.display().to_string(),
         OutputKind::Interface { interface, .. } => interface.clone(),
+        OutputKind::Stream(stream) => stream.target.to_string(),
         OutputKind::Consumer => output.name.clone(),
     });
     outputs.collect::<Vec<_>>().join(", ")

@@ -21,6 +21,7 @@ mod output;
 mod pcapng;
 mod profile;
 mod session;
+mod stream;
 mod tunnel;
 mod words;
 mod workers;
@@ -45,6 +46,7 @@ pub use pcapng::{Compression, Fsync, PcapngFiles};
 pub(crate) use profile::mask as bit_mask;
 pub use profile::{DirectionBit, Profile, SequenceBits};
 pub use session::{DEFAULT_SESSION_NAME, Session, UnknownDirection, UnknownSessions};
+pub use stream::{PCAP_OVER_IP_PORT, Stream, StreamFormat, StreamTarget};
 pub use tunnel::{GENEVE_PORT, InvalidTunnelPort, Tunnel, TunnelPort, VXLAN_GPE_PORT, VXLAN_PORT};
 pub use workers::{Cpus, WaitMode, Workers};
 

@@ -1,6 +1,7 @@
 //! Where the frames go.
 
 use std::ffi::OsStr;
+use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -13,6 +14,7 @@ use super::limit::Limit;
 use super::name::{check_name, check_reference};
 use super::once::Seen;
 use super::pcapng::PcapngFiles;
+use super::stream::{Stream, StreamTarget};
 
 /// Most members of all outputs together: a frame's count of the members that hold it is a byte.
 pub const OUTPUTS_MAX: u32 = 255;
@@ -59,7 +61,10 @@ impl Output {
     pub(crate) const fn ring_count(&self) -> usize {
         let consumers = match self.kind {
             OutputKind::Shared { consumers, .. } => consumers,
-            OutputKind::Pcapng { .. } | OutputKind::Interface { .. } | OutputKind::Consumer => 1,
+            OutputKind::Pcapng { .. }
+            | OutputKind::Interface { .. }
+            | OutputKind::Stream(_)
+            | OutputKind::Consumer => 1,
         };
         self.members as usize * consumers as usize
     }
@@ -121,6 +126,8 @@ pub enum OutputKind {
         /// Most consumers of a member at a time, 1 to 255. Each may need the memory of an output ring of each queue.
         consumers: u32,
     },
+    /// Sends them to programs that read a stream of capture records, each at its own pace. Has one member.
+    Stream(Stream),
     /// Leaves them to the program that embeds the engine. Not available in a file.
     Consumer,
 }
@@ -131,6 +138,8 @@ struct Taken<'o> {
     names: Seen<&'o str>,
     paths: Seen<PathBuf>,
     interfaces: Seen<String>,
+    addresses: Seen<SocketAddr>,
+    stdout: Seen<()>,
 }
 
 pub(super) fn check_outputs(
@@ -185,7 +194,34 @@ impl Output {
                 CONSUMERS.check(*consumers).map_err(|problem| problem.at(key.key("consumers")))?;
                 check_path(path, taken, key)
             }
+            OutputKind::Stream(stream) => {
+                stream.check(key)?;
+                self.check_stream(stream, taken, key)
+            }
             OutputKind::Consumer => Ok(()),
+        }
+    }
+
+    fn check_stream(&self, stream: &Stream, taken: &mut Taken<'_>, key: &KeyPath) -> Result<(), Violation> {
+        if self.members > 1 {
+            let allowed = "1, as each reader of a stream gets all frames";
+            return Err(Problem::refused(self.members, allowed).at(key.key("members")));
+        }
+        match &stream.target {
+            StreamTarget::Fifo(path) | StreamTarget::Unix(path) => check_path(path, taken, key),
+            StreamTarget::Tcp(address) => {
+                let key = key.key("address");
+                if address.port() == 0 {
+                    let allowed = "an address with a port from 1 to 65535";
+                    return Err(Problem::refused(format_args!("\"{address}\""), allowed).at(key));
+                }
+                let value = format_args!("the address \"{address}\"");
+                taken.addresses.note(*address, key.clone(), value).map_err(|problem| problem.at(key))
+            }
+            StreamTarget::Stdout => {
+                let key = key.key("to");
+                taken.stdout.note((), key.clone(), "\"stdout\"").map_err(|problem| problem.at(key))
+            }
         }
     }
 

@@ -63,6 +63,16 @@ pub enum EngineError {
         /// What the system said.
         source: io::Error,
     },
+    /// An output has nothing that could be read as a stream.
+    #[error("output `{output}` cannot write to {target}: {source}")]
+    Stream {
+        /// Name of the output.
+        output: String,
+        /// Where it was to be read.
+        target: String,
+        /// What was wrong.
+        source: io::Error,
+    },
     /// An output has no interface.
     #[error("output `{output}` cannot have the interface {interface}: {source}")]
     OutputInterface {

@@ -11,6 +11,7 @@
 mod cpus;
 mod error;
 mod file_source;
+mod guests;
 mod lane;
 mod lanes;
 mod live;
@@ -25,6 +26,7 @@ mod sinks;
 mod start;
 mod statement;
 mod stop;
+mod stream;
 mod watch;
 mod workers;
 
@@ -43,6 +45,7 @@ use crate::xsk::{Geometry, Pages, SoftNic, Umem};
 pub use error::EngineError;
 pub use file_source::InputError;
 use file_source::{FileSource, Progress};
+pub use guests::GuestCounters;
 use lane::{Entrance, Open};
 use lanes::Lanes;
 use live::Live;
@@ -51,7 +54,7 @@ use outlet::Outlet;
 pub use reload::{Changes, ReloadError};
 pub use report::{InterfaceReport, OutputReport, Report, WorkerReport};
 pub use rung::{Rung, StepDown};
-pub use shared::GuestCounters;
+pub use stream::{StreamCounters, StreamReader};
 use watch::Watch;
 use workers::{Notes, Workers};
 
@@ -148,7 +151,9 @@ impl Engine {
     /// [`EngineError`].
     pub fn open_capture_file(config: Config, path: &Path) -> Result<Self, EngineError> {
         config.validate()?;
-        let has_guests = |output: &&Output| matches!(output.kind, config::OutputKind::Shared { .. });
+        let has_guests = |output: &&Output| {
+            matches!(output.kind, config::OutputKind::Shared { .. } | config::OutputKind::Stream(_))
+        };
         if let Some(output) = config.outputs.iter().find(has_guests) {
             return Err(EngineError::LiveOnly { output: output.name.clone() });
         }

@@ -5,13 +5,16 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::outlet::{FileId, Guests, Opened, Outlet};
-use super::shared::Door;
+use rustix::net::SocketType;
+
+use super::guests::{Door, Guests};
+use super::outlet::{FileId, Opened, Outlet};
+use super::stream::{Doors, Settings};
 use super::workers::Notes;
 use super::{EngineError, owner, sinks};
-use crate::config::{Config, ConfigError, FileName, KeyPath, Output, OutputKind, PcapngFiles};
+use crate::config::{Config, ConfigError, FileName, KeyPath, Output, OutputKind, PcapngFiles, StreamTarget};
 use crate::interface;
 use crate::output::pcapng::{Plan, Series};
 use crate::session::{Directory, SessionId};
@@ -74,12 +77,27 @@ impl<'e> Opening<'e> {
             }
             // The first one lets in the consumers of all.
             OutputKind::Shared { path, .. } if place == 0 => {
-                let door = Door::open(path).map_err(|source| EngineError::Door {
+                let door = Door::open(path, SocketType::SEQPACKET).map_err(|source| EngineError::Door {
                     output: output.name.clone(),
                     path: path.clone(),
                     source,
                 })?;
                 Ok((Some(Opened::Door(door)), None))
+            }
+            OutputKind::Stream(stream) => {
+                let doors = Doors::open(&stream.target).map_err(|source| EngineError::Stream {
+                    output: output.name.clone(),
+                    target: stream.target.to_string(),
+                    source,
+                })?;
+                if let StreamTarget::Tcp(address) = stream.target
+                    && !address.ip().is_loopback()
+                {
+                    let sentence = "whoever reaches it can read the frames";
+                    self.notes.push(format!("output `{}` listens at {address}: {sentence}", output.name));
+                }
+                let order_window = Duration::from_micros(output.order_window_us.into());
+                Ok((Some(Opened::Stream(doors, Settings::of(stream, order_window))), None))
             }
             OutputKind::Shared { .. } | OutputKind::Consumer => Ok((None, None)),
         }

@@ -5,9 +5,9 @@ use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::EngineError;
-use super::shared::{Bell, Door, GuestBoard};
+use super::guests::{Door, Guests};
 use super::sinks::Desk;
+use super::stream::{Doors, Settings, StreamCounters};
 use crate::config::{Output, OutputKind};
 use crate::output::pcapng::Series;
 use crate::output::{Consumer, Inbox, Reader, Written};
@@ -44,6 +44,8 @@ pub(super) enum Opened {
     Interface(File, bool),
     /// Of all members; the first one has it.
     Door(Door),
+    /// Where the readers of a stream come from, and what it is like.
+    Stream(Doors, Settings),
 }
 
 /// The thread of an output.
@@ -60,15 +62,6 @@ impl Running {
             Self::Server(thread) => thread.is_finished(),
         }
     }
-}
-
-/// What the members of an output have in common whose consumers come and go.
-#[derive(Clone, Debug)]
-pub(super) struct Guests {
-    pub(super) board: Arc<GuestBoard>,
-    pub(super) bell: Arc<Bell>,
-    /// Most of them at a time, for each member.
-    pub(super) max: u32,
 }
 
 /// Device and inode.
@@ -123,7 +116,13 @@ impl Outlet {
 
     /// How many rings of each queue it may have at a time.
     pub(super) fn ring_count(&self) -> usize {
-        self.guests.as_ref().map_or(1, |guests| guests.max as usize)
+        self.guests.as_ref().map_or(1, |guests| guests.rings as usize)
+    }
+
+    /// What became of the frames of each reader, if it is a stream.
+    pub(super) fn readers(&self) -> Option<StreamCounters> {
+        let is_stream = matches!(self.kind, OutputKind::Stream(_));
+        self.guests.as_ref().filter(|_| is_stream).map(|guests| guests.readers.read())
     }
 
     /// Gives it its consumer.
@@ -138,14 +137,5 @@ impl Outlet {
         if let Some(inbox) = self.inbox.upgrade() {
             inbox.put(reader);
         }
-    }
-}
-
-impl Guests {
-    pub(super) fn of(kind: &OutputKind, members: u32) -> Result<Option<Self>, EngineError> {
-        let OutputKind::Shared { consumers, .. } = *kind else { return Ok(None) };
-        let no_bell = |source| EngineError::System { what: "cannot start an output".to_owned(), source };
-        let bell = Bell::new().map_err(no_bell)?;
-        Ok(Some(Self { board: Arc::new(GuestBoard::new(members)), bell, max: consumers }))
     }
 }

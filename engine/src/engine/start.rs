@@ -1,11 +1,12 @@
 //! Starting: the outputs, then the workers, then the frames are let in.
 
+use super::guests::{Guests, Service};
 use super::lane::{Entrance, Open};
 use super::lanes::Lane;
-use super::outlet::{Guests, Opened, Running};
-use super::{Engine, EngineError, Source, shared, sinks};
+use super::outlet::{Opened, Running};
+use super::{Engine, EngineError, Source, shared, sinks, stream};
 use crate::config::WaitMode;
-use crate::output::{Injector, Origin, Writer};
+use crate::output::{Consumer, Injector, Origin, Writer};
 use crate::worker::{Parts, WhenFull};
 
 impl Engine {
@@ -73,43 +74,59 @@ impl Engine {
 
     /// Starts the threads of the outputs that are open and have none.
     pub(super) fn start_sinks(&mut self) -> Result<(), EngineError> {
-        let clock = match self.source {
-            Source::Live(_) => sinks::Clock::Wall,
-            Source::File(_) => sinks::Clock::Frames,
-        };
-        for (id, outlet) in self.outlets.iter_mut().enumerate() {
+        for id in 0..self.outlets.len() {
+            let outlet = &mut self.outlets[id];
             let Some(opened) = outlet.opened.take() else { continue };
-            let (name, lanes, notes) = (outlet.name.clone(), self.lanes.clone(), self.notes.clone());
-            outlet.running = match (opened, outlet.consumer.take(), &outlet.guests) {
-                (Opened::Files(series), Some(consumer), _) => {
-                    let output = sinks::Place { id, lanes, clock, desk: outlet.desk.clone() };
-                    Some(Running::Writer(sinks::start(*series, consumer, output)?))
-                }
-                (Opened::Interface(device, has_tags), Some(consumer), _) => {
-                    let injector = Injector::new(device, &self.directory, has_tags);
-                    Some(Running::Writer(sinks::start_injector(injector, consumer, name, notes)?))
-                }
-                (Opened::Door(door), _, Some(guests)) => {
-                    let (_, members) = outlet.member;
-                    let Guests { board, bell, max } = guests.clone();
-                    let server = shared::Server {
-                        name,
-                        first: id,
-                        members,
-                        consumers: max,
-                        ring_len: self.ring_len,
-                        lanes,
-                        directory: self.directory.clone(),
-                        board,
-                        bell,
-                        notes,
-                    };
-                    Some(Running::Server(shared::start(server, door)?))
-                }
-                (Opened::Files(_) | Opened::Interface(..) | Opened::Door(_), ..) => None,
-            };
+            let consumer = outlet.consumer.take();
+            self.outlets[id].running = self.start_sink(id, opened, consumer)?;
         }
         Ok(())
+    }
+
+    fn start_sink(
+        &self,
+        id: usize,
+        opened: Opened,
+        consumer: Option<Consumer>,
+    ) -> Result<Option<Running>, EngineError> {
+        let outlet = &self.outlets[id];
+        let service = |guests: &Guests| Service {
+            name: outlet.name.clone(),
+            id,
+            guests: guests.clone(),
+            ring_len: self.ring_len,
+            lanes: self.lanes.clone(),
+            directory: self.directory.clone(),
+            notes: self.notes.clone(),
+        };
+        let running = match (opened, consumer, &outlet.guests) {
+            (Opened::Files(series), Some(consumer), _) => {
+                let clock = match self.source {
+                    Source::Live(_) => sinks::Clock::Wall,
+                    Source::File(_) => sinks::Clock::Frames,
+                };
+                let output = sinks::Place { id, lanes: self.lanes.clone(), clock, desk: outlet.desk.clone() };
+                Running::Writer(sinks::start(*series, consumer, output)?)
+            }
+            (Opened::Interface(device, has_tags), Some(consumer), _) => {
+                let injector = Injector::new(device, &self.directory, has_tags);
+                let (name, notes) = (outlet.name.clone(), self.notes.clone());
+                Running::Writer(sinks::start_injector(injector, consumer, name, notes)?)
+            }
+            (Opened::Door(door), _, Some(guests)) => {
+                let (_, members) = outlet.member;
+                let server = shared::Server { service: service(guests), members };
+                Running::Server(shared::start(server, door)?)
+            }
+            (Opened::Stream(doors, settings), _, Some(guests)) => {
+                let hub = stream::Hub { service: service(guests), settings };
+                Running::Server(stream::start(hub, doors)?)
+            }
+            (Opened::Files(_) | Opened::Interface(..) | Opened::Door(_) | Opened::Stream(..), ..) => {
+                return Ok(None);
+            }
+        };
+        Ok(Some(running))
     }
 
     /// Tells the threads that serve consumers that there are other queues or sessions.

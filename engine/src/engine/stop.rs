@@ -49,13 +49,12 @@ impl Engine {
             fragments.lock().unwrap_or_else(PoisonError::into_inner).clear();
         }
         let mut written = Vec::new();
+        // The writers of an engine that was never started are what keeps its outputs open.
+        self.writers.clear();
+        self.waiting.clear();
+        // All of them first, so that their consumers are waited for at the same time.
+        self.outlets.iter().filter_map(|outlet| outlet.guests.as_ref()).for_each(|guests| guests.bell.end());
         for outlet in &mut self.outlets {
-            // The writers of an engine that was never started are what keeps its outputs open.
-            self.writers.clear();
-            self.waiting.clear();
-            if let Some(guests) = &outlet.guests {
-                guests.bell.end();
-            }
             let ended = match outlet.running.take() {
                 Some(Running::Writer(thread)) => thread.join().map(Some),
                 Some(Running::Server(thread)) => thread.join().map(|()| None),

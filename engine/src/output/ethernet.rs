@@ -53,6 +53,12 @@ impl Head {
         self.len += 2;
     }
 
+    /// By how many bytes it makes the frame longer.
+    pub(crate) fn grows_by(&self) -> u32 {
+        // At most 18.
+        u32::try_from(self.len - self.replaces).unwrap_or_default()
+    }
+
     /// The bytes of a frame with its head, piece by piece.
     pub(crate) fn pieces<'a>(&'a self, frame: &Frame<'a>) -> impl Iterator<Item = &'a [u8]> {
         let mut replaced = self.replaces;

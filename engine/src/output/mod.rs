@@ -16,6 +16,7 @@ pub mod pcapng;
 #[expect(unsafe_code, reason = "memory shared between worker and consumer; each block carries its proof")]
 mod ring;
 pub mod shared;
+pub(crate) mod stream;
 mod written;
 
 pub use crate::decap::{Encapsulation, GeneveOption, GeneveOptions, Gwlb, Link};

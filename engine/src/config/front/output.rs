@@ -6,8 +6,11 @@ use super::Fault;
 use super::reader::Section;
 use crate::config::output::{CONSUMERS, MEMBERS, ORDER_WINDOW_US};
 use crate::config::pcapng::{KEEP_FILES, KEEP_MIB, KEEP_S, ROTATE_MIB, ROTATE_S};
+use crate::config::stream::{BUFFER_MIB, READERS};
 use crate::config::words::Word;
-use crate::config::{Compression, Fsync, Output, OutputKind, PcapngFiles};
+use crate::config::{
+    Compression, Fsync, Output, OutputKind, PcapngFiles, Stream, StreamFormat, StreamTarget,
+};
 
 /// Every key of any type.
 pub(super) const ALL: &[&str] = &[
@@ -28,6 +31,11 @@ pub(super) const ALL: &[&str] = &[
     "consumers",
     "interface",
     "vlan_tags",
+    "to",
+    "address",
+    "format",
+    "readers",
+    "buffer_mib",
 ];
 
 const PCAPNG: &[&str] = &[
@@ -51,8 +59,18 @@ const SHARED: &[&str] = &["name", "type", "filter", "path", "members", "consumer
 const INTERFACE: &[&str] =
     &["name", "type", "filter", "order_window_us", "members", "interface", "vlan_tags"];
 
+/// By where it goes to.
+const STDOUT: &[&str] = &["name", "type", "filter", "order_window_us", "to", "format", "buffer_mib"];
+const FIFO: &[&str] = &["name", "type", "filter", "order_window_us", "to", "path", "format", "buffer_mib"];
+const UNIX: &[&str] =
+    &["name", "type", "filter", "order_window_us", "to", "path", "format", "readers", "buffer_mib"];
+const TCP: &[&str] =
+    &["name", "type", "filter", "order_window_us", "to", "address", "format", "readers", "buffer_mib"];
+
+const AN_ADDRESS: &str = "an address with its port in quotes, such as \"127.0.0.1:57012\"";
 const AN_INTERFACE: &str = "the name of an interface in quotes";
 const A_FILE: &str = "the path of a file in quotes";
+const A_FIFO: &str = "the path of a named pipe in quotes";
 const A_SOCKET: &str = "the path of a Unix socket in quotes";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +78,16 @@ enum Type {
     Pcapng,
     Interface,
     Shared,
+    Stream,
+}
+
+/// Where a stream goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum To {
+    Stdout,
+    Fifo,
+    Unix,
+    Tcp,
 }
 
 impl Word for Compression {
@@ -72,8 +100,21 @@ impl Word for Fsync {
 }
 
 impl Word for Type {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("pcapng", Self::Pcapng),
+        ("interface", Self::Interface),
+        ("stream", Self::Stream),
+        ("shared", Self::Shared),
+    ];
+}
+
+impl Word for To {
     const WORDS: &'static [(&'static str, Self)] =
-        &[("pcapng", Self::Pcapng), ("interface", Self::Interface), ("shared", Self::Shared)];
+        &[("stdout", Self::Stdout), ("fifo", Self::Fifo), ("unix", Self::Unix), ("tcp", Self::Tcp)];
+}
+
+impl Word for StreamFormat {
+    const WORDS: &'static [(&'static str, Self)] = &[("pcapng", Self::Pcapng), ("pcap", Self::Pcap)];
 }
 
 pub(super) fn output(section: &Section<'_>) -> Result<Output, Fault> {
@@ -94,6 +135,7 @@ pub(super) fn output(section: &Section<'_>) -> Result<Output, Fault> {
             let consumers = section.number("consumers", CONSUMERS)?.unwrap_or(1);
             OutputKind::Shared { path: path(section, A_SOCKET)?, consumers }
         }
+        Type::Stream => OutputKind::Stream(stream(section)?),
     };
     let default = Output::new(name, kind);
     let order_window_us = section.number("order_window_us", ORDER_WINDOW_US)?;
@@ -115,6 +157,31 @@ fn files(section: &Section<'_>) -> Result<PcapngFiles, Fault> {
         compression: section.word("compression")?.unwrap_or_default(),
         fsync: section.word("fsync")?.unwrap_or_default(),
         owner: section.reference("owner")?,
+    })
+}
+
+fn stream(section: &Section<'_>) -> Result<Stream, Fault> {
+    let to = section.required_word("to")?;
+    section.check_keys(match to {
+        To::Stdout => STDOUT,
+        To::Fifo => FIFO,
+        To::Unix => UNIX,
+        To::Tcp => TCP,
+    })?;
+    let default = Stream::new(match to {
+        To::Stdout => StreamTarget::Stdout,
+        To::Fifo => StreamTarget::Fifo(path(section, A_FIFO)?),
+        To::Unix => StreamTarget::Unix(path(section, A_SOCKET)?),
+        To::Tcp => {
+            let address = section.get("address").map(|node| node.parsed(AN_ADDRESS)).transpose()?;
+            StreamTarget::Tcp(address.unwrap_or(StreamTarget::PCAP_OVER_IP))
+        }
+    });
+    Ok(Stream {
+        format: section.word("format")?.unwrap_or(default.format),
+        readers: section.number("readers", READERS)?.unwrap_or(default.readers),
+        buffer_mib: section.number("buffer_mib", BUFFER_MIB)?.unwrap_or(default.buffer_mib),
+        ..default
     })
 }
 

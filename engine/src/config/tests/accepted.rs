@@ -31,7 +31,7 @@ const EVERY_KEY: &str = r#"
     fill_ring = 1024
     rx_ring = 512
     output_ring = 256
-    outputs = 10
+    outputs = 12
     hugepages = true
     [sessions]
     unknown = "drop"
@@ -101,6 +101,20 @@ const EVERY_KEY: &str = r#"
     interface = "mirror{member}"
     members = 2
     vlan_tags = true
+    [[output]]
+    name = "wireshark"
+    type = "stream"
+    order_window_us = 0
+    to = "tcp"
+    address = "[::1]:5000"
+    format = "pcap"
+    readers = 3
+    buffer_mib = 16
+    [[output]]
+    name = "pipe"
+    type = "stream"
+    to = "fifo"
+    path = "dir/pipe"
 "#;
 
 #[test]
@@ -134,7 +148,7 @@ fn every_key_reaches_its_field() {
             fill_ring: 1024,
             rx_ring: 512,
             output_ring: Some(256),
-            outputs: Some(10),
+            outputs: Some(12),
             hugepages: true,
         },
         unknown: UnknownSessions::Drop,
@@ -184,6 +198,19 @@ fn every_key_reaches_its_field() {
                     OutputKind::Interface { interface: "mirror{member}".to_owned(), vlan_tags: true },
                 )
             },
+            Output {
+                order_window_us: 0,
+                ..Output::new(
+                    "wireshark",
+                    OutputKind::Stream(Stream {
+                        target: StreamTarget::Tcp("[::1]:5000".parse().expect("an address")),
+                        format: StreamFormat::Pcap,
+                        readers: 3,
+                        buffer_mib: 16,
+                    }),
+                )
+            },
+            Output::new("pipe", OutputKind::Stream(Stream::new(StreamTarget::Fifo("dir/pipe".into())))),
         ],
     };
     assert_eq!(parse(EVERY_KEY).expect("valid"), expected);

@@ -118,7 +118,7 @@ fn a_wrong_type_is_refused_with_what_was_found() {
         ),
         (
             "[[output]]\nname = \"a\"\ntype = 1",
-            "3:8: output[0].type: found 1, allowed is \"pcapng\", \"interface\" or \"shared\"",
+            "3:8: output[0].type: found 1, allowed is \"pcapng\", \"interface\", \"stream\" or \"shared\"",
         ),
         (
             "[[output]]\nname = \"a\"\ntype = \"pcapng\"\npath = 1",
@@ -138,7 +138,7 @@ fn a_missing_key_is_refused_at_the_table_that_needs_it() {
         ("[[output]]", "1:1: output[0].name: missing; allowed is a name in quotes"),
         (
             "[[output]]\nname = \"a\"",
-            "1:1: output[0].type: missing; allowed is \"pcapng\", \"interface\" or \"shared\"",
+            "1:1: output[0].type: missing; allowed is \"pcapng\", \"interface\", \"stream\" or \"shared\"",
         ),
         (
             "[[output]]\nname = \"a\"\ntype = \"pcapng\"",

@@ -85,9 +85,58 @@ fn a_word_that_a_setting_does_not_know_is_refused() {
         ("[sessions]\nunknown = \"\"", "2:11: sessions.unknown: found \"\", allowed is \"pass\" or \"drop\""),
         (
             "[[output]]\nname = \"a\"\ntype = \"consumer\"",
-            "3:8: output[0].type: found \"consumer\", allowed is \"pcapng\", \"interface\" or \"shared\"",
+            "3:8: output[0].type: found \"consumer\", allowed is \"pcapng\", \"interface\", \"stream\" or \"shared\"",
         ),
     ]);
+}
+
+#[test]
+fn a_stream_has_the_keys_of_where_it_goes_to_and_one_member() {
+    let stream =
+        |name: &str, keys: &str| format!("[[output]]\nname = \"{name}\"\ntype = \"stream\"\n{keys}\n");
+    let to = |keys: &str| stream("a", keys);
+    let twice = |keys: &str| stream("a", keys) + &stream("b", keys);
+    let address = "4:11: output[0].address: found \"here\", allowed is an address with its port in quotes, such as \"127.0.0.1:57012\"";
+    assert_refusals(&[
+        (&to(""), "1:1: output[0].to: missing; allowed is \"stdout\", \"fifo\", \"unix\" or \"tcp\""),
+        (&to("to = \"fifo\""), "1:1: output[0].path: missing; allowed is the path of a named pipe in quotes"),
+        (
+            &to("to = \"stdout\"\npath = \"x\""),
+            "5:1: output[0].path: unknown key; allowed here are `name`, `type`, `filter`, `order_window_us`, `to`, `format`, `buffer_mib`",
+        ),
+        (&to("address = \"here\"\nto = \"tcp\""), address),
+        (
+            &to("to = \"tcp\"\naddress = \"[::1]:0\""),
+            "5:11: output[0].address: found \"[::1]:0\", allowed is an address with a port from 1 to 65535",
+        ),
+        (
+            &to("to = \"tcp\"\nreaders = 65"),
+            "5:11: output[0].readers: found 65, allowed is an integer from 1 to 64",
+        ),
+        (
+            &to("to = \"tcp\"\nbuffer_mib = 0"),
+            "5:14: output[0].buffer_mib: found 0, allowed is an integer from 1 to 1024",
+        ),
+        (
+            &twice("to = \"tcp\"\naddress = \"[::1]:9\""),
+            "10:11: output[1].address: found the address \"[::1]:9\" again, after output[0].address; allowed is each one once",
+        ),
+        (
+            &twice("to = \"stdout\""),
+            "8:6: output[1].to: found \"stdout\" again, after output[0].to; allowed is each one once",
+        ),
+        (
+            &twice("to = \"unix\"\npath = \"x\""),
+            "10:8: output[1].path: found the path \"x\" again, after output[0].path; allowed is each one once",
+        ),
+    ]);
+    let stream = OutputKind::Stream(Stream::new(StreamTarget::Stdout));
+    let outputs = vec![Output { members: 2, ..Output::new("a", stream) }];
+    let error = Config { outputs, ..Config::default() }.validate().expect_err("2 members");
+    assert_eq!(
+        error.to_string(),
+        "output[0].members: found 2, allowed is 1, as each reader of a stream gets all frames"
+    );
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::{OutputReport, Report, WorkerReport};
 use crate::counters::{Ledger, WorkerCounters};
+use crate::engine::{StreamCounters, StreamReader};
 
 impl Report {
     /// The sums that do not add up, a sentence each. Empty for the report of an engine that has stopped; one that is
@@ -12,10 +13,11 @@ impl Report {
         let sessions = sessions.filter_map(|(name, ledger)| imbalance(&format!("session {name}"), &ledger));
         let workers = self.workers.iter().flat_map(|worker| self.worker_imbalances(worker));
         let outputs = self.outputs.iter().filter_map(output_imbalance);
+        let streams = self.outputs.iter().flat_map(stream_imbalances);
         let fragments = (!self.fragments.adds_up())
             .then(|| format!("outer fragments do not add up: {:?}", self.fragments));
         let interfaces = interfaces.chain(fragments);
-        interfaces.chain(workers).chain(sessions).chain(outputs).collect()
+        interfaces.chain(workers).chain(sessions).chain(outputs).chain(streams).collect()
     }
 
     /// Redirected = received + lost in the kernel, for each interface.
@@ -78,4 +80,20 @@ fn output_imbalance(output: &OutputReport) -> Option<String> {
             output.name, written.frames_written, written.frames_lost
         )
     })
+}
+
+/// Delivered = taken + unread, for a stream, and of each of its readers offered = sent + lost + unsent.
+fn stream_imbalances(output: &OutputReport) -> Vec<String> {
+    let Some(StreamCounters { taken, readers, .. }) = &output.stream else { return Vec::new() };
+    let (name, delivered, unread) = (&output.name, output.total().delivered.frames, output.unread);
+    let whole = (delivered != taken + unread)
+        .then(|| format!("output {name}: delivered {delivered} is not taken {taken} + not read {unread}"));
+    let readers = readers.iter().filter(|reader| !reader.adds_up());
+    let readers = readers.map(|reader| {
+        let StreamReader { name: who, offered, sent, lost, unsent, .. } = reader;
+        format!(
+            "output {name}, {who}: offered {offered} is not sent {sent} + lost {lost} + not sent {unsent}"
+        )
+    });
+    whole.into_iter().chain(readers).collect()
 }

@@ -6,7 +6,7 @@ mod table;
 use std::sync::PoisonError;
 
 use super::file_source::InputError;
-use super::{CAPTURE_FILE, Engine, GuestCounters, Live, Rung, Source, StepDown};
+use super::{CAPTURE_FILE, Engine, GuestCounters, Live, Rung, Source, StepDown, StreamCounters};
 use crate::counters::{Ledger, OutputLedger, Tally, WorkerCounters};
 use crate::output::{Origin, Written};
 use crate::reassembly::ReassemblyCounters;
@@ -54,6 +54,8 @@ pub struct OutputReport {
     pub unread: u64,
     /// Who comes to it, for an output whose consumers come and go.
     pub guests: Option<GuestCounters>,
+    /// What became of the frames of each reader, for a stream.
+    pub stream: Option<StreamCounters>,
     /// What it has written, for an output that the engine empties itself and that has ended; of pcapng files also before, up to half a
     /// second old.
     pub written: Option<Written>,
@@ -124,6 +126,7 @@ impl Report {
             sessions: merge_output(&workers, place, sessions.len()),
             unread: workers.iter().filter_map(|worker| worker.counters.unread.get(place)).sum(),
             guests: outlet.guests.as_ref().map(|guests| guests.board.read(outlet.member.0)),
+            stream: outlet.readers(),
             written: outlet.desk.written(),
         };
         let outputs = engine.outlets.iter().enumerate().map(output).collect();

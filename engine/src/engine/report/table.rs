@@ -4,9 +4,10 @@ use std::fmt;
 
 use vxtap_ebpf::maps::Outcome;
 
-use super::{InterfaceReport, Report, Rung};
+use super::{InterfaceReport, OutputReport, Report, Rung};
 use crate::counters::Ledger;
 use crate::drop_reason::{DropReason, Drops};
+use crate::engine::StreamReader;
 use crate::session::SequenceCounters;
 use crate::steering::outcome_name;
 
@@ -151,18 +152,12 @@ impl Report {
                 total.delivered.frames,
                 total.full
             )?;
-            if let Some(guests) = output.guests {
-                writeln!(f, "    consumers that came: {}, that are there: {}", guests.came, guests.attached)?;
-                for (what, count) in [("cut off", guests.cut_off), ("turned away", guests.refused)] {
-                    if count > 0 {
-                        writeln!(f, "    consumers that were {what}: {count}")?;
-                    }
-                }
-            }
+            guests(f, output)?;
             if output.unread > 0 {
                 writeln!(f, "    not read when the consumer went: {}", output.unread)?;
             }
-            let out_of_order = output.written.as_ref().map_or(0, |written| written.out_of_order);
+            let of_written = output.written.as_ref().map_or(0, |written| written.out_of_order);
+            let out_of_order = output.stream.as_ref().map_or(of_written, |stream| stream.out_of_order);
             if out_of_order > 0 {
                 writeln!(f, "    out of order: {out_of_order}")?;
             }
@@ -187,6 +182,26 @@ impl Report {
         }
         Ok(())
     }
+}
+
+/// Consumers of an output that come and go.
+fn guests(f: &mut fmt::Formatter<'_>, output: &OutputReport) -> fmt::Result {
+    let Some(guests) = output.guests else { return Ok(()) };
+    let (who, readers) = match &output.stream {
+        Some(stream) => ("readers", &stream.readers[..]),
+        None => ("consumers", &[][..]),
+    };
+    writeln!(f, "    {who} that came: {}, that are there: {}", guests.came, guests.attached)?;
+    for (what, count) in [("cut off", guests.cut_off), ("turned away", guests.refused)] {
+        if count > 0 {
+            writeln!(f, "    {who} that were {what}: {count}")?;
+        }
+    }
+    for reader in readers {
+        let StreamReader { name, offered, sent, lost, unsent, is_there: _ } = reader;
+        writeln!(f, "    {name}: {offered} = sent {sent} + lost {lost} + not sent {unsent}")?;
+    }
+    Ok(())
 }
 
 /// An interface, and what was done with its frames.

@@ -3,16 +3,14 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::super::EngineError;
-use super::super::lanes::{Lane, Lanes};
-use super::super::workers::Notes;
+use super::super::guests::{Door, Service};
+use super::super::lanes::Lane;
 use super::client::{Client, Guest, State};
-use super::{Bell, Door, GuestBoard};
 use crate::output::shared::protocol::{self, Hello, Parcel, Status, VERSION, Welcome};
 use crate::output::{Handover, Writer, shared_ring};
 use crate::session::Directory;
@@ -27,28 +25,20 @@ const SILENT_MAX: usize = 16;
 /// What a server is made of.
 #[derive(Debug)]
 pub(in crate::engine) struct Server {
-    /// Name of the output.
-    pub(in crate::engine) name: String,
-    /// The id of the first member; the others follow.
-    pub(in crate::engine) first: usize,
+    pub(in crate::engine) service: Service,
     pub(in crate::engine) members: u32,
-    /// Most consumers of a member at a time.
-    pub(in crate::engine) consumers: u32,
-    pub(in crate::engine) ring_len: u32,
-    pub(in crate::engine) lanes: Lanes,
-    pub(in crate::engine) directory: Directory,
-    pub(in crate::engine) board: Arc<GuestBoard>,
-    pub(in crate::engine) bell: Arc<Bell>,
-    pub(in crate::engine) notes: Notes,
 }
 
-/// Starts the thread, which ends as [`Bell`] says.
+/// Starts the thread, which ends as [`Bell`](crate::engine::guests::Bell) says.
 pub(in crate::engine) fn start(server: Server, door: Door) -> Result<JoinHandle<()>, EngineError> {
     let run = move || {
         if let Err(error) = serve(&server, door) {
-            server.notes.push(format!("output `{}` lets nobody in any more: {error}", server.name));
+            server
+                .service
+                .notes
+                .push(format!("output `{}` lets nobody in any more: {error}", server.service.name));
         }
-        server.bell.has_ended.store(true, Ordering::Release);
+        server.service.guests.bell.say_ended();
     };
     thread::Builder::new()
         .name("vxtap-shared".to_owned())
@@ -62,11 +52,11 @@ fn serve(server: &Server, door: Door) -> io::Result<()> {
     let mut sessions = Sessions::default();
     loop {
         wait(server, door.as_ref(), &clients)?;
-        server.bell.settle();
-        if server.bell.is_over() {
+        server.service.guests.bell.settle();
+        if server.service.guests.bell.is_over() {
             return Ok(());
         }
-        if !server.bell.is_open() {
+        if !server.service.guests.bell.is_open() {
             door = None;
             clients.retain(|client: &Client| client.member().is_some());
         }
@@ -90,7 +80,7 @@ fn serve(server: &Server, door: Door) -> io::Result<()> {
 
 /// Waits until something happens at a socket, or the bell rings, or it is time to look.
 fn wait(server: &Server, door: Option<&Door>, clients: &[Client]) -> io::Result<()> {
-    let mut entries = vec![PollFd::new(&server.bell.wakeup, PollFlags::IN)];
+    let mut entries = vec![PollFd::new(&*server.service.guests.bell, PollFlags::IN)];
     entries.extend(door.map(|door| PollFd::new(door, PollFlags::IN)));
     entries.extend(clients.iter().map(|client| PollFd::new(client, PollFlags::IN)));
     match poll(&mut entries, Some(&INTERVAL)) {
@@ -114,9 +104,9 @@ impl Server {
     /// Whether a connection stays one.
     fn stays(&self, client: &mut Client) -> bool {
         if let Some(member) = client.member().filter(|_| client.has_lied()) {
-            self.board.count(member, |it| it.cut_off += 1);
+            self.service.guests.board.count(member, |it| it.cut_off += 1);
             let sentence = "was cut off, because what it says of its reading makes no sense";
-            self.notes.push(format!("a consumer of output `{}` {sentence}", self.name));
+            self.service.notes.push(format!("a consumer of output `{}` {sentence}", self.service.name));
             return false;
         }
         client.look()
@@ -129,13 +119,14 @@ impl Server {
             let (member, answer) = self.judge(hello, clients);
             let client = &mut clients[place];
             let attached = answer.and_then(|()| {
-                let unable = |error: io::Error| (Status::Unable, format!("output `{}`: {error}", self.name));
+                let unable =
+                    |error: io::Error| (Status::Unable, format!("output `{}`: {error}", self.service.name));
                 self.attach(client, member, sessions).map_err(unable)
             });
             client.state = match attached {
                 Ok(guest) => State::Attached(guest),
                 Err((status, sentence)) => {
-                    self.board.count(member, |it| it.refused += 1);
+                    self.service.guests.board.count(member, |it| it.refused += 1);
                     let welcome = self.answer(status, member, 0, sentence);
                     // If it does not hear it, it sees that we hang up.
                     let _ = protocol::send(client.as_fd(), &welcome.to_bytes());
@@ -148,7 +139,8 @@ impl Server {
 
     /// The member that a consumer gets, and whether it does.
     fn judge(&self, hello: Hello, clients: &[Client]) -> (u32, Result<(), (Status, String)>) {
-        let Self { name, members, consumers, .. } = self;
+        let Self { service: Service { name, guests, .. }, members } = self;
+        let consumers = guests.rings;
         let count = |member| clients.iter().filter(|client| client.member() == Some(member)).count();
         let least = || (0..*members).min_by_key(|member| count(*member)).unwrap_or(0);
         let member = hello.member.unwrap_or_else(least);
@@ -159,7 +151,7 @@ impl Server {
                 Status::NoSuchMember,
                 format!("output `{name}` has no member {member}: its members are 0 to {}", members - 1),
             )
-        } else if count(member) >= *consumers as usize {
+        } else if count(member) >= consumers as usize {
             let which = if *members > 1 {
                 format!("member {member} of output `{name}`")
             } else {
@@ -183,19 +175,19 @@ impl Server {
         let count = u32::try_from(rings.len()).map_err(io::Error::other)?;
         let welcome = self.answer(Status::Welcome, member, count, String::new());
         protocol::send(client.as_fd(), &welcome.to_bytes())?;
-        sessions.send(client, &mut guest, &self.directory)?;
+        sessions.send(client, &mut guest, &self.service.directory)?;
         self.hand_over(client, &mut guest, rings)?;
-        self.board.count(member, |it| it.came += 1);
+        self.service.guests.board.count(member, |it| it.came += 1);
         Ok(guest)
     }
 
     /// Rings from each queue from a place on.
     fn rings(&self, first: usize) -> io::Result<Vec<(Arc<Orders>, Writer, Handover)>> {
         let ring = |lane: Lane| {
-            let (writer, handover) = shared_ring(self.ring_len, lane.umem, lane.origin)?;
+            let (writer, handover) = shared_ring(self.service.ring_len, lane.umem, lane.origin)?;
             Ok((lane.orders, writer, handover))
         };
-        self.lanes.from(first).into_iter().map(ring).collect()
+        self.service.lanes.from(first).into_iter().map(ring).collect()
     }
 
     /// Gives the ends of rings to a consumer and to the workers.
@@ -212,7 +204,7 @@ impl Server {
             writers.push((orders, writer));
             guest.presences.push(presence);
         }
-        let output = self.first + guest.member as usize;
+        let output = self.service.id + guest.member as usize;
         for (orders, writer) in writers {
             orders.attach(output, writer);
         }
@@ -224,16 +216,18 @@ impl Server {
         let State::Attached(guest) = &mut client.state else { return true };
         let mut guest = std::mem::replace(guest, Guest::new(0));
         let mut keep_up = || {
-            if guest.presences.len() < self.lanes.len() {
+            if guest.presences.len() < self.service.lanes.len() {
                 let rings = self.rings(guest.presences.len())?;
                 self.hand_over(client, &mut guest, rings)?;
             }
-            sessions.send(client, &mut guest, &self.directory)
+            sessions.send(client, &mut guest, &self.service.directory)
         };
         let kept = keep_up();
         client.state = State::Attached(guest);
         if let Err(error) = &kept {
-            self.notes.push(format!("a consumer of output `{}` was cut off: {error}", self.name));
+            self.service
+                .notes
+                .push(format!("a consumer of output `{}` was cut off: {error}", self.service.name));
         }
         kept.is_ok()
     }
@@ -241,7 +235,7 @@ impl Server {
     fn count_attached(&self, clients: &[Client]) {
         for member in 0..self.members {
             let count = clients.iter().filter(|client| client.member() == Some(member)).count();
-            self.board.count(member, |it| it.attached = count as u64);
+            self.service.guests.board.count(member, |it| it.attached = count as u64);
         }
     }
 }

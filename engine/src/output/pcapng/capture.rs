@@ -93,6 +93,8 @@ pub struct Period {
 struct Written {
     key: InterfaceKey,
     frames: u64,
+    /// Frames that were to be written and were not.
+    lost: u64,
     /// The interface of the same frames without Ethernet header; `u32::MAX` where there is none yet, and of one of these.
     packets: u32,
 }
@@ -178,6 +180,20 @@ impl<S: Storage> CaptureWriter<S> {
         self.file.blocks().packet(interface, timestamp_ns, original_len, key.direction, segments);
         let written = self.file.make_room();
         self.settle(written)
+    }
+
+    /// Notes for the statistics that a frame was to be written and was not.
+    pub(crate) fn lose(&mut self, key: FrameKey) {
+        let interface = self.interface_of(key);
+        self.interfaces[interface as usize].lost += 1;
+    }
+
+    /// The same of frames of a session. It is not known of which pairs those of the default session are: they count for the interface of
+    /// all others.
+    pub(crate) fn lose_of(&mut self, session: SessionId, frames: u64) {
+        let own = (session != SessionId::DEFAULT).then(|| self.interface_of_session(session)).flatten();
+        let interface = own.unwrap_or_else(|| self.describe_other());
+        self.interfaces[interface as usize].lost += frames;
     }
 
     /// Begins a new section, after a write has failed: nobody can say which blocks are in the file. What the last section has of statistics
@@ -283,7 +299,7 @@ impl<S: Storage> CaptureWriter<S> {
         self.flush()?;
         let Period { start_ns, end_ns } = period.or(self.seen).unwrap_or(Period { start_ns: 0, end_ns: 0 });
         for (interface, written) in (0..).zip(&self.interfaces) {
-            let Written { key, frames: delivered, packets: _ } = *written;
+            let Written { key, frames: delivered, lost, packets: _ } = *written;
             let is_packets = key == InterfaceKey::Packets;
             // What was written to the other interface is counted there, and nowhere else.
             let apart = self.frames_apart(written);
@@ -293,6 +309,7 @@ impl<S: Storage> CaptureWriter<S> {
                 let InterfaceTotals { received, accepted, dropped } = totals(key, delivered + apart);
                 InterfaceTotals { received: received - apart, accepted: accepted - apart, dropped }
             };
+            let (received, accepted, dropped) = (received + lost, accepted + lost, dropped + lost);
             let statistics = Statistics { start_ns, end_ns, received, accepted, dropped, delivered };
             self.file.blocks().statistics(interface, &statistics);
         }
@@ -399,8 +416,22 @@ impl<S: Storage> CaptureWriter<S> {
     }
 
     fn describe(&mut self, key: InterfaceKey, name: &str, description: &str, link: Link) -> u32 {
-        self.interfaces.push(Written { key, frames: 0, packets: NO_INTERFACE });
+        self.interfaces.push(Written { key, frames: 0, lost: 0, packets: NO_INTERFACE });
         self.file.blocks().interface(Interface { name, description, link })
+    }
+}
+
+impl CaptureWriter<Vec<u8>> {
+    /// Number of bytes that are there.
+    pub(crate) const fn waiting(&self) -> usize {
+        self.file.storage().len() + self.file.waiting_bytes()
+    }
+
+    /// Takes out what is there.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        // Memory takes everything.
+        drop(self.file.flush());
+        std::mem::take(self.file.storage_mut())
     }
 }
 

@@ -93,6 +93,19 @@ impl Storage for File {
     }
 }
 
+/// A stream, whose bytes are taken out again as it grows.
+impl Storage for Vec<u8> {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn cut(&mut self, len: u64) -> io::Result<()> {
+        self.truncate(usize::try_from(len).unwrap_or(usize::MAX));
+        Ok(())
+    }
+}
+
 /// A pcapng file being written.
 ///
 /// Blocks are gathered in memory and written many at a time. Who opens the file finds whole blocks up to the last
@@ -162,7 +175,7 @@ fn create_private(path: &Path) -> io::Result<File> {
 
 #[expect(private_bounds, reason = "another storage than a file exists in tests only")]
 impl<S: Storage> PcapngFile<S> {
-    pub(super) fn over(storage: S, path: PathBuf, now: Instant) -> Self {
+    pub(in crate::output) fn over(storage: S, path: PathBuf, now: Instant) -> Self {
         // Room for the block that goes over the limit, so that packets never make the memory grow.
         let blocks = Blocks::with_capacity(FLUSH_BYTES + MAX_CAPTURED_BYTES + 64);
         Self { storage, path, blocks, whole_bytes: 0, flushed_at: now, state: State::Whole, lost: Vec::new() }
@@ -249,6 +262,10 @@ impl<S: Storage> PcapngFile<S> {
 
     pub(super) fn into_storage(self) -> S {
         self.storage
+    }
+
+    pub(super) const fn storage_mut(&mut self) -> &mut S {
+        &mut self.storage
     }
 
     pub(super) const fn storage(&self) -> &S {

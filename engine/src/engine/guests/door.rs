@@ -12,7 +12,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 /// Waiting connections beyond which the kernel lets nobody wait.
 const BACKLOG: i32 = 16;
 
-/// A listening socket (`SOCK_SEQPACKET`) with a name in the file system, which is removed with it.
+/// A listening Unix socket with a name in the file system, which is removed with it.
 #[derive(Debug)]
 pub(in crate::engine) struct Door {
     listener: OwnedFd,
@@ -23,11 +23,11 @@ pub(in crate::engine) struct Door {
 
 impl Door {
     /// Makes the socket, for nobody but the engine's user. The name that an engine has left behind is taken over.
-    pub(in crate::engine) fn open(path: &Path) -> io::Result<Self> {
+    pub(in crate::engine) fn open(path: &Path, kind: SocketType) -> io::Result<Self> {
         let address = SocketAddrUnix::new(path)?;
-        let listener = socket()?;
+        let listener = socket(kind)?;
         if let Err(error) = rustix::net::bind(&listener, &address) {
-            if error != Errno::ADDRINUSE || !is_left_behind(path, &address)? {
+            if error != Errno::ADDRINUSE || !is_left_behind(path, &address, kind)? {
                 return Err(error.into());
             }
             fs::remove_file(path)?;
@@ -41,7 +41,7 @@ impl Door {
     }
 
     /// Lets somebody in who waits; `None` if nobody does.
-    pub(super) fn accept(&self) -> io::Result<Option<OwnedFd>> {
+    pub(in crate::engine) fn accept(&self) -> io::Result<Option<OwnedFd>> {
         match rustix::net::accept_with(&self.listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
             Ok(connection) => Ok(Some(connection)),
             Err(Errno::AGAIN | Errno::CONNABORTED | Errno::INTR) => Ok(None),
@@ -65,15 +65,15 @@ impl Drop for Door {
     }
 }
 
-fn socket() -> io::Result<OwnedFd> {
+fn socket(kind: SocketType) -> io::Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    Ok(rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?)
+    Ok(rustix::net::socket_with(AddressFamily::UNIX, kind, flags, None)?)
 }
 
 /// Whether the name is that of a socket at which nobody listens any more.
-fn is_left_behind(path: &Path, address: &SocketAddrUnix) -> io::Result<bool> {
+fn is_left_behind(path: &Path, address: &SocketAddrUnix, kind: SocketType) -> io::Result<bool> {
     let is_socket = fs::symlink_metadata(path)?.file_type().is_socket();
-    Ok(is_socket && rustix::net::connect(&socket()?, address) == Err(Errno::CONNREFUSED))
+    Ok(is_socket && rustix::net::connect(&socket(kind)?, address) == Err(Errno::CONNREFUSED))
 }
 
 #[cfg(test)]
@@ -84,15 +84,15 @@ mod tests {
     fn a_name_left_behind_is_taken_over_and_one_in_use_is_not() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("socket");
-        let door = Door::open(&path).unwrap();
+        let door = Door::open(&path, SocketType::SEQPACKET).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
-        assert_eq!(Door::open(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(Door::open(&path, SocketType::SEQPACKET).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         drop(door);
         assert!(!path.exists());
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-        drop(Door::open(&path).unwrap());
+        drop(Door::open(&path, SocketType::SEQPACKET).unwrap());
         fs::write(&path, "a file").unwrap();
-        assert_eq!(Door::open(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(Door::open(&path, SocketType::SEQPACKET).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         assert_eq!(fs::read(&path).unwrap(), b"a file", "a file is nobody's socket");
     }
 }

@@ -30,7 +30,7 @@ impl GuestBoard {
         counters.get(member as usize).copied().unwrap_or_default()
     }
 
-    pub(super) fn count(&self, member: u32, count: impl FnOnce(&mut GuestCounters)) {
+    pub(in crate::engine) fn count(&self, member: u32, count: impl FnOnce(&mut GuestCounters)) {
         let mut counters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         counters.get_mut(member as usize).map(count);
     }

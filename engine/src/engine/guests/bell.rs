@@ -1,0 +1,79 @@
+//! What the thread of an output is told whose consumers come and go.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+
+use rustix::event::{EventfdFlags, eventfd};
+
+/// What a server is told, from any thread.
+#[derive(Debug)]
+pub(in crate::engine) struct Bell {
+    /// One of the constants below; it never gets smaller.
+    word: AtomicU8,
+    /// Whether the server has ended, and with it the rings of all consumers.
+    has_ended: AtomicBool,
+    /// Readable once it has been rung.
+    wakeup: OwnedFd,
+}
+
+/// Go on.
+const OPEN: u8 = 0;
+/// Let nobody in any more, and end when all are gone: a reload has taken the output away.
+const CLOSING: u8 = 1;
+/// Hang up, and end: the engine stops.
+const OVER: u8 = 2;
+
+impl Bell {
+    pub(in crate::engine) fn new() -> std::io::Result<Arc<Self>> {
+        let wakeup = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        Ok(Arc::new(Self { word: AtomicU8::new(OPEN), has_ended: AtomicBool::new(false), wakeup }))
+    }
+
+    /// There is another queue, or there are other sessions.
+    pub(in crate::engine) fn ring(&self) {
+        // It cannot overflow: the server reads it, and if it were full the server would be awake.
+        let _ = rustix::io::write(&self.wakeup, &1_u64.to_ne_bytes());
+    }
+
+    /// The output is taken away.
+    pub(in crate::engine) fn close(&self) {
+        self.word.fetch_max(CLOSING, Ordering::Release);
+        self.ring();
+    }
+
+    /// The engine stops.
+    pub(in crate::engine) fn end(&self) {
+        self.word.fetch_max(OVER, Ordering::Release);
+        self.ring();
+    }
+
+    /// To be said by the server when it ends.
+    pub(in crate::engine) fn say_ended(&self) {
+        self.has_ended.store(true, Ordering::Release);
+    }
+
+    /// Whether the server has ended.
+    pub(in crate::engine) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Acquire)
+    }
+
+    pub(in crate::engine) fn is_open(&self) -> bool {
+        self.word.load(Ordering::Acquire) == OPEN
+    }
+
+    pub(in crate::engine) fn is_over(&self) -> bool {
+        self.word.load(Ordering::Acquire) == OVER
+    }
+
+    /// Forgets that it was rung.
+    pub(in crate::engine) fn settle(&self) {
+        let _ = rustix::io::read(&self.wakeup, &mut [0; 8]);
+    }
+}
+
+impl AsFd for Bell {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.wakeup.as_fd()
+    }
+}

@@ -1,0 +1,159 @@
+//! Where the readers of a stream come from.
+
+use std::fs;
+use std::io::{self, IsTerminal};
+use std::net::TcpListener;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{FileType, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::net::SocketType;
+
+use super::sink::Sink;
+use crate::config::StreamTarget;
+use crate::engine::guests::Door;
+
+/// Only the user that captures may read what was captured.
+const MODE: Mode = Mode::RUSR.union(Mode::WUSR);
+
+/// Somebody who wants to read.
+#[derive(Debug)]
+pub(super) struct Visitor {
+    /// What the account calls it.
+    pub(super) name: String,
+    pub(super) sink: Arc<Sink>,
+    /// The sessions that it wants; `None`: all.
+    pub(super) sessions: Option<Vec<String>>,
+    /// Whether it asks for the end of its stream by closing its own direction.
+    pub(super) ends_when_half_closed: bool,
+}
+
+/// What an output has opened for its readers.
+#[derive(Debug)]
+pub(in crate::engine) enum Doors {
+    /// Until the one reader has it.
+    Stdout(Option<Sink>),
+    Fifo(PathBuf),
+    Unix(Door),
+    Tcp(TcpListener),
+}
+
+impl Doors {
+    /// Opens what readers come to.
+    pub(in crate::engine) fn open(target: &StreamTarget) -> io::Result<Self> {
+        match target {
+            StreamTarget::Stdout => stdout().map(Some).map(Self::Stdout),
+            StreamTarget::Fifo(path) => make_fifo(path).map(|()| Self::Fifo(path.clone())),
+            StreamTarget::Unix(path) => Door::open(path, SocketType::STREAM).map(Self::Unix),
+            StreamTarget::Tcp(address) => {
+                let listener = TcpListener::bind(address)?;
+                listener.set_nonblocking(true)?;
+                Ok(Self::Tcp(listener))
+            }
+        }
+    }
+
+    /// What becomes readable when somebody comes.
+    pub(super) fn listener(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::Unix(door) => Some(door.as_fd()),
+            Self::Tcp(listener) => Some(listener.as_fd()),
+            Self::Stdout(_) | Self::Fifo(_) => None,
+        }
+    }
+
+    /// Whether it has to be asked now and then whether somebody has come.
+    pub(super) const fn is_to_be_asked(&self) -> bool {
+        matches!(self, Self::Fifo(_))
+    }
+
+    /// Whether nobody comes any more.
+    pub(super) const fn are_shut(&self) -> bool {
+        matches!(self, Self::Stdout(None))
+    }
+
+    /// Lets somebody in who waits; `None` if nobody does.
+    pub(super) fn next(&mut self) -> io::Result<Option<Visitor>> {
+        match self {
+            Self::Stdout(sink) => Ok(sink.take().map(|sink| visitor("standard output".to_owned(), sink))),
+            Self::Fifo(path) => Ok(open_fifo(path)?.map(|sink| visitor(path.display().to_string(), sink))),
+            Self::Unix(door) => {
+                Ok(door.accept()?.map(|socket| visitor(process_of(&socket), Sink::Socket(socket))))
+            }
+            Self::Tcp(listener) => match listener.accept() {
+                Ok((stream, peer)) => {
+                    // Frames are not to wait for more frames, and a host that is gone is to be noticed. It works without.
+                    let _ = stream.set_nodelay(true);
+                    let _ = rustix::net::sockopt::set_socket_keepalive(&stream, true);
+                    Ok(Some(visitor(peer.to_string(), Sink::Socket(stream.into()))))
+                }
+                Err(error) if is_nobody(&error) => Ok(None),
+                Err(error) => Err(error),
+            },
+        }
+    }
+}
+
+fn visitor(name: String, sink: Sink) -> Visitor {
+    Visitor { name, sink: Arc::new(sink), sessions: None, ends_when_half_closed: false }
+}
+
+fn is_nobody(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, Interrupted, WouldBlock};
+    matches!(error.kind(), WouldBlock | ConnectionAborted | Interrupted)
+}
+
+fn process_of(socket: &OwnedFd) -> String {
+    let pid = rustix::net::sockopt::socket_peercred(socket).map(|peer| peer.pid);
+    pid.map_or_else(|_| "a process".to_owned(), |pid| format!("process {pid}"))
+}
+
+/// Standard output. Of a pipe a file description of our own, so that nobody else finds it not waiting.
+fn stdout() -> io::Result<Sink> {
+    let stdout = io::stdout();
+    if stdout.is_terminal() {
+        return Err(io::Error::other(
+            "it is a terminal, and the frames are binary: put `| tcpdump -nr -` behind",
+        ));
+    }
+    let own = || stdout.as_fd().try_clone_to_owned();
+    match FileType::from_raw_mode(rustix::fs::fstat(&stdout)?.st_mode) {
+        FileType::Socket => own().map(Sink::Socket),
+        FileType::Fifo => match open_for_writing(Path::new("/proc/self/fd/1")) {
+            Ok(Some(sink)) => Ok(sink),
+            // Somebody else's pipe: it is written to as it is.
+            _ => own().map(Sink::File),
+        },
+        _ => own().map(Sink::File),
+    }
+}
+
+/// Makes a named pipe; one that is there is used.
+fn make_fifo(path: &Path) -> io::Result<()> {
+    match rustix::fs::mknodat(rustix::fs::CWD, path, FileType::Fifo, MODE, 0) {
+        Ok(()) => Ok(()),
+        Err(Errno::EXIST) if fs::metadata(path)?.file_type().is_fifo() => Ok(()),
+        Err(Errno::EXIST) => Err(io::Error::other("it is there, and is no named pipe")),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The writing end of a named pipe, if somebody reads it.
+fn open_fifo(path: &Path) -> io::Result<Option<Sink>> {
+    if !fs::metadata(path)?.file_type().is_fifo() {
+        return Err(io::Error::other(format!("{} is no named pipe any more", path.display())));
+    }
+    open_for_writing(path)
+}
+
+fn open_for_writing(path: &Path) -> io::Result<Option<Sink>> {
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).map_err(io::Error::other)?;
+    match fs::OpenOptions::new().write(true).custom_flags(flags).open(path) {
+        Ok(pipe) => Ok(Some(Sink::Pipe(pipe.into()))),
+        Err(error) if error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) => Ok(None),
+        Err(error) => Err(error),
+    }
+}

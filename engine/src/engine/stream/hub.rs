@@ -1,0 +1,271 @@
+//! Moves frames from the rings of an output to its readers.
+
+use std::io;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::board::{Gone, StreamCounters};
+use super::doors::{Doors, Visitor};
+use super::reader::Reader;
+use crate::config::{Stream, StreamFormat};
+use crate::engine::EngineError;
+use crate::engine::guests::Service;
+use crate::output::{self, Consumer, Next};
+
+/// How often it looks who comes and who has gone, while frames come.
+const INTERVAL: Duration = Duration::from_millis(100);
+/// How often it asks a door that cannot call.
+const ASK: Duration = Duration::from_millis(250);
+/// How often it looks whether the readers have taken the ends of their streams.
+const END_TURN: Duration = Duration::from_millis(5);
+
+/// What a hub is made of.
+#[derive(Debug)]
+pub(in crate::engine) struct Hub {
+    pub(in crate::engine) service: Service,
+    pub(in crate::engine) settings: Settings,
+}
+
+/// What a stream is like.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::engine) struct Settings {
+    pub(in crate::engine) format: StreamFormat,
+    /// Most readers at a time.
+    pub(in crate::engine) readers_max: usize,
+    /// Most bytes that wait for a reader.
+    pub(in crate::engine) capacity: usize,
+    /// How long a frame waits for earlier ones.
+    pub(in crate::engine) order_window: Duration,
+}
+
+impl Settings {
+    pub(in crate::engine) const fn of(stream: &Stream, order_window: Duration) -> Self {
+        Self {
+            format: stream.format,
+            readers_max: stream.readers_max() as usize,
+            capacity: (stream.buffer_mib as usize) << 20,
+            order_window,
+        }
+    }
+}
+
+/// The rings that frames come from while somebody reads.
+#[derive(Debug)]
+struct Rings {
+    consumer: Consumer,
+    /// From how many lanes.
+    count: usize,
+}
+
+/// What a running hub has.
+#[derive(Debug, Default)]
+struct State {
+    rings: Option<Rings>,
+    readers: Vec<Reader>,
+    gone: Gone,
+    taken: u64,
+    /// Of consumers that are gone.
+    out_of_order: u64,
+}
+
+/// Starts the thread, which ends as [`Bell`](crate::engine::guests::Bell) says.
+pub(in crate::engine) fn start(hub: Hub, doors: Doors) -> Result<JoinHandle<()>, EngineError> {
+    let run = move || {
+        if let Err(error) = hub.serve(doors) {
+            hub.service.notes.push(format!("output `{}` has ended: {error}", hub.service.name));
+        }
+        hub.service.guests.bell.say_ended();
+    };
+    thread::Builder::new()
+        .name("vxtap-stream".to_owned())
+        .spawn(run)
+        .map_err(|source| EngineError::System { what: "cannot start an output".to_owned(), source })
+}
+
+impl Hub {
+    fn serve(&self, doors: Doors) -> io::Result<()> {
+        let mut doors = Some(doors);
+        let mut state = State::default();
+        loop {
+            self.service.guests.bell.settle();
+            if !self.service.guests.bell.is_open() {
+                doors = None;
+            }
+            if let Some(doors) = &mut doors {
+                self.let_in(doors, &mut state);
+            }
+            if state.readers.is_empty() {
+                let Some(doors) = &doors else { return Ok(()) };
+                self.wait(doors)?;
+                continue;
+            }
+            if self.turn(&mut state)? {
+                self.end_all(&mut state);
+            }
+            self.look(&mut state);
+            if state.readers.is_empty() && doors.as_ref().is_some_and(Doors::are_shut) {
+                let sentence = "nobody reads standard output any more";
+                self.service.notes.push(format!("output `{}`: {sentence}", self.service.name));
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits until somebody comes, or the bell rings.
+    fn wait(&self, doors: &Doors) -> io::Result<()> {
+        let mut entries = vec![PollFd::new(&*self.service.guests.bell, PollFlags::IN)];
+        let listener = doors.listener();
+        entries.extend(listener.as_ref().map(|listener| PollFd::new(listener, PollFlags::IN)));
+        let ask = Timespec { tv_sec: 0, tv_nsec: ASK.subsec_nanos().into() };
+        match poll(&mut entries, doors.is_to_be_asked().then_some(&ask)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn let_in(&self, doors: &mut Doors, state: &mut State) {
+        loop {
+            // The one place of a door that is no listener is taken while its reader is there.
+            if doors.listener().is_none() && !state.readers.is_empty() {
+                return;
+            }
+            match doors.next() {
+                Ok(Some(visitor)) => self.admit(visitor, state),
+                Ok(None) => return,
+                Err(error) => {
+                    self.service
+                        .notes
+                        .push(format!("output `{}` cannot let a reader in: {error}", self.service.name));
+                    // Whatever it is will not be over at once.
+                    thread::sleep(ASK);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn admit(&self, visitor: Visitor, state: &mut State) {
+        if state.readers.len() >= self.settings.readers_max {
+            self.service.guests.board.count(0, |it| it.refused += 1);
+            return;
+        }
+        match Reader::new(visitor, &self.settings, &self.service.directory, self.full()) {
+            Ok(reader) => {
+                state.readers.push(reader);
+                self.service.guests.board.count(0, |it| it.came += 1);
+                self.post(state);
+            }
+            Err(error) => {
+                self.service.guests.board.count(0, |it| it.refused += 1);
+                self.service
+                    .notes
+                    .push(format!("output `{}` cannot serve a reader: {error}", self.service.name));
+            }
+        }
+    }
+
+    /// Moves frames for a while; returns whether none will come any more.
+    fn turn(&self, state: &mut State) -> io::Result<bool> {
+        let State { rings, readers, taken, .. } = state;
+        let Rings { consumer, .. } = self.keep_up(rings)?;
+        let begin = Instant::now();
+        loop {
+            let left = INTERVAL.saturating_sub(begin.elapsed());
+            match consumer.next(left) {
+                Next::Batch(batch) => {
+                    for reader in readers.iter_mut() {
+                        reader.begin(&self.service.directory);
+                    }
+                    for frame in &batch {
+                        *taken += 1;
+                        for reader in readers.iter_mut() {
+                            reader.offer(&frame);
+                        }
+                    }
+                    readers.iter_mut().for_each(Reader::hand_over);
+                }
+                Next::Idle => return Ok(false),
+                Next::Closed => return Ok(true),
+            }
+            if left.is_zero() {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Has rings from all queues.
+    fn keep_up<'r>(&self, rings: &'r mut Option<Rings>) -> io::Result<&'r mut Rings> {
+        let rings = rings.get_or_insert_with(|| {
+            let mut consumer = Consumer::new(Vec::new());
+            consumer.order_within(self.settings.order_window);
+            Rings { consumer, count: 0 }
+        });
+        for lane in self.service.lanes.from(rings.count) {
+            let (writer, reader) =
+                output::ring(self.service.ring_len as usize, lane.umem.clone(), lane.origin)?;
+            rings.consumer.inbox().put(reader);
+            lane.orders.attach(self.service.id, writer);
+            rings.count += 1;
+        }
+        Ok(rings)
+    }
+
+    /// Sees who has gone, and who is to go.
+    fn look(&self, state: &mut State) {
+        if state.readers.iter().any(Reader::wants_to_end) {
+            let full = self.full();
+            let ending = state.readers.iter_mut().filter(|reader| reader.wants_to_end());
+            ending.for_each(|reader| reader.end(&full));
+        }
+        let State { readers, gone, .. } = state;
+        readers.retain_mut(|reader| {
+            let stays = reader.stays();
+            if !stays {
+                gone.add(reader.report());
+                let was_cut_off = reader.is_given_up();
+                self.service.guests.board.count(0, |it| it.cut_off += u64::from(was_cut_off));
+            }
+            stays
+        });
+        if state.readers.is_empty()
+            && let Some(rings) = state.rings.take()
+        {
+            state.out_of_order += rings.consumer.out_of_order();
+        }
+        self.post(state);
+    }
+
+    /// Ends the streams of all readers.
+    fn end_all(&self, state: &mut State) {
+        let full = self.full();
+        state.readers.iter_mut().for_each(|reader| reader.end(&full));
+        while !state.readers.is_empty() {
+            thread::sleep(END_TURN);
+            self.look(state);
+        }
+    }
+
+    fn post(&self, state: &State) {
+        let State { rings, readers, gone, taken, out_of_order } = state;
+        let now = rings.as_ref().map_or(0, |rings| rings.consumer.out_of_order());
+        self.service.guests.readers.post(StreamCounters {
+            taken: *taken,
+            out_of_order: out_of_order + now,
+            readers: gone.and(readers.iter().map(Reader::report)),
+        });
+        self.service.guests.board.count(0, |it| it.attached = readers.len() as u64);
+    }
+
+    /// By session: frames that found a ring of the output full.
+    fn full(&self) -> Vec<u64> {
+        let mut full = Vec::new();
+        for counters in self.service.lanes.counters() {
+            let ledgers = counters.outputs.get(self.service.id).map_or(&[][..], Vec::as_slice);
+            full.resize(full.len().max(ledgers.len()), 0);
+            full.iter_mut().zip(ledgers).for_each(|(sum, ledger)| *sum += ledger.full);
+        }
+        full
+    }
+}

@@ -1,0 +1,262 @@
+//! Programs read the frames as a stream, each at its own pace.
+
+use std::fs::File;
+use std::io::Read;
+use std::net::TcpStream;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use vxtap::config::{Output, OutputKind, Stream, StreamFormat, StreamTarget};
+use vxtap::engine::{Engine, Report, StreamReader};
+use vxtap_bench::{Profile, Verifier};
+use vxtap_tests::{Process, Veth, capture, privileged, wait_until};
+
+use super::interface::frames_in;
+use super::support::{OUTPUT, SOON, assert_adds_up, config, declared, open, send_traffic, verify, vxtap_on};
+
+const FRAMES: u64 = 10_000;
+
+fn profile() -> Profile {
+    Profile { count: Some(FRAMES), ..Profile::default() }
+}
+
+fn stream(name: &str, target: StreamTarget) -> Output {
+    Output::new(name, OutputKind::Stream(Stream::new(target)))
+}
+
+/// A program that reads a stream as its standard input.
+fn reader(command: &mut Command, stream: impl Into<OwnedFd>) -> Process {
+    command.stdin(Stdio::from(stream.into())).stderr(Stdio::null());
+    Process::spawn("a reader", command).unwrap()
+}
+
+/// tcpdump, which writes what it reads to a file.
+fn tcpdump(stream: impl Into<OwnedFd>, path: &Path) -> Process {
+    reader(Command::new("tcpdump").args(["-r", "-", "-w"]).arg(path), stream)
+}
+
+/// A program that copies what it reads to a file.
+fn cat(stream: impl Into<OwnedFd>, path: &Path) -> Process {
+    reader(Command::new("cat").stdout(File::create(path).unwrap()), stream)
+}
+
+fn readers(report: &Report, output: usize) -> &[StreamReader] {
+    &report.outputs[output].stream.as_ref().unwrap().readers
+}
+
+/// Waits until outputs have so many readers.
+fn wait_for_readers(engine: &Engine, counts: &[(usize, usize)]) {
+    let there = |report: &Report, output| readers(report, output).iter().filter(|it| it.is_there).count();
+    wait_until("the readers to be there", SOON, || {
+        let report = engine.report();
+        counts.iter().all(|(output, count)| there(&report, *output) == *count)
+    })
+    .unwrap();
+}
+
+/// What the statistics at the end of a pcapng file say: names of the interfaces, and for each its losses.
+fn losses(path: &Path) -> Vec<(String, u64)> {
+    let bytes = std::fs::read(path).unwrap();
+    let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    let half = |at: usize| u16::from_le_bytes(bytes[at..at + 2].try_into().unwrap()) as usize;
+    let option = |mut at: usize, code: usize| loop {
+        let (found, len) = (half(at), half(at + 2));
+        if found == code {
+            return &bytes[at + 4..at + 4 + len];
+        }
+        assert_ne!(found, 0, "no option {code}");
+        at += 4 + len.next_multiple_of(4);
+    };
+    let (mut at, mut names, mut losses) = (0, Vec::new(), Vec::new());
+    while at < bytes.len() {
+        match word(at) {
+            1 => names.push(String::from_utf8(option(at + 16, 2).to_vec()).unwrap()),
+            5 => {
+                let dropped = u64::from_le_bytes(option(at + 20, 5).try_into().unwrap());
+                losses.push((names[word(at + 8) as usize].clone(), dropped));
+            }
+            _ => {}
+        }
+        at += word(at + 4) as usize;
+    }
+    losses
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
+fn tcpdump_and_tshark_read_every_frame_from_tcp_a_unix_socket_and_a_named_pipe() {
+    privileged();
+    let veth = Veth::pair(2).unwrap();
+    let netns = &veth.receiver.netns;
+    capture(netns.command("ip").args(["link", "set", "lo", "up"])).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let [socket, fifo, tcp, tcp_too, unix, pipe] =
+        ["socket", "fifo", "tcp.pcap", "tcp-too.pcapng", "unix.pcap", "pipe.pcap"]
+            .map(|name| directory.path().join(name));
+    let mut config = config(&veth.receiver);
+    config.sessions = declared(&profile());
+    config.outputs.push(stream("tcp", StreamTarget::Tcp(StreamTarget::PCAP_OVER_IP)));
+    let pcap = Stream { format: StreamFormat::Pcap, ..Stream::new(StreamTarget::Unix(socket.clone())) };
+    config.outputs.push(Output::new("unix", OutputKind::Stream(pcap)));
+    config.outputs.push(stream("fifo", StreamTarget::Fifo(fifo.clone())));
+    let mut engine = open(&veth.receiver, config);
+    let verifier = verify(engine.take_consumer(OUTPUT).unwrap(), Verifier::new(&profile()).unwrap());
+    engine.start().unwrap();
+    let connection = netns.run(|| TcpStream::connect(StreamTarget::PCAP_OVER_IP)).unwrap();
+    let mut tshark = netns.command("tshark");
+    tshark.args(["-q", "-i", "TCP@127.0.0.1:57012", "-w"]).arg(&tcp_too).stderr(Stdio::null());
+    let mut processes = [
+        tcpdump(connection, &tcp),
+        Process::spawn("tshark", &mut tshark).unwrap(),
+        tcpdump(UnixStream::connect(&socket).unwrap(), &unix),
+        tcpdump(File::open(&fifo).unwrap(), &pipe),
+    ];
+    wait_for_readers(&engine, &[(1, 2), (2, 1), (3, 1)]);
+    let totals = send_traffic(&veth.sender, &profile(), 5000);
+    let report = engine.stop();
+    assert_adds_up(&report);
+    assert!(verifier.join().unwrap().finish(&totals).is_perfect());
+    for process in &mut processes {
+        process.wait(SOON).unwrap();
+    }
+    for path in [&tcp, &tcp_too, &unix, &pipe] {
+        assert_eq!(frames_in(path), FRAMES, "{}\n{report}", path.display());
+    }
+    for output in [1, 2, 3] {
+        for StreamReader { offered, sent, lost, unsent, .. } in readers(&report, output) {
+            assert_eq!((*offered, *sent, *lost, *unsent), (FRAMES, FRAMES, 0, 0), "\n{report}");
+        }
+    }
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
+fn a_reader_that_stands_still_loses_its_own_frames_and_its_stream_says_how_many_of_which_session() {
+    privileged();
+    let veth = Veth::pair(2).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let [socket, slow, quick] =
+        ["socket", "slow.pcapng", "quick.pcapng"].map(|name| directory.path().join(name));
+    let mut config = config(&veth.receiver);
+    config.sessions = declared(&profile());
+    // Less than the traffic of a second.
+    let small = Stream { buffer_mib: 1, ..Stream::new(StreamTarget::Unix(socket.clone())) };
+    config.outputs.push(Output::new("stream", OutputKind::Stream(small)));
+    let mut engine = open(&veth.receiver, config);
+    let verifier = verify(engine.take_consumer(OUTPUT).unwrap(), Verifier::new(&profile()).unwrap());
+    engine.start().unwrap();
+    let mut slow_reader = cat(UnixStream::connect(&socket).unwrap(), &slow);
+    wait_for_readers(&engine, &[(1, 1)]);
+    let mut quick_reader = cat(UnixStream::connect(&socket).unwrap(), &quick);
+    wait_for_readers(&engine, &[(1, 2)]);
+    slow_reader.signal(Signal::SIGSTOP).unwrap();
+    let totals = send_traffic(&veth.sender, &profile(), 5000);
+    wait_until("all frames to be offered", SOON, || {
+        readers(&engine.report(), 1).iter().all(|reader| reader.offered == FRAMES)
+    })
+    .unwrap();
+    slow_reader.signal(Signal::SIGCONT).unwrap();
+    let report = engine.stop();
+    assert_adds_up(&report);
+    assert!(verifier.join().unwrap().finish(&totals).is_perfect());
+    quick_reader.wait(SOON).unwrap();
+    slow_reader.wait(SOON).unwrap();
+    let [slow_account, quick_account] = readers(&report, 1) else { panic!("{report}") };
+    assert_eq!((quick_account.sent, frames_in(&quick)), (FRAMES, FRAMES), "\n{report}");
+    assert!(losses(&quick).iter().all(|(_, lost)| *lost == 0), "{:?}", losses(&quick));
+    let StreamReader { sent, lost, unsent, .. } = *slow_account;
+    assert!(lost > 0 && unsent == 0, "\n{report}");
+    assert_eq!((frames_in(&slow), sent), (FRAMES - lost, FRAMES - lost), "\n{report}");
+    let stated = losses(&slow);
+    assert_eq!(stated.iter().map(|(_, lost)| lost).sum::<u64>(), lost, "{stated:?}\n{report}");
+    assert!(stated.iter().filter(|(_, lost)| *lost > 0).count() > 1, "each session has its own: {stated:?}");
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
+fn a_reader_that_takes_nothing_does_not_hold_up_the_end_and_one_too_many_is_turned_away() {
+    privileged();
+    let veth = Veth::pair(1).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("socket");
+    let mut config = config(&veth.receiver);
+    let one = Stream { readers: 1, ..Stream::new(StreamTarget::Unix(socket.clone())) };
+    config.outputs.push(Output::new("stream", OutputKind::Stream(one)));
+    let mut engine = open(&veth.receiver, config);
+    drop(engine.take_consumer(OUTPUT));
+    engine.start().unwrap();
+    let stuck = UnixStream::connect(&socket).unwrap();
+    wait_for_readers(&engine, &[(1, 1)]);
+    let mut second = UnixStream::connect(&socket).unwrap();
+    assert_eq!(second.read(&mut [0; 100]).unwrap(), 0, "it is hung up on");
+    send_traffic(&veth.sender, &profile(), 5000);
+    let begin = std::time::Instant::now();
+    let report = engine.stop();
+    assert!(begin.elapsed() < Duration::from_secs(4), "{:?}", begin.elapsed());
+    assert_adds_up(&report);
+    let guests = report.outputs[1].guests.unwrap();
+    assert_eq!((guests.came, guests.refused, guests.cut_off, guests.attached), (1, 1, 1, 0), "\n{report}");
+    let [account] = readers(&report, 1) else { panic!("{report}") };
+    assert_eq!((account.offered, account.unsent > 0), (FRAMES, true), "{account:?}");
+    drop(stuck);
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
+fn readers_come_and_go_and_of_what_comes_while_nobody_reads_nothing_waits() {
+    privileged();
+    let veth = Veth::pair(1).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let fifo = directory.path().join("fifo");
+    let mut config = config(&veth.receiver);
+    config.outputs = vec![stream("stream", StreamTarget::Fifo(fifo.clone()))];
+    let mut engine = open(&veth.receiver, config);
+    engine.start().unwrap();
+    let mut without = 0;
+    for round in 0..3 {
+        without += send_traffic(&veth.sender, &profile(), 20_000).frames;
+        let mut pipe = File::open(&fifo).unwrap();
+        wait_for_readers(&engine, &[(0, 1)]);
+        let mut bytes = [0; 24];
+        pipe.read_exact(&mut bytes).unwrap();
+        assert_eq!(bytes[..4], [0x0a, 0x0d, 0x0d, 0x0a], "each reader has a header of its own");
+        drop(pipe);
+        wait_for_readers(&engine, &[(0, 0)]);
+        assert_eq!(readers(&engine.report(), 0).len(), round + 1);
+    }
+    let report = engine.stop();
+    assert_adds_up(&report);
+    assert_eq!(report.outputs[0].total().delivered.frames, 0, "\n{report}");
+    assert_eq!(report.total().drops.get(vxtap::DropReason::NoOutput), without, "\n{report}");
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
+fn standard_output_is_a_stream_that_tcpdump_reads_and_the_table_goes_elsewhere() {
+    privileged();
+    let veth = Veth::pair(1).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let [file, seen, errors] = ["vxtap.toml", "seen.pcap", "errors"].map(|name| directory.path().join(name));
+    std::fs::write(
+        &file,
+        "[[output]]\nname = \"pipe\"\ntype = \"stream\"\nto = \"stdout\"\nformat = \"pcap\"\n",
+    )
+    .unwrap();
+    let arguments = ["run", "-i", veth.receiver.interface, "-c", file.to_str().unwrap()];
+    let mut command = vxtap_on(&veth.receiver, &arguments);
+    command.stdout(Stdio::piped()).stderr(File::create(&errors).unwrap());
+    let mut engine = Process::spawn("vxtap", &mut command).unwrap();
+    let mut sniffer = tcpdump(engine.child().stdout.take().unwrap(), &seen);
+    let text = || std::fs::read_to_string(&errors).unwrap_or_default();
+    wait_until("the engine to run", SOON, || text().contains("running:")).unwrap();
+    let sent = send_traffic(&veth.sender, &profile(), 5000).frames;
+    engine.signal(Signal::SIGINT).unwrap();
+    assert!(engine.wait(SOON).unwrap().success(), "{}", text());
+    sniffer.wait(SOON).unwrap();
+    assert_eq!(frames_in(&seen), sent, "{}", text());
+    assert!(text().contains("standard output: 10000 = sent 10000 + lost 0 + not sent 0"), "{}", text());
+}
