@@ -138,8 +138,8 @@ Puts outer fragments together. Each frame carries the time at which the XDP prog
 
 Runs one worker per RX queue, on CPUs that the engine chooses. While nothing arrives, a worker naps for a tenth of a millisecond at a time under load, else sleeps (wait = \"adaptive\").
 
-Locks 64.3 MiB of memory per RX queue (at most 80 MiB); that times the number of RX queues in total, for example 257.0 MiB for 4.
-  16448 chunks of 4096 bytes, or half of it where the MTU allows: fill ring 8192, RX ring 8192, 1 output ring of 8192, the rest one batch.
+Locks 72.3 MiB of memory per RX queue (at most 80 MiB); that times the number of RX queues in total, for example 289.0 MiB for 4.
+  18496 chunks of 4096 bytes, or half of it where the MTU allows: fill ring 8192, RX ring 8192, 1 output ring of 8192, 2048 for `vxtap tail`, the rest one batch.
 
 Knows 2 sessions; other traffic goes to the outputs as the default session, counted by source and VNI.
   name      VNI  source    interface  filter  bytes  outputs
@@ -182,7 +182,7 @@ unknown = \"drop\"
             "the time at which its batch was read.",
             "for up to 20 \u{b5}s per call, 64 packets at once.",
             "on CPUs 2, 3. While nothing arrives, a worker keeps looking, and uses its CPU in full (wait = \"busy\").",
-            "; 128.5 MiB in total for 2 RX queues. In huge pages, where the system has them.",
+            "; 144.5 MiB in total for 2 RX queues. In huge pages, where the system has them.",
             "Knows no session by name; all traffic is dropped, counted by source and VNI.",
             "Writes to vxtap-INTERFACE-TIME.pcapng in the working directory, as no output is configured.",
         ] {

@@ -40,6 +40,9 @@ pub(super) enum Command {
     /// Tells a running engine to read its configuration file again.
     #[command(after_help = RELOAD_EXAMPLES)]
     Reload(ReloadArgs),
+    /// Shows the frames that pass through a running engine: a line for each, or a capture for other programs.
+    #[command(after_help = TAIL_EXAMPLES)]
+    Tail(TailArgs),
     /// Prints a configuration to start from.
     Config(ConfigArgs),
 }
@@ -96,6 +99,44 @@ a configuration file.
 Examples:
   vxtap reload             The engine that runs here, if there is only one.
   vxtap reload -i eth1     The one that captures from eth1.";
+
+const TAIL_EXAMPLES: &str = "\
+The engine has to run in this network namespace, as this user or to be asked by root. Frames are shown that pass the filters of their
+sessions, whatever outputs there are. Who is slow loses frames, and no output any; what was lost is said at the end.
+
+Examples:
+  vxtap tail                             A line for each frame on a terminal.
+  vxtap tail -s web | tcpdump -nr -      The frames of one session.
+  vxtap tail | wireshark -k -i -
+  vxtap tail --format pcap | zeek -Cr -
+  vxtap tail --count 1000 > some.pcapng";
+
+#[derive(Debug, Args)]
+pub(super) struct TailArgs {
+    /// The interface that the engine captures from.
+    #[arg(short, long, value_parser = interface_name)]
+    pub(super) interface: Option<String>,
+    /// Only the frames of the session with this name; once for each, if there are several. `default` is what no session declares.
+    #[arg(short, long, value_name = "NAME")]
+    pub(super) session: Vec<String>,
+    /// What is written: by default `text` on a terminal, else `pcapng`.
+    #[arg(long, value_name = "FORMAT")]
+    pub(super) format: Option<TailFormat>,
+    /// Ends after so many frames.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) count: Option<u64>,
+}
+
+/// What `vxtap tail` writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum TailFormat {
+    /// A capture, in which each session is an interface.
+    Pcapng,
+    /// A capture for programs that read nothing else.
+    Pcap,
+    /// A line for each frame.
+    Text,
+}
 
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {

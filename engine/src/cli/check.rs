@@ -121,10 +121,14 @@ fn memory(memory: &Memory, outputs: usize, capture: &Capture) -> Result<String, 
             format!("{} in total for {}", Mib(bytes * count as u64), number(count, "RX queue"))
         }
     };
+    let tail = match plan.tail_ring_len {
+        0 => "none for `vxtap tail`".to_owned(),
+        len => format!("{len} for `vxtap tail`"),
+    };
     let pages = if *hugepages { " In huge pages, where the system has them." } else { "" };
     Ok(format!(
         "Locks {} of memory per RX queue (at most {per_queue_mib} MiB); {total}.{pages}\n  \
-         {} chunks of {chunk_size}: fill ring {fill_ring}, RX ring {rx_ring}, {} of {}, the rest one batch.\n",
+         {} chunks of {chunk_size}: fill ring {fill_ring}, RX ring {rx_ring}, {} of {}, {tail}, the rest one batch.\n",
         Mib(bytes),
         plan.chunk_count,
         number(memory.outputs_planned(outputs), "output ring"),

@@ -1,11 +1,11 @@
-//! How another process asks a running engine for something: `vxtap reload`.
+//! How another process asks a running engine for something: `vxtap reload`, `vxtap tail`.
 //!
 //! A Unix socket with an abstract name, `vxtap/INTERFACE`, so that it lives in the engine's network namespace, as the interface
-//! does, and goes when the process goes. A client sends a line with the command and reads one line: `done TEXT` or
-//! `refused TEXT`. Only the user that runs the engine, and root, are answered.
+//! does, and goes when the process goes. A client sends a line with the command and its arguments, with tabs between them, and reads one line:
+//! `done TEXT` or `refused TEXT`. Behind that of `tail` the frames come, as pcapng. Only the user that runs the engine, and root, are answered.
 
 use std::fmt;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::time::Duration;
@@ -13,11 +13,13 @@ use std::time::Duration;
 use anyhow::anyhow;
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::geteuid;
+use vxtap::engine::Tail;
 
 use super::{Failure, cannot_print, print};
 
 const PREFIX: &str = "vxtap/";
 const RELOAD: &str = "reload";
+const TAIL: &str = "tail";
 
 /// Longest wait for a client's line: a client that says nothing holds up reporting so long, not the workers.
 const CLIENT_PATIENCE: Duration = Duration::from_millis(200);
@@ -26,7 +28,45 @@ const ENGINE_PATIENCE: Duration = Duration::from_secs(30);
 /// Most clients that are answered in one turn: whoever may connect must not keep the engine from seeing signals.
 const CLIENTS_PER_TURN: usize = 8;
 /// Longest line that is read, in bytes.
-const LINE_MAX: u64 = 64 << 10;
+const LINE_MAX: usize = 64 << 10;
+
+/// What an engine is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Request {
+    /// To read its configuration file again.
+    Reload,
+    /// To send the frames of these sessions, or of all if there is none.
+    Tail(Vec<String>),
+}
+
+impl Request {
+    /// The line that says it; names have no control characters in them.
+    fn to_line(&self) -> String {
+        match self {
+            Self::Reload => RELOAD.to_owned(),
+            Self::Tail(sessions) => {
+                sessions.iter().fold(TAIL.to_owned(), |line, session| format!("{line}\t{session}"))
+            }
+        }
+    }
+
+    fn of_line(line: &str) -> Option<Self> {
+        let mut words = line.split('\t');
+        match words.next()? {
+            RELOAD => words.next().is_none().then_some(Self::Reload),
+            TAIL => Some(Self::Tail(words.map(str::to_owned).collect())),
+            _ => None,
+        }
+    }
+}
+
+/// What comes of a request.
+#[derive(Debug)]
+pub(super) enum Reply {
+    Said(Answer),
+    /// The connection becomes a stream.
+    Stream(Tail),
+}
 
 /// What the engine answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,38 +102,52 @@ impl Control {
     }
 
     /// Answers clients that are waiting. One that goes wrong is none of the engine's business.
-    pub(super) fn serve(&self, mut reload: impl FnMut() -> Answer) {
+    pub(super) fn serve(&self, mut reply: impl FnMut(Request) -> Reply) {
         for _ in 0..CLIENTS_PER_TURN {
             let Some((client, _)) = self.0.iter().find_map(|listener| listener.accept().ok()) else { return };
-            let _ = answer(client, &mut reload);
+            let _ = answer(client, &mut reply);
         }
     }
 }
 
-fn answer(mut client: UnixStream, reload: &mut impl FnMut() -> Answer) -> io::Result<()> {
+fn answer(mut client: UnixStream, reply: &mut impl FnMut(Request) -> Reply) -> io::Result<()> {
     client.set_nonblocking(false)?;
     client.set_read_timeout(Some(CLIENT_PATIENCE))?;
     client.set_write_timeout(Some(CLIENT_PATIENCE))?;
     let uid = socket_peercred(&client)?.uid;
-    let answer = if !uid.is_root() && uid != geteuid() {
-        Answer::Refused("only the user that runs the engine may do this".to_owned())
+    let refused = |text: String| Reply::Said(Answer::Refused(text));
+    let reply = if !uid.is_root() && uid != geteuid() {
+        refused("only the user that runs the engine may do this".to_owned())
     } else {
-        match read_line(&client)?.as_str() {
-            RELOAD => reload(),
-            other => Answer::Refused(format!("this engine does not know the command {other:?}")),
-        }
+        let line = read_line(&client)?;
+        let unknown = || refused(format!("this engine does not know the command {line:?}"));
+        Request::of_line(&line).map_or_else(unknown, reply)
     };
-    let (word, text) = match &answer {
-        Answer::Done(text) => ("done", text),
-        Answer::Refused(text) => ("refused", text),
+    let (word, text) = match &reply {
+        Reply::Said(Answer::Done(text)) => ("done", text.as_str()),
+        Reply::Said(Answer::Refused(text)) => ("refused", text.as_str()),
+        Reply::Stream(_) => ("done", ""),
     };
-    writeln!(client, "{word} {}", text.replace('\n', " "))
+    writeln!(client, "{word} {}", text.replace('\n', " "))?;
+    if let Reply::Stream(tail) = reply {
+        tail.send_to(client);
+    }
+    Ok(())
 }
 
 /// `vxtap reload`: asks the engine on the interface, or the only one there is.
 pub(super) fn reload(interface: Option<&str>) -> Result<(), Failure> {
+    let (answer, _) = request(interface, &Request::Reload)?;
+    match answer {
+        Answer::Done(_) => print(&format!("{answer}\n")).map_err(cannot_print),
+        Answer::Refused(_) => Err(Failure::Refused(anyhow!("{answer}"))),
+    }
+}
+
+/// Asks the engine on the interface, or the only one there is; returns the connection, too.
+pub(super) fn request(interface: Option<&str>, request: &Request) -> Result<(Answer, UnixStream), Failure> {
     let interface = interface.map_or_else(only_engine, |name| Ok(name.to_owned()))?;
-    let line = ask(&interface, RELOAD).map_err(|error| {
+    let (line, stream) = ask(&interface, &request.to_line()).map_err(|error| {
         Failure::Failed(match error.kind() {
             io::ErrorKind::ConnectionRefused => {
                 anyhow!("no engine captures from {interface} in this network namespace")
@@ -102,23 +156,26 @@ pub(super) fn reload(interface: Option<&str>) -> Result<(), Failure> {
         })
     })?;
     match line.split_once(' ') {
-        Some(("done", text)) => print(&format!("{}\n", Answer::Done(text.to_owned()))).map_err(cannot_print),
-        Some(("refused", text)) => Err(Failure::Refused(anyhow!("{}", Answer::Refused(text.to_owned())))),
+        Some(("done", text)) => Ok((Answer::Done(text.to_owned()), stream)),
+        Some(("refused", text)) => Ok((Answer::Refused(text.to_owned()), stream)),
         _ => Err(Failure::Failed(anyhow!("the engine on {interface} gave no answer"))),
     }
 }
 
-fn ask(interface: &str, command: &str) -> io::Result<String> {
+fn ask(interface: &str, command: &str) -> io::Result<(String, UnixStream)> {
     let mut stream = UnixStream::connect_addr(&address(interface)?)?;
     stream.set_read_timeout(Some(ENGINE_PATIENCE))?;
     writeln!(stream, "{command}")?;
-    read_line(&stream)
+    Ok((read_line(&stream)?, stream))
 }
 
-fn read_line(stream: &UnixStream) -> io::Result<String> {
-    let mut line = String::new();
-    BufReader::new(stream.take(LINE_MAX)).read_line(&mut line)?;
-    Ok(line.trim_end_matches('\n').to_owned())
+/// Reads a line, and nothing behind it.
+fn read_line(mut stream: &UnixStream) -> io::Result<String> {
+    let (mut line, mut byte) = (Vec::new(), [0]);
+    while line.len() < LINE_MAX && stream.read(&mut byte)? == 1 && byte != [b'\n'] {
+        line.extend(byte);
+    }
+    String::from_utf8(line).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 fn address(interface: &str) -> io::Result<SocketAddr> {
@@ -171,13 +228,22 @@ mod tests {
         assert_eq!(ask(&interface, RELOAD).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
         let control = Control::listen(std::slice::from_ref(&interface)).unwrap();
         let client =
-            std::thread::spawn(move || [RELOAD, "status"].map(|command| ask(&interface, command).unwrap()));
+            std::thread::spawn(move || [RELOAD, "status"].map(|command| ask(&interface, command).unwrap().0));
         while !client.is_finished() {
-            control.serve(|| Answer::Done("two\nlines".to_owned()));
+            control.serve(|_| Reply::Said(Answer::Done("two\nlines".to_owned())));
             std::thread::sleep(Duration::from_millis(1));
         }
         let answers = client.join().unwrap();
         assert_eq!(answers, ["done two lines", "refused this engine does not know the command \"status\""]);
+    }
+
+    #[test]
+    fn a_request_is_the_same_on_the_other_side() {
+        let sessions = ["web", "two words"].map(str::to_owned);
+        for request in [Request::Reload, Request::Tail(sessions.into()), Request::Tail(Vec::new())] {
+            assert_eq!(Request::of_line(&request.to_line()), Some(request));
+        }
+        assert_eq!(["", "reload\tnow", "stop"].map(Request::of_line), [None, None, None]);
     }
 
     #[test]
@@ -200,9 +266,9 @@ mod tests {
         }
         let mut reloads = 0;
         for turn in 1..=2 {
-            control.serve(|| {
+            control.serve(|_| {
                 reloads += 1;
-                Answer::Done(String::new())
+                Reply::Said(Answer::Done(String::new()))
             });
             assert_eq!(reloads, turn * CLIENTS_PER_TURN);
         }

@@ -10,6 +10,7 @@ mod import;
 mod load;
 mod progress;
 mod run;
+mod tail;
 
 use std::fmt;
 use std::fs;
@@ -59,6 +60,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Explain(args) => explain::explain(&args),
         Command::Import(args) => import::import(&args),
         Command::Reload(args) => control::reload(args.interface.as_deref()),
+        Command::Tail(args) => tail::tail(&args),
         Command::Config(_) => example(),
     };
     let (code, error) = match outcome {

@@ -14,7 +14,7 @@ use vxtap::config::{Config, OutputKind};
 use vxtap::engine::{EngineError, Report};
 
 use super::args::ProgressFormat;
-use super::control::{Answer, Control};
+use super::control::{Answer, Control, Reply, Request};
 use super::load::Loader;
 use super::{Failure, print, progress};
 
@@ -24,7 +24,7 @@ const SIGNALS: [i32; 2] = [SIGINT, SIGTERM];
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Exit code of a process that a second signal ends at once, as shells give it for SIGINT.
-const INTERRUPTED: i32 = 130;
+pub(super) const INTERRUPTED: i32 = 130;
 
 /// How soon a signal or the end of a worker is noticed.
 const TURN: Duration = Duration::from_millis(50);
@@ -114,7 +114,13 @@ fn watch(
             say("SIGUSR1 begins other files, and no output writes files");
         }
         if let Some(control) = control {
-            control.serve(|| reload(engine, loader));
+            control.serve(|request| match request {
+                Request::Reload => Reply::Said(reload(engine, loader)),
+                Request::Tail(sessions) => match engine.tail(&sessions) {
+                    Ok(tail) => Reply::Stream(tail),
+                    Err(error) => Reply::Said(Answer::Refused(error.to_string())),
+                },
+            });
         }
         if format == Some(ProgressFormat::Json) && Instant::now() >= next {
             next += PROGRESS_INTERVAL;

@@ -11,6 +11,10 @@ pub const BATCH_MAX: u32 = 64;
 
 const OUTPUT_RING_LEN_MIN: u32 = 64;
 const OUTPUT_RING_LEN_MAX: u32 = 65_536;
+/// What somebody looks at loses frames before it takes memory from what runs day and night.
+const TAIL_RING_LEN_MAX: u64 = 2048;
+/// A shorter ring loses frames while its reader naps.
+const TAIL_RING_LEN_MIN: u64 = 256;
 
 /// The end of the range, 64 GiB, holds the largest rings of 250 outputs.
 pub(super) const PER_QUEUE_MIB: Limit = Limit::Range(1, 65_536);
@@ -57,6 +61,8 @@ pub struct MemoryPlan {
     pub chunk_count: u32,
     /// Entries of each output ring.
     pub output_ring_len: u32,
+    /// Entries of the ring that is kept for `vxtap tail`, of what the outputs leave: 256 to 2048, or 0 where they leave less.
+    pub tail_ring_len: u32,
 }
 
 impl Default for Memory {
@@ -139,8 +145,12 @@ impl Memory {
             return Err(self.too_small(outputs));
         }
         let chunk_count = self.chunks_beside_outputs() + ring_count * len;
-        match (u32::try_from(chunk_count), u32::try_from(len)) {
-            (Ok(chunk_count), Ok(output_ring_len)) => Ok(MemoryPlan { chunk_count, output_ring_len }),
+        let left = power_of_two_below((chunks_max - chunk_count).min(TAIL_RING_LEN_MAX));
+        let tail = if left < TAIL_RING_LEN_MIN { 0 } else { left };
+        match (u32::try_from(chunk_count + tail), u32::try_from(len), u32::try_from(tail)) {
+            (Ok(chunk_count), Ok(output_ring_len), Ok(tail_ring_len)) => {
+                Ok(MemoryPlan { chunk_count, output_ring_len, tail_ring_len })
+            }
             _ => Err(self.too_small(outputs)),
         }
     }
@@ -195,7 +205,10 @@ mod tests {
     #[test]
     fn the_default_budget_gives_one_output_a_ring_of_8192() {
         let plan = Memory::default().plan(1).expect("the default is valid");
-        assert_eq!(plan, MemoryPlan { chunk_count: 8192 + 64 + 8192, output_ring_len: 8192 });
+        assert_eq!(
+            plan,
+            MemoryPlan { chunk_count: 8192 + 64 + 8192 + 2048, output_ring_len: 8192, tail_ring_len: 2048 }
+        );
     }
 
     #[test]
@@ -209,14 +222,21 @@ mod tests {
         let memory = Memory { outputs: Some(3), ..Memory::default() };
         let plans = [1, 3, 4].map(|outputs| memory.plan(outputs).expect("fits"));
         assert_eq!(plans.map(|plan| plan.output_ring_len), [2048, 2048, 2048]);
-        assert_eq!(plans.map(|plan| plan.chunk_count), [3, 3, 4].map(|outputs| 8256 + outputs * 2048));
+        assert_eq!(plans.map(|plan| plan.chunk_count), [3, 3, 4].map(|outputs| 8256 + outputs * 2048 + 2048));
     }
 
     #[test]
     fn a_large_budget_does_not_lengthen_output_rings_beyond_65536() {
         let memory = Memory { per_queue_mib: 65_536, ..Memory::default() };
         let plan = memory.plan(2).expect("fits");
-        assert_eq!(plan, MemoryPlan { chunk_count: 8256 + 2 * 65_536, output_ring_len: 65_536 });
+        assert_eq!(
+            plan,
+            MemoryPlan {
+                chunk_count: 8256 + 2 * 65_536 + 2048,
+                output_ring_len: 65_536,
+                tail_ring_len: 2048
+            }
+        );
     }
 
     #[test]
@@ -233,6 +253,16 @@ mod tests {
         assert!(Memory { per_queue_mib: 32, ..Memory::default() }.plan(1).is_err());
         assert!(Memory { per_queue_mib: 33, ..Memory::default() }.plan(1).is_ok());
         assert_eq!(needed(&memory, usize::MAX), u64::MAX.div_ceil(MIB));
+    }
+
+    #[test]
+    fn what_the_outputs_leave_is_for_looking_in_if_it_is_enough() {
+        let tail = |per_queue_mib| {
+            let memory = Memory { per_queue_mib, output_ring: Some(64), ..Memory::default() };
+            memory.plan(1).expect("fits").tail_ring_len
+        };
+        // 8256 + 64 chunks of 4096 bytes are taken; 33 MiB leave 128.
+        assert_eq!([33, 34, 36, 40, 80].map(tail), [0, 256, 512, 1024, 2048]);
     }
 
     #[test]
@@ -265,8 +295,10 @@ mod tests {
             let chunk_size = memory.chunk_size_max();
             let fits = |len: u32| chunks(len) * u64::from(chunk_size) <= bytes_max;
             match memory.plan(outputs) {
-                Ok(MemoryPlan { chunk_count, output_ring_len: len }) => {
-                    prop_assert_eq!(u64::from(chunk_count), chunks(len));
+                Ok(MemoryPlan { chunk_count, output_ring_len: len, tail_ring_len: tail }) => {
+                    prop_assert_eq!(u64::from(chunk_count), chunks(len) + u64::from(tail));
+                    prop_assert!(u64::from(chunk_count) * u64::from(chunk_size) <= bytes_max);
+                    prop_assert!(tail == 0 || (256..=2048).contains(&tail) && tail.is_power_of_two());
                     prop_assert!(fits(len) && RING_LEN.accepts(u64::from(len)));
                     match memory.output_ring {
                         Some(configured) => prop_assert_eq!(len, configured),

@@ -27,6 +27,7 @@ mod start;
 mod statement;
 mod stop;
 mod stream;
+mod tail;
 mod watch;
 mod workers;
 
@@ -55,6 +56,8 @@ pub use reload::{Changes, ReloadError};
 pub use report::{InterfaceReport, OutputReport, Report, WorkerReport};
 pub use rung::{Rung, StepDown};
 pub use stream::{StreamCounters, StreamReader};
+use tail::Window;
+pub use tail::{Tail, TailError};
 use watch::Watch;
 use workers::{Notes, Workers};
 
@@ -84,6 +87,8 @@ pub struct Engine {
     waiting: Vec<(Origin, Open)>,
     /// Length of the rings from each queue to each output.
     ring_len: u32,
+    /// Of the ring from each queue to those who look in; 0: there is no memory for it.
+    tail_ring_len: u32,
     /// Number of outputs that were configured when the memory was planned.
     planned_outputs: usize,
     /// For each lane the writers of its output rings with the outputs' ids, until the workers get them.
@@ -92,6 +97,8 @@ pub struct Engine {
     fragments: Option<FragmentTable>,
     /// Every output that ever was; the place of one is its id.
     outlets: Vec<Outlet>,
+    /// For those who look in, once somebody has.
+    window: Option<Window>,
     workers: Workers,
     notes: Notes,
     /// What has gone wrong for good, a sentence each.
@@ -138,8 +145,9 @@ impl Engine {
         for note in remarks {
             notes.push(note);
         }
-        let ring_len = config.memory.plan(Output::count_rings(&config.outputs))?.output_ring_len;
-        Self::assemble(config, Source::Live(lives), waiting, ring_len, notes)
+        let plan = config.memory.plan(Output::count_rings(&config.outputs))?;
+        let lens = (plan.output_ring_len, plan.tail_ring_len);
+        Self::assemble(config, Source::Live(lives), waiting, lens, notes)
     }
 
     /// Opens a capture file (pcap or pcapng) as if its frames came from an interface. Of the configuration, `capture`
@@ -166,7 +174,7 @@ impl Engine {
         let kernel = Box::new(FileSource::new(file, nic, &config.capture, progress.clone()));
         let open = Open { queue: 0, cpu: None, kernel, rx, free, entrance: Entrance::Wide };
         let waiting = vec![(Origin::default(), open)];
-        Self::assemble(config, Source::File(progress), waiting, FILE_RING_LEN, Notes::default())
+        Self::assemble(config, Source::File(progress), waiting, (FILE_RING_LEN, 0), Notes::default())
     }
 
     /// Makes the outputs and their rings: one from each queue to each output.
@@ -174,7 +182,7 @@ impl Engine {
         config: Config,
         source: Source,
         waiting: Vec<(Origin, Open)>,
-        ring_len: u32,
+        (ring_len, tail_ring_len): (u32, u32),
         notes: Notes,
     ) -> Result<Self, EngineError> {
         let mut directory = match source {
@@ -189,10 +197,12 @@ impl Engine {
             lanes: Lanes::default(),
             waiting: Vec::new(),
             ring_len,
+            tail_ring_len,
             planned_outputs: Output::count_rings(&config.outputs).max(1),
             writers: Vec::new(),
             fragments: (config.capture.fragments == Fragments::Reassemble).then(FragmentTable::default),
             outlets: Vec::new(),
+            window: None,
             workers: Workers::default(),
             notes,
             failures: Vec::new(),
@@ -285,9 +295,8 @@ impl Engine {
     /// Has the pcapng outputs end their files and begin others. Those with one file of a fixed name begin another one under that name if it was
     /// moved away. Says whether there is such an output. What comes of it the notes say.
     pub fn rotate(&self) -> bool {
-        let writes =
-            |outlet: &&Outlet| !outlet.is_gone && matches!(outlet.kind, config::OutputKind::Pcapng { .. });
-        let asked = self.outlets.iter().filter(writes).map(|outlet| outlet.desk.rotate());
+        let asked =
+            self.outlets.iter().filter(|outlet| outlet.writes_files()).map(|outlet| outlet.desk.rotate());
         asked.count() > 0
     }
 

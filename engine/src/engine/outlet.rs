@@ -11,12 +11,14 @@ use super::stream::{Doors, Settings, StreamCounters};
 use crate::config::{Output, OutputKind};
 use crate::output::pcapng::Series;
 use crate::output::{Consumer, Inbox, Reader, Written};
+use crate::ruleset::Claim;
 
 /// A member of an output. Its consumer and what it writes to are here until somebody takes the one, or the thread that has both is
 /// started.
 pub(super) struct Outlet {
     pub(super) name: String,
-    pub(super) kind: OutputKind,
+    /// What is configured; `None` for the one that nobody has configured, for those who look in.
+    kind: Option<OutputKind>,
     /// Its place among the members of the output, and their number.
     pub(super) member: (u32, u32),
     order_window: Duration,
@@ -78,7 +80,7 @@ impl Outlet {
     ) -> Self {
         Self {
             name: output.name.clone(),
-            kind: output.kind.clone(),
+            kind: Some(output.kind.clone()),
             member: (place, output.members),
             order_window: Duration::from_micros(output.order_window_us.into()),
             consumer: None,
@@ -92,9 +94,46 @@ impl Outlet {
         }
     }
 
+    /// The one for those who look in.
+    pub(super) fn for_tail(name: &str, guests: Guests, opened: Opened) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind: None,
+            member: (0, 1),
+            order_window: Duration::ZERO,
+            consumer: None,
+            opened: Some(opened),
+            running: None,
+            desk: Arc::default(),
+            guests: Some(guests),
+            is_gone: false,
+            inbox: Weak::new(),
+            file: None,
+        }
+    }
+
+    /// Whether it is the one for those who look in, which has memory of its own and stays.
+    pub(super) const fn is_for_tail(&self) -> bool {
+        self.kind.is_none()
+    }
+
+    /// Whether it writes files, and has not been taken away.
+    pub(super) const fn writes_files(&self) -> bool {
+        !self.is_gone && matches!(self.kind, Some(OutputKind::Pcapng { .. }))
+    }
+
+    /// What it is to get.
+    pub(super) fn claim(&self) -> Claim<'_> {
+        match self.kind {
+            _ if self.is_gone => Claim::Gone,
+            Some(_) => Claim::Named(&self.name),
+            None => Claim::Everything,
+        }
+    }
+
     /// Whether a configuration has it as it is. Which frames it gets may change.
     pub(super) fn is_in(&self, outputs: &[Output]) -> bool {
-        outputs.iter().any(|output| self.is_of(output))
+        self.is_for_tail() || outputs.iter().any(|output| self.is_of(output))
     }
 
     /// Whether it is a member of such an output.
@@ -102,7 +141,7 @@ impl Outlet {
         let (_, members) = self.member;
         let order_window = Duration::from_micros(output.order_window_us.into());
         output.name == self.name
-            && output.kind == self.kind
+            && Some(&output.kind) == self.kind.as_ref()
             && output.members == members
             && order_window == self.order_window
     }
@@ -121,7 +160,7 @@ impl Outlet {
 
     /// What became of the frames of each reader, if it is a stream.
     pub(super) fn readers(&self) -> Option<StreamCounters> {
-        let is_stream = matches!(self.kind, OutputKind::Stream(_));
+        let is_stream = matches!(self.kind, None | Some(OutputKind::Stream(_)));
         self.guests.as_ref().filter(|_| is_stream).map(|guests| guests.readers.read())
     }
 

@@ -103,19 +103,24 @@ impl Engine {
         for outlet in &mut self.outlets {
             outlet.is_gone |= !outlet.is_in(&config.outputs);
         }
-        let names: Vec<_> =
-            self.outlets.iter().map(|outlet| (!outlet.is_gone).then_some(outlet.name.as_str())).collect();
-        let ruleset = Arc::new(Ruleset::new(changes.generation, &config, &mut self.directory, &names));
-        self.workers.change(&ruleset, writers);
-        while !self.workers.have_changed() && !self.has_ended() {
-            thread::sleep(TURN);
-        }
-        self.ruleset = ruleset;
+        let claims: Vec<_> = self.outlets.iter().map(Outlet::claim).collect();
+        let ruleset = Ruleset::new(changes.generation, &config, &mut self.directory, &claims);
+        self.change_over(ruleset, writers);
         self.config = config;
         let gone = self.outlets.iter().filter(|outlet| outlet.is_gone);
         gone.filter_map(|outlet| outlet.guests.as_ref()).for_each(|guests| guests.bell.close());
         self.ring_bells();
         Ok(changes)
+    }
+
+    /// Has all workers take over a ruleset, with the writers of new outputs for each. When this returns, they have.
+    pub(super) fn change_over(&mut self, ruleset: Ruleset, writers: Vec<Vec<(usize, Writer)>>) {
+        let ruleset = Arc::new(ruleset);
+        self.workers.change(&ruleset, writers);
+        while !self.workers.have_changed() && !self.has_ended() {
+            thread::sleep(TURN);
+        }
+        self.ruleset = ruleset;
     }
 
     /// Opens and starts the outputs that are new; returns for each worker the writers of their rings, with their ids.
@@ -127,8 +132,8 @@ impl Engine {
         if added.is_empty() {
             return Ok(each);
         }
-        let alive: usize =
-            self.outlets.iter().filter(|outlet| outlet.is_alive()).map(Outlet::ring_count).sum();
+        let alive = self.outlets.iter().filter(|outlet| outlet.is_alive() && !outlet.is_for_tail());
+        let alive: usize = alive.map(Outlet::ring_count).sum();
         let planned = self.config.memory.outputs_planned(self.planned_outputs);
         if alive + added.iter().map(|output| output.ring_count()).sum::<usize>() > planned {
             let added = added.iter().map(|output| output.name.clone()).collect();
@@ -216,7 +221,7 @@ impl fmt::Display for Changes {
 /// Names that a sentence repeats.
 const NAMES_SHOWN: usize = 5;
 
-fn shortened(names: &[String]) -> Vec<String> {
+pub(super) fn shortened(names: &[String]) -> Vec<String> {
     let mut shown: Vec<_> = names.iter().take(NAMES_SHOWN).cloned().collect();
     if names.len() > NAMES_SHOWN {
         shown.push(format!("and {} more", names.len() - NAMES_SHOWN));
@@ -224,7 +229,7 @@ fn shortened(names: &[String]) -> Vec<String> {
     shown
 }
 
-fn list(names: &[impl fmt::Display]) -> String {
+pub(super) fn list(names: &[impl fmt::Display]) -> String {
     names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 

@@ -94,7 +94,7 @@ impl Engine {
             name: outlet.name.clone(),
             id,
             guests: guests.clone(),
-            ring_len: self.ring_len,
+            ring_len: if outlet.is_for_tail() { self.tail_ring_len } else { self.ring_len },
             lanes: self.lanes.clone(),
             directory: self.directory.clone(),
             notes: self.notes.clone(),

@@ -26,6 +26,7 @@ use crate::decap;
 use crate::drop_reason::DropReason;
 use crate::filter::rules::in_order;
 use crate::filter::{CompiledFilter, Policies, compile, shadow};
+use crate::flow::Flow;
 use crate::reassembly::{Added, Reassembly};
 use crate::session::{Directory, Key, Pair, SessionId, SessionTable};
 use crate::steering::{Offline, outcome_name};
@@ -135,6 +136,11 @@ fn address(source: Source) -> IpAddr {
         Source::V4(bytes) => IpAddr::V4(bytes.into()),
         Source::V6(bytes) => IpAddr::V6(bytes.into()),
     }
+}
+
+/// Who talks to whom in an Ethernet frame, as `address:port > address:port protocol`; `None` if it is not IP.
+pub fn flow_of(frame: &[u8]) -> Option<String> {
+    Flow::of(frame).map(|flow| flow.to_string())
 }
 
 /// A rule that can never match, because earlier ones match all that it asks for.

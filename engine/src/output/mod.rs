@@ -12,6 +12,7 @@ mod frame;
 mod interface;
 mod merge;
 mod outer;
+pub mod pcap;
 pub mod pcapng;
 #[expect(unsafe_code, reason = "memory shared between worker and consumer; each block carries its proof")]
 mod ring;

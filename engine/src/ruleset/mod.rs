@@ -28,6 +28,17 @@ pub(crate) struct Ruleset {
     pub(crate) choices: Vec<Choice>,
 }
 
+/// What a member of an output is to get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Claim<'n> {
+    /// Nothing: it is not there any more.
+    Gone,
+    /// What is configured for the output of this name.
+    Named(&'n str),
+    /// All that passes.
+    Everything,
+}
+
 /// The sessions whose frames an output gets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Route {
@@ -53,13 +64,13 @@ impl Route {
 }
 
 impl Ruleset {
-    /// The ruleset of a valid configuration. `directory` gives the sessions their ids; `output_names` has the names of the outputs
-    /// of all members that the engine ever had, by id, `None` for those that are gone.
+    /// The ruleset of a valid configuration. `directory` gives the sessions their ids; `claims` has what all members of outputs that the
+    /// engine ever had are to get, by id.
     pub(crate) fn new(
         generation: u32,
         config: &Config,
         directory: &mut Directory,
-        output_names: &[Option<&str>],
+        claims: &[Claim<'_>],
     ) -> Self {
         let ids = directory.assign(&config.sessions);
         Self {
@@ -68,31 +79,34 @@ impl Ruleset {
             unknown: config.unknown,
             policies: Policies::new(config, &ids, directory),
             ports: Ports::new(&config.capture.ports),
-            choices: choices(output_names, config, &ids, directory.seed()),
+            choices: choices(claims, config, &ids, directory.seed()),
         }
     }
 
     /// The ruleset of a configuration whose outputs are all there and in its order, for an engine that starts.
     pub(crate) fn first(config: &Config, directory: &mut Directory) -> Self {
-        let members = |output| std::iter::repeat_n(Some(name(output)), output.members as usize);
-        let names: Vec<_> = config.outputs.iter().flat_map(members).collect();
-        Self::new(0, config, directory, &names)
+        fn claims(output: &Output) -> impl Iterator<Item = Claim<'_>> {
+            std::iter::repeat_n(Claim::Named(&output.name), output.members as usize)
+        }
+        let claims: Vec<_> = config.outputs.iter().flat_map(claims).collect();
+        Self::new(0, config, directory, &claims)
     }
 }
 
-fn name(output: &Output) -> &str {
-    &output.name
-}
-
 /// What each member gets. The members of an output are in their order.
-fn choices(names: &[Option<&str>], config: &Config, ids: &[SessionId], seed: u64) -> Vec<Choice> {
+fn choices(claims: &[Claim<'_>], config: &Config, ids: &[SessionId], seed: u64) -> Vec<Choice> {
     let filter = |name: &String| config.filters.iter().find(|filter| filter.name == *name).map(compile);
     let filters: Vec<Option<Arc<CompiledFilter>>> =
         config.outputs.iter().map(|output| output.filter.as_ref().and_then(filter)).collect();
-    let choice = |(id, name): (usize, Option<&str>)| {
-        let output = config.outputs.iter().zip(&filters).find(|(output, _)| Some(&*output.name) == name);
+    let choice = |(id, claim): (usize, &Claim<'_>)| {
+        let name = match *claim {
+            Claim::Gone => return Choice::CLOSED,
+            Claim::Everything => return Choice::default(),
+            Claim::Named(name) => name,
+        };
+        let output = config.outputs.iter().zip(&filters).find(|(output, _)| output.name == name);
         let Some((Output { members, .. }, filter)) = output else { return Choice::CLOSED };
-        let place = names[..id].iter().filter(|other| **other == name).count();
+        let place = claims[..id].iter().filter(|other| *other == claim).count();
         let narrowing = (*members > 1 || filter.is_some()).then(|| Narrowing {
             filter: filter.clone().map(|filter| (filter, config.unknown_direction)),
             member: (u32::try_from(place).unwrap_or(u32::MAX), *members),
@@ -100,12 +114,11 @@ fn choices(names: &[Option<&str>], config: &Config, ids: &[SessionId], seed: u64
         });
         Choice { route: route(name, config, ids), narrowing }
     };
-    names.iter().copied().enumerate().map(choice).collect()
+    claims.iter().enumerate().map(choice).collect()
 }
 
 /// What an output gets: all sessions that do not name others, the default session among them.
-fn route(output: Option<&str>, config: &Config, ids: &[SessionId]) -> Route {
-    let Some(output) = output else { return Route::Closed };
+fn route(output: &str, config: &Config, ids: &[SessionId]) -> Route {
     let is_meant = |outputs: &Vec<String>| outputs.iter().any(|name| name == output);
     if config.sessions.iter().all(|session| session.outputs.as_ref().is_none_or(is_meant)) {
         return Route::All;
@@ -153,10 +166,11 @@ mod tests {
         let mut second = Config { sessions: second.sessions.into_iter().rev().collect(), ..second };
         second.sessions[0].vni = 1;
         second.sessions[1].vni = 2;
-        let names = [None, Some("b")];
-        let ruleset = Ruleset::new(1, &second, &mut directory, &names);
+        let claims = [Claim::Gone, Claim::Named("b"), Claim::Everything];
+        let ruleset = Ruleset::new(1, &second, &mut directory, &claims);
+        assert!(ruleset.choices[2].is_everything());
         let routes: Vec<_> = ruleset.choices.into_iter().map(|choice| choice.route).collect();
-        assert_eq!(routes, [Route::Closed, Route::All]);
+        assert_eq!(routes, [Route::Closed, Route::All, Route::All]);
         assert!(!Route::Closed.has(0));
     }
 }

@@ -20,6 +20,7 @@ use crate::config::{BATCH_MAX, Config, Output, OutputKind, Session, UnknownSessi
 use crate::counters::WorkerCounters;
 use crate::drop_reason::DropReason;
 use crate::output::{self, Consumer, Next};
+use crate::ruleset::Claim;
 use crate::session::{Directory, SessionId};
 use crate::xsk::{Geometry, KernelCounters, Pages, SoftNic, Umem};
 

@@ -49,9 +49,14 @@ impl Guests {
     pub(super) fn of(kind: &OutputKind, members: u32) -> Result<Option<Self>, EngineError> {
         match kind {
             OutputKind::Shared { consumers, .. } => Self::new(members, *consumers).map(Some),
-            OutputKind::Stream(_) => Self::new(members, 1).map(Some),
+            OutputKind::Stream(_) => Self::of_stream().map(Some),
             OutputKind::Pcapng { .. } | OutputKind::Interface { .. } | OutputKind::Consumer => Ok(None),
         }
+    }
+
+    /// Of a stream: all readers have the same rings.
+    pub(super) fn of_stream() -> Result<Self, EngineError> {
+        Self::new(1, 1)
     }
 
     fn new(members: u32, rings: u32) -> Result<Self, EngineError> {

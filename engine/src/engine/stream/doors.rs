@@ -1,12 +1,14 @@
 //! Where the readers of a stream come from.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::io::{self, IsTerminal};
 use std::net::TcpListener;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -21,7 +23,7 @@ const MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 
 /// Somebody who wants to read.
 #[derive(Debug)]
-pub(super) struct Visitor {
+pub(in crate::engine) struct Visitor {
     /// What the account calls it.
     pub(super) name: String,
     pub(super) sink: Arc<Sink>,
@@ -39,6 +41,37 @@ pub(in crate::engine) enum Doors {
     Fifo(PathBuf),
     Unix(Door),
     Tcp(TcpListener),
+    /// Nobody comes by themselves: they are put in.
+    Waiting(Arc<Waiting>),
+}
+
+/// Those who are put in, until the hub lets them in.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct Waiting(Mutex<VecDeque<Visitor>>);
+
+impl Waiting {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Visitor>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts somebody in; the hub's bell has to be rung then.
+    pub(in crate::engine) fn put(&self, visitor: Visitor) {
+        self.lock().push_back(visitor);
+    }
+
+    /// How many there are.
+    pub(in crate::engine) fn len(&self) -> usize {
+        self.lock().len()
+    }
+}
+
+impl Visitor {
+    /// Somebody who looks in: at the sessions with these names, or at all.
+    pub(in crate::engine) fn of_tail(socket: UnixStream, sessions: Option<Vec<String>>) -> Self {
+        let socket = OwnedFd::from(socket);
+        let name = process_of(&socket);
+        Self { name, sink: Arc::new(Sink::Socket(socket)), sessions, ends_when_half_closed: true }
+    }
 }
 
 impl Doors {
@@ -61,8 +94,13 @@ impl Doors {
         match self {
             Self::Unix(door) => Some(door.as_fd()),
             Self::Tcp(listener) => Some(listener.as_fd()),
-            Self::Stdout(_) | Self::Fifo(_) => None,
+            Self::Stdout(_) | Self::Fifo(_) | Self::Waiting(_) => None,
         }
+    }
+
+    /// Whether it has one reader at a time.
+    pub(super) const fn has_one_place(&self) -> bool {
+        matches!(self, Self::Stdout(_) | Self::Fifo(_))
     }
 
     /// Whether it has to be asked now and then whether somebody has come.
@@ -78,6 +116,7 @@ impl Doors {
     /// Lets somebody in who waits; `None` if nobody does.
     pub(super) fn next(&mut self) -> io::Result<Option<Visitor>> {
         match self {
+            Self::Waiting(waiting) => Ok(waiting.lock().pop_front()),
             Self::Stdout(sink) => Ok(sink.take().map(|sink| visitor("standard output".to_owned(), sink))),
             Self::Fifo(path) => Ok(open_fifo(path)?.map(|sink| visitor(path.display().to_string(), sink))),
             Self::Unix(door) => {

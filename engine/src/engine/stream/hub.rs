@@ -21,6 +21,9 @@ const ASK: Duration = Duration::from_millis(250);
 /// How often it looks whether the readers have taken the ends of their streams.
 const END_TURN: Duration = Duration::from_millis(5);
 
+/// Most bytes that wait for somebody who looks in.
+const TAIL_CAPACITY: usize = 4 << 20;
+
 /// What a hub is made of.
 #[derive(Debug)]
 pub(in crate::engine) struct Hub {
@@ -41,6 +44,12 @@ pub(in crate::engine) struct Settings {
 }
 
 impl Settings {
+    /// For those who look in: what comes first is shown first.
+    pub(in crate::engine) const fn of_tail(readers_max: usize) -> Self {
+        let order_window = Duration::from_millis(1);
+        Self { format: StreamFormat::Pcapng, readers_max, capacity: TAIL_CAPACITY, order_window }
+    }
+
     pub(in crate::engine) const fn of(stream: &Stream, order_window: Duration) -> Self {
         Self {
             format: stream.format,
@@ -127,8 +136,8 @@ impl Hub {
 
     fn let_in(&self, doors: &mut Doors, state: &mut State) {
         loop {
-            // The one place of a door that is no listener is taken while its reader is there.
-            if doors.listener().is_none() && !state.readers.is_empty() {
+            // It is taken while its reader is there.
+            if doors.has_one_place() && !state.readers.is_empty() {
                 return;
             }
             match doors.next() {

@@ -21,5 +21,5 @@ mod sink;
 
 pub(super) use board::ReaderBoard;
 pub use board::{StreamCounters, StreamReader};
-pub(super) use doors::Doors;
+pub(super) use doors::{Doors, Visitor, Waiting};
 pub(super) use hub::{Hub, Settings, start};

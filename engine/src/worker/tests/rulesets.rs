@@ -43,10 +43,10 @@ impl Rig {
         while self.worker.receive() > 0 {}
     }
 
-    /// Changes over, with a ring to each new output; `names` has all outputs that ever were.
-    fn change(&mut self, generation: u32, config: &Config, names: &[Option<&str>], new: &[(usize, u32)]) {
+    /// Changes over, with a ring to each new output; `claims` are those of all outputs that ever were.
+    fn change(&mut self, generation: u32, config: &Config, claims: &[Claim<'_>], new: &[(usize, u32)]) {
         config.validate().unwrap_or_else(|error| panic!("{error}"));
-        let ruleset = Ruleset::new(generation, config, &mut self.directory, names);
+        let ruleset = Ruleset::new(generation, config, &mut self.directory, claims);
         let mut outputs = Vec::new();
         for &(id, len) in new {
             let (writer, consumer) = ring_of(self.worker.queue.umem(), len);
@@ -136,15 +136,15 @@ fn a_session_goes_to_the_outputs_that_it_names() {
 fn a_ruleset_changes_between_two_batches_and_every_count_goes_on() {
     let mut rig = rig_of(&[256, 256], &filtered(2, false), WhenFull::Drop);
     rig.receive(60);
-    rig.change(1, &filtered(2, true), &[Some("0"), Some("1")], &[]);
+    rig.change(1, &filtered(2, true), &[Claim::Named("0"), Claim::Named("1")], &[]);
     rig.receive(60);
     // Only output 1 from here on, and a session more.
     let mut third = filtered(2, false);
     third.sessions[0].outputs = Some(vec!["1".to_owned()]);
     third.sessions.push(Session { name: "new".into(), vni: 99, ..Session::default() });
-    rig.change(2, &third, &[Some("0"), Some("1")], &[]);
+    rig.change(2, &third, &[Claim::Named("0"), Claim::Named("1")], &[]);
     rig.receive(60);
-    rig.change(3, &filtered(2, false), &[Some("0"), Some("1")], &[]);
+    rig.change(3, &filtered(2, false), &[Claim::Named("0"), Claim::Named("1")], &[]);
     rig.receive(10);
     let (mut consumers, counters) = rig.run([]);
     let ledger = &counters.sessions[1];
@@ -164,7 +164,7 @@ fn an_output_ends_when_it_is_taken_away_and_another_begins() {
     rig.receive(50);
     let mut config = config_of(3, UnknownSessions::Pass);
     config.outputs.remove(0);
-    rig.change(1, &config, &[None, Some("1"), Some("2")], &[(2, 256)]);
+    rig.change(1, &config, &[Claim::Gone, Claim::Named("1"), Claim::Named("2")], &[(2, 256)]);
     rig.receive(30);
     let mut consumers = std::mem::take(&mut rig.consumers);
     assert_eq!(read_all(&mut consumers[0]).len(), 50, "what was in the ring can be read, then it is closed");
@@ -187,8 +187,12 @@ fn an_output_that_a_worker_did_not_live_to_know_ends() {
     let rig = rig_of(&[128], &filtered(1, false), WhenFull::Drop);
     let orders = rig.worker.orders.clone();
     let (writer, mut consumer) = ring_of(rig.worker.queue.umem(), 64);
-    let ruleset =
-        Arc::new(Ruleset::new(1, &filtered(2, false), &mut rig.directory.clone(), &[None, Some("new")]));
+    let ruleset = Arc::new(Ruleset::new(
+        1,
+        &filtered(2, false),
+        &mut rig.directory.clone(),
+        &[Claim::Gone, Claim::Named("new")],
+    ));
     orders.announce(Change { ruleset, outputs: vec![(1, writer)] });
     drop(rig);
     assert!(matches!(consumer.next(Duration::ZERO), Next::Idle));

@@ -1,18 +1,11 @@
 //! How do frames become a stream of capture records, for programs that read one as it comes?
-//!
-//! | module | what it does |
-//! |---|---|
-//! | `pcap` | encodes pcap |
-//!
-//! pcapng is encoded as for files, by `output::pcapng`.
-
-mod pcap;
 
 use std::path::PathBuf;
 use std::time::Instant;
 
 use super::Frame;
 use super::ethernet::Head;
+use super::pcap;
 use super::pcapng::{CaptureWriter, FrameKey, InterfaceTotals, MAX_CAPTURED_BYTES, PcapngFile, Period};
 use crate::config::StreamFormat;
 use crate::decap::Link;

@@ -1,6 +1,6 @@
 //! Encodes pcap: a header, then record after record (draft-ietf-opsawg-pcap; pcap-savefile(5)). Little-endian.
 
-use crate::output::pcapng::MAX_CAPTURED_BYTES;
+use super::pcapng::MAX_CAPTURED_BYTES;
 
 /// Says that times are in nanoseconds, and by its own byte order that of everything else.
 const MAGIC_NANOSECONDS: u32 = 0xA1B2_3C4D;
@@ -9,10 +9,10 @@ const LINKTYPE_ETHERNET: u32 = 1;
 const NS_PER_S: u64 = 1_000_000_000;
 
 /// Bytes of a record in front of the frame.
-pub(super) const RECORD_HEADER_LEN: usize = 16;
+const RECORD_HEADER_LEN: usize = 16;
 
-/// Appends the header of a stream of Ethernet frames.
-pub(super) fn header(bytes: &mut Vec<u8>) {
+/// Appends the header of a capture of Ethernet frames, with times in nanoseconds.
+pub fn header(bytes: &mut Vec<u8>) {
     bytes.extend(MAGIC_NANOSECONDS.to_le_bytes());
     bytes.extend(VERSION.map(u16::to_le_bytes).concat());
     // Reserved, twice.
@@ -24,7 +24,7 @@ pub(super) fn header(bytes: &mut Vec<u8>) {
 
 /// Appends a frame: when it arrived (nanoseconds since 1970-01-01 UTC), its length on the wire in bytes, and the bytes that were captured, of
 /// which the first [`MAX_CAPTURED_BYTES`] count.
-pub(super) fn record<'a>(
+pub fn record<'a>(
     bytes: &mut Vec<u8>,
     timestamp_ns: u64,
     original_len: u32,

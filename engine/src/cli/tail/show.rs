@@ -1,0 +1,114 @@
+//! What is shown of the frames.
+
+use std::io::{self, Write};
+
+use jiff::Timestamp;
+use vxtap::explain::flow_of;
+use vxtap::output::pcap;
+
+use super::blocks::{Content, Packet};
+use crate::cli::args::TailFormat;
+
+/// Writes frames in one of the formats.
+#[derive(Debug)]
+pub(super) struct Show {
+    format: TailFormat,
+    /// Names by interface.
+    names: Vec<String>,
+    /// Frames that may still come.
+    left: u64,
+    /// What is to be written.
+    bytes: Vec<u8>,
+    frames: u64,
+    lost: u64,
+    has_statistics: bool,
+}
+
+impl Show {
+    /// Shows so many frames and no more.
+    pub(super) fn new(format: TailFormat, count: u64) -> Self {
+        let mut bytes = Vec::new();
+        if format == TailFormat::Pcap {
+            pcap::header(&mut bytes);
+        }
+        Self { format, names: Vec::new(), left: count, bytes, frames: 0, lost: 0, has_statistics: false }
+    }
+
+    /// Takes a block over.
+    pub(super) fn block(&mut self, raw: &[u8], content: Content<'_>) {
+        let is_over = self.is_over();
+        match content {
+            Content::Interface(name) => self.names.push(name),
+            Content::Packet(packet) if !is_over => {
+                self.left -= 1;
+                self.frames += 1;
+                match self.format {
+                    TailFormat::Text => self.line(&packet),
+                    TailFormat::Pcap => {
+                        let pieces = std::iter::once(packet.bytes);
+                        pcap::record(&mut self.bytes, packet.time_ns, packet.original_len, pieces);
+                    }
+                    TailFormat::Pcapng => {}
+                }
+            }
+            Content::Lost(lost) => {
+                self.lost += lost;
+                self.has_statistics = true;
+            }
+            Content::Packet(_) | Content::Other => {}
+        }
+        if self.format == TailFormat::Pcapng && !is_over {
+            self.bytes.extend_from_slice(raw);
+        }
+    }
+
+    /// Whether no more frames are wanted.
+    pub(super) const fn is_over(&self) -> bool {
+        self.left == 0
+    }
+
+    /// A line for a frame: time in UTC, session, direction, who talks to whom, length.
+    fn line(&mut self, packet: &Packet<'_>) {
+        let Packet { interface, time_ns, original_len, direction, bytes } = *packet;
+        let time = Timestamp::from_nanosecond(time_ns.into()).unwrap_or_default();
+        let name = self.names.get(interface as usize).map_or("?", String::as_str);
+        let direction = match direction {
+            1 => "ingress",
+            2 => "egress",
+            _ => "-",
+        };
+        let flow = flow_of(bytes).unwrap_or_else(|| other(bytes));
+        let cut = match bytes.len() {
+            len if len < original_len as usize => format!(" ({len} here)"),
+            _ => String::new(),
+        };
+        // Memory takes everything.
+        let _ = writeln!(self.bytes, "{time:.6} {name} {direction} {flow}, {original_len} bytes{cut}");
+    }
+
+    /// Writes what is to be written.
+    pub(super) fn flush(&mut self, out: &mut impl Write) -> io::Result<()> {
+        let written = out.write_all(&self.bytes).and_then(|()| out.flush());
+        self.bytes.clear();
+        written
+    }
+
+    /// What it came to, in a sentence.
+    pub(super) fn summary(&self) -> String {
+        let frames = if self.frames == 1 { "1 frame".to_owned() } else { format!("{} frames", self.frames) };
+        if self.has_statistics {
+            format!("{frames}, {} lost because this end was slow", self.lost)
+        } else {
+            format!("{frames}; how many were lost, the engine has not said")
+        }
+    }
+}
+
+/// What is in a frame that is not IP.
+fn other(bytes: &[u8]) -> String {
+    match bytes.get(12..14) {
+        Some(&[0x08, 0x06]) => "ARP".to_owned(),
+        Some(&[high, low]) => format!("ethertype 0x{high:02x}{low:02x}"),
+        _ => "no whole Ethernet header".to_owned(),
+    }
+}

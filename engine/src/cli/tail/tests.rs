@@ -1,0 +1,91 @@
+use vxtap::output::Link;
+use vxtap::output::pcapng::{Blocks as Encoder, Interface, Statistics};
+
+use super::*;
+
+/// An ARP request, and the UDP packet 10.0.0.1:1000 > 10.0.0.2:53.
+fn frames() -> [Vec<u8>; 2] {
+    let arp = [vec![0; 12], vec![8, 6], vec![0; 28]].concat();
+    let ip = [0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2].to_vec();
+    let udp = [&1000_u16.to_be_bytes()[..], &53_u16.to_be_bytes(), &[0, 8, 0, 0]].concat();
+    [arp, [vec![0; 12], vec![8, 0], ip, udp].concat()]
+}
+
+/// A stream of the frames, with one lost.
+fn stream() -> Vec<u8> {
+    let mut blocks = Encoder::with_capacity(0);
+    blocks.section_header("test");
+    let interface = blocks.interface(Interface { name: "web", description: "", link: Link::Ethernet });
+    for (time_ns, frame) in (1_700_000_000_000_000_000..).zip(frames()) {
+        let direction = Some(vxtap::config::Direction::Egress);
+        blocks.packet(interface, time_ns, 99, direction, std::iter::once(&frame[..]));
+    }
+    let statistics =
+        Statistics { start_ns: 0, end_ns: 0, received: 3, accepted: 3, dropped: 1, delivered: 2 };
+    blocks.statistics(interface, &statistics);
+    blocks.bytes().to_vec()
+}
+
+/// What is shown of bytes that come in pieces of some length.
+fn shown(bytes: &[u8], piece: usize, format: TailFormat, count: u64) -> (Vec<u8>, String) {
+    let (mut blocks, mut show, mut out) = (Blocks::default(), Show::new(format, count), Vec::new());
+    for piece in bytes.chunks(piece) {
+        blocks.fill(piece).unwrap();
+        while let Some((raw, content)) = blocks.next().unwrap() {
+            show.block(raw, content);
+        }
+    }
+    assert!(!blocks.is_torn());
+    show.flush(&mut out).unwrap();
+    (out, show.summary())
+}
+
+#[test]
+fn each_frame_is_a_line_however_the_bytes_come() {
+    let expected = "2023-11-14T22:13:20.000000Z web egress ARP, 99 bytes (42 here)\n\
+                    2023-11-14T22:13:20.000000Z web egress 10.0.0.1:1000 > 10.0.0.2:53 udp, 99 bytes (42 here)\n";
+    for piece in [1, 7, 10_000] {
+        let (text, summary) = shown(&stream(), piece, TailFormat::Text, u64::MAX);
+        assert_eq!(String::from_utf8(text).unwrap(), expected);
+        assert_eq!(summary, "2 frames, 1 lost because this end was slow");
+    }
+}
+
+#[test]
+fn a_capture_has_the_frames_that_were_asked_for() {
+    let bytes = stream();
+    let (all, _) = shown(&bytes, 100, TailFormat::Pcapng, u64::MAX);
+    assert_eq!(all, bytes, "as it comes");
+    for format in [TailFormat::Pcapng, TailFormat::Pcap] {
+        let (capture, summary) = shown(&bytes, 100, format, 1);
+        let mut file =
+            vxtap::capture_file::CaptureFile::from_reader("capture", io::Cursor::new(capture)).unwrap();
+        let frame = file.next().unwrap().unwrap();
+        assert_eq!((frame.captured, frame.original_len), (&frames()[0][..], 99));
+        assert_eq!(frame.timestamp_ns, 1_700_000_000_000_000_000);
+        assert!(file.next().unwrap().is_none());
+        assert_eq!(summary, "1 frame, 1 lost because this end was slow");
+    }
+}
+
+#[test]
+fn what_is_no_stream_and_an_end_that_comes_too_early_are_errors() {
+    let asked = AtomicBool::new(false);
+    let outcome = |bytes: &[u8]| {
+        let (mut engine, stream) = UnixStream::pair().unwrap();
+        let bytes = bytes.to_vec();
+        // It may be hung up on.
+        std::thread::spawn(move || drop(engine.write_all(&bytes)));
+        let mut show = Show::new(TailFormat::Text, u64::MAX);
+        let copied = copy(&stream, &mut show, &mut Vec::new(), &asked).map_err(|error| error.to_string());
+        (copied, show.summary())
+    };
+    let unknown = "how many were lost, the engine has not said";
+    assert_eq!(outcome(&vec![b'x'; 2 << 20]).0, Err("what comes is no pcapng".to_owned()));
+    let bytes = stream();
+    assert_eq!(
+        outcome(&bytes[..bytes.len() - 1]),
+        (Err("the engine has gone in mid-frame".to_owned()), format!("2 frames; {unknown}"))
+    );
+    assert_eq!(outcome(&[]), (Ok(()), format!("0 frames; {unknown}")));
+}
