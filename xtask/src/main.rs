@@ -2,6 +2,7 @@
 //!
 //! One module per command; each says what it needs, does it, and fails loudly. Messages go to standard error.
 
+mod apt;
 mod bench;
 mod build_ebpf;
 mod ci;

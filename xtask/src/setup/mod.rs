@@ -2,6 +2,7 @@
 
 mod packages;
 mod rust_tools;
+mod suricata;
 
 use anyhow::Result;
 
@@ -47,7 +48,8 @@ pub(crate) fn demo() -> Result<()> {
 
 /// What the tests need: to build libbpf, libxdp and what uses them, and to make and look at traffic.
 pub(crate) fn tests() -> Result<()> {
-    packages::ensure(&[DEMO, C_BUILD, TESTS].concat())
+    packages::ensure(&[DEMO, C_BUILD, TESTS].concat())?;
+    suricata::ensure()
 }
 
 /// What `test --vm` needs: to boot other kernels.

@@ -1,18 +1,17 @@
-//! Kernels from Debian's archive, by a private list of packages that leaves the system's own alone.
+//! Kernels from Debian's archive.
 
 use std::cmp::Ordering;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use super::kernel::Kernel;
-use crate::shell::{self, say};
+use crate::apt::{Apt, Releases};
+use crate::shell;
 
 /// The next release of Debian, whose backports have newer kernels.
 const NEWER: &str = "trixie-backports";
-const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// A kernel and its modules, unpacked.
 #[derive(Debug)]
@@ -26,12 +25,12 @@ pub(super) struct Files {
 
 /// Finds and unpacks a kernel, downloading it unless it is here.
 pub(super) fn kernel(kernel: &Kernel) -> Result<Files> {
-    let apt = Apt::new()?;
-    let release = newest(&apt.releases()?, kernel)
+    let apt = Apt::open(cache()?.join("apt"), &Releases::OwnAnd(NEWER))?;
+    let release = newest(&releases(&apt)?, kernel)
         .with_context(|| format!("the archive has no kernel {} for the cloud", kernel.version))?;
     let directory = cache()?.join(&release);
     if !directory.join("complete").exists() {
-        apt.unpack(&release, &directory)?;
+        unpack(&apt, &release, &directory)?;
         fs::write(directory.join("complete"), "")?;
     }
     let modules = first_existing(
@@ -76,98 +75,23 @@ fn order(one: &str, other: &str) -> Ordering {
     numbers(one).cmp(&numbers(other))
 }
 
-/// apt with a state of its own.
-struct Apt {
-    directory: PathBuf,
+/// Releases for virtual machines: `linux-image-RELEASE` or, from 6.19 on, `linux-binary-RELEASE`.
+fn releases(apt: &Apt) -> Result<Vec<String>> {
+    let release = |name: &String| {
+        let name = name.strip_prefix("linux-image-").or_else(|| name.strip_prefix("linux-modules-"))?;
+        let is_release = name.ends_with("-cloud-amd64") && name.matches('.').count() >= 2;
+        is_release.then(|| name.to_owned())
+    };
+    Ok(apt.names("linux-")?.iter().filter_map(release).collect())
 }
 
-impl Apt {
-    fn new() -> Result<Self> {
-        let apt = Self { directory: cache()?.join("apt") };
-        for part in ["lists/partial", "cache/archives/partial"] {
-            fs::create_dir_all(apt.directory.join(part))?;
-        }
-        let targets = shell::output(Command::new("apt-get").args([
-            "indextargets",
-            "--format",
-            "$(REPO_URI) $(RELEASE)",
-            "Created-By: Packages",
-        ]));
-        let sources = sources(&targets.context("apt-get does not say where packages come from")?)?;
-        fs::write(apt.directory.join("sources.list"), sources)?;
-        if !apt.directory.join("lists/lock").exists() || apt.releases()?.is_empty() {
-            say("vm: reading what kernels there are");
-            shell::run(&mut apt.command("apt-get", &["update", "--quiet"]))?;
-        }
-        Ok(apt)
-    }
-
-    fn command(&self, program: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new(program);
-        for (name, place) in [
-            ("Dir::Etc::SourceList", "sources.list"),
-            ("Dir::State::Lists", "lists"),
-            ("Dir::Cache", "cache"),
-        ] {
-            command.arg("-o").arg(format!("{name}={}", self.directory.join(place).display()));
-        }
-        // Downloads as this user, who may write here.
-        command.args(["-o", "Dir::Etc::SourceParts=/dev/null", "-o", "APT::Sandbox::User=root"]);
-        command.args(arguments);
-        command
-    }
-
-    /// Releases for virtual machines: `linux-image-RELEASE` or, from 6.19 on, `linux-binary-RELEASE`.
-    fn releases(&self) -> Result<Vec<String>> {
-        let mut command = self.command("apt-cache", &["pkgnames", "linux-"]);
-        let names = shell::output(&mut command).context("apt-cache does not list packages")?;
-        let release = |name: &str| {
-            let name = name.strip_prefix("linux-image-").or_else(|| name.strip_prefix("linux-modules-"))?;
-            let is_release = name.ends_with("-cloud-amd64") && name.matches('.').count() >= 2;
-            is_release.then(|| name.to_owned())
-        };
-        Ok(names.lines().filter_map(release).collect())
-    }
-
-    /// Downloads and unpacks a kernel and its modules.
-    fn unpack(&self, release: &str, directory: &Path) -> Result<()> {
-        let mut names = Command::new("true");
-        names.arg(release);
-        let listed =
-            shell::output(&mut self.command("apt-cache", &["pkgnames", "linux-"])).unwrap_or_default();
-        let listed: Vec<_> = listed.lines().collect();
-        let candidates =
-            ["linux-image-", "linux-modules-", "linux-binary-"].map(|kind| format!("{kind}{release}"));
-        let names: Vec<_> = candidates.iter().filter(|name| listed.contains(&name.as_str())).collect();
-        let downloads = directory.join("packages");
-        fs::create_dir_all(&downloads)?;
-        let mut command = self.command("apt-get", &["download", "--quiet"]);
-        shell::run(command.args(names).current_dir(&downloads))?;
-        for entry in fs::read_dir(&downloads)?.flatten() {
-            shell::run(Command::new("dpkg-deb").arg("-x").arg(entry.path()).arg(directory))?;
-        }
-        fs::remove_dir_all(&downloads)?;
-        Ok(())
-    }
-}
-
-/// The list: this system's release with its security updates, and the backports to the next one, from the same mirrors.
-fn sources(targets: &str) -> Result<String> {
-    let mut lines = Vec::new();
-    for line in targets.lines() {
-        let Some((uri, release)) = line.split_once(' ') else { continue };
-        let entry = |release: &str| format!("deb [signed-by={KEYRING}] {uri} {release} main\n");
-        if release.ends_with("-security") {
-            lines.push(entry(release));
-        } else if !release.contains('-') && uri.trim_end_matches('/').ends_with("/debian") {
-            lines.extend([entry(release), entry(NEWER)]);
-        }
-    }
-    lines.dedup();
-    if lines.is_empty() {
-        bail!("this system's packages do not come from Debian's archive, where the kernels are");
-    }
-    Ok(lines.concat())
+/// Downloads and unpacks a kernel and its modules.
+fn unpack(apt: &Apt, release: &str, directory: &Path) -> Result<()> {
+    let listed = apt.names("linux-")?;
+    let candidates =
+        ["linux-image-", "linux-modules-", "linux-binary-"].map(|kind| format!("{kind}{release}"));
+    let names: Vec<_> = candidates.into_iter().filter(|name| listed.contains(name)).collect();
+    apt.unpack(&names, directory)
 }
 
 #[cfg(test)]
@@ -188,23 +112,5 @@ mod tests {
         assert_eq!(of(0).as_deref(), Some("6.1.0-56-cloud-amd64"));
         assert_eq!(of(1), None);
         assert_eq!(of(2).as_deref(), Some("6.19.2+deb13-cloud-amd64"));
-    }
-
-    #[test]
-    fn the_list_names_the_mirrors_of_the_system() {
-        let targets = "http://mirror/debian/ bookworm\nhttp://mirror/debian/ bookworm-updates\n\
-                       http://mirror/debian-security/ bookworm-security\nhttps://other/apt cloud\n";
-        let list = sources(targets).expect("it is Debian");
-        let lines: Vec<_> =
-            list.lines().filter_map(|line| line.split_once("] ")).map(|(_, rest)| rest).collect();
-        assert_eq!(
-            lines,
-            [
-                "http://mirror/debian/ bookworm main",
-                "http://mirror/debian/ trixie-backports main",
-                "http://mirror/debian-security/ bookworm-security main",
-            ]
-        );
-        assert!(sources("https://other/apt cloud\n").is_err());
     }
 }

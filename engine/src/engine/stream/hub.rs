@@ -79,6 +79,14 @@ struct State {
     out_of_order: u64,
 }
 
+impl State {
+    /// Gives the rings back.
+    fn let_go(&mut self) {
+        let rings = self.rings.take();
+        self.out_of_order += rings.map_or(0, |rings| rings.consumer.out_of_order());
+    }
+}
+
 /// Starts the thread, which ends as [`Bell`](crate::engine::guests::Bell) says.
 pub(in crate::engine) fn start(hub: Hub, doors: Doors) -> Result<JoinHandle<()>, EngineError> {
     let run = move || {
@@ -106,12 +114,14 @@ impl Hub {
                 self.let_in(doors, &mut state);
             }
             if state.readers.is_empty() {
+                state.let_go();
                 let Some(doors) = &doors else { return Ok(()) };
                 self.wait(doors)?;
                 continue;
             }
             if self.turn(&mut state)? {
                 self.end_all(&mut state);
+                state.let_go();
             }
             self.look(&mut state);
             if state.readers.is_empty() && doors.as_ref().is_some_and(Doors::are_shut) {
@@ -160,7 +170,11 @@ impl Hub {
             self.service.guests.board.count(0, |it| it.refused += 1);
             return;
         }
-        match Reader::new(visitor, &self.settings, &self.service.directory, self.full()) {
+        // First the rings: whoever has the header of a stream gets every frame from then on.
+        let reader = self
+            .keep_up(&mut state.rings)
+            .and_then(|_| Reader::new(visitor, &self.settings, &self.service.directory, self.full()));
+        match reader {
             Ok(reader) => {
                 state.readers.push(reader);
                 self.service.guests.board.count(0, |it| it.came += 1);
@@ -238,11 +252,6 @@ impl Hub {
             }
             stays
         });
-        if state.readers.is_empty()
-            && let Some(rings) = state.rings.take()
-        {
-            state.out_of_order += rings.consumer.out_of_order();
-        }
         self.post(state);
     }
 
