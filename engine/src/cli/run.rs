@@ -45,6 +45,10 @@ pub(super) fn run(loader: &Loader, format: Option<ProgressFormat>) -> Result<(),
     let asked = Asked::on_signals(loader.path().is_some()).map_err(Failure::Failed)?;
     let (described, targets) = (ports(&config), outputs(&config));
     let to_stdout = super::writes_to_stdout(&config);
+    if to_stdout && format.is_some() {
+        let sentence = "--progress writes to standard output, and so does an output: leave one of them out";
+        return Err(Failure::Refused(anyhow!(sentence)));
+    }
     let interfaces = config.capture.interfaces.clone();
     let mut engine = Engine::open(config).map_err(|error| match error {
         EngineError::Config(_) => Failure::Refused(error.into()),
@@ -56,7 +60,7 @@ pub(super) fn run(loader: &Loader, format: Option<ProgressFormat>) -> Result<(),
     say(&format!("running: {described} of {} to {targets}; stop with Ctrl-C", from.join(", ")));
     let control =
         Control::listen(&interfaces).map_err(|error| say(&format!("no `vxtap reload`: {error}"))).ok();
-    watch(&mut engine, &asked, control.as_ref(), loader, format);
+    watch(&mut engine, &asked, control.as_ref(), loader, to_stdout, format);
     let was_told = asked.stop.load(Ordering::Relaxed);
     give_up_on_another_signal();
     let report = stop_engine(engine);
@@ -100,6 +104,7 @@ fn watch(
     asked: &Asked,
     control: Option<&Control>,
     loader: &Loader,
+    to_stdout: bool,
     format: Option<ProgressFormat>,
 ) {
     let start = Instant::now();
@@ -108,14 +113,14 @@ fn watch(
         engine.tend();
         engine.take_notes().iter().for_each(|note| say(note));
         if asked.reload.swap(false, Ordering::Relaxed) {
-            reload(engine, loader);
+            reload(engine, loader, to_stdout);
         }
         if asked.rotate.swap(false, Ordering::Relaxed) && !engine.rotate() {
             say("SIGUSR1 begins other files, and no output writes files");
         }
         if let Some(control) = control {
             control.serve(|request| match request {
-                Request::Reload => Reply::Said(reload(engine, loader)),
+                Request::Reload => Reply::Said(reload(engine, loader, to_stdout)),
                 Request::Tail(sessions) => match engine.tail(&sessions) {
                     Ok(tail) => Reply::Stream(tail),
                     Err(error) => Reply::Said(Answer::Refused(error.to_string())),
@@ -132,11 +137,17 @@ fn watch(
 }
 
 /// Reads the configuration file again and takes it over, and says what came of it.
-fn reload(engine: &mut Engine, loader: &Loader) -> Answer {
+/// Frames go to standard output, or do not, as when the engine was started.
+fn reload(engine: &mut Engine, loader: &Loader, to_stdout: bool) -> Answer {
     let Some(path) = loader.path() else {
         return Answer::Refused("the engine was started without a configuration file".to_owned());
     };
-    let changes = loader.load().map_err(|failure| failure.to_string());
+    let changes = loader.load().map_err(|failure| failure.to_string()).and_then(|config| {
+        let is_kept = super::writes_to_stdout(&config) == to_stdout;
+        let sentence =
+            "an output to standard output cannot come or go while the engine runs: restart it for that";
+        is_kept.then_some(config).ok_or_else(|| sentence.to_owned())
+    });
     let answer = match changes.and_then(|config| engine.reload(config).map_err(|error| error.to_string())) {
         Ok(changes) => Answer::Done(format!("{}: {changes}", path.display())),
         Err(reason) => Answer::Refused(reason),

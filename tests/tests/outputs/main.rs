@@ -6,6 +6,7 @@
 //! | `interface` | sniffers find every frame at an interface of their own, on which the host is silent |
 //! | `slow` | an output that stands still loses its own frames, each of them counted, and nobody else's |
 //! | `stream` | programs read the frames as a stream, each at its own pace |
+//! | `tail` | `vxtap tail` looks into a running engine |
 //! | `suricata` | Suricata takes every frame, from an interface and from a stream |
 //! | `shared` | other processes read frames where they lie, and whatever they do costs nobody else one |
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails right there")]
@@ -20,3 +21,4 @@ mod stream;
 #[expect(dead_code, reason = "the tests of the engine use all of it")]
 mod support;
 mod suricata;
+mod tail;

@@ -10,19 +10,17 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use vxtap::config::{Output, OutputKind, Session, Stream, StreamFormat, StreamTarget};
+use vxtap::config::{Output, OutputKind, Stream, StreamFormat, StreamTarget};
 use vxtap::engine::{Engine, Report, StreamReader};
 use vxtap_bench::{Profile, Verifier};
 use vxtap_tests::{Process, Veth, capture, privileged, wait_until};
 
 use super::interface::frames_in;
-use super::support::{
-    OUTPUT, SOON, assert_adds_up, config, declared, finish, open, send_traffic, start, verify, vxtap_on,
-};
+use super::support::{OUTPUT, SOON, assert_adds_up, config, declared, open, send_traffic, verify, vxtap_on};
 
-const FRAMES: u64 = 10_000;
+pub(super) const FRAMES: u64 = 10_000;
 
-fn profile() -> Profile {
+pub(super) fn profile() -> Profile {
     Profile { count: Some(FRAMES), ..Profile::default() }
 }
 
@@ -31,7 +29,7 @@ fn stream(name: &str, target: StreamTarget) -> Output {
 }
 
 /// A program that reads a stream as its standard input.
-fn reader(command: &mut Command, stream: impl Into<OwnedFd>) -> Process {
+pub(super) fn reader(command: &mut Command, stream: impl Into<OwnedFd>) -> Process {
     command.stdin(Stdio::from(stream.into())).stderr(Stdio::null());
     Process::spawn("a reader", command).unwrap()
 }
@@ -265,79 +263,32 @@ fn standard_output_is_a_stream_that_tcpdump_reads_and_the_table_goes_elsewhere()
 
 #[test]
 #[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
-fn vxtap_tail_shows_a_session_to_tshark_and_a_line_for_each_frame() {
+fn a_reload_that_takes_a_stream_away_ends_it_for_its_readers_and_one_that_brings_it_begins_it() {
     privileged();
-    let veth = Veth::pair(2).unwrap();
+    let veth = Veth::pair(1).unwrap();
     let directory = tempfile::tempdir().unwrap();
-    let [file, seen, errors] =
-        ["vxtap.toml", "seen.pcapng", "errors"].map(|name| directory.path().join(name));
-    // No output takes anything of it.
-    let session = |(number, session): (usize, Session)| {
-        format!("[[session]]\nname = \"session-{number}\"\nvni = {}\noutputs = [\"none\"]\n", session.vni)
-    };
-    let sessions: String = declared(&profile()).into_iter().enumerate().map(session).collect();
-    let output = "[[output]]\nname = \"none\"\ntype = \"stream\"\nto = \"tcp\"\n";
-    std::fs::write(&file, sessions + output).unwrap();
-    let mut engine = start(&veth, &["-c", file.to_str().unwrap()]);
-    let tail = |arguments: &[&str]| vxtap_on(&veth.receiver, &[&["tail"], arguments].concat());
-    assert_eq!(
-        finish(&mut tail(&["-s", "sesion-1"])),
-        (
-            Some(2),
-            String::new(),
-            "vxtap: no session is called \"sesion-1\": there are default, session-0, session-1, session-2, session-3, and 4 more\n".to_owned()
-        )
-    );
-
-    let mut command = tail(&["-s", "session-1"]);
-    command.stdout(Stdio::piped()).stderr(File::create(&errors).unwrap());
-    let mut one = Process::spawn("vxtap tail", &mut command).unwrap();
-    let mut tshark = Command::new("tshark");
-    let piped = one.child().stdout.take().unwrap();
-    let mut tshark = reader(tshark.args(["-q", "-r", "-", "-w"]).arg(&seen), piped);
-    let mut command = tail(&["--format", "text"]);
-    let lines_path = directory.path().join("lines");
-    command.stdout(File::create(&lines_path).unwrap()).stderr(Stdio::null());
-    let mut all = Process::spawn("vxtap tail", &mut command).unwrap();
-    let lines = || std::fs::read_to_string(&lines_path).unwrap().lines().count() as u64;
-    // They are let in one after the other, within a tenth of a second.
-    std::thread::sleep(Duration::from_secs(1));
-    send_traffic(&veth.sender, &profile(), 5000);
-    wait_until("a line for each frame", SOON, || lines() >= FRAMES).unwrap();
-    for process in [&mut one, &mut all] {
-        process.signal(Signal::SIGINT).unwrap();
-        assert!(process.wait(SOON).unwrap().success());
+    let [socket, seen] = ["socket", "seen.pcapng"].map(|name| directory.path().join(name));
+    let mut without = config(&veth.receiver);
+    without.memory.outputs = Some(3);
+    let mut with = without.clone();
+    with.outputs.push(stream("stream", StreamTarget::Unix(socket.clone())));
+    let mut engine = open(&veth.receiver, without.clone());
+    drop(engine.take_consumer(OUTPUT));
+    engine.start().unwrap();
+    for round in 1..=2 {
+        engine.reload(with.clone()).unwrap();
+        let mut reader = tcpdump(UnixStream::connect(&socket).unwrap(), &seen);
+        wait_for_readers(&engine, &[(round, 1)]);
+        let sent = send_traffic(&veth.sender, &profile(), 5000).frames;
+        engine.reload(without.clone()).unwrap();
+        assert!(reader.wait(SOON).unwrap().success());
+        assert_eq!(frames_in(&seen), sent);
+        wait_until("the socket to go", SOON, || !socket.exists()).unwrap();
     }
-    tshark.wait(SOON).unwrap();
-    let text = std::fs::read_to_string(&lines_path).unwrap();
-    assert_eq!(text.lines().count() as u64, FRAMES);
-    let of_session = text.lines().filter(|line| line.contains(" session-1 ")).count() as u64;
-    assert!(of_session > 0 && of_session < FRAMES);
-    assert_eq!(frames_in(&seen), of_session);
-    let said = std::fs::read_to_string(&errors).unwrap();
-    assert_eq!(said, format!("vxtap: {of_session} frames, 0 lost because this end was slow\n"));
-
-    // It outlives a reload, and the engine says in the end what became of the frames.
-    engine.signal(Signal::SIGHUP).unwrap();
-    let mut one =
-        Process::spawn("vxtap tail", tail(&["--count", "10"]).stdout(Stdio::null()).stderr(Stdio::null()))
-            .unwrap();
-    std::thread::sleep(Duration::from_secs(1));
-    send_traffic(&veth.sender, &profile(), 5000);
-    assert!(one.wait(SOON).unwrap().success());
-    let (code, table) = stopped(engine);
-    assert_eq!(code, Some(0), "{table}");
-    assert!(
-        table.contains("vxtap tail ") && table.contains(&format!("{FRAMES} = sent {FRAMES} + lost 0")),
-        "{table}"
-    );
-}
-
-/// Ends an engine: exit code and what it printed.
-fn stopped(mut engine: Process) -> (Option<i32>, String) {
-    engine.signal(Signal::SIGTERM).unwrap();
-    let code = engine.wait(SOON).unwrap().code();
-    let mut table = String::new();
-    engine.child().stdout.take().unwrap().read_to_string(&mut table).unwrap();
-    (code, table)
+    let report = engine.stop();
+    assert_adds_up(&report);
+    for output in [1, 2] {
+        let [account] = readers(&report, output) else { panic!("{report}") };
+        assert_eq!((account.sent, account.lost, account.unsent), (FRAMES, 0, 0), "\n{report}");
+    }
 }

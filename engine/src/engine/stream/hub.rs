@@ -9,7 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::board::{Gone, StreamCounters};
 use super::doors::{Doors, Visitor};
 use super::reader::Reader;
-use crate::config::{Stream, StreamFormat};
+use super::settings::Settings;
 use crate::engine::EngineError;
 use crate::engine::guests::Service;
 use crate::output::{self, Consumer, Next};
@@ -21,43 +21,11 @@ const ASK: Duration = Duration::from_millis(250);
 /// How often it looks whether the readers have taken the ends of their streams.
 const END_TURN: Duration = Duration::from_millis(5);
 
-/// Most bytes that wait for somebody who looks in.
-const TAIL_CAPACITY: usize = 4 << 20;
-
 /// What a hub is made of.
 #[derive(Debug)]
 pub(in crate::engine) struct Hub {
     pub(in crate::engine) service: Service,
     pub(in crate::engine) settings: Settings,
-}
-
-/// What a stream is like.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::engine) struct Settings {
-    pub(in crate::engine) format: StreamFormat,
-    /// Most readers at a time.
-    pub(in crate::engine) readers_max: usize,
-    /// Most bytes that wait for a reader.
-    pub(in crate::engine) capacity: usize,
-    /// How long a frame waits for earlier ones.
-    pub(in crate::engine) order_window: Duration,
-}
-
-impl Settings {
-    /// For those who look in: what comes first is shown first.
-    pub(in crate::engine) const fn of_tail(readers_max: usize) -> Self {
-        let order_window = Duration::from_millis(1);
-        Self { format: StreamFormat::Pcapng, readers_max, capacity: TAIL_CAPACITY, order_window }
-    }
-
-    pub(in crate::engine) const fn of(stream: &Stream, order_window: Duration) -> Self {
-        Self {
-            format: stream.format,
-            readers_max: stream.readers_max() as usize,
-            capacity: (stream.buffer_mib as usize) << 20,
-            order_window,
-        }
-    }
 }
 
 /// The rings that frames come from while somebody reads.
@@ -77,6 +45,8 @@ struct State {
     taken: u64,
     /// Of consumers that are gone.
     out_of_order: u64,
+    /// What was said last of what is wrong.
+    complaint: String,
 }
 
 impl State {
@@ -102,16 +72,23 @@ pub(in crate::engine) fn start(hub: Hub, doors: Doors) -> Result<JoinHandle<()>,
 }
 
 impl Hub {
+    /// Whatever ends it, the readers get the ends of their streams.
     fn serve(&self, doors: Doors) -> io::Result<()> {
-        let mut doors = Some(doors);
         let mut state = State::default();
+        let served = self.run(doors, &mut state);
+        self.end_all(&mut state);
+        served
+    }
+
+    fn run(&self, doors: Doors, state: &mut State) -> io::Result<()> {
+        let mut doors = Some(doors);
         loop {
             self.service.guests.bell.settle();
             if !self.service.guests.bell.is_open() {
                 doors = None;
             }
             if let Some(doors) = &mut doors {
-                self.let_in(doors, &mut state);
+                self.let_in(doors, state);
             }
             if state.readers.is_empty() {
                 state.let_go();
@@ -119,11 +96,10 @@ impl Hub {
                 self.wait(doors)?;
                 continue;
             }
-            if self.turn(&mut state)? {
-                self.end_all(&mut state);
-                state.let_go();
+            if self.turn(state)? {
+                self.end_all(state);
             }
-            self.look(&mut state);
+            self.look(state);
             if state.readers.is_empty() && doors.as_ref().is_some_and(Doors::are_shut) {
                 let sentence = "nobody reads standard output any more";
                 self.service.notes.push(format!("output `{}`: {sentence}", self.service.name));
@@ -154,14 +130,20 @@ impl Hub {
                 Ok(Some(visitor)) => self.admit(visitor, state),
                 Ok(None) => return,
                 Err(error) => {
-                    self.service
-                        .notes
-                        .push(format!("output `{}` cannot let a reader in: {error}", self.service.name));
+                    self.complain(state, format!("cannot let a reader in: {error}"));
                     // Whatever it is will not be over at once.
                     thread::sleep(ASK);
                     return;
                 }
             }
+        }
+    }
+
+    /// Says what is wrong, once.
+    fn complain(&self, state: &mut State, sentence: String) {
+        if state.complaint != sentence {
+            self.service.notes.push(format!("output `{}` {sentence}", self.service.name));
+            state.complaint = sentence;
         }
     }
 
@@ -182,9 +164,7 @@ impl Hub {
             }
             Err(error) => {
                 self.service.guests.board.count(0, |it| it.refused += 1);
-                self.service
-                    .notes
-                    .push(format!("output `{}` cannot serve a reader: {error}", self.service.name));
+                self.complain(state, format!("cannot serve a reader: {error}"));
             }
         }
     }
@@ -263,10 +243,11 @@ impl Hub {
             thread::sleep(END_TURN);
             self.look(state);
         }
+        state.let_go();
     }
 
     fn post(&self, state: &State) {
-        let State { rings, readers, gone, taken, out_of_order } = state;
+        let State { rings, readers, gone, taken, out_of_order, complaint: _ } = state;
         let now = rings.as_ref().map_or(0, |rings| rings.consumer.out_of_order());
         self.service.guests.readers.post(StreamCounters {
             taken: *taken,

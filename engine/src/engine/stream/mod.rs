@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `doors` | where readers come from: standard output, a named pipe, a socket |
 //! | `hub` | moves frames from the rings to the readers |
+//! | `settings` | what a stream is like |
 //! | `reader` | one reader: which frames it gets, and what became of them |
 //! | `pipe` | what waits for a reader, and the thread that writes it |
 //! | `sink` | what is written to, without waiting for longer than is wanted |
@@ -17,9 +18,11 @@ mod doors;
 mod hub;
 mod pipe;
 mod reader;
+mod settings;
 mod sink;
 
 pub(super) use board::ReaderBoard;
 pub use board::{StreamCounters, StreamReader};
 pub(super) use doors::{Doors, Visitor, Waiting};
-pub(super) use hub::{Hub, Settings, start};
+pub(super) use hub::{Hub, start};
+pub(super) use settings::Settings;

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::board::StreamReader;
 use super::doors::Visitor;
-use super::hub::Settings;
 use super::pipe::Pipe;
+use super::settings::Settings;
 use super::sink::Sink;
 use crate::engine::sinks::utc_ns;
 use crate::output::Frame;
@@ -38,6 +38,13 @@ pub(super) struct Reader {
     /// By session: what the rings of the output had lost by then.
     full_before: Vec<u64>,
     ending: Option<Ending>,
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        // Its thread would wait for more.
+        self.pipe.give_up();
+    }
 }
 
 /// A reader that gets nothing new.

@@ -1,0 +1,117 @@
+//! `vxtap tail` looks into a running engine.
+
+use std::fs::File;
+use std::io::Read;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use vxtap::config::Session;
+use vxtap_tests::{Process, Veth, privileged, wait_until};
+
+use super::interface::frames_in;
+use super::stream::{FRAMES, profile, reader};
+use super::support::{SOON, declared, finish, send_traffic, start, vxtap_on};
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
+fn vxtap_tail_shows_a_session_to_tshark_and_a_line_for_each_frame() {
+    privileged();
+    let veth = Veth::pair(2).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let [file, seen, errors] =
+        ["vxtap.toml", "seen.pcapng", "errors"].map(|name| directory.path().join(name));
+    // No output takes anything of it.
+    let session = |(number, session): (usize, Session)| {
+        format!("[[session]]\nname = \"session-{number}\"\nvni = {}\noutputs = [\"none\"]\n", session.vni)
+    };
+    let sessions: String = declared(&profile()).into_iter().enumerate().map(session).collect();
+    let output = "[[output]]\nname = \"none\"\ntype = \"stream\"\nto = \"tcp\"\n";
+    std::fs::write(&file, sessions + output).unwrap();
+    let mut engine = start(&veth, &["-c", file.to_str().unwrap()]);
+    let tail = |arguments: &[&str]| vxtap_on(&veth.receiver, &[&["tail"], arguments].concat());
+    assert_eq!(
+        finish(&mut tail(&["-s", "sesion-1"])),
+        (
+            Some(2),
+            String::new(),
+            "vxtap: no session is called \"sesion-1\": there are default, session-0, session-1, session-2, session-3, and 4 more\n".to_owned()
+        )
+    );
+
+    let mut command = tail(&["-s", "session-1"]);
+    command.stdout(Stdio::piped()).stderr(File::create(&errors).unwrap());
+    let mut one = Process::spawn("vxtap tail", &mut command).unwrap();
+    let mut tshark = Command::new("tshark");
+    let piped = one.child().stdout.take().unwrap();
+    let mut tshark = reader(tshark.args(["-q", "-r", "-", "-w"]).arg(&seen), piped);
+    let mut command = tail(&["--format", "text"]);
+    let lines_path = directory.path().join("lines");
+    command.stdout(File::create(&lines_path).unwrap()).stderr(Stdio::null());
+    let mut all = Process::spawn("vxtap tail", &mut command).unwrap();
+    let lines = || std::fs::read_to_string(&lines_path).unwrap().lines().count() as u64;
+    // They are let in one after the other, within a tenth of a second.
+    std::thread::sleep(Duration::from_secs(1));
+    send_traffic(&veth.sender, &profile(), 5000);
+    wait_until("a line for each frame", SOON, || lines() >= FRAMES).unwrap();
+    for process in [&mut one, &mut all] {
+        process.signal(Signal::SIGINT).unwrap();
+        assert!(process.wait(SOON).unwrap().success());
+    }
+    tshark.wait(SOON).unwrap();
+    let text = std::fs::read_to_string(&lines_path).unwrap();
+    assert_eq!(text.lines().count() as u64, FRAMES);
+    let of_session = text.lines().filter(|line| line.contains(" session-1 ")).count() as u64;
+    assert!(of_session > 0 && of_session < FRAMES);
+    assert_eq!(frames_in(&seen), of_session);
+    let said = std::fs::read_to_string(&errors).unwrap();
+    assert_eq!(said, format!("vxtap: {of_session} frames, 0 lost because this end was slow\n"));
+
+    // It outlives a reload, and the engine says in the end what became of the frames.
+    engine.signal(Signal::SIGHUP).unwrap();
+    let mut one =
+        Process::spawn("vxtap tail", tail(&["--count", "10"]).stdout(Stdio::null()).stderr(Stdio::null()))
+            .unwrap();
+    std::thread::sleep(Duration::from_secs(1));
+    send_traffic(&veth.sender, &profile(), 5000);
+    assert!(one.wait(SOON).unwrap().success());
+    let (code, table) = stopped(engine);
+    assert_eq!(code, Some(0), "{table}");
+    assert!(
+        table.contains("vxtap tail ") && table.contains(&format!("{FRAMES} = sent {FRAMES} + lost 0")),
+        "{table}"
+    );
+}
+
+/// Ends an engine: exit code and what it printed.
+fn stopped(mut engine: Process) -> (Option<i32>, String) {
+    engine.signal(Signal::SIGTERM).unwrap();
+    let code = engine.wait(SOON).unwrap().code();
+    let mut table = String::new();
+    engine.child().stdout.take().unwrap().read_to_string(&mut table).unwrap();
+    (code, table)
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
+fn standard_output_is_for_one_thing_and_stays_so() {
+    privileged();
+    let veth = Veth::pair(1).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("vxtap.toml");
+    let stdout = "[[output]]\nname = \"pipe\"\ntype = \"stream\"\nto = \"stdout\"\n";
+    std::fs::write(&file, stdout).unwrap();
+    let run = ["run", "--progress", "json", "-i", veth.receiver.interface, "-c", file.to_str().unwrap()];
+    let sentence =
+        "vxtap: --progress writes to standard output, and so does an output: leave one of them out\n";
+    assert_eq!(finish(&mut vxtap_on(&veth.receiver, &run)), (Some(2), String::new(), sentence.to_owned()));
+
+    let tcp = "[[output]]\nname = \"tcp\"\ntype = \"stream\"\nto = \"tcp\"\n";
+    std::fs::write(&file, tcp).unwrap();
+    let engine = start(&veth, &["-c", file.to_str().unwrap()]);
+    std::fs::write(&file, stdout).unwrap();
+    let (code, _, refusal) = finish(&mut vxtap_on(&veth.receiver, &["reload"]));
+    assert_eq!(code, Some(2));
+    assert!(refusal.contains("cannot come or go while the engine runs"), "{refusal}");
+    assert_eq!(stopped(engine).0, Some(0));
+}
