@@ -117,7 +117,7 @@ pub(super) struct TailArgs {
     #[arg(short, long, value_parser = interface_name)]
     pub(super) interface: Option<String>,
     /// Only the frames of the session with this name; once for each, if there are several. `default` is what no session declares.
-    #[arg(short, long, value_name = "NAME")]
+    #[arg(short, long, value_name = "NAME", value_parser = session_name)]
     pub(super) session: Vec<String>,
     /// What is written: by default `text` on a terminal, else `pcapng`.
     #[arg(long, value_name = "FORMAT")]
@@ -234,6 +234,14 @@ pub(super) struct ConfigArgs {
     /// Prints the example that the documentation explains.
     #[arg(long, required = true)]
     pub(super) example: bool,
+}
+
+fn session_name(name: &str) -> Result<String, &'static str> {
+    if name.chars().any(char::is_control) {
+        Err("names have no control characters")
+    } else {
+        Ok(name.to_owned())
+    }
 }
 
 fn interface_name(name: &str) -> Result<String, Problem> {

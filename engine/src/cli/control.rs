@@ -8,7 +8,7 @@ use std::fmt;
 use std::io::{self, Read, Write};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use rustix::net::sockopt::socket_peercred;
@@ -169,11 +169,16 @@ fn ask(interface: &str, command: &str) -> io::Result<(String, UnixStream)> {
     Ok((read_line(&stream)?, stream))
 }
 
-/// Reads a line, and nothing behind it.
+/// Reads a line, and nothing behind it, no longer than a read may wait.
 fn read_line(mut stream: &UnixStream) -> io::Result<String> {
     let (mut line, mut byte) = (Vec::new(), [0]);
+    let begin = Instant::now();
+    let patience = stream.read_timeout()?.unwrap_or(Duration::MAX);
     while line.len() < LINE_MAX && stream.read(&mut byte)? == 1 && byte != [b'\n'] {
         line.extend(byte);
+        if begin.elapsed() > patience {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
     }
     String::from_utf8(line).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }

@@ -19,9 +19,9 @@ use super::load::Loader;
 use super::{Failure, print, progress};
 
 /// What stops the engine in order.
-const SIGNALS: [i32; 2] = [SIGINT, SIGTERM];
+pub(super) const SIGNALS: [i32; 2] = [SIGINT, SIGTERM];
 /// Time for stopping in order before another signal ends the process.
-const GRACE: Duration = Duration::from_secs(1);
+pub(super) const GRACE: Duration = Duration::from_secs(1);
 
 /// Exit code of a process that a second signal ends at once, as shells give it for SIGINT.
 pub(super) const INTERRUPTED: i32 = 130;
@@ -58,8 +58,9 @@ pub(super) fn run(loader: &Loader, format: Option<ProgressFormat>) -> Result<(),
     engine.take_notes().iter().for_each(|note| say(note));
     let from: Vec<_> = engine.interfaces().iter().map(|(name, rung)| format!("{name} ({rung})")).collect();
     say(&format!("running: {described} of {} to {targets}; stop with Ctrl-C", from.join(", ")));
-    let control =
-        Control::listen(&interfaces).map_err(|error| say(&format!("no `vxtap reload`: {error}"))).ok();
+    let control = Control::listen(&interfaces)
+        .map_err(|error| say(&format!("no `vxtap reload` and no `vxtap tail`: {error}")))
+        .ok();
     watch(&mut engine, &asked, control.as_ref(), loader, to_stdout, format);
     let was_told = asked.stop.load(Ordering::Relaxed);
     give_up_on_another_signal();

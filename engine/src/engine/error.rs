@@ -73,6 +73,18 @@ pub enum EngineError {
         /// What was wrong.
         source: io::Error,
     },
+    /// Two outputs are read at one place.
+    #[error(
+        "outputs `{first}` and `{second}` write to {target}: give each its own, or reload without the first before the second comes"
+    )]
+    SharedStream {
+        /// Where.
+        target: String,
+        /// Name of the one that has it.
+        first: String,
+        /// Name of the other.
+        second: String,
+    },
     /// An output has no interface.
     #[error("output `{output}` cannot have the interface {interface}: {source}")]
     OutputInterface {

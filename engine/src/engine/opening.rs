@@ -25,6 +25,8 @@ pub(super) struct Opening<'e> {
     sessions: Vec<SessionId>,
     /// Each is one output's, whatever names lead to it.
     files: HashMap<FileId, String>,
+    /// Where streams are read, with the outputs' names.
+    targets: Vec<(StreamTarget, String)>,
     /// Longest packet, in bytes, that the frames of interfaces hold.
     mtu: u32,
     notes: Notes,
@@ -41,8 +43,10 @@ impl<'e> Opening<'e> {
     ) -> Self {
         let alive = others.iter().filter(|outlet| outlet.is_alive());
         let files = alive.filter_map(|outlet| Some((outlet.file?, outlet.name.clone()))).collect();
+        let target = |outlet: &Outlet| Some((outlet.stream_target()?.clone(), outlet.name.clone()));
+        let targets = others.iter().filter_map(target).collect();
         let sessions = directory.assign(&config.sessions);
-        Self { directory, sessions, files, mtu, notes: notes.clone() }
+        Self { directory, sessions, files, targets, mtu, notes: notes.clone() }
     }
 
     /// Opens the members of outputs.
@@ -85,6 +89,12 @@ impl<'e> Opening<'e> {
                 Ok((Some(Opened::Door(door)), None))
             }
             OutputKind::Stream(stream) => {
+                if let Some((target, first)) =
+                    self.targets.iter().find(|(target, _)| *target == stream.target)
+                {
+                    let (first, second) = (first.clone(), output.name.clone());
+                    return Err(EngineError::SharedStream { target: target.to_string(), first, second });
+                }
                 let doors = Doors::open(&stream.target).map_err(|source| EngineError::Stream {
                     output: output.name.clone(),
                     target: stream.target.to_string(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::guests::{Door, Guests};
 use super::sinks::Desk;
 use super::stream::{Doors, Settings, StreamCounters};
-use crate::config::{Output, OutputKind};
+use crate::config::{Output, OutputKind, StreamTarget};
 use crate::output::pcapng::Series;
 use crate::output::{Consumer, Inbox, Reader, Written};
 use crate::ruleset::Claim;
@@ -115,6 +115,12 @@ impl Outlet {
     /// Whether it is the one for those who look in, which has memory of its own and stays.
     pub(super) const fn is_for_tail(&self) -> bool {
         self.kind.is_none()
+    }
+
+    /// Where its readers are, if it is a stream that may still write there.
+    pub(super) fn stream_target(&self) -> Option<&StreamTarget> {
+        let Some(OutputKind::Stream(stream)) = &self.kind else { return None };
+        self.is_alive().then_some(&stream.target)
     }
 
     /// Whether it writes files, and has not been taken away.

@@ -109,7 +109,7 @@ impl Engine {
         self.config = config;
         let gone = self.outlets.iter().filter(|outlet| outlet.is_gone);
         gone.filter_map(|outlet| outlet.guests.as_ref()).for_each(|guests| guests.bell.close());
-        self.ring_bells();
+        self.open_doors();
         Ok(changes)
     }
 
@@ -155,7 +155,7 @@ impl Engine {
             each.iter_mut().zip(writers).for_each(|(each, writer)| each.push((id, writer)));
         }
         if let Err(error) = self.start_sinks() {
-            self.outlets.truncate(first);
+            self.take_back(first);
             return Err(error.into());
         }
         Ok(each)

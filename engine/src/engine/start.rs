@@ -31,7 +31,9 @@ impl Engine {
             entrances.push(self.start_worker(place, open, writers)?);
         }
         // Once all of them run: a queue whose worker is late would lose what it gets.
-        entrances.into_iter().enumerate().try_for_each(|(place, entrance)| self.connect(place, entrance))
+        entrances.into_iter().enumerate().try_for_each(|(place, entrance)| self.connect(place, entrance))?;
+        self.open_doors();
+        Ok(())
     }
 
     /// Starts the worker of a lane.
@@ -127,6 +129,23 @@ impl Engine {
             }
         };
         Ok(Some(running))
+    }
+
+    /// Ends the threads of outputs from an id on, and forgets these: they did not come to be used.
+    pub(super) fn take_back(&mut self, first: usize) {
+        for outlet in &mut self.outlets[first..] {
+            if let (Some(guests), Some(Running::Server(thread))) = (&outlet.guests, outlet.running.take()) {
+                guests.bell.end();
+                // One that panicked has ended too.
+                let _ = thread.join();
+            }
+        }
+        self.outlets.truncate(first);
+    }
+
+    /// Lets in those who come to the outputs, which the workers know.
+    pub(super) fn open_doors(&self) {
+        self.outlets.iter().filter_map(|outlet| outlet.guests.as_ref()).for_each(|guests| guests.bell.open());
     }
 
     /// Tells the threads that serve consumers that there are other queues or sessions.

@@ -91,7 +91,10 @@ impl Engine {
             return Err(TailError::NotRunning);
         }
         self.check_sessions(sessions)?;
-        if self.window.is_none() {
+        let has_ended = |window: &Window| {
+            self.outlets[window.id].guests.as_ref().is_none_or(|guests| guests.bell.has_ended())
+        };
+        if self.window.as_ref().is_none_or(has_ended) {
             self.window = Some(self.open_window()?);
         }
         let window = self.window.as_ref().ok_or(TailError::NotRunning)?;
@@ -131,13 +134,14 @@ impl Engine {
         let opened = Opened::Stream(Doors::Waiting(waiting.clone()), Settings::of_tail(READERS_MAX));
         self.outlets.push(Outlet::for_tail(NAME, Guests::of_stream()?, opened));
         if let Err(error) = self.start_sinks() {
-            self.outlets.truncate(id);
+            self.take_back(id);
             return Err(error.into());
         }
         let generation = self.ruleset.generation;
         let claims: Vec<_> = self.outlets.iter().map(Outlet::claim).collect();
         let ruleset = Ruleset::new(generation, &self.config, &mut self.directory, &claims);
         self.change_over(ruleset, self.lanes.from(0).iter().map(|_| Vec::new()).collect());
+        self.open_doors();
         Ok(Window { id, waiting })
     }
 }

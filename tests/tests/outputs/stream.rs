@@ -272,6 +272,9 @@ fn a_reload_that_takes_a_stream_away_ends_it_for_its_readers_and_one_that_brings
     without.memory.outputs = Some(3);
     let mut with = without.clone();
     with.outputs.push(stream("stream", StreamTarget::Unix(socket.clone())));
+    let mut changed = with.clone();
+    let pcap = Stream { format: StreamFormat::Pcap, ..Stream::new(StreamTarget::Unix(socket.clone())) };
+    changed.outputs[1].kind = OutputKind::Stream(pcap);
     let mut engine = open(&veth.receiver, without.clone());
     drop(engine.take_consumer(OUTPUT));
     engine.start().unwrap();
@@ -279,6 +282,8 @@ fn a_reload_that_takes_a_stream_away_ends_it_for_its_readers_and_one_that_brings
         engine.reload(with.clone()).unwrap();
         let mut reader = tcpdump(UnixStream::connect(&socket).unwrap(), &seen);
         wait_for_readers(&engine, &[(round, 1)]);
+        let error = engine.reload(changed.clone()).unwrap_err().to_string();
+        assert!(error.starts_with("outputs `stream` and `stream` write to the socket"), "{error}");
         let sent = send_traffic(&veth.sender, &profile(), 5000).frames;
         engine.reload(without.clone()).unwrap();
         assert!(reader.wait(SOON).unwrap().success());

@@ -101,7 +101,7 @@ fn suricata_reads_every_frame_of_a_stream() {
     let veth = Veth::pair(1).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let profile = Profile { count: Some(FRAMES), ..Profile::default() };
-    let mut engine = super::support::start(&veth, &[]);
+    let mut engine = super::support::start_in(directory.path(), &veth, &[]);
     let mut command = vxtap_on(&veth.receiver, &["tail"]);
     let said = directory.path().join("tail");
     command.stdout(Stdio::piped()).stderr(std::fs::File::create(&said).unwrap());
@@ -120,7 +120,7 @@ fn suricata_reads_every_frame_of_a_stream() {
     tail.wait(SOON).unwrap();
     suricata.wait(SOON).unwrap();
     let said = std::fs::read_to_string(said).unwrap();
-    assert_eq!(said, format!("vxtap: {sent} frames, 0 lost because this end was slow\n"));
+    assert_eq!(said, format!("vxtap: {sent} frames, 0 lost on the way here\n"));
     assert_eq!(decoded(directory.path()), sent, "{}", log());
     engine.signal(Signal::SIGTERM).unwrap();
     engine.wait(SOON).unwrap();

@@ -65,7 +65,7 @@ fn vxtap_tail_shows_a_session_to_tshark_and_a_line_for_each_frame() {
     assert!(of_session > 0 && of_session < FRAMES);
     assert_eq!(frames_in(&seen), of_session);
     let said = std::fs::read_to_string(&errors).unwrap();
-    assert_eq!(said, format!("vxtap: {of_session} frames, 0 lost because this end was slow\n"));
+    assert_eq!(said, format!("vxtap: {of_session} frames, 0 lost on the way here\n"));
 
     // It outlives a reload, and the engine says in the end what became of the frames.
     engine.signal(Signal::SIGHUP).unwrap();

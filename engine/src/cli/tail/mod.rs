@@ -7,19 +7,21 @@ mod tests;
 
 use std::io::{self, IsTerminal, Write};
 use std::net::Shutdown;
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::flag;
 
 use super::Failure;
 use super::args::{TailArgs, TailFormat};
 use super::control::{Answer, Request, request};
-use super::run::{INTERRUPTED, say};
+use super::run::{GRACE, INTERRUPTED, SIGNALS, say};
 use blocks::Blocks;
 use show::Show;
 
@@ -37,13 +39,7 @@ pub(super) fn tail(args: &TailArgs) -> Result<(), Failure> {
         let advice = "standard output is a terminal: put a program behind, such as `| tcpdump -nr -`, or write to a file";
         return Err(Failure::Refused(anyhow!(advice)));
     }
-    let is_asked_to_end = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        // The second one does not wait for the engine.
-        flag::register_conditional_shutdown(signal, INTERRUPTED, is_asked_to_end.clone())
-            .and_then(|_| flag::register(signal, is_asked_to_end.clone()))
-            .map_err(|error| Failure::Failed(anyhow!("cannot handle signals: {error}")))?;
-    }
+    let is_asked_to_end = end_on_signals().map_err(Failure::Failed)?;
     let (answer, stream) = request(args.interface.as_deref(), &Request::Tail(args.session.clone()))?;
     if let Answer::Refused(text) = answer {
         return Err(Failure::Refused(anyhow!("{text}")));
@@ -54,11 +50,38 @@ pub(super) fn tail(args: &TailArgs) -> Result<(), Failure> {
     copied.map_err(|error| Failure::Failed(anyhow!("{error}")))
 }
 
+/// What the first signal sets. Another one ends the process at once, though not right away: timeout(1) sends the first one twice.
+fn end_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
+    let is_asked = Arc::new(AtomicBool::new(false));
+    for signal in SIGNALS {
+        flag::register(signal, is_asked.clone())
+            .map_err(|error| anyhow!("cannot handle signals: {error}"))?;
+    }
+    let asked = is_asked.clone();
+    thread::spawn(move || {
+        while !asked.load(Ordering::Relaxed) {
+            thread::sleep(TURN);
+        }
+        thread::sleep(GRACE);
+        for signal in SIGNALS {
+            // If it cannot be had, the process still ends by itself, but where it waits for its reader.
+            let _ = flag::register_conditional_shutdown(signal, INTERRUPTED, asked.clone());
+        }
+    });
+    Ok(is_asked)
+}
+
+/// Whether nobody reads what is written any more, which a quiet stream would not show.
+fn is_left(out: &impl AsFd) -> bool {
+    let mut entries = [PollFd::new(out, PollFlags::empty())];
+    poll(&mut entries, Some(&Timespec::default())).is_ok() && entries[0].revents().contains(PollFlags::ERR)
+}
+
 /// Copies the stream until its end. Whoever reads what is written may go: that is as good a reason to end as a signal.
 fn copy(
     stream: &UnixStream,
     show: &mut Show,
-    out: &mut impl Write,
+    out: &mut (impl Write + AsFd),
     is_asked_to_end: &AtomicBool,
 ) -> io::Result<()> {
     stream.set_read_timeout(Some(TURN))?;
@@ -75,6 +98,7 @@ fn copy(
         if ending.is_some_and(|since| since.elapsed() > PATIENCE) {
             return Ok(());
         }
+        is_read = is_read && !is_left(out);
         match blocks.fill(stream) {
             Ok(0) if blocks.is_torn() => return Err(io::Error::other("the engine has gone in mid-frame")),
             Ok(0) => return Ok(()),

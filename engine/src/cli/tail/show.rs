@@ -97,7 +97,7 @@ impl Show {
     pub(super) fn summary(&self) -> String {
         let frames = if self.frames == 1 { "1 frame".to_owned() } else { format!("{} frames", self.frames) };
         if self.has_statistics {
-            format!("{frames}, {} lost because this end was slow", self.lost)
+            format!("{frames}, {} lost on the way here", self.lost)
         } else {
             format!("{frames}; how many were lost, the engine has not said")
         }

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
-use rustix::event::{EventfdFlags, eventfd};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 
 /// What a server is told, from any thread.
 #[derive(Debug)]
@@ -17,17 +17,36 @@ pub(in crate::engine) struct Bell {
     wakeup: OwnedFd,
 }
 
+/// The workers do not know the output yet, and would close its rings.
+const WAITING: u8 = 0;
 /// Go on.
-const OPEN: u8 = 0;
+const OPEN: u8 = 1;
 /// Let nobody in any more, and end when all are gone: a reload has taken the output away.
-const CLOSING: u8 = 1;
-/// Hang up, and end: the engine stops.
-const OVER: u8 = 2;
+const CLOSING: u8 = 2;
+/// End: the engine stops, and nothing new comes into any ring.
+const OVER: u8 = 3;
 
 impl Bell {
     pub(in crate::engine) fn new() -> std::io::Result<Arc<Self>> {
         let wakeup = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Arc::new(Self { word: AtomicU8::new(OPEN), has_ended: AtomicBool::new(false), wakeup }))
+        Ok(Arc::new(Self { word: AtomicU8::new(WAITING), has_ended: AtomicBool::new(false), wakeup }))
+    }
+
+    /// The workers know the output.
+    pub(in crate::engine) fn open(&self) {
+        self.word.fetch_max(OPEN, Ordering::Release);
+        self.ring();
+    }
+
+    /// Waits until consumers may be let in, or it is too late for that.
+    pub(in crate::engine) fn wait_until_open(&self) -> std::io::Result<()> {
+        while self.word.load(Ordering::Acquire) == WAITING {
+            match poll(&mut [PollFd::new(self, PollFlags::IN)], None) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => self.settle(),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 
     /// There is another queue, or there are other sessions.

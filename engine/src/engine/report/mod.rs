@@ -88,7 +88,7 @@ pub struct Report {
     pub workers: Vec<WorkerReport>,
     /// Names of the sessions; index 0 is the default session.
     pub sessions: Vec<String>,
-    /// The members of the outputs, in the order of the configuration.
+    /// The members of the outputs, in the order in which they came; once somebody has looked in, `vxtap tail` is among them.
     pub outputs: Vec<OutputReport>,
     /// Why a capture file was not read to its end.
     pub input_error: Option<InputError>,

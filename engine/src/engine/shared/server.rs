@@ -47,6 +47,7 @@ pub(in crate::engine) fn start(server: Server, door: Door) -> Result<JoinHandle<
 }
 
 fn serve(server: &Server, door: Door) -> io::Result<()> {
+    server.service.guests.bell.wait_until_open()?;
     let mut door = Some(door);
     let mut clients = Vec::new();
     let mut sessions = Sessions::default();

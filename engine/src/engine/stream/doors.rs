@@ -182,10 +182,13 @@ fn make_fifo(path: &Path) -> io::Result<()> {
 
 /// The writing end of a named pipe, if somebody reads it.
 fn open_fifo(path: &Path) -> io::Result<Option<Sink>> {
-    if !fs::metadata(path)?.file_type().is_fifo() {
+    let sink = open_for_writing(path)?;
+    if let Some(sink) = &sink
+        && FileType::from_raw_mode(rustix::fs::fstat(sink)?.st_mode) != FileType::Fifo
+    {
         return Err(io::Error::other(format!("{} is no named pipe any more", path.display())));
     }
-    open_for_writing(path)
+    Ok(sink)
 }
 
 fn open_for_writing(path: &Path) -> io::Result<Option<Sink>> {

@@ -15,7 +15,7 @@ use crate::engine::guests::Service;
 use crate::output::{self, Consumer, Next};
 
 /// How often it looks who comes and who has gone, while frames come.
-const INTERVAL: Duration = Duration::from_millis(100);
+const INTERVAL: Duration = Duration::from_millis(20);
 /// How often it asks a door that cannot call.
 const ASK: Duration = Duration::from_millis(250);
 /// How often it looks whether the readers have taken the ends of their streams.
@@ -47,13 +47,24 @@ struct State {
     out_of_order: u64,
     /// What was said last of what is wrong.
     complaint: String,
+    /// Nobody is let in before, as it did not work.
+    shut_until: Option<Instant>,
 }
 
 impl State {
-    /// Gives the rings back.
-    fn let_go(&mut self) {
-        let rings = self.rings.take();
-        self.out_of_order += rings.map_or(0, |rings| rings.consumer.out_of_order());
+    /// Gives the rings back. What is in them is taken first: of a worker that has ended nobody else would count it.
+    fn let_go(&mut self, ring_len: u32) {
+        let Some(Rings { mut consumer, count }) = self.rings.take() else { return };
+        consumer.order_within(Duration::ZERO);
+        let most = count as u64 * u64::from(ring_len);
+        let begin = self.taken;
+        while let Next::Batch(batch) = consumer.next(Duration::ZERO) {
+            self.taken += batch.iter().count() as u64;
+            if self.taken - begin > most {
+                break;
+            }
+        }
+        self.out_of_order += consumer.out_of_order();
     }
 }
 
@@ -81,6 +92,7 @@ impl Hub {
     }
 
     fn run(&self, doors: Doors, state: &mut State) -> io::Result<()> {
+        self.service.guests.bell.wait_until_open()?;
         let mut doors = Some(doors);
         loop {
             self.service.guests.bell.settle();
@@ -91,16 +103,23 @@ impl Hub {
                 self.let_in(doors, state);
             }
             if state.readers.is_empty() {
-                state.let_go();
+                if state.rings.is_some() {
+                    state.let_go(self.service.ring_len);
+                    self.post(state);
+                }
                 let Some(doors) = &doors else { return Ok(()) };
-                self.wait(doors)?;
+                match state.shut_until {
+                    Some(_) => thread::sleep(ASK),
+                    None => self.wait(doors)?,
+                }
                 continue;
             }
             if self.turn(state)? {
                 self.end_all(state);
             }
             self.look(state);
-            if state.readers.is_empty() && doors.as_ref().is_some_and(Doors::are_shut) {
+            let is_left = state.readers.is_empty() && self.service.guests.bell.is_open();
+            if is_left && doors.as_ref().is_some_and(Doors::are_shut) {
                 let sentence = "nobody reads standard output any more";
                 self.service.notes.push(format!("output `{}`: {sentence}", self.service.name));
                 return Ok(());
@@ -121,6 +140,10 @@ impl Hub {
     }
 
     fn let_in(&self, doors: &mut Doors, state: &mut State) {
+        if state.shut_until.is_some_and(|until| Instant::now() < until) {
+            return;
+        }
+        state.shut_until = None;
         loop {
             // It is taken while its reader is there.
             if doors.has_one_place() && !state.readers.is_empty() {
@@ -132,7 +155,7 @@ impl Hub {
                 Err(error) => {
                     self.complain(state, format!("cannot let a reader in: {error}"));
                     // Whatever it is will not be over at once.
-                    thread::sleep(ASK);
+                    state.shut_until = Some(Instant::now() + ASK);
                     return;
                 }
             }
@@ -173,6 +196,10 @@ impl Hub {
     fn turn(&self, state: &mut State) -> io::Result<bool> {
         let State { rings, readers, taken, .. } = state;
         let Rings { consumer, .. } = self.keep_up(rings)?;
+        if self.service.guests.bell.is_over() {
+            // Also where a worker has never run, and nobody closes its ring.
+            consumer.inbox().close();
+        }
         let begin = Instant::now();
         loop {
             let left = INTERVAL.saturating_sub(begin.elapsed());
@@ -243,11 +270,12 @@ impl Hub {
             thread::sleep(END_TURN);
             self.look(state);
         }
-        state.let_go();
+        state.let_go(self.service.ring_len);
+        self.post(state);
     }
 
     fn post(&self, state: &State) {
-        let State { rings, readers, gone, taken, out_of_order, complaint: _ } = state;
+        let State { rings, readers, gone, taken, out_of_order, .. } = state;
         let now = rings.as_ref().map_or(0, |rings| rings.consumer.out_of_order());
         self.service.guests.readers.post(StreamCounters {
             taken: *taken,

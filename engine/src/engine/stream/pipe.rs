@@ -22,6 +22,8 @@ pub(super) struct Pipe {
     changed: Condvar,
     /// Bytes that are in and not written.
     queued: AtomicUsize,
+    /// Frames that were put in.
+    put: AtomicU64,
     /// Frames that are written to their last byte.
     sent: AtomicU64,
 }
@@ -62,6 +64,7 @@ impl Pipe {
     /// Puts records in.
     pub(super) fn put(&self, records: Records) {
         self.queued.fetch_add(records.bytes.len(), Ordering::Relaxed);
+        self.put.fetch_add(records.ends.len() as u64, Ordering::Relaxed);
         let mut state = self.lock();
         match state.pieces.back_mut() {
             Some(last) if last.bytes.len() + records.bytes.len() <= PIECE_MIN => last.append(&records),
@@ -74,6 +77,11 @@ impl Pipe {
     /// Bytes that are in and not written.
     pub(super) fn queued(&self) -> usize {
         self.queued.load(Ordering::Relaxed)
+    }
+
+    /// Frames that were put in.
+    pub(super) fn put_in(&self) -> u64 {
+        self.put.load(Ordering::Relaxed)
     }
 
     /// Frames that are written to their last byte.

@@ -17,6 +17,8 @@ use crate::session::{Directory, SessionId};
 
 /// How long somebody who takes nothing is waited for at the end.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long anybody is waited for at the end.
+const PATIENCE_MAX: Duration = Duration::from_secs(10);
 
 /// A reader.
 #[derive(Debug)]
@@ -51,7 +53,7 @@ impl Drop for Reader {
 #[derive(Clone, Copy, Debug)]
 enum Ending {
     /// It takes what waits; since when so much has been left.
-    Taking { queued: usize, since: Instant },
+    Taking { queued: usize, since: Instant, begin: Instant },
     /// Its thread is to end.
     GivenUp { since: Instant },
     /// It is gone itself.
@@ -82,8 +84,7 @@ impl Wanted {
 }
 
 impl Reader {
-    /// Begins the stream of somebody who came. `sessions` are those of the configuration, `full` what the rings of the output have
-    /// lost by session.
+    /// Begins the stream of somebody who came; `full` is what the rings of the output have lost by session.
     pub(super) fn new(
         visitor: Visitor,
         settings: &Settings,
@@ -160,7 +161,8 @@ impl Reader {
         self.encoder.finish(Period { start_ns: self.since_ns, end_ns: utc_ns() });
         self.hand_over();
         self.pipe.finish();
-        self.ending = Some(Ending::Taking { queued: self.pipe.queued(), since: Instant::now() });
+        let now = Instant::now();
+        self.ending = Some(Ending::Taking { queued: self.pipe.queued(), since: now, begin: now });
     }
 
     /// Whether there is still something to be done for it.
@@ -175,12 +177,13 @@ impl Reader {
         }
         match &mut self.ending {
             None => true,
-            Some(Ending::Taking { queued, since }) => {
+            Some(Ending::Taking { queued, since, begin }) => {
                 let left = self.pipe.queued();
                 if left != *queued {
                     (*queued, *since) = (left, now);
                 }
-                if now.saturating_duration_since(*since) >= PATIENCE {
+                let waited = now.saturating_duration_since(*since) >= PATIENCE;
+                if waited || now.saturating_duration_since(*begin) >= PATIENCE_MAX {
                     self.pipe.give_up();
                     self.sink.cut();
                     self.ending = Some(Ending::GivenUp { since: now });
@@ -203,7 +206,7 @@ impl Reader {
     pub(super) fn report(&self) -> StreamReader {
         let Self { offered, lost, .. } = *self;
         let sent = self.pipe.sent();
-        let unsent = offered - lost - sent;
+        let unsent = self.pipe.put_in().saturating_sub(sent);
         StreamReader { name: self.name.clone(), offered, sent, lost, unsent, is_there: true }
     }
 }

@@ -41,12 +41,7 @@ impl Sink {
     /// Whether nobody will ever read what is written. Over TCP that shows when something is written only.
     pub(super) fn is_gone(&self) -> bool {
         let gone = PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL;
-        match self {
-            Self::Socket(_) | Self::Pipe(_) => {
-                self.poll(PollFlags::empty(), Duration::ZERO).is_ok_and(|found| found.intersects(gone))
-            }
-            Self::File(_) => false,
-        }
+        self.poll(PollFlags::empty(), Duration::ZERO).is_ok_and(|found| found.intersects(gone))
     }
 
     /// Whether the reader has closed its own direction of a socket.
