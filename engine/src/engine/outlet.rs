@@ -96,20 +96,8 @@ impl Outlet {
 
     /// The one for those who look in.
     pub(super) fn for_tail(name: &str, guests: Guests, opened: Opened) -> Self {
-        Self {
-            name: name.to_owned(),
-            kind: None,
-            member: (0, 1),
-            order_window: Duration::ZERO,
-            consumer: None,
-            opened: Some(opened),
-            running: None,
-            desk: Arc::default(),
-            guests: Some(guests),
-            is_gone: false,
-            inbox: Weak::new(),
-            file: None,
-        }
+        let output = Output::new(name, OutputKind::Consumer);
+        Self { kind: None, ..Self::new(&output, 0, Some(guests), Some(opened), None) }
     }
 
     /// Whether it is the one for those who look in, which has memory of its own and stays.

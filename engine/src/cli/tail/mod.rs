@@ -27,7 +27,7 @@ use show::Show;
 
 /// How soon a signal is noticed.
 const TURN: Duration = Duration::from_millis(100);
-/// How long the end of the stream is waited for; the engine gives up a little earlier.
+/// How long what is left of the stream is waited for while nothing comes; the engine gives up earlier.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Runs until a signal comes, nobody reads any more, enough was shown, or the engine stops.
@@ -102,7 +102,7 @@ fn copy(
         match blocks.fill(stream) {
             Ok(0) if blocks.is_torn() => return Err(io::Error::other("the engine has gone in mid-frame")),
             Ok(0) => return Ok(()),
-            Ok(_) => {}
+            Ok(_) => ending = ending.map(|_| Instant::now()),
             Err(error) if is_early(&error) => continue,
             Err(error) => return Err(error),
         }
