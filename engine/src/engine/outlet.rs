@@ -5,9 +5,9 @@ use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::guests::{Door, Guests};
+use super::guests::{Door, Guests, StreamCounters};
 use super::sinks::Desk;
-use super::stream::{Doors, Settings, StreamCounters};
+use super::stream::{Doors, Settings};
 use crate::config::{Output, OutputKind, StreamTarget};
 use crate::output::pcapng::Series;
 use crate::output::{Consumer, Inbox, Reader, Written};

@@ -3,12 +3,12 @@
 mod bell;
 mod board;
 mod door;
+mod readers;
 
 use std::sync::Arc;
 
 use super::EngineError;
 use super::lanes::Lanes;
-use super::stream::ReaderBoard;
 use super::workers::Notes;
 use crate::config::OutputKind;
 use crate::session::Directory;
@@ -17,6 +17,8 @@ pub(super) use bell::Bell;
 pub(super) use board::GuestBoard;
 pub use board::GuestCounters;
 pub(super) use door::Door;
+pub(super) use readers::{Gone, ReaderBoard};
+pub use readers::{StreamCounters, StreamReader};
 
 /// What the members of an output have in common whose consumers come and go.
 #[derive(Clone, Debug)]

@@ -6,12 +6,11 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::board::{Gone, StreamCounters};
 use super::doors::{Doors, Visitor};
 use super::reader::Reader;
 use super::settings::Settings;
 use crate::engine::EngineError;
-use crate::engine::guests::Service;
+use crate::engine::guests::{Gone, Service, StreamCounters};
 use crate::output::{self, Consumer, Next};
 
 /// How often it looks who comes and who has gone, while frames come.

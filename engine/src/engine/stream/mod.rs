@@ -11,9 +11,9 @@
 //! | `reader` | one reader: which frames it gets, and what became of them |
 //! | `pipe` | what waits for a reader, and the thread that writes it |
 //! | `sink` | what is written to, without waiting for longer than is wanted |
-//! | `board` | the account of the readers |
+//!
+//! The account of the readers is with the other guests of outputs: `guests/readers`.
 
-mod board;
 mod doors;
 mod hub;
 mod pipe;
@@ -21,8 +21,6 @@ mod reader;
 mod settings;
 mod sink;
 
-pub(super) use board::ReaderBoard;
-pub use board::{StreamCounters, StreamReader};
 pub(super) use doors::{Doors, Visitor, Waiting};
 pub(super) use hub::{Hub, start};
 pub(super) use settings::Settings;

@@ -4,11 +4,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::board::StreamReader;
 use super::doors::Visitor;
 use super::pipe::Pipe;
 use super::settings::Settings;
 use super::sink::Sink;
+use crate::engine::guests::StreamReader;
 use crate::engine::sinks::utc_ns;
 use crate::output::Frame;
 use crate::output::pcapng::Period;

@@ -46,7 +46,7 @@ pub struct StreamCounters {
     pub readers: Vec<StreamReader>,
 }
 
-/// It, for others to read.
+/// The account of a stream, for others to read.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct ReaderBoard(Mutex<StreamCounters>);
 
@@ -55,21 +55,21 @@ impl ReaderBoard {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(super) fn post(&self, counters: StreamCounters) {
+    pub(in crate::engine) fn post(&self, counters: StreamCounters) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = counters;
     }
 }
 
 /// Readers that are gone.
 #[derive(Debug, Default)]
-pub(super) struct Gone {
+pub(in crate::engine) struct Gone {
     /// The oldest together, and their number.
     before: (StreamReader, usize),
     last: std::collections::VecDeque<StreamReader>,
 }
 
 impl Gone {
-    pub(super) fn add(&mut self, reader: StreamReader) {
+    pub(in crate::engine) fn add(&mut self, reader: StreamReader) {
         self.last.push_back(StreamReader { is_there: false, ..reader });
         if self.last.len() > GONE_MAX {
             let oldest = self.last.pop_front().unwrap_or_default();
@@ -81,7 +81,7 @@ impl Gone {
     }
 
     /// All of them, and behind them those that are there.
-    pub(super) fn and(&self, present: impl Iterator<Item = StreamReader>) -> Vec<StreamReader> {
+    pub(in crate::engine) fn and(&self, present: impl Iterator<Item = StreamReader>) -> Vec<StreamReader> {
         let (before, count) = &self.before;
         let before = (*count > 0).then(|| before.clone());
         before.into_iter().chain(self.last.iter().cloned()).chain(present).collect()
