@@ -19,6 +19,13 @@ pub(super) struct Lane {
     pub(super) orders: Arc<Orders>,
 }
 
+impl Lane {
+    /// A queue that no worker serves yet.
+    pub(super) fn new(origin: Origin, umem: Arc<Umem>) -> Self {
+        Self { origin, umem, board: Arc::default(), orders: Arc::default() }
+    }
+}
+
 /// All queues, in the order in which they were opened.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Lanes(Arc<Mutex<Vec<Lane>>>);
@@ -28,16 +35,9 @@ impl Lanes {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a queue, whose worker has not been started.
-    pub(super) fn push(&self, origin: Origin, umem: Arc<Umem>) {
-        let (board, orders) = (Arc::default(), Arc::default());
-        self.lock().push(Lane { origin, umem, board, orders });
-    }
-
-    /// Takes the last one away again. Rings that were meant for its worker close.
-    pub(super) fn pop(&self) {
-        let lane = self.lock().pop();
-        lane.inspect(|lane| lane.orders.forget());
+    /// Adds a queue, for good: from now on other threads attach rings to it.
+    pub(super) fn push(&self, lane: Lane) {
+        self.lock().push(lane);
     }
 
     /// How many there are.

@@ -48,7 +48,7 @@ pub use file_source::InputError;
 use file_source::{FileSource, Progress};
 pub use guests::{GuestCounters, StreamCounters, StreamReader};
 use lane::{Entrance, Open};
-use lanes::Lanes;
+use lanes::{Lane, Lanes};
 use live::Live;
 use opening::Opening;
 use outlet::Outlet;
@@ -210,7 +210,7 @@ impl Engine {
             config,
         };
         for (origin, open) in &waiting {
-            engine.lanes.push(*origin, open.rx.umem().clone());
+            engine.lanes.push(Lane::new(*origin, open.rx.umem().clone()));
         }
         engine.waiting = waiting;
         engine.writers = engine.waiting.iter().map(|_| Vec::new()).collect();

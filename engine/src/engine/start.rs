@@ -28,7 +28,7 @@ impl Engine {
         let waiting = std::mem::take(&mut self.waiting).into_iter();
         let writers = std::mem::take(&mut self.writers).into_iter();
         for (place, ((_, open), writers)) in waiting.zip(writers).enumerate() {
-            entrances.push(self.start_worker(place, open, writers)?);
+            entrances.push(self.start_worker(self.lanes.get(place), open, writers)?);
         }
         // Once all of them run: a queue whose worker is late would lose what it gets.
         entrances.into_iter().enumerate().try_for_each(|(place, entrance)| self.connect(place, entrance))?;
@@ -39,7 +39,7 @@ impl Engine {
     /// Starts the worker of a lane.
     pub(super) fn start_worker(
         &mut self,
-        place: usize,
+        lane: Lane,
         open: Open,
         outputs: Vec<(usize, Writer)>,
     ) -> Result<Entrance, EngineError> {
@@ -48,7 +48,7 @@ impl Engine {
             Source::Live(_) => (self.config.workers.wait, WhenFull::Drop),
             Source::File(_) => (WaitMode::Interrupt, WhenFull::Wait),
         };
-        let Lane { origin, umem: _, board, orders } = self.lanes.get(place);
+        let Lane { origin, umem: _, board, orders } = lane;
         let ruleset = self.ruleset.clone();
         let fragments = self.fragments.clone();
         let parts =

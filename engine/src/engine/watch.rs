@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use super::lane::{Opener, Place};
+use super::lanes::Lane;
 use super::{Engine, EngineError, Outlet, Source, cpus, no_rings};
 use crate::config::Queues;
 use crate::interface::{self, Interface};
@@ -170,14 +171,11 @@ impl Engine {
             outlet.extend(reader);
             writers.push((id, writer));
         }
-        self.lanes.push(origin, open.rx.umem().clone());
-        let place = self.lanes.len() - 1;
-        let started = self.start_worker(place, open, writers);
-        if started.is_err() {
-            // Lanes and workers are in the same order.
-            self.lanes.pop();
-        }
-        let connected = self.connect(place, started?);
+        let lane = Lane::new(origin, open.rx.umem().clone());
+        // Only what has a worker becomes known to others, in the order of the workers.
+        let entrance = self.start_worker(lane.clone(), open, writers)?;
+        self.lanes.push(lane);
+        let connected = self.connect(self.lanes.len() - 1, entrance);
         self.ring_bells();
         connected
     }
