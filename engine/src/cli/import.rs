@@ -8,7 +8,7 @@ use anyhow::anyhow;
 use vxtap::import::{self, INPUT_BYTES_MAX, Imported, Input, Options};
 
 use super::args::{ImportArgs, ImportSource};
-use super::run::say;
+use super::say;
 use super::{Failure, cannot_print, print};
 
 /// Reads the files and writes a configuration.

@@ -1,6 +1,5 @@
 //! `vxtap run`.
 
-use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -16,7 +15,7 @@ use vxtap::engine::{EngineError, Report};
 use super::args::ProgressFormat;
 use super::control::{Answer, Control, Reply, Request};
 use super::load::Loader;
-use super::{Failure, print, progress};
+use super::{Failure, print, progress, say};
 
 /// What stops the engine in order.
 pub(super) const SIGNALS: [i32; 2] = [SIGINT, SIGTERM];
@@ -50,6 +49,7 @@ pub(super) fn run(loader: &Loader, format: Option<ProgressFormat>) -> Result<(),
         return Err(Failure::Refused(anyhow!(sentence)));
     }
     let interfaces = config.capture.interfaces.clone();
+    super::raise_limit_of_files();
     let mut engine = Engine::open(config).map_err(|error| match error {
         EngineError::Config(_) => Failure::Refused(error.into()),
         _ => Failure::Failed(error.into()),
@@ -198,10 +198,4 @@ fn outputs(config: &Config) -> String {
         OutputKind::Consumer => output.name.clone(),
     });
     outputs.collect::<Vec<_>>().join(", ")
-}
-
-/// A line for the operator, on standard error.
-pub(super) fn say(line: &str) {
-    // Nobody is left to tell when standard error is closed.
-    let _ = writeln!(io::stderr(), "vxtap: {line}");
 }

@@ -8,7 +8,10 @@ use super::error::Problem;
 
 /// The parts of a time, as strftime(3) calls them. Each is written with the same number of digits always, so that names are in the
 /// order of their times.
-const TIME_PARTS: &[u8] = b"YmdHMSj";
+const TIME_PARTS: &[u8] = b"YmdHMSjys";
+
+/// What stands for several parts with text between them, as in strftime(3).
+const TIME_WORDS: &[(&[u8], &[u8])] = &[(b"%F", b"%Y-%m-%d"), (b"%T", b"%H:%M:%S")];
 
 /// The fields in braces.
 const FIELDS: &[(&str, Piece)] = &[
@@ -80,11 +83,11 @@ impl FileName {
                     continue;
                 }
             };
-            let Some((piece, len)) = piece else { return Err(unknown(rest)) };
+            let Some((mut field, len)) = piece else { return Err(unknown(rest)) };
             if !text.is_empty() {
                 pieces.push(Piece::Text(std::mem::take(&mut text)));
             }
-            pieces.push(piece);
+            pieces.append(&mut field);
             rest = &rest[len..];
         }
         if !text.is_empty() {
@@ -134,13 +137,16 @@ impl FileName {
     }
 }
 
-/// The field that `text` begins with, and its length.
-fn field(text: &[u8]) -> Option<(Piece, usize)> {
+/// What the field stands for that `text` begins with, and its length.
+fn field(text: &[u8]) -> Option<(Vec<Piece>, usize)> {
+    if let Some((word, parts)) = TIME_WORDS.iter().find(|(word, _)| text.starts_with(word)) {
+        return FileName::parse(parts).ok().map(|name| (name.0, word.len()));
+    }
     if let [b'%', letter, ..] = text {
-        return TIME_PARTS.contains(letter).then_some((Piece::Time(*letter), 2));
+        return TIME_PARTS.contains(letter).then(|| (vec![Piece::Time(*letter)], 2));
     }
     let (word, piece) = FIELDS.iter().find(|(word, _)| text.starts_with(word.as_bytes()))?;
-    Some((piece.clone(), word.len()))
+    Some((vec![piece.clone()], word.len()))
 }
 
 fn unknown(rest: &[u8]) -> Problem {
@@ -151,7 +157,8 @@ fn unknown(rest: &[u8]) -> Problem {
         text.split_inclusive('}').next().unwrap_or_default().to_owned()
     };
     let fields: Vec<_> = FIELDS.iter().map(|(word, _)| *word).collect();
-    let times: Vec<_> = TIME_PARTS.iter().map(|letter| format!("%{}", char::from(*letter))).collect();
+    let times: Vec<_> =
+        TIME_PARTS.iter().chain(b"FT").map(|letter| format!("%{}", char::from(*letter))).collect();
     let allowed = format!(
         "a file name with the fields {}, {}; %% and {{{{ stand for % and {{",
         times.join(" "),
@@ -184,17 +191,18 @@ mod tests {
             ])
         );
         assert_eq!(parse("100%%{{vni}{vni}"), Ok(vec![text("100%{vni}"), Piece::Vni]));
+        assert_eq!(parse("%F %T%s"), parse("%Y-%m-%d %H:%M:%S%s"));
         let literal = FileName::literal(b"100%{vni}");
         assert_eq!(FileName::parse(&literal).unwrap().0, [text("100%{vni}")]);
     }
 
     #[test]
     fn a_field_that_is_not_known_is_refused_and_so_is_one_in_a_directory() {
-        for (name, found) in [("%y.pcapng", "%y"), ("a{sesion}b", "{sesion}"), ("a%", "%"), ("{vni", "{vni")]
+        for (name, found) in [("%D.pcapng", "%D"), ("a{sesion}b", "{sesion}"), ("a%", "%"), ("{vni", "{vni")]
         {
             let error = parse(name).unwrap_err();
             assert!(
-                error.contains(&format!("{found:?}")) && error.contains("%S %j, {session} {vni}"),
+                error.contains(&format!("{found:?}")) && error.contains("%S %j %y %s %F %T, {session} {vni}"),
                 "{error}"
             );
         }

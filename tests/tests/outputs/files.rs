@@ -139,24 +139,71 @@ fn sessions_have_files_that_end_on_a_signal_are_compressed_and_survive_a_kill() 
 
     let (_, said) = stop(&mut start(&veth, &arguments));
     assert!(said.contains(&format!("{} files of an earlier run", sessions.len())), "{said}");
-    let (whole, compressed) = (files(&caught, ".pcapng"), files(&caught, ".zst"));
-    assert_eq!(
-        (whole.len(), compressed.len(), files(&caught, ".part").len()),
-        (sessions.len(), sessions.len(), 0)
-    );
-    assert_eq!(whole.iter().map(|path| frames_in(path)).sum::<u64>(), second.frames);
+    let compressed = files(&caught, ".zst");
+    // Also what the killed one has left.
+    assert_eq!(compressed.len(), 2 * sessions.len());
+    assert_eq!(fs::read_dir(&caught).unwrap().count(), compressed.len());
     assert_eq!(
         compressed.iter().map(|path| frames_in(path)).sum::<u64>(),
-        first.frames,
+        first.frames + second.frames,
         "tshark reads them as they are"
     );
     for path in &compressed {
         capture(Command::new("zstd").args(["--test", "-q"]).arg(path)).unwrap();
     }
-    let owners =
-        capture(Command::new("stat").args(["-c", "%U %a"]).arg(&caught).args(whole).args(compressed))
-            .unwrap();
+    let owners = capture(Command::new("stat").args(["-c", "%U %a"]).arg(&caught).args(compressed)).unwrap();
     let mut owners = owners.lines();
     assert_eq!(owners.next(), Some("nobody 700"));
     assert!(owners.all(|owner| owner == "nobody 600"));
+}
+
+/// How often `strace` saw fsync(2) and fdatasync(2).
+fn syncs(log: &Path) -> (usize, usize) {
+    let text = fs::read_to_string(log).unwrap();
+    let count = |call: &str| text.lines().filter(|line| line.contains(&format!("{call}("))).count();
+    (count("fsync"), count("fdatasync"))
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN, CAP_BPF, CAP_SYS_PTRACE and network namespaces"]
+fn frames_are_brought_onto_the_disk_when_the_configuration_says() {
+    privileged();
+    let veth = Veth::pair(1).unwrap();
+    for (policy, is_for_file, is_each_second) in
+        [("never", false, false), ("file", true, false), ("second", true, true)]
+    {
+        let dir = tempfile::tempdir().unwrap();
+        let [toml, log, first] = ["vxtap.toml", "log", "000001.pcapng"].map(|name| dir.path().join(name));
+        let path = dir.path().join("{number}.pcapng");
+        let text = format!(
+            "[[output]]\nname = 'files'\ntype = 'pcapng'\npath = '{}'\nfsync = '{policy}'\n",
+            path.display()
+        );
+        fs::write(&toml, text).unwrap();
+        let mut process = start(&veth, &["-c", toml.to_str().unwrap()]);
+        let pid = process.child().id().to_string();
+        let mut strace = Command::new("strace");
+        strace.args(["-f", "-e", "trace=fsync,fdatasync", "-p", &pid, "-o"]).arg(&log).stderr(Stdio::null());
+        let mut strace = Process::spawn("strace", &mut strace).unwrap();
+        let is_traced = || {
+            let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+            tasks
+                .filter_map(|task| fs::read_to_string(task.unwrap().path().join("status")).ok())
+                .all(|status| !status.contains("TracerPid:\t0\n"))
+        };
+        wait_until("strace to be there", SOON, is_traced).unwrap();
+        send_traffic(&veth.sender, &Profile { count: Some(1000), ..Profile::default() }, 1000);
+        thread::sleep(Duration::from_millis(2500));
+        process.signal(Signal::SIGUSR1).unwrap();
+        wait_until("the file to be whole", SOON, || first.exists()).unwrap();
+        thread::sleep(Duration::from_millis(300));
+        strace.signal(Signal::SIGINT).unwrap();
+        strace.wait(SOON).unwrap();
+        stop(&mut process);
+        let (fsyncs, fdatasyncs) = syncs(&log);
+        // The file and its directory.
+        assert_eq!(fsyncs, if is_for_file { 2 } else { 0 }, "{policy}");
+        assert_eq!(fdatasyncs >= 2, is_each_second, "{policy}: {fdatasyncs}");
+        assert!(is_each_second || fdatasyncs == 0, "{policy}: {fdatasyncs}");
+    }
 }

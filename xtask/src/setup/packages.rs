@@ -40,9 +40,13 @@ pub(super) const C_BUILD: &[Package] = &[
     library("libpcap-dev", "libpcap"),
 ];
 
-/// Traffic, and the second opinions on the pcapng files.
-pub(super) const TESTS: &[Package] =
-    &[program("iputils-ping", "ping"), program("tcpdump", "tcpdump"), program("tshark", "tshark")];
+/// Traffic, the second opinions on the pcapng files, and who tells what is brought onto the disk.
+pub(super) const TESTS: &[Package] = &[
+    program("iputils-ping", "ping"),
+    program("tcpdump", "tcpdump"),
+    program("tshark", "tshark"),
+    program("strace", "strace"),
+];
 
 /// The machine of `test --vm`, and what its guest is made of.
 pub(super) const VM: &[Package] = &[

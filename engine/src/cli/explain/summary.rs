@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use vxtap::explain::{RuleCount, Summary};
 
-use crate::cli::run::say;
+use crate::cli::say;
 
 pub(super) fn table(summary: &Summary<'_>, out: &mut impl Write) -> io::Result<()> {
     let reasons = summary.reasons().map(|(reason, count)| format!(" + {reason} {count}"));

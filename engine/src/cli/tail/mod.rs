@@ -18,10 +18,10 @@ use anyhow::anyhow;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::flag;
 
-use super::Failure;
 use super::args::{TailArgs, TailFormat};
 use super::control::{Answer, Request, request};
-use super::run::{GRACE, INTERRUPTED, SIGNALS, say};
+use super::run::{GRACE, INTERRUPTED, SIGNALS};
+use super::{Failure, say};
 use blocks::Blocks;
 use show::Show;
 

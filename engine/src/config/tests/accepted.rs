@@ -277,12 +277,30 @@ fn the_example_is_accepted() {
     assert_eq!((config.sessions.len(), config.outputs.len()), (2, 1));
 }
 
+fn page(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name);
+    std::fs::read_to_string(&path).expect("the page")
+}
+
+/// The configurations on a page.
+fn examples(page: &str) -> Vec<&str> {
+    page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect()
+}
+
+#[test]
+fn the_examples_for_the_tools_are_accepted() {
+    let page = page("outputs.md");
+    let examples = examples(&page);
+    assert!(examples.len() >= 4, "{}", examples.len());
+    for example in examples {
+        parse(example).unwrap_or_else(|error| panic!("{error}\n{example}"));
+    }
+}
+
 #[test]
 fn the_documentation_describes_every_key_with_examples_that_are_accepted() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration.md");
-    let page = std::fs::read_to_string(&path).expect("the page");
-    let examples: Vec<_> =
-        page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let page = page("configuration.md");
+    let examples = examples(&page);
     assert!(examples.len() >= 5, "{}", examples.len());
     let file = Config::read(&example_path()).expect("the example");
     assert_eq!(parse(examples[0]).expect("valid"), file, "the first configuration");

@@ -34,7 +34,7 @@ fn files_that_would_have_one_name_are_refused() {
         ),
         (
             "path = \"a%x\"",
-            "4:8: output[0].path: found \"%x\", allowed is a file name with the fields %Y %m %d %H %M %S %j, {session} {vni} {source} \
+            "4:8: output[0].path: found \"%x\", allowed is a file name with the fields %Y %m %d %H %M %S %j %y %s %F %T, {session} {vni} {source} \
              {member} {number}; %% and {{ stand for % and {",
         ),
     ];

@@ -4,39 +4,62 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::{DirBuilderExt, chown};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
+use super::finish::Tell;
 use super::name::{Names, PART, ZST, repeated};
+use super::private::{self, Owner, lock, open_own};
+use crate::config::Fsync;
 
-/// Only the owner may look into a directory that we make.
+/// Only the owner may look into a directory that we make for files.
 const DIRECTORY_MODE: u32 = 0o700;
+/// Others may pass through those above it, which stay ours: who owns the directory above could put another one in the place of the one that
+/// we write to.
+const ABOVE_MODE: u32 = 0o711;
 
-/// User and group that files belong to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Owner {
-    /// Number of the user.
-    pub(crate) user: u32,
-    /// Number of the group.
-    pub(crate) group: u32,
+/// Makes the directory, tidies up what is in it, and returns the number of the next file.
+pub(super) fn prepare(names: &Names, owner: Option<Owner>, tell: &Tell) -> io::Result<u64> {
+    make_directory(names.directory(), owner)?;
+    let own = own_files(names)?;
+    let finished = finish_leftovers(&own, tell);
+    if finished > 0 {
+        let directory = names.directory().display();
+        tell(format!(
+            "{finished} files of an earlier run in {directory} were not finished, their ends may be missing"
+        ));
+    }
+    Ok(own.iter().map(|file| file.number).max().unwrap_or(0) + 1)
 }
 
-/// Makes a directory and those above it, as far as they are not there.
+/// Makes a directory for files, and those above it, as far as they are not there. The owner gets the directory alone.
 pub(super) fn make_directory(path: &Path, owner: Option<Owner>) -> io::Result<()> {
     if path.as_os_str().is_empty() || path.is_dir() {
         return Ok(());
     }
-    if let Some(parent) = path.parent() {
-        make_directory(parent, owner)?;
+    let mode = if owner.is_some() { ABOVE_MODE } else { DIRECTORY_MODE };
+    path.parent().map_or(Ok(()), |parent| make_all(parent, mode))?;
+    make_all(path, DIRECTORY_MODE)?;
+    private::give(&private::open_directory(path)?, owner)
+}
+
+fn make_all(path: &Path, mode: u32) -> io::Result<()> {
+    if path.as_os_str().is_empty() || path.is_dir() {
+        return Ok(());
     }
-    match DirBuilder::new().mode(DIRECTORY_MODE).create(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => return Ok(()),
-        made => made?,
+    path.parent().map_or(Ok(()), |parent| make_all(parent, mode))?;
+    match DirBuilder::new().mode(mode).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        created => created,
     }
-    owner.map_or(Ok(()), |Owner { user, group }| chown(path, Some(user), Some(group)))
+}
+
+/// Brings onto the disk which files are in a directory, if that is asked for.
+pub(super) fn sync_directory(path: &Path, fsync: Fsync) -> io::Result<()> {
+    if fsync == Fsync::Never { Ok(()) } else { File::open(path)?.sync_all() }
 }
 
 /// A file of an output.
@@ -49,6 +72,13 @@ pub(super) struct Own {
     pub(super) is_whole: bool,
     /// What it is called, or to be called, without what says that it is not whole.
     pub(super) name: OsString,
+}
+
+impl Own {
+    /// Whether it is compressed, or being so.
+    pub(super) fn is_compressed(&self) -> bool {
+        self.name.as_bytes().ends_with(ZST)
+    }
 }
 
 /// The files of an output in its directory, in no order.
@@ -70,29 +100,32 @@ pub(super) fn own_files(names: &Names) -> io::Result<Vec<Own>> {
     Ok(own)
 }
 
-/// Marks a file as one that somebody writes, until it is closed; says whether nobody else had. Where a file system has no locks nobody has, and
-/// an engine that starts beside another one takes its files for some that were left behind.
-pub(super) fn lock(file: &File) -> bool {
-    flock(file, FlockOperation::NonBlockingLockExclusive) != Err(Errno::WOULDBLOCK)
-}
-
 /// Gives the files that an earlier run has left unfinished their names, and removes what it had begun to compress; those that somebody writes
 /// stay as they are. Returns how many got their names.
-pub(super) fn finish_leftovers(own: &[Own]) -> io::Result<usize> {
-    let mut finished = 0;
-    for file in own.iter().filter(|file| !file.is_whole) {
-        if !lock(&File::open(&file.path)?) {
-            continue;
-        }
-        if file.name.as_bytes().ends_with(ZST) {
-            // What it was made of is still there.
-            fs::remove_file(&file.path)?;
-        } else {
-            rename(&file.path, &file.path.with_file_name(&file.name))?;
-            finished += 1;
-        }
+pub(super) fn finish_leftovers(own: &[Own], tell: &Tell) -> usize {
+    let finish = |file: &&Own| {
+        let finished = finish_leftover(file);
+        finished.unwrap_or_else(|error| {
+            tell(format!("cannot finish {} of an earlier run: {error}", file.path.display()));
+            false
+        })
+    };
+    own.iter().filter(|file| !file.is_whole).filter(finish).count()
+}
+
+fn finish_leftover(file: &Own) -> io::Result<bool> {
+    if !open_own(&file.path)?.is_some_and(|file| lock(&file)) {
+        return Ok(false);
     }
-    Ok(finished)
+    if file.is_compressed() {
+        // What it was made of is still there.
+        return fs::remove_file(&file.path).map(|()| false);
+    }
+    match rename(&file.path, &file.path.with_file_name(&file.name)) {
+        // Somebody else was quicker.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        renamed => renamed.map(|_| true),
+    }
 }
 
 /// Renames a file without overwriting another one: that it would be the same name, it gets a number behind it. Returns the name.
@@ -119,6 +152,7 @@ pub(super) fn with_suffix(path: &Path, suffix: &[u8]) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::MetadataExt;
+    use std::sync::Arc;
 
     use super::*;
     use crate::config::FileName;
@@ -130,10 +164,11 @@ mod tests {
         let owner = fs::metadata(dir.path()).map(|it| Owner { user: it.uid(), group: it.gid() }).unwrap();
         make_directory(&inner, Some(owner)).unwrap();
         make_directory(&inner, Some(owner)).unwrap();
-        assert_eq!(
-            [inner.parent().unwrap(), &inner].map(|path| fs::metadata(path).unwrap().mode() & 0o777),
-            [0o700; 2]
-        );
+        let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
+        assert_eq!([inner.parent().unwrap(), &inner].map(mode), [0o711, 0o700]);
+        let ours = dir.path().join("c/d");
+        make_directory(&ours, None).unwrap();
+        assert_eq!([ours.parent().unwrap(), &ours].map(mode), [0o700; 2]);
         fs::write(inner.join("file"), "").unwrap();
         assert!(make_directory(&inner.join("file/x"), None).is_err());
     }
@@ -157,7 +192,7 @@ mod tests {
         assert!(lock(&busy));
         let own = own_files(&names).unwrap();
         assert_eq!(own.iter().map(|file| file.number).max(), Some(3));
-        assert_eq!(finish_leftovers(&own).unwrap(), 1);
+        assert_eq!(finish_leftovers(&own, &(Arc::new(|said: String| assert_eq!(said, "")) as Tell)), 1);
         let mut left: Vec<_> =
             fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         left.sort();

@@ -1,12 +1,12 @@
 //! A file that holds whole blocks up to the last flush, whatever goes wrong in between.
 
-use std::fs::{File, OpenOptions, Permissions};
+use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::blocks::{Blocks, MAX_CAPTURED_BYTES};
+use super::private::{self, Owner};
 
 /// Time from one write of [`PcapngFile::tick`] to the next.
 ///
@@ -19,9 +19,6 @@ pub const FLUSH_INTERVAL: Duration = Duration::from_millis(500);
 /// From some 100 KiB on the cost of a write call no longer shows; much more, and the blocks have left the second-level cache
 /// when the kernel copies them.
 const FLUSH_BYTES: usize = 1 << 17;
-
-/// Only the user that captures may read what was captured.
-const MODE: u32 = 0o600;
 
 /// A capture file cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -137,17 +134,19 @@ enum State {
 impl PcapngFile {
     /// Creates the file at `path`, or empties the one that is there, with mode 0600 in either case.
     ///
-    /// What is no regular file (a pipe, `/dev/stdout`) is written to as it is. `now` starts the flush interval.
+    /// What is no regular file (a pipe, `/dev/stdout`) is written to as it is; a named pipe has to have a reader. `now` starts the
+    /// flush interval.
     ///
     /// # Errors
     ///
     /// [`PcapngError::Create`].
     pub fn create(path: impl AsRef<Path>, now: Instant) -> Result<Self, PcapngError> {
-        let path = path.as_ref().to_owned();
-        match create_private(&path) {
-            Ok(file) => Ok(Self::over(file, path, now)),
-            Err(source) => Err(PcapngError::Create { path, source }),
-        }
+        Self::create_for(path.as_ref(), None, now)
+    }
+
+    /// As [`PcapngFile::create`], for an owner.
+    pub(super) fn create_for(path: &Path, owner: Option<Owner>, now: Instant) -> Result<Self, PcapngError> {
+        Self::created(path.to_owned(), private::create(path, owner), now)
     }
 
     /// Creates the file at `path`, where nothing may be, with mode 0600.
@@ -156,21 +155,16 @@ impl PcapngFile {
     ///
     /// [`PcapngError::Create`].
     pub(super) fn create_new(path: PathBuf, now: Instant) -> Result<Self, PcapngError> {
-        match OpenOptions::new().write(true).create_new(true).mode(MODE).open(&path) {
+        let created = private::create_new(&path);
+        Self::created(path, created, now)
+    }
+
+    fn created(path: PathBuf, created: io::Result<File>, now: Instant) -> Result<Self, PcapngError> {
+        match created {
             Ok(file) => Ok(Self::over(file, path, now)),
             Err(source) => Err(PcapngError::Create { path, source }),
         }
     }
-}
-
-fn create_private(path: &Path) -> io::Result<File> {
-    // Private before empty, so that nothing is in the file that somebody else may read.
-    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(MODE).open(path)?;
-    if file.metadata()?.is_file() {
-        file.set_permissions(Permissions::from_mode(MODE))?;
-        file.set_len(0)?;
-    }
-    Ok(file)
 }
 
 #[expect(private_bounds, reason = "another storage than a file exists in tests only")]

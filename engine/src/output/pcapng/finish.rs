@@ -1,38 +1,33 @@
-//! The thread that does with whole files what takes its time: onto the disk, to their names, compressed, old ones away.
+//! The thread that does with whole files what takes its time: onto the disk, to their names, old ones away.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, fchown};
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
 
-use ruzstd::encoding::{CompressionLevel, compress_to_vec};
-
-use super::disk::{self, Owner};
+use super::compress::{Compressor, Press};
+use super::disk;
 use super::keep::Keep;
-use super::name::{Names, PART, ZST};
+use super::name::{Names, PART};
+use super::private::Owner;
 use crate::config::{Compression, Fsync};
 
 /// How often it looks for files that are too old.
 const TURN: Duration = Duration::from_secs(10);
-/// What is compressed at a time, in bytes: a frame of zstd that can be read by itself. Longer compresses hardly better, and takes more
-/// memory.
-const PIECE: u64 = 4 << 20;
-/// Only the owner may read it.
-const MODE: u32 = 0o600;
-/// Compressing gives way to everything else.
-const NICE: i32 = 19;
+/// Most files that wait to be finished. Where the disk takes longer, the writing waits for it, and what is lost meanwhile is counted.
+const WAITING_MAX: usize = 64;
 
 /// What is to be done.
 #[derive(Debug)]
 enum Job {
     /// A file is whole. It is to be called `path`, and may be already.
     Finish { file: File, path: PathBuf, is_part: bool },
-    /// A file has grown.
-    Sync(File),
+    /// Files have grown.
+    Sync(Vec<File>),
 }
 
 /// How files are finished.
@@ -51,16 +46,26 @@ pub(crate) type Tell = Arc<dyn Fn(String) + Send + Sync>;
 /// Finishes the files of an output.
 #[derive(Debug)]
 pub(super) struct Finisher {
-    jobs: Sender<Job>,
+    jobs: SyncSender<Job>,
+    is_syncing: Arc<AtomicBool>,
     thread: JoinHandle<()>,
+    compressor: Option<Compressor>,
 }
 
 impl Finisher {
     pub(super) fn start(manner: Manner) -> io::Result<Self> {
-        let (jobs, queue) = channel();
-        let run = move || manner.work(&queue);
+        let Manner { names, keep, compression, fsync, owner, tell } = manner;
+        let is_syncing = Arc::new(AtomicBool::new(false));
+        let press = Press { names: names.clone(), fsync, owner, tell: tell.clone() };
+        let (compressor, call) = match compression {
+            Compression::None => (None, None),
+            Compression::Zstd => Compressor::start(press).map(|(it, call)| (Some(it), Some(call)))?,
+        };
+        let work = Work { names, keep, fsync, tell, is_syncing: is_syncing.clone(), call };
+        let (jobs, queue) = sync_channel(WAITING_MAX);
+        let run = move || work.run(&queue);
         let thread = thread::Builder::new().name("vxtap-files".to_owned()).spawn(run)?;
-        Ok(Self { jobs, thread })
+        Ok(Self { jobs, is_syncing, thread, compressor })
     }
 
     /// Has a whole file finished. Nobody may write to it any more.
@@ -69,46 +74,64 @@ impl Finisher {
         let _ = self.jobs.send(Job::Finish { file, path, is_part });
     }
 
-    /// Has what was written so far brought onto the disk.
-    pub(super) fn sync(&self, file: &File) {
-        if let Ok(file) = file.try_clone() {
-            let _ = self.jobs.send(Job::Sync(file));
+    /// Has what was written so far brought onto the disk, unless that goes on for what was written before.
+    pub(super) fn sync<'f>(&self, files: impl Iterator<Item = &'f File>) -> io::Result<()> {
+        if self.is_syncing.swap(true, Ordering::Relaxed) {
+            return Ok(());
         }
+        let files: io::Result<_> = files.map(File::try_clone).collect();
+        match files {
+            Ok(files) => drop(self.jobs.send(Job::Sync(files))),
+            Err(error) => {
+                self.is_syncing.store(false, Ordering::Relaxed);
+                return Err(error);
+            }
+        }
+        Ok(())
     }
 
-    /// Waits until everything is done.
-    pub(super) fn end(self) -> thread::Result<()> {
+    /// Waits until everything is done; no longer than `patience` for what is to be compressed.
+    pub(super) fn end(self, patience: Option<Duration>) -> thread::Result<()> {
         drop(self.jobs);
-        self.thread.join()
+        let finished = self.thread.join();
+        let compressed = self.compressor.map_or(Ok(()), |compressor| compressor.end(patience));
+        finished.and(compressed)
     }
 }
 
-impl Manner {
-    fn work(&self, queue: &Receiver<Job>) {
-        // If it may not, it competes with others.
-        let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
-        let tell_of = |what: &str, path: &Path, error: io::Error| {
-            (self.tell)(format!("cannot {what} {}: {error}", path.display()));
-        };
+/// What the thread works with.
+struct Work {
+    names: Names,
+    keep: Keep,
+    fsync: Fsync,
+    tell: Tell,
+    is_syncing: Arc<AtomicBool>,
+    /// Wakes the thread that compresses; it ends when this is gone.
+    call: Option<SyncSender<()>>,
+}
+
+impl Work {
+    fn run(&self, queue: &Receiver<Job>) {
         self.tidy();
         loop {
             match queue.recv_timeout(TURN) {
                 Ok(Job::Finish { file, path, is_part }) => {
-                    match self.finish(&file, &path, is_part) {
-                        Ok(path) => {
-                            if self.compression == Compression::Zstd
-                                && let Err(error) = self.compress(&path)
-                            {
-                                tell_of("compress", &path, error);
-                            }
-                        }
-                        Err(error) => tell_of("finish", &path, error),
+                    if let Err(error) = self.finish(&file, &path, is_part) {
+                        (self.tell)(format!("cannot finish {}: {error}", path.display()));
                     }
+                    // Closed before somebody compresses it.
+                    drop(file);
+                    // If it is awake, or has ended, so be it.
+                    let _ = self.call.as_ref().map(|call| call.try_send(()));
                     self.tidy();
                 }
-                Ok(Job::Sync(file)) => {
-                    if let Err(error) = file.sync_data() {
-                        tell_of("bring onto the disk what is in", self.names.directory(), error);
+                Ok(Job::Sync(files)) => {
+                    let failed = files.iter().find_map(|file| file.sync_data().err());
+                    drop(files);
+                    self.is_syncing.store(false, Ordering::Relaxed);
+                    if let Some(error) = failed {
+                        let directory = self.names.directory().display();
+                        (self.tell)(format!("cannot bring onto the disk what is in {directory}: {error}"));
                     }
                 }
                 Err(RecvTimeoutError::Timeout) if self.keep.has_time() => self.tidy(),
@@ -118,54 +141,16 @@ impl Manner {
         }
     }
 
-    /// Gives a file its name, and returns that.
-    fn finish(&self, file: &File, path: &Path, is_part: bool) -> io::Result<PathBuf> {
+    /// Gives a file its name.
+    fn finish(&self, file: &File, path: &Path, is_part: bool) -> io::Result<()> {
         if self.fsync != Fsync::Never {
             file.sync_all()?;
         }
         if !is_part {
-            return Ok(path.to_owned());
+            return Ok(());
         }
-        let path = disk::rename(&disk::with_suffix(path, PART), path)?;
-        self.sync_directory()?;
-        Ok(path)
-    }
-
-    fn sync_directory(&self) -> io::Result<()> {
-        if self.fsync == Fsync::Never { Ok(()) } else { File::open(self.names.directory())?.sync_all() }
-    }
-
-    /// Puts a compressed file in the place of a file.
-    fn compress(&self, path: &Path) -> io::Result<()> {
-        let target = disk::with_suffix(path, ZST);
-        let part = disk::with_suffix(&target, PART);
-        let made = self.compress_to(path, &part).and_then(|()| disk::rename(&part, &target));
-        if made.is_err() {
-            // What there is of it takes up room, and whether it can be removed says nothing new.
-            let _ = fs::remove_file(&part);
-        }
-        made?;
-        self.sync_directory()?;
-        fs::remove_file(path)
-    }
-
-    fn compress_to(&self, path: &Path, part: &Path) -> io::Result<()> {
-        let source = File::open(path)?;
-        let mut target = OpenOptions::new().write(true).create_new(true).mode(MODE).open(part)?;
-        disk::lock(&target);
-        if let Some(Owner { user, group }) = self.owner {
-            fchown(&target, Some(user), Some(group))?;
-        }
-        let mut piece = Vec::new();
-        while (&source).take(PIECE).read_to_end(&mut piece)? > 0 {
-            target.write_all(&compress_to_vec(&piece[..], CompressionLevel::Fastest))?;
-            piece.clear();
-        }
-        if self.fsync != Fsync::Never {
-            target.sync_all()?;
-        }
-        // As old as what it is made of, for what is kept.
-        target.set_modified(source.metadata()?.modified()?)
+        disk::rename(&disk::with_suffix(path, PART), path)?;
+        disk::sync_directory(self.names.directory(), self.fsync)
     }
 
     /// Deletes what is not kept.

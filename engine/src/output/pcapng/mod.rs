@@ -9,23 +9,31 @@
 //! | `name` | what files are called, and which are an output's own |
 //! | `part` | a file that is open, and how one begins |
 //! | `series` | the files of an output, one after the other and beside each other |
-//! | `finish` | a thread that gives whole files their names, compresses them and deletes old ones |
+//! | `open` | the files that are open, by whose frames they hold |
+//! | `trouble` | says once that frames find no file, and when they do again |
+//! | `finish` | a thread that gives whole files their names and deletes old ones |
+//! | `compress` | a thread that compresses whole files |
 //! | `keep` | which files are too old, too many or too long |
 //! | `disk` | directories, renaming, what an earlier run has left |
+//! | `private` | files that their owner alone may read, and that are what they seem |
 
 mod blocks;
 mod capture;
+mod compress;
 mod disk;
 mod file;
 mod finish;
 mod keep;
 mod name;
+mod open;
 mod part;
+mod private;
 mod series;
 mod sink;
+mod trouble;
 
 pub use blocks::{Blocks, Interface, MAX_CAPTURED_BYTES, Statistics};
 pub use capture::{CaptureWriter, FrameKey, InterfaceKey, InterfaceTotals, PAIRS_MAX, Period};
-pub(crate) use disk::Owner;
 pub use file::{FLUSH_INTERVAL, PcapngError, PcapngFile};
+pub(crate) use private::Owner;
 pub(crate) use series::{Plan, Series, Statement};

@@ -172,6 +172,8 @@ const fn digits_of(letter: u8) -> usize {
     match letter {
         b'Y' => 4,
         b'j' => 3,
+        // From 2001 to 2286.
+        b's' => 10,
         _ => 2,
     }
 }
@@ -216,6 +218,7 @@ mod tests {
         let web = frame(1, 7);
         assert_eq!(render("d/{session}-%Y%m%dT%H%M%SZ.pcapng", &web), "web-20261127T210509Z.pcapng");
         assert_eq!(render("{number}.%j.{member}.pcapng", &web), "000042.331.3.pcapng");
+        assert_eq!(render("%F_%T_%y_%s.pcapng", &web), "2026-11-27_21:05:09_26_1795813509.pcapng");
         assert_eq!(render("{vni}@{source}%%.pcapng", &web), "7@2001_db8__1%.pcapng");
         assert_eq!(render("{session}.pcapng", &frame(2, 7)), "_._tenant_B.pcapng");
         assert_eq!(render("{session}", &frame(0, 9)), "vni-9_2001_db8__1");

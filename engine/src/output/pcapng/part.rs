@@ -2,14 +2,15 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{MetadataExt, fchown};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use super::capture::CaptureWriter;
-use super::disk::{self, Owner};
+use super::disk;
 use super::file::{PcapngError, PcapngFile};
 use super::name::{FileKey, Names, PART, ZST, repeated};
+use super::private::{self, Owner};
 use super::series::Statement;
 use super::sink::Sink;
 use crate::session::{Directory, SessionId};
@@ -30,6 +31,8 @@ pub(super) struct Part {
     pub(super) touched_ns: u64,
     /// Whether it is called otherwise until it is whole.
     pub(super) is_renamed: bool,
+    /// Whether its first frame is of a session that nobody has declared.
+    pub(super) is_stranger: bool,
 }
 
 impl Part {
@@ -74,7 +77,12 @@ pub(super) struct Opener {
 
 impl Opener {
     /// Begins a file for frames from this time on.
-    pub(super) fn begin(&mut self, key: FileKey, time_ns: u64) -> Result<Part, PcapngError> {
+    pub(super) fn begin(
+        &mut self,
+        key: FileKey,
+        is_stranger: bool,
+        time_ns: u64,
+    ) -> Result<Part, PcapngError> {
         let now = Instant::now();
         let is_part = self.names.has_fields();
         let period_start = |period: u64| (time_ns - time_ns % period).max(self.floor_ns);
@@ -82,7 +90,7 @@ impl Opener {
         let (path, file) = if is_part {
             self.create(&key, begins_ns, now)?
         } else {
-            (self.path.clone(), PcapngFile::create(&self.path, now)?)
+            (self.path.clone(), PcapngFile::create_for(&self.path, self.owner, now)?)
         };
         own(file.storage(), self.owner)
             .map_err(|source| PcapngError::Create { path: path.clone(), source })?;
@@ -92,7 +100,16 @@ impl Opener {
             let _ = fs::remove_file(disk::with_suffix(&path, PART));
         }
         let (sink, ends_ns) = (Sink::new(writer?), self.end_of(time_ns));
-        Ok(Part { key, sink, path, begins_ns, ends_ns, touched_ns: time_ns, is_renamed: is_part })
+        Ok(Part {
+            key,
+            sink,
+            path,
+            begins_ns,
+            ends_ns,
+            touched_ns: time_ns,
+            is_renamed: is_part,
+            is_stranger,
+        })
     }
 
     /// Where the period ends that a time is in.
@@ -132,9 +149,7 @@ fn own(file: &File, owner: Option<Owner>) -> io::Result<()> {
     if !file.metadata()?.is_file() {
         return Ok(());
     }
-    if let Some(Owner { user, group }) = owner {
-        fchown(file, Some(user), Some(group))?;
-    }
-    disk::lock(file);
+    private::give(file, owner)?;
+    private::lock(file);
     Ok(())
 }

@@ -1,30 +1,31 @@
 //! The files of an output, one after the other and beside each other.
 
-use std::collections::HashMap;
-use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::capture::{FrameKey, InterfaceKey, InterfaceTotals, Period};
-use super::disk::{self, Owner};
+use super::disk;
 use super::file::PcapngError;
 use super::finish::{Finisher, Manner, Tell};
 use super::keep::Keep;
 use super::name::{FileKey, Names};
+use super::open::{OpenFiles, Room};
 use super::part::{Opener, Part};
+use super::private::Owner;
 use super::sink::Event;
+use super::trouble::Trouble;
 use crate::config::{FileName, Fsync, PcapngFiles};
 use crate::output::{Frame, Written};
 use crate::session::{Directory, SessionId};
 
-/// Most files that are open at a time; the one that got no frame for longest ends when another begins. Well below the 1024 that a process
-/// usually may have.
-const OPEN_MAX: usize = 256;
+/// How long a file has to be without frames before it ends for another one, in nanoseconds: if any could, frames of many sessions by turns
+/// would get a file each.
+const IDLE_NS: u64 = 10_000_000_000;
 /// How long after its end frames of a file may still come, in nanoseconds: the longest that frames wait for those of other queues, and more.
 const LATE_NS: u64 = 1_500_000_000;
-/// Time from a file that could not be opened to the next try.
-const RETRY: Duration = Duration::from_secs(1);
+/// How long the end of a running engine waits for files that are to be compressed.
+const COMPRESS_PATIENCE: Duration = Duration::from_secs(10);
 /// How often files are brought onto the disk, if that is asked for.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -62,12 +63,10 @@ pub(crate) struct Series {
     opener: Opener,
     fsync: Fsync,
     rotate_bytes: u64,
-    parts: Vec<Part>,
-    places: HashMap<FileKey, usize>,
-    /// The file of the last frame.
-    last: Option<(FileKey, usize)>,
-    /// Since a file could not be opened: when it is tried again.
-    retry_at: Option<Instant>,
+    open: OpenFiles,
+    trouble: Trouble,
+    /// Of the last tick.
+    now: Instant,
     synced_at: Instant,
     /// What became of the frames of files that have ended, and of those that found none.
     ended: Written,
@@ -92,43 +91,48 @@ impl Series {
         let Plan { path, name, files, member, owner, directory, sessions, tell } = plan;
         let names = Names::new(&path, name, member);
         let failed = |source| PcapngError::Create { path: path.clone(), source };
-        let number = if names.has_fields() { prepare(&names, owner, &tell).map_err(failed)? } else { 1 };
+        let number =
+            if names.has_fields() { disk::prepare(&names, owner, &tell).map_err(failed)? } else { 1 };
         let PcapngFiles { compression, fsync, rotate_mib, rotate_s, .. } = files;
-        let manner = Manner {
-            names: names.clone(),
-            keep: Keep::new(&files),
-            compression,
-            fsync,
-            owner,
-            tell: tell.clone(),
-        };
-        let finisher = Finisher::start(manner).map_err(failed)?;
         let are_apart = names.are_apart();
         let sessions = if are_apart { Vec::new() } else { sessions };
         let rotate_ns = rotate_s.map(|seconds| u64::from(seconds) * 1_000_000_000);
-        let opener = Opener { names, path, owner, directory, sessions, rotate_ns, number, floor_ns: time_ns };
-        let mut series = Self {
+        let keep = Keep::new(&files);
+        let manner = Manner { names: names.clone(), keep, compression, fsync, owner, tell: tell.clone() };
+        let mut opener = Opener {
+            names,
+            path: path.clone(),
+            owner,
+            directory,
+            sessions,
+            rotate_ns,
+            number,
+            floor_ns: time_ns,
+        };
+        let mut open = OpenFiles::new();
+        if !are_apart {
+            open.put(opener.begin(FileKey::default(), false, time_ns)?);
+        }
+        // Only now: it would compress what an earlier run has left at this path.
+        let finisher = Finisher::start(manner).map_err(failed)?;
+        Ok(Self {
             opener,
             fsync,
             rotate_bytes: rotate_mib.map_or(u64::MAX, |mib| u64::from(mib) << 20),
-            parts: Vec::new(),
-            places: HashMap::new(),
-            last: None,
-            retry_at: None,
+            open,
+            trouble: Trouble::new(tell.clone()),
+            now,
             synced_at: now,
             ended: Written::default(),
             finisher,
             tell,
-        };
-        if !are_apart {
-            series.begin(FileKey::default(), time_ns)?;
-        }
-        Ok(series)
+        })
     }
 
     /// Identity of the file that it writes, device and inode, if it is a single regular one.
     pub(crate) fn file_id(&self) -> Option<(u64, u64)> {
-        let [part] = &self.parts[..] else { return None };
+        let mut parts = self.open.iter();
+        let (Some(part), None) = (parts.next(), parts.next()) else { return None };
         let metadata =
             part.file().metadata().ok().filter(|it| it.is_file() && !self.opener.names.has_fields())?;
         Some((metadata.dev(), metadata.ino()))
@@ -141,7 +145,7 @@ impl Series {
             self.ended.frames_lost += 1;
             return;
         };
-        self.parts[place].sink.packet(key, time_ns, frame.original_len(), frame.segments());
+        self.open.at(place).sink.packet(key, time_ns, frame.original_len(), frame.segments());
     }
 
     /// The file for a frame.
@@ -153,13 +157,8 @@ impl Series {
         statement: &mut dyn Statement,
     ) -> Option<usize> {
         let key = self.opener.names.key(frame);
-        let place = match self.last {
-            Some((last, place)) if last == key => Some(place),
-            _ => self.places.get(&key).copied(),
-        };
-        if let Some(place) = place {
-            self.last = Some((key, place));
-            let part = &mut self.parts[place];
+        if let Some(place) = self.open.place(&key) {
+            let part = self.open.at(place);
             part.touched_ns = time_ns;
             if part.has_room(time_ns, len, self.rotate_bytes) {
                 return Some(place);
@@ -171,55 +170,57 @@ impl Series {
             }
             self.rotate_part(place, time_ns, statement);
         }
-        self.begin_for(key, time_ns, statement)
+        self.begin_for(key, frame.session == SessionId::DEFAULT.0, time_ns, statement)
     }
 
     /// Ends a file because a frame of this time does not fit into it.
     #[cold]
     fn rotate_part(&mut self, place: usize, time_ns: u64, statement: &mut dyn Statement) {
-        let ends_ns = self.parts[place].ends_ns;
+        let ends_ns = self.open.at(place).ends_ns;
         self.opener.floor_ns = self.opener.floor_ns.max(time_ns.min(ends_ns));
         self.complete(place, statement);
     }
 
     #[cold]
-    fn begin_for(&mut self, key: FileKey, time_ns: u64, statement: &mut dyn Statement) -> Option<usize> {
-        if self.retry_at.is_some() {
+    fn begin_for(
+        &mut self,
+        key: FileKey,
+        for_stranger: bool,
+        time_ns: u64,
+        statement: &mut dyn Statement,
+    ) -> Option<usize> {
+        if !self.trouble.may_begin(for_stranger) {
             return None;
         }
-        if self.parts.len() >= OPEN_MAX
-            && let Some((place, _)) = self.parts.iter().enumerate().min_by_key(|(_, part)| part.touched_ns)
-        {
-            self.opener.floor_ns = self.opener.floor_ns.max(self.parts[place].touched_ns);
-            self.complete(place, statement);
+        // What is read from a file has the time that it takes.
+        let idle_ns = statement.now_ns().map_or(0, |_| IDLE_NS);
+        match self.open.room(for_stranger, time_ns.saturating_sub(idle_ns)) {
+            Room::Free => {}
+            Room::Instead(place) => {
+                self.opener.floor_ns = self.opener.floor_ns.max(self.open.at(place).touched_ns);
+                self.complete(place, statement);
+            }
+            Room::None => {
+                self.trouble.crowd(for_stranger, self.open.most_of(for_stranger));
+                return None;
+            }
         }
-        match self.begin(key, time_ns) {
-            Ok(place) => Some(place),
+        match self.opener.begin(key, for_stranger, time_ns) {
+            Ok(part) => {
+                self.trouble.begun();
+                Some(self.open.put(part))
+            }
             Err(error) => {
-                (self.tell)(format!("{error}; frames are lost until it can be"));
+                self.trouble.fail(&error, self.now);
                 self.ended.error = Some(error.to_string());
-                self.retry_at = Some(Instant::now() + RETRY);
                 None
             }
         }
     }
 
-    fn begin(&mut self, key: FileKey, time_ns: u64) -> Result<usize, PcapngError> {
-        let place = self.parts.len();
-        self.parts.push(self.opener.begin(key, time_ns)?);
-        self.places.insert(key, place);
-        self.last = Some((key, place));
-        Ok(place)
-    }
-
     /// Ends a file before the others.
     fn complete(&mut self, place: usize, statement: &mut dyn Statement) {
-        let mut part = self.parts.swap_remove(place);
-        self.places.remove(&part.key);
-        if let Some(moved) = self.parts.get(place) {
-            self.places.insert(moved.key, place);
-        }
-        self.last = None;
+        let mut part = self.open.take(place);
         part.sink.flush();
         statement.refresh();
         part.deliver(statement);
@@ -238,39 +239,37 @@ impl Series {
 
     fn say(&mut self, part: &mut Part) {
         for event in part.sink.take_events() {
-            match event {
-                Event::Failed(error) => {
-                    (self.tell)(format!("{error}; frames are lost until it can be"));
-                    self.ended.error = Some(error.to_string());
-                }
+            (self.tell)(match &event {
+                Event::Failed(error) => format!("{error}; frames are lost until it can be"),
                 Event::Resumed(frames) => {
-                    (self.tell)(format!(
-                        "goes on writing {}; {frames} frames are not in it",
-                        part.path.display()
-                    ));
+                    format!("goes on writing {}; {frames} frames are not in it", part.path.display())
                 }
+            });
+            if let Event::Failed(error) = event {
+                self.ended.error = Some(error.to_string());
             }
         }
     }
 
     /// Writes what waits, ends files whose time is over, and tries again what has failed; to be called every 250 ms or more often.
     pub(crate) fn tick(&mut self, now: Instant, statement: &mut dyn Statement) {
-        if self.retry_at.is_some_and(|at| now >= at) {
-            self.retry_at = None;
-        }
-        let mut parts = std::mem::take(&mut self.parts);
-        for part in &mut parts {
+        self.now = now;
+        self.trouble.tick(now);
+        let mut open = std::mem::take(&mut self.open);
+        for part in open.iter_mut() {
             part.sink.tick(now);
             self.say(part);
         }
-        self.parts = parts;
+        self.open = open;
         if self.fsync == Fsync::Second && now.saturating_duration_since(self.synced_at) >= SYNC_INTERVAL {
             self.synced_at = now;
-            self.parts.iter().for_each(|part| self.finisher.sync(part.file()));
+            if let Err(error) = self.finisher.sync(self.open.iter().map(Part::file)) {
+                (self.tell)(format!("cannot bring onto the disk what was written: {error}"));
+            }
         }
         let Some(now_ns) = statement.now_ns() else { return };
         let is_over = |part: &Part| part.sink.frames() > 0 && now_ns >= part.ends_ns.saturating_add(LATE_NS);
-        while let Some(place) = self.parts.iter().position(is_over) {
+        while let Some(place) = self.open.iter().position(is_over) {
             self.rotate_part(place, now_ns, statement);
         }
     }
@@ -280,12 +279,12 @@ impl Series {
         let now_ns = statement.now_ns().unwrap_or(self.opener.floor_ns);
         if self.opener.names.has_fields() {
             self.opener.floor_ns = self.opener.floor_ns.max(now_ns);
-            while let Some(place) = self.parts.iter().position(|part| part.sink.frames() > 0) {
+            while let Some(place) = self.open.iter().position(|part| part.sink.frames() > 0) {
                 self.complete(place, statement);
             }
             return;
         }
-        let is_there = self.parts.iter().any(Part::is_at_its_path);
+        let is_there = self.open.iter().any(Part::is_at_its_path);
         if is_there {
             (self.tell)(format!(
                 "{} is still there: move it away, then another one begins",
@@ -293,16 +292,16 @@ impl Series {
             ));
             return;
         }
-        while !self.parts.is_empty() {
+        while self.open.iter().next().is_some() {
             self.complete(0, statement);
         }
-        self.begin_for(FileKey::default(), now_ns, statement);
+        self.begin_for(FileKey::default(), false, now_ns, statement);
     }
 
     /// What became of the frames so far; those count as written that wait to be.
     pub(crate) fn written(&self) -> Written {
         let mut written = self.ended.clone();
-        for part in &self.parts {
+        for part in self.open.iter() {
             written.frames_written += part.sink.frames() - part.sink.frames_lost();
             written.frames_lost += part.sink.frames_lost();
         }
@@ -312,7 +311,7 @@ impl Series {
     /// Ends all files, and waits until they are as they are to be.
     pub(crate) fn finish(mut self, statement: &mut dyn Statement) -> Written {
         statement.refresh();
-        let mut parts = std::mem::take(&mut self.parts);
+        let mut parts = self.open.take_all();
         for part in &mut parts {
             part.sink.flush();
             part.deliver(statement);
@@ -320,25 +319,12 @@ impl Series {
         for part in parts {
             self.end(part, statement, true);
         }
-        if self.finisher.end().is_err() {
+        let patience = statement.now_ns().map(|_| COMPRESS_PATIENCE);
+        if self.finisher.end(patience).is_err() {
             (self.tell)("the thread that finishes files panicked".to_owned());
         }
         self.ended
     }
-}
-
-/// Makes the directory, tidies up what is in it, and returns the number of the next file.
-fn prepare(names: &Names, owner: Option<Owner>, tell: &Tell) -> io::Result<u64> {
-    disk::make_directory(names.directory(), owner)?;
-    let own = disk::own_files(names)?;
-    let finished = disk::finish_leftovers(&own)?;
-    if finished > 0 {
-        let directory = names.directory().display();
-        tell(format!(
-            "{finished} files of an earlier run in {directory} were not finished, their ends may be missing"
-        ));
-    }
-    Ok(own.iter().map(|file| file.number).max().unwrap_or(0) + 1)
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 use std::fs;
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -202,6 +203,7 @@ fn files_hold_the_frames_of_their_periods() {
 fn sessions_have_files_of_their_own_when_asked_even_more_than_may_be_open() {
     let mut bench = Bench::new();
     let mut series = bench.open("{session}-{vni}-%S.pcapng", PcapngFiles::default());
+    series.open.most = 40;
     assert_eq!(bench.files(), [], "a file begins with the first frame");
     let pairs = u8::MAX;
     for round in 0..2 {
@@ -209,7 +211,7 @@ fn sessions_have_files_of_their_own_when_asked_even_more_than_may_be_open() {
         frames.extend((0..20).map(|vni| (1, vni, START + round)));
         bench.write(&mut series, &frames);
     }
-    assert_eq!(series.parts.len(), OPEN_MAX);
+    assert_eq!(series.open.iter().len(), 10 + 20);
     let written = series.finish(&mut bench.statement);
     assert_eq!((written.frames_written, written.frames_lost), (2 * 275, 0));
     let files = bench.files();
@@ -217,6 +219,35 @@ fn sessions_have_files_of_their_own_when_asked_even_more_than_may_be_open() {
     assert!(files.iter().any(|(name, _)| name == "vni-7_10.0.1.5-7-09.pcapng"));
     assert!(files.iter().any(|(name, _)| name == "web-7-09.pcapng"));
     assert!(files.len() > 275 && !files.iter().any(|(name, _)| name.contains(".part")));
+}
+
+#[test]
+fn whoever_sends_frames_of_many_sessions_does_not_get_a_file_for_each_of_them() {
+    let mut bench = Bench::new();
+    bench.statement.now_ns = Some(START);
+    let mut series = bench.open("{session}-{vni}.pcapng", PcapngFiles::default());
+    series.open.most = 8;
+    for round in 0..5 {
+        let frames: Vec<_> = (0..4).map(|vni| (0, vni, START + round)).collect();
+        bench.write(&mut series, &frames);
+        // Those of declared sessions find room all the same.
+        let frames: Vec<_> = (0..6).map(|vni| (1, vni, START + round)).collect();
+        bench.write(&mut series, &frames);
+        series.tick(Instant::now(), &mut bench.statement);
+    }
+    let said = bench.said();
+    let [said] = &said[..] else { panic!("{said:?}") };
+    assert!(said.starts_with("2 files of sessions that nobody has declared are open, and no more"), "{said}");
+    // Who is quiet makes room for others, and that is said when nobody was lost for a time.
+    bench.write(&mut series, &[(0, 9, START + 11 * SECOND)]);
+    let now = Instant::now();
+    for seconds in [0, 5, 11] {
+        series.tick(now + Duration::from_secs(seconds), &mut bench.statement);
+    }
+    assert_eq!(bench.said(), ["there is room for files again; 10 frames are in none"]);
+    let written = series.finish(&mut bench.statement);
+    assert_eq!((written.frames_written, written.frames_lost), (2 * 5 + 6 * 5 + 1, 2 * 5));
+    assert_eq!(bench.files().len(), 2 + 6 + 1);
 }
 
 #[test]
@@ -272,6 +303,73 @@ fn whole_files_are_compressed_and_the_oldest_go() {
 }
 
 #[test]
+fn what_is_too_old_goes_and_what_is_too_much_for_the_room_of_all() {
+    let mut bench = Bench::new();
+    let dir = bench.dir.path().to_owned();
+    let hours_old = |name: &str, hours: u64| {
+        let file = fs::File::create(dir.join(name)).unwrap();
+        file.set_modified(std::time::SystemTime::now() - Duration::from_secs(hours * 3600)).unwrap();
+    };
+    hours_old("000001.pcapng", 3);
+    hours_old("000002.pcapng.zst", 3);
+    hours_old("000003.pcapng", 1);
+    hours_old("other.pcapng", 3);
+    let files = PcapngFiles { keep_s: Some(2 * 3600), ..PcapngFiles::default() };
+    bench.open("{number}.pcapng", files).finish(&mut bench.statement);
+    let names = || {
+        let entries = fs::read_dir(&dir).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(), ["000003.pcapng", "000004.pcapng", "other.pcapng"]);
+    let files = PcapngFiles { rotate_mib: Some(1), keep_mib: Some(2), ..PcapngFiles::default() };
+    let mut series = bench.open("{number}.pcapng", files);
+    bench.write(&mut series, &vec![(1, 100, START); 3000]);
+    series.finish(&mut bench.statement);
+    // Two of a MiB would be a little more than two MiB: each has its statistics on top.
+    assert_eq!(names(), ["000008.pcapng", "000009.pcapng", "other.pcapng"]);
+    assert_eq!(bench.said(), [""; 0]);
+}
+
+#[test]
+fn files_of_an_earlier_run_are_compressed_too_and_none_that_somebody_writes_or_that_is_not_ours() {
+    let mut bench = Bench::new();
+    let at = |name: &str| bench.dir.path().join(name);
+    bench.open("{number}.pcapng", PcapngFiles::default()).finish(&mut Plain::default());
+    let foreign = at("secret");
+    fs::write(&foreign, "secret").unwrap();
+    std::os::unix::fs::symlink(&foreign, at("000002.pcapng")).unwrap();
+    fs::write(at("000003.pcapng"), "busy").unwrap();
+    let busy = fs::File::open(at("000003.pcapng")).unwrap();
+    assert!(crate::output::pcapng::private::lock(&busy));
+    let files = PcapngFiles { compression: Compression::Zstd, ..PcapngFiles::default() };
+    let series = bench.open("{number}.pcapng", files);
+    series.finish(&mut bench.statement);
+    let mut names: Vec<_> =
+        fs::read_dir(bench.dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["000001.pcapng.zst", "000002.pcapng", "000003.pcapng", "000004.pcapng.zst", "secret"]);
+    assert_eq!(bench.said(), [""; 0]);
+}
+
+#[test]
+fn a_file_that_another_one_has_replaced_is_not_taken_for_it_when_it_is_compressed() {
+    let mut bench = Bench::new();
+    let files = PcapngFiles { compression: Compression::Zstd, ..PcapngFiles::default() };
+    let mut series = bench.open("a.pcapng", files);
+    bench.write(&mut series, &[(1, 100, START)]);
+    fs::rename(bench.dir.path().join("a.pcapng"), bench.dir.path().join("b.pcapng")).unwrap();
+    series.rotate(&mut bench.statement);
+    // Long enough for whoever compresses to look.
+    std::thread::sleep(Duration::from_millis(100));
+    bench.write(&mut series, &[(1, 100, START), (1, 100, START)]);
+    assert_eq!(series.finish(&mut bench.statement).frames_written, 3);
+    assert_eq!(bench.files(), [("a.pcapng.zst".to_owned(), 2), ("b.pcapng".to_owned(), 1)]);
+}
+
+#[test]
 fn what_cannot_be_opened_loses_its_frames_and_that_is_said_once() {
     let mut bench = Bench::new();
     let mut series = bench.open("sub/{vni}.pcapng", PcapngFiles::default());
@@ -284,11 +382,17 @@ fn what_cannot_be_opened_loses_its_frames_and_that_is_said_once() {
         matches!(&said[..], [said] if said.contains("100.pcapng.part: No such file") && said.ends_with("until it can be")),
         "{said:?}"
     );
+    bench.write(&mut series, &[(1, 100, START)]);
+    for (seconds, lost) in [(1, 4), (2, 5)] {
+        series.tick(Instant::now() + Duration::from_secs(seconds), &mut bench.statement);
+        bench.write(&mut series, &[(1, 100, START)]);
+        assert_eq!((bench.said(), series.written().frames_lost), (Vec::new(), lost), "it is said once");
+    }
     fs::create_dir(&sub).unwrap();
+    series.tick(Instant::now() + Duration::from_secs(3), &mut bench.statement);
     bench.write(&mut series, &[(1, 100, START)]);
-    series.tick(Instant::now() + RETRY, &mut bench.statement);
-    bench.write(&mut series, &[(1, 100, START)]);
+    assert_eq!(bench.said(), ["files can be begun again; 5 frames are in none"]);
     let written = series.finish(&mut bench.statement);
-    assert_eq!((written.frames_written, written.frames_lost), (1, 3));
+    assert_eq!((written.frames_written, written.frames_lost), (1, 5));
     assert_eq!(frames_in(&sub.join("100.pcapng")), 1);
 }

@@ -1,0 +1,234 @@
+//! The thread that compresses whole files. It looks for them in the directory, so that also those get their turn that an earlier run has left,
+//! or that found no room on the disk.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+
+use super::disk;
+use super::finish::Tell;
+use super::name::{Names, PART, ZST};
+use super::private::{self, Owner};
+use crate::config::Fsync;
+
+/// How often it looks for files without being called, for those that have failed before.
+const TURN: Duration = Duration::from_secs(10);
+/// What is compressed at a time, in bytes: a frame of zstd that can be read by itself. Longer compresses hardly better, and takes more
+/// memory.
+const PIECE: u64 = 4 << 20;
+/// Compressing gives way to everything else.
+const NICE: i32 = 19;
+/// How often it is looked whether it has ended.
+const END_TURN: Duration = Duration::from_millis(5);
+
+/// Compresses the whole files of an output.
+#[derive(Debug)]
+pub(super) struct Compressor {
+    is_over: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+/// How files are compressed.
+pub(super) struct Press {
+    pub(super) names: Names,
+    pub(super) fsync: Fsync,
+    pub(super) owner: Option<Owner>,
+    pub(super) tell: Tell,
+}
+
+impl Compressor {
+    /// Starts the thread; a message in the channel says that a file is whole, its end that none follows.
+    pub(super) fn start(press: Press) -> io::Result<(Self, SyncSender<()>)> {
+        let (call, calls) = sync_channel(1);
+        let is_over = Arc::new(AtomicBool::new(false));
+        let work = Work { press, is_over: is_over.clone() };
+        let run = move || work.run(&calls);
+        let thread = thread::Builder::new().name("vxtap-zstd".to_owned()).spawn(run)?;
+        Ok((Self { is_over, thread }, call))
+    }
+
+    /// Waits until all files are compressed, or for so long: then it leaves the rest to the next run.
+    pub(super) fn end(self, patience: Option<Duration>) -> thread::Result<()> {
+        let begin = Instant::now();
+        while patience.is_some_and(|patience| begin.elapsed() < patience) && !self.thread.is_finished() {
+            thread::sleep(END_TURN);
+        }
+        self.is_over.store(patience.is_some(), Ordering::Relaxed);
+        self.thread.join()
+    }
+}
+
+struct Work {
+    press: Press,
+    is_over: Arc<AtomicBool>,
+}
+
+impl Work {
+    fn run(&self, calls: &Receiver<()>) {
+        // If it may not, it competes with others.
+        let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
+        let mut wait = Duration::ZERO;
+        let mut has_failed = false;
+        loop {
+            let is_last = calls.recv_timeout(wait) == Err(RecvTimeoutError::Disconnected);
+            wait = TURN;
+            let result = self.compress_all();
+            if let Err(error) = &result
+                && !has_failed
+            {
+                (self.press.tell)(format!("{error}; it is tried again"));
+            }
+            has_failed = result.is_err();
+            if is_last {
+                return self.say_what_is_left();
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
+    }
+
+    /// Compresses what is whole, the oldest first; the error is the first one, and no reason not to try the others.
+    fn compress_all(&self) -> io::Result<()> {
+        let mut first = Ok(());
+        for path in self.whole_files()? {
+            if self.is_over() {
+                break;
+            }
+            if let Err(error) = self.compress(&path) {
+                first =
+                    first.and(Err(io::Error::other(format!("cannot compress {}: {error}", path.display()))));
+            }
+        }
+        first
+    }
+
+    /// The files that are not compressed, those first that were written to longest ago.
+    fn whole_files(&self) -> io::Result<Vec<PathBuf>> {
+        let own = disk::own_files(&self.press.names)?;
+        let plain = own.into_iter().filter(|file| file.is_whole && !file.is_compressed());
+        let mut dated: Vec<_> = plain
+            .filter_map(|file| Some((fs::symlink_metadata(&file.path).ok()?.modified().ok()?, file.path)))
+            .collect();
+        dated.sort();
+        Ok(dated.into_iter().map(|(_, path)| path).collect())
+    }
+
+    fn say_what_is_left(&self) {
+        let left = self.whole_files().map_or(0, |files| files.len());
+        if self.is_over() && left > 0 {
+            let directory = self.press.names.directory().display();
+            (self.press.tell)(format!(
+                "{left} files in {directory} are not compressed: the next run does that"
+            ));
+        }
+    }
+
+    /// Puts a compressed file in the place of a file, unless somebody writes that, or compresses it.
+    fn compress(&self, path: &Path) -> io::Result<()> {
+        let Some(source) = self.source(path)? else { return Ok(()) };
+        let target = disk::with_suffix(path, ZST);
+        let part = disk::with_suffix(&target, PART);
+        let Some(file) = begin(&part)? else { return Ok(()) };
+        let filled = self.fill(&source, file);
+        if !matches!(filled, Ok(true)) {
+            // What there is of it takes up room, and whether it can be removed says nothing new.
+            let _ = fs::remove_file(&part);
+            return filled.map(drop);
+        }
+        let target = disk::rename(&part, &target)?;
+        disk::sync_directory(self.press.names.directory(), self.press.fsync)?;
+        match fs::remove_file(path) {
+            // It was deleted meanwhile, as there were too many.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => fs::remove_file(target),
+            removed => removed,
+        }
+    }
+
+    /// The file at a path, if it is one of ours and nobody writes it. Who may write to the directory could have put something else there,
+    /// which only we may read.
+    fn source(&self, path: &Path) -> io::Result<Option<File>> {
+        let Some(file) = private::open_own(path)? else { return Ok(None) };
+        let is_own = private::is_own(&file, self.press.owner)?;
+        Ok((is_own && private::lock(&file)).then_some(file))
+    }
+
+    /// Compresses a file into another one; says whether it came to the end.
+    fn fill(&self, source: &File, mut target: File) -> io::Result<bool> {
+        private::give(&target, self.press.owner)?;
+        let mut piece = Vec::new();
+        while source.take(PIECE).read_to_end(&mut piece)? > 0 {
+            if self.is_over() {
+                return Ok(false);
+            }
+            target.write_all(&compress_to_vec(&piece[..], CompressionLevel::Fastest))?;
+            piece.clear();
+        }
+        if self.press.fsync != Fsync::Never {
+            target.sync_all()?;
+        }
+        // As old as what it is made of, for what is kept.
+        target.set_modified(source.metadata()?.modified()?)?;
+        Ok(true)
+    }
+}
+
+/// Begins a file; `None` if somebody writes it. What somebody has left unfinished goes.
+fn begin(part: &Path) -> io::Result<Option<File>> {
+    let file = match private::create_new(part) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let left = private::open_own(part)?;
+            if left.is_some_and(|left| !private::lock(&left)) {
+                return Ok(None);
+            }
+            fs::remove_file(part)?;
+            private::create_new(part)?
+        }
+        created => created?,
+    };
+    private::lock(&file);
+    Ok(Some(file))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::config::FileName;
+
+    #[test]
+    fn what_is_not_compressed_at_the_end_is_left_whole_and_said() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("{number}.pcapng");
+        fs::write(directory.path().join("000001.pcapng"), vec![7; 64 << 20]).unwrap();
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let told = said.clone();
+        let press = Press {
+            names: Names::new(&path, FileName::of(&path).unwrap(), 0),
+            fsync: Fsync::Never,
+            owner: None,
+            tell: Arc::new(move |sentence| told.lock().unwrap().push(sentence)),
+        };
+        let (compressor, call) = Compressor::start(press).unwrap();
+        let part = directory.path().join("000001.pcapng.zst.part");
+        while !part.exists() {
+            thread::sleep(END_TURN);
+        }
+        drop(call);
+        compressor.end(Some(Duration::ZERO)).unwrap();
+        let sentence =
+            format!("1 files in {} are not compressed: the next run does that", directory.path().display());
+        assert_eq!(*said.lock().unwrap(), [sentence]);
+        assert!(!part.exists());
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+}
