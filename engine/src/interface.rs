@@ -90,6 +90,7 @@ impl Interface {
 /// nor answers anything there, and keeps what arrives to itself. In the calling thread's network namespace; the interface is gone with the file, unless it was there.
 pub(crate) fn open_tap(name: &str, mtu: u32) -> io::Result<File> {
     let device = xsk::open_tap(name)?;
+    xsk::switch_offloads_off(name)?;
     // Before it is up: an IPv6 address, and the questions about it, come with that.
     set_sysctl(&format!("ipv6/conf/{name}/disable_ipv6"))?;
     // No source is behind an interface without addresses, so that nothing of what arrives there reaches a service of this host.

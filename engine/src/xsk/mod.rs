@@ -36,7 +36,7 @@ mod umem;
 pub(crate) use chunk::Chunk;
 pub(crate) use chunk::{FreeList, Holders, Share, Shares};
 pub(crate) use clock::sleep_precisely;
-pub(crate) use ethtool::{driver_of, rx_queue_count};
+pub(crate) use ethtool::{driver_of, rx_queue_count, switch_offloads_off};
 pub(crate) use geometry::Geometry;
 pub use kernel_side::KernelCounters;
 pub(crate) use kernel_side::KernelSide;

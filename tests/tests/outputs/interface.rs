@@ -118,6 +118,10 @@ fn the_host_is_silent_on_the_interface_and_it_goes_however_the_engine_ends() {
         let (_, mirror) = text.split_once("mirror0").expect(&text);
         assert!(mirror.contains("NOARP") && mirror.contains("mtu 1600") && mirror.contains("UP"), "{text}");
         assert!(!mirror.contains("inet"), "no address of either kind: {text}");
+        let features = capture(netns.command("ethtool").args(["-k", "mirror0"])).unwrap();
+        for feature in OFFLOADS {
+            assert!(features.contains(&format!("\n{feature}: off")), "{feature}: {features}");
+        }
         // What the host itself would say on it, it would say now.
         std::thread::sleep(Duration::from_secs(2));
         let counters = capture(netns.command("ip").args(["-s", "-j", "link", "show", "mirror0"])).unwrap();
@@ -129,6 +133,16 @@ fn the_host_is_silent_on_the_interface_and_it_goes_however_the_engine_ends() {
         wait_until("the interface is gone", SOON, || !links().contains("mirror0")).unwrap();
     }
 }
+
+/// What would make other frames of those that pass.
+const OFFLOADS: [&str; 6] = [
+    "rx-checksumming",
+    "tx-checksumming",
+    "scatter-gather",
+    "tcp-segmentation-offload",
+    "generic-segmentation-offload",
+    "generic-receive-offload",
+];
 
 /// A mirrored broadcast to an address of this host is none of the host's business.
 #[test]
