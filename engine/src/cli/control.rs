@@ -164,6 +164,12 @@ pub(super) fn request(interface: Option<&str>, request: &Request) -> Result<(Ans
 
 fn ask(interface: &str, command: &str) -> io::Result<(String, UnixStream)> {
     let mut stream = UnixStream::connect_addr(&address(interface)?)?;
+    let uid = socket_peercred(&stream)?.uid;
+    if !uid.is_root() && uid != geteuid() {
+        // Whoever is first can have the name of an engine; one that runs as another user is fine if that is known.
+        let uid = uid.as_raw();
+        super::say(&format!("what answers for {interface} runs as user {uid}, not as root or you"));
+    }
     stream.set_read_timeout(Some(ENGINE_PATIENCE))?;
     writeln!(stream, "{command}")?;
     Ok((read_line(&stream)?, stream))

@@ -74,9 +74,7 @@ pub enum EngineError {
         source: io::Error,
     },
     /// Two outputs are read at one place.
-    #[error(
-        "outputs `{first}` and `{second}` write to {target}: give each its own, or reload without the first before the second comes"
-    )]
+    #[error("outputs `{first}` and `{second}` write to {target}: give each its own")]
     SharedStream {
         /// Where.
         target: String,

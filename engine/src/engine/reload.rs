@@ -46,6 +46,14 @@ pub enum ReloadError {
     /// An output cannot be opened or started.
     #[error(transparent)]
     Output(#[from] EngineError),
+    /// An output that changes cannot be opened, for instance because it is to have what it has already.
+    #[error(
+        "{source}; what a changed output keeps (file, interface, socket) is free when the output has gone: reload without it, then with it"
+    )]
+    Changed {
+        /// Why not.
+        source: EngineError,
+    },
     /// A capture file is read with one configuration.
     #[error("a capture file is read with one configuration")]
     CaptureFile,
@@ -140,8 +148,12 @@ impl Engine {
             return Err(ReloadError::NoRoom { added, planned, alive });
         }
         let mtu = self.mtu();
-        let opened =
-            Opening::new(config, &mut self.directory, &self.outlets, mtu, &self.notes).open(added)?;
+        let has_changed =
+            added.iter().any(|output| self.config.outputs.iter().any(|it| it.name == output.name));
+        let opening = Opening::new(config, &mut self.directory, &self.outlets, mtu, &self.notes);
+        let opened = opening
+            .open(added)
+            .map_err(|source| if has_changed { ReloadError::Changed { source } } else { source.into() })?;
         let first = self.outlets.len();
         for mut outlet in opened {
             let id = self.outlets.len();
@@ -149,7 +161,13 @@ impl Engine {
                 self.outlets.push(outlet);
                 continue;
             }
-            let (writers, consumer) = self.rings()?;
+            let (writers, consumer) = match self.rings() {
+                Ok(rings) => rings,
+                Err(error) => {
+                    self.take_back(first);
+                    return Err(error.into());
+                }
+            };
             outlet.connect(consumer);
             self.outlets.push(outlet);
             each.iter_mut().zip(writers).for_each(|(each, writer)| each.push((id, writer)));

@@ -90,7 +90,7 @@ impl Consumer {
 
     /// Brings the frames of several queues into the order of their times from now on: a frame waits up to `window` for earlier ones
     /// of other queues, no longer than until its ring is half full. `Duration::ZERO`: the queues take turns, and only the frames of one
-    /// are in order, which is how a consumer begins.
+    /// are in order.
     pub fn order_within(&mut self, window: Duration) {
         self.merge = Merge::new(u64::try_from(window.as_nanos()).unwrap_or(u64::MAX));
     }

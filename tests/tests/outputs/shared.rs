@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ChildStderr, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use vxtap::config::{Config, Output, OutputKind};
@@ -280,6 +281,37 @@ fn whoever_is_not_welcome_is_told_why() {
     drop(consumer);
     assert_eq!(count(first.consumer), 0, "the end is seen");
     assert!(matches!(attach(&socket, None), Err(AttachError::Connect { .. })));
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
+fn a_consumer_that_does_not_leave_when_a_reload_takes_its_output_keeps_the_memory_for_10_s() {
+    privileged();
+    let veth = Veth::pair(1).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("shared.sock");
+    let mut with = shared_config(&veth, &socket, 1, 1);
+    with.memory.outputs = Some(2);
+    let mut without = with.clone();
+    without.outputs.pop();
+    let mut engine = open(&veth.receiver, with.clone());
+    drop(engine.take_consumer(OUTPUT));
+    engine.start().unwrap();
+    let stuck = attach(&socket, None).unwrap();
+    engine.reload(without).unwrap();
+    let begin = Instant::now();
+    let error = engine.reload(with.clone()).unwrap_err().to_string();
+    assert!(error.contains("the memory is planned for 2 and 2 are there"), "{error}");
+    wait_until("there is room", 2 * SOON, || engine.reload(with.clone()).is_ok()).unwrap();
+    assert!(begin.elapsed() > Duration::from_secs(9), "{:?}", begin.elapsed());
+    drop(attach(&socket, None).unwrap());
+    let notes = engine.take_notes();
+    let report = engine.stop();
+    assert_adds_up(&report);
+    let guests = report.outputs[1].guests.unwrap();
+    assert_eq!((guests.came, guests.cut_off, guests.attached), (1, 1, 0), "\n{report}");
+    assert!(notes.iter().any(|note| note.ends_with("it did not leave when the output ended")), "{notes:?}");
+    drop(stuck);
 }
 
 #[test]

@@ -284,6 +284,10 @@ fn a_reload_that_takes_a_stream_away_ends_it_for_its_readers_and_one_that_brings
         wait_for_readers(&engine, &[(round, 1)]);
         let error = engine.reload(changed.clone()).unwrap_err().to_string();
         assert!(error.starts_with("outputs `stream` and `stream` write to the socket"), "{error}");
+        assert!(
+            error.ends_with("is free when the output has gone: reload without it, then with it"),
+            "{error}"
+        );
         let sent = send_traffic(&veth.sender, &profile(), 5000).frames;
         engine.reload(without.clone()).unwrap();
         assert!(reader.wait(SOON).unwrap().success());

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -17,10 +18,17 @@ use crate::session::Directory;
 use crate::worker::Orders;
 use crate::xsk::sealed;
 
+/// How long nobody is let in after that has failed.
+const SHUT: Duration = Duration::from_secs(1);
 /// How often it looks whether a consumer was cut off.
 const INTERVAL: Timespec = Timespec { tv_sec: 0, tv_nsec: 250_000_000 };
 /// Most connections at a time beyond those that are attached.
 const SILENT_MAX: usize = 16;
+
+/// Most connections that are taken in one turn: whoever may connect must not keep those waiting that are attached.
+const ACCEPTS_PER_TURN: usize = 16;
+/// How long consumers may take to the end of what is in their rings, after a reload has taken the output away.
+const CLOSING_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a server is made of.
 #[derive(Debug)]
@@ -47,17 +55,22 @@ pub(in crate::engine) fn start(server: Server, door: Door) -> Result<JoinHandle<
 }
 
 fn serve(server: &Server, door: Door) -> io::Result<()> {
-    server.service.guests.bell.wait_until_open()?;
+    let bell = &server.service.guests.bell;
+    bell.wait_until_open()?;
     let mut door = Some(door);
+    let mut shut_until = None;
+    let mut closing_since = None;
     let mut clients = Vec::new();
     let mut sessions = Sessions::default();
+    let mut complaint = String::new();
     loop {
-        wait(server, door.as_ref(), &clients)?;
-        server.service.guests.bell.settle();
-        if server.service.guests.bell.is_over() {
+        shut_until = shut_until.filter(|until| Instant::now() < *until);
+        wait(server, door.as_ref().filter(|_| shut_until.is_none()), &clients)?;
+        bell.settle();
+        if bell.is_over() {
             return Ok(());
         }
-        if !server.service.guests.bell.is_open() {
+        if !bell.is_open() {
             door = None;
             clients.retain(|client: &Client| client.member().is_some());
         }
@@ -67,16 +80,36 @@ fn serve(server: &Server, door: Door) -> io::Result<()> {
         clients.retain_mut(|client| server.keep_up(client, &mut sessions));
         server.count_attached(&clients);
         let Some(door) = &door else {
+            let has_time = closing_since.get_or_insert_with(Instant::now).elapsed() < CLOSING_PATIENCE;
+            if !has_time {
+                server.cut_off_all(&mut clients);
+            }
             if clients.is_empty() {
                 return Ok(());
             }
             continue;
         };
-        while let Some(socket) = door.accept()? {
-            clients.push(Client::new(socket));
+        if shut_until.is_none()
+            && let Err(error) = accept(door, &mut clients)
+        {
+            // Whatever it is will not be over at once.
+            shut_until = Some(Instant::now() + SHUT);
+            let sentence = format!("output `{}` cannot let a consumer in: {error}", server.service.name);
+            if sentence != complaint {
+                server.service.notes.push(sentence.clone());
+                complaint = sentence;
+            }
         }
         drop_most_silent(&mut clients);
     }
+}
+
+fn accept(door: &Door, clients: &mut Vec<Client>) -> io::Result<()> {
+    for _ in 0..ACCEPTS_PER_TURN {
+        let Some(socket) = door.accept()? else { break };
+        clients.push(Client::new(socket));
+    }
+    Ok(())
 }
 
 /// Waits until something happens at a socket, or the bell rings, or it is time to look.
@@ -111,6 +144,18 @@ impl Server {
             return false;
         }
         client.look()
+    }
+
+    /// Cuts off whoever has not left although the output has ended.
+    fn cut_off_all(&self, clients: &mut Vec<Client>) {
+        for member in clients.drain(..).filter_map(|client| client.member()) {
+            self.service.guests.board.count(member, |it| {
+                it.cut_off += 1;
+                it.attached -= 1;
+            });
+            let sentence = "was cut off, because it did not leave when the output ended";
+            self.service.notes.push(format!("a consumer of output `{}` {sentence}", self.service.name));
+        }
     }
 
     /// Gives those who have said hello their rings, or says why not.

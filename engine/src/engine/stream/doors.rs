@@ -5,12 +5,12 @@ use std::fs;
 use std::io::{self, IsTerminal};
 use std::net::TcpListener;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use rustix::net::SocketType;
 
@@ -174,8 +174,7 @@ fn stdout() -> io::Result<Sink> {
 fn make_fifo(path: &Path) -> io::Result<()> {
     match rustix::fs::mknodat(rustix::fs::CWD, path, FileType::Fifo, MODE, 0) {
         Ok(()) => Ok(()),
-        Err(Errno::EXIST) if fs::metadata(path)?.file_type().is_fifo() => Ok(()),
-        Err(Errno::EXIST) => Err(io::Error::other("it is there, and is no named pipe")),
+        Err(Errno::EXIST) => check_fifo(path, &rustix::fs::stat(path)?),
         Err(error) => Err(error.into()),
     }
 }
@@ -183,12 +182,24 @@ fn make_fifo(path: &Path) -> io::Result<()> {
 /// The writing end of a named pipe, if somebody reads it.
 fn open_fifo(path: &Path) -> io::Result<Option<Sink>> {
     let sink = open_for_writing(path)?;
-    if let Some(sink) = &sink
-        && FileType::from_raw_mode(rustix::fs::fstat(sink)?.st_mode) != FileType::Fifo
-    {
-        return Err(io::Error::other(format!("{} is no named pipe any more", path.display())));
-    }
+    sink.as_ref().map_or(Ok(()), |sink| check_fifo(path, &rustix::fs::fstat(sink)?))?;
     Ok(sink)
+}
+
+/// Whether frames may go there: it is a named pipe, and no one that somebody else has put into a directory that everybody may write to, as
+/// `fs.protected_fifos` has it (Linux, Documentation/admin-guide/sysctl/fs.rst).
+fn check_fifo(path: &Path, found: &Stat) -> io::Result<()> {
+    if FileType::from_raw_mode(found.st_mode) != FileType::Fifo {
+        return Err(io::Error::other(format!("{} is no named pipe", path.display())));
+    }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory = rustix::fs::stat(parent)?;
+    let is_for_all = Mode::from_raw_mode(directory.st_mode).contains(Mode::WOTH);
+    if is_for_all && ![rustix::process::geteuid().as_raw(), directory.st_uid].contains(&found.st_uid) {
+        let sentence = "somebody else has put this named pipe into a directory that everybody may write to";
+        return Err(io::Error::other(format!("{}: {sentence}", path.display())));
+    }
+    Ok(())
 }
 
 fn open_for_writing(path: &Path) -> io::Result<Option<Sink>> {
@@ -197,5 +208,34 @@ fn open_for_writing(path: &Path) -> io::Result<Option<Sink>> {
         Ok(pipe) => Ok(Some(Sink::Pipe(pipe.into()))),
         Err(error) if error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_named_pipe_of_somebody_else_in_a_directory_of_all_is_no_door() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("pipe");
+        make_fifo(&path).unwrap();
+        make_fifo(&path).unwrap();
+        let mut theirs = rustix::fs::stat(&path).unwrap();
+        theirs.st_uid += 1;
+        check_fifo(&path, &theirs).unwrap();
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o1777)).unwrap();
+        make_fifo(&path).unwrap();
+        let error = check_fifo(&path, &theirs).unwrap_err().to_string();
+        assert!(
+            error.ends_with(
+                "/pipe: somebody else has put this named pipe into a directory that everybody may write to"
+            ),
+            "{error}"
+        );
+        let error = make_fifo(Path::new("/dev/null")).unwrap_err().to_string();
+        assert_eq!(error, "/dev/null is no named pipe");
     }
 }

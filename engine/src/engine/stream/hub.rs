@@ -27,6 +27,9 @@ pub(in crate::engine) struct Hub {
     pub(in crate::engine) settings: Settings,
 }
 
+/// Most readers that are let in, or turned away, in one turn: whoever may connect must not keep the frames from those who read.
+const VISITORS_PER_TURN: usize = 16;
+
 /// The rings that frames come from while somebody reads.
 #[derive(Debug)]
 struct Rings {
@@ -113,13 +116,17 @@ impl Hub {
                 }
                 continue;
             }
-            if self.turn(state)? {
+            if let Err(error) = self.keep_up(&mut state.rings) {
+                // It is tried again in the next turn; what the others bring goes on.
+                self.complain(state, format!("gets nothing from a new queue: {error}"));
+            }
+            if self.turn(state) {
                 self.end_all(state);
             }
             self.look(state);
             let is_left = state.readers.is_empty() && self.service.guests.bell.is_open();
             if is_left && doors.as_ref().is_some_and(Doors::are_shut) {
-                let sentence = "nobody reads standard output any more";
+                let sentence = "nothing is written to standard output any more";
                 self.service.notes.push(format!("output `{}`: {sentence}", self.service.name));
                 return Ok(());
             }
@@ -143,7 +150,7 @@ impl Hub {
             return;
         }
         state.shut_until = None;
-        loop {
+        for _ in 0..VISITORS_PER_TURN {
             // It is taken while its reader is there.
             if doors.has_one_place() && !state.readers.is_empty() {
                 return;
@@ -177,7 +184,7 @@ impl Hub {
         // First the rings: whoever has the header of a stream gets every frame from then on.
         let reader = self
             .keep_up(&mut state.rings)
-            .and_then(|_| Reader::new(visitor, &self.settings, &self.service.directory, self.full()));
+            .and_then(|()| Reader::new(visitor, &self.settings, &self.service.directory, self.full()));
         match reader {
             Ok(reader) => {
                 state.readers.push(reader);
@@ -192,9 +199,9 @@ impl Hub {
     }
 
     /// Moves frames for a while; returns whether none will come any more.
-    fn turn(&self, state: &mut State) -> io::Result<bool> {
+    fn turn(&self, state: &mut State) -> bool {
         let State { rings, readers, taken, .. } = state;
-        let Rings { consumer, .. } = self.keep_up(rings)?;
+        let Some(Rings { consumer, .. }) = rings else { return false };
         if self.service.guests.bell.is_over() {
             // Also where a worker has never run, and nobody closes its ring.
             consumer.inbox().close();
@@ -215,17 +222,17 @@ impl Hub {
                     }
                     readers.iter_mut().for_each(Reader::hand_over);
                 }
-                Next::Idle => return Ok(false),
-                Next::Closed => return Ok(true),
+                Next::Idle => return false,
+                Next::Closed => return true,
             }
             if left.is_zero() {
-                return Ok(false);
+                return false;
             }
         }
     }
 
     /// Has rings from all queues.
-    fn keep_up<'r>(&self, rings: &'r mut Option<Rings>) -> io::Result<&'r mut Rings> {
+    fn keep_up(&self, rings: &mut Option<Rings>) -> io::Result<()> {
         let rings = rings.get_or_insert_with(|| {
             let mut consumer = Consumer::new(Vec::new());
             consumer.order_within(self.settings.order_window);
@@ -238,7 +245,7 @@ impl Hub {
             lane.orders.attach(self.service.id, writer);
             rings.count += 1;
         }
-        Ok(rings)
+        Ok(())
     }
 
     /// Sees who has gone, and who is to go.
@@ -253,6 +260,12 @@ impl Hub {
             let stays = reader.stays();
             if !stays {
                 gone.add(reader.report());
+                if let Some(error) = reader.failure() {
+                    let reader = reader.name();
+                    self.service
+                        .notes
+                        .push(format!("output `{}` cannot write to {reader}: {error}", self.service.name));
+                }
                 let was_cut_off = reader.is_given_up();
                 self.service.guests.board.count(0, |it| it.cut_off += u64::from(was_cut_off));
             }

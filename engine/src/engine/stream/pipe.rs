@@ -34,6 +34,8 @@ struct State {
     word: Word,
     /// Nothing is written any more.
     is_over: bool,
+    /// Why not, if it is neither that all is written nor that nobody reads it.
+    failure: Option<String>,
 }
 
 /// What the thread is told.
@@ -109,14 +111,22 @@ impl Pipe {
         self.lock().is_over
     }
 
+    /// Why nothing is written any more, if it is neither that all is written nor that nobody reads it.
+    pub(super) fn failure(&self) -> Option<String> {
+        self.lock().failure.clone()
+    }
+
     fn run(&self, sink: &Sink) {
-        while let Some(records) = self.next() {
-            if self.write(sink, &records).is_err() {
-                break;
-            }
+        let mut written = Ok(());
+        while written.is_ok()
+            && let Some(records) = self.next()
+        {
+            written = self.write(sink, &records);
         }
         sink.finish();
-        self.lock().is_over = true;
+        let mut state = self.lock();
+        state.is_over = true;
+        state.failure = written.err().filter(|error| !is_nobody(error)).map(|error| error.to_string());
     }
 
     /// Waits for records; `None` if none are to be written any more.
@@ -161,6 +171,12 @@ impl Pipe {
         }
         Ok(())
     }
+}
+
+/// Whether a reader has gone, or was given up.
+fn is_nobody(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, WouldBlock};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | WouldBlock)
 }
 
 #[cfg(test)]
@@ -217,6 +233,15 @@ mod tests {
         assert!(sink.is_gone());
         pipe.put(records(1, 1));
         until(|| pipe.is_over());
-        assert_eq!(pipe.sent(), 0);
+        assert_eq!((pipe.sent(), pipe.failure()), (0, None));
+    }
+
+    #[test]
+    fn what_cannot_be_written_says_why() {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let pipe = Pipe::open(Arc::new(Sink::File(full.into()))).unwrap();
+        pipe.put(records(1, 1));
+        until(|| pipe.is_over());
+        assert_eq!(pipe.failure().as_deref(), Some("No space left on device (os error 28)"));
     }
 }

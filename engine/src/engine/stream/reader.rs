@@ -202,6 +202,15 @@ impl Reader {
         matches!(self.ending, Some(Ending::GivenUp { .. }))
     }
 
+    /// Why nothing could be written to it, if it is not that it has gone.
+    pub(super) fn failure(&self) -> Option<String> {
+        self.pipe.failure()
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Its account.
     pub(super) fn report(&self) -> StreamReader {
         let Self { offered, lost, .. } = *self;

@@ -7,6 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
+use std::time::Duration;
 
 use rustix::net::{AddressFamily, RecvFlags, Shutdown, SocketAddrUnix, SocketFlags, SocketType};
 
@@ -14,6 +15,9 @@ use super::protocol::{self, Hello, Parcel, Status, Welcome};
 use crate::output::consumer::{Consumer, Inbox};
 use crate::output::ring::{self, Files, Reader, VERSION};
 use crate::session::SessionId;
+
+/// How long a frame waits for earlier ones of other queues, unless the consumer is told otherwise: as in the outputs of the engine itself.
+pub const ORDER_WINDOW: Duration = Duration::from_millis(1);
 
 /// Why a process does not get an output's frames.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +72,9 @@ impl Attachment {
 /// consumers. Needs no privileges but access to the socket. The frames are read where they lie, in memory that this process can only
 /// read; a thread of its own waits for further queues and for the engine's end.
 ///
+/// The frames of several queues come in the order of their times, within [`ORDER_WINDOW`] unless
+/// [another one is set](Consumer::order_within).
+///
 /// # Errors
 ///
 /// [`AttachError`].
@@ -92,6 +99,7 @@ pub fn attach(path: &Path, member: Option<u32>) -> Result<Attachment, AttachErro
         }
     }
     let mut consumer = Consumer::new(readers);
+    consumer.order_within(ORDER_WINDOW);
     let inbox = Arc::downgrade(consumer.inbox());
     consumer.hold(Link(socket.clone()));
     let follow = {

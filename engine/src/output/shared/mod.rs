@@ -5,4 +5,4 @@
 mod client;
 pub(crate) mod protocol;
 
-pub use client::{AttachError, Attachment, attach};
+pub use client::{AttachError, Attachment, ORDER_WINDOW, attach};
