@@ -188,7 +188,7 @@ impl Output {
             OutputKind::Pcapng { path, files } => {
                 check_path(path, taken, key)?;
                 let name = FileName::of(path).map_err(|problem| problem.at(key.key("path")))?;
-                files.check(path, &name, self, key)
+                files.check(path, &name, self.members, key)
             }
             OutputKind::Shared { path, consumers } => {
                 CONSUMERS.check(*consumers).map_err(|problem| problem.at(key.key("consumers")))?;

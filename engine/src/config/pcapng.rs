@@ -6,7 +6,6 @@ use super::error::{Problem, Violation};
 use super::file_name::FileName;
 use super::key::KeyPath;
 use super::limit::Limit;
-use super::output::Output;
 
 /// A TiB: longer files are of no use to any reader.
 pub(super) const ROTATE_MIB: Limit = Limit::Range(1, 1 << 20);
@@ -70,12 +69,12 @@ impl PcapngFiles {
         self.keep_files.is_none() && self.keep_mib.is_none() && self.keep_s.is_none()
     }
 
-    /// Checks what belongs together in `output`, whose files these are to be, with the name of the files.
+    /// Checks what belongs together in an output of so many members, whose files these are to be, with the name of the files.
     pub(super) fn check(
         &self,
         path: &Path,
         name: &FileName,
-        output: &Output,
+        members: u32,
         key: &KeyPath,
     ) -> Result<(), Violation> {
         for (field, limit, value) in [
@@ -92,7 +91,7 @@ impl PcapngFiles {
             let problem = Problem::refused(format_args!("{:?}", path.to_string_lossy()), allowed);
             Err(problem.between(vec![key.key("path"), key.key(field)]))
         };
-        if output.members > 1 && !name.has_member() {
+        if members > 1 && !name.has_member() {
             return refused("members", "a name with {member} in it, for the number of each member");
         }
         let rotates = if self.rotate_s.is_some() { "rotate_s" } else { "rotate_mib" };

@@ -8,6 +8,7 @@
 //! Taking down goes with the stream: the program is detached, the workers empty their rings and end, the outputs
 //! empty theirs and end, the sockets and the memory go when nobody uses them any more.
 
+mod clock;
 mod cpus;
 mod error;
 mod file_source;

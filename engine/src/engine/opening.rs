@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use rustix::net::SocketType;
 
+use super::clock::utc_ns;
 use super::guests::{Door, Guests};
 use super::outlet::{FileId, Opened, Outlet};
 use super::stream::{Doors, Settings};
 use super::workers::Notes;
-use super::{EngineError, owner, sinks};
+use super::{EngineError, owner};
 use crate::config::{Config, ConfigError, FileName, KeyPath, Output, OutputKind, PcapngFiles, StreamTarget};
 use crate::interface;
 use crate::output::pcapng::{Plan, Series};
@@ -143,7 +144,7 @@ impl<'e> Opening<'e> {
             tell: Arc::new(move |sentence| notes.push(format!("output `{title}`: {sentence}"))),
         };
         let failed = |source| EngineError::Pcapng { output: output.to_owned(), source };
-        let series = Series::open(plan, Instant::now(), sinks::utc_ns()).map_err(failed)?;
+        let series = Series::open(plan, Instant::now(), utc_ns()).map_err(failed)?;
         let file = series.file_id();
         self.files.extend(file.map(|id| (id, output.to_owned())));
         Ok((Some(Opened::Files(Box::new(series))), file))

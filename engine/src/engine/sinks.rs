@@ -3,9 +3,10 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use super::EngineError;
+use super::clock::Clock;
 use super::lanes::Lanes;
 use super::statement::Ledgers;
 use super::workers::Notes;
@@ -14,15 +15,6 @@ use crate::output::{Consumer, Injector, Next, Written};
 
 /// Longest wait for frames, and how often files are looked after.
 const WAIT: Duration = Duration::from_millis(250);
-
-/// What the time that a file's statistics speak of is taken from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Clock {
-    /// Start and end of the engine.
-    Wall,
-    /// The first and the last frame, so that the same capture file gives the same output.
-    Frames,
-}
 
 /// Which output it is, and what its files are to say at their ends.
 pub(super) struct Place {
@@ -123,10 +115,4 @@ fn spawn(
 ) -> Result<JoinHandle<Written>, EngineError> {
     let no_thread = |source| EngineError::System { what: "cannot start an output".to_owned(), source };
     thread::Builder::new().name(name.to_owned()).spawn(run).map_err(no_thread)
-}
-
-/// Nanoseconds since 1970-01-01 UTC.
-pub(super) fn utc_ns() -> u64 {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -1,5 +1,6 @@
 //! Starting: the outputs, then the workers, then the frames are let in.
 
+use super::clock::Clock;
 use super::guests::{Guests, Service};
 use super::lane::{Entrance, Open};
 use super::lanes::Lane;
@@ -104,8 +105,8 @@ impl Engine {
         let running = match (opened, consumer, &outlet.guests) {
             (Opened::Files(series), Some(consumer), _) => {
                 let clock = match self.source {
-                    Source::Live(_) => sinks::Clock::Wall,
-                    Source::File(_) => sinks::Clock::Frames,
+                    Source::Live(_) => Clock::Wall,
+                    Source::File(_) => Clock::Frames,
                 };
                 let output = sinks::Place { id, lanes: self.lanes.clone(), clock, desk: outlet.desk.clone() };
                 Running::Writer(sinks::start(*series, consumer, output)?)

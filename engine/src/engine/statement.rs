@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
+use super::clock::{Clock, utc_ns};
 use super::lanes::Lanes;
-use super::sinks::{Clock, utc_ns};
 use crate::counters::WorkerCounters;
 use crate::output::pcapng::{InterfaceKey, InterfaceTotals, Statement};
 use crate::session::Pair;
