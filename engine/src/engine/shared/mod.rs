@@ -4,6 +4,7 @@
 //! and tells the workers when a consumer is gone. The other end, and the words, are in `output::shared`.
 
 mod client;
+mod entrance;
 mod server;
 
 pub(super) use server::{Server, start};

@@ -12,21 +12,15 @@ use super::super::EngineError;
 use super::super::guests::{Door, Service};
 use super::super::lanes::Lane;
 use super::client::{Client, Guest, State};
+use super::entrance::Entrance;
 use crate::output::shared::protocol::{self, Hello, Parcel, Status, VERSION, Welcome};
 use crate::output::{Handover, Writer, shared_ring};
 use crate::session::Directory;
 use crate::worker::Orders;
 use crate::xsk::sealed;
 
-/// How long nobody is let in after that has failed.
-const SHUT: Duration = Duration::from_secs(1);
 /// How often it looks whether a consumer was cut off.
 const INTERVAL: Timespec = Timespec { tv_sec: 0, tv_nsec: 250_000_000 };
-/// Most connections at a time beyond those that are attached.
-const SILENT_MAX: usize = 16;
-
-/// Most connections that are taken in one turn: whoever may connect must not keep those waiting that are attached.
-const ACCEPTS_PER_TURN: usize = 16;
 /// How long consumers may take to the end of what is in their rings, after a reload has taken the output away.
 const CLOSING_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -57,21 +51,18 @@ pub(in crate::engine) fn start(server: Server, door: Door) -> Result<JoinHandle<
 fn serve(server: &Server, door: Door) -> io::Result<()> {
     let bell = &server.service.guests.bell;
     bell.wait_until_open()?;
-    let mut door = Some(door);
-    let mut shut_until = None;
+    let mut entrance = Entrance::new(door);
     let mut closing_since = None;
     let mut clients = Vec::new();
     let mut sessions = Sessions::default();
-    let mut complaint = String::new();
     loop {
-        shut_until = shut_until.filter(|until| Instant::now() < *until);
-        wait(server, door.as_ref().filter(|_| shut_until.is_none()), &clients)?;
+        wait(server, entrance.door(), &clients)?;
         bell.settle();
         if bell.is_over() {
             return Ok(());
         }
         if !bell.is_open() {
-            door = None;
+            entrance.close();
             clients.retain(|client: &Client| client.member().is_some());
         }
         // First who is gone, so that somebody else finds a place.
@@ -79,37 +70,19 @@ fn serve(server: &Server, door: Door) -> io::Result<()> {
         server.admit(&mut clients, &mut sessions);
         clients.retain_mut(|client| server.keep_up(client, &mut sessions));
         server.count_attached(&clients);
-        let Some(door) = &door else {
-            let has_time = closing_since.get_or_insert_with(Instant::now).elapsed() < CLOSING_PATIENCE;
-            if !has_time {
-                server.cut_off_all(&mut clients);
-            }
-            if clients.is_empty() {
-                return Ok(());
+        if bell.is_open() {
+            if let Some(sentence) = entrance.let_in(&mut clients) {
+                server.service.notes.push(format!("output `{}` {sentence}", server.service.name));
             }
             continue;
-        };
-        if shut_until.is_none()
-            && let Err(error) = accept(door, &mut clients)
-        {
-            // Whatever it is will not be over at once.
-            shut_until = Some(Instant::now() + SHUT);
-            let sentence = format!("output `{}` cannot let a consumer in: {error}", server.service.name);
-            if sentence != complaint {
-                server.service.notes.push(sentence.clone());
-                complaint = sentence;
-            }
         }
-        drop_most_silent(&mut clients);
+        if closing_since.get_or_insert_with(Instant::now).elapsed() >= CLOSING_PATIENCE {
+            server.cut_off_all(&mut clients);
+        }
+        if clients.is_empty() {
+            return Ok(());
+        }
     }
-}
-
-fn accept(door: &Door, clients: &mut Vec<Client>) -> io::Result<()> {
-    for _ in 0..ACCEPTS_PER_TURN {
-        let Some(socket) = door.accept()? else { break };
-        clients.push(Client::new(socket));
-    }
-    Ok(())
 }
 
 /// Waits until something happens at a socket, or the bell rings, or it is time to look.
@@ -121,17 +94,6 @@ fn wait(server: &Server, door: Option<&Door>, clients: &[Client]) -> io::Result<
         Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
         Err(error) => Err(error.into()),
     }
-}
-
-/// Whoever says nothing must not keep others out: the oldest go.
-fn drop_most_silent(clients: &mut Vec<Client>) {
-    let silent = clients.iter().filter(|client| client.member().is_none()).count();
-    let mut surplus = silent.saturating_sub(SILENT_MAX);
-    clients.retain(|client| {
-        let goes = surplus > 0 && client.member().is_none();
-        surplus -= usize::from(goes);
-        !goes
-    });
 }
 
 impl Server {

@@ -188,6 +188,7 @@ impl Hub {
         match reader {
             Ok(reader) => {
                 state.readers.push(reader);
+                state.complaint.clear();
                 self.service.guests.board.count(0, |it| it.came += 1);
                 self.post(state);
             }
