@@ -116,6 +116,12 @@ impl Directory {
         std::iter::once(config::DEFAULT_SESSION_NAME.to_owned()).chain(declared).collect()
     }
 
+    /// The outer source address that a session is declared with; `None` also where there is no session.
+    pub(crate) fn source_of(&self, id: SessionId) -> Option<IpAddr> {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.get(id.index().checked_sub(1)?)?.source
+    }
+
     /// The session with this number; `None` for the default session, and where there is none.
     pub(crate) fn entry(&self, id: SessionId) -> Option<Entry> {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,6 +1,7 @@
 //! The thread that compresses whole files. It looks for them in the directory, so that also those get their turn that an earlier run has left,
 //! or that found no room on the disk.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -8,14 +9,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
-use super::disk;
-use super::finish::Tell;
+use super::disk::{self, Own};
 use super::name::{Names, PART, ZST};
 use super::private::{self, Owner};
+use super::trouble::{Complaint, Tell};
 use crate::config::Fsync;
 
 /// How often it looks for files without being called, for those that have failed before.
@@ -27,6 +28,11 @@ const PIECE: u64 = 4 << 20;
 const NICE: i32 = 19;
 /// How often it is looked whether it has ended.
 const END_TURN: Duration = Duration::from_millis(5);
+
+/// Files that may wait to be compressed at once; others are found in the directory.
+const CALLS_MAX: usize = 1024;
+/// For how long a file that we have not finished ourselves has to be as it is before it is taken for a whole one.
+const SETTLED: Duration = Duration::from_secs(60);
 
 /// Compresses the whole files of an output.
 #[derive(Debug)]
@@ -44,11 +50,11 @@ pub(super) struct Press {
 }
 
 impl Compressor {
-    /// Starts the thread; a message in the channel says that a file is whole, its end that none follows.
-    pub(super) fn start(press: Press) -> io::Result<(Self, SyncSender<()>)> {
-        let (call, calls) = sync_channel(1);
+    /// Starts the thread; the channel is for files that are whole, its end says that none follows. Others are `finished` already.
+    pub(super) fn start(press: Press, finished: Vec<PathBuf>) -> io::Result<(Self, SyncSender<PathBuf>)> {
+        let (call, calls) = sync_channel(CALLS_MAX);
         let is_over = Arc::new(AtomicBool::new(false));
-        let work = Work { press, is_over: is_over.clone() };
+        let work = Work { press, is_over: is_over.clone(), finished: finished.into_iter().collect() };
         let run = move || work.run(&calls);
         let thread = thread::Builder::new().name("vxtap-zstd".to_owned()).spawn(run)?;
         Ok((Self { is_over, thread }, call))
@@ -68,27 +74,25 @@ impl Compressor {
 struct Work {
     press: Press,
     is_over: Arc<AtomicBool>,
+    /// Files that were finished by us.
+    finished: HashSet<PathBuf>,
 }
 
 impl Work {
-    fn run(&self, calls: &Receiver<()>) {
+    fn run(mut self, calls: &Receiver<PathBuf>) {
         // If it may not, it competes with others.
         let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
-        let mut wait = Duration::ZERO;
-        let mut has_failed = false;
+        let mut complaint = Complaint::new(self.press.tell.clone());
+        let mut call = Err(RecvTimeoutError::Timeout);
         loop {
-            let is_last = calls.recv_timeout(wait) == Err(RecvTimeoutError::Disconnected);
-            wait = TURN;
+            let is_last = call == Err(RecvTimeoutError::Disconnected);
+            self.finished.extend(call.into_iter().chain(calls.try_iter()));
             let result = self.compress_all();
-            if let Err(error) = &result
-                && !has_failed
-            {
-                (self.press.tell)(format!("{error}; it is tried again"));
-            }
-            has_failed = result.is_err();
+            complaint.note(result.err().map(|error| format!("{error}; it is tried again")));
             if is_last {
                 return self.say_what_is_left();
             }
+            call = calls.recv_timeout(TURN);
         }
     }
 
@@ -96,16 +100,23 @@ impl Work {
         self.is_over.load(Ordering::Relaxed)
     }
 
-    /// Compresses what is whole, the oldest first; the error is the first one, and no reason not to try the others.
-    fn compress_all(&self) -> io::Result<()> {
+    /// Compresses what is whole, the oldest first; the error is the first one, and no reason not to try the others unless the disk is full:
+    /// what is captured needs the room.
+    fn compress_all(&mut self) -> io::Result<()> {
         let mut first = Ok(());
         for path in self.whole_files()? {
+            let compressed = self.compress(&path);
             if self.is_over() {
                 break;
             }
-            if let Err(error) = self.compress(&path) {
-                first =
-                    first.and(Err(io::Error::other(format!("cannot compress {}: {error}", path.display()))));
+            let Err(error) = compressed else {
+                self.finished.remove(&path);
+                continue;
+            };
+            let is_full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+            first = first.and(Err(io::Error::other(format!("cannot compress {}: {error}", path.display()))));
+            if is_full {
+                break;
             }
         }
         first
@@ -115,15 +126,23 @@ impl Work {
     fn whole_files(&self) -> io::Result<Vec<PathBuf>> {
         let own = disk::own_files(&self.press.names)?;
         let plain = own.into_iter().filter(|file| file.is_whole && !file.is_compressed());
-        let mut dated: Vec<_> = plain
-            .filter_map(|file| Some((fs::symlink_metadata(&file.path).ok()?.modified().ok()?, file.path)))
-            .collect();
+        let now = SystemTime::now();
+        let mut dated = Vec::new();
+        for Own { path, .. } in plain {
+            let Ok(written_at) = fs::symlink_metadata(&path).and_then(|it| it.modified()) else { continue };
+            // Else it may be that of a program that still writes it.
+            let is_settled = now.duration_since(written_at).is_ok_and(|age| age >= SETTLED);
+            if is_settled || self.finished.contains(&path) {
+                dated.push((written_at, path));
+            }
+        }
         dated.sort();
         Ok(dated.into_iter().map(|(_, path)| path).collect())
     }
 
     fn say_what_is_left(&self) {
-        let left = self.whole_files().map_or(0, |files| files.len());
+        let left = self.whole_files().unwrap_or_default();
+        let left = left.iter().filter(|path| matches!(self.source(path), Ok(Some(_)))).count();
         if self.is_over() && left > 0 {
             let directory = self.press.names.directory().display();
             (self.press.tell)(format!(
@@ -137,7 +156,7 @@ impl Work {
         let Some(source) = self.source(path)? else { return Ok(()) };
         let target = disk::with_suffix(path, ZST);
         let part = disk::with_suffix(&target, PART);
-        let Some(file) = begin(&part)? else { return Ok(()) };
+        let Some(file) = self.begin(&part)? else { return Ok(()) };
         let filled = self.fill(&source, file);
         if !matches!(filled, Ok(true)) {
             // What there is of it takes up room, and whether it can be removed says nothing new.
@@ -156,14 +175,32 @@ impl Work {
     /// The file at a path, if it is one of ours and nobody writes it. Who may write to the directory could have put something else there,
     /// which only we may read.
     fn source(&self, path: &Path) -> io::Result<Option<File>> {
+        // There is somebody who wants to read it, or an earlier run has not come to remove it. Files with a fixed name follow each other.
+        if self.press.names.has_fields() && disk::with_suffix(path, ZST).exists() {
+            return Ok(None);
+        }
         let Some(file) = private::open_own(path)? else { return Ok(None) };
         let is_own = private::is_own(&file, self.press.owner)?;
-        Ok((is_own && private::lock(&file)).then_some(file))
+        Ok((is_own && private::lock(&file)?).then_some(file))
+    }
+
+    /// Begins a file; `None` if somebody writes it. What somebody has left unfinished goes.
+    fn begin(&self, part: &Path) -> io::Result<Option<File>> {
+        match private::create_new(part, self.press.owner) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            created => return created.map(Some),
+        }
+        if let Some(left) = private::open_own(part)?
+            && !private::lock(&left)?
+        {
+            return Ok(None);
+        }
+        fs::remove_file(part)?;
+        private::create_new(part, self.press.owner).map(Some)
     }
 
     /// Compresses a file into another one; says whether it came to the end.
     fn fill(&self, source: &File, mut target: File) -> io::Result<bool> {
-        private::give(&target, self.press.owner)?;
         let mut piece = Vec::new();
         while source.take(PIECE).read_to_end(&mut piece)? > 0 {
             if self.is_over() {
@@ -179,23 +216,6 @@ impl Work {
         target.set_modified(source.metadata()?.modified()?)?;
         Ok(true)
     }
-}
-
-/// Begins a file; `None` if somebody writes it. What somebody has left unfinished goes.
-fn begin(part: &Path) -> io::Result<Option<File>> {
-    let file = match private::create_new(part) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            let left = private::open_own(part)?;
-            if left.is_some_and(|left| !private::lock(&left)) {
-                return Ok(None);
-            }
-            fs::remove_file(part)?;
-            private::create_new(part)?
-        }
-        created => created?,
-    };
-    private::lock(&file);
-    Ok(Some(file))
 }
 
 #[cfg(test)]
@@ -218,7 +238,8 @@ mod tests {
             owner: None,
             tell: Arc::new(move |sentence| told.lock().unwrap().push(sentence)),
         };
-        let (compressor, call) = Compressor::start(press).unwrap();
+        let file = directory.path().join("000001.pcapng");
+        let (compressor, call) = Compressor::start(press, vec![file]).unwrap();
         let part = directory.path().join("000001.pcapng.zst.part");
         while !part.exists() {
             thread::sleep(END_TURN);

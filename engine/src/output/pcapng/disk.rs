@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use super::finish::Tell;
 use super::name::{Names, PART, ZST, repeated};
 use super::private::{self, Owner, lock, open_own};
+use super::trouble::Tell;
 use crate::config::Fsync;
 
 /// Only the owner may look into a directory that we make for files.
@@ -21,18 +21,28 @@ const DIRECTORY_MODE: u32 = 0o700;
 /// we write to.
 const ABOVE_MODE: u32 = 0o711;
 
-/// Makes the directory, tidies up what is in it, and returns the number of the next file.
-pub(super) fn prepare(names: &Names, owner: Option<Owner>, tell: &Tell) -> io::Result<u64> {
+/// What is known of a directory before anything is written there.
+#[derive(Debug, Default)]
+pub(super) struct Prepared {
+    /// Number of the next file.
+    pub(super) number: u64,
+    /// Files that an earlier run had not finished.
+    pub(super) finished: Vec<PathBuf>,
+}
+
+/// Makes the directory, and tidies up what is in it.
+pub(super) fn prepare(names: &Names, owner: Option<Owner>, tell: &Tell) -> io::Result<Prepared> {
     make_directory(names.directory(), owner)?;
     let own = own_files(names)?;
     let finished = finish_leftovers(&own, tell);
-    if finished > 0 {
-        let directory = names.directory().display();
+    if !finished.is_empty() {
+        let (count, directory) = (finished.len(), names.directory().display());
         tell(format!(
-            "{finished} files of an earlier run in {directory} were not finished, their ends may be missing"
+            "{count} files of an earlier run in {directory} were not finished, their ends may be missing"
         ));
     }
-    Ok(own.iter().map(|file| file.number).max().unwrap_or(0) + 1)
+    let number = own.iter().map(|file| file.number).max().unwrap_or(0) + 1;
+    Ok(Prepared { number, finished })
 }
 
 /// Makes a directory for files, and those above it, as far as they are not there. The owner gets the directory alone.
@@ -101,30 +111,30 @@ pub(super) fn own_files(names: &Names) -> io::Result<Vec<Own>> {
 }
 
 /// Gives the files that an earlier run has left unfinished their names, and removes what it had begun to compress; those that somebody writes
-/// stay as they are. Returns how many got their names.
-pub(super) fn finish_leftovers(own: &[Own], tell: &Tell) -> usize {
-    let finish = |file: &&Own| {
-        let finished = finish_leftover(file);
-        finished.unwrap_or_else(|error| {
+/// stay as they are. Returns those that got their names.
+pub(super) fn finish_leftovers(own: &[Own], tell: &Tell) -> Vec<PathBuf> {
+    let finish = |file: &Own| {
+        finish_leftover(file).unwrap_or_else(|error| {
             tell(format!("cannot finish {} of an earlier run: {error}", file.path.display()));
-            false
+            None
         })
     };
-    own.iter().filter(|file| !file.is_whole).filter(finish).count()
+    own.iter().filter(|file| !file.is_whole).filter_map(finish).collect()
 }
 
-fn finish_leftover(file: &Own) -> io::Result<bool> {
-    if !open_own(&file.path)?.is_some_and(|file| lock(&file)) {
-        return Ok(false);
+fn finish_leftover(file: &Own) -> io::Result<Option<PathBuf>> {
+    let Some(left) = open_own(&file.path)? else { return Ok(None) };
+    if !lock(&left)? {
+        return Ok(None);
     }
     if file.is_compressed() {
         // What it was made of is still there.
-        return fs::remove_file(&file.path).map(|()| false);
+        return fs::remove_file(&file.path).map(|()| None);
     }
     match rename(&file.path, &file.path.with_file_name(&file.name)) {
         // Somebody else was quicker.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        renamed => renamed.map(|_| true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        renamed => renamed.map(Some),
     }
 }
 
@@ -189,10 +199,11 @@ mod tests {
         .into_iter()
         .for_each(write);
         let busy = File::open(dir.path().join("x-000003.pcapng.part")).unwrap();
-        assert!(lock(&busy));
+        assert!(lock(&busy).unwrap());
         let own = own_files(&names).unwrap();
         assert_eq!(own.iter().map(|file| file.number).max(), Some(3));
-        assert_eq!(finish_leftovers(&own, &(Arc::new(|said: String| assert_eq!(said, "")) as Tell)), 1);
+        let silent: Tell = Arc::new(|said: String| assert_eq!(said, ""));
+        assert_eq!(finish_leftovers(&own, &silent), [dir.path().join("x-000001-2.pcapng")]);
         let mut left: Vec<_> =
             fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         left.sort();

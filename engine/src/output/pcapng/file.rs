@@ -154,8 +154,8 @@ impl PcapngFile {
     /// # Errors
     ///
     /// [`PcapngError::Create`].
-    pub(super) fn create_new(path: PathBuf, now: Instant) -> Result<Self, PcapngError> {
-        let created = private::create_new(&path);
+    pub(super) fn create_new(path: PathBuf, owner: Option<Owner>, now: Instant) -> Result<Self, PcapngError> {
+        let created = private::create_new(&path, owner);
         Self::created(path, created, now)
     }
 

@@ -7,17 +7,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::compress::{Compressor, Press};
 use super::disk;
 use super::keep::Keep;
 use super::name::{Names, PART};
 use super::private::Owner;
+use super::trouble::{Complaint, Tell};
 use crate::config::{Compression, Fsync};
 
 /// How often it looks for files that are too old.
 const TURN: Duration = Duration::from_secs(10);
+/// How often it looks for files that are too many while there are others to finish.
+const TIDY_INTERVAL: Duration = Duration::from_secs(1);
 /// Most files that wait to be finished. Where the disk takes longer, the writing waits for it, and what is lost meanwhile is counted.
 const WAITING_MAX: usize = 64;
 
@@ -40,9 +43,6 @@ pub(super) struct Manner {
     pub(super) tell: Tell,
 }
 
-/// What goes wrong is told there, a sentence each.
-pub(crate) type Tell = Arc<dyn Fn(String) + Send + Sync>;
-
 /// Finishes the files of an output.
 #[derive(Debug)]
 pub(super) struct Finisher {
@@ -53,15 +53,21 @@ pub(super) struct Finisher {
 }
 
 impl Finisher {
-    pub(super) fn start(manner: Manner) -> io::Result<Self> {
+    /// Starts the thread; `finished` are files that an earlier run had not finished.
+    pub(super) fn start(manner: Manner, finished: Vec<PathBuf>) -> io::Result<Self> {
         let Manner { names, keep, compression, fsync, owner, tell } = manner;
         let is_syncing = Arc::new(AtomicBool::new(false));
         let press = Press { names: names.clone(), fsync, owner, tell: tell.clone() };
         let (compressor, call) = match compression {
             Compression::None => (None, None),
-            Compression::Zstd => Compressor::start(press).map(|(it, call)| (Some(it), Some(call)))?,
+            Compression::Zstd => {
+                Compressor::start(press, finished).map(|(it, call)| (Some(it), Some(call)))?
+            }
         };
-        let work = Work { names, keep, fsync, tell, is_syncing: is_syncing.clone(), call };
+        let tell = Complaint::new(tell);
+        let (is_syncing_too, tidied_at) = (is_syncing.clone(), Instant::now());
+        let work =
+            Work { names, keep, fsync, tell, is_syncing: is_syncing_too, call, is_untidy: true, tidied_at };
         let (jobs, queue) = sync_channel(WAITING_MAX);
         let run = move || work.run(&queue);
         let thread = thread::Builder::new().name("vxtap-files".to_owned()).spawn(run)?;
@@ -75,6 +81,10 @@ impl Finisher {
     }
 
     /// Has what was written so far brought onto the disk, unless that goes on for what was written before.
+    ///
+    /// # Errors
+    ///
+    /// EMFILE and the like.
     pub(super) fn sync<'f>(&self, files: impl Iterator<Item = &'f File>) -> io::Result<()> {
         if self.is_syncing.swap(true, Ordering::Relaxed) {
             return Ok(());
@@ -104,39 +114,53 @@ struct Work {
     names: Names,
     keep: Keep,
     fsync: Fsync,
-    tell: Tell,
+    tell: Complaint,
     is_syncing: Arc<AtomicBool>,
-    /// Wakes the thread that compresses; it ends when this is gone.
-    call: Option<SyncSender<()>>,
+    /// Whole files go there to be compressed; the thread that does it ends when this is gone.
+    call: Option<SyncSender<PathBuf>>,
+    /// Whether there may be files that are not kept.
+    is_untidy: bool,
+    tidied_at: Instant,
 }
 
 impl Work {
-    fn run(&self, queue: &Receiver<Job>) {
-        self.tidy();
+    fn run(mut self, queue: &Receiver<Job>) {
         loop {
-            match queue.recv_timeout(TURN) {
-                Ok(Job::Finish { file, path, is_part }) => {
-                    if let Err(error) = self.finish(&file, &path, is_part) {
-                        (self.tell)(format!("cannot finish {}: {error}", path.display()));
-                    }
-                    // Closed before somebody compresses it.
-                    drop(file);
-                    // If it is awake, or has ended, so be it.
-                    let _ = self.call.as_ref().map(|call| call.try_send(()));
-                    self.tidy();
-                }
-                Ok(Job::Sync(files)) => {
-                    let failed = files.iter().find_map(|file| file.sync_data().err());
-                    drop(files);
-                    self.is_syncing.store(false, Ordering::Relaxed);
-                    if let Some(error) = failed {
-                        let directory = self.names.directory().display();
-                        (self.tell)(format!("cannot bring onto the disk what is in {directory}: {error}"));
+            let wait = if self.is_untidy { Duration::ZERO } else { TURN };
+            match queue.recv_timeout(wait) {
+                Ok(job) => {
+                    self.work(job);
+                    // Looking through a directory takes its time: while there is more to finish, only now and then.
+                    if self.is_untidy && self.tidied_at.elapsed() >= TIDY_INTERVAL {
+                        self.tidy();
                     }
                 }
-                Err(RecvTimeoutError::Timeout) if self.keep.has_time() => self.tidy(),
+                Err(RecvTimeoutError::Timeout) if self.is_untidy || self.keep.has_time() => self.tidy(),
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Disconnected) => return self.tidy(),
+            }
+        }
+    }
+
+    fn work(&mut self, job: Job) {
+        match job {
+            Job::Finish { file, path, is_part } => {
+                if let Err(error) = self.finish(&file, &path, is_part) {
+                    self.tell.tell(format!("cannot finish {}: {error}", path.display()));
+                }
+                // Closed before somebody compresses it.
+                drop(file);
+                // If it is too busy to hear it, it finds the file later.
+                let _ = self.call.as_ref().map(|call| call.try_send(path));
+                self.is_untidy = true;
+            }
+            Job::Sync(files) => {
+                let failed = files.iter().find_map(|file| file.sync_data().err());
+                drop(files);
+                self.is_syncing.store(false, Ordering::Relaxed);
+                let directory = self.names.directory().display();
+                let sentence = |error| format!("cannot bring onto the disk what is in {directory}: {error}");
+                self.tell.note(failed.map(sentence));
             }
         }
     }
@@ -154,13 +178,15 @@ impl Work {
     }
 
     /// Deletes what is not kept.
-    fn tidy(&self) {
+    fn tidy(&mut self) {
+        (self.is_untidy, self.tidied_at) = (false, Instant::now());
         if self.keep.is_everything() {
             return;
         }
         let tidied = disk::own_files(&self.names).and_then(|own| self.keep.apply(own, SystemTime::now()));
         if let Err(error) = tidied {
-            (self.tell)(format!("cannot delete old files in {}: {error}", self.names.directory().display()));
+            self.tell
+                .tell(format!("cannot delete old files in {}: {error}", self.names.directory().display()));
         }
     }
 }

@@ -1,11 +1,13 @@
 //! Which files are kept.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use super::disk::Own;
+use super::disk::{self, Own};
+use super::name::ZST;
 use crate::config::PcapngFiles;
 
 /// How many files, how many bytes of them, and for how long.
@@ -44,8 +46,12 @@ impl Keep {
 
     /// Deletes what is too much of the whole files among `own`, those first that were written to longest ago.
     pub(super) fn apply(&self, own: Vec<Own>, now: SystemTime) -> io::Result<()> {
+        // What is compressed already and still there is about to go.
+        let compressed = own.iter().filter(|file| file.is_whole && file.is_compressed());
+        let compressed: HashSet<_> = compressed.map(|file| file.path.clone()).collect();
+        let is_kept = |file: &Own| file.is_whole && !compressed.contains(&disk::with_suffix(&file.path, ZST));
         let mut kept = Vec::new();
-        for file in own.into_iter().filter(|file| file.is_whole) {
+        for file in own.into_iter().filter(is_kept) {
             match fs::metadata(&file.path) {
                 Ok(it) => kept.push(Kept { written_at: it.modified()?, path: file.path, bytes: it.len() }),
                 // Somebody has taken it away meanwhile.

@@ -6,6 +6,7 @@
 //! | `file` | puts whole blocks into a file, at least once each second |
 //! | `capture` | gives each frame the interface block of its session |
 //! | `sink` | keeps a file going when writes fail for a time, and accounts for every frame |
+//! | `statement` | what the end of a file says of what is not in it |
 //! | `name` | what files are called, and which are an output's own |
 //! | `part` | a file that is open, and how one begins |
 //! | `series` | the files of an output, one after the other and beside each other |
@@ -30,10 +31,12 @@ mod part;
 mod private;
 mod series;
 mod sink;
+mod statement;
 mod trouble;
 
 pub use blocks::{Blocks, Interface, MAX_CAPTURED_BYTES, Statistics};
 pub use capture::{CaptureWriter, FrameKey, InterfaceKey, InterfaceTotals, PAIRS_MAX, Period};
 pub use file::{FLUSH_INTERVAL, PcapngError, PcapngFile};
 pub(crate) use private::Owner;
-pub(crate) use series::{Plan, Series, Statement};
+pub(crate) use series::{Plan, Series};
+pub(crate) use statement::Statement;

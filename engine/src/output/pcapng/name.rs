@@ -63,6 +63,11 @@ impl Names {
         self.has_session || self.has_vni || self.has_source
     }
 
+    /// Whether each source has files of its own.
+    pub(super) const fn has_source(&self) -> bool {
+        self.has_source
+    }
+
     /// The file that a frame belongs to.
     pub(super) fn key(&self, frame: &FrameKey) -> FileKey {
         let is_default = self.has_session && frame.session == SessionId::DEFAULT.0;

@@ -6,13 +6,13 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use super::capture::CaptureWriter;
+use super::capture::{CaptureWriter, FrameKey};
 use super::disk;
 use super::file::{PcapngError, PcapngFile};
 use super::name::{FileKey, Names, PART, ZST, repeated};
-use super::private::{self, Owner};
-use super::series::Statement;
+use super::private::Owner;
 use super::sink::Sink;
+use super::statement::Statement;
 use crate::session::{Directory, SessionId};
 
 /// Most files that begin in the same second with the same name.
@@ -92,8 +92,6 @@ impl Opener {
         } else {
             (self.path.clone(), PcapngFile::create_for(&self.path, self.owner, now)?)
         };
-        own(file.storage(), self.owner)
-            .map_err(|source| PcapngError::Create { path: path.clone(), source })?;
         let writer = CaptureWriter::with_directory(file, &self.directory, &self.sessions);
         if writer.is_err() && is_part {
             // There is nothing in it, and whether it can be removed says nothing new.
@@ -112,6 +110,15 @@ impl Opener {
         })
     }
 
+    /// Whether a frame is of those for whose files whoever sends them chooses the number: sessions that nobody has declared, or sources of
+    /// which nobody has said which.
+    pub(super) fn is_stranger(&self, frame: &FrameKey) -> bool {
+        if frame.session == SessionId::DEFAULT.0 {
+            return true;
+        }
+        self.names.has_source() && self.directory.source_of(SessionId(frame.session)).is_none()
+    }
+
     /// Where the period ends that a time is in.
     pub(super) fn end_of(&self, time_ns: u64) -> u64 {
         self.rotate_ns.map_or(u64::MAX, |period: u64| (time_ns - time_ns % period).saturating_add(period))
@@ -128,7 +135,7 @@ impl Opener {
         let mut path = self.names.directory().join(&name);
         for times in 2..REPEATS_MAX {
             let is_free = [path.clone(), disk::with_suffix(&path, ZST)].iter().all(|path| !path.exists());
-            match is_free.then(|| PcapngFile::create_new(disk::with_suffix(&path, PART), now)) {
+            match is_free.then(|| PcapngFile::create_new(disk::with_suffix(&path, PART), self.owner, now)) {
                 None => {}
                 Some(Err(PcapngError::Create { source, .. }))
                     if source.kind() == io::ErrorKind::AlreadyExists => {}
@@ -142,14 +149,4 @@ impl Opener {
         }
         Err(PcapngError::Create { path, source: io::ErrorKind::AlreadyExists.into() })
     }
-}
-
-/// Gives a file to its owner, and marks it as one that somebody writes.
-fn own(file: &File, owner: Option<Owner>) -> io::Result<()> {
-    if !file.metadata()?.is_file() {
-        return Ok(());
-    }
-    private::give(file, owner)?;
-    private::lock(file);
-    Ok(())
 }

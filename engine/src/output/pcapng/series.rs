@@ -4,17 +4,18 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::capture::{FrameKey, InterfaceKey, InterfaceTotals, Period};
-use super::disk;
+use super::capture::{FrameKey, Period};
+use super::disk::{self, Prepared};
 use super::file::PcapngError;
-use super::finish::{Finisher, Manner, Tell};
+use super::finish::{Finisher, Manner};
 use super::keep::Keep;
 use super::name::{FileKey, Names};
 use super::open::{OpenFiles, Room};
 use super::part::{Opener, Part};
 use super::private::Owner;
 use super::sink::Event;
-use super::trouble::Trouble;
+use super::statement::Statement;
+use super::trouble::{Complaint, Tell, Trouble};
 use crate::config::{FileName, Fsync, PcapngFiles};
 use crate::output::{Frame, Written};
 use crate::session::{Directory, SessionId};
@@ -28,19 +29,6 @@ const LATE_NS: u64 = 1_500_000_000;
 const COMPRESS_PATIENCE: Duration = Duration::from_secs(10);
 /// How often files are brought onto the disk, if that is asked for.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
-
-/// What the statistics of a file say beyond what is in it.
-pub(crate) trait Statement: Send {
-    /// Looks at the counts as they are now.
-    fn refresh(&mut self);
-    /// Frames are in a file.
-    fn deliver(&mut self, key: InterfaceKey, frames: u64);
-    /// The statistics of an interface block that stands for so many frames. Of the last file of all they leave nothing out that no
-    /// other file says.
-    fn totals(&mut self, key: InterfaceKey, frames: u64, is_last: bool) -> InterfaceTotals;
-    /// The time now, in nanoseconds since 1970-01-01 UTC; `None` if only the times of frames count.
-    fn now_ns(&self) -> Option<u64>;
-}
 
 /// What a [`Series`] is made of.
 pub(crate) struct Plan {
@@ -68,6 +56,7 @@ pub(crate) struct Series {
     /// Of the last tick.
     now: Instant,
     synced_at: Instant,
+    syncing: Complaint,
     /// What became of the frames of files that have ended, and of those that found none.
     ended: Written,
     finisher: Finisher,
@@ -91,8 +80,8 @@ impl Series {
         let Plan { path, name, files, member, owner, directory, sessions, tell } = plan;
         let names = Names::new(&path, name, member);
         let failed = |source| PcapngError::Create { path: path.clone(), source };
-        let number =
-            if names.has_fields() { disk::prepare(&names, owner, &tell).map_err(failed)? } else { 1 };
+        let prepared = names.has_fields().then(|| disk::prepare(&names, owner, &tell)).transpose();
+        let Prepared { number, finished } = prepared.map_err(failed)?.unwrap_or_default();
         let PcapngFiles { compression, fsync, rotate_mib, rotate_s, .. } = files;
         let are_apart = names.are_apart();
         let sessions = if are_apart { Vec::new() } else { sessions };
@@ -114,7 +103,7 @@ impl Series {
             open.put(opener.begin(FileKey::default(), false, time_ns)?);
         }
         // Only now: it would compress what an earlier run has left at this path.
-        let finisher = Finisher::start(manner).map_err(failed)?;
+        let finisher = Finisher::start(manner, finished).map_err(failed)?;
         Ok(Self {
             opener,
             fsync,
@@ -123,6 +112,7 @@ impl Series {
             trouble: Trouble::new(tell.clone()),
             now,
             synced_at: now,
+            syncing: Complaint::new(tell.clone()),
             ended: Written::default(),
             finisher,
             tell,
@@ -170,7 +160,12 @@ impl Series {
             }
             self.rotate_part(place, time_ns, statement);
         }
-        self.begin_for(key, frame.session == SessionId::DEFAULT.0, time_ns, statement)
+        let is_stranger = self.opener.is_stranger(frame);
+        let place = self.begin_for(key, is_stranger, time_ns, statement);
+        if place.is_none() {
+            self.trouble.lose(is_stranger);
+        }
+        place
     }
 
     /// Ends a file because a frame of this time does not fit into it.
@@ -192,9 +187,9 @@ impl Series {
         if !self.trouble.may_begin(for_stranger) {
             return None;
         }
-        // What is read from a file has the time that it takes.
-        let idle_ns = statement.now_ns().map_or(0, |_| IDLE_NS);
-        match self.open.room(for_stranger, time_ns.saturating_sub(idle_ns)) {
+        // What is read from a file is all of it to be in files, in however many.
+        let idle_since_ns = statement.now_ns().map_or(u64::MAX, |_| time_ns.saturating_sub(IDLE_NS));
+        match self.open.room(for_stranger, idle_since_ns) {
             Room::Free => {}
             Room::Instead(place) => {
                 self.opener.floor_ns = self.opener.floor_ns.max(self.open.at(place).touched_ns);
@@ -263,9 +258,9 @@ impl Series {
         self.open = open;
         if self.fsync == Fsync::Second && now.saturating_duration_since(self.synced_at) >= SYNC_INTERVAL {
             self.synced_at = now;
-            if let Err(error) = self.finisher.sync(self.open.iter().map(Part::file)) {
-                (self.tell)(format!("cannot bring onto the disk what was written: {error}"));
-            }
+            let failed = self.finisher.sync(self.open.iter().map(Part::file)).err();
+            self.syncing
+                .note(failed.map(|error| format!("cannot bring onto the disk what was written: {error}")));
         }
         let Some(now_ns) = statement.now_ns() else { return };
         let is_over = |part: &Part| part.sink.frames() > 0 && now_ns >= part.ends_ns.saturating_add(LATE_NS);

@@ -1,20 +1,49 @@
-//! Says once that frames find no file, and when they do again.
+//! Says once that something is wrong, and when it is right again.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::file::PcapngError;
-use super::finish::Tell;
 
 /// Time from a file that could not be begun to the next try.
 const RETRY: Duration = Duration::from_secs(1);
 /// Time without a frame that found no file, after which that is over.
 const QUIET: Duration = Duration::from_secs(10);
 
+/// What goes wrong is told there, a sentence each.
+pub(crate) type Tell = Arc<dyn Fn(String) + Send + Sync>;
+
+/// What is tried again and again, and is said when it begins to fail.
+pub(super) struct Complaint {
+    tell: Tell,
+    last: Option<String>,
+}
+
+impl Complaint {
+    pub(super) const fn new(tell: Tell) -> Self {
+        Self { tell, last: None }
+    }
+
+    /// Says a sentence, whatever was said before.
+    pub(super) fn tell(&self, sentence: String) {
+        (self.tell)(sentence);
+    }
+
+    /// What came of a try; said unless it is what came of the last one.
+    pub(super) fn note(&mut self, sentence: Option<String>) {
+        if let Some(sentence) = sentence.as_ref().filter(|it| self.last.as_ref() != Some(it)) {
+            (self.tell)(sentence.clone());
+        }
+        self.last = sentence;
+    }
+}
+
 /// Why frames find no file.
 pub(super) struct Trouble {
     tell: Tell,
     failure: Option<Failure>,
-    crowd: Option<Crowd>,
+    /// For files of sessions that are declared, and of others.
+    crowds: [Option<Crowd>; 2],
 }
 
 /// A file could not be begun.
@@ -25,40 +54,42 @@ struct Failure {
 }
 
 /// More files would have to be open than may be.
+#[derive(Default)]
 struct Crowd {
     lost: u64,
-    /// Since the last tick there was no room for sessions that nobody has declared, for any.
-    no_room: [bool; 2],
+    /// Since the last tick there was no room.
+    is_full: bool,
     quiet_since: Option<Instant>,
 }
 
 impl Trouble {
-    pub(super) fn new(tell: Tell) -> Self {
-        Self { tell, failure: None, crowd: None }
+    pub(super) const fn new(tell: Tell) -> Self {
+        Self { tell, failure: None, crowds: [None, None] }
     }
 
-    /// Whether it is worth trying to begin a file for a frame; if not, the frame is lost.
-    pub(super) fn may_begin(&mut self, for_stranger: bool) -> bool {
-        if let Some(Failure { lost, retry_at: Some(_) }) = &mut self.failure {
-            *lost += 1;
-            return false;
-        }
-        if let Some(Crowd { lost, no_room, .. }) = &mut self.crowd
-            && no_room[usize::from(!for_stranger)]
-        {
-            *lost += 1;
-            return false;
-        }
-        true
+    /// Whether it is worth trying to begin a file for a frame.
+    pub(super) fn may_begin(&self, for_stranger: bool) -> bool {
+        let is_full = self.crowds[usize::from(for_stranger)].as_ref().is_some_and(|crowd| crowd.is_full);
+        !is_full && self.failure.as_ref().is_none_or(|failure| failure.retry_at.is_none())
     }
 
-    /// A frame is lost because a file could not be begun.
+    /// A frame is lost, for the reason that was told last.
+    pub(super) fn lose(&mut self, of_stranger: bool) {
+        let crowd = self.crowds[usize::from(of_stranger)].as_mut().filter(|crowd| crowd.is_full);
+        if let Some(crowd) = crowd {
+            crowd.lost += 1;
+        } else if let Some(failure) = &mut self.failure {
+            failure.lost += 1;
+        }
+    }
+
+    /// A file could not be begun.
     pub(super) fn fail(&mut self, error: &PcapngError, now: Instant) {
         if self.failure.is_none() {
             (self.tell)(format!("{error}; frames are lost until it can be"));
         }
         let lost = self.failure.take().map_or(0, |failure| failure.lost);
-        self.failure = Some(Failure { lost: lost + 1, retry_at: Some(now + RETRY) });
+        self.failure = Some(Failure { lost, retry_at: Some(now + RETRY) });
     }
 
     /// A file was begun.
@@ -68,29 +99,30 @@ impl Trouble {
         }
     }
 
-    /// A frame is lost because so many files are open.
+    /// So many files are open that there is no room for another.
     pub(super) fn crowd(&mut self, for_stranger: bool, most: usize) {
-        if self.crowd.is_none() {
-            let whose = if for_stranger { " of sessions that nobody has declared" } else { "" };
+        let crowd = &mut self.crowds[usize::from(for_stranger)];
+        if crowd.is_none() {
+            let whose = if for_stranger { " for those that nobody has declared" } else { "" };
             (self.tell)(format!(
-                "{most} files{whose} are open, and no more may be: frames of others are lost until one of them has been without frames for 10 s"
+                "{most} files are open, and no more may be{whose}: frames of others are lost until one of them has been without frames for 10 s"
             ));
         }
-        let crowd = self.crowd.get_or_insert(Crowd { lost: 0, no_room: [false; 2], quiet_since: None });
-        crowd.lost += 1;
-        crowd.no_room[usize::from(!for_stranger)] = true;
+        crowd.get_or_insert_default().is_full = true;
     }
 
     pub(super) fn tick(&mut self, now: Instant) {
         if let Some(failure) = &mut self.failure {
             failure.retry_at = failure.retry_at.filter(|at| now < *at);
         }
-        let Some(crowd) = &mut self.crowd else { return };
-        if std::mem::take(&mut crowd.no_room).contains(&true) {
-            crowd.quiet_since = None;
-        } else if now.saturating_duration_since(*crowd.quiet_since.get_or_insert(now)) >= QUIET {
-            (self.tell)(format!("there is room for files again; {} frames are in none", crowd.lost));
-            self.crowd = None;
+        for place in &mut self.crowds {
+            let Some(crowd) = place else { continue };
+            if std::mem::take(&mut crowd.is_full) {
+                crowd.quiet_since = None;
+            } else if now.saturating_duration_since(*crowd.quiet_since.get_or_insert(now)) >= QUIET {
+                (self.tell)(format!("there is room for files again; {} frames are in none", crowd.lost));
+                *place = None;
+            }
         }
     }
 }

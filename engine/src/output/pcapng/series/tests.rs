@@ -9,6 +9,7 @@ use ruzstd::decoding::FrameDecoder;
 use super::*;
 use crate::capture_file::CaptureFile;
 use crate::config::{Compression, Session};
+use crate::output::pcapng::{InterfaceKey, InterfaceTotals};
 use crate::output::{Consumer, Descriptor, Next, Origin, ring};
 use crate::xsk::{Geometry, Holders, Pages, Umem};
 
@@ -237,7 +238,10 @@ fn whoever_sends_frames_of_many_sessions_does_not_get_a_file_for_each_of_them() 
     }
     let said = bench.said();
     let [said] = &said[..] else { panic!("{said:?}") };
-    assert!(said.starts_with("2 files of sessions that nobody has declared are open, and no more"), "{said}");
+    assert!(
+        said.starts_with("2 files are open, and no more may be for those that nobody has declared:"),
+        "{said}"
+    );
     // Who is quiet makes room for others, and that is said when nobody was lost for a time.
     bench.write(&mut series, &[(0, 9, START + 11 * SECOND)]);
     let now = Instant::now();
@@ -314,6 +318,9 @@ fn what_is_too_old_goes_and_what_is_too_much_for_the_room_of_all() {
     hours_old("000002.pcapng.zst", 3);
     hours_old("000003.pcapng", 1);
     hours_old("other.pcapng", 3);
+    // Is about to be removed by whoever has compressed it.
+    hours_old("000005.pcapng", 3);
+    hours_old("000005.pcapng.zst", 1);
     let files = PcapngFiles { keep_s: Some(2 * 3600), ..PcapngFiles::default() };
     bench.open("{number}.pcapng", files).finish(&mut bench.statement);
     let names = || {
@@ -323,35 +330,85 @@ fn what_is_too_old_goes_and_what_is_too_much_for_the_room_of_all() {
         names.sort();
         names
     };
-    assert_eq!(names(), ["000003.pcapng", "000004.pcapng", "other.pcapng"]);
+    let expected = ["000003.pcapng", "000005.pcapng", "000005.pcapng.zst", "000006.pcapng", "other.pcapng"];
+    assert_eq!(names(), expected);
+    fs::remove_file(dir.join("000005.pcapng")).unwrap();
     let files = PcapngFiles { rotate_mib: Some(1), keep_mib: Some(2), ..PcapngFiles::default() };
     let mut series = bench.open("{number}.pcapng", files);
     bench.write(&mut series, &vec![(1, 100, START); 3000]);
     series.finish(&mut bench.statement);
     // Two of a MiB would be a little more than two MiB: each has its statistics on top.
-    assert_eq!(names(), ["000008.pcapng", "000009.pcapng", "other.pcapng"]);
+    assert_eq!(names(), ["000010.pcapng", "000011.pcapng", "other.pcapng"]);
     assert_eq!(bench.said(), [""; 0]);
 }
 
 #[test]
 fn files_of_an_earlier_run_are_compressed_too_and_none_that_somebody_writes_or_that_is_not_ours() {
     let mut bench = Bench::new();
-    let at = |name: &str| bench.dir.path().join(name);
-    bench.open("{number}.pcapng", PcapngFiles::default()).finish(&mut Plain::default());
-    let foreign = at("secret");
-    fs::write(&foreign, "secret").unwrap();
-    std::os::unix::fs::symlink(&foreign, at("000002.pcapng")).unwrap();
-    fs::write(at("000003.pcapng"), "busy").unwrap();
-    let busy = fs::File::open(at("000003.pcapng")).unwrap();
-    assert!(crate::output::pcapng::private::lock(&busy));
+    let dir = bench.dir.path().to_owned();
+    let write = |name: &str, seconds_old: u64| {
+        fs::write(dir.join(name), name).unwrap();
+        let file = fs::File::options().write(true).open(dir.join(name)).unwrap();
+        file.set_modified(std::time::SystemTime::now() - Duration::from_secs(seconds_old)).unwrap();
+        file
+    };
+    write("000001.pcapng", 61);
+    write("secret", 61);
+    std::os::unix::fs::symlink(dir.join("secret"), dir.join("000002.pcapng")).unwrap();
+    let busy = write("000003.pcapng", 61);
+    assert!(crate::output::pcapng::private::lock(&busy).unwrap());
+    // Somebody may write it still, who knows nothing of locks.
+    write("000004.pcapng", 5);
+    // Somebody wants to read it, or an engine was killed before it could remove it.
+    write("000005.pcapng", 61);
+    write("000005.pcapng.zst", 61);
+    write("000006.pcapng.part", 5);
+    write("000007.pcapng.zst.part", 5);
     let files = PcapngFiles { compression: Compression::Zstd, ..PcapngFiles::default() };
-    let series = bench.open("{number}.pcapng", files);
-    series.finish(&mut bench.statement);
+    bench.open("{number}.pcapng", files).finish(&mut bench.statement);
     let mut names: Vec<_> =
-        fs::read_dir(bench.dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
-    assert_eq!(names, ["000001.pcapng.zst", "000002.pcapng", "000003.pcapng", "000004.pcapng.zst", "secret"]);
-    assert_eq!(bench.said(), [""; 0]);
+    let expected = [
+        "000001.pcapng.zst",
+        "000002.pcapng",
+        "000003.pcapng",
+        "000004.pcapng",
+        "000005.pcapng",
+        "000005.pcapng.zst",
+        "000006.pcapng.zst",
+        "000008.pcapng.zst",
+        "secret",
+    ];
+    assert_eq!(names, expected);
+    assert_eq!(fs::read(dir.join("000005.pcapng.zst")).unwrap(), b"000005.pcapng.zst");
+    let said = bench.said();
+    assert!(matches!(&said[..], [said] if said.starts_with("1 files of an earlier run")), "{said:?}");
+}
+
+#[test]
+fn a_capture_file_that_goes_back_in_time_is_in_files_as_a_whole() {
+    let mut bench = Bench::new();
+    let mut series = bench.open("{vni}.pcapng", PcapngFiles::default());
+    series.open.most = 8;
+    let frames: Vec<_> = (0..100).map(|vni| (0, vni, START - u64::from(vni) * SECOND)).collect();
+    bench.write(&mut series, &frames);
+    let written = series.finish(&mut bench.statement);
+    assert_eq!((written.frames_written, written.frames_lost), (100, 0));
+    assert_eq!((bench.files().len(), bench.said().len()), (100, 0));
+}
+
+#[test]
+fn the_sources_of_a_session_that_names_none_are_as_many_as_whoever_sends_them_likes() {
+    let bench = Bench::new();
+    let is_stranger = |name: &str| {
+        let series = bench.open(name, PcapngFiles::default());
+        let (source, link) = ("10.0.1.5".parse().unwrap(), crate::decap::Link::Ethernet);
+        let frame = |session| FrameKey { session, source, vni: 100, direction: None, link };
+        [0, 1].map(|session| series.opener.is_stranger(&frame(session)))
+    };
+    assert_eq!(is_stranger("{session}.pcapng"), [true, false]);
+    assert_eq!(is_stranger("{source}.pcapng"), [true, true]);
 }
 
 #[test]
