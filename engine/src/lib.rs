@@ -37,6 +37,7 @@ pub mod interface;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals;
+mod news;
 pub mod output;
 mod reassembly;
 mod ruleset;

@@ -21,14 +21,11 @@ use std::process::ExitCode;
 
 use anyhow::anyhow;
 use clap::Parser as _;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use vxtap::config::{Config, OutputKind, StreamTarget};
 use vxtap::engine::Report;
 
 use args::{CheckArgs, Cli, Command};
 
-/// Most files that a process of ours may need.
-const FILES_MAX: u64 = 1 << 16;
 /// Exit code of an engine that failed while it was running.
 const FAILED: u8 = 1;
 /// Exit code of a command that was not understood, or whose configuration is refused. clap uses the same.
@@ -100,17 +97,6 @@ fn print(text: &str) -> io::Result<()> {
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         outcome => outcome,
-    }
-}
-
-/// Allows this process as many open files as it may allow itself: queues, files and readers have some each, and the 1024 that a process gets are
-/// meant for select(2), which nothing here uses.
-fn raise_limit_of_files() {
-    let limit = getrlimit(Resource::Nofile);
-    let most = limit.maximum.unwrap_or(FILES_MAX).min(FILES_MAX);
-    if limit.current.is_some_and(|now| now < most) {
-        // If it is refused, there are as many as there were.
-        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(most), ..limit });
     }
 }
 

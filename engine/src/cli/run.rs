@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, bail, ensure};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::flag;
 use vxtap::Engine;
@@ -29,6 +30,8 @@ pub(super) const INTERRUPTED: i32 = 130;
 const TURN: Duration = Duration::from_millis(50);
 /// How often progress is reported.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
+/// Most files that a process of ours may need.
+const FILES_MAX: u64 = 1 << 16;
 
 /// What signals have asked for.
 #[derive(Debug, Default)]
@@ -49,7 +52,7 @@ pub(super) fn run(loader: &Loader, format: Option<ProgressFormat>) -> Result<(),
         return Err(Failure::Refused(anyhow!(sentence)));
     }
     let interfaces = config.capture.interfaces.clone();
-    super::raise_limit_of_files();
+    raise_limit_of_files();
     let mut engine = Engine::open(config).map_err(|error| match error {
         EngineError::Config(_) => Failure::Refused(error.into()),
         _ => Failure::Failed(error.into()),
@@ -67,6 +70,17 @@ pub(super) fn run(loader: &Loader, format: Option<ProgressFormat>) -> Result<(),
     let report = stop_engine(engine);
     super::print_table(&report, to_stdout)?;
     judge(&report, was_told).map_err(Failure::Failed)
+}
+
+/// Allows this process as many open files as it may allow itself: queues, files and readers have some each, and the 1024 that a process gets are
+/// meant for select(2), which nothing here uses.
+fn raise_limit_of_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let most = limit.maximum.unwrap_or(FILES_MAX).min(FILES_MAX);
+    if limit.current.is_some_and(|now| now < most) {
+        // If it is refused, there are as many as there were.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(most), ..limit });
+    }
 }
 
 impl Asked {

@@ -157,8 +157,9 @@ fn unknown(rest: &[u8]) -> Problem {
         text.split_inclusive('}').next().unwrap_or_default().to_owned()
     };
     let fields: Vec<_> = FIELDS.iter().map(|(word, _)| *word).collect();
-    let times: Vec<_> =
-        TIME_PARTS.iter().chain(b"FT").map(|letter| format!("%{}", char::from(*letter))).collect();
+    let times: Vec<_> = TIME_PARTS.iter().map(|letter| format!("%{}", char::from(*letter))).collect();
+    let words = TIME_WORDS.iter().map(|(word, _)| String::from_utf8_lossy(word).into_owned());
+    let times: Vec<_> = times.into_iter().chain(words).collect();
     let allowed = format!(
         "a file name with the fields {}, {}; %% and {{{{ stand for % and {{",
         times.join(" "),

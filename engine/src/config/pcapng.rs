@@ -36,8 +36,8 @@ pub struct PcapngFiles {
     pub compression: Compression,
     /// When the system is made to put onto the disk what was written.
     pub fsync: Fsync,
-    /// Whose the files are, and the directories that are made for them: `USER` or `USER:GROUP`, names or numbers; without a group the
-    /// user's own. `None`: the user's that the engine runs as. Others need `CAP_CHOWN`.
+    /// Whose the files are, and the directory that is made for them: `USER` or `USER:GROUP`, names or numbers; without a group the
+    /// user's own. `None`: the user's that the engine runs as. Others need `CAP_CHOWN`, and `CAP_DAC_OVERRIDE` to finish and compress them.
     pub owner: Option<String>,
 }
 

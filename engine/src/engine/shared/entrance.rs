@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::super::guests::Door;
 use super::client::Client;
+use crate::news::News;
 
 /// Most connections at a time beyond those that are attached.
 const SILENT_MAX: usize = 16;
@@ -18,13 +19,12 @@ const SHUT: Duration = Duration::from_secs(1);
 pub(super) struct Entrance {
     door: Option<Door>,
     shut_until: Option<Instant>,
-    /// What was said last of what is wrong.
-    complaint: String,
+    news: News,
 }
 
 impl Entrance {
-    pub(super) const fn new(door: Door) -> Self {
-        Self { door: Some(door), shut_until: None, complaint: String::new() }
+    pub(super) fn new(door: Door) -> Self {
+        Self { door: Some(door), shut_until: None, news: News::default() }
     }
 
     /// The door, unless it is shut.
@@ -46,21 +46,13 @@ impl Entrance {
     }
 
     fn note(&mut self, accepted: io::Result<usize>) -> Option<String> {
-        self.shut_until = None;
+        // Whatever fails will not be over at once.
+        self.shut_until = accepted.as_ref().err().map(|_| Instant::now() + SHUT);
         match accepted {
-            Ok(0) => return None,
-            Ok(_) => self.complaint.clear(),
-            Err(error) => {
-                // Whatever it is will not be over at once.
-                self.shut_until = Some(Instant::now() + SHUT);
-                let sentence = format!("cannot let a consumer in: {error}");
-                if sentence != self.complaint {
-                    self.complaint.clone_from(&sentence);
-                    return Some(sentence);
-                }
-            }
+            Ok(0) => None,
+            Ok(_) => self.news.of(None),
+            Err(error) => self.news.of(Some(format!("cannot let a consumer in: {error}"))),
         }
-        None
     }
 }
 

@@ -11,6 +11,7 @@ use super::reader::Reader;
 use super::settings::Settings;
 use crate::engine::EngineError;
 use crate::engine::guests::{Gone, Service, StreamCounters};
+use crate::news::News;
 use crate::output::{self, Consumer, Next};
 
 /// How often it looks who comes and who has gone, while frames come.
@@ -47,8 +48,10 @@ struct State {
     taken: u64,
     /// Of consumers that are gone.
     out_of_order: u64,
-    /// What was said last of what is wrong.
-    complaint: String,
+    /// Of what goes wrong with readers that come.
+    of_readers: News,
+    /// Of what goes wrong with queues that come.
+    of_queues: News,
     /// Nobody is let in before, as it did not work.
     shut_until: Option<Instant>,
 }
@@ -116,10 +119,10 @@ impl Hub {
                 }
                 continue;
             }
-            if let Err(error) = self.keep_up(&mut state.rings) {
-                // It is tried again in the next turn; what the others bring goes on.
-                self.complain(state, format!("gets nothing from a new queue: {error}"));
-            }
+            // What fails is tried again in the next turn; what other queues bring goes on.
+            let failed = self.keep_up(&mut state.rings).err();
+            let sentence = failed.map(|error| format!("gets nothing from a new queue: {error}"));
+            self.tell(state.of_queues.of(sentence));
             if self.turn(state) {
                 self.end_all(state);
             }
@@ -159,7 +162,7 @@ impl Hub {
                 Ok(Some(visitor)) => self.admit(visitor, state),
                 Ok(None) => return,
                 Err(error) => {
-                    self.complain(state, format!("cannot let a reader in: {error}"));
+                    self.tell(state.of_readers.of(Some(format!("cannot let a reader in: {error}"))));
                     // Whatever it is will not be over at once.
                     state.shut_until = Some(Instant::now() + ASK);
                     return;
@@ -168,11 +171,9 @@ impl Hub {
         }
     }
 
-    /// Says what is wrong, once.
-    fn complain(&self, state: &mut State, sentence: String) {
-        if state.complaint != sentence {
+    fn tell(&self, sentence: Option<String>) {
+        if let Some(sentence) = sentence {
             self.service.notes.push(format!("output `{}` {sentence}", self.service.name));
-            state.complaint = sentence;
         }
     }
 
@@ -188,13 +189,13 @@ impl Hub {
         match reader {
             Ok(reader) => {
                 state.readers.push(reader);
-                state.complaint.clear();
+                state.of_readers.of(None);
                 self.service.guests.board.count(0, |it| it.came += 1);
                 self.post(state);
             }
             Err(error) => {
                 self.service.guests.board.count(0, |it| it.refused += 1);
-                self.complain(state, format!("cannot serve a reader: {error}"));
+                self.tell(state.of_readers.of(Some(format!("cannot serve a reader: {error}"))));
             }
         }
     }
@@ -263,9 +264,7 @@ impl Hub {
                 gone.add(reader.report());
                 if let Some(error) = reader.failure() {
                     let reader = reader.name();
-                    self.service
-                        .notes
-                        .push(format!("output `{}` cannot write to {reader}: {error}", self.service.name));
+                    self.tell(Some(format!("cannot write to {reader}: {error}")));
                 }
                 let was_cut_off = reader.is_given_up();
                 self.service.guests.board.count(0, |it| it.cut_off += u64::from(was_cut_off));

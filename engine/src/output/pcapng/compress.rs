@@ -2,12 +2,13 @@
 //! or that found no room on the disk.
 
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -16,8 +17,9 @@ use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use super::disk::{self, Own};
 use super::name::{Names, PART, ZST};
 use super::private::{self, Owner};
-use super::trouble::{Complaint, Tell};
+use super::trouble::Tell;
 use crate::config::Fsync;
+use crate::news::News;
 
 /// How often it looks for files without being called, for those that have failed before.
 const TURN: Duration = Duration::from_secs(10);
@@ -29,8 +31,6 @@ const NICE: i32 = 19;
 /// How often it is looked whether it has ended.
 const END_TURN: Duration = Duration::from_millis(5);
 
-/// Files that may wait to be compressed at once; others are found in the directory.
-const CALLS_MAX: usize = 1024;
 /// For how long a file that we have not finished ourselves has to be as it is before it is taken for a whole one.
 const SETTLED: Duration = Duration::from_secs(60);
 
@@ -50,9 +50,9 @@ pub(super) struct Press {
 }
 
 impl Compressor {
-    /// Starts the thread; the channel is for files that are whole, its end says that none follows. Others are `finished` already.
-    pub(super) fn start(press: Press, finished: Vec<PathBuf>) -> io::Result<(Self, SyncSender<PathBuf>)> {
-        let (call, calls) = sync_channel(CALLS_MAX);
+    /// Starts the thread; the channel is for the names of files that are whole, its end says that none follows. Others are `finished` already.
+    pub(super) fn start(press: Press, finished: Vec<OsString>) -> io::Result<(Self, Sender<OsString>)> {
+        let (call, calls) = channel();
         let is_over = Arc::new(AtomicBool::new(false));
         let work = Work { press, is_over: is_over.clone(), finished: finished.into_iter().collect() };
         let run = move || work.run(&calls);
@@ -74,21 +74,23 @@ impl Compressor {
 struct Work {
     press: Press,
     is_over: Arc<AtomicBool>,
-    /// Files that were finished by us.
-    finished: HashSet<PathBuf>,
+    /// Names of files that were finished by us.
+    finished: HashSet<OsString>,
 }
 
 impl Work {
-    fn run(mut self, calls: &Receiver<PathBuf>) {
+    fn run(mut self, calls: &Receiver<OsString>) {
         // If it may not, it competes with others.
         let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
-        let mut complaint = Complaint::new(self.press.tell.clone());
+        let mut news = News::default();
         let mut call = Err(RecvTimeoutError::Timeout);
         loop {
             let is_last = call == Err(RecvTimeoutError::Disconnected);
             self.finished.extend(call.into_iter().chain(calls.try_iter()));
-            let result = self.compress_all();
-            complaint.note(result.err().map(|error| format!("{error}; it is tried again")));
+            let sentence = self.compress_all().err().map(|error| format!("{error}; it is tried again"));
+            if let Some(sentence) = news.of(sentence) {
+                (self.press.tell)(sentence);
+            }
             if is_last {
                 return self.say_what_is_left();
             }
@@ -110,7 +112,7 @@ impl Work {
                 break;
             }
             let Err(error) = compressed else {
-                self.finished.remove(&path);
+                path.file_name().map(|name| self.finished.remove(name));
                 continue;
             };
             let is_full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
@@ -128,11 +130,11 @@ impl Work {
         let plain = own.into_iter().filter(|file| file.is_whole && !file.is_compressed());
         let now = SystemTime::now();
         let mut dated = Vec::new();
-        for Own { path, .. } in plain {
+        for Own { path, name, .. } in plain {
             let Ok(written_at) = fs::symlink_metadata(&path).and_then(|it| it.modified()) else { continue };
             // Else it may be that of a program that still writes it.
             let is_settled = now.duration_since(written_at).is_ok_and(|age| age >= SETTLED);
-            if is_settled || self.finished.contains(&path) {
+            if is_settled || self.finished.contains(&name) {
                 dated.push((written_at, path));
             }
         }
@@ -238,8 +240,7 @@ mod tests {
             owner: None,
             tell: Arc::new(move |sentence| told.lock().unwrap().push(sentence)),
         };
-        let file = directory.path().join("000001.pcapng");
-        let (compressor, call) = Compressor::start(press, vec![file]).unwrap();
+        let (compressor, call) = Compressor::start(press, vec!["000001.pcapng".into()]).unwrap();
         let part = directory.path().join("000001.pcapng.zst.part");
         while !part.exists() {
             thread::sleep(END_TURN);

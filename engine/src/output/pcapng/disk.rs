@@ -26,8 +26,8 @@ const ABOVE_MODE: u32 = 0o711;
 pub(super) struct Prepared {
     /// Number of the next file.
     pub(super) number: u64,
-    /// Files that an earlier run had not finished.
-    pub(super) finished: Vec<PathBuf>,
+    /// Names of files that an earlier run had not finished.
+    pub(super) finished: Vec<OsString>,
 }
 
 /// Makes the directory, and tidies up what is in it.
@@ -111,8 +111,8 @@ pub(super) fn own_files(names: &Names) -> io::Result<Vec<Own>> {
 }
 
 /// Gives the files that an earlier run has left unfinished their names, and removes what it had begun to compress; those that somebody writes
-/// stay as they are. Returns those that got their names.
-pub(super) fn finish_leftovers(own: &[Own], tell: &Tell) -> Vec<PathBuf> {
+/// stay as they are. Returns the names of those that got theirs.
+pub(super) fn finish_leftovers(own: &[Own], tell: &Tell) -> Vec<OsString> {
     let finish = |file: &Own| {
         finish_leftover(file).unwrap_or_else(|error| {
             tell(format!("cannot finish {} of an earlier run: {error}", file.path.display()));
@@ -122,7 +122,7 @@ pub(super) fn finish_leftovers(own: &[Own], tell: &Tell) -> Vec<PathBuf> {
     own.iter().filter(|file| !file.is_whole).filter_map(finish).collect()
 }
 
-fn finish_leftover(file: &Own) -> io::Result<Option<PathBuf>> {
+fn finish_leftover(file: &Own) -> io::Result<Option<OsString>> {
     let Some(left) = open_own(&file.path)? else { return Ok(None) };
     if !lock(&left)? {
         return Ok(None);
@@ -134,7 +134,7 @@ fn finish_leftover(file: &Own) -> io::Result<Option<PathBuf>> {
     match rename(&file.path, &file.path.with_file_name(&file.name)) {
         // Somebody else was quicker.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        renamed => renamed.map(Some),
+        renamed => Ok(renamed?.file_name().map(OsStr::to_owned)),
     }
 }
 
@@ -203,7 +203,7 @@ mod tests {
         let own = own_files(&names).unwrap();
         assert_eq!(own.iter().map(|file| file.number).max(), Some(3));
         let silent: Tell = Arc::new(|said: String| assert_eq!(said, ""));
-        assert_eq!(finish_leftovers(&own, &silent), [dir.path().join("x-000001-2.pcapng")]);
+        assert_eq!(finish_leftovers(&own, &silent), ["x-000001-2.pcapng"]);
         let mut left: Vec<_> =
             fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         left.sort();

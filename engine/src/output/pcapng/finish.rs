@@ -1,11 +1,12 @@
 //! The thread that does with whole files what takes its time: onto the disk, to their names, old ones away.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -14,8 +15,9 @@ use super::disk;
 use super::keep::Keep;
 use super::name::{Names, PART};
 use super::private::Owner;
-use super::trouble::{Complaint, Tell};
+use super::trouble::Tell;
 use crate::config::{Compression, Fsync};
+use crate::news::News;
 
 /// How often it looks for files that are too old.
 const TURN: Duration = Duration::from_secs(10);
@@ -53,8 +55,8 @@ pub(super) struct Finisher {
 }
 
 impl Finisher {
-    /// Starts the thread; `finished` are files that an earlier run had not finished.
-    pub(super) fn start(manner: Manner, finished: Vec<PathBuf>) -> io::Result<Self> {
+    /// Starts the thread; `finished` are the names of files that an earlier run had not finished.
+    pub(super) fn start(manner: Manner, finished: Vec<OsString>) -> io::Result<Self> {
         let Manner { names, keep, compression, fsync, owner, tell } = manner;
         let is_syncing = Arc::new(AtomicBool::new(false));
         let press = Press { names: names.clone(), fsync, owner, tell: tell.clone() };
@@ -64,10 +66,17 @@ impl Finisher {
                 Compressor::start(press, finished).map(|(it, call)| (Some(it), Some(call)))?
             }
         };
-        let tell = Complaint::new(tell);
-        let (is_syncing_too, tidied_at) = (is_syncing.clone(), Instant::now());
-        let work =
-            Work { names, keep, fsync, tell, is_syncing: is_syncing_too, call, is_untidy: true, tidied_at };
+        let work = Work {
+            names,
+            keep,
+            fsync,
+            tell,
+            of_syncing: News::default(),
+            is_syncing: is_syncing.clone(),
+            call,
+            is_untidy: true,
+            tidied_at: Instant::now(),
+        };
         let (jobs, queue) = sync_channel(WAITING_MAX);
         let run = move || work.run(&queue);
         let thread = thread::Builder::new().name("vxtap-files".to_owned()).spawn(run)?;
@@ -114,10 +123,11 @@ struct Work {
     names: Names,
     keep: Keep,
     fsync: Fsync,
-    tell: Complaint,
+    tell: Tell,
+    of_syncing: News,
     is_syncing: Arc<AtomicBool>,
-    /// Whole files go there to be compressed; the thread that does it ends when this is gone.
-    call: Option<SyncSender<PathBuf>>,
+    /// The names of whole files go there to be compressed; the thread that does it ends when this is gone.
+    call: Option<Sender<OsString>>,
     /// Whether there may be files that are not kept.
     is_untidy: bool,
     tidied_at: Instant,
@@ -145,13 +155,17 @@ impl Work {
     fn work(&mut self, job: Job) {
         match job {
             Job::Finish { file, path, is_part } => {
-                if let Err(error) = self.finish(&file, &path, is_part) {
-                    self.tell.tell(format!("cannot finish {}: {error}", path.display()));
-                }
+                let finished = self.finish(&file, &path, is_part);
                 // Closed before somebody compresses it.
                 drop(file);
-                // If it is too busy to hear it, it finds the file later.
-                let _ = self.call.as_ref().map(|call| call.try_send(path));
+                match (finished, &self.call) {
+                    (Ok(name), Some(call)) => {
+                        // It ends with this only.
+                        let _ = call.send(name);
+                    }
+                    (Ok(_), None) => {}
+                    (Err(error), _) => (self.tell)(format!("cannot finish {}: {error}", path.display())),
+                }
                 self.is_untidy = true;
             }
             Job::Sync(files) => {
@@ -160,21 +174,24 @@ impl Work {
                 self.is_syncing.store(false, Ordering::Relaxed);
                 let directory = self.names.directory().display();
                 let sentence = |error| format!("cannot bring onto the disk what is in {directory}: {error}");
-                self.tell.note(failed.map(sentence));
+                if let Some(sentence) = self.of_syncing.of(failed.map(sentence)) {
+                    (self.tell)(sentence);
+                }
             }
         }
     }
 
-    /// Gives a file its name.
-    fn finish(&self, file: &File, path: &Path, is_part: bool) -> io::Result<()> {
+    /// Gives a file its name, and returns that.
+    fn finish(&self, file: &File, path: &Path, is_part: bool) -> io::Result<OsString> {
         if self.fsync != Fsync::Never {
             file.sync_all()?;
         }
-        if !is_part {
-            return Ok(());
+        let path =
+            if is_part { disk::rename(&disk::with_suffix(path, PART), path)? } else { path.to_owned() };
+        if is_part {
+            disk::sync_directory(self.names.directory(), self.fsync)?;
         }
-        disk::rename(&disk::with_suffix(path, PART), path)?;
-        disk::sync_directory(self.names.directory(), self.fsync)
+        Ok(path.file_name().unwrap_or_default().to_owned())
     }
 
     /// Deletes what is not kept.
@@ -185,8 +202,7 @@ impl Work {
         }
         let tidied = disk::own_files(&self.names).and_then(|own| self.keep.apply(own, SystemTime::now()));
         if let Err(error) = tidied {
-            self.tell
-                .tell(format!("cannot delete old files in {}: {error}", self.names.directory().display()));
+            (self.tell)(format!("cannot delete old files in {}: {error}", self.names.directory().display()));
         }
     }
 }

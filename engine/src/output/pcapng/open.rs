@@ -11,8 +11,8 @@ use super::part::Part;
 const OPEN_MAX: u64 = 1024;
 /// As many of what the process may have open are for the files of one output.
 const SHARE_OF_LIMIT: u64 = 4;
-/// As many of the files may be those of sessions that nobody has declared: they have their names from the frames, and whoever can send some
-/// could have files without end.
+/// As many of the files may be those of strangers: they have their names from the frames, and whoever can send some could have files without
+/// end.
 const SHARE_OF_STRANGERS: usize = 4;
 
 /// The files of an output that are open.
@@ -42,7 +42,7 @@ impl OpenFiles {
         Self { most: usize::try_from(most).unwrap_or(usize::MAX), ..Self::default() }
     }
 
-    /// Most that may be open at a time, of sessions that nobody has declared or of all.
+    /// Most that may be open at a time, of strangers or of all.
     pub(super) const fn most_of(&self, of_strangers: bool) -> usize {
         if of_strangers { self.most / SHARE_OF_STRANGERS } else { self.most }
     }

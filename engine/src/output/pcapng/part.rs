@@ -31,7 +31,7 @@ pub(super) struct Part {
     pub(super) touched_ns: u64,
     /// Whether it is called otherwise until it is whole.
     pub(super) is_renamed: bool,
-    /// Whether its first frame is of a session that nobody has declared.
+    /// Whether its first frame is a stranger's, as [`Opener::is_stranger`] has it.
     pub(super) is_stranger: bool,
 }
 

@@ -15,8 +15,9 @@ use super::part::{Opener, Part};
 use super::private::Owner;
 use super::sink::Event;
 use super::statement::Statement;
-use super::trouble::{Complaint, Tell, Trouble};
+use super::trouble::{Tell, Trouble};
 use crate::config::{FileName, Fsync, PcapngFiles};
+use crate::news::News;
 use crate::output::{Frame, Written};
 use crate::session::{Directory, SessionId};
 
@@ -56,7 +57,7 @@ pub(crate) struct Series {
     /// Of the last tick.
     now: Instant,
     synced_at: Instant,
-    syncing: Complaint,
+    of_syncing: News,
     /// What became of the frames of files that have ended, and of those that found none.
     ended: Written,
     finisher: Finisher,
@@ -112,7 +113,7 @@ impl Series {
             trouble: Trouble::new(tell.clone()),
             now,
             synced_at: now,
-            syncing: Complaint::new(tell.clone()),
+            of_syncing: News::default(),
             ended: Written::default(),
             finisher,
             tell,
@@ -259,8 +260,11 @@ impl Series {
         if self.fsync == Fsync::Second && now.saturating_duration_since(self.synced_at) >= SYNC_INTERVAL {
             self.synced_at = now;
             let failed = self.finisher.sync(self.open.iter().map(Part::file)).err();
-            self.syncing
-                .note(failed.map(|error| format!("cannot bring onto the disk what was written: {error}")));
+            let sentence =
+                failed.map(|error| format!("cannot bring onto the disk what was written: {error}"));
+            if let Some(sentence) = self.of_syncing.of(sentence) {
+                (self.tell)(sentence);
+            }
         }
         let Some(now_ns) = statement.now_ns() else { return };
         let is_over = |part: &Part| part.sink.frames() > 0 && now_ns >= part.ends_ns.saturating_add(LATE_NS);

@@ -1,4 +1,4 @@
-//! Says once that something is wrong, and when it is right again.
+//! Says once that frames find no file, and when they do again.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,31 +12,6 @@ const QUIET: Duration = Duration::from_secs(10);
 
 /// What goes wrong is told there, a sentence each.
 pub(crate) type Tell = Arc<dyn Fn(String) + Send + Sync>;
-
-/// What is tried again and again, and is said when it begins to fail.
-pub(super) struct Complaint {
-    tell: Tell,
-    last: Option<String>,
-}
-
-impl Complaint {
-    pub(super) const fn new(tell: Tell) -> Self {
-        Self { tell, last: None }
-    }
-
-    /// Says a sentence, whatever was said before.
-    pub(super) fn tell(&self, sentence: String) {
-        (self.tell)(sentence);
-    }
-
-    /// What came of a try; said unless it is what came of the last one.
-    pub(super) fn note(&mut self, sentence: Option<String>) {
-        if let Some(sentence) = sentence.as_ref().filter(|it| self.last.as_ref() != Some(it)) {
-            (self.tell)(sentence.clone());
-        }
-        self.last = sentence;
-    }
-}
 
 /// Why frames find no file.
 pub(super) struct Trouble {

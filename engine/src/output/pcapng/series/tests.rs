@@ -387,6 +387,19 @@ fn files_of_an_earlier_run_are_compressed_too_and_none_that_somebody_writes_or_t
 }
 
 #[test]
+fn a_file_whose_name_somebody_has_taken_is_compressed_under_its_other_name_and_the_other_file_is_not() {
+    let mut bench = Bench::new();
+    let files = PcapngFiles { compression: Compression::Zstd, ..PcapngFiles::default() };
+    let series = bench.open("{number}.pcapng", files);
+    fs::write(bench.dir.path().join("000001.pcapng"), "somebody's").unwrap();
+    series.finish(&mut bench.statement);
+    let mut names: Vec<_> =
+        fs::read_dir(bench.dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["000001-2.pcapng.zst", "000001.pcapng"]);
+}
+
+#[test]
 fn a_capture_file_that_goes_back_in_time_is_in_files_as_a_whole() {
     let mut bench = Bench::new();
     let mut series = bench.open("{vni}.pcapng", PcapngFiles::default());
