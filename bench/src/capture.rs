@@ -6,7 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use pcap_parser::traits::PcapNGPacketBlock;
-use pcap_parser::{Block, InterfaceDescriptionBlock, Linktype, PcapBlockOwned, PcapError, create_reader};
+use pcap_parser::{
+    Block, InterfaceDescriptionBlock, Linktype, PcapBlockOwned, PcapError, create_reader,
+};
 
 use crate::profile::Session;
 
@@ -72,9 +74,11 @@ pub enum CaptureError {
 /// See [`CaptureError`]; frames before the trouble have been handed on.
 pub fn read(path: &Path, mut each: impl FnMut(Packet<'_>)) -> Result<(), CaptureError> {
     let name = path.display().to_string();
-    let file = File::open(path).map_err(|source| CaptureError::File { path: name.clone(), source })?;
-    let mut reader =
-        create_reader(BUFFER_LEN, file).ok().ok_or_else(|| CaptureError::Format { path: name.clone() })?;
+    let file =
+        File::open(path).map_err(|source| CaptureError::File { path: name.clone(), source })?;
+    let mut reader = create_reader(BUFFER_LEN, file)
+        .ok()
+        .ok_or_else(|| CaptureError::Format { path: name.clone() })?;
     let mut state = State { path: name, interfaces: Vec::new(), offset: 0, frames: 0 };
     let mut buffer_len = BUFFER_LEN;
     loop {
@@ -126,7 +130,12 @@ impl State {
                     if header.is_nanosecond_precision() { 1_000_000_000 } else { 1_000_000 };
                 let linktype = header.network;
                 let offset = Duration::ZERO;
-                self.interfaces.push(Interface { linktype, units_per_second, offset, session: None });
+                self.interfaces.push(Interface {
+                    linktype,
+                    units_per_second,
+                    offset,
+                    session: None,
+                });
             }
             PcapBlockOwned::Legacy(frame) => {
                 let ticks = |interface: &Interface| {
@@ -161,12 +170,15 @@ impl State {
         each: &mut impl FnMut(Packet<'_>),
     ) -> Result<(), CaptureError> {
         let Some(interface) = self.interfaces.get(interface as usize) else {
-            return Err(
-                self.damaged(&format!("it names interface {interface}, which the file does not describe"))
-            );
+            return Err(self.damaged(&format!(
+                "it names interface {interface}, which the file does not describe"
+            )));
         };
         if interface.linktype != Linktype::ETHERNET {
-            return Err(CaptureError::Linktype { path: self.path.clone(), linktype: interface.linktype.0 });
+            return Err(CaptureError::Linktype {
+                path: self.path.clone(),
+                linktype: interface.linktype.0,
+            });
         }
         let at = interface.time(ticks(interface));
         each(Packet { bytes, original_len, at, session: interface.session });
@@ -210,8 +222,10 @@ impl Interface {
 
 /// Finds an outer source address and the number after the word VNI in an interface's description.
 fn session_in(text: &str) -> Option<Session> {
-    let words =
-        || text.split(|c: char| !c.is_ascii_alphanumeric() && c != '.' && c != ':').filter(|w| !w.is_empty());
+    let words = || {
+        text.split(|c: char| !c.is_ascii_alphanumeric() && c != '.' && c != ':')
+            .filter(|w| !w.is_empty())
+    };
     let source = words().find_map(|word| word.parse::<IpAddr>().ok())?;
     let mut after =
         words().skip_while(|word| !word.trim_end_matches(':').eq_ignore_ascii_case("vni")).skip(1);
@@ -228,7 +242,9 @@ mod tests {
     #[test]
     fn a_session_is_found_in_an_interfaces_description() {
         let session = Some(Session { source: IpAddr::V4(Ipv4Addr::new(10, 0, 1, 5)), vni: 100 });
-        for text in ["VNI 100 from 10.0.1.5", "source=10.0.1.5 vni=100", "web, vni: 100, source: 10.0.1.5"] {
+        for text in
+            ["VNI 100 from 10.0.1.5", "source=10.0.1.5 vni=100", "web, vni: 100, source: 10.0.1.5"]
+        {
             assert_eq!(session_in(text), session, "{text}");
         }
         assert_eq!(

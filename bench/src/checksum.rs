@@ -4,13 +4,14 @@ use std::net::IpAddr;
 
 /// A ones' complement sum under way, in the machine's byte order.
 ///
-/// RFC 1071 section 2(B): the sum of byte-swapped words is the byte-swapped sum, so swapping is left to the
-/// end.
+/// RFC 1071 section 2(B): the sum of byte-swapped words is the byte-swapped sum, so swapping is
+/// left to the end.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Sum(u64);
 
 impl Sum {
-    /// Adds bytes; only the last slice added may have an odd length, which counts as padded with a zero.
+    /// Adds bytes; only the last slice added may have an odd length, which counts as padded with a
+    /// zero.
     pub(crate) fn bytes(mut self, bytes: &[u8]) -> Self {
         let (words, rest) = bytes.as_chunks::<4>();
         // 2^32 words fit before the sum could overflow; a frame has a few thousand.
@@ -45,7 +46,8 @@ impl Sum {
     }
 }
 
-/// Returns a UDP checksum for the wire: zero means "none", so a computed zero is sent as all ones (RFC 768).
+/// Returns a UDP checksum for the wire: zero means "none", so a computed zero is sent as all ones
+/// (RFC 768).
 pub(crate) const fn udp(checksum: u16) -> u16 {
     if checksum == 0 { 0xFFFF } else { checksum }
 }
@@ -67,7 +69,10 @@ mod tests {
 
     #[test]
     fn an_odd_last_byte_counts_as_padded_with_zero() {
-        assert_eq!(Sum::default().bytes(&[1, 2, 3]).finish(), Sum::default().bytes(&[1, 2, 3, 0]).finish());
+        assert_eq!(
+            Sum::default().bytes(&[1, 2, 3]).finish(),
+            Sum::default().bytes(&[1, 2, 3, 0]).finish()
+        );
         assert_eq!(Sum::default().bytes(&[1, 2, 3]).finish(), !0x0402);
     }
 }

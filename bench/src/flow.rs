@@ -11,13 +11,14 @@ use crate::profile::{Mix, Profile, Session};
 
 /// First port of the dynamic range and of the outer source ports respectively.
 const DYNAMIC_PORTS: u16 = 49_152;
-/// First of the 128 outer source ports that an AWS mirror was seen to use; the inner flow's hash is added.
+/// First of the 128 outer source ports that an AWS mirror was seen to use; the inner flow's hash is
+/// added.
 const OUTER_PORTS: u16 = 65_408;
 /// The resolver that Amazon offers at the same address in every VPC.
 const RESOLVER_V4: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 253);
 const RESOLVER_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x253);
-/// Prefixes set aside for benchmarks: 198.18.0.0/15 (RFC 2544 appendix C.2.2), `2001:2::/48` (RFC 5180
-/// section 8).
+/// Prefixes set aside for benchmarks: 198.18.0.0/15 (RFC 2544 appendix C.2.2), `2001:2::/48` (RFC
+/// 5180 section 8).
 const REMOTE_V4: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 0);
 const REMOTE_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 2, 0, 0, 0, 0, 0, 0);
 
@@ -29,7 +30,8 @@ pub(crate) enum Stream {
     Order,
 }
 
-/// Returns the generator for one purpose; the same seed and purpose give the same numbers everywhere.
+/// Returns the generator for one purpose; the same seed and purpose give the same numbers
+/// everywhere.
 pub(crate) fn random(seed: u64, stream: Stream) -> ChaCha8Rng {
     let mut key = [0; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());
@@ -86,8 +88,8 @@ impl Flow {
 
     /// Outer UDP source port of a frame in this direction.
     ///
-    /// In a capture of AWS's both directions of a flow had the same port, one of 128, except that all answers
-    /// of the VPC's resolver had the first.
+    /// In a capture of AWS's both directions of a flow had the same port, one of 128, except that
+    /// all answers of the VPC's resolver had the first.
     #[expect(clippy::cast_possible_truncation, reason = "masked to 7 bits")]
     pub(crate) fn outer_port(&self, direction: Direction) -> u16 {
         if self.protocol == Protocol::Dns && direction == Direction::Ingress {
@@ -168,8 +170,8 @@ impl Place<'_> {
         }
     }
 
-    /// A remote address of the flow's own, so that no two flows of a session have the same addresses and
-    /// ports.
+    /// A remote address of the flow's own, so that no two flows of a session have the same
+    /// addresses and ports.
     fn remote(&self, is_ipv6: bool) -> IpAddr {
         let host = self.shift.wrapping_add(self.number.into()) & 0x1_FFFF;
         if is_ipv6 {
@@ -184,7 +186,8 @@ const fn resolver(is_ipv6: bool) -> IpAddr {
     if is_ipv6 { IpAddr::V6(RESOLVER_V6) } else { IpAddr::V4(RESOLVER_V4) }
 }
 
-/// Deals protocols and address families so that any run of flows is as close to the shares as it can be.
+/// Deals protocols and address families so that any run of flows is as close to the shares as it
+/// can be.
 struct Dealer {
     weights: [i64; 4],
     credit: [i64; 4],
@@ -250,7 +253,8 @@ mod tests {
 
     #[test]
     fn a_protocol_without_weight_has_no_flow() {
-        let profile = Profile { mix: Mix { tcp: 0, udp: 0, dns: 1, icmp: 0 }, ..Profile::default() };
+        let profile =
+            Profile { mix: Mix { tcp: 0, udp: 0, dns: 1, icmp: 0 }, ..Profile::default() };
         assert!(table(&profile).iter().all(|f| f.protocol == Protocol::Dns));
     }
 
@@ -260,9 +264,11 @@ mod tests {
         let profile = Profile { flows_per_session, ..Profile::default() };
         let (mut seen, mut remotes) = (HashSet::new(), HashSet::new());
         for flow in table(&profile) {
-            let is_new = seen.insert((flow.session, flow.protocol as u8, flow.ends(Direction::Egress)));
+            let is_new =
+                seen.insert((flow.session, flow.protocol as u8, flow.ends(Direction::Egress)));
             assert!(is_new, "{flow:?}");
-            let is_own = flow.protocol == Protocol::Dns || remotes.insert((flow.session, flow.remote));
+            let is_own =
+                flow.protocol == Protocol::Dns || remotes.insert((flow.session, flow.remote));
             assert!(is_own, "{flow:?}");
         }
     }
@@ -270,7 +276,8 @@ mod tests {
     #[test]
     fn outer_ports_use_all_of_the_128_and_nothing_else() {
         let profile = Profile { flows_per_session: 1000, ..Profile::default() };
-        let ports: HashSet<u16> = table(&profile).iter().map(|f| f.outer_port(Direction::Egress)).collect();
+        let ports: HashSet<u16> =
+            table(&profile).iter().map(|f| f.outer_port(Direction::Egress)).collect();
         assert_eq!(ports.len(), 128);
         assert!(ports.iter().all(|&p| p >= 65_408));
     }

@@ -1,8 +1,8 @@
 //! Mirrored traffic made from a seed, and the proof that it arrived.
 //!
-//! A [`Profile`] says what to make. Everything else follows from it: the n-th frame of each flow and
-//! direction is a pure function of the profile, so that the sender keeps nothing about what it sent and the
-//! receiver can make every frame again and compare it byte for byte.
+//! A [`Profile`] says what to make. Everything else follows from it: the n-th frame of each flow
+//! and direction is a pure function of the profile, so that the sender keeps nothing about what it
+//! sent and the receiver can make every frame again and compare it byte for byte.
 //!
 //! ```text
 //!  profile ─► traffic ─► send ─► sink (interface or capture file) ~~~► receiver ─► verify ─► verdict
@@ -10,8 +10,8 @@
 //!               └───────────────────┴──── the same inner frames, made twice ─────────┘
 //! ```
 //!
-//! What the frames look like on the wire is what AWS VPC Traffic Mirroring sends; the `outer` module lists
-//! the fields. The `vxgen` command is a thin layer over this library.
+//! What the frames look like on the wire is what AWS VPC Traffic Mirroring sends; the `outer`
+//! module lists the fields. The `vxgen` command is a thin layer over this library.
 
 pub mod capture;
 mod checksum;

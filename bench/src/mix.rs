@@ -1,6 +1,7 @@
 //! Spreading bits, for checksums, fillers and choices that look random and can be made again.
 
-/// Largest odd number below 2^64 divided by the golden ratio; any odd factor keeps a lane's step one-to-one.
+/// Largest odd number below 2^64 divided by the golden ratio; any odd factor keeps a lane's step
+/// one-to-one.
 pub(crate) const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// Spreads every bit of a word over all its bits, one-to-one.

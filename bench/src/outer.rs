@@ -25,13 +25,23 @@ pub(crate) const fn len(source: IpAddr) -> usize {
 }
 
 /// Appends everything before the inner frame, whose length in bytes must be known.
-pub(crate) fn write(outer: &Outer, session: &Session, port: u16, inner_len: u16, frame: &mut Vec<u8>) {
+pub(crate) fn write(
+    outer: &Outer,
+    session: &Session,
+    port: u16,
+    inner_len: u16,
+    frame: &mut Vec<u8>,
+) {
     frame.extend_from_slice(&outer.destination_mac);
     frame.extend_from_slice(&outer.source_mac);
     let udp_len = UDP_VXLAN_LEN + inner_len;
     match session.source {
-        IpAddr::V4(source) => frame.extend_from_slice(&ipv4(source, outer.ipv4_destination, udp_len)),
-        IpAddr::V6(source) => frame.extend_from_slice(&ipv6(source, outer.ipv6_destination, udp_len)),
+        IpAddr::V4(source) => {
+            frame.extend_from_slice(&ipv4(source, outer.ipv4_destination, udp_len))
+        }
+        IpAddr::V6(source) => {
+            frame.extend_from_slice(&ipv6(source, outer.ipv6_destination, udp_len))
+        }
     }
     frame.extend_from_slice(&udp_vxlan(port, outer.port, udp_len, session.vni));
 }

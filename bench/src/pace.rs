@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 /// `PR_SET_TIMERSLACK`) and the wake-up would make the frame late.
 const SLEEP_ABOVE: Duration = Duration::from_micros(100);
 
-/// How fast frames are sent. The schedule is absolute, so lateness is made up for and does not add up.
+/// How fast frames are sent. The schedule is absolute, so lateness is made up for and does not add
+/// up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pace {
     /// As fast as the sink takes them.
@@ -21,23 +22,25 @@ pub enum Pace {
 }
 
 impl Pace {
-    /// When a frame is due, counted from the start; `number` counts from 0, `recorded` is its time in the
-    /// file.
+    /// When a frame is due, counted from the start; `number` counts from 0, `recorded` is its time
+    /// in the file.
     #[expect(clippy::cast_possible_truncation, reason = "584 years in nanoseconds fit 64 bits")]
     pub(crate) fn due(self, number: u64, recorded: Duration) -> Duration {
         match self {
             Self::Full => Duration::ZERO,
             Self::Recorded => recorded,
-            Self::PerSecond(rate) => {
-                Duration::from_nanos((u128::from(number) * 1_000_000_000 / u128::from(rate.get())) as u64)
-            }
+            Self::PerSecond(rate) => Duration::from_nanos(
+                (u128::from(number) * 1_000_000_000 / u128::from(rate.get())) as u64,
+            ),
         }
     }
 }
 
 /// A text that names no pace.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("`{text}` is no rate: write full, recorded, or frames per second as 2500, 100kpps or 1mpps")]
+#[error(
+    "`{text}` is no rate: write full, recorded, or frames per second as 2500, 100kpps or 1mpps"
+)]
 pub struct PaceError {
     text: String,
 }
@@ -57,7 +60,8 @@ impl FromStr for Pace {
             Some((at, 'm' | 'M')) => (&number[..at], 1_000_000),
             _ => (number, 1),
         };
-        let rate = number.parse().ok().and_then(|n: u64| n.checked_mul(factor)).and_then(NonZeroU64::new);
+        let rate =
+            number.parse().ok().and_then(|n: u64| n.checked_mul(factor)).and_then(NonZeroU64::new);
         rate.map(Self::PerSecond).ok_or_else(|| PaceError { text: text.to_owned() })
     }
 }
@@ -121,7 +125,9 @@ mod tests {
         ] {
             assert_eq!(text.parse(), Ok(pace), "{text}");
         }
-        for text in ["", "k", "0", "-1", "fast", "1gpps", "99999999999999999999", "18446744073709551615k"] {
+        for text in
+            ["", "k", "0", "-1", "fast", "1gpps", "99999999999999999999", "18446744073709551615k"]
+        {
             assert!(text.parse::<Pace>().is_err(), "{text}");
         }
         assert_eq!(

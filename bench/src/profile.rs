@@ -7,13 +7,13 @@ use std::str::FromStr;
 
 pub use crate::sizes::Sizes;
 
-/// Largest inner frame in bytes: what fits one outer IPv4 packet of 9001 bytes, the largest MTU of EC2
-/// (9001 - 20 IPv4 - 8 UDP - 8 VXLAN).
+/// Largest inner frame in bytes: what fits one outer IPv4 packet of 9001 bytes, the largest MTU of
+/// EC2 (9001 - 20 IPv4 - 8 UDP - 8 VXLAN).
 pub const MAX_INNER_LEN: u16 = 8965;
 
-/// Most flows in a session. Each has a client port of its own out of the 16 384 of the dynamic range
-/// (49152-65535, RFC 6335 section 6), which IANA assigns to nobody, so that dissectors seldom take the filler
-/// for a protocol of its own.
+/// Most flows in a session. Each has a client port of its own out of the 16 384 of the dynamic
+/// range (49152-65535, RFC 6335 section 6), which IANA assigns to nobody, so that dissectors seldom
+/// take the filler for a protocol of its own.
 pub const MAX_FLOWS_PER_SESSION: u32 = 16_384;
 
 /// Most flows of a profile; each takes about 100 bytes in the generator and again in the verifier.
@@ -108,10 +108,11 @@ pub struct Session {
 }
 
 impl Session {
-    /// Returns `count` sessions whose addresses and VNIs go up by one, starting with `source` and `vni`.
+    /// Returns `count` sessions whose addresses and VNIs go up by one, starting with `source` and
+    /// `vni`.
     ///
-    /// Addresses wrap at the end of the family's range; VNIs do not, and [`Profile::check`] refuses those
-    /// above 24 bits.
+    /// Addresses wrap at the end of the family's range; VNIs do not, and [`Profile::check`] refuses
+    /// those above 24 bits.
     pub fn numbered(count: u32, source: IpAddr, vni: u32) -> Vec<Self> {
         let address = |i: u32| match source {
             IpAddr::V4(first) => IpAddr::V4(first.to_bits().wrapping_add(i).into()),
@@ -141,7 +142,8 @@ impl FromStr for Session {
     }
 }
 
-/// Shares of the protocols among the flows, as weights: of every `total` flows, `tcp` speak TCP and so on.
+/// Shares of the protocols among the flows, as weights: of every `total` flows, `tcp` speak TCP and
+/// so on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mix {
     /// TCP segments with plain payload.
@@ -193,7 +195,8 @@ impl FromStr for Mix {
 /// The tunnel's addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outer {
-    /// Destination MAC address: the receiving interface's, where the kernel's stack is to see the frames too.
+    /// Destination MAC address: the receiving interface's, where the kernel's stack is to see the
+    /// frames too.
     pub destination_mac: [u8; 6],
     /// Source MAC address.
     pub source_mac: [u8; 6],
@@ -222,9 +225,9 @@ impl Default for Outer {
 
 /// The outer UDP checksum over IPv6.
 ///
-/// RFC 6935 section 5 lets a tunnel send zero, but a receiver must discard such datagrams unless zero was
-/// allowed for the port (RFC 8200 section 8.1). No mirror over IPv6 has been captured, so the checksum that
-/// every receiver takes is the default.
+/// RFC 6935 section 5 lets a tunnel send zero, but a receiver must discard such datagrams unless
+/// zero was allowed for the port (RFC 8200 section 8.1). No mirror over IPv6 has been captured, so
+/// the checksum that every receiver takes is the default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Ipv6Checksum {
     /// The real checksum over the whole datagram.
@@ -265,7 +268,9 @@ pub enum ProfileError {
     #[error("the protocol mix has no weight above 0: name at least one of tcp, udp, dns, icmp")]
     EmptyMix,
     /// A part of the mix that is not `protocol=weight`.
-    #[error("`{text}` is no part of a protocol mix: write for example tcp=60,udp=25 (weights 0 to 65535)")]
+    #[error(
+        "`{text}` is no part of a protocol mix: write for example tcp=60,udp=25 (weights 0 to 65535)"
+    )]
     MixText {
         /// The part.
         text: String,
@@ -295,7 +300,9 @@ pub enum ProfileError {
         len: u64,
     },
     /// A text that is no list of lengths.
-    #[error("`{text}` is no frame length: write imix, a length in bytes, or lengths separated by commas")]
+    #[error(
+        "`{text}` is no frame length: write imix, a length in bytes, or lengths separated by commas"
+    )]
     SizeText {
         /// What was given.
         text: String,

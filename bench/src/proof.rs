@@ -6,9 +6,10 @@
 //!       │ vxg1  │ u32 │ u16     │ u16  │ 0 or 1    │ 1       │ u16         │ u64      │ u64      │
 //! ```
 //!
-//! All numbers are big-endian. The payload length counts from the record's first byte to the frame's end. The
-//! checksum covers everything from there except itself, so a receiver without the [`Profile`](crate::Profile)
-//! can tell a damaged payload too; one that has it makes the whole frame again and compares.
+//! All numbers are big-endian. The payload length counts from the record's first byte to the
+//! frame's end. The checksum covers everything from there except itself, so a receiver without the
+//! [`Profile`](crate::Profile) can tell a damaged payload too; one that has it makes the whole
+//! frame again and compares.
 
 use crate::direction::Direction;
 use crate::mix::{FACTOR, mix};
@@ -79,21 +80,23 @@ impl Proof {
     }
 }
 
-/// Returns whether a payload that starts with the record has the checksum it names, which covers its length
-/// too.
+/// Returns whether a payload that starts with the record has the checksum it names, which covers
+/// its length too.
 pub fn is_intact(payload: &[u8]) -> bool {
     if Proof::read(payload).is_none() {
         return false;
     }
     let Some((head, rest)) = payload.split_first_chunk() else { return false };
-    let Some((checksum, filler)) = rest.split_first_chunk::<{ LEN - SUMMED }>() else { return false };
+    let Some((checksum, filler)) = rest.split_first_chunk::<{ LEN - SUMMED }>() else {
+        return false;
+    };
     digest(head, filler).to_be_bytes() == *checksum
 }
 
 /// Hashes the record and the filler in four lanes of 64 bits.
 ///
-/// Each step is a one-to-one function of the lane and of the word, so damage within one word is always seen;
-/// other damage goes unseen once in 2^64.
+/// Each step is a one-to-one function of the lane and of the word, so damage within one word is
+/// always seen; other damage goes unseen once in 2^64.
 fn digest(head: &[u8; SUMMED], filler: &[u8]) -> u64 {
     let mut lanes = [1_u64, 2, 3, 4];
     let mut take = |bytes: &[u8; 32]| {

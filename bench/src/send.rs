@@ -8,18 +8,19 @@ use crate::pace::{Clock, Pace};
 use crate::sink::{Label, Pushed, Sink, SinkError, Slot, Timing};
 use crate::totals::Totals;
 
-/// Most frames handed to a sink at once: enough to make a system call's cost small, and few against the 256
-/// frames that a veth's receive ring holds.
+/// Most frames handed to a sink at once: enough to make a system call's cost small, and few against
+/// the 256 frames that a veth's receive ring holds.
 const BATCH: usize = 32;
-/// Frames due within this time of the first leave with it. Longer makes bursts; shorter makes batches small
-/// and the clock read per frame.
+/// Frames due within this time of the first leave with it. Longer makes bursts; shorter makes
+/// batches small and the clock read per frame.
 const HORIZON: Duration = Duration::from_micros(200);
-/// Time between two calls of the progress function, and longest wait without a look at the stop flag.
+/// Time between two calls of the progress function, and longest wait without a look at the stop
+/// flag.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 /// Attempts at a full sink that only give way to other threads, before sleeping in between.
 const YIELDS: u32 = 64;
-/// Attempts in all before a frame is refused: with the sleeps at least 10 ms, in which a living receiver
-/// empties any ring.
+/// Attempts in all before a frame is refused: with the sleeps at least 10 ms, in which a living
+/// receiver empties any ring.
 const ATTEMPTS: u32 = YIELDS + 100;
 const PAUSE: Duration = Duration::from_micros(100);
 
@@ -28,7 +29,8 @@ pub trait Source {
     /// Replaces the buffer's content by the next frame; `None` at the end.
     fn next_frame(&mut self, frame: &mut Vec<u8>) -> Option<Label>;
 
-    /// When the frame that comes next was recorded, counted from the first; zero where there is no record.
+    /// When the frame that comes next was recorded, counted from the first; zero where there is no
+    /// record.
     fn next_at(&self) -> Duration;
 }
 
@@ -72,7 +74,8 @@ pub fn send<S: Source, K: Sink>(
         Timing::Live => Clock::Real(Instant::now()),
         Timing::Written => Clock::Virtual(Duration::ZERO),
     };
-    let mut run = Run { source, sink, limits, progress, clock, totals: Totals::default(), number: 0 };
+    let mut run =
+        Run { source, sink, limits, progress, clock, totals: Totals::default(), number: 0 };
     let result = run.send_all().and_then(|()| run.sink.finish());
     let mut totals = run.totals;
     totals.elapsed = run.clock.now();
@@ -129,7 +132,9 @@ impl<S: Source, K: Sink, P: FnMut(&Totals)> Run<'_, S, K, P> {
     fn fill(&mut self, batch: &mut [Slot], until: Duration) -> usize {
         for (len, slot) in batch.iter_mut().enumerate() {
             slot.due = self.next_due();
-            if slot.due >= until || self.limits.duration.is_some_and(|duration| slot.due >= duration) {
+            if slot.due >= until
+                || self.limits.duration.is_some_and(|duration| slot.due >= duration)
+            {
                 return len;
             }
             slot.label = self.source.next_frame(&mut slot.bytes);

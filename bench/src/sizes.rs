@@ -1,7 +1,8 @@
 //! How long the inner frames are: a cycle of lengths that every flow direction walks through.
 //!
-//! Because the lengths repeat, the bytes that a flow has carried before its n-th frame are known without
-//! adding them up. That gives TCP its sequence numbers, and lets a receiver make any frame on its own.
+//! Because the lengths repeat, the bytes that a flow has carried before its n-th frame are known
+//! without adding them up. That gives TCP its sequence numbers, and lets a receiver make any frame
+//! on its own.
 
 use std::str::FromStr;
 
@@ -10,14 +11,14 @@ use crate::profile::{MAX_INNER_LEN, ProfileError};
 /// Longest list of lengths.
 pub(crate) const MAX_LENGTHS: usize = 1024;
 
-/// The 7:4:1 of 64, 594 and 1518 bytes that goes by the name of simple IMIX, less the four bytes of FCS that
-/// a mirrored frame has not, and with the long frames spread out.
+/// The 7:4:1 of 64, 594 and 1518 bytes that goes by the name of simple IMIX, less the four bytes of
+/// FCS that a mirrored frame has not, and with the long frames spread out.
 const IMIX: [u16; 12] = [60, 590, 60, 590, 60, 1514, 60, 590, 60, 590, 60, 60];
 
 /// Lengths of inner frames in bytes: Ethernet header included, FCS not.
 ///
-/// A frame that is too short for its headers and the proof is made as long as they need: 74 bytes (UDP over
-/// IPv4) to 165 bytes (a DNS response over IPv6).
+/// A frame that is too short for its headers and the proof is made as long as they need: 74 bytes
+/// (UDP over IPv4) to 165 bytes (a DNS response over IPv6).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sizes {
     /// Every frame alike.
@@ -79,12 +80,14 @@ fn read_length(text: &str) -> Result<u16, ProfileError> {
 pub(crate) struct Cycle {
     /// Frame lengths in bytes, none below the least that the headers and the proof need.
     lens: Vec<u16>,
-    /// Bytes after the headers in all frames of the turn before this one; one entry more than `lens`.
+    /// Bytes after the headers in all frames of the turn before this one; one entry more than
+    /// `lens`.
     payload_before: Vec<u64>,
 }
 
 impl Cycle {
-    /// Makes the cycle for frames whose headers take `header_len` bytes and that hold `least` bytes at least.
+    /// Makes the cycle for frames whose headers take `header_len` bytes and that hold `least` bytes
+    /// at least.
     pub(crate) fn new(sizes: &Sizes, header_len: u16, least: u16) -> Self {
         debug_assert!(header_len <= least);
         let lens: Vec<u16> = sizes.lengths().iter().map(|&len| len.max(least)).collect();
@@ -105,11 +108,16 @@ impl Cycle {
     /// Payload bytes of the frames from the start of the cycle up to this place, modulo 2^64.
     pub(crate) fn payload_before(&self, place: u64) -> u64 {
         let (turns, rest) = self.turn(place);
-        self.payload_before[self.lens.len()].wrapping_mul(turns).wrapping_add(self.payload_before[rest])
+        self.payload_before[self.lens.len()]
+            .wrapping_mul(turns)
+            .wrapping_add(self.payload_before[rest])
     }
 
     /// Whole turns before this place, and the index within its turn.
-    #[expect(clippy::cast_possible_truncation, reason = "the remainder is below the number of lengths")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the remainder is below the number of lengths"
+    )]
     const fn turn(&self, place: u64) -> (u64, usize) {
         let len = self.lens.len() as u64;
         (place / len, (place % len) as usize)

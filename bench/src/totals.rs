@@ -16,7 +16,8 @@ pub struct Totals {
     pub retries: u64,
     /// Frames given up because the sink stayed full; not in `frames`.
     pub refused: u64,
-    /// Time from the first frame to the end; of a capture file that is written, the time in the file.
+    /// Time from the first frame to the end; of a capture file that is written, the time in the
+    /// file.
     pub elapsed: Duration,
     /// By the session's index in the profile; empty for a capture file that is played.
     pub sessions: Vec<SessionTotals>,

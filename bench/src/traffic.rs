@@ -56,14 +56,16 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// Prepares the traffic of a profile; the tables take about 100 bytes per flow and 72 KiB of filler.
+    /// Prepares the traffic of a profile; the tables take about 100 bytes per flow and 72 KiB of
+    /// filler.
     ///
     /// # Errors
     /// Those of [`Profile::check`].
     pub fn new(profile: &Profile) -> Result<Self, ProfileError> {
         profile.check()?;
         let frames = Frames::new(profile);
-        let port = |flow: &flow::Flow| [Direction::Egress, Direction::Ingress].map(|d| flow.outer_port(d));
+        let port =
+            |flow: &flow::Flow| [Direction::Egress, Direction::Ingress].map(|d| flow.outer_port(d));
         Ok(Self {
             ports: frames.flows().iter().map(port).collect(),
             made: vec![0; frames.flows().len()],
@@ -74,8 +76,8 @@ impl Traffic {
         })
     }
 
-    /// Replaces the buffer's content by the next outer frame and says which it is; `None` after the profile's
-    /// count. Allocates only where the buffer has to grow.
+    /// Replaces the buffer's content by the next outer frame and says which it is; `None` after the
+    /// profile's count. Allocates only where the buffer has to grow.
     pub fn next_frame(&mut self, frame: &mut Vec<u8>) -> Option<Sent> {
         let (index, sent) = self.advance()?;
         let flow = &self.frames.flows()[index];
@@ -83,7 +85,8 @@ impl Traffic {
         let port = self.ports[index][sent.direction as usize];
         frame.clear();
         outer::write(&self.outer, session, port, sent.inner_len, frame);
-        self.frames.write(FrameId { flow, direction: sent.direction, sequence: sent.sequence }, frame);
+        self.frames
+            .write(FrameId { flow, direction: sent.direction, sequence: sent.sequence }, frame);
         outer::finish(&self.outer, session, frame);
         Some(sent)
     }
@@ -115,7 +118,13 @@ impl Traffic {
         let inner_len = self.frames.frame_len(FrameId { flow, direction, sequence });
         Some((
             index,
-            Sent { session: flow.session.into(), flow: flow.number, direction, sequence, inner_len },
+            Sent {
+                session: flow.session.into(),
+                flow: flow.number,
+                direction,
+                sequence,
+                inner_len,
+            },
         ))
     }
 

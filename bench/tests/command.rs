@@ -1,4 +1,5 @@
-//! Claim: what `vxgen run` cannot do is refused in one sentence, with the exit code that says whose fault it is.
+//! Claim: what `vxgen run` cannot do is refused in one sentence, with the exit code that says whose
+//! fault it is.
 
 use std::process::Command;
 
@@ -46,7 +47,8 @@ fn what_no_interface_could_send_is_wrong_usage() {
              --proof-every 1 or --zero-checksum-v6",
         ),
     ] {
-        let (code, error) = vxgen(&format!("run --interface no-such-if0 --via live --count 1 {arguments}"));
+        let (code, error) =
+            vxgen(&format!("run --interface no-such-if0 --via live --count 1 {arguments}"));
         assert_eq!(code, Some(2), "{error}");
         assert!(error.contains(complaint), "{error}");
     }

@@ -1,4 +1,5 @@
-//! Claim: capture files are written and read without loss, and `vxgen verify` judges what is in them.
+//! Claim: capture files are written and read without loss, and `vxgen verify` judges what is in
+//! them.
 
 mod pcapng;
 
@@ -7,7 +8,9 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use vxtap_bench::{Limits, Pace, PcapFile, Player, Profile, Session, Totals, Traffic, capture, send};
+use vxtap_bench::{
+    Limits, Pace, PcapFile, Player, Profile, Session, Totals, Traffic, capture, send,
+};
 
 const EPOCH: Duration = Duration::from_secs(1_700_000_000);
 
@@ -65,8 +68,11 @@ fn a_cut_capture_file_gives_what_is_before_the_cut_and_says_where() {
     let mut frames = 0;
     let error = capture::read(&path, |_| frames += 1).expect_err("cut");
     assert_eq!(frames, 9);
-    let start =
-        format!("{} is damaged or cut off at byte {}, after 9 frames: ", path.display(), 24 + 9 * 266);
+    let start = format!(
+        "{} is damaged or cut off at byte {}, after 9 frames: ",
+        path.display(),
+        24 + 9 * 266
+    );
     assert!(error.to_string().starts_with(&start), "{error}");
 }
 
@@ -119,7 +125,10 @@ fn a_pcapng_file_gives_times_and_the_sessions_of_its_interfaces() {
     capture::read(&path, |packet| seen.push((packet.at, packet.bytes.to_vec(), packet.session)))
         .expect("whole");
     let session = Some("10.0.1.1=100".parse::<Session>().expect("a session"));
-    assert_eq!(seen, [(EPOCH, vec![1; 61], None), (EPOCH + Duration::from_nanos(1), vec![2; 64], session)]);
+    assert_eq!(
+        seen,
+        [(EPOCH, vec![1; 61], None), (EPOCH + Duration::from_nanos(1), vec![2; 64], session)]
+    );
 }
 
 #[test]

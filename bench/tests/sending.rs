@@ -132,10 +132,11 @@ fn full_speed_ends_after_the_duration_and_reports_on_the_way() {
     let mut sink = Counting::default();
     let mut reports = 0;
     let mut traffic = Traffic::new(&endless).expect("valid profile");
-    let totals = send(&mut traffic, &mut sink, Limits { duration, ..limits(Pace::Full) }, |totals| {
-        assert!(totals.elapsed >= Duration::from_millis(100));
-        reports += 1;
-    });
+    let totals =
+        send(&mut traffic, &mut sink, Limits { duration, ..limits(Pace::Full) }, |totals| {
+            assert!(totals.elapsed >= Duration::from_millis(100));
+            reports += 1;
+        });
     let totals = totals.expect("sent");
     assert!(totals.elapsed >= Duration::from_millis(350));
     assert_eq!(totals.frames, sink.0);

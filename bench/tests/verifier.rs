@@ -30,7 +30,11 @@ fn frames(profile: &Profile) -> Vec<Received> {
     let mut all = Vec::new();
     while let Some(sent) = traffic.next_frame(&mut frame) {
         let flow = (sent.flow, sent.direction as u8);
-        all.push(Received { session: profile.sessions[sent.session], flow, inner: frame[50..].to_vec() });
+        all.push(Received {
+            session: profile.sessions[sent.session],
+            flow,
+            inner: frame[50..].to_vec(),
+        });
     }
     all
 }
@@ -56,7 +60,8 @@ fn verify_unnamed(frames: &[Received]) -> Verifier {
     verifier
 }
 
-/// What differs from a perfect verdict: missing, duplicated, reordered, corrupted, misplaced, foreign.
+/// What differs from a perfect verdict: missing, duplicated, reordered, corrupted, misplaced,
+/// foreign.
 const fn faults(verdict: &Verdict) -> [u64; 6] {
     let Verdict { missing, duplicated, reordered, corrupted, misplaced, foreign, .. } = *verdict;
     [missing, duplicated, reordered, corrupted, misplaced, foreign]
@@ -114,12 +119,14 @@ fn a_frame_that_arrives_twice_is_duplicated() {
 fn a_frame_overtaken_within_its_flow_is_reordered() {
     let mut all = frames(&profile());
     let is_same = |a: &Received, b: &Received| (a.session, a.flow) == (b.session, b.flow);
-    let next = (1..all.len()).find(|&i| is_same(&all[i], &all[0])).expect("another frame of the flow");
+    let next =
+        (1..all.len()).find(|&i| is_same(&all[i], &all[0])).expect("another frame of the flow");
     all.swap(0, next);
     assert_eq!(faults(&verify(&all)), [0, 0, 1, 0, 0, 0]);
 }
 
-/// Verifies damaged copies of each of the first frames: enough for every protocol, family and direction.
+/// Verifies damaged copies of each of the first frames: enough for every protocol, family and
+/// direction.
 fn verify_damaged(damage: impl Fn(&[u8], &mut dyn FnMut(&[u8]))) -> Verdict {
     let mut verifier = Verifier::new(&profile()).expect("valid profile");
     for Received { session, inner, .. } in frames(&profile()).iter().take(200) {
@@ -180,7 +187,10 @@ fn frames_of_a_profile_that_differs_in_anything_inside_are_foreign() {
     for other in [
         Profile { seed: 2, ..usual() },
         Profile { sessions: usual().sessions[1..].to_vec(), ..usual() },
-        Profile { sessions: Session::numbered(8, "10.0.1.1".parse().expect("address"), 99), ..usual() },
+        Profile {
+            sessions: Session::numbered(8, "10.0.1.1".parse().expect("address"), 99),
+            ..usual()
+        },
         Profile { flows_per_session: 9, ..usual() },
         Profile { ipv6_percent: 51, ..usual() },
         Profile { sizes: "500".parse().expect("a size"), ..usual() },
@@ -227,7 +237,9 @@ fn a_verdict_reads_as_sentences_with_every_number() {
     let text = verify(&all).to_string();
     assert!(text.starts_with("sent 2000, received 1999 frames, "), "{text}");
     assert!(
-        text.contains("\nmissing 1, duplicated 0, reordered 0, corrupted 0, misplaced 0, foreign 0\n"),
+        text.contains(
+            "\nmissing 1, duplicated 0, reordered 0, corrupted 0, misplaced 0, foreign 0\n"
+        ),
         "{text}"
     );
 }

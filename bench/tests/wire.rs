@@ -68,7 +68,10 @@ fn check_outer<'a>(profile: &Profile, sent: &Sent, frame: &'a [u8]) -> &'a [u8] 
             );
             assert_eq!(usize::from(header.payload_length), frame.len() - 54);
             assert_eq!(header.hop_limit, 255);
-            let real = datagram.to_header().calc_checksum_ipv6(&header, datagram.payload()).expect("short");
+            let real = datagram
+                .to_header()
+                .calc_checksum_ipv6(&header, datagram.payload())
+                .expect("short");
             assert_eq!(datagram.checksum(), real);
         }
         other => panic!("wrong outer family: {other:?}"),
@@ -111,7 +114,11 @@ fn check_inner(sent: &Sent, inner: &[u8]) {
     check_proof(sent, payload);
 }
 
-fn check_transport_v4<'a>(packet: &SlicedPacket<'a>, source: [u8; 4], destination: [u8; 4]) -> &'a [u8] {
+fn check_transport_v4<'a>(
+    packet: &SlicedPacket<'a>,
+    source: [u8; 4],
+    destination: [u8; 4],
+) -> &'a [u8] {
     match packet.transport.as_ref().expect("a transport header") {
         TransportSlice::Tcp(tcp) => {
             assert_eq!(Ok(tcp.checksum()), tcp.calc_checksum_ipv4(source, destination));
@@ -130,7 +137,11 @@ fn check_transport_v4<'a>(packet: &SlicedPacket<'a>, source: [u8; 4], destinatio
     }
 }
 
-fn check_transport_v6<'a>(packet: &SlicedPacket<'a>, source: [u8; 16], destination: [u8; 16]) -> &'a [u8] {
+fn check_transport_v6<'a>(
+    packet: &SlicedPacket<'a>,
+    source: [u8; 16],
+    destination: [u8; 16],
+) -> &'a [u8] {
     match packet.transport.as_ref().expect("a transport header") {
         TransportSlice::Tcp(tcp) => {
             assert_eq!(Ok(tcp.checksum()), tcp.calc_checksum_ipv6(source, destination));
@@ -143,7 +154,8 @@ fn check_transport_v6<'a>(packet: &SlicedPacket<'a>, source: [u8; 16], destinati
         }
         TransportSlice::Icmpv6(icmp) => {
             assert!(icmp.is_checksum_valid(source, destination));
-            // ICMPv6 and ICMP echo headers are eight bytes; etherparse leaves four of them in the payload.
+            // ICMPv6 and ICMP echo headers are eight bytes; etherparse leaves four of them in the
+            // payload.
             &icmp.slice()[8..]
         }
         other => panic!("not made over IPv6: {other:?}"),
@@ -230,7 +242,11 @@ fn the_segments_of_a_tcp_flow_follow_on_each_other_and_acknowledge_all_that_was_
         let inner = check_outer(&profile, &sent, frame);
         let Some(TransportSlice::Tcp(tcp)) = parse(inner).transport else { panic!("no TCP") };
         let key = |direction| (sent.session, sent.flow, direction);
-        let other = if sent.direction == Direction::Egress { Direction::Ingress } else { Direction::Egress };
+        let other = if sent.direction == Direction::Egress {
+            Direction::Ingress
+        } else {
+            Direction::Egress
+        };
         if let Some(&expected) = next.get(&key(sent.direction)) {
             assert_eq!(tcp.sequence_number(), expected);
         }
@@ -301,8 +317,14 @@ fn a_profile_outside_the_limits_is_refused_by_name() {
     let refused = |profile: Profile| Traffic::new(&profile).expect_err("refused").to_string();
     let usual = Profile::default;
     assert_eq!(refused(Profile { sessions: vec![], ..usual() }), "0 sessions: give 1 to 65536");
-    assert_eq!(refused(Profile { flows_per_session: 0, ..usual() }), "0 flows per session: give 1 to 16384");
-    assert_eq!(refused(Profile { ipv6_percent: 101, ..usual() }), "101 percent of IPv6: give 0 to 100");
+    assert_eq!(
+        refused(Profile { flows_per_session: 0, ..usual() }),
+        "0 flows per session: give 1 to 16384"
+    );
+    assert_eq!(
+        refused(Profile { ipv6_percent: 101, ..usual() }),
+        "101 percent of IPv6: give 0 to 100"
+    );
     assert_eq!(
         refused(Profile { mix: Mix { tcp: 0, udp: 0, dns: 0, icmp: 0 }, ..usual() }),
         "the protocol mix has no weight above 0: name at least one of tcp, udp, dns, icmp"
@@ -311,7 +333,10 @@ fn a_profile_outside_the_limits_is_refused_by_name() {
         refused(Profile { sizes: Sizes::Fixed(8966), ..usual() }),
         "inner frame length 8966: give 1 to 8965 bytes"
     );
-    assert_eq!(refused(Profile { sizes: Sizes::List(vec![]), ..usual() }), "0 frame lengths: give 1 to 1024");
+    assert_eq!(
+        refused(Profile { sizes: Sizes::List(vec![]), ..usual() }),
+        "0 frame lengths: give 1 to 1024"
+    );
     let session = |text: &str| text.parse::<Session>().expect("a session");
     assert_eq!(
         refused(Profile { sessions: vec![session("10.0.0.1=16777216")], ..usual() }),

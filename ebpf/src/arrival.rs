@@ -1,18 +1,20 @@
-//! The arrival time that the XDP program writes in front of a frame (the XDP metadata area), and how the engine
-//! finds it again.
+//! The arrival time that the XDP program writes in front of a frame (the XDP metadata area), and
+//! how the engine finds it again.
 //!
 //! ```text
 //!   headroom ... | mark: u64 | time_ns: u64 | frame bytes ...
 //!                ^ frame - 16               ^ descriptor address
 //! ```
 //!
-//! The metadata area has no length that user space could see, so a frame without it (a driver that has no metadata,
-//! or stamping turned off) is told from one with it by the mark. A chunk is used again and again, and a frame without time
-//! may find that of an earlier one in front of it: times of a queue never go back (but for what two CPUs'
-//! clocks differ by), so a time that is well before the newest one seen is such a left-over. Clearing the mark instead would cost a write to a cache line that the kernel's CPU
-//! writes next.
+//! The metadata area has no length that user space could see, so a frame without it (a driver that
+//! has no metadata, or stamping turned off) is told from one with it by the mark. A chunk is used
+//! again and again, and a frame without time may find that of an earlier one in front of it: times
+//! of a queue never go back (but for what two CPUs' clocks differ by), so a time that is well
+//! before the newest one seen is such a left-over. Clearing the mark instead would cost a write to
+//! a cache line that the kernel's CPU writes next.
 
-/// Size of the area in bytes; a multiple of 4, at most 32, as the kernel's `bpf_xdp_adjust_meta` asks.
+/// Size of the area in bytes; a multiple of 4, at most 32, as the kernel's `bpf_xdp_adjust_meta`
+/// asks.
 pub const AREA_LEN: usize = 16;
 
 /// Says that an arrival time follows. Chosen by chance; read as an integer in host byte order.
@@ -24,8 +26,8 @@ pub const MARK: u64 = 0x7674_6170_5fc3_91d7;
 pub struct Arrival {
     /// [`MARK`].
     pub mark: u64,
-    /// Nanoseconds of `CLOCK_MONOTONIC` when the XDP program ran: a clock that nobody can set back. How far it is from
-    /// UTC the engine asks the kernel for.
+    /// Nanoseconds of `CLOCK_MONOTONIC` when the XDP program ran: a clock that nobody can set back.
+    /// How far it is from UTC the engine asks the kernel for.
     pub time_ns: u64,
 }
 

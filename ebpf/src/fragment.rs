@@ -1,14 +1,15 @@
 //! What a fragment of an outer UDP datagram says about itself.
 //!
-//! Only the first fragment of a datagram has its ports. Which packet the others belong to is remembered by what all of them
-//! have in common.
+//! Only the first fragment of a datagram has its ports. Which packet the others belong to is
+//! remembered by what all of them have in common.
 
 use crate::parse::{
     Bytes, ETHER_TYPE_IPV4, ETHER_TYPE_IPV6, IPV6_HEADER_LEN, PROTOCOL_UDP, Source, past_vlan_tags,
 };
 
-/// What the fragments of one packet have in common (RFC 791 section 3.2, RFC 8200 section 4.5). Bytes as in the packet; IPv4
-/// addresses are followed by zeros. Without padding, as the kernel compares all bytes of a key.
+/// What the fragments of one packet have in common (RFC 791 section 3.2, RFC 8200 section 4.5).
+/// Bytes as in the packet; IPv4 addresses are followed by zeros. Without padding, as the kernel
+/// compares all bytes of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct FragmentKey {
@@ -38,8 +39,8 @@ pub struct Fragment {
 /// Most IPv6 extension headers in front of the fragment header that are walked.
 const EXTENSIONS_MAX: usize = 3;
 
-/// Reads a frame that [`crate::parse::udp_datagram`] refuses as a fragment. `None` if its headers end early, or if the datagram's
-/// UDP header does not follow the fragment header.
+/// Reads a frame that [`crate::parse::udp_datagram`] refuses as a fragment. `None` if its headers
+/// end early, or if the datagram's UDP header does not follow the fragment header.
 #[inline]
 pub fn fragment<B: Bytes + ?Sized>(frame: &B) -> Option<Fragment> {
     let (ether_type, ip_offset) = past_vlan_tags(frame).ok()?;
@@ -59,7 +60,8 @@ pub fn ip_offset<B: Bytes + ?Sized>(frame: &B) -> Option<usize> {
 #[inline]
 fn in_ipv4<B: Bytes + ?Sized>(frame: &B, ip_offset: usize) -> Option<Fragment> {
     let header: [u8; 20] = frame.array(ip_offset)?;
-    let mut key = FragmentKey { source: [0; 16], destination: [0; 16], identification: [0; 4], version: 4 };
+    let mut key =
+        FragmentKey { source: [0; 16], destination: [0; 16], identification: [0; 4], version: 4 };
     let source = [header[12], header[13], header[14], header[15]];
     key.source[..4].copy_from_slice(&source);
     key.destination[..4].copy_from_slice(&[header[16], header[17], header[18], header[19]]);

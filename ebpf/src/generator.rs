@@ -1,10 +1,13 @@
-//! What vxgen and its eBPF object agree on: names, limits and layouts of the maps, and when a frame is due.
+//! What vxgen and its eBPF object agree on: names, limits and layouts of the maps, and when a frame
+//! is due.
 //!
-//! The object has three parts. `vxgen` makes frames out of a table, once per frame in a test run with live frames;
-//! `vxgen_flushed` and `vxgen_failed` listen at the kernel's tracepoints for what became of them; `vxdrop` counts
-//! mirrored traffic and drops it, on the receiving end of a measurement.
+//! The object has three parts. `vxgen` makes frames out of a table, once per frame in a test run
+//! with live frames; `vxgen_flushed` and `vxgen_failed` listen at the kernel's tracepoints for what
+//! became of them; `vxdrop` counts mirrored traffic and drops it, on the receiving end of a
+//! measurement.
 //!
-//! Values are made of 64-bit integers in host byte order, so that a loader can write and read them as arrays.
+//! Values are made of 64-bit integers in host byte order, so that a loader can write and read them
+//! as arrays.
 
 /// Program that makes the frames; run by `BPF_PROG_TEST_RUN` with `BPF_F_TEST_XDP_LIVE_FRAMES`.
 pub const PROGRAM: &str = "vxgen";
@@ -15,9 +18,11 @@ pub const FAIL_PROGRAM: &str = "vxgen_failed";
 /// Program that counts and drops; attached to an interface.
 pub const DROP_PROGRAM: &str = "vxdrop";
 
-/// The kernel hands a bulk of frames to a device (`include/trace/events/xdp.h`: from, to, sent, drops, err).
+/// The kernel hands a bulk of frames to a device (`include/trace/events/xdp.h`: from, to, sent,
+/// drops, err).
 pub const FLUSH_TRACEPOINT: &str = "xdp_devmap_xmit";
-/// The kernel refuses to hand a frame to a device (same file: dev, xdp, tgt, err, map type, map id, index).
+/// The kernel refuses to hand a frame to a device (same file: dev, xdp, tgt, err, map type, map id,
+/// index).
 pub const FAIL_TRACEPOINT: &str = "xdp_redirect_err";
 
 /// DEVMAP with the one interface to send on.
@@ -35,15 +40,16 @@ pub const FLUSHED: &str = "FLUSHED";
 /// One-element per-CPU array holding [`Dropped`].
 pub const DROPPED: &str = "DROPPED";
 
-/// Entries of [`HEADS`] and [`WHOLES`] as the object declares them; the loader sets what it needs, up to
-/// [`TABLE_MAX`].
+/// Entries of [`HEADS`] and [`WHOLES`] as the object declares them; the loader sets what it needs,
+/// up to [`TABLE_MAX`].
 pub const TABLE_LEN: u32 = 1024;
 /// Most entries of [`HEADS`] and [`WHOLES`]: an entry takes 3.3 KB of kernel memory.
 pub const TABLE_MAX: u32 = 16_384;
 /// First bytes of a frame, which are written for every frame: all headers of the common protocols.
 pub const HEAD_LEN: usize = 128;
-/// Longest frame in bytes. A live frame shares its page with the kernel's bookkeeping, which leaves 3408 bytes on
-/// `x86_64` and less where cache lines are longer (`tools/testing/selftests/bpf/prog_tests/xdp_do_redirect.c`).
+/// Longest frame in bytes. A live frame shares its page with the kernel's bookkeeping, which leaves
+/// 3408 bytes on `x86_64` and less where cache lines are longer
+/// (`tools/testing/selftests/bpf/prog_tests/xdp_do_redirect.c`).
 pub const FRAME_MAX: usize = 3200;
 
 /// What to send. Written once, before the first run.
@@ -71,7 +77,16 @@ impl Settings {
     /// The value of the map.
     pub const fn words(&self) -> [u64; SETTINGS_WORDS] {
         let Self { count, duration_ns, table_len, proof_every, template_len, step } = *self;
-        [count, duration_ns, table_len, proof_every, template_len, step.whole_ns, step.rest, step.rate]
+        [
+            count,
+            duration_ns,
+            table_len,
+            proof_every,
+            template_len,
+            step.whole_ns,
+            step.rest,
+            step.rate,
+        ]
     }
 }
 
@@ -112,7 +127,8 @@ pub struct Progress {
     pub due: Due,
     /// `CLOCK_MONOTONIC` at the first frame, in nanoseconds; 0 before it.
     pub first_ns: u64,
-    /// `CLOCK_MONOTONIC` at the last frame, in nanoseconds; at full speed up to [`CLOCK_EVERY`] frames old.
+    /// `CLOCK_MONOTONIC` at the last frame, in nanoseconds; at full speed up to [`CLOCK_EVERY`]
+    /// frames old.
     pub last_ns: u64,
     /// 1 when the count or the duration is reached.
     pub ended: u64,
@@ -163,8 +179,8 @@ impl Due {
 pub struct Head {
     /// Bytes of the frame, 14 to [`FRAME_MAX`].
     pub frame_len: u64,
-    /// Where the mark of the proof stands that must not stay behind in the page, if it ends after [`HEAD_LEN`] bytes;
-    /// else 0. Below [`MARK_AT_MAX`].
+    /// Where the mark of the proof stands that must not stay behind in the page, if it ends after
+    /// [`HEAD_LEN`] bytes; else 0. Below [`MARK_AT_MAX`].
     pub mark_at: u64,
     /// The first bytes, without the mark of the proof.
     pub bytes: [u64; HEAD_LEN / 8],
@@ -201,8 +217,9 @@ pub type Whole = [u8; FRAME_MAX];
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Flushed {
-    /// Frames handed over of which nothing was heard yet. The kernel decides about them before anything else can hand
-    /// over frames on this CPU, so that news on a CPU without such frames is about those of somebody else.
+    /// Frames handed over of which nothing was heard yet. The kernel decides about them before
+    /// anything else can hand over frames on this CPU, so that news on a CPU without such frames is
+    /// about those of somebody else.
     pub pending: u64,
     /// Frames that the device took.
     pub sent: u64,

@@ -1,7 +1,8 @@
-//! What the XDP program and the engine have to agree on: names, limits and layouts of the maps, the arrival time in
-//! front of a frame, and the parser that decides which datagrams are ours.
+//! What the XDP program and the engine have to agree on: names, limits and layouts of the maps, the
+//! arrival time in front of a frame, and the parser that decides which datagrams are ours.
 //!
-//! Everything here is `no_std` and free of dependencies, so that the same code runs in the kernel and on the host.
+//! Everything here is `no_std` and free of dependencies, so that the same code runs in the kernel
+//! and on the host.
 #![no_std]
 
 pub mod arrival;

@@ -1,11 +1,15 @@
-//! The XDP program: hands UDP datagrams to our ports to the AF_XDP socket of their queue and leaves everything else
-//! to the kernel stack.
+//! The XDP program: hands UDP datagrams to our ports to the AF_XDP socket of their queue and leaves
+//! everything else to the kernel stack.
 //!
-//! Built by `cargo xtask build-ebpf` for `bpfel-unknown-none`, loaded by the engine. It never writes to a frame, and
-//! the only frames that it drops are those to our ports from a source outside the allow-lists.
+//! Built by `cargo xtask build-ebpf` for `bpfel-unknown-none`, loaded by the engine. It never
+//! writes to a frame, and the only frames that it drops are those to our ports from a source
+//! outside the allow-lists.
 #![no_std]
 #![no_main]
-#![expect(unsafe_code, reason = "frame bytes, metadata and counters are reached through raw pointers")]
+#![expect(
+    unsafe_code,
+    reason = "frame bytes, metadata and counters are reached through raw pointers"
+)]
 
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
 use aya_ebpf::btf_maps::lpm_trie::Key;
@@ -16,8 +20,8 @@ use aya_ebpf::programs::XdpContext;
 use vxtap_ebpf::arrival::{AREA_LEN, Arrival, MARK};
 use vxtap_ebpf::fragment::{FragmentKey, fragment};
 use vxtap_ebpf::maps::{
-    ALLOWED_MAX, CHECK_SOURCE, FRAGMENTS_MAX, OUTCOMES, Outcome, PORT_WORDS, SINGLE_BUFFER, SOCKETS_MAX,
-    STAMP_ARRIVAL, STEER_FRAGMENTS, Settings, port_bit,
+    ALLOWED_MAX, CHECK_SOURCE, FRAGMENTS_MAX, OUTCOMES, Outcome, PORT_WORDS, SINGLE_BUFFER,
+    SOCKETS_MAX, STAMP_ARRIVAL, STEER_FRAGMENTS, Settings, port_bit,
 };
 use vxtap_ebpf::parse::{Bytes, Refusal, Source, udp_datagram};
 
@@ -51,7 +55,8 @@ fn vxtap(ctx: XdpContext) -> u32 {
     steer(&ctx, datagram.source)
 }
 
-/// Decides about a fragment: the first one by its port, the others as the first one of the same packet.
+/// Decides about a fragment: the first one by its port, the others as the first one of the same
+/// packet.
 fn steer_fragment(ctx: &XdpContext) -> u32 {
     let Some(fragment) = fragment(&Frame::of(ctx)) else {
         return pass(Outcome::Fragment);
@@ -88,8 +93,9 @@ fn steer(ctx: &XdpContext, source: Source) -> u32 {
     if flags & SINGLE_BUFFER != 0 && has_several_buffers(ctx) {
         return pass(Outcome::SeveralBuffers);
     }
-    // A frame for the stack gets no stamp: the stack would carry it into the socket buffer and compare it when it merges
-    // packets (GRO). XDP_PASS in the flags is what a queue without socket gives.
+    // A frame for the stack gets no stamp: the stack would carry it into the socket buffer and
+    // compare it when it merges packets (GRO). XDP_PASS in the flags is what a queue without socket
+    // gives.
     let Ok(action) = SOCKETS.redirect(ctx.rx_queue_index(), u64::from(XDP_PASS)) else {
         return pass(Outcome::NoSocket);
     };
@@ -110,14 +116,14 @@ fn has_several_buffers(ctx: &XdpContext) -> bool {
 #[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "the length is 16")]
 const AREA_OFFSET: i32 = -(AREA_LEN as i32);
 
-/// Puts the arrival time in front of the frame; `false` if there is no room for metadata, or something in it already,
-/// which would come to lie between frame and time.
+/// Puts the arrival time in front of the frame; `false` if there is no room for metadata, or
+/// something in it already, which would come to lie between frame and time.
 fn stamp(ctx: &XdpContext) -> bool {
     if ctx.metadata() < ctx.metadata_end() {
         return false;
     }
-    // SAFETY: the context is the one that the kernel called the program with. The call ends the validity of all frame
-    // pointers, and none is used after it.
+    // SAFETY: the context is the one that the kernel called the program with. The call ends the
+    // validity of all frame pointers, and none is used after it.
     if unsafe { bpf_xdp_adjust_meta(ctx.ctx, AREA_OFFSET) } != 0 {
         return false;
     }
@@ -127,8 +133,9 @@ fn stamp(ctx: &XdpContext) -> bool {
     }
     // SAFETY: a helper without preconditions.
     let time_ns = unsafe { bpf_ktime_get_ns() };
-    // SAFETY: the area lies between the metadata's start and the frame's, as just checked. It may be unaligned: a BPF
-    // store has no alignment, save on kernels without efficient unaligned access, whose verifier refuses the program.
+    // SAFETY: the area lies between the metadata's start and the frame's, as just checked. It may
+    // be unaligned: a BPF store has no alignment, save on kernels without efficient unaligned
+    // access, whose verifier refuses the program.
     unsafe { (area as *mut Arrival).write(Arrival { mark: MARK, time_ns }) };
     true
 }
@@ -166,7 +173,8 @@ fn count(outcome: Outcome) {
     }
 }
 
-/// The frame's first buffer. Of a frame in several buffers the others are out of reach, and hold no headers.
+/// The frame's first buffer. Of a frame in several buffers the others are out of reach, and hold no
+/// headers.
 struct Frame {
     start: usize,
     end: usize,
@@ -184,18 +192,21 @@ impl Bytes for Frame {
         if bytes + N > self.end {
             return None;
         }
-        // SAFETY: `N` bytes from here end within the frame, as just checked. Arrays of bytes have no alignment.
+        // SAFETY: `N` bytes from here end within the frame, as just checked. Arrays of bytes have
+        // no alignment.
         Some(unsafe { *(bytes as *const [u8; N]) })
     }
 }
 
-/// The verifier refuses an endless loop, so that a program in which a panic could be reached is never loaded.
+/// The verifier refuses an endless loop, so that a program in which a panic could be reached is
+/// never loaded.
 #[panic_handler]
 const fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     loop {}
 }
 
-// The kernel reads the licence from this section. Its helpers do not ask for the GPL; naming it keeps the door open.
+// The kernel reads the licence from this section. Its helpers do not ask for the GPL; naming it
+// keeps the door open.
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]
 static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

@@ -1,4 +1,5 @@
-//! Names, limits and value layouts of the maps. Integers are in host byte order unless a field says otherwise.
+//! Names, limits and value layouts of the maps. Integers are in host byte order unless a field says
+//! otherwise.
 
 /// Name of the XDP program; a second engine recognises the first one by it.
 pub const PROGRAM: &str = "vxtap";
@@ -18,18 +19,19 @@ pub const COUNTERS: &str = "COUNTERS";
 /// LRU hash: [`crate::fragment::FragmentKey`] → `u32`, of packets whose first fragment was steered.
 pub const FRAGMENTS: &str = "FRAGMENTS";
 
-/// Entries of [`SOCKETS`]: the highest RX queue index plus one that the program can steer. 1024 is above the queue
-/// count of any NIC known to us; an entry costs 8 bytes.
+/// Entries of [`SOCKETS`]: the highest RX queue index plus one that the program can steer. 1024 is
+/// above the queue count of any NIC known to us; an entry costs 8 bytes.
 pub const SOCKETS_MAX: u32 = 1024;
-/// Entries of [`PORTS`]: a bit for each of 65 536 ports, because looking into an array costs a few instructions, into a
-/// hash table some 20 ns.
+/// Entries of [`PORTS`]: a bit for each of 65 536 ports, because looking into an array costs a few
+/// instructions, into a hash table some 20 ns.
 pub const PORT_WORDS: u32 = 1024;
 /// Most ports that are ours; more would be a mistake.
 pub const PORTS_MAX: u32 = 64;
 /// Entries of each of the two allow-lists.
 pub const ALLOWED_MAX: u32 = 4096;
 
-/// Entries of [`FRAGMENTS`]: packets of which fragments are on their way at a time; beyond, the oldest are forgotten.
+/// Entries of [`FRAGMENTS`]: packets of which fragments are on their way at a time; beyond, the
+/// oldest are forgotten.
 pub const FRAGMENTS_MAX: u32 = 4096;
 
 /// [`Settings::flags`]: only sources in the allow-lists may reach our ports.
@@ -50,12 +52,13 @@ pub const fn port_bit(port: u16) -> (u32, u64) {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Settings {
-    /// Bits [`CHECK_SOURCE`], [`STAMP_ARRIVAL`], [`STEER_FRAGMENTS`] and [`SINGLE_BUFFER`]; all others zero.
+    /// Bits [`CHECK_SOURCE`], [`STAMP_ARRIVAL`], [`STEER_FRAGMENTS`] and [`SINGLE_BUFFER`]; all
+    /// others zero.
     pub flags: u32,
 }
 
-/// What happened to a frame: the index into [`COUNTERS`]. Each frame that the program sees raises exactly one of
-/// them, save [`Outcome::Unstamped`], which comes on top of [`Outcome::Redirected`].
+/// What happened to a frame: the index into [`COUNTERS`]. Each frame that the program sees raises
+/// exactly one of them, save [`Outcome::Unstamped`], which comes on top of [`Outcome::Redirected`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Outcome {
@@ -65,8 +68,8 @@ pub enum Outcome {
     NotOurs = 1,
     /// Ours, but its queue has no socket: passed.
     NoSocket = 2,
-    /// A fragment of an outer UDP datagram to none of our ports, or of one whose first fragment has not been seen, or any if
-    /// fragments are not steered: passed.
+    /// A fragment of an outer UDP datagram to none of our ports, or of one whose first fragment has
+    /// not been seen, or any if fragments are not steered: passed.
     Fragment = 3,
     /// Headers that end early or contradict themselves: passed.
     Malformed = 4,
@@ -74,7 +77,8 @@ pub enum Outcome {
     TooManyExtensions = 5,
     /// To one of our ports from a source outside the allow-lists: dropped.
     SourceNotAllowed = 6,
-    /// Redirected without arrival time, because the driver has no room for metadata or has put some there itself.
+    /// Redirected without arrival time, because the driver has no room for metadata or has put some
+    /// there itself.
     Unstamped = 7,
     /// Ours, but in several buffers, and the sockets take no such frames: passed.
     SeveralBuffers = 8,

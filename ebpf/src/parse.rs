@@ -1,13 +1,15 @@
 //! From the first byte of an Ethernet frame to its UDP header.
 //!
-//! Answers one question: is this a whole UDP datagram, and where to? It does not look at checksums, at the payload,
-//! or at who may send.
+//! Answers one question: is this a whole UDP datagram, and where to? It does not look at checksums,
+//! at the payload, or at who may send.
 
-/// Most IPv6 extension headers that are walked; the frame is refused beyond. Real traffic has none or one; the limit
-/// keeps the walk short for the kernel's verifier and gives a sender of long chains nothing to gain.
+/// Most IPv6 extension headers that are walked; the frame is refused beyond. Real traffic has none
+/// or one; the limit keeps the walk short for the kernel's verifier and gives a sender of long
+/// chains nothing to gain.
 pub const EXTENSION_HEADERS_MAX: usize = 6;
 
-/// Read access to the bytes of a frame: a slice on the host, two pointers with bounds checks in the kernel.
+/// Read access to the bytes of a frame: a slice on the host, two pointers with bounds checks in the
+/// kernel.
 pub trait Bytes {
     /// The `N` bytes at `offset`, or `None` if the frame ends before.
     fn array<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
@@ -29,7 +31,8 @@ pub enum Source {
     V6([u8; 16]),
 }
 
-/// Where the parts of an outer UDP datagram are. Offsets are in bytes from the first byte of the frame.
+/// Where the parts of an outer UDP datagram are. Offsets are in bytes from the first byte of the
+/// frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Datagram {
     /// Who sent it.
@@ -49,7 +52,8 @@ pub struct Datagram {
 pub enum Refusal {
     /// Not IPv4 or IPv6, or not UDP.
     NotUdp,
-    /// A fragment of a UDP datagram (of an IPv6 one: of anything that is not known to be something else).
+    /// A fragment of a UDP datagram (of an IPv6 one: of anything that is not known to be something
+    /// else).
     Fragment,
     /// A header ends early or contradicts itself.
     Malformed,
@@ -57,11 +61,13 @@ pub enum Refusal {
     TooManyExtensions,
 }
 
-/// Walks Ethernet, up to two VLAN tags, IPv4 with options or IPv6 with extension headers, to the UDP header.
+/// Walks Ethernet, up to two VLAN tags, IPv4 with options or IPv6 with extension headers, to the
+/// UDP header.
 ///
-/// Whether a frame is UDP is decided by the first header that says so, even if the frame ends behind it; everything
-/// that is UDP has to have all its headers up to and including the UDP header. The lengths in the IP and UDP headers
-/// have to agree with each other, not with the length of the frame: a frame may be cut by whoever captured it.
+/// Whether a frame is UDP is decided by the first header that says so, even if the frame ends
+/// behind it; everything that is UDP has to have all its headers up to and including the UDP
+/// header. The lengths in the IP and UDP headers have to agree with each other, not with the length
+/// of the frame: a frame may be cut by whoever captured it.
 ///
 /// # Errors
 ///
@@ -77,15 +83,17 @@ pub fn udp_datagram<B: Bytes + ?Sized>(frame: &B) -> Result<Datagram, Refusal> {
 /// Ethernet, IPv4 without options and UDP header.
 const PLAIN_LEN: usize = 14 + 20 + 8;
 
-/// [`udp_datagram`] for what almost all of them are: untagged, whole, IPv4 without options; with a single check of the
-/// length. `None` for everything else; never says anything else than [`any_datagram`].
+/// [`udp_datagram`] for what almost all of them are: untagged, whole, IPv4 without options; with a
+/// single check of the length. `None` for everything else; never says anything else than
+/// [`any_datagram`].
 #[inline]
 fn plain_datagram<B: Bytes + ?Sized>(frame: &B) -> Option<Datagram> {
     let head: [u8; PLAIN_LEN] = frame.array(0)?;
     let be16 = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
     let be32 = |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
     // EtherType, version and header length; then flags, fragment offset, TTL and protocol.
-    let is_whole_udp = be32(12) & 0xffff_ff00 == 0x0800_4500 && be32(20) & 0x3fff_00ff == 0x0000_0011;
+    let is_whole_udp =
+        be32(12) & 0xffff_ff00 == 0x0800_4500 && be32(20) & 0x3fff_00ff == 0x0000_0011;
     let (ip_len, udp_len) = (usize::from(be16(16)), usize::from(be16(38)));
     if !is_whole_udp || udp_len < UDP_HEADER_LEN || udp_len + 20 > ip_len {
         return None;
@@ -129,12 +137,14 @@ const ETHERNET_ADDRESSES_LEN: usize = 12;
 pub(crate) const ETHER_TYPE_IPV4: u16 = 0x0800;
 pub(crate) const ETHER_TYPE_IPV6: u16 = 0x86dd;
 
-/// IEEE 802.1Q, `IEEE 802.1ad` (the outer tag of two), and what equipment used for the outer tag before 802.1ad.
+/// IEEE 802.1Q, `IEEE 802.1ad` (the outer tag of two), and what equipment used for the outer tag
+/// before 802.1ad.
 const ETHER_TYPES_VLAN: [u16; 3] = [0x8100, 0x88a8, 0x9100];
 const VLAN_TAG_LEN: usize = 4;
 const VLAN_TAGS_MAX: usize = 2;
 
-/// Returns the `EtherType` behind the VLAN tags and the offset behind it. A third tag is left where it is.
+/// Returns the `EtherType` behind the VLAN tags and the offset behind it. A third tag is left where
+/// it is.
 #[inline]
 pub(crate) fn past_vlan_tags<B: Bytes + ?Sized>(frame: &B) -> Result<(u16, usize), Refusal> {
     let mut offset = ETHERNET_ADDRESSES_LEN;
@@ -179,7 +189,8 @@ pub(crate) const IPV6_HEADER_LEN: usize = 40;
 
 #[inline]
 fn ipv6<B: Bytes + ?Sized>(frame: &B, ip_offset: usize) -> Result<Datagram, Refusal> {
-    let [version, _, _, _, len_high, len_low, next_header, _] = header_at::<8, B>(frame, ip_offset)?;
+    let [version, _, _, _, len_high, len_low, next_header, _] =
+        header_at::<8, B>(frame, ip_offset)?;
     if version >> 4 != 6 {
         return Err(Refusal::Malformed);
     }
@@ -192,7 +203,8 @@ fn ipv6<B: Bytes + ?Sized>(frame: &B, ip_offset: usize) -> Result<Datagram, Refu
     udp(frame, Ip { source, start: ip_offset, end }, udp_offset)
 }
 
-/// Next header values of the extension headers that are walked. <https://www.iana.org/assignments/ipv6-parameters>
+/// Next header values of the extension headers that are walked.
+/// <https://www.iana.org/assignments/ipv6-parameters>
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
 const FRAGMENT: u8 = 44;
@@ -218,7 +230,8 @@ fn past_extension_headers<B: Bytes + ?Sized>(
             FRAGMENT => whole_in_fragment_header(frame, offset)?,
             // RFC 4302 section 2.2: "in 32-bit words (4-byte units), minus '2'".
             AUTHENTICATION => (usize::from(len) + 2) * 4,
-            // RFC 8200 sections 4.3, 4.4, 4.6: "in 8-octet units, not including the first 8 octets".
+            // RFC 8200 sections 4.3, 4.4, 4.6: "in 8-octet units, not including the first 8
+            // octets".
             _ => (usize::from(len) + 1) * 8,
         };
         next_header = after;
@@ -235,7 +248,8 @@ const fn is_extension(next_header: u8) -> bool {
     matches!(next_header, HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION_OPTIONS)
 }
 
-/// Returns the length of the fragment header if the fragment is the whole packet (RFC 6946: an "atomic" fragment).
+/// Returns the length of the fragment header if the fragment is the whole packet (RFC 6946: an
+/// "atomic" fragment).
 #[inline]
 fn whole_in_fragment_header<B: Bytes + ?Sized>(frame: &B, offset: usize) -> Result<usize, Refusal> {
     let header = header_at::<8, B>(frame, offset)?;
@@ -276,7 +290,10 @@ fn udp<B: Bytes + ?Sized>(frame: &B, ip: Ip, udp_offset: usize) -> Result<Datagr
 }
 
 #[inline]
-fn header_at<const N: usize, B: Bytes + ?Sized>(frame: &B, offset: usize) -> Result<[u8; N], Refusal> {
+fn header_at<const N: usize, B: Bytes + ?Sized>(
+    frame: &B,
+    offset: usize,
+) -> Result<[u8; N], Refusal> {
     frame.array(offset).ok_or(Refusal::Malformed)
 }
 
@@ -298,7 +315,8 @@ mod tests {
 
     fn mirrored() -> Vec<u8> {
         let mut frame = Vec::new();
-        let builder = PacketBuilder::ethernet2([2; 6], [4; 6]).ipv4([10, 0, 0, 7], [10, 0, 0, 9], 255);
+        let builder =
+            PacketBuilder::ethernet2([2; 6], [4; 6]).ipv4([10, 0, 0, 7], [10, 0, 0, 9], 255);
         builder.udp(65408, 4789).write(&mut frame, &[8; 30]).expect("a buffer takes it");
         frame
     }

@@ -1,7 +1,7 @@
 //! What callgrind counts the instructions of: a worker and its consumers on one thread.
 //!
-//! `cargo xtask bench --micro` runs it, once for each scenario of `ceilings.toml`, and looks for the names of the functions
-//! here and in the worker.
+//! `cargo xtask bench --micro` runs it, once for each scenario of `ceilings.toml`, and looks for
+//! the names of the functions here and in the worker.
 
 mod scenario;
 
@@ -13,7 +13,8 @@ use scenario::Scenario;
 use vxtap::internals::Rig;
 use vxtap::output::{Consumer, Next};
 
-/// Turns that are not counted: until each chunk has gone round, lists and caches are not as they will be.
+/// Turns that are not counted: until each chunk has gone round, lists and caches are not as they
+/// will be.
 const TURNS_BEFORE: u32 = 256;
 /// Turns that are counted, with a batch of 64 frames each.
 const TURNS: u32 = 3125;
@@ -21,7 +22,9 @@ const TURNS: u32 = 3125;
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let Some(scenario) = scenario(&arguments) else {
-        eprintln!("this is counted by `cargo xtask bench --micro`; arguments: SESSIONS OUTPUTS RULES");
+        eprintln!(
+            "this is counted by `cargo xtask bench --micro`; arguments: SESSIONS OUTPUTS RULES"
+        );
         return ExitCode::SUCCESS;
     };
     let (mut rig, mut consumers) = scenario.rig();

@@ -14,7 +14,8 @@ use vxtap::internals::{FlowHash, Ring, Rules, Sessions, decap};
 use vxtap::output::pcapng::{CaptureWriter, FrameKey, PcapngFile};
 use vxtap::session::Vni;
 
-/// Frames that a bench goes through, one after the other; with outer headers and neighbours they fit a second-level cache.
+/// Frames that a bench goes through, one after the other; with outer headers and neighbours they
+/// fit a second-level cache.
 const FRAMES: usize = 1024;
 
 /// Calls `work` with each of `items` in turn, `count` times in all. Returns how long it took.
@@ -56,7 +57,10 @@ fn session_lookup(criterion: &mut Criterion) {
             (source, Vni::new(vni).expect("24 bits"))
         };
         let pairs: Vec<_> = frames.iter().map(pair).collect();
-        assert!(pairs.iter().all(|&(source, vni)| sessions.find(source, vni) > 0), "all are declared");
+        assert!(
+            pairs.iter().all(|&(source, vni)| sessions.find(source, vni) > 0),
+            "all are declared"
+        );
         group.bench_function(BenchmarkId::from_parameter(count), |bench| {
             bench.iter_custom(|count| {
                 time(count, &pairs, |&(source, vni)| {
@@ -105,7 +109,8 @@ fn hash(criterion: &mut Criterion) {
     });
 }
 
-/// One of three things that happen to a frame on its way through an output ring; the other two are not timed.
+/// One of three things that happen to a frame on its way through an output ring; the other two are
+/// not timed.
 #[derive(Clone, Copy, PartialEq)]
 enum Phase {
     Publish,
@@ -116,17 +121,20 @@ enum Phase {
 fn ring(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("ring");
     group.throughput(Throughput::Elements(1));
-    let phases = [("publish", Phase::Publish), ("consume", Phase::Consume), ("release", Phase::Release)];
+    let phases =
+        [("publish", Phase::Publish), ("consume", Phase::Consume), ("release", Phase::Release)];
     for (name, phase) in phases {
         let mut ring = Ring::new(RING_LEN);
-        group.bench_function(name, |bench| bench.iter_custom(|count| time_phase(&mut ring, phase, count)));
+        group.bench_function(name, |bench| {
+            bench.iter_custom(|count| time_phase(&mut ring, phase, count))
+        });
     }
 }
 
 const RING_LEN: u32 = 4096;
 
-/// Fills and empties the whole ring as often as `count` frames take, in batches of 64, and returns the time of one phase,
-/// as for `count` frames.
+/// Fills and empties the whole ring as often as `count` frames take, in batches of 64, and returns
+/// the time of one phase, as for `count` frames.
 fn time_phase(ring: &mut Ring, timed: Phase, count: u64) -> Duration {
     let rounds = count.div_ceil(u64::from(RING_LEN));
     let mut spent = Duration::ZERO;
@@ -174,7 +182,9 @@ fn pcapng_write(criterion: &mut Criterion) {
                 time(count, &frames, |frame| {
                     let original_len = u32::try_from(frame.len()).unwrap_or(u32::MAX);
                     let segments = std::iter::once(&frame[..]);
-                    writer.packet(key, 1_700_000_000_000_000_000, original_len, segments).expect("no error");
+                    writer
+                        .packet(key, 1_700_000_000_000_000_000, original_len, segments)
+                        .expect("no error");
                 })
             });
         });

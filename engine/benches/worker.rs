@@ -1,8 +1,8 @@
-//! The whole worker over rings that replay traffic, with a consumer on another CPU that reads the first line of each frame
-//! and gives it back. The time is per frame that went all the way.
+//! The whole worker over rings that replay traffic, with a consumer on another CPU that reads the
+//! first line of each frame and gives it back. The time is per frame that went all the way.
 //!
-//! Worker and consumer are pinned to the first two CPUs that this process may use; on a machine with one CPU the figures
-//! say nothing.
+//! Worker and consumer are pinned to the first two CPUs that this process may use; on a machine
+//! with one CPU the figures say nothing.
 
 mod scenario;
 
@@ -12,7 +12,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use core_affinity::CoreId;
-use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
+use criterion::{
+    BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
+};
 use scenario::Scenario;
 use vxtap::internals::Rig;
 use vxtap::output::{Consumer, Next};
@@ -53,8 +55,9 @@ fn read(consumer: &mut Consumer) -> u64 {
     batch.iter().filter_map(|frame| frame.segments().next()?.get(12).copied()).map(u64::from).sum()
 }
 
-/// Turns until `count` frames have been worked on. A turn that finds nothing, because the consumer has all chunks, takes
-/// its time and counts for nothing. Returns the time that `count` frames took.
+/// Turns until `count` frames have been worked on. A turn that finds nothing, because the consumer
+/// has all chunks, takes its time and counts for nothing. Returns the time that `count` frames
+/// took.
 #[expect(clippy::cast_precision_loss, reason = "fewer frames than a float is exact for")]
 fn time(rig: &mut Rig, count: u64) -> Duration {
     let (start, mut done) = (Instant::now(), 0);
@@ -64,7 +67,13 @@ fn time(rig: &mut Rig, count: u64) -> Duration {
     start.elapsed().mul_f64(count as f64 / done as f64)
 }
 
-fn bench(criterion: &mut Criterion, cpu: Option<CoreId>, name: &str, parameter: u32, scenario: Scenario) {
+fn bench(
+    criterion: &mut Criterion,
+    cpu: Option<CoreId>,
+    name: &str,
+    parameter: u32,
+    scenario: Scenario,
+) {
     let (mut rig, consumers) = scenario.rig();
     let reading = Reading::start(consumers, cpu);
     time(&mut rig, FRAMES_BEFORE);
@@ -79,7 +88,8 @@ fn bench(criterion: &mut Criterion, cpu: Option<CoreId>, name: &str, parameter: 
     assert_eq!(all.received.frames, all.delivered.frames, "each frame went all the way");
 }
 
-/// One frame after the other of one session to one output, with no rules: what all others are compared with.
+/// One frame after the other of one session to one output, with no rules: what all others are
+/// compared with.
 const PLAIN: Scenario = Scenario { chunks: 4096, sessions: 1, outputs: 1, rules: 0 };
 
 fn worker(criterion: &mut Criterion) {

@@ -28,9 +28,14 @@ fn count() -> Result<(), Box<dyn Error>> {
             match consumer.next(Duration::from_secs(1)) {
                 Next::Batch(batch) => {
                     for frame in &batch {
-                        // Borrowed from the memory that the NIC wrote to; given back when `batch` goes.
+                        // Borrowed from the memory that the NIC wrote to; given back when `batch`
+                        // goes.
                         if frames == 0 {
-                            eprintln!("first frame: {}, {} bytes", frame.pair(), frame.bytes().len());
+                            eprintln!(
+                                "first frame: {}, {} bytes",
+                                frame.pair(),
+                                frame.bytes().len()
+                            );
                         }
                         frames += 1;
                         bytes += u64::from(frame.original_len());

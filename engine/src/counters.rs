@@ -1,15 +1,16 @@
 //! What became of each datagram.
 //!
-//! A worker counts in plain integers of its own and copies them out about every tenth of a second; readers see a
-//! whole copy, never half of one. The laws that hold in every copy:
+//! A worker counts in plain integers of its own and copies them out about every tenth of a second;
+//! readers see a whole copy, never half of one. The laws that hold in every copy:
 //!
 //! - per worker: received = delivered + the sum of its drops,
 //! - per session: received = delivered + the sum of its drops,
 //! - per output and session: what was meant for it = delivered + full.
 //!
-//! A datagram is delivered when at least one output has taken it. Per session only what was received and what was dropped is
-//! counted, and what was delivered follows; a worker counts its deliveries, and each ring its descriptors, by themselves,
-//! so that a frame that gets lost between the two shows.
+//! A datagram is delivered when at least one output has taken it. Per session only what was
+//! received and what was dropped is counted, and what was delivered follows; a worker counts its
+//! deliveries, and each ring its descriptors, by themselves, so that a frame that gets lost between
+//! the two shows.
 
 use std::sync::Mutex;
 
@@ -22,14 +23,15 @@ pub use crate::xsk::KernelCounters;
 /// Datagrams of one session, or of one worker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
-    /// Everything that came. Bytes: of the outer frame for a worker, of the captured inner frame for a session.
+    /// Everything that came. Bytes: of the outer frame for a worker, of the captured inner frame
+    /// for a session.
     pub received: Tally,
     /// What at least one output took. Bytes: of the captured inner frame.
     pub delivered: Tally,
     /// What none took, by reason.
     pub drops: Drops,
-    /// Frames that were cut before they came, so that their captured length is below their original one. Part of
-    /// `received`.
+    /// Frames that were cut before they came, so that their captured length is below their original
+    /// one. Part of `received`.
     pub cut: u64,
     /// Frames that passed and were cut to the session's packet length here. Part of `received`.
     pub sliced: u64,
@@ -99,14 +101,17 @@ pub struct Chunks {
 pub struct WorkerCounters {
     /// All datagrams.
     pub all: Ledger,
-    /// By session; index 0 is the default session. Drops before the session is known are in `all` only.
+    /// By session; index 0 is the default session. Drops before the session is known are in `all`
+    /// only.
     pub sessions: Vec<Ledger>,
-    /// By output, then by session. Outputs that a reload adds come behind those that were there; those that it takes away
-    /// keep their place.
+    /// By output, then by session. Outputs that a reload adds come behind those that were there;
+    /// those that it takes away keep their place.
     pub outputs: Vec<Vec<OutputLedger>>,
-    /// By output: frames put into its rings. Counted by the rings themselves, as a check on [`Self::outputs`].
+    /// By output: frames put into its rings. Counted by the rings themselves, as a check on
+    /// [`Self::outputs`].
     pub pushed: Vec<u64>,
-    /// By output: frames that lay in its rings, not released, when their consumers went. Part of what was delivered.
+    /// By output: frames that lay in its rings, not released, when their consumers went. Part of
+    /// what was delivered.
     pub unread: Vec<u64>,
     /// Pairs that nobody declared.
     pub unknown: Vec<(Pair, Tally)>,
@@ -118,8 +123,8 @@ pub struct WorkerCounters {
     pub chunks: Chunks,
     /// Datagrams that came without an arrival time and were given the time of their batch.
     pub unstamped: u64,
-    /// Datagrams whose VXLAN header has bits set that are reserved there. They change nothing; a mirror that sets them means
-    /// something by them, VXLAN-GPE for example.
+    /// Datagrams whose VXLAN header has bits set that are reserved there. They change nothing; a
+    /// mirror that sets them means something by them, VXLAN-GPE for example.
     pub reserved_bits: u64,
 }
 

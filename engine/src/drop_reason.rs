@@ -2,30 +2,33 @@
 
 use std::fmt;
 
-/// The reasons, in the order in which a frame can meet them. A datagram is counted under the first that applies, and
-/// under one only, so that received = delivered + the sum over all reasons.
+/// The reasons, in the order in which a frame can meet them. A datagram is counted under the first
+/// that applies, and under one only, so that received = delivered + the sum over all reasons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DropReason {
     /// The kernel handed over a descriptor that names no chunk of ours.
     BadDescriptor,
-    /// A frame in several chunks that never became whole, or that lies in more chunks than any network's frame needs.
+    /// A frame in several chunks that never became whole, or that lies in more chunks than any
+    /// network's frame needs.
     FrameChain,
     /// Outer headers end early or contradict themselves.
     OuterMalformed,
-    /// A fragment of an outer datagram that was kept until the others come. What has become of it is in the account of the
-    /// fragments: the datagram, once it is whole, counts as the one of its fragments that came last.
+    /// A fragment of an outer datagram that was kept until the others come. What has become of it
+    /// is in the account of the fragments: the datagram, once it is whole, counts as the one of its
+    /// fragments that came last.
     FragmentKept,
-    /// A fragment of an outer datagram that is of no use: malformed, repeated, overlapping, or without room to wait; the account of
-    /// the fragments says which.
+    /// A fragment of an outer datagram that is of no use: malformed, repeated, overlapping, or
+    /// without room to wait; the account of the fragments says which.
     FragmentRefused,
     /// Not UDP outside.
     NotUdp,
-    /// The datagram is too short for its tunnel headers: 8 bytes for VXLAN, 8 and the options for GENEVE.
+    /// The datagram is too short for its tunnel headers: 8 bytes for VXLAN, 8 and the options for
+    /// GENEVE.
     TunnelTruncated,
     /// The VXLAN header's I flag is not set, so it has no valid VNI (RFC 7348, section 5).
     VxlanWithoutVni,
-    /// The GENEVE header has another version than 0, or options that do not fit the length that it says (RFC 8926, sections
-    /// 3.4 and 3.5).
+    /// The GENEVE header has another version than 0, or options that do not fit the length that it
+    /// says (RFC 8926, sections 3.4 and 3.5).
     GeneveMalformed,
     /// The tunnel carries a control message, or something that is neither Ethernet nor IP.
     TunnelProtocol,
@@ -35,8 +38,8 @@ pub enum DropReason {
     UnknownSession,
     /// Traffic with Amazon's DNS server, and the session's filter does not list the service.
     AmazonDns,
-    /// Whether it goes to the mirrored interface or comes from it cannot be inferred, and such frames are configured to be
-    /// dropped.
+    /// Whether it goes to the mirrored interface or comes from it cannot be inferred, and such
+    /// frames are configured to be dropped.
     DirectionUnknown,
     /// The first rule of the session's filter that it matches rejects it.
     RuleRejected,
@@ -161,6 +164,9 @@ mod tests {
         drops.count(DropReason::OutputFull);
         let mut sum = drops;
         sum.merge(&drops);
-        assert_eq!((sum.get(DropReason::OutputFull), sum.get(DropReason::NotUdp), sum.total()), (2, 0, 2));
+        assert_eq!(
+            (sum.get(DropReason::OutputFull), sum.get(DropReason::NotUdp), sum.total()),
+            (2, 0, 2)
+        );
     }
 }

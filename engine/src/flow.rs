@@ -1,8 +1,10 @@
-//! Which conversation does a frame belong to? The inner 5-tuple, and a hash that both directions share.
+//! Which conversation does a frame belong to? The inner 5-tuple, and a hash that both directions
+//! share.
 //!
-//! Looks at headers only, and at no length or checksum in them: the mirror may have cut the frame, and a NIC with
-//! segmentation offload leaves them unset. What lies behind the VLAN tags counts, the tags themselves do not: they may
-//! differ by direction. Says nothing about the session, which is outside of the tunnel.
+//! Looks at headers only, and at no length or checksum in them: the mirror may have cut the frame,
+//! and a NIC with segmentation offload leaves them unset. What lies behind the VLAN tags counts,
+//! the tags themselves do not: they may differ by direction. Says nothing about the session, which
+//! is outside of the tunnel.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -50,10 +52,12 @@ pub(crate) struct Ports {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Flow {
     pub(crate) addresses: Addresses,
-    /// IANA's number of what follows the IP header, or its extension headers. In a fragment but the first, and behind
-    /// more than [`EXTENSION_HEADERS_MAX`] extension headers, it may be the number of an extension header.
+    /// IANA's number of what follows the IP header, or its extension headers. In a fragment but the
+    /// first, and behind more than [`EXTENSION_HEADERS_MAX`] extension headers, it may be the
+    /// number of an extension header.
     pub(crate) protocol: u8,
-    /// Of TCP, UDP and SCTP, if they are here: not in fragments but the first, and not if the frame is cut before.
+    /// Of TCP, UDP and SCTP, if they are here: not in fragments but the first, and not if the frame
+    /// is cut before.
     pub(crate) ports: Option<Ports>,
     /// The packet is one part of a larger one.
     pub(crate) is_fragment: bool,
@@ -64,8 +68,8 @@ impl fmt::Display for Flow {
         let (source, destination) = (self.addresses.source(), self.addresses.destination());
         match self.ports {
             Some(ports) => {
-                let [from, to] =
-                    [(source, ports.source), (destination, ports.destination)].map(SocketAddr::from);
+                let [from, to] = [(source, ports.source), (destination, ports.destination)]
+                    .map(SocketAddr::from);
                 write!(f, "{from} > {to} ")?;
             }
             None => write!(f, "{source} > {destination} ")?,
@@ -90,7 +94,8 @@ const TCP: u8 = 6;
 const UDP: u8 = 17;
 const SCTP: u8 = 132;
 
-/// Next header values of the extension headers that are walked. <https://www.iana.org/assignments/ipv6-parameters>
+/// Next header values of the extension headers that are walked.
+/// <https://www.iana.org/assignments/ipv6-parameters>
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
 const FRAGMENT: u8 = 44;
@@ -101,8 +106,8 @@ const DESTINATION_OPTIONS: u8 = 60;
 const PLAIN_LEN: usize = 14 + 20 + 4;
 
 impl Flow {
-    /// Walks an Ethernet frame: up to two VLAN tags, IPv4 with options or IPv6 with extension headers, ports. `None` if
-    /// there is no whole IP header; extension headers may be missing.
+    /// Walks an Ethernet frame: up to two VLAN tags, IPv4 with options or IPv6 with extension
+    /// headers, ports. `None` if there is no whole IP header; extension headers may be missing.
     #[inline]
     pub(crate) fn of(frame: &[u8]) -> Option<Self> {
         Self::of_plain(frame).or_else(|| Self::of_any(frame))
@@ -126,13 +131,15 @@ impl Flow {
         }
     }
 
-    /// [`Self::of`] for what almost all frames are, with a single check of the length: untagged, whole IPv4 packets
-    /// without options, TCP or UDP. `None` for everything else; never says anything else than [`Self::of_any`].
+    /// [`Self::of`] for what almost all frames are, with a single check of the length: untagged,
+    /// whole IPv4 packets without options, TCP or UDP. `None` for everything else; never says
+    /// anything else than [`Self::of_any`].
     #[inline]
     fn of_plain(frame: &[u8]) -> Option<Self> {
         let head: &[u8; PLAIN_LEN] = frame.first_chunk()?;
         let be16 = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
-        let be32 = |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        let be32 =
+            |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
         let is_plain = be32(12) & 0xffff_ff00 == 0x0800_4500 && be16(20) & IPV4_FRAGMENT_MASK == 0;
         let protocol = head[23];
         if !is_plain || !matches!(protocol, TCP | UDP) {
@@ -177,7 +184,9 @@ fn ipv4(frame: &[u8], start: usize) -> Option<Flow> {
     if header[0] >> 4 != 4 || header_len < IPV4_HEADER_LEN_MIN || frame.len() < start + header_len {
         return None;
     }
-    let be32 = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+    let be32 = |at: usize| {
+        u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
+    };
     let fragment = u16::from_be_bytes([header[6], header[7]]) & IPV4_FRAGMENT_MASK;
     let is_first = fragment & IPV4_FRAGMENT_OFFSET == 0;
     let protocol = header[9];
@@ -240,7 +249,8 @@ impl Chain {
                 FRAGMENT => 8,
                 // RFC 4302 section 2.2: "in 32-bit words (4-byte units), minus '2'".
                 AUTHENTICATION => (units + 2) * 4,
-                // RFC 8200 sections 4.3, 4.4, 4.6: "in 8-octet units, not including the first 8 octets".
+                // RFC 8200 sections 4.3, 4.4, 4.6: "in 8-octet units, not including the first 8
+                // octets".
                 _ => (units + 1) * 8,
             };
         if frame.len() < next {

@@ -1,7 +1,7 @@
 //! What does the kernel say about a network interface?
 //!
-//! Asked over netlink (`RTM_GETLINK`, rtnetlink(7)), so that the answer is about the network namespace of the calling
-//! thread. Nothing is cached, and nothing is changed here but the
+//! Asked over netlink (`RTM_GETLINK`, rtnetlink(7)), so that the answer is about the network
+//! namespace of the calling thread. Nothing is cached, and nothing is changed here but the
 //! interfaces that outputs have.
 
 use std::fs::{self, File};
@@ -86,14 +86,17 @@ impl Interface {
     }
 }
 
-/// Opens the device of a TAP interface that is up, for packets of `mtu` bytes (1500 at least), without addresses: the kernel neither asks
-/// nor answers anything there, and keeps what arrives to itself. In the calling thread's network namespace; the interface is gone with the file, unless it was there.
+/// Opens the device of a TAP interface that is up, for packets of `mtu` bytes (1500 at least),
+/// without addresses: the kernel neither asks nor answers anything there, and keeps what arrives to
+/// itself. In the calling thread's network namespace; the interface is gone with the file, unless
+/// it was there.
 pub(crate) fn open_tap(name: &str, mtu: u32) -> io::Result<File> {
     let device = xsk::open_tap(name)?;
     xsk::switch_offloads_off(name)?;
     // Before it is up: an IPv6 address, and the questions about it, come with that.
     set_sysctl(&format!("ipv6/conf/{name}/disable_ipv6"))?;
-    // No source is behind an interface without addresses, so that nothing of what arrives there reaches a service of this host.
+    // No source is behind an interface without addresses, so that nothing of what arrives there
+    // reaches a service of this host.
     set_sysctl(&format!("ipv4/conf/{name}/rp_filter"))?;
     let mut link = LinkMessage::default();
     link.header.flags = LinkFlags::Up | LinkFlags::Noarp;
@@ -102,7 +105,8 @@ pub(crate) fn open_tap(name: &str, mtu: u32) -> io::Result<File> {
     link.attributes.push(LinkAttribute::Mtu(mtu.clamp(1500, TAP_MTU_MAX)));
     let socket = request(RouteNetlinkMessage::SetLink(link), NLM_F_ACK)?;
     let (answer, _) = socket.recv_from_full()?;
-    let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer).map_err(io::Error::other)?;
+    let answer =
+        NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer).map_err(io::Error::other)?;
     match answer.payload {
         NetlinkPayload::Error(error) if error.code.is_some() => Err(error.to_io()),
         _ => Ok(device),
@@ -120,7 +124,8 @@ fn set_sysctl(path: &str) -> io::Result<()> {
 /// `drivers/net/tun.c`: 65535 less the Ethernet header.
 const TAP_MTU_MAX: u32 = 65_521;
 
-/// Lists all interfaces. One request serves both ways to look one up, and the error that names the others.
+/// Lists all interfaces. One request serves both ways to look one up, and the error that names the
+/// others.
 pub(crate) fn all() -> Result<Vec<Interface>, InterfaceError> {
     dump().map_err(|source| InterfaceError::Netlink { source })
 }
@@ -161,12 +166,14 @@ enum Dump {
 /// Reads the messages of one datagram of the answer.
 fn read_messages(mut datagram: &[u8], interfaces: &mut Vec<Interface>) -> io::Result<Dump> {
     while !datagram.is_empty() {
-        let message =
-            NetlinkMessage::<RouteNetlinkMessage>::deserialize(datagram).map_err(io::Error::other)?;
+        let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(datagram)
+            .map_err(io::Error::other)?;
         match message.payload {
             NetlinkPayload::Done(_) => return Ok(Dump::Ended),
             NetlinkPayload::Error(error) => return Err(error.to_io()),
-            NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => interfaces.push(facts(&link)),
+            NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => {
+                interfaces.push(facts(&link))
+            }
             _ => {}
         }
         // Messages are padded to four bytes; the last one's padding may be missing.
@@ -199,12 +206,14 @@ fn facts(link: &LinkMessage) -> Interface {
     interface
 }
 
-/// With programs in several modes at once there is no `ProgId`, and the first of the others has to do.
+/// With programs in several modes at once there is no `ProgId`, and the first of the others has to
+/// do.
 const fn program_id(xdp: &LinkXdp) -> Option<u32> {
     match xdp {
-        LinkXdp::ProgId(id) | LinkXdp::DrvProgId(id) | LinkXdp::SkbProgId(id) | LinkXdp::HwProgId(id) => {
-            Some(*id)
-        }
+        LinkXdp::ProgId(id)
+        | LinkXdp::DrvProgId(id)
+        | LinkXdp::SkbProgId(id)
+        | LinkXdp::HwProgId(id) => Some(*id),
         _ => None,
     }
 }
@@ -227,15 +236,25 @@ mod tests {
         let InterfaceError::Missing { name, present } = &error else { panic!("{error}") };
         assert_eq!(name, "nosuch0");
         assert!(present.contains(&"lo".to_owned()), "{present:?}");
-        let known =
-            InterfaceError::Missing { name: "eth9".into(), present: vec!["lo".into(), "eth0".into()] };
-        assert_eq!(known.to_string(), "there is no network interface \"eth9\"; choose one of: lo, eth0");
-        assert!(matches!(Interface::with_index(u32::MAX), Err(InterfaceError::Gone { index: u32::MAX })));
+        let known = InterfaceError::Missing {
+            name: "eth9".into(),
+            present: vec!["lo".into(), "eth0".into()],
+        };
+        assert_eq!(
+            known.to_string(),
+            "there is no network interface \"eth9\"; choose one of: lo, eth0"
+        );
+        assert!(matches!(
+            Interface::with_index(u32::MAX),
+            Err(InterfaceError::Gone { index: u32::MAX })
+        ));
     }
 
     #[test]
     fn a_program_is_seen_in_whatever_mode_it_is_attached() {
-        for xdp in [LinkXdp::ProgId(7), LinkXdp::DrvProgId(7), LinkXdp::SkbProgId(7), LinkXdp::HwProgId(7)] {
+        for xdp in
+            [LinkXdp::ProgId(7), LinkXdp::DrvProgId(7), LinkXdp::SkbProgId(7), LinkXdp::HwProgId(7)]
+        {
             let mut link = LinkMessage::default();
             link.attributes.push(LinkAttribute::Xdp(vec![LinkXdp::Flags(0), xdp]));
             assert_eq!(facts(&link).xdp_program, Some(7));

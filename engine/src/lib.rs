@@ -1,5 +1,5 @@
-//! vxtap receives traffic that somebody else mirrors to this host inside VXLAN or GENEVE, takes the tunnel off, and hands the
-//! original frames to the tools that look at traffic.
+//! vxtap receives traffic that somebody else mirrors to this host inside VXLAN or GENEVE, takes the
+//! tunnel off, and hands the original frames to the tools that look at traffic.
 //!
 //! The modules, in the order in which a frame meets them:
 //!

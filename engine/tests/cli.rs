@@ -96,8 +96,9 @@ fn run_without_an_interface_is_wrong_usage() {
 #[test]
 fn a_refused_configuration_is_named_by_file_line_and_key_in_every_command() {
     with_config("[capture]\ninterface = \"eth1\"\nports = [4789, 0]\n", |path| {
-        let message =
-            format!("vxtap: {path}:3:16: capture.ports[1]: found 0, allowed is an integer from 1 to 65535");
+        let message = format!(
+            "vxtap: {path}:3:16: capture.ports[1]: found 0, allowed is an integer from 1 to 65535"
+        );
         assert_refused(&["check", "-c", path], &message);
         assert_refused(&["run", "-i", "eth1", "-c", path], &message);
         assert_refused(&["decap", "in.pcap", "-o", "out.pcapng", "-c", path], &message);
@@ -186,7 +187,11 @@ unknown = \"drop\"
             "Knows no session by name; all traffic is dropped, counted by source and VNI.",
             "Writes to vxtap-INTERFACE-TIME.pcapng in the working directory, as no output is configured.",
         ] {
-            assert!(text(&output.stdout).contains(expected), "{expected}\n{}", text(&output.stdout));
+            assert!(
+                text(&output.stdout).contains(expected),
+                "{expected}\n{}",
+                text(&output.stdout)
+            );
         }
     });
 }
@@ -195,8 +200,11 @@ unknown = \"drop\"
 fn a_reader_that_goes_away_is_no_error() {
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);
-    let mut child =
-        command(&["check", "-c", EXAMPLE]).stdout(writer).stderr(Stdio::piped()).spawn().expect("vxtap runs");
+    let mut child = command(&["check", "-c", EXAMPLE])
+        .stdout(writer)
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("vxtap runs");
     let status = child.wait().expect("vxtap ends");
     let mut stderr = String::new();
     child.stderr.take().expect("piped").read_to_string(&mut stderr).expect("read");
@@ -221,8 +229,12 @@ fn check_names_rules_that_can_never_match() {
              destination = \"0.0.0.0/0\"\n"
         )
     };
-    let rules =
-        [rule(10, "0.0.0.0/1"), rule(20, "128.0.0.0/1"), rule(30, "10.0.0.0/8"), rule(40, "0.0.0.0/0")];
+    let rules = [
+        rule(10, "0.0.0.0/1"),
+        rule(20, "128.0.0.0/1"),
+        rule(30, "10.0.0.0/8"),
+        rule(40, "0.0.0.0/0"),
+    ];
     let config = format!(
         "[sessions]\nunknown_direction = \"reject\"\n[[filter]]\nname = \"f\"\nnetwork_services = [\"amazon-dns\"]\n{}",
         rules.concat()
@@ -245,7 +257,8 @@ fn explain_fails_with_a_sentence_where_there_is_nothing_to_explain() {
     with_config("", |path| {
         let output = vxtap(&["explain", "/nonexistent.pcap", "-c", path]);
         assert_eq!(output.status.code(), Some(1));
-        let expected = "vxtap: cannot open /nonexistent.pcap: No such file or directory (os error 2)\n";
+        let expected =
+            "vxtap: cannot open /nonexistent.pcap: No such file or directory (os error 2)\n";
         assert_eq!(text(&output.stderr), expected);
         let output = vxtap(&["explain", path, "-c", path]);
         assert_eq!((output.status.code(), text(&output.stdout)), (Some(1), ""));

@@ -1,7 +1,8 @@
 //! What people mirror, and what becomes of it: seven configurations, the same traffic for each.
 //!
-//! For each one the frames that pass are listed here by hand; `vxtap explain` says the same in a text that is compared with
-//! `scenarios/NAME.txt`, and `vxtap decap`, the data path, writes the same frames.
+//! For each one the frames that pass are listed here by hand; `vxtap explain` says the same in a
+//! text that is compared with `scenarios/NAME.txt`, and `vxtap decap`, the data path, writes the
+//! same frames.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails right there")]
 
@@ -24,14 +25,20 @@ const AMAZON_DNS: [u8; 4] = [10, 0, 0, 2];
 const OTHER_DNS: [u8; 4] = [8, 8, 8, 8];
 
 /// An inner packet to the host or from it.
-fn v4(source: [u8; 4], destination: [u8; 4]) -> etherparse::PacketBuilderStep<etherparse::IpHeaders> {
+fn v4(
+    source: [u8; 4],
+    destination: [u8; 4],
+) -> etherparse::PacketBuilderStep<etherparse::IpHeaders> {
     let (from, to) = if source == HOST { (ENI_MAC, ROUTER_MAC) } else { (ROUTER_MAC, ENI_MAC) };
     PacketBuilder::ethernet2(from, to).ipv4(source, destination, 64)
 }
 
 fn tcp(source: [u8; 4], destination: [u8; 4], ports: (u16, u16), len: usize) -> Vec<u8> {
     let mut frame = Vec::new();
-    v4(source, destination).tcp(ports.0, ports.1, 1, 1024).write(&mut frame, &vec![7; len]).unwrap();
+    v4(source, destination)
+        .tcp(ports.0, ports.1, 1, 1024)
+        .write(&mut frame, &vec![7; len])
+        .unwrap();
     frame
 }
 
@@ -44,10 +51,14 @@ fn udp(source: [u8; 4], destination: [u8; 4], ports: (u16, u16)) -> Vec<u8> {
 fn tcp6(is_out: bool, ports: (u16, u16)) -> Vec<u8> {
     let (host, client): (Ipv6Addr, Ipv6Addr) =
         ("2001:db8:1::5".parse().unwrap(), "2001:db8:f::7".parse().unwrap());
-    let (from, to, source, destination) =
-        if is_out { (ENI_MAC, ROUTER_MAC, host, client) } else { (ROUTER_MAC, ENI_MAC, client, host) };
+    let (from, to, source, destination) = if is_out {
+        (ENI_MAC, ROUTER_MAC, host, client)
+    } else {
+        (ROUTER_MAC, ENI_MAC, client, host)
+    };
     let mut frame = Vec::new();
-    let builder = PacketBuilder::ethernet2(from, to).ipv6(source.octets(), destination.octets(), 64);
+    let builder =
+        PacketBuilder::ethernet2(from, to).ipv6(source.octets(), destination.octets(), 64);
     builder.tcp(ports.0, ports.1, 1, 1024).write(&mut frame, &[7; 40]).unwrap();
     frame
 }
@@ -68,7 +79,10 @@ fn fragment() -> Vec<u8> {
     let mut ip = etherparse::Ipv4Header::new(100, 64, IpNumber::TCP, CLIENT, HOST).unwrap();
     ip.fragment_offset = IpFragOffset::try_new(185).unwrap();
     let ip = etherparse::IpHeaders::Ipv4(ip, etherparse::Ipv4Extensions::default());
-    PacketBuilder::ethernet2(ROUTER_MAC, ENI_MAC).ip(ip).write(&mut frame, IpNumber::TCP, &[7; 100]).unwrap();
+    PacketBuilder::ethernet2(ROUTER_MAC, ENI_MAC)
+        .ip(ip)
+        .write(&mut frame, IpNumber::TCP, &[7; 100])
+        .unwrap();
     frame
 }
 
@@ -108,8 +122,9 @@ fn mirrored() -> Vec<Vec<u8>> {
     let wrap = |(vni, inner): (u8, Vec<u8>)| {
         let mut outer = Vec::new();
         let payload = [&[8, 0, 0, 0, 0, 0, vni, 0], &inner[..]].concat();
-        let builder =
-            PacketBuilder::ethernet2([6; 6], [8; 6]).ipv4(HOST, [10, 0, 9, 9], 255).udp(65408, 4789);
+        let builder = PacketBuilder::ethernet2([6; 6], [8; 6])
+            .ipv4(HOST, [10, 0, 9, 9], 255)
+            .udp(65408, 4789);
         builder.write(&mut outer, &payload).unwrap();
         outer
     };
@@ -121,7 +136,8 @@ fn capture(directory: &Path) -> PathBuf {
     let path = directory.join("mirror.pcapng");
     let file = PcapngFile::create(&path, std::time::Instant::now()).unwrap();
     let mut writer = CaptureWriter::new(file, &[]).unwrap();
-    let key = FrameKey { session: 0, source: HOST.into(), vni: 0, direction: None, link: Link::Ethernet };
+    let key =
+        FrameKey { session: 0, source: HOST.into(), vni: 0, direction: None, link: Link::Ethernet };
     for (number, frame) in (1..).zip(mirrored()) {
         let len = u32::try_from(frame.len()).unwrap();
         writer.packet(key, number, len, std::iter::once(&frame[..])).unwrap();
@@ -161,8 +177,10 @@ fn check(scenario: &str, accepted: &[u64]) {
     let objects = stdout(&["explain", "mirror.pcapng", "-c", config, "--json"], directory.path());
     let objects: Vec<serde_json::Value> =
         objects.lines().map(|line| serde_json::from_str(line).expect("an object")).collect();
-    let passed =
-        objects.iter().filter(|it| it["verdict"] == "accept").map(|it| it["frame"].as_u64().unwrap());
+    let passed = objects
+        .iter()
+        .filter(|it| it["verdict"] == "accept")
+        .map(|it| it["frame"].as_u64().unwrap());
     assert_eq!(passed.collect::<Vec<_>>(), accepted, "{scenario}");
 
     stdout(&["decap", "mirror.pcapng", "-o", "out.pcapng", "-c", config], directory.path());
@@ -172,7 +190,8 @@ fn check(scenario: &str, accepted: &[u64]) {
         let object = &objects[usize::try_from(*number).unwrap() - 1];
         let frame = &frames[usize::try_from(*number).unwrap() - 1].1;
         let captured = usize::try_from(object["captured"].as_u64().unwrap()).unwrap();
-        let record = file.next().unwrap().unwrap_or_else(|| panic!("{scenario}: frame {number} is missing"));
+        let record =
+            file.next().unwrap().unwrap_or_else(|| panic!("{scenario}: frame {number} is missing"));
         assert_eq!(record.captured, &frame[..captured], "{scenario}: frame {number}");
         assert_eq!(u64::from(record.original_len), object["original"].as_u64().unwrap());
         assert_eq!(record.original_len as usize, frame.len());

@@ -7,7 +7,8 @@ use anyhow::{Context, Result};
 
 use crate::{NetNs, netns};
 
-/// Returns what `ip link` says about the XDP program on `interface`, or `None` when there is no program.
+/// Returns what `ip link` says about the XDP program on `interface`, or `None` when there is no
+/// program.
 ///
 /// # Errors
 /// When the interface does not exist.

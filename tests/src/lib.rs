@@ -1,4 +1,5 @@
-//! Harness of the integration tests: network namespaces, veth pairs and processes that are gone when the test is.
+//! Harness of the integration tests: network namespaces, veth pairs and processes that are gone
+//! when the test is.
 //!
 //! ```text
 //!   namespace vxtap-test-PID-N                        namespace vxtap-test-PID-M
@@ -10,8 +11,9 @@
 //!   └──────────────────────────┘                      └──────────────────────────┘
 //! ```
 //!
-//! No other interface is ever touched: the pair is made inside the namespaces. Everything here needs root, so the
-//! tests that use it are marked `#[ignore = "requires ..."]` and start with [`privileged`]; `cargo xtask test` runs them.
+//! No other interface is ever touched: the pair is made inside the namespaces. Everything here
+//! needs root, so the tests that use it are marked `#[ignore = "requires ..."]` and start with
+//! [`privileged`]; `cargo xtask test` runs them.
 
 pub mod leftovers;
 mod netns;

@@ -33,7 +33,8 @@ pub struct NetNs {
 }
 
 impl NetNs {
-    /// Makes a namespace of its own for a test, named `vxtap-test-PID-N`, with its loopback up and IPv6 off.
+    /// Makes a namespace of its own for a test, named `vxtap-test-PID-N`, with its loopback up and
+    /// IPv6 off.
     ///
     /// The first call in a process clears away what killed test programs left.
     ///
@@ -50,7 +51,8 @@ impl NetNs {
 
     /// Makes a namespace called `name`, with its loopback up and IPv6 off.
     ///
-    /// IPv6 is off so that neighbour discovery and multicast reports do not join the frames that a test counts.
+    /// IPv6 is off so that neighbour discovery and multicast reports do not join the frames that a
+    /// test counts.
     ///
     /// # Errors
     /// When the name is taken or this process lacks `CAP_SYS_ADMIN`.
@@ -68,10 +70,11 @@ impl NetNs {
         &self.name
     }
 
-    /// Calls `body` on a new thread inside the namespace and returns its result; a panic passes through.
+    /// Calls `body` on a new thread inside the namespace and returns its result; a panic passes
+    /// through.
     ///
-    /// Sockets opened and threads started there stay in the namespace. `/sys` still shows the outer one; a program
-    /// that reads it is started with [`NetNs::command`].
+    /// Sockets opened and threads started there stay in the namespace. `/sys` still shows the outer
+    /// one; a program that reads it is started with [`NetNs::command`].
     ///
     /// # Panics
     /// When `body` panics or the namespace cannot be entered.
@@ -79,8 +82,8 @@ impl NetNs {
         let path = path_of(&self.name);
         let result = thread::scope(|scope| {
             let inside = scope.spawn(move || {
-                let namespace =
-                    File::open(&path).unwrap_or_else(|e| panic!("cannot open {}: {e}", path.display()));
+                let namespace = File::open(&path)
+                    .unwrap_or_else(|e| panic!("cannot open {}: {e}", path.display()));
                 setns(&namespace, CloneFlags::CLONE_NEWNET)
                     .unwrap_or_else(|e| panic!("cannot enter {}: {e}", path.display()));
                 body()
@@ -90,7 +93,8 @@ impl NetNs {
         result.unwrap_or_else(|panicked| panic::resume_unwind(panicked))
     }
 
-    /// Returns the command that runs `program` inside the namespace, with the `/sys` that belongs to it.
+    /// Returns the command that runs `program` inside the namespace, with the `/sys` that belongs
+    /// to it.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(ip());
         command.args(["netns", "exec", &self.name]).arg(program);
@@ -156,7 +160,8 @@ fn path_of(name: &str) -> PathBuf {
     Path::new(NAMES).join(name)
 }
 
-/// Ends the processes inside the namespace, which would keep it and its interfaces alive, then removes its name.
+/// Ends the processes inside the namespace, which would keep it and its interfaces alive, then
+/// removes its name.
 fn remove(name: &str) -> Result<()> {
     let inside = capture(Command::new(ip()).args(["netns", "pids", name])).unwrap_or_default();
     for pid in inside.split_whitespace().filter_map(|pid| pid.parse().ok()) {

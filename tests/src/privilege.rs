@@ -2,10 +2,16 @@
 
 use std::fs;
 
-/// What network namespaces (`CAP_SYS_ADMIN`), interfaces and AF_XDP sockets (`CAP_NET_ADMIN`, `CAP_NET_RAW`) and
-/// eBPF programs (`CAP_BPF`, `CAP_PERFMON`) ask for, with the bit numbers of `include/uapi/linux/capability.h`.
-const NEEDED: [(&str, u32); 5] =
-    [("CAP_SYS_ADMIN", 21), ("CAP_NET_ADMIN", 12), ("CAP_NET_RAW", 13), ("CAP_BPF", 39), ("CAP_PERFMON", 38)];
+/// What network namespaces (`CAP_SYS_ADMIN`), interfaces and AF_XDP sockets (`CAP_NET_ADMIN`,
+/// `CAP_NET_RAW`) and eBPF programs (`CAP_BPF`, `CAP_PERFMON`) ask for, with the bit numbers of
+/// `include/uapi/linux/capability.h`.
+const NEEDED: [(&str, u32); 5] = [
+    ("CAP_SYS_ADMIN", 21),
+    ("CAP_NET_ADMIN", 12),
+    ("CAP_NET_RAW", 13),
+    ("CAP_BPF", 39),
+    ("CAP_PERFMON", 38),
+];
 
 /// Ends the test with a clear failure unless this process may do what privileged tests do.
 ///
@@ -24,7 +30,8 @@ pub fn privileged() {
 ///
 /// All of them when the kernel's list cannot be read.
 pub fn missing_privileges() -> Vec<&'static str> {
-    let effective = fs::read_to_string("/proc/self/status").ok().as_deref().and_then(effective_capabilities);
+    let effective =
+        fs::read_to_string("/proc/self/status").ok().as_deref().and_then(effective_capabilities);
     missing_from(effective.unwrap_or(0))
 }
 
@@ -54,7 +61,8 @@ mod tests {
 
     #[test]
     fn root_in_a_container_without_bpf_is_told_which_one_is_missing() {
-        let effective = effective_capabilities("CapEff:\t0000003fffffffff\n").expect("the line is there");
+        let effective =
+            effective_capabilities("CapEff:\t0000003fffffffff\n").expect("the line is there");
         assert_eq!(missing_from(effective), ["CAP_BPF", "CAP_PERFMON"]);
         assert_eq!(missing_from(0x1ff_ffff_ffff), Vec::<&str>::new());
     }

@@ -22,7 +22,8 @@ impl Process {
     /// # Errors
     /// When the program cannot be started.
     pub fn spawn(name: &str, command: &mut Command) -> Result<Self> {
-        let child = command.spawn().with_context(|| format!("cannot start {name} ({command:?})"))?;
+        let child =
+            command.spawn().with_context(|| format!("cannot start {name} ({command:?})"))?;
         Ok(Self { name: name.to_owned(), child })
     }
 
@@ -83,8 +84,10 @@ impl Drop for Process {
 /// # Errors
 /// When it cannot be started or fails; the text has the command and its standard error.
 pub fn capture(command: &mut Command) -> Result<String> {
-    let output =
-        command.stdin(Stdio::null()).output().with_context(|| format!("cannot start {command:?}"))?;
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("cannot start {command:?}"))?;
     if !output.status.success() {
         let stderr = String::from_utf8_lossy(&output.stderr);
         bail!("{command:?} failed ({}): {}", output.status, stderr.trim());
@@ -100,7 +103,8 @@ mod tests {
 
     #[test]
     fn a_dropped_process_is_gone() {
-        let process = Process::spawn("sleep", Command::new("sleep").arg("1000")).expect("sleep is there");
+        let process =
+            Process::spawn("sleep", Command::new("sleep").arg("1000")).expect("sleep is there");
         let entry = format!("/proc/{}", process.id());
         assert!(Path::new(&entry).exists());
         drop(process);
@@ -109,18 +113,22 @@ mod tests {
 
     #[test]
     fn a_signal_ends_a_process_and_the_next_one_is_refused() {
-        let mut process = Process::spawn("sleep", Command::new("sleep").arg("1000")).expect("sleep is there");
+        let mut process =
+            Process::spawn("sleep", Command::new("sleep").arg("1000")).expect("sleep is there");
         process.signal(Signal::SIGTERM).expect("it runs");
         let status = process.wait(Duration::from_secs(10)).expect("it ends");
         assert!(!status.success());
         let error = process.signal(Signal::SIGTERM).expect_err("nobody to send it to");
-        assert_eq!(error.to_string(), "sleep ended before SIGTERM could be sent: signal: 15 (SIGTERM)");
+        assert_eq!(
+            error.to_string(),
+            "sleep ended before SIGTERM could be sent: signal: 15 (SIGTERM)"
+        );
     }
 
     #[test]
     fn a_failed_command_is_reported_with_what_it_said() {
-        let error =
-            capture(Command::new("sh").args(["-c", "echo no such thing >&2; exit 3"])).expect_err("fails");
+        let error = capture(Command::new("sh").args(["-c", "echo no such thing >&2; exit 3"]))
+            .expect_err("fails");
         assert!(error.to_string().ends_with("failed (exit status: 3): no such thing"), "{error}");
     }
 }

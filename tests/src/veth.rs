@@ -14,9 +14,10 @@ const CARRIER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Packets that a transmit queue of the sender holds while the receiver is behind.
 ///
-/// Without a queueing discipline veth drops what its 256-entry ring cannot take. With one, kernels from 6.16 on push
-/// back (`drivers/net/veth.c`, `NETDEV_TX_BUSY`); the sender then blocks on its send buffer. Too low: the discipline
-/// itself drops. The value is above what the default send buffer of 208 KiB can fill.
+/// Without a queueing discipline veth drops what its 256-entry ring cannot take. With one, kernels
+/// from 6.16 on push back (`drivers/net/veth.c`, `NETDEV_TX_BUSY`); the sender then blocks on its
+/// send buffer. Too low: the discipline itself drops. The value is above what the default send
+/// buffer of 208 KiB can fill.
 const SENDER_QUEUE_LEN: &str = "10000";
 
 /// One end of the pair, in its namespace.
@@ -57,8 +58,8 @@ impl Default for VethOptions {
 }
 
 impl Veth {
-    /// Makes two test namespaces and joins them by a pair with `queues` queues and an MTU that takes a 1500-byte
-    /// inner frame with its tunnel headers.
+    /// Makes two test namespaces and joins them by a pair with `queues` queues and an MTU that
+    /// takes a 1500-byte inner frame with its tunnel headers.
     ///
     /// # Errors
     /// As [`Veth::join`].
@@ -68,8 +69,9 @@ impl Veth {
 
     /// Joins two namespaces and waits for the carrier.
     ///
-    /// Neighbour entries are permanent, so that no ARP joins the frames that a test counts. The sender's transmit
-    /// checksum offload is off: what the kernel sends there has its checksum in the packet, as on a wire.
+    /// Neighbour entries are permanent, so that no ARP joins the frames that a test counts. The
+    /// sender's transmit checksum offload is off: what the kernel sends there has its checksum in
+    /// the packet, as on a wire.
     ///
     /// # Errors
     /// When `ip`, `tc` or `ethtool` refuses, with what it said.
@@ -89,7 +91,8 @@ impl Veth {
         };
         let (queues, mtu) = (queues.to_string(), mtu.to_string());
         let count = ["numrxqueues", &queues, "numtxqueues", &queues];
-        let add = [&["link", "add", receiver.interface], &count[..], &["type", "veth", "peer"]].concat();
+        let add =
+            [&["link", "add", receiver.interface], &count[..], &["type", "veth", "peer"]].concat();
         let peer = [&["name", sender.interface, "netns", sender.netns.name()], &count[..]].concat();
         receiver.netns.ip(&[add, peer].concat()).context("cannot make the veth pair")?;
 
@@ -97,7 +100,9 @@ impl Veth {
         sender.configure(&receiver, &mtu)?;
         sender.send_like_a_wire(&queues)?;
         for side in [&sender, &receiver] {
-            wait_until(&format!("the carrier of {}", side.interface), CARRIER_TIMEOUT, || side.is_up())?;
+            wait_until(&format!("the carrier of {}", side.interface), CARRIER_TIMEOUT, || {
+                side.is_up()
+            })?;
         }
         Ok(Self { sender, receiver })
     }
@@ -146,7 +151,8 @@ impl Side {
         Ok(())
     }
 
-    /// Turns the transmit offload off and gives each transmit queue a discipline that waits for the receiver.
+    /// Turns the transmit offload off and gives each transmit queue a discipline that waits for the
+    /// receiver.
     fn send_like_a_wire(&self, queues: &str) -> Result<()> {
         let device = self.interface;
         capture(self.netns.command("ethtool").args(["-K", device, "tx", "off"]))?;
@@ -155,7 +161,10 @@ impl Side {
         }
         self.add_discipline(&["root", "handle", "1:"], &["mq"])?;
         for queue in 1..=queues.parse::<u32>()? {
-            self.add_discipline(&["parent", &format!("1:{queue:x}")], &["pfifo", "limit", SENDER_QUEUE_LEN])?;
+            self.add_discipline(
+                &["parent", &format!("1:{queue:x}")],
+                &["pfifo", "limit", SENDER_QUEUE_LEN],
+            )?;
         }
         Ok(())
     }

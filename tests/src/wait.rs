@@ -5,16 +5,22 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-/// Time between two looks at the condition: far below anything a test waits for, far above what the look costs.
+/// Time between two looks at the condition: far below anything a test waits for, far above what the
+/// look costs.
 const INTERVAL: Duration = Duration::from_millis(5);
 
 /// Waits until `predicate` holds and returns how long that took.
 ///
-/// The predicate is looked at once more after the deadline, so that a machine that stood still does not fail the test.
+/// The predicate is looked at once more after the deadline, so that a machine that stood still does
+/// not fail the test.
 ///
 /// # Errors
 /// When `predicate` does not hold within `timeout`; the text names `what` was waited for.
-pub fn wait_until(what: &str, timeout: Duration, mut predicate: impl FnMut() -> bool) -> Result<Duration> {
+pub fn wait_until(
+    what: &str,
+    timeout: Duration,
+    mut predicate: impl FnMut() -> bool,
+) -> Result<Duration> {
     let start = Instant::now();
     loop {
         let waited = start.elapsed();
@@ -45,7 +51,8 @@ mod tests {
 
     #[test]
     fn waiting_in_vain_says_what_for() {
-        let error = wait_until("the moon", Duration::from_millis(100), || false).expect_err("never holds");
+        let error =
+            wait_until("the moon", Duration::from_millis(100), || false).expect_err("never holds");
         assert_eq!(error.to_string(), "waited 0.1 s in vain for the moon");
     }
 }

@@ -1,4 +1,5 @@
-//! Claim: live frames are those of the profile, at the rate asked for, and what is said to be sent was sent.
+//! Claim: live frames are those of the profile, at the rate asked for, and what is said to be sent
+//! was sent.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails right there")]
 
 use std::num::NonZeroU64;
@@ -32,7 +33,12 @@ const fn limits(pace: Pace) -> Limits<'static> {
     Limits { pace, duration: None, stop: None }
 }
 
-fn send(sender: &Side, profile: &Profile, options: Options, limits: Limits<'_>) -> Result<Totals, LiveError> {
+fn send(
+    sender: &Side,
+    profile: &Profile,
+    options: Options,
+    limits: Limits<'_>,
+) -> Result<Totals, LiveError> {
     sender.netns.run(|| Live::open(sender.interface, profile, options)?.run(limits, |_| {}))
 }
 
@@ -127,7 +133,8 @@ fn frames_between_the_proofs_have_headers_and_lengths_of_the_profile_but_no_proo
         let (totals, verdict) = receive(&veth, &profile, options);
         assert_eq!(totals.frames, 10_000);
         assert_eq!((verdict.received, verdict.bytes), (10_000, totals.inner_bytes), "{verdict}");
-        // The verifier takes frames without a proof between two ends that it knows for damaged ones.
+        // The verifier takes frames without a proof between two ends that it knows for damaged
+        // ones.
         assert_eq!((verdict.intact, verdict.corrupted), (proofs, 10_000 - proofs), "{verdict}");
     }
 }
@@ -147,9 +154,13 @@ fn a_rate_is_kept_and_the_duration_too() {
         let totals = send(&veth.sender, &Profile::default(), options, limits).unwrap();
         let took = start.elapsed();
         sent += totals.frames;
-        // A machine that stands still at the end leaves frames out, but none that were sent came too fast or too slowly.
+        // A machine that stands still at the end leaves frames out, but none that were sent came
+        // too fast or too slowly.
         let due = u128::from(rate) * totals.elapsed.as_nanos() / 1_000_000_000;
-        assert!(u128::from(totals.frames).abs_diff(due) <= due / 25 + 1, "{totals}: {due} were due");
+        assert!(
+            u128::from(totals.frames).abs_diff(due) <= due / 25 + 1,
+            "{totals}: {due} were due"
+        );
         assert!(totals.frames > rate / 3 && totals.elapsed <= duration, "{totals}");
         assert!(took < Duration::from_secs(5), "{took:?}");
     }
@@ -162,7 +173,8 @@ fn what_is_said_to_be_sent_is_what_driver_and_receiver_count() {
     privileged();
     let veth = Veth::pair(1).unwrap();
     let drops = Drops::attach(&veth.receiver);
-    // More at once than the ring of the pair holds beside what is in it, so that some may be refused.
+    // More at once than the ring of the pair holds beside what is in it, so that some may be
+    // refused.
     let options = Options { proof_every: 0, batch: Some(256), ..Options::default() };
     let profile = Profile { count: Some(300_000), sizes: Sizes::Fixed(200), ..Profile::default() };
     let totals = send(&veth.sender, &profile, options, limits(Pace::Full)).unwrap();
@@ -170,7 +182,10 @@ fn what_is_said_to_be_sent_is_what_driver_and_receiver_count() {
     assert_eq!(driver_counter(&veth.sender, "tx_queue_0_xdp_xmit"), totals.frames);
     assert_eq!(driver_counter(&veth.sender, "tx_queue_0_xdp_xmit_errors"), totals.refused);
     let dropped = drops.of_frames(totals.frames);
-    assert_eq!(dropped, Dropped { frames: totals.frames, inner_bytes: totals.inner_bytes, foreign: 0 });
+    assert_eq!(
+        dropped,
+        Dropped { frames: totals.frames, inner_bytes: totals.inner_bytes, foreign: 0 }
+    );
 }
 
 #[test]
@@ -194,7 +209,8 @@ fn a_run_without_end_stops_when_told() {
     let stop = AtomicBool::new(false);
     let limits = Limits { pace: per_second(PACE), duration: None, stop: Some(&stop) };
     let totals = veth.sender.netns.run(|| {
-        let mut live = Live::open(veth.sender.interface, &Profile::default(), Options::default()).unwrap();
+        let mut live =
+            Live::open(veth.sender.interface, &Profile::default(), Options::default()).unwrap();
         live.run(limits, |so_far| stop.store(so_far.frames > 0, Ordering::Relaxed))
     });
     let totals = totals.unwrap();

@@ -1,4 +1,5 @@
-//! Claim: the harness joins two namespaces by a pair that passes frames, and nothing of it is left afterwards.
+//! Claim: the harness joins two namespaces by a pair that passes frames, and nothing of it is left
+//! afterwards.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -64,7 +65,8 @@ fn a_namespace_goes_with_the_processes_still_inside() -> Result<()> {
     let name = netns.name().to_owned();
     let mut process = Process::spawn("sleep", netns.command("sleep").arg("1000"))?;
     wait_until("sleep in its namespace", Duration::from_secs(10), || {
-        capture(Command::new("ip").args(["netns", "pids", &name])).is_ok_and(|pids| !pids.trim().is_empty())
+        capture(Command::new("ip").args(["netns", "pids", &name]))
+            .is_ok_and(|pids| !pids.trim().is_empty())
     })?;
     drop(netns);
     process.wait(Duration::from_secs(10))?;
@@ -120,7 +122,8 @@ fn the_readme_has_a_row_for_each_test_program() -> Result<()> {
         .map(str::to_owned)
         .collect();
     let entries = fs::read_dir(crate_root.join("tests"))?.collect::<Result<Vec<_>, _>>()?;
-    let files = entries.iter().filter_map(|entry| entry.path().file_stem()?.to_str().map(str::to_owned));
+    let files =
+        entries.iter().filter_map(|entry| entry.path().file_stem()?.to_str().map(str::to_owned));
     assert_eq!(rows, files.collect());
     Ok(())
 }

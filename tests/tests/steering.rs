@@ -1,5 +1,5 @@
-//! Claim: the engine attaches its XDP program through a link and through nothing else, never in place of another one,
-//! takes it off again, and says in one sentence what stood in the way.
+//! Claim: the engine attaches its XDP program through a link and through nothing else, never in
+//! place of another one, takes it off again, and says in one sentence what stood in the way.
 
 use std::fs;
 use std::os::fd::AsFd;
@@ -19,7 +19,10 @@ const SETTINGS: Settings<'static> =
     Settings { ports: &[4789], allowed_sources: &[], stamp_arrival: true, fragments: true };
 
 /// Runs `body` in the receiver's namespace with its interface.
-fn at_receiver<T: Send>(veth: &Veth, body: impl FnOnce(&Interface) -> Result<T> + Send) -> Result<T> {
+fn at_receiver<T: Send>(
+    veth: &Veth,
+    body: impl FnOnce(&Interface) -> Result<T> + Send,
+) -> Result<T> {
     let Side { netns, interface, .. } = &veth.receiver;
     netns.run(|| body(&Interface::find(interface)?))
 }
@@ -77,8 +80,9 @@ fn a_second_engine_is_told_of_the_first() -> Result<()> {
         first.attach(interface.index, &interface.name, AttachMode::Native)?;
         let id = program_on(interface)?.context("the first one's program")?;
         for mode in [AttachMode::Native, AttachMode::Generic] {
-            let error =
-                Steering::load(&SETTINGS)?.attach(interface.index, &interface.name, mode).unwrap_err();
+            let error = Steering::load(&SETTINGS)?
+                .attach(interface.index, &interface.name, mode)
+                .unwrap_err();
             assert!(
                 matches!(&error, SteeringError::AnotherEngine { id: named, .. } if *named == id),
                 "{error}"
@@ -122,7 +126,9 @@ fn is_refused(interface: &Interface) -> Result<()> {
     for mode in [AttachMode::Native, AttachMode::Generic] {
         let attached = Steering::load(&SETTINGS)?.attach(interface.index, &interface.name, mode);
         let error = attached.expect_err("the place is taken");
-        let SteeringError::ForeignProgram { program, .. } = &error else { panic!("{mode:?}: {error:?}") };
+        let SteeringError::ForeignProgram { program, .. } = &error else {
+            panic!("{mode:?}: {error:?}")
+        };
         assert_eq!((program.id, program.name.as_deref()), (id, Some("other")));
     }
     assert_eq!(program_on(interface)?, Some(id));
@@ -146,7 +152,8 @@ fn a_driver_without_native_mode_is_told_from_other_refusals_and_takes_generic_mo
 #[ignore = "requires CAP_NET_ADMIN and CAP_BPF; run by cargo xtask test"]
 fn an_interface_that_has_gone_is_said_to_have_gone() -> Result<()> {
     privileged();
-    let error = Steering::load(&SETTINGS)?.attach(0x7fff_0000, "gone0", AttachMode::Native).unwrap_err();
+    let error =
+        Steering::load(&SETTINGS)?.attach(0x7fff_0000, "gone0", AttachMode::Native).unwrap_err();
     assert!(matches!(error, SteeringError::Interface(_)), "{error:?}");
     Ok(())
 }
@@ -156,7 +163,10 @@ fn with_only<T: Send>(allowed: CapabilitySet, body: impl FnOnce() -> T + Send) -
     thread::scope(|scope| {
         let inside = scope.spawn(|| -> Result<T> {
             let inheritable = capabilities(None)?.inheritable;
-            set_capabilities(None, CapabilitySets { effective: allowed, permitted: allowed, inheritable })?;
+            set_capabilities(
+                None,
+                CapabilitySets { effective: allowed, permitted: allowed, inheritable },
+            )?;
             Ok(body())
         });
         inside.join().expect("the body does not panic")

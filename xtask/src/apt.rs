@@ -16,8 +16,8 @@ pub(crate) struct Apt {
 }
 
 impl Apt {
-    /// With the packages of this system's release and its security updates, and of another release from the same mirrors; or of that one
-    /// alone. What is known of them stays in `directory`.
+    /// With the packages of this system's release and its security updates, and of another release
+    /// from the same mirrors; or of that one alone. What is known of them stays in `directory`.
     pub(crate) fn open(directory: PathBuf, releases: &Releases) -> Result<Self> {
         let apt = Self { directory };
         for part in ["lists/partial", "cache/archives/partial"] {
@@ -30,7 +30,8 @@ impl Apt {
             "$(REPO_URI) $(RELEASE)",
             "Created-By: Packages",
         ]));
-        let sources = sources(&targets.context("apt-get does not say where packages come from")?, releases)?;
+        let sources =
+            sources(&targets.context("apt-get does not say where packages come from")?, releases)?;
         fs::write(apt.directory.join("sources.list"), sources)?;
         fs::write(apt.directory.join("nothing-installed"), "")?;
         if !apt.directory.join("complete").exists() {
@@ -65,7 +66,8 @@ impl Apt {
 
     /// A package and all that it needs.
     pub(crate) fn with_dependencies(&self, package: &str) -> Result<Vec<String>> {
-        let arguments = ["install", "--print-uris", "--yes", "--quiet", "--no-install-recommends", package];
+        let arguments =
+            ["install", "--print-uris", "--yes", "--quiet", "--no-install-recommends", package];
         let lines = shell::output(&mut self.command("apt-get", &arguments));
         let lines = lines.with_context(|| format!("the archive has no package {package}"))?;
         // `'URI' NAME_VERSION_ARCHITECTURE.deb SIZE HASH`

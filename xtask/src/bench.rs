@@ -11,15 +11,18 @@ use anyhow::{Context, Result};
 
 use crate::{setup, shell};
 
-/// Measures vxtap side by side with what else receives mirrored traffic: `vxbench compare ARGUMENTS`.
+/// Measures vxtap side by side with what else receives mirrored traffic:
+/// `vxbench compare ARGUMENTS`.
 ///
-/// Builds vxgen and vxbench, installs what they need, and runs the comparison as root, through sudo where needed, in
-/// network namespaces of its own. Prints tables; leaves them, every single run as JSON, and plots in `bench` in the
-/// target directory. `cargo xtask bench -- --help` lists the arguments; docs/performance.md says what the columns mean.
+/// Builds vxgen and vxbench, installs what they need, and runs the comparison as root, through sudo
+/// where needed, in network namespaces of its own. Prints tables; leaves them, every single run as
+/// JSON, and plots in `bench` in the target directory. `cargo xtask bench -- --help` lists the
+/// arguments; docs/performance.md says what the columns mean.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Instead: times the parts of the data path without a kernel, counts instructions per frame, and fails when they are
-    /// above their ceilings or something allocates; --quick says no more than that all of it works
+    /// Instead: times the parts of the data path without a kernel, counts instructions per frame,
+    /// and fails when they are above their ceilings or something allocates; --quick says no more
+    /// than that all of it works
     #[arg(long)]
     micro: bool,
     /// Arguments of `vxbench compare`, as --rows, --sizes, --rounds or --quick
@@ -37,7 +40,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Err(command.exec()).context("cannot start vxbench")
 }
 
-/// The smoke test: every receiver gets some traffic, and what it delivers must make sense. Says nothing about speed.
+/// The smoke test: every receiver gets some traffic, and what it delivers must make sense. Says
+/// nothing about speed.
 ///
 /// # Errors
 /// When something cannot be built, or a run is not sane.
@@ -48,10 +52,18 @@ pub(crate) fn smoke_test() -> Result<()> {
 
 /// Builds the instrument and returns the command that runs it.
 fn compare(arguments: &[OsString]) -> Result<Command> {
-    shell::run(shell::cargo().args(["build", "--release", "-p", "vxtap-bench", "-p", "vxtap-harness"]))?;
+    shell::run(shell::cargo().args([
+        "build",
+        "--release",
+        "-p",
+        "vxtap-bench",
+        "-p",
+        "vxtap-harness",
+    ]))?;
     let target = shell::target_dir()?;
     let program = target.join("release/vxbench");
-    let mut command = shell::as_root(program.to_str().context("the target directory is not UTF-8")?)?;
+    let mut command =
+        shell::as_root(program.to_str().context("the target directory is not UTF-8")?)?;
     command.arg("compare").args(with_directory(arguments, &target.join("bench")));
     Ok(command)
 }
@@ -59,8 +71,9 @@ fn compare(arguments: &[OsString]) -> Result<Command> {
 /// The arguments, with a directory for the results unless they name one.
 fn with_directory(arguments: &[OsString], directory: &Path) -> Vec<OsString> {
     let mut arguments = arguments.to_vec();
-    let names_one =
-        |argument: &OsString| argument == "--out" || argument.to_string_lossy().starts_with("--out=");
+    let names_one = |argument: &OsString| {
+        argument == "--out" || argument.to_string_lossy().starts_with("--out=")
+    };
     if !arguments.iter().any(names_one) {
         arguments.extend(["--out".into(), directory.into()]);
     }

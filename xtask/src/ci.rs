@@ -1,4 +1,5 @@
-//! `cargo xtask ci`: everything that must pass before a change is merged, in the order of what fails fastest.
+//! `cargo xtask ci`: everything that must pass before a change is merged, in the order of what
+//! fails fastest.
 
 use std::time::Instant;
 
@@ -7,11 +8,12 @@ use anyhow::Result;
 use crate::shell::{self, say};
 use crate::{bench, setup, test, vm};
 
-/// Runs what continuous integration runs: formatting, clippy, fuzz targets, documentation, dependencies, instructions and allocations per
-/// frame, a smoke test of the comparison, other kernels, eBPF objects, every test.
+/// Runs what continuous integration runs: formatting, clippy, fuzz targets, documentation,
+/// dependencies, instructions and allocations per frame, a smoke test of the comparison, other
+/// kernels, eBPF objects, every test.
 ///
-/// Installs what is missing first. Security advisories are not part of it: whether they can be fetched depends on the
-/// network (`cargo deny check advisories`).
+/// Installs what is missing first. Security advisories are not part of it: whether they can be
+/// fetched depends on the network (`cargo deny check advisories`).
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {}
 
@@ -33,7 +35,10 @@ pub(crate) fn run(_options: &Options) -> Result<()> {
     shell::run(shell::cargo().args(["deny", "--locked", "check", "bans", "licenses", "sources"]))?;
     say(format!("ci: checks passed after {} s; now what a frame costs", start.elapsed().as_secs()));
     bench::micro::check()?;
-    say(format!("ci: costs checked after {} s; now the comparison's smoke test", start.elapsed().as_secs()));
+    say(format!(
+        "ci: costs checked after {} s; now the comparison's smoke test",
+        start.elapsed().as_secs()
+    ));
     bench::smoke_test()?;
     say(format!(
         "ci: the comparison works after {} s; now the oldest kernel and the one with zero-copy",
@@ -53,11 +58,22 @@ fn clippy(packages: &[&str]) -> Result<()> {
     shell::run(&mut clippy)
 }
 
-/// Clippy over the fuzz targets, so that they do not rot. Nothing is linked, so that libFuzzer, which is C++, need not be built.
+/// Clippy over the fuzz targets, so that they do not rot. Nothing is linked, so that libFuzzer,
+/// which is C++, need not be built.
 fn fuzz_targets() -> Result<()> {
     let mut clippy = shell::cargo();
-    clippy.args(["clippy", "--manifest-path", "fuzz/Cargo.toml", "--locked", "--", "-D", "warnings"]);
-    clippy.env("CARGO_TARGET_DIR", shell::target_dir()?).env("CUSTOM_LIBFUZZER_PATH", "target/none.a");
+    clippy.args([
+        "clippy",
+        "--manifest-path",
+        "fuzz/Cargo.toml",
+        "--locked",
+        "--",
+        "-D",
+        "warnings",
+    ]);
+    clippy
+        .env("CARGO_TARGET_DIR", shell::target_dir()?)
+        .env("CUSTOM_LIBFUZZER_PATH", "target/none.a");
     shell::run(&mut clippy)
 }
 
@@ -71,7 +87,8 @@ mod tests {
     const MEMBERS: [&str; 6] = ["engine", "ebpf", "bench", "bench/harness", "tests", "xtask"];
 
     fn read(path: &str) -> String {
-        fs::read_to_string(shell::root().join(path)).unwrap_or_else(|e| panic!("cannot read {path}: {e}"))
+        fs::read_to_string(shell::root().join(path))
+            .unwrap_or_else(|e| panic!("cannot read {path}: {e}"))
     }
 
     /// Crates from outside that the members' manifests name.
@@ -96,9 +113,13 @@ mod tests {
     #[test]
     fn the_workspace_declares_no_dependency_that_nobody_uses() {
         let manifest = read("Cargo.toml");
-        let (_, table) = manifest.split_once("[workspace.dependencies]").expect("the table is there");
+        let (_, table) =
+            manifest.split_once("[workspace.dependencies]").expect("the table is there");
         let (table, _) = table.split_once("\n[").expect("another one follows");
-        let names = table.lines().filter_map(|line| line.split_once(" = ")).map(|(name, _)| name.to_owned());
+        let names = table
+            .lines()
+            .filter_map(|line| line.split_once(" = "))
+            .map(|(name, _)| name.to_owned());
         let declared: BTreeSet<String> = names.filter(|name| !name.starts_with("vxtap")).collect();
         assert_eq!(declared, named_by_members());
     }

@@ -1,6 +1,7 @@
 //! Developer commands of vxtap: `cargo xtask COMMAND`.
 //!
-//! One module per command; each says what it needs, does it, and fails loudly. Messages go to standard error.
+//! One module per command; each says what it needs, does it, and fails loudly. Messages go to
+//! standard error.
 
 mod apt;
 mod bench;
@@ -71,7 +72,12 @@ mod tests {
         for sub in command.get_subcommands() {
             assert!(sub.get_about().is_some(), "{} has no description", sub.get_name());
             for argument in sub.get_arguments() {
-                assert!(argument.get_help().is_some(), "{} of {}", argument.get_id(), sub.get_name());
+                assert!(
+                    argument.get_help().is_some(),
+                    "{} of {}",
+                    argument.get_id(),
+                    sub.get_name()
+                );
             }
         }
     }

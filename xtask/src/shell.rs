@@ -20,10 +20,11 @@ pub(crate) fn print(text: &str) {
 
 /// The checkout that cargo runs this xtask for.
 ///
-/// Cargo's word comes before the place where this program was compiled: checkouts that share a target directory share
-/// the program too.
+/// Cargo's word comes before the place where this program was compiled: checkouts that share a
+/// target directory share the program too.
 pub(crate) fn root() -> PathBuf {
-    let manifest = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let manifest =
+        env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     let manifest = PathBuf::from(manifest);
     manifest.parent().map_or_else(|| manifest.clone(), Path::to_owned)
 }
@@ -34,7 +35,11 @@ pub(crate) fn root() -> PathBuf {
 /// When the path of this program is unknown.
 pub(crate) fn target_dir() -> Result<PathBuf> {
     let program = env::current_exe().context("cannot find the path of xtask")?;
-    program.ancestors().nth(2).map(Path::to_owned).context("xtask does not lie in a target directory")
+    program
+        .ancestors()
+        .nth(2)
+        .map(Path::to_owned)
+        .context("xtask does not lie in a target directory")
 }
 
 /// The cargo that runs this xtask, in the checkout's root.
@@ -68,7 +73,8 @@ pub(crate) fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
-/// The words that come before a command that needs root: none for root, else `sudo` with its options.
+/// The words that come before a command that needs root: none for root, else `sudo` with its
+/// options.
 ///
 /// Without a terminal there is nobody to type a password, so sudo must not wait for one.
 ///
@@ -102,7 +108,8 @@ pub(crate) fn as_root(program: &str) -> Result<Command> {
     Ok(command)
 }
 
-/// Finds `program` on the search path, or where administration tools are that an ordinary user's path may lack.
+/// Finds `program` on the search path, or where administration tools are that an ordinary user's
+/// path may lack.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let directories = env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);

@@ -5,7 +5,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-/// What the reason of every ignored test starts with: it needs privileges or a program that a machine may lack.
+/// What the reason of every ignored test starts with: it needs privileges or a program that a
+/// machine may lack.
 const GOOD_REASON: &str = "ignored, requires ";
 
 /// Sums over the test binaries of one `cargo test`.
@@ -50,7 +51,10 @@ impl Tally {
         if line.contains("test result: ") {
             self.passed += number_before(line, " passed;");
             self.ignored += number_before(line, " ignored;");
-        } else if line.starts_with("test ") && line.contains("... ignored") && !line.contains(GOOD_REASON) {
+        } else if line.starts_with("test ")
+            && line.contains("... ignored")
+            && !line.contains(GOOD_REASON)
+        {
             self.unreasoned.push(line.to_owned());
         }
     }
@@ -96,7 +100,8 @@ mod tests {
     #[test]
     fn the_output_goes_through_unchanged_while_it_is_counted() {
         // A byte that is not UTF-8: tests may print anything.
-        let text = b"running 2 tests\n\xFF\ntest result: ok. 2 passed; 0 failed; 1 ignored; 0 measured\n";
+        let text =
+            b"running 2 tests\n\xFF\ntest result: ok. 2 passed; 0 failed; 1 ignored; 0 measured\n";
         let mut shown = Vec::new();
         let tally = relay(&text[..], &mut shown).expect("memory does not fail");
         assert_eq!(shown, text);

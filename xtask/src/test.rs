@@ -10,17 +10,19 @@ use crate::{build_ebpf, setup, vm};
 
 /// Compares the committed eBPF object with its source, then runs every test.
 ///
-/// The unit, property, documentation and unprivileged integration tests run as the user who calls this. The privileged
-/// ones (marked `#[ignore = "requires ..."]`, so that a plain `cargo test` leaves them out) are built as that user too and
-/// run as root, through sudo where needed, one after the other; they touch nothing but network namespaces of their own. Without root this fails. Every ignored
-/// test must say what it requires, and as many must pass as were ignored before.
+/// The unit, property, documentation and unprivileged integration tests run as the user who calls
+/// this. The privileged ones (marked `#[ignore = "requires ..."]`, so that a plain `cargo test`
+/// leaves them out) are built as that user too and run as root, through sudo where needed, one
+/// after the other; they touch nothing but network namespaces of their own. Without root this
+/// fails. Every ignored test must say what it requires, and as many must pass as were ignored
+/// before.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct Options {
     /// Leave out the privileged tests, and say how many.
     #[arg(long)]
     unprivileged: bool,
-    /// Instead of the tests on this kernel: those that other kernels decide, on these, each in an emulated machine. Without a
-    /// version: on all, which are 6.1, 6.12, and 6.18 or a newer one.
+    /// Instead of the tests on this kernel: those that other kernels decide, on these, each in an
+    /// emulated machine. Without a version: on all, which are 6.1, 6.12, and 6.18 or a newer one.
     #[arg(long, value_name = "KERNEL", num_args = 0.., conflicts_with = "unprivileged")]
     vm: Option<Vec<String>>,
 }
@@ -33,7 +35,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     say("test: the eBPF object is what its source gives");
     say(format!("test: {} unprivileged tests passed", ordinary.passed));
     match privileged {
-        Some(privileged) => say(format!("test: {} privileged tests passed as root", privileged.passed)),
+        Some(privileged) => {
+            say(format!("test: {} privileged tests passed as root", privileged.passed))
+        }
         None => say(format!("test: {} privileged tests were NOT run", ordinary.ignored)),
     }
     Ok(())
@@ -78,16 +82,17 @@ fn privileged_prefix() -> Result<Vec<&'static str>> {
     Ok(prefix)
 }
 
-/// `cargo test` for the ignored tests. Only the finished test binaries run as root: cargo starts them through its
-/// `runner`, so that nothing is built as root. Without documentation tests, which cannot be given a reason.
+/// `cargo test` for the ignored tests. Only the finished test binaries run as root: cargo starts
+/// them through its `runner`, so that nothing is built as root. Without documentation tests, which
+/// cannot be given a reason.
 fn privileged_tests(prefix: &[&str]) -> Result<Command> {
     let mut command = shell::cargo();
     // Without xtask, which has none: the integration tests have the last word.
     command.args(["test", "--workspace", "--exclude", "xtask", "--no-fail-fast", "--tests"]);
     command.args(["--", "--ignored", "--test-threads=1"]);
     if !prefix.is_empty() {
-        let version =
-            shell::output(Command::new("rustc").arg("-vV")).context("cannot ask rustc for its version")?;
+        let version = shell::output(Command::new("rustc").arg("-vV"))
+            .context("cannot ask rustc for its version")?;
         let host = host_of(&version).context("rustc does not say what it builds for")?;
         command.env(runner_variable(host), prefix.join(" "));
     }
@@ -121,7 +126,8 @@ mod tests {
 
     #[test]
     fn the_runner_is_set_for_the_host_triple() {
-        let version = "rustc 1.95.0 (59807616e 2026-04-14)\nbinary: rustc\nhost: x86_64-unknown-linux-gnu\n";
+        let version =
+            "rustc 1.95.0 (59807616e 2026-04-14)\nbinary: rustc\nhost: x86_64-unknown-linux-gnu\n";
         let host = host_of(version).expect("the line is there");
         assert_eq!(runner_variable(host), "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER");
     }

@@ -1,4 +1,5 @@
-//! What vxtap is measured with: receivers that do the same work on the same traffic, and the rounds that compare them.
+//! What vxtap is measured with: receivers that do the same work on the same traffic, and the rounds
+//! that compare them.
 //!
 //! ```text
 //!   compare ── plans rounds ──► vxgen (CPU 0) ~~ veth ~~► receive ROW (CPU 1)

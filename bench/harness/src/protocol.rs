@@ -39,7 +39,8 @@ pub struct Mark {
     pub kernel_lost: Option<u64>,
     /// Resident memory of the process, in KiB.
     pub rss_kib: u64,
-    /// Time from the XDP program to the application since the last mark; `None` where the arrival time is not known.
+    /// Time from the XDP program to the application since the last mark; `None` where the arrival
+    /// time is not known.
     pub latency: Option<Latency>,
 }
 

@@ -1,7 +1,9 @@
-//! Claim: every receiver that is compared gets every frame of traffic that it has time for, intact, and counts it right.
+//! Claim: every receiver that is compared gets every frame of traffic that it has time for, intact,
+//! and counts it right.
 //!
-//! The frames come from `vxgen`'s generator through a packet socket, at a pace that all keep up with. Each receiver is
-//! the process that the instrument runs, and speaks the instrument's protocol.
+//! The frames come from `vxgen`'s generator through a packet socket, at a pace that all keep up
+//! with. Each receiver is the process that the instrument runs, and speaks the instrument's
+//! protocol.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails right there")]
 
 use std::fs;
@@ -39,7 +41,9 @@ impl Receiver {
         let output = BufReader::new(process.child().stdout.take().unwrap());
         let input = process.child().stdin.take().unwrap();
         let (line, lines) = mpsc::channel();
-        thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|text| line.send(text)));
+        thread::spawn(move || {
+            output.lines().map_while(Result::ok).try_for_each(|text| line.send(text))
+        });
         let receiver = Self { process, input, lines };
         let ready: Ready = receiver.answer();
         assert!(ready.ready, "{ready:?}");
@@ -79,7 +83,8 @@ fn send_all(veth: &Veth, profile: &Profile) -> Totals {
     })
 }
 
-/// Runs a receiver while the profile is sent, shows that it got all of it, and returns its last mark.
+/// Runs a receiver while the profile is sent, shows that it got all of it, and returns its last
+/// mark.
 fn receives_everything(row: &str, profile: &Profile) -> Mark {
     privileged();
     let veth = Veth::pair(1).unwrap();
@@ -109,10 +114,14 @@ fn receives_everything(row: &str, profile: &Profile) -> Mark {
 #[ignore = "requires CAP_NET_ADMIN and CAP_BPF; run by cargo xtask test"]
 fn vxtap_receives_everything_and_knows_how_long_it_took() {
     for wait in ["busy", "adaptive", "interrupt"] {
-        let mark = receives_everything(&format!("vxtap --wait {wait} --latency-every 1"), &profile());
+        let mark =
+            receives_everything(&format!("vxtap --wait {wait} --latency-every 1"), &profile());
         let latency = mark.latency.expect("every frame has an arrival time");
         assert!(latency.p50_ns > 0 && latency.p50_ns < 1_000_000_000, "{latency:?}");
-        assert!(latency.p50_ns <= latency.p99_ns && latency.p99_ns <= latency.max_ns, "{latency:?}");
+        assert!(
+            latency.p50_ns <= latency.p99_ns && latency.p99_ns <= latency.max_ns,
+            "{latency:?}"
+        );
     }
 }
 
@@ -162,15 +171,17 @@ fn a_consumer_that_spins_never_sleeps_and_one_that_naps_does() {
     }
 }
 
-/// How often a thread has given up its CPU because it had nothing to do; giving way to others does not count
-/// (`voluntary_ctxt_switches` of `proc_pid_status(5)`). Waits for the thread: it gives itself its name when it first
-/// runs, which on a CPU shared with a worker that spins can be after the receiver says that it is ready.
+/// How often a thread has given up its CPU because it had nothing to do; giving way to others does
+/// not count (`voluntary_ctxt_switches` of `proc_pid_status(5)`). Waits for the thread: it gives
+/// itself its name when it first runs, which on a CPU shared with a worker that spins can be after
+/// the receiver says that it is ready.
 fn sleeps_of(process: &Process, thread: &str) -> u64 {
     let name = format!("Name:\t{thread}\n");
     let mut status = None;
     let found = wait_until(&format!("a thread named {thread}"), TIMEOUT, || {
         let tasks = fs::read_dir(format!("/proc/{}/task", process.id())).unwrap();
-        let mut texts = tasks.map(|task| fs::read_to_string(task.unwrap().path().join("status")).unwrap());
+        let mut texts =
+            tasks.map(|task| fs::read_to_string(task.unwrap().path().join("status")).unwrap());
         status = texts.find(|text| text.starts_with(&name));
         status.is_some()
     });
@@ -183,7 +194,10 @@ fn sleeps_of(process: &Process, thread: &str) -> u64 {
 #[test]
 #[ignore = "requires CAP_NET_ADMIN and CAP_BPF; run by cargo xtask test"]
 fn vxtap_receives_everything_with_three_consumers_and_tuned_rings() {
-    receives_everything("vxtap --consumers 3 --set memory.fill_ring=1024 --latency-every 0", &profile());
+    receives_everything(
+        "vxtap --consumers 3 --set memory.fill_ring=1024 --latency-every 0",
+        &profile(),
+    );
 }
 
 #[test]
@@ -224,7 +238,7 @@ fn the_dropping_program_counts_everything() {
 #[test]
 fn a_receiver_that_cannot_be_opened_says_why_and_fails() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vxbench"));
-    let error =
-        capture(command.args(["receive", "packet", "--interface", "no-such-if0"])).expect_err("fails");
+    let error = capture(command.args(["receive", "packet", "--interface", "no-such-if0"]))
+        .expect_err("fails");
     assert!(error.to_string().contains("vxbench: cannot turn GRO on for no-such-if0: "), "{error}");
 }

@@ -1,11 +1,13 @@
 //! DNS messages of inner frames: a query for an address and its answer.
 //!
-//! The proof and its filler are the data of an EDNS option, so that the message is valid at any length.
+//! The proof and its filler are the data of an EDNS option, so that the message is valid at any
+//! length.
 
 use super::FrameId;
 use crate::direction::Direction;
 
-/// Bytes of the name `fNNNN.sNNNN.vxtap.test` (flow and session in hexadecimal; RFC 2606 keeps `.test` free).
+/// Bytes of the name `fNNNN.sNNNN.vxtap.test` (flow and session in hexadecimal; RFC 2606 keeps
+/// `.test` free).
 const NAME_LEN: u16 = 24;
 const HEADER_LEN: u16 = 12;
 const QUESTION_LEN: u16 = NAME_LEN + 4;
@@ -21,8 +23,8 @@ pub(super) const RESPONSE_LEN: u16 = QUERY_LEN + ANSWER_LEN;
 /// First of the option codes for local and experimental use (RFC 6891 section 9).
 const LOCAL_OPTION: u16 = 65_001;
 
-/// Appends a message up to the data of its option, which is `data_len` bytes long: a query on the way out, a
-/// response on the way in.
+/// Appends a message up to the data of its option, which is `data_len` bytes long: a query on the
+/// way out, a response on the way in.
 pub(super) fn write(id: FrameId<'_>, data_len: u16, frame: &mut Vec<u8>) {
     let is_response = id.direction == Direction::Ingress;
     frame.extend_from_slice(&header(id, is_response));
@@ -59,7 +61,8 @@ fn hexadecimal(number: u16, digits: &mut [u8]) {
 
 fn opt(data_len: u16) -> [u8; OPT_LEN as usize] {
     let mut bytes = [0; OPT_LEN as usize];
-    // The root's name, type OPT, the largest datagram as class; then extended RCODE, version and flags of 0.
+    // The root's name, type OPT, the largest datagram as class; then extended RCODE, version and
+    // flags of 0.
     bytes[1..3].copy_from_slice(&41_u16.to_be_bytes());
     bytes[3..5].copy_from_slice(&crate::profile::MAX_INNER_LEN.to_be_bytes());
     bytes[9..11].copy_from_slice(&(data_len + 4).to_be_bytes());

@@ -34,7 +34,8 @@ pub(super) struct Kind {
 impl Kind {
     /// All kinds, each at its index.
     pub(super) const fn all() -> [Self; KINDS] {
-        let mut all = [Self { is_ipv6: false, protocol: Protocol::Tcp, direction: Direction::Egress }; KINDS];
+        let mut all =
+            [Self { is_ipv6: false, protocol: Protocol::Tcp, direction: Direction::Egress }; KINDS];
         let mut i = 0;
         while i < KINDS {
             all[i].is_ipv6 = i & 8 != 0;
@@ -100,8 +101,8 @@ pub(super) fn write_ethernet_ip(id: FrameId<'_>, frame_len: u16, frame: &mut Vec
     }
 }
 
-/// On the way out the mirrored interface's MAC is the source and the VPC router's the destination; on the way
-/// in it is the other way round.
+/// On the way out the mirrored interface's MAC is the source and the VPC router's the destination;
+/// on the way in it is the other way round.
 fn ethernet(id: FrameId<'_>) -> [u8; 14] {
     let [high, low] = id.flow.session.to_be_bytes();
     let interface = [0x06, 0x00, 0x00, 0x00, high, low];

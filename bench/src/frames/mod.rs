@@ -1,7 +1,7 @@
 //! Every inner frame of a profile, as a function of (flow, direction, sequence number).
 //!
-//! The sender and the verifier both make frames here. What they have in common is checked from outside: the
-//! tests parse the frames with etherparse, and tshark reads them without a complaint.
+//! The sender and the verifier both make frames here. What they have in common is checked from
+//! outside: the tests parse the frames with etherparse, and tshark reads them without a complaint.
 
 mod dns;
 mod layout;
@@ -35,7 +35,11 @@ pub(crate) struct FrameId<'a> {
 
 impl FrameId<'_> {
     const fn kind(&self) -> Kind {
-        Kind { is_ipv6: self.flow.is_ipv6(), protocol: self.flow.protocol, direction: self.direction }
+        Kind {
+            is_ipv6: self.flow.is_ipv6(),
+            protocol: self.flow.protocol,
+            direction: self.direction,
+        }
     }
 
     /// Place in the cycle of lengths.
@@ -139,7 +143,8 @@ impl Frames {
         proof.write(self.filler(id, usize::from(payload_len) - proof::LEN), frame);
     }
 
-    /// The numbers with which a segment continues the flow's other frames: sequence, acknowledgement.
+    /// The numbers with which a segment continues the flow's other frames: sequence,
+    /// acknowledgement.
     fn tcp_numbers(&self, id: FrameId<'_>) -> [u32; 2] {
         // The directions alternate, so the second one has seen one frame more than it has sent.
         let is_second = id.direction != id.flow.first;
@@ -173,8 +178,16 @@ impl Frames {
 /// Hashes the fields of a profile that decide what inner frames look like.
 #[expect(clippy::cast_possible_truncation, reason = "an address is taken in halves")]
 fn run_id(profile: &Profile) -> u32 {
-    let Profile { seed, sessions, flows_per_session, mix: shares, ipv6_percent, sizes, count: _, outer: _ } =
-        profile;
+    let Profile {
+        seed,
+        sessions,
+        flows_per_session,
+        mix: shares,
+        ipv6_percent,
+        sizes,
+        count: _,
+        outer: _,
+    } = profile;
     let sessions = sessions.iter().flat_map(|Session { source, vni }| {
         let bits = match source {
             IpAddr::V4(v4) => u128::from(v4.to_bits()),

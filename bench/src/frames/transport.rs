@@ -30,7 +30,8 @@ pub(super) fn write_udp(id: FrameId<'_>, udp_len: u16, frame: &mut Vec<u8>) {
     frame.extend_from_slice(&bytes);
 }
 
-/// Appends an ICMP or `ICMPv6` echo header: a request in the flow's first direction, a reply in the other.
+/// Appends an ICMP or `ICMPv6` echo header: a request in the flow's first direction, a reply in the
+/// other.
 pub(super) fn write_icmp(id: FrameId<'_>, frame: &mut Vec<u8>) {
     let is_request = id.direction == id.flow.first;
     let kind = match (id.flow.is_ipv6(), is_request) {

@@ -108,7 +108,8 @@ impl LiveError {
     }
 }
 
-/// Says what a refused redirect means; the numbers are those of `kernel/bpf/devmap.c` and `drivers/net/veth.c`.
+/// Says what a refused redirect means; the numbers are those of `kernel/bpf/devmap.c` and
+/// `drivers/net/veth.c`.
 fn reason(interface: &str, errno: i32) -> String {
     match Errno::from_raw(errno) {
         Errno::EOPNOTSUPP | Errno::ENXIO => {
@@ -117,7 +118,9 @@ fn reason(interface: &str, errno: i32) -> String {
                 .to_owned()
         }
         Errno::ENETDOWN => format!("it is down: `ip link set {interface} up`"),
-        Errno::EMSGSIZE => "they are longer than its MTU allows; raise it or give a smaller size".to_owned(),
+        Errno::EMSGSIZE => {
+            "they are longer than its MTU allows; raise it or give a smaller size".to_owned()
+        }
         Errno::UnknownErrno => "it took none of them; is its other end up?".to_owned(),
         errno => io::Error::from(errno).to_string(),
     }

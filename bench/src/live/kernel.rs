@@ -9,8 +9,8 @@ use aya::{Ebpf, EbpfLoader, TestRun, TestRunAttrs, TestRunOptions};
 use nix::errno::Errno;
 use nix::net::if_::if_nametoindex;
 use vxtap_ebpf::generator::{
-    self as layout, FLUSHED_WORDS, Flushed, HEAD_WORDS, PROGRESS_WORDS, Progress, SETTINGS_WORDS, Settings,
-    Whole,
+    self as layout, FLUSHED_WORDS, Flushed, HEAD_WORDS, PROGRESS_WORDS, Progress, SETTINGS_WORDS,
+    Settings, Whole,
 };
 
 use super::error::os_error;
@@ -41,8 +41,9 @@ impl fmt::Debug for State {
 impl Kernel {
     /// Loads the object for an interface of this thread's network namespace and fills its table.
     pub(super) fn load(interface: &str, table: &Table) -> Result<Self, LiveError> {
-        let index = if_nametoindex(interface)
-            .map_err(|_no_such_device| LiveError::NoInterface { interface: interface.to_owned() })?;
+        let index = if_nametoindex(interface).map_err(|_no_such_device| {
+            LiveError::NoInterface { interface: interface.to_owned() }
+        })?;
         let entries = table.len().max(1);
         let mut ebpf = EbpfLoader::new()
             .map_max_entries(layout::HEADS, entries)
@@ -53,7 +54,9 @@ impl Kernel {
             .map_err(|error| LiveError::of("load the generator's eBPF programs", error))?;
         let fill = |error| LiveError::of("fill the generator's maps", error);
         let mut device = DevMap::try_from(take(&mut ebpf, layout::DEVICE)).map_err(fill)?;
-        device.set(0, index, None, 0).map_err(|error| LiveError::of("choose the interface", error))?;
+        device
+            .set(0, index, None, 0)
+            .map_err(|error| LiveError::of("choose the interface", error))?;
         fill_table(&mut ebpf, table).map_err(fill)?;
         let state = State {
             settings: Array::try_from(take(&mut ebpf, layout::SETTINGS)).map_err(fill)?,
@@ -77,7 +80,8 @@ impl Kernel {
     /// Makes frames on this CPU until a signal comes or there were about four billion.
     pub(super) fn make_frames(&self, template: &[u8], batch: u32) -> Result<(), LiveError> {
         let program = self.ebpf.program(layout::PROGRAM).unwrap_or_else(|| absent(layout::PROGRAM));
-        let program: &Xdp = program.try_into().unwrap_or_else(|_other_type| absent(layout::PROGRAM));
+        let program: &Xdp =
+            program.try_into().unwrap_or_else(|_other_type| absent(layout::PROGRAM));
         let run = program.test_run(TestRunOptions {
             data_in: Some(template),
             repeat: u32::MAX,
@@ -98,20 +102,23 @@ impl Kernel {
 
 impl State {
     pub(super) fn progress(&self) -> Result<Progress, LiveError> {
-        let words = self.progress.get(&0, 0).map_err(|error| LiveError::of("read the progress", error))?;
+        let words =
+            self.progress.get(&0, 0).map_err(|error| LiveError::of("read the progress", error))?;
         Ok(Progress::from_words(&words))
     }
 
     pub(super) fn flushed(&self) -> Result<Flushed, LiveError> {
-        let cpus = self.flushed.get(&0, 0).map_err(|error| LiveError::of("read the counters", error))?;
+        let cpus =
+            self.flushed.get(&0, 0).map_err(|error| LiveError::of("read the counters", error))?;
         Ok(Flushed::sum(cpus.iter()))
     }
 }
 
 fn load_programs(ebpf: &mut Ebpf) -> Result<(), aya::programs::ProgramError> {
-    for (name, tracepoint) in
-        [(layout::FLUSH_PROGRAM, layout::FLUSH_TRACEPOINT), (layout::FAIL_PROGRAM, layout::FAIL_TRACEPOINT)]
-    {
+    for (name, tracepoint) in [
+        (layout::FLUSH_PROGRAM, layout::FLUSH_TRACEPOINT),
+        (layout::FAIL_PROGRAM, layout::FAIL_TRACEPOINT),
+    ] {
         let listener: &mut RawTracePoint =
             ebpf.program_mut(name).unwrap_or_else(|| absent(name)).try_into()?;
         listener.load()?;

@@ -22,12 +22,13 @@ use crate::totals::Totals;
 const WATCH_EVERY: Duration = Duration::from_millis(5);
 /// Time between two calls of the progress function.
 const REPORT_EVERY: Duration = Duration::from_millis(100);
-/// Time that the kernel makes frames for before it sends them, at a rate below full speed. Longer makes bursts, and keeps
-/// the CPU's other work waiting; shorter costs time per batch.
+/// Time that the kernel makes frames for before it sends them, at a rate below full speed. Longer
+/// makes bursts, and keeps the CPU's other work waiting; shorter costs time per batch.
 const BATCH_TIME: Duration = Duration::from_micros(50);
 /// Frames per batch at full speed, and at most.
 const BATCH_MAX: u32 = 64;
-/// Interrupts the system call that makes frames. The process must have no other use for it while a run lasts.
+/// Interrupts the system call that makes frames. The process must have no other use for it while a
+/// run lasts.
 const WAKE_UP: Signal = Signal::SIGUSR1;
 
 /// Sends the frames of a profile through one interface at full speed.
@@ -61,11 +62,11 @@ impl Live {
         Ok(Self { interface: interface.to_owned(), table, kernel, count: profile.count, options })
     }
 
-    /// Sends until the profile's count or a limit is reached, on the CPU of the calling thread, and says what the
-    /// interface took.
+    /// Sends until the profile's count or a limit is reached, on the CPU of the calling thread, and
+    /// says what the interface took.
     ///
-    /// `progress` is called about every 100 ms with the totals so far. Signal `SIGUSR1` is used to end the run; it must
-    /// have no other meaning to the process.
+    /// `progress` is called about every 100 ms with the totals so far. Signal `SIGUSR1` is used to
+    /// end the run; it must have no other meaning to the process.
     ///
     /// # Errors
     /// The kernel makes no live frames, or the interface takes none.
@@ -186,8 +187,8 @@ impl Watch<'_> {
         while !self.is_over.load(Ordering::Relaxed) {
             thread::park_timeout(WATCH_EVERY);
             if self.has_ended() {
-                // The thread is there: it waits for this one. A signal that comes between two system calls is lost, so
-                // that another one has to follow.
+                // The thread is there: it waits for this one. A signal that comes between two
+                // system calls is lost, so that another one has to follow.
                 let _ = pthread_kill(maker, WAKE_UP);
             } else if Instant::now() >= report_at {
                 report_at += REPORT_EVERY;
@@ -232,16 +233,22 @@ mod tests {
 
     #[test]
     fn the_table_holds_all_frames_of_a_small_count() {
-        for (count, len) in
-            [(None, 1024), (Some(1), 1), (Some(16_384), 16_384), (Some(16_385), 1024), (Some(u64::MAX), 1024)]
-        {
+        for (count, len) in [
+            (None, 1024),
+            (Some(1), 1),
+            (Some(16_384), 16_384),
+            (Some(16_385), 1024),
+            (Some(u64::MAX), 1024),
+        ] {
             assert_eq!(table_len(count), len, "{count:?}");
         }
     }
 
     #[test]
     fn limits_of_table_and_batch_are_named() {
-        let open = |options| Live::open("lo", &Profile::default(), options).expect_err("refused").to_string();
+        let open = |options| {
+            Live::open("lo", &Profile::default(), options).expect_err("refused").to_string()
+        };
         let options = Options { table_len: Some(0), ..Options::default() };
         assert_eq!(open(options), "a table of 0 frames: give 1 to 16384");
         let options = Options { batch: Some(257), ..Options::default() };

@@ -45,7 +45,8 @@ impl Table {
             if frame.len() > FRAME_MAX {
                 return Err(LiveError::TooLong { frame_len: frame.len() });
             }
-            let is_summed = source.is_ipv6() && profile.outer.ipv6_checksum == Ipv6Checksum::Computed;
+            let is_summed =
+                source.is_ipv6() && profile.outer.ipv6_checksum == Ipv6Checksum::Computed;
             if is_summed && proof_every != 1 {
                 return Err(LiveError::Checksum);
             }
@@ -82,15 +83,17 @@ impl Table {
         })
     }
 
-    /// What it comes to when the table is gone through until `handed` frames were handed over, `refused` of which were not
-    /// taken.
+    /// What it comes to when the table is gone through until `handed` frames were handed over,
+    /// `refused` of which were not taken.
     ///
-    /// Which ones these were is not known: they count as frames of mean length, and the sessions stay empty.
+    /// Which ones these were is not known: they count as frames of mean length, and the sessions
+    /// stay empty.
     pub(super) fn totals(&self, handed: u64, refused: u64) -> Totals {
         let mut totals = self.handed(handed);
         if refused > 0 {
             let sent = handed.saturating_sub(refused);
-            let share = |bytes: u64| u128::from(bytes) * u128::from(sent) / u128::from(handed.max(1));
+            let share =
+                |bytes: u64| u128::from(bytes) * u128::from(sent) / u128::from(handed.max(1));
             let share = |bytes| u64::try_from(share(bytes)).unwrap_or(u64::MAX);
             totals.outer_bytes = share(totals.outer_bytes);
             totals.inner_bytes = share(totals.inner_bytes);
@@ -102,8 +105,10 @@ impl Table {
     }
 
     fn handed(&self, handed: u64) -> Totals {
-        let mut totals =
-            Totals { sessions: vec![SessionTotals::default(); self.session_count], ..Totals::default() };
+        let mut totals = Totals {
+            sessions: vec![SessionTotals::default(); self.session_count],
+            ..Totals::default()
+        };
         let Some(turns) = handed.checked_div(self.entries.len() as u64) else { return totals };
         let rest = handed % self.entries.len() as u64;
         for (index, entry) in (0..).zip(&self.entries) {
@@ -198,7 +203,8 @@ mod tests {
 
     #[test]
     fn a_head_written_over_any_older_frame_leaves_no_proof() {
-        let sessions = ["10.0.0.1=1", "fd00::1=2"].map(|text| text.parse().expect("a session")).to_vec();
+        let sessions =
+            ["10.0.0.1=1", "fd00::1=2"].map(|text| text.parse().expect("a session")).to_vec();
         let table = table(&Profile { sessions, ..profile(500) });
         let older = table.entries.iter().max_by_key(|entry| entry.proof_at).expect("not empty");
         for (entry, head) in table.entries.iter().zip(table.heads()) {
@@ -213,7 +219,10 @@ mod tests {
                 page[mark_at..][..MARK_LEN].fill(0);
             }
             assert_eq!(Proof::read(&page[entry.proof_at..entry.frame.len()]), None);
-            assert_eq!(page[..entry.proof_at.min(HEAD_LEN)], entry.frame[..entry.proof_at.min(HEAD_LEN)]);
+            assert_eq!(
+                page[..entry.proof_at.min(HEAD_LEN)],
+                entry.frame[..entry.proof_at.min(HEAD_LEN)]
+            );
         }
     }
 

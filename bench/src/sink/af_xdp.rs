@@ -1,6 +1,9 @@
-//! Frames to a network interface through an AF_XDP socket's TX ring, by way of libxdp: an implementation that shares
-//! nothing with the engine's.
-#![expect(unsafe_code, reason = "xsk-rs leaves it to its user that a descriptor is in one place at a time")]
+//! Frames to a network interface through an AF_XDP socket's TX ring, by way of libxdp: an
+//! implementation that shares nothing with the engine's.
+#![expect(
+    unsafe_code,
+    reason = "xsk-rs leaves it to its user that a descriptor is in one place at a time"
+)]
 
 use std::ffi::CString;
 use std::fmt;
@@ -15,15 +18,16 @@ use xsk_rs::{CompQueue, FillQueue, FrameDesc, RxQueue, Socket, TxQueue, Umem};
 
 use super::{Pushed, Sink, SinkError, Slot, Timing};
 
-/// Frames on their way at most: as many as xsk-rs's default TX and completion rings hold, so that there is always room
-/// for one that has a descriptor.
+/// Frames on their way at most: as many as xsk-rs's default TX and completion rings hold, so that
+/// there is always room for one that has a descriptor.
 const FRAMES: NonZeroU32 = NonZeroU32::new(2048).expect("not zero");
 /// Most descriptors taken back at once.
 const COMPLETIONS: usize = 64;
 /// Time in which the kernel sends what it was given; it takes microseconds.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// An AF_XDP socket on queue 0 of an interface, which sends and receives nothing: no XDP program is attached.
+/// An AF_XDP socket on queue 0 of an interface, which sends and receives nothing: no XDP program is
+/// attached.
 ///
 /// # Kernel
 /// `CAP_NET_RAW` in the network namespace.
@@ -32,7 +36,8 @@ pub struct AfXdpSocket {
     umem: Umem,
     tx: TxQueue,
     completions: CompQueue,
-    /// Frames that nobody else has: each descriptor is here, in the TX ring, or in the completion ring.
+    /// Frames that nobody else has: each descriptor is here, in the TX ring, or in the completion
+    /// ring.
     free: Vec<FrameDesc>,
     /// Kept for the socket's other rings.
     _unused: (RxQueue, FillQueue),
@@ -63,15 +68,23 @@ impl AfXdpSocket {
         };
         let (umem, free) =
             Umem::new(UmemConfig::default(), FRAMES, false).map_err(|e| refused("UMEM", &e))?;
-        let config =
-            SocketConfig::builder().libxdp_flags(LibxdpFlags::XSK_LIBXDP_FLAGS_INHIBIT_PROG_LOAD).build();
+        let config = SocketConfig::builder()
+            .libxdp_flags(LibxdpFlags::XSK_LIBXDP_FLAGS_INHIBIT_PROG_LOAD)
+            .build();
         // SAFETY: the UMEM is new, so that it is shared with no other socket.
         let socket = unsafe { Socket::new(config, &umem, &name, 0) };
         let (tx, rx, rings) = socket.map_err(|e| refused("socket", &e))?;
         let Some((fill, completions)) = rings else {
             return Err(refused("socket", &io::Error::other("no completion ring")));
         };
-        Ok(Self { interface: interface.to_owned(), umem, tx, completions, free, _unused: (rx, fill) })
+        Ok(Self {
+            interface: interface.to_owned(),
+            umem,
+            tx,
+            completions,
+            free,
+            _unused: (rx, fill),
+        })
     }
 
     /// Takes back the frames that were sent.
@@ -89,7 +102,8 @@ impl AfXdpSocket {
 
     /// Puts a frame into the UMEM; the descriptor says where.
     fn write(&self, bytes: &[u8], descriptor: &mut FrameDesc) -> Result<(), SinkError> {
-        // SAFETY: the descriptor is of this UMEM, and came from the list of those that nobody else has.
+        // SAFETY: the descriptor is of this UMEM, and came from the list of those that nobody else
+        // has.
         let mut data = unsafe { self.umem.data_mut(descriptor) };
         let mut cursor = data.cursor();
         cursor.set_pos(0);
@@ -119,7 +133,8 @@ impl Sink for AfXdpSocket {
         for (slot, descriptor) in frames.iter().zip(&mut descriptors) {
             self.write(&slot.bytes, descriptor)?;
         }
-        // SAFETY: the descriptors are of this UMEM and were taken from the list of those that nobody else has.
+        // SAFETY: the descriptors are of this UMEM and were taken from the list of those that
+        // nobody else has.
         let produced = unsafe { self.tx.produce(&descriptors) };
         debug_assert_eq!(produced, count, "the ring has room for all descriptors there are");
         self.wake_up()?;

@@ -7,8 +7,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use nix::errno::Errno;
 use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::{
-    AddressFamily, LinkAddr, MsgFlags, MultiHeaders, SockFlag, SockType, bind, sendmmsg, setsockopt, socket,
-    sockopt::SndBuf,
+    AddressFamily, LinkAddr, MsgFlags, MultiHeaders, SockFlag, SockType, bind, sendmmsg,
+    setsockopt, socket, sockopt::SndBuf,
 };
 
 use super::Slot;
@@ -16,11 +16,11 @@ use super::{Pushed, Sink, SinkError, Timing};
 
 /// Most frames per system call.
 const BATCH: usize = 32;
-/// The socket's own address tells where to send. The type is one of no size because nix reads the addresses
-/// when it counts the frames sent, although none were written.
+/// The socket's own address tells where to send. The type is one of no size because nix reads the
+/// addresses when it counts the frames sent, although none were written.
 const NO_ADDRESS: [Option<()>; BATCH] = [None; BATCH];
-/// Send buffer asked for, in bytes; the kernel grants at most `net.core.wmem_max`. It holds a few batches of
-/// long frames where a driver keeps them for a while.
+/// Send buffer asked for, in bytes; the kernel grants at most `net.core.wmem_max`. It holds a few
+/// batches of long frames where a driver keeps them for a while.
 const SEND_BUFFER: usize = 4 << 20;
 
 /// A raw packet socket bound to one interface.
@@ -38,7 +38,10 @@ pub struct PacketSocket {
 impl fmt::Debug for PacketSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { interface, socket, headers: _ } = self;
-        f.debug_struct("PacketSocket").field("interface", interface).field("socket", socket).finish()
+        f.debug_struct("PacketSocket")
+            .field("interface", interface)
+            .field("socket", socket)
+            .finish()
     }
 }
 
@@ -54,11 +57,13 @@ impl PacketSocket {
             source: errno.into(),
         };
         let address = link_address(interface)?;
-        // Protocol 0, in the socket and in the address alike: the socket receives nothing (packet(7)).
+        // Protocol 0, in the socket and in the address alike: the socket receives nothing
+        // (packet(7)).
         let socket = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None)
             .map_err(|e| refused("socket", e))?;
         bind(socket.as_raw_fd(), &address).map_err(|e| refused("bind", e))?;
-        setsockopt(&socket, SndBuf, &SEND_BUFFER).map_err(|e| refused("setsockopt SO_SNDBUF", e))?;
+        setsockopt(&socket, SndBuf, &SEND_BUFFER)
+            .map_err(|e| refused("setsockopt SO_SNDBUF", e))?;
         let headers = MultiHeaders::preallocate(BATCH, None);
         Ok(Self { interface: interface.to_owned(), socket, headers })
     }
@@ -72,7 +77,8 @@ impl PacketSocket {
     }
 }
 
-/// Finds the interface's link-layer address, which holds its index and protocol 0, as `bind` wants it.
+/// Finds the interface's link-layer address, which holds its index and protocol 0, as `bind` wants
+/// it.
 fn link_address(interface: &str) -> Result<LinkAddr, SinkError> {
     let missing = || SinkError::NoInterface { interface: interface.to_owned() };
     let list = |e: Errno| SinkError::Open {
@@ -80,7 +86,8 @@ fn link_address(interface: &str) -> Result<LinkAddr, SinkError> {
         call: "getifaddrs",
         source: io::Error::from(e),
     };
-    let mut addresses = getifaddrs().map_err(list)?.filter(|entry| entry.interface_name == interface);
+    let mut addresses =
+        getifaddrs().map_err(list)?.filter(|entry| entry.interface_name == interface);
     addresses.find_map(|entry| entry.address?.as_link_addr().copied()).ok_or_else(missing)
 }
 

@@ -31,7 +31,8 @@ impl PcapFile {
     /// [`SinkError::File`].
     pub fn create(path: &Path, epoch: Duration) -> Result<Self, SinkError> {
         let name = path.display().to_string();
-        let file = File::create(path).map_err(|source| SinkError::File { path: name.clone(), source })?;
+        let file =
+            File::create(path).map_err(|source| SinkError::File { path: name.clone(), source })?;
         Self::new(name, BufWriter::with_capacity(1 << 18, file), epoch)
     }
 }

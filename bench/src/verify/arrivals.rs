@@ -7,13 +7,15 @@ use std::collections::BTreeMap;
 pub(super) enum Arrival {
     /// Above all that arrived before.
     InOrder,
-    /// New, but lower than one that arrived before: "reordered" in the sense of RFC 4737 section 3.3.
+    /// New, but lower than one that arrived before: "reordered" in the sense of RFC 4737 section
+    /// 3.3.
     Late,
     /// Has arrived before.
     Again,
 }
 
-/// The set of sequence numbers that have arrived. Its size grows with the gaps, not with the numbers.
+/// The set of sequence numbers that have arrived. Its size grows with the gaps, not with the
+/// numbers.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Arrivals {
     /// One above the highest that has arrived.

@@ -17,8 +17,9 @@ pub use verdict::{SessionVerdict, Verdict};
 
 /// Checks inner frames against the profile that made them.
 ///
-/// A frame is found by its proof, made again, and compared in full. A frame without a readable proof that
-/// lies between two addresses of the profile's flows is one of its frames, corrupted; any other is foreign.
+/// A frame is found by its proof, made again, and compared in full. A frame without a readable
+/// proof that lies between two addresses of the profile's flows is one of its frames, corrupted;
+/// any other is foreign.
 ///
 /// # Examples
 /// ```
@@ -80,12 +81,14 @@ impl Verifier {
         self.take(Some(Session { source, vni }), inner);
     }
 
-    /// Takes an inner frame of which it is not known where it came from; it cannot be found misplaced.
+    /// Takes an inner frame of which it is not known where it came from; it cannot be found
+    /// misplaced.
     pub fn inner_frame(&mut self, inner: &[u8]) {
         self.take(None, inner);
     }
 
-    /// Returns what was sent at least, going by the highest sequence number of each flow and direction.
+    /// Returns what was sent at least, going by the highest sequence number of each flow and
+    /// direction.
     ///
     /// For a receiver that does not know what was sent: losses at a flow's end stay unseen.
     pub fn sent_at_least(&self) -> Totals {
@@ -125,7 +128,9 @@ impl Verifier {
         match self.examine(inner) {
             Finding::Foreign => self.verdict.foreign += 1,
             Finding::Corrupted => self.verdict.corrupted += 1,
-            Finding::Intact(proof, _) if self.is_misplaced(session, &proof) => self.verdict.misplaced += 1,
+            Finding::Intact(proof, _) if self.is_misplaced(session, &proof) => {
+                self.verdict.misplaced += 1
+            }
             Finding::Intact(proof, index) => self.arrived(&proof, index, inner.len()),
         }
     }
@@ -159,26 +164,40 @@ impl Verifier {
                 continue;
             }
             match self.frames.index(&proof) {
-                Some(index) if self.is_same(&proof, index, inner) => return Finding::Intact(proof, index),
+                Some(index) if self.is_same(&proof, index, inner) => {
+                    return Finding::Intact(proof, index);
+                }
                 _ => return Finding::Corrupted,
             }
         }
-        if !is_others && self.is_between_known_ends(inner) { Finding::Corrupted } else { Finding::Foreign }
+        if !is_others && self.is_between_known_ends(inner) {
+            Finding::Corrupted
+        } else {
+            Finding::Foreign
+        }
     }
 
     /// Makes the frame again that the proof names and compares.
     fn is_same(&mut self, proof: &Proof, index: usize, inner: &[u8]) -> bool {
         let Self { frames, again, .. } = self;
-        let id =
-            FrameId { flow: &frames.flows()[index], direction: proof.direction, sequence: proof.sequence };
+        let id = FrameId {
+            flow: &frames.flows()[index],
+            direction: proof.direction,
+            sequence: proof.sequence,
+        };
         again.clear();
         frames.write(id, again);
         again == inner
     }
 
     fn is_between_known_ends(&self, inner: &[u8]) -> bool {
-        let v4 = |at: usize| inner.get(at..)?.first_chunk::<4>().map(|octets| IpAddr::from(*octets));
-        let v6 = |at: usize| inner.get(at..)?.first_chunk::<16>().map(|octets| IpAddr::from(*octets));
-        [v4(26).zip(v4(30)), v6(22).zip(v6(38))].into_iter().flatten().any(|ends| self.ends.contains(&ends))
+        let v4 =
+            |at: usize| inner.get(at..)?.first_chunk::<4>().map(|octets| IpAddr::from(*octets));
+        let v6 =
+            |at: usize| inner.get(at..)?.first_chunk::<16>().map(|octets| IpAddr::from(*octets));
+        [v4(26).zip(v4(30)), v6(22).zip(v6(38))]
+            .into_iter()
+            .flatten()
+            .any(|ends| self.ends.contains(&ends))
     }
 }

@@ -5,8 +5,9 @@ use std::fmt;
 /// The outcome of a verification.
 ///
 /// Two sums hold: `received = intact + duplicated + corrupted + misplaced + foreign`, and
-/// `sent = intact + missing` (unless more arrived intact than was said to be sent; then `missing` is 0 and
-/// `unexpected` has the excess). A frame that arrived only damaged or misplaced is therefore missing too.
+/// `sent = intact + missing` (unless more arrived intact than was said to be sent; then `missing`
+/// is 0 and `unexpected` has the excess). A frame that arrived only damaged or misplaced is
+/// therefore missing too.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Verdict {
     /// Frames that were sent.
@@ -23,7 +24,8 @@ pub struct Verdict {
     pub unexpected: u64,
     /// Further intact copies of frames that had arrived.
     pub duplicated: u64,
-    /// Intact frames that arrived after a later one of their flow and direction (RFC 4737 section 3.3).
+    /// Intact frames that arrived after a later one of their flow and direction (RFC 4737 section
+    /// 3.3).
     pub reordered: u64,
     /// Frames of the profile that differ from what was sent, in any byte or in length.
     pub corrupted: u64,
@@ -70,13 +72,19 @@ impl fmt::Display for Verdict {
         if *unexpected > 0 {
             write!(f, "\n{unexpected} more intact frames than were sent: is the count right?")?;
         }
-        for (index, session) in sessions.iter().enumerate().filter(|(_, session)| session.missing > 0) {
+        for (index, session) in
+            sessions.iter().enumerate().filter(|(_, session)| session.missing > 0)
+        {
             write!(f, "\nsession {index}: {} of {} frames missing", session.missing, session.sent)?;
         }
         write!(
             f,
             "\n{}",
-            if self.is_perfect() { "every frame arrived as it was sent" } else { "NOT as it was sent" }
+            if self.is_perfect() {
+                "every frame arrived as it was sent"
+            } else {
+                "NOT as it was sent"
+            }
         )
     }
 }

@@ -26,7 +26,8 @@ pub(crate) fn interface(description: &str) -> Vec<u8> {
 pub(crate) fn frame(interface: u32, at: Duration, bytes: &[u8]) -> Vec<u8> {
     let ticks = u64::try_from(at.as_nanos()).expect("before 2554");
     let len = u32::try_from(bytes.len()).expect("a short frame");
-    let [high, low] = [ticks >> 32, ticks & 0xFFFF_FFFF].map(|half| u32::try_from(half).expect("32 bits"));
+    let [high, low] =
+        [ticks >> 32, ticks & 0xFFFF_FFFF].map(|half| u32::try_from(half).expect("32 bits"));
     let mut body = Vec::new();
     for field in [interface, high, low, len, len] {
         body.extend_from_slice(&field.to_le_bytes());

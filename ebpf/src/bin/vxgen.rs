@@ -1,6 +1,8 @@
-//! vxgen's programs in the kernel: one makes frames, two listen for what became of them, one drops what arrives.
+//! vxgen's programs in the kernel: one makes frames, two listen for what became of them, one drops
+//! what arrives.
 //!
-//! Built by `cargo xtask build-ebpf` for `bpfel-unknown-none`; what the maps hold is in `vxtap_ebpf::generator`.
+//! Built by `cargo xtask build-ebpf` for `bpfel-unknown-none`; what the maps hold is in
+//! `vxtap_ebpf::generator`.
 #![no_std]
 #![no_main]
 #![expect(unsafe_code, reason = "frame bytes and map values are reached through raw pointers")]
@@ -11,8 +13,8 @@ use aya_ebpf::helpers::{bpf_ktime_get_ns, bpf_xdp_adjust_tail, bpf_xdp_store_byt
 use aya_ebpf::macros::{btf_map, raw_tracepoint, xdp};
 use aya_ebpf::programs::{RawTracePointContext, XdpContext};
 use vxtap_ebpf::generator::{
-    CLOCK_EVERY, Dropped, FRAME_MAX, Flushed, HEAD_LEN, Head, MARK_AT_MAX, MARK_LEN, Progress, Settings,
-    TABLE_LEN, Whole,
+    CLOCK_EVERY, Dropped, FRAME_MAX, Flushed, HEAD_LEN, Head, MARK_AT_MAX, MARK_LEN, Progress,
+    Settings, TABLE_LEN, Whole,
 };
 
 #[btf_map]
@@ -30,7 +32,8 @@ static FLUSHED: PerCpuArray<Flushed, 1> = PerCpuArray::new();
 #[btf_map]
 static DROPPED: PerCpuArray<Dropped, 1> = PerCpuArray::new();
 
-/// Clock readings in one run before it gives up and lets the kernel look after other work: about 10 µs.
+/// Clock readings in one run before it gives up and lets the kernel look after other work: about 10
+/// µs.
 const READINGS_MAX: u32 = 256;
 
 #[xdp]
@@ -38,12 +41,13 @@ fn vxgen(ctx: XdpContext) -> u32 {
     next_frame(&ctx).unwrap_or(XDP_DROP)
 }
 
-/// Makes the next frame and hands it over; `None` if none is due, or something is not as the loader left it.
+/// Makes the next frame and hands it over; `None` if none is due, or something is not as the loader
+/// left it.
 fn next_frame(ctx: &XdpContext) -> Option<u32> {
     let settings = SETTINGS.get(0)?;
     let progress = PROGRESS.get_ptr_mut(0)?;
-    // SAFETY: an element of an array map lives as long as the map, and nobody else writes to this one: the loader runs
-    // the program from one thread.
+    // SAFETY: an element of an array map lives as long as the map, and nobody else writes to this
+    // one: the loader runs the program from one thread.
     let progress = unsafe { &mut *progress };
     if progress.ended != 0 || !is_due(settings, progress) {
         return None;
@@ -66,7 +70,8 @@ fn next_frame(ctx: &XdpContext) -> Option<u32> {
     Some(action)
 }
 
-/// Waits until the next frame is due; `false` if that takes longer, or if it must not be sent any more.
+/// Waits until the next frame is due; `false` if that takes longer, or if it must not be sent any
+/// more.
 #[inline(always)]
 fn is_due(settings: &Settings, progress: &mut Progress) -> bool {
     if progress.number >= settings.count {
@@ -128,8 +133,8 @@ fn write_whole(ctx: &XdpContext, index: u32, frame_len: u64) -> Option<()> {
     }
     #[expect(clippy::cast_possible_truncation, reason = "just checked")]
     let len = frame_len as u32;
-    // SAFETY: the context is the one that the kernel called the program with; the value holds `FRAME_MAX` bytes, and
-    // the call ends the validity of frame pointers, of which there are none.
+    // SAFETY: the context is the one that the kernel called the program with; the value holds
+    // `FRAME_MAX` bytes, and the call ends the validity of frame pointers, of which there are none.
     let result = unsafe { bpf_xdp_store_bytes(ctx.ctx, 0, whole as *mut _, len) };
     (result == 0).then_some(())
 }
@@ -142,9 +147,10 @@ fn write_head(ctx: &XdpContext, head: &Head) -> Option<()> {
         return None;
     }
     for (i, word) in head.bytes.iter().enumerate() {
-        // Volatile, for the compiler makes one call of the loop otherwise: to a function that moves single bytes.
-        // SAFETY: the word lies within the frame, as just checked. The kernel starts its live frames at an aligned
-        // address, and a BPF store has no alignment but where the verifier refuses such a program.
+        // Volatile, for the compiler makes one call of the loop otherwise: to a function that moves
+        // single bytes. SAFETY: the word lies within the frame, as just checked. The kernel starts
+        // its live frames at an aligned address, and a BPF store has no alignment but where the
+        // verifier refuses such a program.
         unsafe { (start as *mut u64).add(i).write_volatile(*word) };
     }
     if head.mark_at == 0 {
@@ -165,10 +171,14 @@ fn set_length(ctx: &XdpContext, frame_len: u64, template_len: u64) -> Option<()>
     if frame_len == template_len {
         return Some(());
     }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "both below 4096")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        reason = "both below 4096"
+    )]
     let delta = frame_len as i32 - template_len as i32;
-    // SAFETY: the context is the one that the kernel called the program with. The call ends the validity of all frame
-    // pointers, and none is used after it.
+    // SAFETY: the context is the one that the kernel called the program with. The call ends the
+    // validity of all frame pointers, and none is used after it.
     let result = unsafe { bpf_xdp_adjust_tail(ctx.ctx, delta) };
     (result == 0).then_some(())
 }
@@ -203,7 +213,8 @@ fn vxgen_failed(ctx: RawTracePointContext) -> u32 {
 #[inline(always)]
 fn pending() -> Option<&'static mut Flushed> {
     let flushed = FLUSHED.get_ptr_mut(0)?;
-    // SAFETY: the element of this CPU. Softirqs, where frames are handed over, do not interrupt each other.
+    // SAFETY: the element of this CPU. Softirqs, where frames are handed over, do not interrupt
+    // each other.
     let flushed = unsafe { &mut *flushed };
     (flushed.pending > 0).then_some(flushed)
 }
@@ -252,13 +263,15 @@ fn inner_start(start: usize, end: usize) -> Option<usize> {
     let headers: &[u8; V4 + TUNNEL_LEN] = bytes(start, end)?;
     let ethertype = [headers[ETHERTYPE_AT], headers[ETHERTYPE_AT + 1]];
     if ethertype == IPV4 {
-        let is_vxlan =
-            headers[14] == 0x45 && headers[14 + 9] == UDP && [headers[V4 + 2], headers[V4 + 3]] == VXLAN_PORT;
+        let is_vxlan = headers[14] == 0x45
+            && headers[14 + 9] == UDP
+            && [headers[V4 + 2], headers[V4 + 3]] == VXLAN_PORT;
         return is_vxlan.then_some(V4 + TUNNEL_LEN);
     }
     let headers: &[u8; V6 + TUNNEL_LEN] = bytes(start, end)?;
-    let is_vxlan =
-        ethertype == IPV6 && headers[14 + 6] == UDP && [headers[V6 + 2], headers[V6 + 3]] == VXLAN_PORT;
+    let is_vxlan = ethertype == IPV6
+        && headers[14 + 6] == UDP
+        && [headers[V6 + 2], headers[V6 + 3]] == VXLAN_PORT;
     is_vxlan.then_some(V6 + TUNNEL_LEN)
 }
 
@@ -271,7 +284,8 @@ fn bytes<const N: usize>(start: usize, end: usize) -> Option<&'static [u8; N]> {
     Some(unsafe { &*(start as *const [u8; N]) })
 }
 
-/// The verifier refuses an endless loop, so that a program in which a panic could be reached is never loaded.
+/// The verifier refuses an endless loop, so that a program in which a panic could be reached is
+/// never loaded.
 #[panic_handler]
 const fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     loop {}

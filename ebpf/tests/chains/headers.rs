@@ -1,9 +1,11 @@
-//! Headers by hand, each a vector of bytes. Lengths that depend on what follows are set by [`concat`].
+//! Headers by hand, each a vector of bytes. Lengths that depend on what follows are set by
+//! [`concat`].
 
 const PAYLOAD_LEN: usize = 16;
 const ETHERNET_LEN: usize = 14;
 
-/// Joins headers to a frame and sets the IP header's length, unless it was made with another one than 0xffff.
+/// Joins headers to a frame and sets the IP header's length, unless it was made with another one
+/// than 0xffff.
 pub(super) fn concat(parts: &[Vec<u8>]) -> Vec<u8> {
     let mut frame = parts.concat();
     let mut offset = 0;
@@ -41,8 +43,28 @@ pub(super) fn ipv4(protocol: u8) -> Vec<u8> {
 
 pub(super) fn ipv4_with(protocol: u8, options_len: u8, change: &dyn Fn(&mut Vec<u8>)) -> Vec<u8> {
     let words = 5 + options_len / 4;
-    let mut header =
-        vec![0x40 | words, 0, 0xff, 0xff, 0, 0, 0, 0, 64, protocol, 0, 0, 192, 0, 2, 7, 198, 51, 100, 1];
+    let mut header = vec![
+        0x40 | words,
+        0,
+        0xff,
+        0xff,
+        0,
+        0,
+        0,
+        0,
+        64,
+        protocol,
+        0,
+        0,
+        192,
+        0,
+        2,
+        7,
+        198,
+        51,
+        100,
+        1,
+    ];
     // No operation: RFC 791.
     header.extend(vec![1; usize::from(options_len)]);
     change(&mut header);

@@ -1,11 +1,12 @@
-//! Chains of headers, each with what the parser has to make of the frame when it ends early, at whatever length. Read
-//! by the tests of the parser and by those of the XDP program in crate `vxtap-tests`.
+//! Chains of headers, each with what the parser has to make of the frame when it ends early, at
+//! whatever length. Read by the tests of the parser and by those of the XDP program in crate
+//! `vxtap-tests`.
 
 mod headers;
 
 use headers::{
-    ah, concat, destination, esp, ethernet, fragment_header, hop_by_hop, ipv4, ipv4_with, ipv6, routing, tcp,
-    udp, vlan,
+    ah, concat, destination, esp, ethernet, fragment_header, hop_by_hop, ipv4, ipv4_with, ipv6,
+    routing, tcp, udp, vlan,
 };
 use vxtap_ebpf::parse::Refusal::{self, Fragment, Malformed, NotUdp, TooManyExtensions};
 
@@ -15,15 +16,16 @@ pub(crate) struct Chain {
     pub(crate) name: &'static str,
     /// The whole frame: headers and some payload.
     pub(crate) frame: Vec<u8>,
-    /// From which length of the frame on there is which outcome, in ascending order from length 0. The outcome is the
-    /// destination port, or the refusal.
+    /// From which length of the frame on there is which outcome, in ascending order from length 0.
+    /// The outcome is the destination port, or the refusal.
     pub(crate) outcomes: Vec<(usize, Result<u16, Refusal>)>,
 }
 
 impl Chain {
     /// What is expected of the first `len` bytes.
     pub(crate) fn expected(&self, len: usize) -> Result<u16, Refusal> {
-        let (_, outcome) = self.outcomes.iter().rev().find(|(from, _)| *from <= len).expect("from 0 on");
+        let (_, outcome) =
+            self.outcomes.iter().rev().find(|(from, _)| *from <= len).expect("from 0 on");
         *outcome
     }
 }
@@ -31,7 +33,8 @@ impl Chain {
 /// Destination port of every datagram here.
 pub(crate) const PORT: u16 = 4789;
 
-/// Bytes in the Ethernet header, and up to and including the fixed part of the IPv4 and IPv6 headers behind it.
+/// Bytes in the Ethernet header, and up to and including the fixed part of the IPv4 and IPv6
+/// headers behind it.
 const ETHERNET: usize = 14;
 const IPV4: usize = ETHERNET + 20;
 const IPV6: usize = ETHERNET + 40;
@@ -40,7 +43,12 @@ const UDP: usize = 8;
 
 /// A frame that is understood once `len` bytes of it are there, and malformed before.
 #[expect(clippy::needless_pass_by_value, reason = "the parts are written where they are passed")]
-fn whole(name: &'static str, len: usize, parts: Vec<Vec<u8>>, outcome: Result<u16, Refusal>) -> Chain {
+fn whole(
+    name: &'static str,
+    len: usize,
+    parts: Vec<Vec<u8>>,
+    outcome: Result<u16, Refusal>,
+) -> Chain {
     Chain { name, frame: concat(&parts), outcomes: vec![(0, Err(Malformed)), (len, outcome)] }
 }
 
@@ -54,7 +62,8 @@ pub(crate) fn all() -> Vec<Chain> {
 
 fn link_layer() -> Vec<Chain> {
     let tagged = |outer, inner| vec![ethernet(outer), vlan(inner), ipv4(17), udp(PORT)];
-    let twice = |outer, inner| vec![ethernet(outer), vlan(inner), vlan(0x0800), ipv4(17), udp(PORT)];
+    let twice =
+        |outer, inner| vec![ethernet(outer), vlan(inner), vlan(0x0800), ipv4(17), udp(PORT)];
     vec![
         whole("IPv4", IPV4 + UDP, vec![ethernet(0x0800), ipv4(17), udp(PORT)], Ok(PORT)),
         whole("VLAN", TAG + IPV4 + UDP, tagged(0x8100, 0x0800), Ok(PORT)),
@@ -79,7 +88,8 @@ fn link_layer() -> Vec<Chain> {
 }
 
 fn version_4() -> Vec<Chain> {
-    let with = |change: &dyn Fn(&mut Vec<u8>)| vec![ethernet(0x0800), ipv4_with(17, 0, change), udp(PORT)];
+    let with =
+        |change: &dyn Fn(&mut Vec<u8>)| vec![ethernet(0x0800), ipv4_with(17, 0, change), udp(PORT)];
     let options = |len| vec![ethernet(0x0800), ipv4_with(17, len, &|_| {}), udp(PORT)];
     vec![
         whole("4 bytes of options", IPV4 + 4 + UDP, options(4), Ok(PORT)),
@@ -106,7 +116,8 @@ fn version_4() -> Vec<Chain> {
 }
 
 fn version_4_refused() -> Vec<Chain> {
-    let with = |change: &dyn Fn(&mut Vec<u8>)| vec![ethernet(0x0800), ipv4_with(17, 0, change), udp(PORT)];
+    let with =
+        |change: &dyn Fn(&mut Vec<u8>)| vec![ethernet(0x0800), ipv4_with(17, 0, change), udp(PORT)];
     let udp_len = |len: u16| {
         let mut header = udp(PORT);
         header[4..6].copy_from_slice(&len.to_be_bytes());
@@ -186,7 +197,8 @@ fn version_6_refused() -> Vec<Chain> {
         chain
     };
     let seven: Vec<u8> = (0..7).flat_map(|i| destination(if i < 6 { 60 } else { 17 }, 0)).collect();
-    let after_six: Vec<u8> = (0..6).flat_map(|i| destination(if i < 5 { 60 } else { 6 }, 0)).collect();
+    let after_six: Vec<u8> =
+        (0..6).flat_map(|i| destination(if i < 5 { 60 } else { 6 }, 0)).collect();
     vec![
         whole("TCP over IPv6", IPV6, vec![eth(), ipv6(6), tcp()], Err(NotUdp)),
         whole("ICMPv6", IPV6, vec![eth(), ipv6(58), vec![0; 8]], Err(NotUdp)),
@@ -199,8 +211,18 @@ fn version_6_refused() -> Vec<Chain> {
             vec![eth(), ipv6(0), hop_by_hop(6, 3), tcp()],
             Err(NotUdp),
         ),
-        whole("TCP behind six headers", IPV6 + 42, vec![eth(), ipv6(60), after_six, tcp()], Err(NotUdp)),
-        whole("seven headers", IPV6 + 42, vec![eth(), ipv6(60), seven, udp(PORT)], Err(TooManyExtensions)),
+        whole(
+            "TCP behind six headers",
+            IPV6 + 42,
+            vec![eth(), ipv6(60), after_six, tcp()],
+            Err(NotUdp),
+        ),
+        whole(
+            "seven headers",
+            IPV6 + 42,
+            vec![eth(), ipv6(60), seven, udp(PORT)],
+            Err(TooManyExtensions),
+        ),
         with("IPv6 says version 4", &|ip| ip[0] = 0x45),
         with("IPv6 payload length 0", &|ip| ip[4..6].fill(0)),
         with("IPv6 packet ends in the UDP header", &|ip| ip[5] = 7),
@@ -213,10 +235,16 @@ fn fragments() -> Vec<Chain> {
         let change = move |ip: &mut Vec<u8>| ip[6..8].copy_from_slice(&[high, low]);
         vec![ethernet(0x0800), ipv4_with(protocol, 0, &change), udp(PORT)]
     };
-    let v6 =
-        |next, offset, more| vec![ethernet(0x86dd), ipv6(44), fragment_header(next, offset, more), udp(PORT)];
-    let behind_options =
-        vec![ethernet(0x86dd), ipv6(60), destination(44, 0), fragment_header(17, 185, true), udp(PORT)];
+    let v6 = |next, offset, more| {
+        vec![ethernet(0x86dd), ipv6(44), fragment_header(next, offset, more), udp(PORT)]
+    };
+    let behind_options = vec![
+        ethernet(0x86dd),
+        ipv6(60),
+        destination(44, 0),
+        fragment_header(17, 185, true),
+        udp(PORT),
+    ];
     vec![
         whole("first IPv4 fragment", IPV4, v4(17, 0x20, 0), Err(Fragment)),
         whole("second IPv4 fragment", IPV4, v4(17, 0x20, 185), Err(Fragment)),

@@ -27,7 +27,8 @@ impl Scenario {
     pub(crate) fn rig(self) -> (Rig, Vec<Consumer>) {
         let Self { chunks, sessions, outputs, rules } = self;
         let (frames, sessions) = mirrored(chunks as usize, 100, sessions);
-        // Room for all chunks, so that a consumer that is late holds the worker up and no frame is lost.
+        // Room for all chunks, so that a consumer that is late holds the worker up and no frame is
+        // lost.
         let output_ring = (chunks.next_power_of_two() as usize).max(8192);
         let output = |number: usize| Output::new(number.to_string(), OutputKind::Consumer);
         let mut config =
@@ -35,7 +36,10 @@ impl Scenario {
         if rules > 0 {
             add_rules(&mut config, rules);
         }
-        Rig::new(&Setup { chunks_in_flight: chunks, chunk_size: 4096, output_ring, config }, &frames)
+        Rig::new(
+            &Setup { chunks_in_flight: chunks, chunk_size: 4096, output_ring, config },
+            &frames,
+        )
     }
 }
 

@@ -1,13 +1,16 @@
-//! Filters to measure with: as many rules as asked for, of which only the last matches what the benches send.
+//! Filters to measure with: as many rules as asked for, of which only the last matches what the
+//! benches send.
 
-use vxtap::config::{Action, Direction, Eni, Filter, MacAddress, NetworkService, PortRange, Rule, TCP, UDP};
+use vxtap::config::{
+    Action, Direction, Eni, Filter, MacAddress, NetworkService, PortRange, Rule, TCP, UDP,
+};
 
 /// Name of the filter.
 pub(crate) const NAME: &str = "rules";
 
-/// A filter with `count` rules in each direction, 1 or more. All but the last look for what the traffic has not, each in
-/// another way, so that who asks one after the other asks nearly all of them for each frame; the last accepts everything of
-/// IPv4.
+/// A filter with `count` rules in each direction, 1 or more. All but the last look for what the
+/// traffic has not, each in another way, so that who asks one after the other asks nearly all of
+/// them for each frame; the last accepts everything of IPv4.
 pub(crate) fn filter(count: u32) -> Filter {
     let rules = [Direction::Ingress, Direction::Egress].into_iter().flat_map(|direction| {
         let rule = move |number| {
@@ -25,7 +28,11 @@ pub(crate) fn filter(count: u32) -> Filter {
 /// The mirrored interface of the traffic's `number`th session, from 0.
 pub(crate) fn eni(number: usize) -> Eni {
     let [.., high, low] = number.to_be_bytes();
-    Eni { id: format!("eni-{number}"), mac: Some(MacAddress([6, 0, 0, 0, high, low])), ..Eni::default() }
+    Eni {
+        id: format!("eni-{number}"),
+        mac: Some(MacAddress([6, 0, 0, 0, high, low])),
+        ..Eni::default()
+    }
 }
 
 fn accept_all(direction: Direction, number: u32) -> Rule {
@@ -42,8 +49,9 @@ fn accept_all(direction: Direction, number: u32) -> Rule {
     }
 }
 
-/// A rule that rejects what the traffic does not have. The addresses 192.0.2.0/24 and 203.0.113.0/24 are for documentation
-/// (RFC 5737), those of 198.18.0.0/15 for benchmarks (RFC 2544), and the traffic has the latter.
+/// A rule that rejects what the traffic does not have. The addresses 192.0.2.0/24 and
+/// 203.0.113.0/24 are for documentation (RFC 5737), those of 198.18.0.0/15 for benchmarks (RFC
+/// 2544), and the traffic has the latter.
 fn miss(direction: Direction, number: u32) -> Rule {
     let prefix = |text: String| text.parse().expect("a prefix");
     let small = u16::try_from(number % 19 + 1).expect("a port");
@@ -51,7 +59,9 @@ fn miss(direction: Direction, number: u32) -> Rule {
     let host = number % 256;
     let rule = Rule { action: Action::Reject, ..accept_all(direction, number) };
     match number % 4 {
-        0 => Rule { protocol: Some(TCP), destination: prefix(format!("192.0.2.{host}/32")), ..rule },
+        0 => {
+            Rule { protocol: Some(TCP), destination: prefix(format!("192.0.2.{host}/32")), ..rule }
+        }
         1 => Rule { protocol: Some(UDP), source_ports: ports, destination_ports: ports, ..rule },
         2 => Rule {
             protocol: Some(TCP),

@@ -3,12 +3,17 @@
 use vxtap::config;
 use vxtap_bench::{Profile, Session, Traffic};
 
-/// Mirrored traffic: `count` outer frames whose inner ones have `inner_len` bytes, of `sessions` sessions in no order, and
-/// the sessions' declarations.
-pub(crate) fn mirrored(count: usize, inner_len: u16, sessions: u32) -> (Vec<Vec<u8>>, Vec<config::Session>) {
+/// Mirrored traffic: `count` outer frames whose inner ones have `inner_len` bytes, of `sessions`
+/// sessions in no order, and the sessions' declarations.
+pub(crate) fn mirrored(
+    count: usize,
+    inner_len: u16,
+    sessions: u32,
+) -> (Vec<Vec<u8>>, Vec<config::Session>) {
     let profile = Profile {
         sessions: Session::numbered(sessions, "10.0.1.1".parse().expect("an address"), 100),
-        // More flows cost time to prepare and change nothing: what is measured keeps no state of flows.
+        // More flows cost time to prepare and change nothing: what is measured keeps no state of
+        // flows.
         flows_per_session: if sessions > 100 { 1 } else { 16 },
         sizes: inner_len.to_string().parse().expect("a length"),
         ipv6_percent: 0,

@@ -1,7 +1,8 @@
 //! Classic pcap: one file header, then records.
 
 use pcap_parser::{
-    LegacyPcapBlock, parse_pcap_frame, parse_pcap_frame_be, parse_pcap_frame_modified, parse_pcap_header,
+    LegacyPcapBlock, parse_pcap_frame, parse_pcap_frame_be, parse_pcap_frame_modified,
+    parse_pcap_header,
 };
 
 use super::error::{Damage, Stop};
@@ -12,8 +13,8 @@ const FILE_HEADER_LEN: usize = 24;
 const RECORD_HEADER_LEN: usize = 16;
 /// The "modified" variant adds interface index, protocol and packet type to each record.
 const MODIFIED_RECORD_HEADER_LEN: usize = 24;
-/// The link type's part of its 32-bit field; the others say whether frames carry a checksum at their end
-/// (draft-ietf-opsawg-pcap, section 4; libpcap `LT_LINKTYPE`).
+/// The link type's part of its 32-bit field; the others say whether frames carry a checksum at
+/// their end (draft-ietf-opsawg-pcap, section 4; libpcap `LT_LINKTYPE`).
 const LINK_TYPE_MASK: u32 = 0x03FF_FFFF;
 
 const NS_PER_SECOND: u64 = 1_000_000_000;
@@ -31,7 +32,8 @@ impl Classic {
     /// Tells whether a file that starts with `start` is for this reader.
     pub(super) fn recognises(start: &[u8]) -> bool {
         let Ok(magic) = <[u8; 4]>::try_from(start) else { return false };
-        // Read as little-endian: microseconds, nanoseconds, modified; the same in the other byte order.
+        // Read as little-endian: microseconds, nanoseconds, modified; the same in the other byte
+        // order.
         matches!(
             u32::from_le_bytes(magic),
             0xa1b2_c3d4 | 0xa1b2_3c4d | 0xa1b2_cd34 | 0xd4c3_b2a1 | 0x4d3c_b2a1
@@ -46,15 +48,24 @@ impl Classic {
         let Ok((_, header)) = parse_pcap_header(window.peek(FILE_HEADER_LEN)) else {
             return Err(Damage::Unreadable.into());
         };
-        // 2.4 since 1998; in older files the two lengths may be the other way round (libpcap, sf-pcap.c).
+        // 2.4 since 1998; in older files the two lengths may be the other way round (libpcap,
+        // sf-pcap.c).
         if header.version_major != 2 || header.version_minor < 4 {
-            return Err(Damage::Version { major: header.version_major, minor: header.version_minor }.into());
+            return Err(Damage::Version {
+                major: header.version_major,
+                minor: header.version_minor,
+            }
+            .into());
         }
         window.consume(FILE_HEADER_LEN);
         Ok(Self {
             is_big_endian: header.is_bigendian(),
             is_modified: header.is_modified_format(),
-            units_per_second: if header.is_nanosecond_precision() { 1_000_000_000 } else { 1_000_000 },
+            units_per_second: if header.is_nanosecond_precision() {
+                1_000_000_000
+            } else {
+                1_000_000
+            },
             link_type: LinkType(header.network.0.cast_unsigned() & LINK_TYPE_MASK),
         })
     }
@@ -62,7 +73,8 @@ impl Classic {
     /// Finds the next record; `None` at the end of the file.
     pub(super) fn next(&mut self, window: &mut Window) -> Result<Option<Located>, Stop> {
         window.set_mark();
-        let header_len = if self.is_modified { MODIFIED_RECORD_HEADER_LEN } else { RECORD_HEADER_LEN };
+        let header_len =
+            if self.is_modified { MODIFIED_RECORD_HEADER_LEN } else { RECORD_HEADER_LEN };
         let available = window.fill(header_len)?;
         if available == 0 {
             return Ok(None);
@@ -87,7 +99,8 @@ impl Classic {
             return Err(Damage::Zeros);
         }
         let field = [header[8], header[9], header[10], header[11]];
-        let captured = if self.is_big_endian { u32::from_be_bytes(field) } else { u32::from_le_bytes(field) };
+        let captured =
+            if self.is_big_endian { u32::from_be_bytes(field) } else { u32::from_le_bytes(field) };
         if captured > MAX_CAPTURED_BYTES {
             return Err(Damage::CapturedLength { captured, limit: MAX_CAPTURED_BYTES });
         }

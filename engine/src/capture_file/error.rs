@@ -79,7 +79,8 @@ pub enum CaptureFileError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Damage {
-    /// More bytes captured than [`MAX_CAPTURED_BYTES`] or than the block around the record has room for.
+    /// More bytes captured than [`MAX_CAPTURED_BYTES`] or than the block around the record has room
+    /// for.
     CapturedLength {
         /// What the record says, in bytes.
         captured: u32,
@@ -141,11 +142,17 @@ impl fmt::Display for Damage {
                 write!(f, "record says {captured} bytes captured")
             }
             Self::CapturedLength { captured, limit } => {
-                write!(f, "record says {captured} bytes captured in a block that has room for {limit}")
+                write!(
+                    f,
+                    "record says {captured} bytes captured in a block that has room for {limit}"
+                )
             }
             Self::Zeros => write!(f, "record header is all zeros"),
             Self::Fraction { fraction, units } => {
-                write!(f, "record says {fraction} fractions of a second of which {units} make a second")
+                write!(
+                    f,
+                    "record says {fraction} fractions of a second of which {units} make a second"
+                )
             }
             Self::BlockLength { block_type, len } => {
                 write!(f, "block of type {block_type:#x} says it is {len} bytes long")
@@ -154,11 +161,16 @@ impl fmt::Display for Damage {
                 write!(f, "block says it is {first} bytes long at its start and {last} at its end")
             }
             Self::Interface { id, count } => {
-                write!(f, "packet of interface {id}, but {count} interfaces are described (counted from 0)")
+                write!(
+                    f,
+                    "packet of interface {id}, but {count} interfaces are described (counted from 0)"
+                )
             }
             Self::Interfaces { limit } => write!(f, "more than {limit} interfaces"),
             Self::ByteOrder => write!(f, "section header without byte-order magic"),
-            Self::Version { major, minor } => write!(f, "format version {major}.{minor} is not known"),
+            Self::Version { major, minor } => {
+                write!(f, "format version {major}.{minor} is not known")
+            }
             Self::Unreadable => write!(f, "record cannot be decoded"),
         }
     }

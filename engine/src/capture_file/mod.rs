@@ -1,11 +1,13 @@
 //! Which frames does a capture file hold, and where does it stop being readable?
 //!
-//! Reads classic pcap (microseconds or nanoseconds, either byte order, and the "modified" variant with its longer
-//! record header) and pcapng (any number of sections and interfaces) as a stream: memory stays bounded whatever
-//! the file says about itself. The fields of records and blocks are decoded by `pcap-parser`; how long a record
-//! is gets checked here before its bytes are awaited, so that a damaged length is reported where it stands.
+//! Reads classic pcap (microseconds or nanoseconds, either byte order, and the "modified" variant
+//! with its longer record header) and pcapng (any number of sections and interfaces) as a stream:
+//! memory stays bounded whatever the file says about itself. The fields of records and blocks are
+//! decoded by `pcap-parser`; how long a record is gets checked here before its bytes are awaited,
+//! so that a damaged length is reported where it stands.
 //!
-//! It does not look into the frames, does not decompress, and does not search for a next good record after damage.
+//! It does not look into the frames, does not decompress, and does not search for a next good
+//! record after damage.
 //!
 //! Formats: draft-ietf-opsawg-pcap and draft-ietf-opsawg-pcapng.
 
@@ -31,11 +33,13 @@ use self::window::Window;
 
 /// The largest captured length of one record, in bytes, that is believed.
 ///
-/// libpcap's `MAXIMUM_SNAPLEN` (pcap-int.h): no capture tool writes more for Ethernet, and readers refuse more. Lower
-/// would refuse valid files; higher would take longer to notice a damaged length and hold that much memory.
+/// libpcap's `MAXIMUM_SNAPLEN` (pcap-int.h): no capture tool writes more for Ethernet, and readers
+/// refuse more. Lower would refuse valid files; higher would take longer to notice a damaged length
+/// and hold that much memory.
 pub const MAX_CAPTURED_BYTES: u32 = 262_144;
 
-/// What lies on the link the frames were captured from: a LINKTYPE_ value of <https://www.tcpdump.org/linktypes.html>.
+/// What lies on the link the frames were captured from: a LINKTYPE_ value of
+/// <https://www.tcpdump.org/linktypes.html>.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LinkType(pub u32);
 
@@ -63,14 +67,15 @@ impl fmt::Display for LinkType {
 /// One captured frame, borrowed from the reader's buffer until the next read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record<'a> {
-    /// Arrival, nanoseconds since 1970-01-01 UTC; 0 where the file has none (simple packet blocks), clamped to the
-    /// range of the type.
+    /// Arrival, nanoseconds since 1970-01-01 UTC; 0 where the file has none (simple packet blocks),
+    /// clamped to the range of the type.
     pub timestamp_ns: u64,
     /// The bytes that were captured.
     pub captured: &'a [u8],
     /// Length of the frame on the wire, in bytes, as the file states it.
     pub original_len: u32,
-    /// How to read `captured`. Frames of every link type are handed over; the caller decides what it understands.
+    /// How to read `captured`. Frames of every link type are handed over; the caller decides what
+    /// it understands.
     pub link_type: LinkType,
 }
 
@@ -104,12 +109,12 @@ impl CaptureFile {
     ///
     /// # Errors
     ///
-    /// The file cannot be opened or read, is empty, is compressed, is no capture file, ends within its header or has
-    /// a version that is not known.
+    /// The file cannot be opened or read, is empty, is compressed, is no capture file, ends within
+    /// its header or has a version that is not known.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, CaptureFileError> {
         let path = path.as_ref();
-        let file =
-            File::open(path).map_err(|source| CaptureFileError::Open { path: path.to_owned(), source })?;
+        let file = File::open(path)
+            .map_err(|source| CaptureFileError::Open { path: path.to_owned(), source })?;
         Self::from_reader(path, file)
     }
 
@@ -135,9 +140,12 @@ impl CaptureFile {
     ///
     /// # Errors
     ///
-    /// The file is damaged, ends in the middle of a record or cannot be read. That is said once; from then on the
-    /// answer is `None`. Every frame before it has been returned.
-    #[expect(clippy::should_implement_trait, reason = "lends from the buffer, which an Iterator cannot do")]
+    /// The file is damaged, ends in the middle of a record or cannot be read. That is said once;
+    /// from then on the answer is `None`. Every frame before it has been returned.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "lends from the buffer, which an Iterator cannot do"
+    )]
     pub fn next(&mut self) -> Result<Option<Record<'_>>, CaptureFileError> {
         if self.finished {
             return Ok(None);

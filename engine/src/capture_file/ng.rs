@@ -2,8 +2,9 @@
 
 use pcap_parser::traits::PcapNGPacketBlock;
 use pcap_parser::{
-    Block, EPB_MAGIC, EnhancedPacketBlock, IDB_MAGIC, InterfaceDescriptionBlock, OptionCode, SHB_MAGIC,
-    SPB_MAGIC, SectionHeaderBlock, SimplePacketBlock, UnknownBlock, parse_block_be, parse_block_le,
+    Block, EPB_MAGIC, EnhancedPacketBlock, IDB_MAGIC, InterfaceDescriptionBlock, OptionCode,
+    SHB_MAGIC, SPB_MAGIC, SectionHeaderBlock, SimplePacketBlock, UnknownBlock, parse_block_be,
+    parse_block_le,
 };
 
 use super::error::{Damage, Stop};
@@ -19,7 +20,8 @@ const SECTION_START_LEN: usize = 12;
 const BYTE_ORDER_MAGIC: u32 = 0x1A2B_3C4D;
 /// The obsolete packet block (draft-ietf-opsawg-pcapng, appendix A).
 const OPB_MAGIC: u32 = 2;
-/// Where the captured bytes start in an enhanced and in an obsolete packet block, and in a simple one.
+/// Where the captured bytes start in an enhanced and in an obsolete packet block, and in a simple
+/// one.
 const PACKET_DATA_OFFSET: usize = 28;
 const SIMPLE_DATA_OFFSET: usize = 12;
 /// Interfaces kept per section. A file with more is damaged or made to exhaust memory.
@@ -107,7 +109,8 @@ impl Ng {
         }
     }
 
-    /// Reads type and length of the block that starts here; a section header sets the byte order for them.
+    /// Reads type and length of the block that starts here; a section header sets the byte order
+    /// for them.
     fn block_header(&mut self, window: &mut Window) -> Result<(u32, u32), Stop> {
         if window.peek(4) == SHB_MAGIC.to_be_bytes() {
             self.is_big_endian = section_is_big_endian(window)?;
@@ -148,7 +151,9 @@ impl Ng {
         let Ok((_, block)) = parse(bytes) else { return Err(Damage::Unreadable.into()) };
         let packet = match block {
             Block::SectionHeader(section) => self.start_section(&section).map(|()| None),
-            Block::InterfaceDescription(description) => self.add_interface(&description).map(|()| None),
+            Block::InterfaceDescription(description) => {
+                self.add_interface(&description).map(|()| None)
+            }
             Block::EnhancedPacket(packet) => self.enhanced(&packet).map(Some),
             Block::SimplePacket(packet) => self.simple(&packet).map(Some),
             Block::Unknown(block) => self.obsolete(&block).map(Some),
@@ -158,7 +163,8 @@ impl Ng {
         Ok(packet.map(|packet| packet.moved_by(start)))
     }
 
-    /// Refuses a captured length that the block has no room for, on which the parser would ask for more bytes.
+    /// Refuses a captured length that the block has no room for, on which the parser would ask for
+    /// more bytes.
     fn check_captured_len(&self, block: &[u8]) -> Result<(), Damage> {
         if !matches!(self.u32_at(block, 0), EPB_MAGIC | OPB_MAGIC) {
             return Ok(());
@@ -170,9 +176,13 @@ impl Ng {
     }
 
     fn start_section(&mut self, section: &SectionHeaderBlock<'_>) -> Result<(), Damage> {
-        // "A minor version 2 is read like 0" (draft-ietf-opsawg-pcapng, section 4.1): nothing depends on the minor one.
+        // "A minor version 2 is read like 0" (draft-ietf-opsawg-pcapng, section 4.1): nothing
+        // depends on the minor one.
         if section.major_version != 1 {
-            return Err(Damage::Version { major: section.major_version, minor: section.minor_version });
+            return Err(Damage::Version {
+                major: section.major_version,
+                minor: section.minor_version,
+            });
         }
         self.interfaces.clear();
         Ok(())
@@ -190,16 +200,22 @@ impl Ng {
         Ok(())
     }
 
-    /// Reads the clock from the options: the parser takes the offset as little-endian whatever the section is.
+    /// Reads the clock from the options: the parser takes the offset as little-endian whatever the
+    /// section is.
     fn clock(&self, description: &InterfaceDescriptionBlock<'_>) -> Clock {
         let mut clock = Clock::DEFAULT;
-        for option in description.options.iter().take_while(|option| option.code != OptionCode::EndOfOpt) {
+        for option in
+            description.options.iter().take_while(|option| option.code != OptionCode::EndOfOpt)
+        {
             match (option.code, option.as_bytes()) {
                 (OptionCode::IfTsresol, Ok(&[resolution])) => clock.resolution = resolution,
                 (OptionCode::IfTsoffset, Ok(value)) => {
                     if let Ok(value) = <[u8; 8]>::try_from(value) {
-                        let from_bytes =
-                            if self.is_big_endian { i64::from_be_bytes } else { i64::from_le_bytes };
+                        let from_bytes = if self.is_big_endian {
+                            i64::from_be_bytes
+                        } else {
+                            i64::from_le_bytes
+                        };
                         clock.offset_seconds = from_bytes(value);
                     }
                 }
@@ -212,7 +228,9 @@ impl Ng {
     fn enhanced(&self, packet: &EnhancedPacketBlock<'_>) -> Result<Packet, Damage> {
         let interface = self.interface(packet.if_id)?;
         Ok(Packet {
-            timestamp_ns: interface.clock.to_ns(u64::from(packet.ts_high) << 32 | u64::from(packet.ts_low)),
+            timestamp_ns: interface
+                .clock
+                .to_ns(u64::from(packet.ts_high) << 32 | u64::from(packet.ts_low)),
             offset: PACKET_DATA_OFFSET,
             captured_len: packet.packet_data().len(),
             original_len: packet.origlen,
@@ -220,8 +238,8 @@ impl Ng {
         })
     }
 
-    /// Reads a packet without time, of the section's first interface. What is captured of it follows from its length
-    /// and the interface's limit.
+    /// Reads a packet without time, of the section's first interface. What is captured of it
+    /// follows from its length and the interface's limit.
     fn simple(&self, packet: &SimplePacketBlock<'_>) -> Result<Packet, Damage> {
         let interface = self.interface(0)?;
         let snaplen = if interface.snaplen == 0 { u32::MAX } else { interface.snaplen };
@@ -240,7 +258,8 @@ impl Ng {
         })
     }
 
-    /// Reads the obsolete packet block: an enhanced one with a drop count in the upper half of the interface.
+    /// Reads the obsolete packet block: an enhanced one with a drop count in the upper half of the
+    /// interface.
     fn obsolete(&self, block: &UnknownBlock<'_>) -> Result<Packet, Damage> {
         let id = if self.is_big_endian {
             u16::from_be_bytes([block.data[0], block.data[1]])
@@ -302,7 +321,8 @@ fn section_is_big_endian(window: &mut Window) -> Result<bool, Stop> {
     }
 }
 
-/// Returns the shortest length, in bytes, of a block that says something about packets; `None` for all others.
+/// Returns the shortest length, in bytes, of a block that says something about packets; `None` for
+/// all others.
 const fn minimum_len(block_type: u32) -> Option<u32> {
     match block_type {
         SHB_MAGIC => Some(28),
@@ -336,6 +356,10 @@ mod tests {
         assert_eq!(Clock { resolution: 9, offset_seconds: 2 }.to_ns(5), 2_000_000_005);
         assert_eq!(Clock { resolution: 0, offset_seconds: -2 }.to_ns(5), 3_000_000_000);
         assert_eq!(Clock { resolution: 0, offset_seconds: i64::MIN }.to_ns(5), 0, "clamped");
-        assert_eq!(Clock { resolution: 0, offset_seconds: i64::MAX }.to_ns(u64::MAX), u64::MAX, "clamped");
+        assert_eq!(
+            Clock { resolution: 0, offset_seconds: i64::MAX }.to_ns(u64::MAX),
+            u64::MAX,
+            "clamped"
+        );
     }
 }

@@ -29,7 +29,8 @@ pub(super) struct Sample {
 pub(super) fn frames(count: u64) -> Vec<Sample> {
     let frame = |number: u64| {
         let len = 14 + u32::try_from(number % 7).unwrap();
-        let bytes = (0..len).map(|at| u8::try_from((u64::from(at) + 31 * number) % 251).unwrap()).collect();
+        let bytes =
+            (0..len).map(|at| u8::try_from((u64::from(at) + 31 * number) % 251).unwrap()).collect();
         let timestamp_ns = 1_700_000_000_000_000_000 + number * 1_001_000;
         Sample { timestamp_ns, bytes, original_len: len + u32::try_from(number % 3).unwrap() }
     };
@@ -81,7 +82,12 @@ pub(super) fn section(order: Order) -> Vec<u8> {
 }
 
 /// `options`: code and value.
-pub(super) fn interface(order: Order, link_type: u16, snaplen: u32, options: &[(u16, &[u8])]) -> Vec<u8> {
+pub(super) fn interface(
+    order: Order,
+    link_type: u16,
+    snaplen: u32,
+    options: &[(u16, &[u8])],
+) -> Vec<u8> {
     let mut body = [&order.u16(link_type)[..], &[0, 0], &order.u32(snaplen)].concat();
     for (code, value) in options {
         body.extend(order.u16(*code));
@@ -124,7 +130,8 @@ pub(super) fn simple(order: Order, original_len: u32, bytes: &[u8]) -> Vec<u8> {
     block(order, 3, &[&order.u32(original_len)[..], bytes].concat())
 }
 
-/// Makes a file of one section with one nanosecond interface, a name resolution block in the middle.
+/// Makes a file of one section with one nanosecond interface, a name resolution block in the
+/// middle.
 pub(super) fn ng(order: Order, frames: &[Sample]) -> File {
     let mut bytes = [section(order), interface(order, 1, 0, &[(9, &[9])])].concat();
     let mut ends = Vec::new();

@@ -76,13 +76,17 @@ fn a_file_of_several_windows_is_read_whole() {
 fn a_file_is_opened_by_path() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("small.pcap");
-    std::fs::write(&path, samples::classic(Order::Little, 0xa1b2_c3d4, &samples::frames(2)).bytes).unwrap();
+    std::fs::write(&path, samples::classic(Order::Little, 0xa1b2_c3d4, &samples::frames(2)).bytes)
+        .unwrap();
     let mut file = CaptureFile::open(&path).unwrap();
     assert_eq!(file.next().unwrap().unwrap().link_type, LinkType::ETHERNET);
     let missing = CaptureFile::open(directory.path().join("none.pcap")).unwrap_err().to_string();
     assert!(missing.ends_with("none.pcap: No such file or directory (os error 2)"), "{missing}");
     let folder = CaptureFile::open(directory.path()).unwrap_err().to_string();
-    assert!(folder.contains("cannot read on at byte 0, after 0 frames: Is a directory"), "{folder}");
+    assert!(
+        folder.contains("cannot read on at byte 0, after 0 frames: Is a directory"),
+        "{folder}"
+    );
 }
 
 #[test]
@@ -109,11 +113,13 @@ fn interfaces_have_their_own_clock_and_link_type() {
 #[test]
 fn a_section_sets_byte_order_and_forgets_the_interfaces() {
     let frames = samples::frames(3);
-    let both = [samples::ng(Order::Big, &frames).bytes, samples::ng(Order::Little, &frames).bytes].concat();
+    let both = [samples::ng(Order::Big, &frames).bytes, samples::ng(Order::Little, &frames).bytes]
+        .concat();
     assert_eq!(read_whole(&both), [frames.clone(), frames.clone()].concat());
 
     let first = samples::ng(Order::Little, &frames).bytes;
-    let orphan = [samples::section(Order::Big), samples::enhanced(Order::Big, 0, 1, &frames[0])].concat();
+    let orphan =
+        [samples::section(Order::Big), samples::enhanced(Order::Big, 0, 1, &frames[0])].concat();
     let text = error_text(&[first.clone(), orphan].concat());
     let at = first.len() + 28;
     assert_eq!(
@@ -135,9 +141,15 @@ fn simple_packets_are_cut_at_the_first_interfaces_limit_and_have_no_time() {
             samples::simple(order, 9, &[1, 2, 3, 4, 5, 6]),
         ]
         .concat();
-        let sample =
-            |bytes: &[u8], original_len| Sample { timestamp_ns: 0, bytes: bytes.to_vec(), original_len };
-        assert_eq!(read_whole(&bytes), [sample(&[1, 2, 3, 4, 5], 5), sample(&[1, 2, 3, 4, 5, 6], 9)]);
+        let sample = |bytes: &[u8], original_len| Sample {
+            timestamp_ns: 0,
+            bytes: bytes.to_vec(),
+            original_len,
+        };
+        assert_eq!(
+            read_whole(&bytes),
+            [sample(&[1, 2, 3, 4, 5], 5), sample(&[1, 2, 3, 4, 5, 6], 9)]
+        );
     }
 }
 
@@ -178,7 +190,10 @@ fn what_is_no_capture_file_is_named() {
             b"\x28\xb5\x2f\xfd\x00",
             "capture.pcap: compressed with zstd; decompress it first (unzstd capture.pcap)",
         ),
-        (b"\xd4\xc3\xb2\xa1", "capture.pcap: ends in the middle of a record at byte 0, after 0 frames"),
+        (
+            b"\xd4\xc3\xb2\xa1",
+            "capture.pcap: ends in the middle of a record at byte 0, after 0 frames",
+        ),
         (
             b"\x0a\x0d\x0d\x0a\x1c\x00\x00\x00bytes and more",
             "capture.pcap: damaged at byte 0, after 0 frames: section header without byte-order magic",
@@ -234,8 +249,14 @@ fn damage_in_a_block_is_named_with_its_place() {
     assert_eq!(damaged_ng(4, &[50, 0, 0, 0]), "block of type 0x6 says it is 50 bytes long");
     assert_eq!(damaged_ng(4, &[0xFC; 4]), "block of type 0x6 says it is 4244438268 bytes long");
     assert_eq!(damaged_ng(0, &[0; 8]), "block of type 0x0 says it is 0 bytes long");
-    assert_eq!(damaged_ng(44, &[0x31]), "block says it is 48 bytes long at its start and 49 at its end");
-    assert_eq!(damaged_ng(8, &[3]), "packet of interface 3, but 1 interfaces are described (counted from 0)");
+    assert_eq!(
+        damaged_ng(44, &[0x31]),
+        "block says it is 48 bytes long at its start and 49 at its end"
+    );
+    assert_eq!(
+        damaged_ng(8, &[3]),
+        "packet of interface 3, but 1 interfaces are described (counted from 0)"
+    );
 }
 
 #[test]
@@ -276,7 +297,8 @@ fn a_file_cut_anywhere_gives_the_whole_frames_before_and_one_error() {
 
 /// Tells whether a file cut at `len` is a valid, shorter file.
 fn ends_at_a_boundary(file: &samples::File, len: usize) -> bool {
-    // Behind the headers, behind a frame, and (pcapng) between the name resolution block and the next frame.
+    // Behind the headers, behind a frame, and (pcapng) between the name resolution block and the
+    // next frame.
     let is_ng = file.bytes[0] == 0x0A;
     let headers: &[usize] = if is_ng { &[28, 60] } else { &[24] };
     headers.contains(&len) || file.ends.contains(&len) || is_ng && len == file.ends[2] + 28

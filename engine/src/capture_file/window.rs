@@ -1,10 +1,12 @@
-//! The bytes of a stream that are being looked at: a buffer of fixed size that knows its place in the file.
+//! The bytes of a stream that are being looked at: a buffer of fixed size that knows its place in
+//! the file.
 
 use std::fmt;
 use std::io::{self, Read};
 use std::ops::Range;
 
-/// Size of the buffer and so the largest record or block that can be looked at as a whole, in bytes.
+/// Size of the buffer and so the largest record or block that can be looked at as a whole, in
+/// bytes.
 ///
 /// Holds four frames of the largest size. Smaller means more read calls; larger only costs memory.
 pub(super) const WINDOW_BYTES: usize = 1 << 20;
@@ -38,7 +40,8 @@ impl Window {
         Self { source, buffer, unread: 0..0, offset: 0, mark: 0 }
     }
 
-    /// Reads until `len` bytes are buffered or the stream ends; returns how many of the `len` there are.
+    /// Reads until `len` bytes are buffered or the stream ends; returns how many of the `len` there
+    /// are.
     ///
     /// # Panics
     ///
@@ -65,7 +68,8 @@ impl Window {
         &self.buffer[self.unread.start..][..len]
     }
 
-    /// Moves over the next `len` bytes and returns where they lie; they stay there until the next fill or skip.
+    /// Moves over the next `len` bytes and returns where they lie; they stay there until the next
+    /// fill or skip.
     pub(super) const fn consume(&mut self, len: usize) -> Range<usize> {
         let start = self.unread.start;
         self.unread.start += len;

@@ -31,7 +31,8 @@ pub(super) enum Command {
     /// Takes the tunnel off the frames of a capture file. Needs no privileges.
     #[command(after_help = DECAP_EXAMPLES)]
     Decap(DecapArgs),
-    /// Says of each frame of a capture file whose it is, which rule decides about it, and where it goes. Needs no privileges.
+    /// Says of each frame of a capture file whose it is, which rule decides about it, and where it
+    /// goes. Needs no privileges.
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(ExplainArgs),
     /// Makes a configuration of what AWS's own tools say about a mirror. Needs no privileges.
@@ -40,7 +41,8 @@ pub(super) enum Command {
     /// Tells a running engine to read its configuration file again.
     #[command(after_help = RELOAD_EXAMPLES)]
     Reload(ReloadArgs),
-    /// Shows the frames that pass through a running engine: a line for each, or a capture for other programs.
+    /// Shows the frames that pass through a running engine: a line for each, or a capture for other
+    /// programs.
     #[command(after_help = TAIL_EXAMPLES)]
     Tail(TailArgs),
     /// Prints a configuration to start from.
@@ -116,7 +118,8 @@ pub(super) struct TailArgs {
     /// The interface that the engine captures from.
     #[arg(short, long, value_parser = interface_name)]
     pub(super) interface: Option<String>,
-    /// Only the frames of the session with this name; once for each, if there are several. `default` is what no session declares.
+    /// Only the frames of the session with this name; once for each, if there are several.
+    /// `default` is what no session declares.
     #[arg(short, long, value_name = "NAME", value_parser = session_name)]
     pub(super) session: Vec<String>,
     /// What is written: by default `text` on a terminal, else `pcapng`.
@@ -140,8 +143,8 @@ pub(super) enum TailFormat {
 
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
-    /// The interface that receives the mirrored traffic; once for each, if there are several. Takes precedence over
-    /// `capture.interface`.
+    /// The interface that receives the mirrored traffic; once for each, if there are several. Takes
+    /// precedence over `capture.interface`.
     #[arg(short, long, value_parser = interface_name)]
     pub(super) interface: Vec<String>,
     /// The configuration file.
@@ -203,7 +206,8 @@ pub(super) struct ImportArgs {
     /// The files to read.
     #[arg(value_name = "FILE")]
     pub(super) files: Vec<PathBuf>,
-    /// Only sessions that send to this target: its id, or the id or ARN of the interface, load balancer or endpoint.
+    /// Only sessions that send to this target: its id, or the id or ARN of the interface, load
+    /// balancer or endpoint.
     #[arg(long, value_name = "ID")]
     pub(super) target: Option<String>,
     /// Writes the configuration to this file, which appears when it is whole.

@@ -3,9 +3,9 @@
 use std::fmt::{self, Display, Write};
 
 use vxtap::config::{
-    BusyPoll, Capture, CaptureMode, Config, ConfigError, Cpus, Direction, Fragments, Memory, Output,
-    OutputKind, Queues, Session, StreamFormat, Tunnel, TunnelPort, UnknownDirection, UnknownSessions,
-    WaitMode, Workers,
+    BusyPoll, Capture, CaptureMode, Config, ConfigError, Cpus, Direction, Fragments, Memory,
+    Output, OutputKind, Queues, Session, StreamFormat, Tunnel, TunnelPort, UnknownDirection,
+    UnknownSessions, WaitMode, Workers,
 };
 use vxtap::explain::{ShadowedRule, shadowed_rules};
 
@@ -39,8 +39,16 @@ pub(super) fn describe(config: &Config) -> Result<String, ConfigError> {
 }
 
 fn capture(capture: &Capture) -> String {
-    let Capture { interfaces, mode, ports, allowed_sources, queues, fragments, arrival_times, busy_poll } =
-        capture;
+    let Capture {
+        interfaces,
+        mode,
+        ports,
+        allowed_sources,
+        queues,
+        fragments,
+        arrival_times,
+        busy_poll,
+    } = capture;
     let interface = match &interfaces[..] {
         [] => "the interface given with -i (none is configured)".to_owned(),
         names => counted("interface", names),
@@ -62,7 +70,9 @@ fn capture(capture: &Capture) -> String {
     let ports = tunnels(ports);
     let sources = match allowed_sources.as_slice() {
         [] => "from any source; whoever reaches the interface can forge it".to_owned(),
-        prefixes => format!("only from {}; the rest of it is dropped and counted", joined(prefixes)),
+        prefixes => {
+            format!("only from {}; the rest of it is dropped and counted", joined(prefixes))
+        }
     };
     let fragments = match fragments {
         Fragments::Reassemble => "Puts outer fragments together.",
@@ -74,7 +84,9 @@ fn capture(capture: &Capture) -> String {
         (_, false) => "its batch was read",
     };
     let busy_poll = busy_poll.map_or_else(String::new, |BusyPoll { usecs, budget }| {
-        format!("Workers poll the NIC for up to {usecs} \u{b5}s per call, {budget} packets at once.\n")
+        format!(
+            "Workers poll the NIC for up to {usecs} \u{b5}s per call, {budget} packets at once.\n"
+        )
     });
     format!(
         "Captures from {interface}, {queues}: {how}.\n\
@@ -141,18 +153,30 @@ fn sessions(config: &Config) -> String {
         UnknownSessions::Pass => "goes to the outputs as the default session",
         UnknownSessions::Drop => "is dropped",
     };
-    let mut rows =
-        vec![["name", "VNI", "source", "interface", "filter", "bytes", "outputs"].map(str::to_owned)];
+    let mut rows = vec![
+        ["name", "VNI", "source", "interface", "filter", "bytes", "outputs"].map(str::to_owned),
+    ];
     for session in &config.sessions {
-        let Session { name, vni, source, eni, filter, profile, packet_length, number, vlan, outputs } =
-            session;
+        let Session {
+            name,
+            vni,
+            source,
+            eni,
+            filter,
+            profile,
+            packet_length,
+            number,
+            vlan,
+            outputs,
+        } = session;
         let or = |text: Option<String>, other: &str| text.unwrap_or_else(|| other.to_owned());
         let eni = match (eni, number) {
             (Some(eni), Some(number)) => format!("{eni}, session {number}"),
             (eni, _) => or(eni.clone(), "unknown"),
         };
-        let eni =
-            profile.as_ref().map_or_else(|| eni.clone(), |profile| format!("{eni}, marks of {profile}"));
+        let eni = profile
+            .as_ref()
+            .map_or_else(|| eni.clone(), |profile| format!("{eni}, marks of {profile}"));
         rows.push([
             name.clone(),
             vlan.map_or_else(|| vni.to_string(), |vlan| format!("{vni}, VLAN {vlan}")),
@@ -164,10 +188,15 @@ fn sessions(config: &Config) -> String {
         ]);
     }
     match config.sessions.len() {
-        0 => format!("Knows no session by name; all traffic {others}, counted by source and VNI.\n"),
+        0 => {
+            format!("Knows no session by name; all traffic {others}, counted by source and VNI.\n")
+        }
         count => {
             let known = number(count, "session");
-            format!("Knows {known}; other traffic {others}, counted by source and VNI.\n{}", table(&rows))
+            format!(
+                "Knows {known}; other traffic {others}, counted by source and VNI.\n{}",
+                table(&rows)
+            )
         }
     }
 }
@@ -183,7 +212,8 @@ fn filters(config: &Config) -> String {
     };
     let mut text = format!("A frame whose direction is unknown {unknown}.\n");
     for filter in &config.filters {
-        let count = |direction| filter.rules.iter().filter(|rule| rule.direction == direction).count();
+        let count =
+            |direction| filter.rules.iter().filter(|rule| rule.direction == direction).count();
         let (ingress, egress) = (count(Direction::Ingress), count(Direction::Egress));
         let dns = if filter.network_services.is_empty() { "without" } else { "with" };
         // Writing to a string cannot fail.
@@ -203,8 +233,10 @@ fn filters(config: &Config) -> String {
         }
         for ShadowedRule { direction, number, by } in shadowed_rules(filter) {
             let by = counted("rule", &by);
-            let _ =
-                writeln!(text, "  The {direction} rule {number} can never match, because of {by} before it.");
+            let _ = writeln!(
+                text,
+                "  The {direction} rule {number} can never match, because of {by} before it."
+            );
         }
     }
     text
@@ -231,12 +263,17 @@ fn outputs(config: &Config) -> String {
 
 /// What an output gets of the frames.
 fn accepted(output: &Output) -> String {
-    output.filter.as_ref().map_or_else(String::new, |filter| format!("what the filter {filter} accepts"))
+    output
+        .filter
+        .as_ref()
+        .map_or_else(String::new, |filter| format!("what the filter {filter} accepts"))
 }
 
 fn kind(kind: &OutputKind) -> String {
     match kind {
-        OutputKind::Pcapng { path, files } => files::describe(path, kind.only_file().is_some(), files),
+        OutputKind::Pcapng { path, files } => {
+            files::describe(path, kind.only_file().is_some(), files)
+        }
         OutputKind::Interface { interface, vlan_tags } => {
             let tags = if *vlan_tags { ", with the VLAN of each session" } else { "" };
             format!("interface {interface}{tags}")
@@ -276,8 +313,9 @@ fn tunnels(ports: &[TunnelPort]) -> String {
     let of = |tunnel| {
         let numbers: Vec<_> =
             ports.iter().filter(|port| port.tunnel == tunnel).map(|port| port.number).collect();
-        (!numbers.is_empty())
-            .then(|| format!("{} on UDP {}", tunnel.to_string().to_uppercase(), counted("port", &numbers)))
+        (!numbers.is_empty()).then(|| {
+            format!("{} on UDP {}", tunnel.to_string().to_uppercase(), counted("port", &numbers))
+        })
     };
     let each = [Tunnel::Vxlan, Tunnel::VxlanGpe, Tunnel::Geneve].into_iter().filter_map(of);
     each.collect::<Vec<_>>().join(" and ")
@@ -297,8 +335,9 @@ fn number(count: usize, thing: &str) -> String {
 
 /// Lays rows out in columns, indented by two.
 fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
-    let widths: [usize; COLUMNS] =
-        std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
+    let widths: [usize; COLUMNS] = std::array::from_fn(|column| {
+        rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)
+    });
     let mut text = String::new();
     for row in rows {
         let mut line = String::new();

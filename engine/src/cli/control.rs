@@ -1,8 +1,10 @@
 //! How another process asks a running engine for something: `vxtap reload`, `vxtap tail`.
 //!
-//! A Unix socket with an abstract name, `vxtap/INTERFACE`, so that it lives in the engine's network namespace, as the interface
-//! does, and goes when the process goes. A client sends a line with the command and its arguments, with tabs between them, and reads one line:
-//! `done TEXT` or `refused TEXT`. Behind that of `tail` the frames come, as pcapng. Only the user that runs the engine, and root, are answered.
+//! A Unix socket with an abstract name, `vxtap/INTERFACE`, so that it lives in the engine's network
+//! namespace, as the interface does, and goes when the process goes. A client sends a line with the
+//! command and its arguments, with tabs between them, and reads one line: `done TEXT` or
+//! `refused TEXT`. Behind that of `tail` the frames come, as pcapng. Only the user that runs the
+//! engine, and root, are answered.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -21,11 +23,14 @@ const PREFIX: &str = "vxtap/";
 const RELOAD: &str = "reload";
 const TAIL: &str = "tail";
 
-/// Longest wait for a client's line: a client that says nothing holds up reporting so long, not the workers.
+/// Longest wait for a client's line: a client that says nothing holds up reporting so long, not the
+/// workers.
 const CLIENT_PATIENCE: Duration = Duration::from_millis(200);
-/// Longest wait for the engine's answer; workers notice an order within 50 ms, opening outputs takes its time.
+/// Longest wait for the engine's answer; workers notice an order within 50 ms, opening outputs
+/// takes its time.
 const ENGINE_PATIENCE: Duration = Duration::from_secs(30);
-/// Most clients that are answered in one turn: whoever may connect must not keep the engine from seeing signals.
+/// Most clients that are answered in one turn: whoever may connect must not keep the engine from
+/// seeing signals.
 const CLIENTS_PER_TURN: usize = 8;
 /// Longest line that is read, in bytes.
 const LINE_MAX: usize = 64 << 10;
@@ -104,7 +109,10 @@ impl Control {
     /// Answers clients that are waiting. One that goes wrong is none of the engine's business.
     pub(super) fn serve(&self, mut reply: impl FnMut(Request) -> Reply) {
         for _ in 0..CLIENTS_PER_TURN {
-            let Some((client, _)) = self.0.iter().find_map(|listener| listener.accept().ok()) else { return };
+            let Some((client, _)) = self.0.iter().find_map(|listener| listener.accept().ok())
+            else {
+                return;
+            };
             let _ = answer(client, &mut reply);
         }
     }
@@ -145,7 +153,10 @@ pub(super) fn reload(interface: Option<&str>) -> Result<(), Failure> {
 }
 
 /// Asks the engine on the interface, or the only one there is; returns the connection, too.
-pub(super) fn request(interface: Option<&str>, request: &Request) -> Result<(Answer, UnixStream), Failure> {
+pub(super) fn request(
+    interface: Option<&str>,
+    request: &Request,
+) -> Result<(Answer, UnixStream), Failure> {
     let interface = interface.map_or_else(only_engine, |name| Ok(name.to_owned()))?;
     let (line, stream) = ask(&interface, &request.to_line()).map_err(|error| {
         Failure::Failed(match error.kind() {
@@ -166,7 +177,8 @@ fn ask(interface: &str, command: &str) -> io::Result<(String, UnixStream)> {
     let mut stream = UnixStream::connect_addr(&address(interface)?)?;
     let uid = socket_peercred(&stream)?.uid;
     if !uid.is_root() && uid != geteuid() {
-        // Whoever is first can have the name of an engine; one that runs as another user is fine if that is known.
+        // Whoever is first can have the name of an engine; one that runs as another user is fine if
+        // that is known.
         let uid = uid.as_raw();
         super::say(&format!("what answers for {interface} runs as user {uid}, not as root or you"));
     }
@@ -221,7 +233,8 @@ fn is_same_engine(one: &str, other: &str) -> bool {
     pid(one).is_some_and(|one| pid(other) == Some(one))
 }
 
-/// The interfaces whose engines listen, from `/proc/net/unix` (`proc_net_unix(5)` writes `@` for the zero byte).
+/// The interfaces whose engines listen, from `/proc/net/unix` (`proc_net_unix(5)` writes `@` for
+/// the zero byte).
 fn engines(sockets: &str) -> impl Iterator<Item = &str> {
     sockets.lines().filter_map(|line| {
         let (_, name) = line.rsplit_once(' ')?;
@@ -238,20 +251,25 @@ mod tests {
         let interface = format!("test-{}", std::process::id());
         assert_eq!(ask(&interface, RELOAD).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
         let control = Control::listen(std::slice::from_ref(&interface)).unwrap();
-        let client =
-            std::thread::spawn(move || [RELOAD, "status"].map(|command| ask(&interface, command).unwrap().0));
+        let client = std::thread::spawn(move || {
+            [RELOAD, "status"].map(|command| ask(&interface, command).unwrap().0)
+        });
         while !client.is_finished() {
             control.serve(|_| Reply::Said(Answer::Done("two\nlines".to_owned())));
             std::thread::sleep(Duration::from_millis(1));
         }
         let answers = client.join().unwrap();
-        assert_eq!(answers, ["done two lines", "refused this engine does not know the command \"status\""]);
+        assert_eq!(
+            answers,
+            ["done two lines", "refused this engine does not know the command \"status\""]
+        );
     }
 
     #[test]
     fn a_request_is_the_same_on_the_other_side() {
         let sessions = ["web", "two words"].map(str::to_owned);
-        for request in [Request::Reload, Request::Tail(sessions.into()), Request::Tail(Vec::new())] {
+        for request in [Request::Reload, Request::Tail(sessions.into()), Request::Tail(Vec::new())]
+        {
             assert_eq!(Request::of_line(&request.to_line()), Some(request));
         }
         assert_eq!(["", "reload\tnow", "stop"].map(Request::of_line), [None, None, None]);

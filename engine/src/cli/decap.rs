@@ -14,8 +14,9 @@ use super::{Failure, run};
 /// How soon the end of the file is noticed.
 const TURN: Duration = Duration::from_millis(5);
 
-/// Sends the frames of a capture file through the pipeline and prints the conservation table. Everything up to a damage
-/// of the file is in the output when this returns the error that says where it is.
+/// Sends the frames of a capture file through the pipeline and prints the conservation table.
+/// Everything up to a damage of the file is in the output when this returns the error that says
+/// where it is.
 pub(super) fn decap(config: Config, input: &Path) -> Result<(), Failure> {
     let to_stdout = super::writes_to_stdout(&config);
     let mut engine = Engine::open_capture_file(config, input).map_err(failed)?;

@@ -6,9 +6,21 @@ use vxtap::config::{Compression, Fsync, PcapngFiles};
 
 /// `pcapng files "web-%Y.pcapng", another one each 3600 s, the last 24 of them, compressed`.
 pub(super) fn describe(path: &Path, only: bool, files: &PcapngFiles) -> String {
-    let PcapngFiles { rotate_mib, rotate_s, keep_files, keep_mib, keep_s, compression, fsync, owner } = files;
-    let mut parts =
-        vec![format!("pcapng {} {:?}", if only { "file" } else { "files" }, path.to_string_lossy())];
+    let PcapngFiles {
+        rotate_mib,
+        rotate_s,
+        keep_files,
+        keep_mib,
+        keep_s,
+        compression,
+        fsync,
+        owner,
+    } = files;
+    let mut parts = vec![format!(
+        "pcapng {} {:?}",
+        if only { "file" } else { "files" },
+        path.to_string_lossy()
+    )];
     let rotations = [
         rotate_s.map(|seconds| format!("each {seconds} s")),
         rotate_mib.map(|mib| format!("after {mib} MiB")),

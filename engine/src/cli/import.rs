@@ -56,7 +56,8 @@ fn read(path: &Path) -> Result<Input, Failure> {
     Ok(Input { name, bytes })
 }
 
-/// Writes beside the file and moves the result there, so that who reads it finds the old one or the new one.
+/// Writes beside the file and moves the result there, so that who reads it finds the old one or the
+/// new one.
 fn write(path: &Path, toml: &str) -> Result<(), Failure> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".part");

@@ -16,8 +16,8 @@ pub(super) fn read(path: &Path) -> Result<Config, Failure> {
     Config::read(path).map_err(|error| Failure::Refused(error.into()))
 }
 
-/// Makes the configuration of `vxtap run`: the file's, with the interface of the command line. The same each time, but for
-/// what has changed in the file.
+/// Makes the configuration of `vxtap run`: the file's, with the interface of the command line. The
+/// same each time, but for what has changed in the file.
 #[derive(Debug)]
 pub(super) struct Loader {
     interfaces: Vec<String>,
@@ -49,7 +49,9 @@ impl Loader {
                     path.display()
                 ),
                 None => {
-                    anyhow!("no interface to capture from: use -i INTERFACE, or -c FILE with a configuration")
+                    anyhow!(
+                        "no interface to capture from: use -i INTERFACE, or -c FILE with a configuration"
+                    )
                 }
             }));
         };
@@ -65,7 +67,8 @@ impl Loader {
 pub(super) fn for_decap(args: &DecapArgs) -> Result<Config, Failure> {
     let DecapArgs { input, output, config } = args;
     if is_same_file(input, output) {
-        let reason = anyhow!("{} is input and output at once: name another output", input.display());
+        let reason =
+            anyhow!("{} is input and output at once: name another output", input.display());
         return Err(Failure::Refused(reason));
     }
     let mut config = read_or_default(config.as_deref())?;
@@ -79,7 +82,8 @@ pub(super) fn default_file_name(interface: &str, time: &str) -> String {
     format!("vxtap-{interface}-{time}.pcapng")
 }
 
-/// The current time in UTC as `20240229T235959Z` (ISO 8601, basic form), which sorts and is safe in file names.
+/// The current time in UTC as `20240229T235959Z` (ISO 8601, basic form), which sorts and is safe in
+/// file names.
 fn utc_now() -> String {
     Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string()
 }
@@ -138,7 +142,8 @@ mod tests {
     #[test]
     fn without_an_output_the_frames_go_to_a_file_in_the_working_directory() {
         let config = run(Some("eth1"), None).expect("valid");
-        let [Output { kind: OutputKind::Pcapng { path, .. }, .. }] = config.outputs.as_slice() else {
+        let [Output { kind: OutputKind::Pcapng { path, .. }, .. }] = config.outputs.as_slice()
+        else {
             panic!("{:?}", config.outputs)
         };
         let name = path.to_str().expect("UTF-8");
@@ -159,8 +164,11 @@ mod tests {
     fn decap_takes_the_output_of_the_command_line_and_the_sessions_of_the_file() {
         let text = "[[output]]\nname = \"disk\"\ntype = \"pcapng\"\npath = \"x\"\n[[session]]\nname = \"a\"\nvni = 1";
         let file = file(text);
-        let args =
-            DecapArgs { input: "in".into(), output: "out".into(), config: Some(file.path().to_owned()) };
+        let args = DecapArgs {
+            input: "in".into(),
+            output: "out".into(),
+            config: Some(file.path().to_owned()),
+        };
         let config = for_decap(&args).expect("valid");
         assert_eq!(config.outputs, [pcapng("decap", "out".into())]);
         assert_eq!(config.sessions.len(), 1);

@@ -28,7 +28,8 @@ use args::{CheckArgs, Cli, Command};
 
 /// Exit code of an engine that failed while it was running.
 const FAILED: u8 = 1;
-/// Exit code of a command that was not understood, or whose configuration is refused. clap uses the same.
+/// Exit code of a command that was not understood, or whose configuration is refused. clap uses the
+/// same.
 const REFUSED: u8 = 2;
 
 /// Why a command did not succeed.
@@ -48,7 +49,8 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Runs the command that the arguments ask for. Wrong arguments end the process with [`REFUSED`] and a usage text.
+/// Runs the command that the arguments ask for. Wrong arguments end the process with [`REFUSED`]
+/// and a usage text.
 pub(crate) fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(args) => {
@@ -56,7 +58,9 @@ pub(crate) fn main() -> ExitCode {
             run::run(&load::Loader::new(args), format)
         }
         Command::Check(args) => check(&args),
-        Command::Decap(args) => load::for_decap(&args).and_then(|config| decap::decap(config, &args.input)),
+        Command::Decap(args) => {
+            load::for_decap(&args).and_then(|config| decap::decap(config, &args.input))
+        }
         Command::Explain(args) => explain::explain(&args),
         Command::Import(args) => import::import(&args),
         Command::Reload(args) => control::reload(args.interface.as_deref()),
@@ -106,7 +110,8 @@ fn say(line: &str) {
     let _ = writeln!(io::stderr(), "vxtap: {line}");
 }
 
-/// Prints the conservation table: on standard output, or on standard error if frames go to standard output.
+/// Prints the conservation table: on standard output, or on standard error if frames go to standard
+/// output.
 fn print_table(report: &Report, stdout_is_taken: bool) -> Result<(), Failure> {
     let text = report.to_string();
     if stdout_is_taken {
@@ -117,7 +122,8 @@ fn print_table(report: &Report, stdout_is_taken: bool) -> Result<(), Failure> {
     print(&text).map_err(cannot_print)
 }
 
-/// Whether frames go to standard output. Of a file that an output writes, terminals and `/dev/null` take both.
+/// Whether frames go to standard output. Of a file that an output writes, terminals and `/dev/null`
+/// take both.
 fn writes_to_stdout(config: &Config) -> bool {
     let id = |path: &Path| {
         let file = fs::metadata(path).ok()?;
@@ -143,9 +149,13 @@ mod tests {
 
     #[test]
     fn the_example_is_valid_and_has_every_table() {
-        let config =
-            Config::from_toml(Path::new("example"), EXAMPLE).unwrap_or_else(|error| panic!("{error}"));
-        assert!(!config.enis.is_empty() && !config.filters.is_empty() && !config.filters[0].rules.is_empty());
+        let config = Config::from_toml(Path::new("example"), EXAMPLE)
+            .unwrap_or_else(|error| panic!("{error}"));
+        assert!(
+            !config.enis.is_empty()
+                && !config.filters.is_empty()
+                && !config.filters[0].rules.is_empty()
+        );
         assert!(!config.sessions.is_empty() && !config.outputs.is_empty());
     }
 }

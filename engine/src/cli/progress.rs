@@ -23,8 +23,8 @@ struct Session<'a> {
     bytes: u64,
 }
 
-/// A line of JSON, with its newline. `received`, `delivered` and `dropped` count datagrams; `bytes` are those of the
-/// inner frames as they were captured.
+/// A line of JSON, with its newline. `received`, `delivered` and `dropped` count datagrams; `bytes`
+/// are those of the inner frames as they were captured.
 pub(super) fn line(elapsed: Duration, report: &Report) -> String {
     let total = report.total();
     let ledgers = report.session_ledgers();

@@ -48,7 +48,8 @@ pub(super) fn run(loader: &Loader, format: Option<ProgressFormat>) -> Result<(),
     let (described, targets) = (ports(&config), outputs(&config));
     let to_stdout = super::writes_to_stdout(&config);
     if to_stdout && format.is_some() {
-        let sentence = "--progress writes to standard output, and so does an output: leave one of them out";
+        let sentence =
+            "--progress writes to standard output, and so does an output: leave one of them out";
         return Err(Failure::Refused(anyhow!(sentence)));
     }
     let interfaces = config.capture.interfaces.clone();
@@ -59,7 +60,8 @@ pub(super) fn run(loader: &Loader, format: Option<ProgressFormat>) -> Result<(),
     })?;
     engine.start().map_err(|error| Failure::Failed(error.into()))?;
     engine.take_notes().iter().for_each(|note| say(note));
-    let from: Vec<_> = engine.interfaces().iter().map(|(name, rung)| format!("{name} ({rung})")).collect();
+    let from: Vec<_> =
+        engine.interfaces().iter().map(|(name, rung)| format!("{name} ({rung})")).collect();
     say(&format!("running: {described} of {} to {targets}; stop with Ctrl-C", from.join(", ")));
     let control = Control::listen(&interfaces)
         .map_err(|error| say(&format!("no `vxtap reload` and no `vxtap tail`: {error}")))
@@ -72,8 +74,8 @@ pub(super) fn run(loader: &Loader, format: Option<ProgressFormat>) -> Result<(),
     judge(&report, was_told).map_err(Failure::Failed)
 }
 
-/// Allows this process as many open files as it may allow itself: queues, files and readers have some each, and the 1024 that a process gets are
-/// meant for select(2), which nothing here uses.
+/// Allows this process as many open files as it may allow itself: queues, files and readers have
+/// some each, and the 1024 that a process gets are meant for select(2), which nothing here uses.
 fn raise_limit_of_files() {
     let limit = getrlimit(Resource::Nofile);
     let most = limit.maximum.unwrap_or(FILES_MAX).min(FILES_MAX);
@@ -84,7 +86,8 @@ fn raise_limit_of_files() {
 }
 
 impl Asked {
-    /// SIGINT and SIGTERM stop; SIGUSR1 begins other files. SIGHUP reloads if there is a file to read again; else it stops too, as the terminal was closed.
+    /// SIGINT and SIGTERM stop; SIGUSR1 begins other files. SIGHUP reloads if there is a file to
+    /// read again; else it stops too, as the terminal was closed.
     fn on_signals(has_file: bool) -> anyhow::Result<Self> {
         let asked = Self::default();
         let on_hangup = if has_file { &asked.reload } else { &asked.stop };
@@ -100,15 +103,19 @@ impl Asked {
     }
 }
 
-/// Lets a further signal end the process at once, for somebody who does not want to wait for the outputs. Not right
-/// away: timeout(1) and terminals send the first one twice.
+/// Lets a further signal end the process at once, for somebody who does not want to wait for the
+/// outputs. Not right away: timeout(1) and terminals send the first one twice.
 fn give_up_on_another_signal() {
     thread::spawn(|| {
         thread::sleep(GRACE);
         say("still stopping; another Ctrl-C gives up and loses what is not written yet");
         for signal in SIGNALS.into_iter().chain([SIGHUP]) {
             // If it cannot be had, the process still ends by itself.
-            let _ = flag::register_conditional_shutdown(signal, INTERRUPTED, Arc::new(AtomicBool::new(true)));
+            let _ = flag::register_conditional_shutdown(
+                signal,
+                INTERRUPTED,
+                Arc::new(AtomicBool::new(true)),
+            );
         }
     });
 }
@@ -151,8 +158,8 @@ fn watch(
     }
 }
 
-/// Reads the configuration file again and takes it over, and says what came of it.
-/// Frames go to standard output, or do not, as when the engine was started.
+/// Reads the configuration file again and takes it over, and says what came of it. Frames go to
+/// standard output, or do not, as when the engine was started.
 fn reload(engine: &mut Engine, loader: &Loader, to_stdout: bool) -> Answer {
     let Some(path) = loader.path() else {
         return Answer::Refused("the engine was started without a configuration file".to_owned());
@@ -163,10 +170,11 @@ fn reload(engine: &mut Engine, loader: &Loader, to_stdout: bool) -> Answer {
             "an output to standard output cannot come or go while the engine runs: restart it for that";
         is_kept.then_some(config).ok_or_else(|| sentence.to_owned())
     });
-    let answer = match changes.and_then(|config| engine.reload(config).map_err(|error| error.to_string())) {
-        Ok(changes) => Answer::Done(format!("{}: {changes}", path.display())),
-        Err(reason) => Answer::Refused(reason),
-    };
+    let answer =
+        match changes.and_then(|config| engine.reload(config).map_err(|error| error.to_string())) {
+            Ok(changes) => Answer::Done(format!("{}: {changes}", path.display())),
+            Err(reason) => Answer::Refused(reason),
+        };
     say(&answer.to_string());
     answer
 }

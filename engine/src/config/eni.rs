@@ -17,13 +17,15 @@ const VPC_PREFIX_LEN_MAX: u8 = 30;
 /// A mirrored network interface. Table `[[eni]]` of the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Eni {
-    /// Its id, such as `eni-0f3`: 1 to 255 bytes without control characters, different from those of the others.
+    /// Its id, such as `eni-0f3`: 1 to 255 bytes without control characters, different from those
+    /// of the others.
     pub id: String,
     /// Its MAC address. `None`: not known; directions are then inferred from addresses.
     pub mac: Option<MacAddress>,
     /// Its addresses and delegated prefixes, without host bits.
     pub addresses: Vec<IpNet>,
-    /// IPv4 prefixes of its VPC: the address two above the base of each is one of the Amazon DNS server.
+    /// IPv4 prefixes of its VPC: the address two above the base of each is one of the Amazon DNS
+    /// server.
     /// <https://docs.aws.amazon.com/vpc/latest/userguide/AmazonDNS-concepts.html>
     pub vpc_prefixes: Vec<Ipv4Net>,
 }
@@ -44,7 +46,8 @@ impl FromStr for MacAddress {
         let mut bytes = [0; 6];
         let mut parts = text.split(':');
         for byte in &mut bytes {
-            let part = parts.next().filter(|part| part.len() == 2 && part.is_ascii()).ok_or(InvalidMac)?;
+            let part =
+                parts.next().filter(|part| part.len() == 2 && part.is_ascii()).ok_or(InvalidMac)?;
             let digits = part.bytes().all(|digit| digit.is_ascii_hexdigit());
             *byte = u8::from_str_radix(part, 16).ok().filter(|_| digits).ok_or(InvalidMac)?;
         }
@@ -71,7 +74,8 @@ pub(super) fn check_enis(enis: &[Eni]) -> Result<(), Violation> {
             check_mac(*mac).map_err(|problem| problem.at(key.key("mac")))?;
         }
         for (place, prefix) in addresses.iter().enumerate() {
-            check_prefix(prefix).map_err(|problem| problem.at(key.key("addresses").index(place)))?;
+            check_prefix(prefix)
+                .map_err(|problem| problem.at(key.key("addresses").index(place)))?;
         }
         for (place, prefix) in vpc_prefixes.iter().enumerate() {
             let key = key.key("vpc_prefixes").index(place);
@@ -105,10 +109,18 @@ mod tests {
     #[test]
     fn a_mac_address_is_read_as_it_is_written() {
         let mac: MacAddress = "02:Aa:bb:cc:dd:01".parse().unwrap();
-        assert_eq!((mac.0, mac.to_string().as_str()), ([2, 0xaa, 0xbb, 0xcc, 0xdd, 1], "02:aa:bb:cc:dd:01"));
-        for wrong in
-            ["", "02", "02:aa:bb:cc:dd", "02:aa:bb:cc:dd:01:02", "2:aa:bb:cc:dd:001", "02:aa:bb:cc:dd:+1"]
-        {
+        assert_eq!(
+            (mac.0, mac.to_string().as_str()),
+            ([2, 0xaa, 0xbb, 0xcc, 0xdd, 1], "02:aa:bb:cc:dd:01")
+        );
+        for wrong in [
+            "",
+            "02",
+            "02:aa:bb:cc:dd",
+            "02:aa:bb:cc:dd:01:02",
+            "2:aa:bb:cc:dd:001",
+            "02:aa:bb:cc:dd:+1",
+        ] {
             assert_eq!(wrong.parse::<MacAddress>(), Err(InvalidMac), "{wrong}");
         }
     }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::error::Problem;
 
-/// The parts of a time, as strftime(3) calls them. Each is written with the same number of digits always, so that names are in the
-/// order of their times.
+/// The parts of a time, as strftime(3) calls them. Each is written with the same number of digits
+/// always, so that names are in the order of their times.
 const TIME_PARTS: &[u8] = b"YmdHMSjys";
 
 /// What stands for several parts with text between them, as in strftime(3).
@@ -99,7 +99,9 @@ impl FileName {
     /// Writes any text so that it stands for itself.
     pub(crate) fn literal(name: &[u8]) -> Vec<u8> {
         name.iter()
-            .flat_map(|&byte| std::iter::repeat_n(byte, if matches!(byte, b'%' | b'{') { 2 } else { 1 }))
+            .flat_map(|&byte| {
+                std::iter::repeat_n(byte, if matches!(byte, b'%' | b'{') { 2 } else { 1 })
+            })
             .collect()
     }
 
@@ -157,7 +159,8 @@ fn unknown(rest: &[u8]) -> Problem {
         text.split_inclusive('}').next().unwrap_or_default().to_owned()
     };
     let fields: Vec<_> = FIELDS.iter().map(|(word, _)| *word).collect();
-    let times: Vec<_> = TIME_PARTS.iter().map(|letter| format!("%{}", char::from(*letter))).collect();
+    let times: Vec<_> =
+        TIME_PARTS.iter().map(|letter| format!("%{}", char::from(*letter))).collect();
     let words = TIME_WORDS.iter().map(|(word, _)| String::from_utf8_lossy(word).into_owned());
     let times: Vec<_> = times.into_iter().chain(words).collect();
     let allowed = format!(
@@ -199,11 +202,13 @@ mod tests {
 
     #[test]
     fn a_field_that_is_not_known_is_refused_and_so_is_one_in_a_directory() {
-        for (name, found) in [("%D.pcapng", "%D"), ("a{sesion}b", "{sesion}"), ("a%", "%"), ("{vni", "{vni")]
+        for (name, found) in
+            [("%D.pcapng", "%D"), ("a{sesion}b", "{sesion}"), ("a%", "%"), ("{vni", "{vni")]
         {
             let error = parse(name).unwrap_err();
             assert!(
-                error.contains(&format!("{found:?}")) && error.contains("%S %j %y %s %F %T, {session} {vni}"),
+                error.contains(&format!("{found:?}"))
+                    && error.contains("%S %j %y %s %F %T, {session} {vni}"),
                 "{error}"
             );
         }

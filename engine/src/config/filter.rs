@@ -13,7 +13,8 @@ use super::name::check_name;
 use super::once::Seen;
 use super::words::{Word, word_of};
 
-/// Most rules of one direction of a filter: compiled, a list has one bit for each in a word of words.
+/// Most rules of one direction of a filter: compiled, a list has one bit for each in a word of
+/// words.
 pub const RULES_MAX: u32 = 64 * 64;
 
 pub(super) const RULE_NUMBER: Limit = Limit::Range(1, u32::MAX as u64);
@@ -48,7 +49,8 @@ pub fn protocol_name(number: u8) -> Option<&'static str> {
 pub struct Filter {
     /// Name, 1 to 255 bytes without control characters, different from those of the other filters.
     pub name: String,
-    /// Services whose traffic passes whatever the rules say; without them, it is dropped whatever the rules say.
+    /// Services whose traffic passes whatever the rules say; without them, it is dropped whatever
+    /// the rules say.
     pub network_services: Vec<NetworkService>,
     /// The rules of both directions, in any order; at most [`RULES_MAX`] of each direction.
     pub rules: Vec<Rule>,
@@ -66,8 +68,8 @@ pub enum NetworkService {
 pub struct Rule {
     /// To which frames it applies.
     pub direction: Direction,
-    /// Its place: rules are asked in ascending order, and the first that matches decides. 1 or more, a different one for
-    /// each rule of a direction.
+    /// Its place: rules are asked in ascending order, and the first that matches decides. 1 or
+    /// more, a different one for each rule of a direction.
     pub number: u32,
     /// What happens to a frame that it matches.
     pub action: Action,
@@ -150,7 +152,8 @@ impl Word for NetworkService {
 }
 
 impl Word for Direction {
-    const WORDS: &'static [(&'static str, Self)] = &[("ingress", Self::Ingress), ("egress", Self::Egress)];
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("ingress", Self::Ingress), ("egress", Self::Egress)];
 }
 
 impl fmt::Display for Direction {
@@ -160,7 +163,8 @@ impl fmt::Display for Direction {
 }
 
 impl Word for Action {
-    const WORDS: &'static [(&'static str, Self)] = &[("accept", Self::Accept), ("reject", Self::Reject)];
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("accept", Self::Accept), ("reject", Self::Reject)];
 }
 
 impl fmt::Display for Action {
@@ -196,7 +200,9 @@ fn check_rules(rules: &[Rule], key: &KeyPath) -> Result<(), Violation> {
             .map_err(|problem| problem.between(vec![key.key("number"), key.key("direction")]))?;
         check_rule(rule, &key)?;
     }
-    for (direction, things) in [(Direction::Ingress, "ingress rules"), (Direction::Egress, "egress rules")] {
+    for (direction, things) in
+        [(Direction::Ingress, "ingress rules"), (Direction::Egress, "egress rules")]
+    {
         let found = rules.iter().filter(|rule| rule.direction == direction).count();
         if found > RULES_MAX as usize {
             return Err(Problem::TooMany { found, things, max: RULES_MAX }.at(key.clone()));
@@ -208,7 +214,8 @@ fn check_rules(rules: &[Rule], key: &KeyPath) -> Result<(), Violation> {
 fn check_rule(rule: &Rule, key: &KeyPath) -> Result<(), Violation> {
     let Rule { protocol, source, destination, source_ports, destination_ports, .. } = rule;
     if *protocol == Some(0) {
-        return Err(Problem::refused(0, "an integer from 1 to 255, or none for any").at(key.key("protocol")));
+        return Err(Problem::refused(0, "an integer from 1 to 255, or none for any")
+            .at(key.key("protocol")));
     }
     for (name, prefix) in [("source", source), ("destination", destination)] {
         check_prefix(prefix).map_err(|problem| problem.at(key.key(name)))?;
@@ -216,11 +223,11 @@ fn check_rule(rule: &Rule, key: &KeyPath) -> Result<(), Violation> {
     if source.addr().is_ipv4() != destination.addr().is_ipv4() {
         let family = if source.addr().is_ipv4() { "IPv4" } else { "IPv6" };
         let allowed = format!("a prefix of {family}, as the source {source} is");
-        return Err(
-            Problem::refused(destination, allowed).between(vec![key.key("destination"), key.key("source")])
-        );
+        return Err(Problem::refused(destination, allowed)
+            .between(vec![key.key("destination"), key.key("source")]));
     }
-    for (name, ports) in [("source_ports", source_ports), ("destination_ports", destination_ports)] {
+    for (name, ports) in [("source_ports", source_ports), ("destination_ports", destination_ports)]
+    {
         let Some(ports) = ports else { continue };
         if ports.first > ports.last {
             let allowed = "a range that begins with the lower port";
@@ -228,7 +235,9 @@ fn check_rule(rule: &Rule, key: &KeyPath) -> Result<(), Violation> {
         }
         if !matches!(protocol, Some(TCP | UDP)) {
             let allowed = "ports only with the protocol \"tcp\" or \"udp\"";
-            return Err(Problem::refused(ports, allowed).between(vec![key.key(name), key.key("protocol")]));
+            return Err(
+                Problem::refused(ports, allowed).between(vec![key.key(name), key.key("protocol")])
+            );
         }
     }
     Ok(())

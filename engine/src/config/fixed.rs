@@ -3,14 +3,29 @@
 use super::{Capture, Config, Memory, Workers};
 
 impl Config {
-    /// The keys of `capture`, `workers` and `memory` whose values differ: an engine is bound to them when it starts. All
-    /// others may change.
+    /// The keys of `capture`, `workers` and `memory` whose values differ: an engine is bound to
+    /// them when it starts. All others may change.
     pub fn fixed_differences(&self, new: &Self) -> Vec<&'static str> {
-        let Capture { interfaces, mode, ports, allowed_sources, queues, fragments, arrival_times, busy_poll } =
-            &self.capture;
+        let Capture {
+            interfaces,
+            mode,
+            ports,
+            allowed_sources,
+            queues,
+            fragments,
+            arrival_times,
+            busy_poll,
+        } = &self.capture;
         let Workers { cpus, wait } = &self.workers;
-        let Memory { per_queue_mib, chunk_size, fill_ring, rx_ring, output_ring, outputs, hugepages } =
-            &self.memory;
+        let Memory {
+            per_queue_mib,
+            chunk_size,
+            fill_ring,
+            rx_ring,
+            output_ring,
+            outputs,
+            hugepages,
+        } = &self.memory;
         let (capture, workers, memory) = (&new.capture, &new.workers, &new.memory);
         let keys = [
             ("capture.interface", *interfaces != capture.interfaces),

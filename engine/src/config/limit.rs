@@ -19,7 +19,9 @@ impl Limit {
     pub(super) const fn accepts(self, number: u64) -> bool {
         match self {
             Self::Range(min, max) => min <= number && number <= max,
-            Self::PowerOfTwo(min, max) => min <= number && number <= max && number.is_power_of_two(),
+            Self::PowerOfTwo(min, max) => {
+                min <= number && number <= max && number.is_power_of_two()
+            }
             Self::Either(one, other) => number == one || number == other,
         }
     }
@@ -52,7 +54,10 @@ mod tests {
         let range = Limit::Range(1, 65_535);
         assert_eq!([0, 1, 65_535, 65_536].map(|n| range.accepts(n)), [false, true, true, false]);
         let power = Limit::PowerOfTwo(64, 256);
-        assert_eq!([32, 64, 65, 256, 512].map(|n| power.accepts(n)), [false, true, false, true, false]);
+        assert_eq!(
+            [32, 64, 65, 256, 512].map(|n| power.accepts(n)),
+            [false, true, false, true, false]
+        );
         let either = Limit::Either(2048, 4096);
         assert_eq!([2048, 3072, 4096, 8192].map(|n| either.accepts(n)), [true, false, true, false]);
     }

@@ -5,8 +5,8 @@ use super::key::KeyPath;
 use super::limit::Limit;
 use super::output::OUTPUTS_MAX;
 
-/// Most frames that a worker takes from the RX ring at once. While it works on them they are in no ring, so that each
-/// queue needs this many chunks on top of its rings.
+/// Most frames that a worker takes from the RX ring at once. While it works on them they are in no
+/// ring, so that each queue needs this many chunks on top of its rings.
 pub const BATCH_MAX: u32 = 64;
 
 const OUTPUT_RING_LEN_MIN: u32 = 64;
@@ -18,39 +18,47 @@ const TAIL_RING_LEN_MIN: u64 = 256;
 
 /// The end of the range, 64 GiB, holds the largest rings of 250 outputs.
 pub(super) const PER_QUEUE_MIB: Limit = Limit::Range(1, 65_536);
-/// An AF_XDP chunk is a power of two from 2048 bytes to a page (`xdp_umem_reg` of `net/xdp/xdp_umem.c`).
+/// An AF_XDP chunk is a power of two from 2048 bytes to a page (`xdp_umem_reg` of
+/// `net/xdp/xdp_umem.c`).
 pub(super) const CHUNK_SIZE: Limit = Limit::Either(2048, CHUNK_SIZE_MAX as u64);
 const CHUNK_SIZE_MAX: u32 = 4096;
 pub(super) const PLANNED_OUTPUTS: Limit = Limit::Range(1, OUTPUTS_MAX as u64);
-/// The kernel takes powers of two only (`xsk_init_queue` of `net/xdp/xsk.c`). Below a batch a ring is of no use.
-pub(super) const RING_LEN: Limit = Limit::PowerOfTwo(OUTPUT_RING_LEN_MIN as u64, OUTPUT_RING_LEN_MAX as u64);
+/// The kernel takes powers of two only (`xsk_init_queue` of `net/xdp/xsk.c`). Below a batch a ring
+/// is of no use.
+pub(super) const RING_LEN: Limit =
+    Limit::PowerOfTwo(OUTPUT_RING_LEN_MIN as u64, OUTPUT_RING_LEN_MAX as u64);
 
 /// Memory of each queue. Table `[memory]` of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Memory {
-    /// Most memory for the UMEM of one queue, in MiB, 1 to 65536. Default: 80. Too low for the rings is an error; low
-    /// means short output rings, so that an output that pauses drops sooner; high costs memory, which stays locked.
+    /// Most memory for the UMEM of one queue, in MiB, 1 to 65536. Default: 80. Too low for the
+    /// rings is an error; low means short output rings, so that an output that pauses drops sooner;
+    /// high costs memory, which stays locked.
     pub per_queue_mib: u32,
-    /// Size of a chunk in bytes, 2048 or 4096. Default: `None`, 2048 where the interface's MTU fits (up to 1754), else 4096;
-    /// the rings are planned for 4096. The kernel and the arrival time take 272 bytes of it. Too low for the interface's
-    /// MTU is an error when the engine starts; too high spreads the frames over more memory than the caches hold.
+    /// Size of a chunk in bytes, 2048 or 4096. Default: `None`, 2048 where the interface's MTU fits
+    /// (up to 1754), else 4096; the rings are planned for 4096. The kernel and the arrival time
+    /// take 272 bytes of it. Too low for the interface's MTU is an error when the engine starts;
+    /// too high spreads the frames over more memory than the caches hold.
     pub chunk_size: Option<u32>,
-    /// Entries of the fill ring, a power of two from 64 to 65536. Default: 8192. The longer one of this and `rx_ring` is also
-    /// the number of chunks that the kernel has at most. Too low: frames are dropped when the worker is away for longer
-    /// than they last; too high takes chunks from the outputs.
-    pub fill_ring: u32,
-    /// Entries of the RX ring, a power of two from 64 to 65536. Default: 8192, 4 ms at 2 million frames per second: a time
-    /// slice of the scheduler. Too low: bursts that come while the worker is away are dropped; too high takes chunks from
+    /// Entries of the fill ring, a power of two from 64 to 65536. Default: 8192. The longer one of
+    /// this and `rx_ring` is also the number of chunks that the kernel has at most. Too low: frames
+    /// are dropped when the worker is away for longer than they last; too high takes chunks from
     /// the outputs.
+    pub fill_ring: u32,
+    /// Entries of the RX ring, a power of two from 64 to 65536. Default: 8192, 4 ms at 2 million
+    /// frames per second: a time slice of the scheduler. Too low: bursts that come while the worker
+    /// is away are dropped; too high takes chunks from the outputs.
     pub rx_ring: u32,
-    /// Entries of each output ring, a power of two from 64 to 65536. Default: `None`, the largest that the budget allows.
-    /// Too low: an output that pauses drops; too high is an error, because the budget is too small for it.
+    /// Entries of each output ring, a power of two from 64 to 65536. Default: `None`, the largest
+    /// that the budget allows. Too low: an output that pauses drops; too high is an error, because
+    /// the budget is too small for it.
     pub output_ring: Option<u32>,
-    /// Number of outputs that the memory is planned for, 1 to 255. Default: `None`, as many as are configured. Too low is an
-    /// error; higher leaves room for outputs that a reload adds, and shortens the output rings.
+    /// Number of outputs that the memory is planned for, 1 to 255. Default: `None`, as many as are
+    /// configured. Too low is an error; higher leaves room for outputs that a reload adds, and
+    /// shortens the output rings.
     pub outputs: Option<u32>,
-    /// Whether the UMEM lies in huge pages of 2 MiB. Default: false. Where the system has none to give, ordinary pages
-    /// are used and this is noted.
+    /// Whether the UMEM lies in huge pages of 2 MiB. Default: false. Where the system has none to
+    /// give, ordinary pages are used and this is noted.
     pub hugepages: bool,
 }
 
@@ -61,7 +69,8 @@ pub struct MemoryPlan {
     pub chunk_count: u32,
     /// Entries of each output ring.
     pub output_ring_len: u32,
-    /// Entries of the ring that is kept for `vxtap tail`, of what the outputs leave: 256 to 2048, or 0 where they leave less.
+    /// Entries of the ring that is kept for `vxtap tail`, of what the outputs leave: 256 to 2048,
+    /// or 0 where they leave less.
     pub tail_ring_len: u32,
 }
 
@@ -80,19 +89,24 @@ impl Default for Memory {
 }
 
 impl Memory {
-    /// Plans the UMEM of one queue for a number of outputs, so that the kernel can have as many chunks as the longer one of
-    /// its two rings holds, the worker a batch, and every output ring can be full, all at once: a slow consumer then never
-    /// takes chunks away from the others. No output is planned like one, and fewer than [`Self::outputs`] like those.
+    /// Plans the UMEM of one queue for a number of outputs, so that the kernel can have as many
+    /// chunks as the longer one of its two rings holds, the worker a batch, and every output ring
+    /// can be full, all at once: a slow consumer then never takes chunks away from the others. No
+    /// output is planned like one, and fewer than [`Self::outputs`] like those.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::InProgram`] when a field is outside its range or the budget is too small for the rings.
+    /// [`ConfigError::InProgram`] when a field is outside its range or the budget is too small for
+    /// the rings.
     pub fn plan(&self, outputs: usize) -> Result<MemoryPlan, ConfigError> {
         self.check_fields()?;
-        Ok(self.divide(outputs).map_err(|problem| problem.at(KeyPath::top("memory").key("per_queue_mib")))?)
+        Ok(self
+            .divide(outputs)
+            .map_err(|problem| problem.at(KeyPath::top("memory").key("per_queue_mib")))?)
     }
 
-    /// Size of a chunk in bytes, as far as it is known without the interface: the largest that it may be.
+    /// Size of a chunk in bytes, as far as it is known without the interface: the largest that it
+    /// may be.
     pub fn chunk_size_max(&self) -> u32 {
         self.chunk_size.unwrap_or(CHUNK_SIZE_MAX)
     }
@@ -103,21 +117,31 @@ impl Memory {
             && (planned as usize) < outputs
         {
             let allowed = format!("at least {outputs}, the number of outputs that are configured");
-            return Err(Problem::refused(planned, allowed).at(KeyPath::top("memory").key("outputs")));
+            return Err(
+                Problem::refused(planned, allowed).at(KeyPath::top("memory").key("outputs"))
+            );
         }
         self.divide(outputs).map(drop).map_err(|problem| {
             let memory = KeyPath::top("memory");
-            let mut keys: Vec<_> = ["per_queue_mib", "chunk_size", "fill_ring", "rx_ring", "output_ring"]
-                .map(|key| memory.key(key))
-                .into();
+            let mut keys: Vec<_> =
+                ["per_queue_mib", "chunk_size", "fill_ring", "rx_ring", "output_ring"]
+                    .map(|key| memory.key(key))
+                    .into();
             keys.extend(outputs.checked_sub(1).map(|last| KeyPath::top("output").index(last)));
             problem.between(keys)
         })
     }
 
     fn check_fields(&self) -> Result<(), Violation> {
-        let Self { per_queue_mib, chunk_size, fill_ring, rx_ring, output_ring, outputs, hugepages: _ } =
-            *self;
+        let Self {
+            per_queue_mib,
+            chunk_size,
+            fill_ring,
+            rx_ring,
+            output_ring,
+            outputs,
+            hugepages: _,
+        } = *self;
         let fields = [
             ("per_queue_mib", PER_QUEUE_MIB, Some(per_queue_mib)),
             ("chunk_size", CHUNK_SIZE, chunk_size),
@@ -207,13 +231,18 @@ mod tests {
         let plan = Memory::default().plan(1).expect("the default is valid");
         assert_eq!(
             plan,
-            MemoryPlan { chunk_count: 8192 + 64 + 8192 + 2048, output_ring_len: 8192, tail_ring_len: 2048 }
+            MemoryPlan {
+                chunk_count: 8192 + 64 + 8192 + 2048,
+                output_ring_len: 8192,
+                tail_ring_len: 2048
+            }
         );
     }
 
     #[test]
     fn more_outputs_share_the_same_budget() {
-        let lens = [0, 1, 2, 3, 10].map(|n| Memory::default().plan(n).expect("fits").output_ring_len);
+        let lens =
+            [0, 1, 2, 3, 10].map(|n| Memory::default().plan(n).expect("fits").output_ring_len);
         assert_eq!(lens, [8192, 8192, 4096, 2048, 1024]);
     }
 
@@ -222,7 +251,10 @@ mod tests {
         let memory = Memory { outputs: Some(3), ..Memory::default() };
         let plans = [1, 3, 4].map(|outputs| memory.plan(outputs).expect("fits"));
         assert_eq!(plans.map(|plan| plan.output_ring_len), [2048, 2048, 2048]);
-        assert_eq!(plans.map(|plan| plan.chunk_count), [3, 3, 4].map(|outputs| 8256 + outputs * 2048 + 2048));
+        assert_eq!(
+            plans.map(|plan| plan.chunk_count),
+            [3, 3, 4].map(|outputs| 8256 + outputs * 2048 + 2048)
+        );
     }
 
     #[test]
@@ -242,9 +274,10 @@ mod tests {
     #[test]
     fn the_error_names_the_lowest_budget_that_suffices() {
         let needed = |memory: &Memory, outputs| match memory.plan(outputs) {
-            Err(ConfigError::InProgram { problem: Problem::MemoryTooSmall { needed_mib, .. }, .. }) => {
-                needed_mib
-            }
+            Err(ConfigError::InProgram {
+                problem: Problem::MemoryTooSmall { needed_mib, .. },
+                ..
+            }) => needed_mib,
             other => panic!("{other:?}"),
         };
         let memory = Memory { per_queue_mib: 1, ..Memory::default() };
@@ -267,7 +300,8 @@ mod tests {
 
     #[test]
     fn a_field_outside_its_range_is_an_error_also_without_a_file() {
-        let error = Memory { chunk_size: Some(0), ..Memory::default() }.plan(1).expect_err("0 bytes");
+        let error =
+            Memory { chunk_size: Some(0), ..Memory::default() }.plan(1).expect_err("0 bytes");
         assert_eq!(error.to_string(), "memory.chunk_size: found 0, allowed is 2048 or 4096");
     }
 

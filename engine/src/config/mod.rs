@@ -1,9 +1,10 @@
 //! What should the engine do?
 //!
-//! [`Config`] is a plain structure: read from a TOML file by [`Config::read`], or built by a program and checked by
-//! [`Config::validate`]. Both ways obey the same limits, and each refusal names the key, what was found and what is
-//! allowed; from a file also file, line and column. Nothing here looks at the system: whether the interface, the CPUs and
-//! the directories exist turns out when the engine starts.
+//! [`Config`] is a plain structure: read from a TOML file by [`Config::read`], or built by a
+//! program and checked by [`Config::validate`]. Both ways obey the same limits, and each refusal
+//! names the key, what was found and what is allowed; from a file also file, line and column.
+//! Nothing here looks at the system: whether the interface, the CPUs and the directories exist
+//! turns out when the engine starts.
 
 mod capture;
 mod eni;
@@ -35,8 +36,8 @@ pub use eni::{Eni, InvalidMac, MacAddress};
 pub use error::{ConfigError, Place, Problem};
 pub(crate) use file_name::{FileName, Piece};
 pub use filter::{
-    Action, Direction, Filter, InvalidPortRange, NetworkService, PortRange, RULES_MAX, Rule, TCP, UDP,
-    protocol_name,
+    Action, Direction, Filter, InvalidPortRange, NetworkService, PortRange, RULES_MAX, Rule, TCP,
+    UDP, protocol_name,
 };
 pub use key::KeyPath;
 pub use memory::{BATCH_MAX, Memory, MemoryPlan};
@@ -52,7 +53,8 @@ pub use workers::{Cpus, WaitMode, Workers};
 
 use error::Violation;
 
-/// The whole configuration. The default captures every session from an interface still to be named, and has no output.
+/// The whole configuration. The default captures every session from an interface still to be named,
+/// and has no output.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Config {
     /// What is captured.
@@ -91,8 +93,8 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Syntax`] when the text is not TOML, [`ConfigError::InFile`] for an unknown or missing key and for
-    /// a value that is not allowed. Of several errors, one is reported.
+    /// [`ConfigError::Syntax`] when the text is not TOML, [`ConfigError::InFile`] for an unknown or
+    /// missing key and for a value that is not allowed. Of several errors, one is reported.
     pub fn from_toml(path: &Path, text: &str) -> Result<Self, ConfigError> {
         front::from_text(path, text)
     }

@@ -22,7 +22,12 @@ impl<V: Eq + Hash> Seen<V> {
     /// # Errors
     ///
     /// [`Problem::Repeated`] when it stood before.
-    pub(super) fn note(&mut self, value: V, key: KeyPath, found: impl fmt::Display) -> Result<(), Problem> {
+    pub(super) fn note(
+        &mut self,
+        value: V,
+        key: KeyPath,
+        found: impl fmt::Display,
+    ) -> Result<(), Problem> {
         match self.0.insert(value, key) {
             None => Ok(()),
             Some(first) => Err(Problem::Repeated { found: found.to_string(), first }),

@@ -32,15 +32,18 @@ const MEMBER: &str = "{member}";
 pub struct Output {
     /// Name, 1 to 255 bytes without control characters, different from those of the other outputs.
     pub name: String,
-    /// Number of members, 1 to 255, each with rings and a consumer of its own. A frame goes to one of them: both directions of an
-    /// inner flow of a session to the same one, whatever queue they come in on; the fragments of an IP packet together, though not
-    /// where the flow's whole packets go; and what is not IP to the first one. Default: 1.
+    /// Number of members, 1 to 255, each with rings and a consumer of its own. A frame goes to one
+    /// of them: both directions of an inner flow of a session to the same one, whatever queue they
+    /// come in on; the fragments of an IP packet together, though not where the flow's whole
+    /// packets go; and what is not IP to the first one. Default: 1.
     pub members: u32,
-    /// Name of the [`Filter`] whose rules choose the frames that the output gets; `None`: all of its sessions.
+    /// Name of the [`Filter`] whose rules choose the frames that the output gets; `None`: all of
+    /// its sessions.
     pub filter: Option<String>,
-    /// How long, in microseconds, a frame waits for earlier ones of other queues, so that the frames of all queues come in the order
-    /// of their times: 0 to 1000000. Default: 1000. Low: more frames come out of order, which is counted; 0: only the frames of one
-    /// queue are in order. High: frames come later, and take up their rings, though never more than half of one.
+    /// How long, in microseconds, a frame waits for earlier ones of other queues, so that the
+    /// frames of all queues come in the order of their times: 0 to 1000000. Default: 1000. Low:
+    /// more frames come out of order, which is counted; 0: only the frames of one queue are in
+    /// order. High: frames come later, and take up their rings, though never more than half of one.
     pub order_window_us: u32,
     /// What the output does with the frames.
     pub kind: OutputKind,
@@ -52,7 +55,8 @@ impl Output {
         Self { name: name.into(), members: 1, filter: None, order_window_us: 1000, kind }
     }
 
-    /// A name with the number of each member in the place of `{member}`; without that, all of them have the same.
+    /// A name with the number of each member in the place of `{member}`; without that, all of them
+    /// have the same.
     pub(crate) fn member_names(&self, name: &str) -> impl Iterator<Item = String> {
         (0..self.members).map(move |member| name.replace(MEMBER, &member.to_string()))
     }
@@ -80,8 +84,8 @@ impl OutputKind {
     pub fn pcapng(path: impl AsRef<Path>) -> Self {
         let path = path.as_ref();
         let literal = path.file_name().map(|name| FileName::literal(name.as_bytes()));
-        let path =
-            literal.map_or_else(|| path.to_owned(), |name| path.with_file_name(OsStr::from_bytes(&name)));
+        let path = literal
+            .map_or_else(|| path.to_owned(), |name| path.with_file_name(OsStr::from_bytes(&name)));
         Self::Pcapng { path, files: PcapngFiles::default() }
     }
 
@@ -98,35 +102,45 @@ impl OutputKind {
 pub enum OutputKind {
     /// Writes them to pcapng files, which only their owner may read (mode 0600).
     Pcapng {
-        /// The file; two outputs never share one. Relative paths start at the working directory. In its name, not in its directory,
-        /// `%Y`, `%m`, `%d`, `%H`, `%M`, `%S` and `%j` stand for the time at which the file begins, in UTC, as strftime(3) writes it;
-        /// `{number}` for a number of six digits, one higher from file to file; `{member}` for that of the member. With `{session}`, `{vni}`
-        /// or `{source}` (outer source address) each of these has files of its own. `%%` and `{{` are `%` and `{`.
+        /// The file; two outputs never share one. Relative paths start at the working directory. In
+        /// its name, not in its directory, `%Y`, `%m`, `%d`, `%H`, `%M`, `%S` and `%j` stand for
+        /// the time at which the file begins, in UTC, as strftime(3) writes it; `{number}` for a
+        /// number of six digits, one higher from file to file; `{member}` for that of the member.
+        /// With `{session}`, `{vni}` or `{source}` (outer source address) each of these has files
+        /// of its own. `%%` and `{{` are `%` and `{`.
         ///
-        /// A name without fields is that of one file, which grows where it is; one that is there is emptied. With fields a file is
-        /// called `NAME.part` until it is whole, none is ever overwritten, and a directory that is not there is made (mode 0700).
+        /// A name without fields is that of one file, which grows where it is; one that is there is
+        /// emptied. With fields a file is called `NAME.part` until it is whole, none is ever
+        /// overwritten, and a directory that is not there is made (mode 0700).
         path: PathBuf,
         /// When files end, how long they are kept, and what is done with them.
         files: PcapngFiles,
     },
     /// Lets them arrive at a network interface, where any program finds them that listens there.
     Interface {
-        /// Name of a TAP interface, in the network namespace of the engine; with several members `{member}` in it stands for the number of
-        /// each. It is made, with frames coming in, and is gone when the engine is; one that is there and that the engine's user may have
-        /// is used. It has no addresses, and the kernel sends nothing on it. Packets without an Ethernet header get one.
+        /// Name of a TAP interface, in the network namespace of the engine; with several members
+        /// `{member}` in it stands for the number of each. It is made, with frames coming in, and
+        /// is gone when the engine is; one that is there and that the engine's user may have is
+        /// used. It has no addresses, and the kernel sends nothing on it. Packets without an
+        /// Ethernet header get one.
         interface: String,
-        /// Whether frames get an IEEE 802.1Q tag with the VLAN ID of their session, which each session then has to have.
+        /// Whether frames get an IEEE 802.1Q tag with the VLAN ID of their session, which each
+        /// session then has to have.
         vlan_tags: bool,
     },
-    /// Lets other processes read them where they lie, without copying: [`crate::output::shared::attach`], or what docs/ring-abi.md
-    /// describes. Whoever may open the socket sees all memory of the queues, the frames of other outputs included.
+    /// Lets other processes read them where they lie, without copying:
+    /// [`crate::output::shared::attach`], or what docs/ring-abi.md describes. Whoever may open the
+    /// socket sees all memory of the queues, the frames of other outputs included.
     Shared {
-        /// The Unix socket that they come to, for the engine's user only. Relative paths start at the working directory.
+        /// The Unix socket that they come to, for the engine's user only. Relative paths start at
+        /// the working directory.
         path: PathBuf,
-        /// Most consumers of a member at a time, 1 to 255. Each may need the memory of an output ring of each queue.
+        /// Most consumers of a member at a time, 1 to 255. Each may need the memory of an output
+        /// ring of each queue.
         consumers: u32,
     },
-    /// Sends them to programs that read a stream of capture records, each at its own pace. Has one member.
+    /// Sends them to programs that read a stream of capture records, each at its own pace. Has one
+    /// member.
     Stream(Stream),
     /// Leaves them to the program that embeds the engine. Not available in a file.
     Consumer,
@@ -173,17 +187,25 @@ impl Output {
         let Self { name, members, filter, order_window_us, kind: _ } = self;
         check_name(name, &mut taken.names, key.key("name"))?;
         MEMBERS.check(*members).map_err(|problem| problem.at(key.key("members")))?;
-        ORDER_WINDOW_US.check(*order_window_us).map_err(|problem| problem.at(key.key("order_window_us")))?;
+        ORDER_WINDOW_US
+            .check(*order_window_us)
+            .map_err(|problem| problem.at(key.key("order_window_us")))?;
         let Some(filter) = filter else { return Ok(()) };
         let is_declared = filters.iter().any(|it| it.name == *filter);
         check_reference(filter, is_declared, "filter", &key.key("filter"))
     }
 
-    fn check_kind(&self, capture: &Capture, taken: &mut Taken<'_>, key: &KeyPath) -> Result<(), Violation> {
+    fn check_kind(
+        &self,
+        capture: &Capture,
+        taken: &mut Taken<'_>,
+        key: &KeyPath,
+    ) -> Result<(), Violation> {
         match &self.kind {
             OutputKind::Interface { interface, .. } => {
                 let key = key.key("interface");
-                self.check_interfaces(interface, capture, taken, &key).map_err(|problem| problem.at(key))
+                self.check_interfaces(interface, capture, taken, &key)
+                    .map_err(|problem| problem.at(key))
             }
             OutputKind::Pcapng { path, files } => {
                 check_path(path, taken, key)?;
@@ -202,7 +224,12 @@ impl Output {
         }
     }
 
-    fn check_stream(&self, stream: &Stream, taken: &mut Taken<'_>, key: &KeyPath) -> Result<(), Violation> {
+    fn check_stream(
+        &self,
+        stream: &Stream,
+        taken: &mut Taken<'_>,
+        key: &KeyPath,
+    ) -> Result<(), Violation> {
         if self.members > 1 {
             let allowed = "1, as each reader of a stream gets all frames";
             return Err(Problem::refused(self.members, allowed).at(key.key("members")));
@@ -216,7 +243,10 @@ impl Output {
                     return Err(Problem::refused(format_args!("\"{address}\""), allowed).at(key));
                 }
                 let value = format_args!("the address \"{address}\"");
-                taken.addresses.note(*address, key.clone(), value).map_err(|problem| problem.at(key))
+                taken
+                    .addresses
+                    .note(*address, key.clone(), value)
+                    .map_err(|problem| problem.at(key))
             }
             StreamTarget::Stdout => {
                 let key = key.key("to");
@@ -254,11 +284,13 @@ fn check_path(path: &Path, taken: &mut Taken<'_>, key: &KeyPath) -> Result<(), V
     let key = key.key("path");
     let shown = path.to_string_lossy();
     let bytes = path.as_os_str().as_encoded_bytes();
-    let is_directory = path.file_name().is_none() || bytes.ends_with(b"/") || bytes.ends_with(b"/.");
+    let is_directory =
+        path.file_name().is_none() || bytes.ends_with(b"/") || bytes.ends_with(b"/.");
     if is_directory || bytes.contains(&0) {
         return Err(Problem::refused(format_args!("{shown:?}"), "the path of a file").at(key));
     }
-    let noted = taken.paths.note(without_dots(path), key.clone(), format_args!("the path {shown:?}"));
+    let noted =
+        taken.paths.note(without_dots(path), key.clone(), format_args!("the path {shown:?}"));
     noted.map_err(|problem| problem.at(key))
 }
 

@@ -1,4 +1,5 @@
-//! The files of an output: when one ends and the next begins, which are kept, and what is done with those that are whole.
+//! The files of an output: when one ends and the next begins, which are kept, and what is done with
+//! those that are whole.
 
 use std::path::Path;
 
@@ -20,24 +21,27 @@ pub(super) const KEEP_S: Limit = Limit::Range(1, 3660 * 24 * 3600);
 /// How an output writes its files. By default it writes one until it ends, and keeps everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PcapngFiles {
-    /// Length in MiB at which a file ends and the next begins: 1 to 1048576. `None`: at no length. The statistics at its end come
-    /// on top.
+    /// Length in MiB at which a file ends and the next begins: 1 to 1048576. `None`: at no length.
+    /// The statistics at its end come on top.
     pub rotate_mib: Option<u32>,
-    /// Seconds after which a file ends and the next begins: 1 to 31622400 (366 days), counted from 1970-01-01 UTC, so that 3600 means full
-    /// hours. `None`: at no time.
+    /// Seconds after which a file ends and the next begins: 1 to 31622400 (366 days), counted from
+    /// 1970-01-01 UTC, so that 3600 means full hours. `None`: at no time.
     pub rotate_s: Option<u32>,
     /// How many whole files are kept: 1 to 1000000; older ones are deleted. `None`: any number.
     pub keep_files: Option<u32>,
-    /// How long all whole files may be together, in MiB: 1 to 1073741824; the oldest are deleted. `None`: as long as they are.
+    /// How long all whole files may be together, in MiB: 1 to 1073741824; the oldest are deleted.
+    /// `None`: as long as they are.
     pub keep_mib: Option<u32>,
-    /// How long a file is kept after it was last written to, in seconds: 1 to 316224000 (3660 days). `None`: for ever.
+    /// How long a file is kept after it was last written to, in seconds: 1 to 316224000 (3660
+    /// days). `None`: for ever.
     pub keep_s: Option<u32>,
     /// What is done with a file that is whole.
     pub compression: Compression,
     /// When the system is made to put onto the disk what was written.
     pub fsync: Fsync,
-    /// Whose the files are, and the directory that is made for them: `USER` or `USER:GROUP`, names or numbers; without a group the
-    /// user's own. `None`: the user's that the engine runs as. Others need `CAP_CHOWN`, and `CAP_DAC_OVERRIDE` to finish and compress them.
+    /// Whose the files are, and the directory that is made for them: `USER` or `USER:GROUP`, names
+    /// or numbers; without a group the user's own. `None`: the user's that the engine runs as.
+    /// Others need `CAP_CHOWN`, and `CAP_DAC_OVERRIDE` to finish and compress them.
     pub owner: Option<String>,
 }
 
@@ -47,15 +51,16 @@ pub enum Compression {
     /// Nothing.
     #[default]
     None,
-    /// It is compressed (RFC 8878), by a thread that has time, and is called `NAME.zst` from then on.
+    /// It is compressed (RFC 8878), by a thread that has time, and is called `NAME.zst` from then
+    /// on.
     Zstd,
 }
 
 /// When the system is made to put onto the disk what was written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Fsync {
-    /// When the system likes, usually within half a minute. What is written is safe from the end of the engine, not from that of
-    /// the machine.
+    /// When the system likes, usually within half a minute. What is written is safe from the end of
+    /// the engine, not from that of the machine.
     #[default]
     Never,
     /// When a file is whole, before it gets its name.
@@ -69,7 +74,8 @@ impl PcapngFiles {
         self.keep_files.is_none() && self.keep_mib.is_none() && self.keep_s.is_none()
     }
 
-    /// Checks what belongs together in an output of so many members, whose files these are to be, with the name of the files.
+    /// Checks what belongs together in an output of so many members, whose files these are to be,
+    /// with the name of the files.
     pub(super) fn check(
         &self,
         path: &Path,
@@ -113,8 +119,10 @@ impl PcapngFiles {
         if let (Some(keep), Some(rotate)) = (self.keep_mib, self.rotate_mib)
             && keep < rotate
         {
-            let problem =
-                Problem::refused(keep, format_args!("{rotate} (rotate_mib) or more, else no file is kept"));
+            let problem = Problem::refused(
+                keep,
+                format_args!("{rotate} (rotate_mib) or more, else no file is kept"),
+            );
             return Err(problem.between(vec![key.key("keep_mib"), key.key("rotate_mib")]));
         }
         if let Some(owner) = self.owner.as_deref().filter(|owner| !is_owner(owner)) {

@@ -7,13 +7,15 @@ use super::limit::Limit;
 use super::name::check_name;
 use super::once::Seen;
 
-/// Bits of a VXLAN header, numbered as RFC 7348, section 5 draws them: 0 is the most significant bit of the first byte.
+/// Bits of a VXLAN header, numbered as RFC 7348, section 5 draws them: 0 is the most significant
+/// bit of the first byte.
 pub(super) const BIT: Limit = Limit::Range(0, 63);
 /// Fewer come again too soon to tell a loss from a delay; no more reserved bits lie side by side.
 pub(super) const SEQUENCE_BITS: Limit = Limit::Range(4, 24);
 
-/// How a mirror marks its frames: what it puts into the bits of the VXLAN header that are reserved (0 to 3, 5 to 31 and 56 to
-/// 63; 4 is the I flag, 32 to 55 are the VNI). Table `[[profile]]` of the file. AWS's mirrors leave all of them zero.
+/// How a mirror marks its frames: what it puts into the bits of the VXLAN header that are reserved
+/// (0 to 3, 5 to 31 and 56 to 63; 4 is the I flag, 32 to 55 are the VNI). Table `[[profile]]` of
+/// the file. AWS's mirrors leave all of them zero.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Profile {
     /// Name, 1 to 255 bytes without control characters, different from those of the other profiles.
@@ -33,7 +35,8 @@ pub struct DirectionBit {
     pub set: Direction,
 }
 
-/// Bits that hold a number which is one higher in each frame of a session, and goes on at 0 after its highest value.
+/// Bits that hold a number which is one higher in each frame of a session, and goes on at 0 after
+/// its highest value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SequenceBits {
     /// The most significant one.
@@ -74,7 +77,8 @@ pub(super) fn check_profiles(profiles: &[Profile]) -> Result<(), Violation> {
 /// Checks that bits are reserved and not in use; returns them.
 fn check_bits(first: u8, count: u8, used: u64, key: &KeyPath) -> Result<u64, Violation> {
     BIT.check(first).map_err(|problem| problem.at(key.clone()))?;
-    let found = if count == 1 { format!("bit {first}") } else { format!("{count} bits from {first} on") };
+    let found =
+        if count == 1 { format!("bit {first}") } else { format!("{count} bits from {first} on") };
     let mask = mask(first, count).filter(|mask| mask & !RESERVED == 0);
     let Some(mask) = mask else {
         let allowed = "bits that RFC 7348 reserves: 0 to 3, 5 to 31 and 56 to 63";

@@ -28,34 +28,40 @@ pub(super) const SESSION_NUMBER: Limit = Limit::Range(1, 32_766);
 /// A declared mirror session. Table `[[session]]` of the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Session {
-    /// Name, 1 to 255 bytes without control characters, different from those of the other sessions and from
-    /// [`DEFAULT_SESSION_NAME`].
+    /// Name, 1 to 255 bytes without control characters, different from those of the other sessions
+    /// and from [`DEFAULT_SESSION_NAME`].
     pub name: String,
-    /// VXLAN network identifier, 0 to 16777215. A wrong one makes the mirror's traffic count as unknown.
+    /// VXLAN network identifier, 0 to 16777215. A wrong one makes the mirror's traffic count as
+    /// unknown.
     pub vni: u32,
-    /// Outer source address that the mirror sends from; `None`: any source. The more exact session wins where one with and
-    /// one without a source have the same VNI.
+    /// Outer source address that the mirror sends from; `None`: any source. The more exact session
+    /// wins where one with and one without a source have the same VNI.
     pub source: Option<IpAddr>,
-    /// Id of the [`Eni`](super::Eni) that is mirrored, from which directions are inferred; `None`: not known.
+    /// Id of the [`Eni`](super::Eni) that is mirrored, from which directions are inferred; `None`:
+    /// not known.
     pub eni: Option<String>,
-    /// Name of the [`Filter`](super::Filter) that is applied to the session's frames; `None`: all of them pass.
+    /// Name of the [`Filter`](super::Filter) that is applied to the session's frames; `None`: all
+    /// of them pass.
     pub filter: Option<String>,
-    /// Name of the [`Profile`](super::Profile) by which the mirror marks its frames; `None`: it does not.
+    /// Name of the [`Profile`](super::Profile) by which the mirror marks its frames; `None`: it
+    /// does not.
     pub profile: Option<String>,
-    /// Bytes of each frame that are kept, counted from the end of the VXLAN header, 1 to 65535; `None`: all.
+    /// Bytes of each frame that are kept, counted from the end of the VXLAN header, 1 to 65535;
+    /// `None`: all.
     pub packet_length: Option<u32>,
-    /// The mirror's session number, 1 to 32766, a different one for each session of an ENI: the order in which the mirror
-    /// asks its filters. `None`: not known. Used by explanations only, since a frame says which session it came in.
+    /// The mirror's session number, 1 to 32766, a different one for each session of an ENI: the
+    /// order in which the mirror asks its filters. `None`: not known. Used by explanations only,
+    /// since a frame says which session it came in.
     pub number: Option<u16>,
-    /// VLAN ID, 1 to 4094, that outputs with VLAN tags give the session's frames; `None`: they go out without a tag. Sessions may share
-    /// one.
+    /// VLAN ID, 1 to 4094, that outputs with VLAN tags give the session's frames; `None`: they go
+    /// out without a tag. Sessions may share one.
     pub vlan: Option<u16>,
     /// Names of the outputs that get the session's frames; `None`: all of them.
     pub outputs: Option<Vec<String>>,
 }
 
-/// What happens to traffic of a pair of source and VNI that no session declares. Key `sessions.unknown` of the file.
-/// Either way each such pair is counted.
+/// What happens to traffic of a pair of source and VNI that no session declares. Key
+/// `sessions.unknown` of the file. Either way each such pair is counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UnknownSessions {
     /// It goes to the outputs as part of the default session.
@@ -115,7 +121,8 @@ pub(super) fn check_sessions(config: &Config) -> Result<(), Violation> {
         let Session { name, vni, source, eni, number, .. } = session;
         check_name(name, &mut names, key.key("name"))?;
         if name == DEFAULT_SESSION_NAME {
-            let allowed = "another name, because this is the session of everything that is not declared";
+            let allowed =
+                "another name, because this is the session of everything that is not declared";
             return Err(Problem::refused(format_args!("{name:?}"), allowed).at(key.key("name")));
         }
         check_numbers(session, &key)?;
@@ -134,7 +141,8 @@ pub(super) fn check_sessions(config: &Config) -> Result<(), Violation> {
     Ok(())
 }
 
-/// A session without a VLAN of its own would look like another one in an output that keeps them apart by that.
+/// A session without a VLAN of its own would look like another one in an output that keeps them
+/// apart by that.
 fn check_vlan(session: &Session, outputs: &[Output]) -> Result<(), Problem> {
     let is_tagged = |output: &&Output| {
         let gets = session.outputs.as_ref().is_none_or(|names| names.contains(&output.name));

@@ -23,11 +23,12 @@ pub struct Stream {
     pub target: StreamTarget,
     /// What it consists of.
     pub format: StreamFormat,
-    /// Most readers at a time of a socket, 1 to 64; each gets all frames from the moment on at which it comes. Default: 8. Too low: who
-    /// comes beyond it is turned away.
+    /// Most readers at a time of a socket, 1 to 64; each gets all frames from the moment on at
+    /// which it comes. Default: 8. Too low: who comes beyond it is turned away.
     pub readers: u32,
-    /// Memory, in MiB, in which the frames of one reader wait until it takes them: 1 to 1024. Default: 4. Too low: a reader that pauses loses
-    /// frames, which is counted for it; high takes memory, for a reader that stands still only.
+    /// Memory, in MiB, in which the frames of one reader wait until it takes them: 1 to 1024.
+    /// Default: 4. Too low: a reader that pauses loses frames, which is counted for it; high takes
+    /// memory, for a reader that stands still only.
     pub buffer_mib: u32,
 }
 
@@ -47,7 +48,8 @@ pub enum StreamTarget {
 /// What a stream consists of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StreamFormat {
-    /// pcapng, with an interface block for each session, and at an orderly end the losses of the reader.
+    /// pcapng, with an interface block for each session, and at an orderly end the losses of the
+    /// reader.
     #[default]
     Pcapng,
     /// pcap with nanoseconds, which has neither.

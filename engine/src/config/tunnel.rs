@@ -5,11 +5,13 @@ use std::str::FromStr;
 
 use super::words::{Word, word_of};
 
-/// UDP port that IANA assigned to VXLAN (RFC 7348 section 5), the one that AWS sends mirrored traffic to.
+/// UDP port that IANA assigned to VXLAN (RFC 7348 section 5), the one that AWS sends mirrored
+/// traffic to.
 pub const VXLAN_PORT: u16 = 4789;
 /// UDP port that IANA assigned to VXLAN-GPE.
 pub const VXLAN_GPE_PORT: u16 = 4790;
-/// UDP port that IANA assigned to GENEVE (RFC 8926 section 3.3), the one that AWS's Gateway Load Balancer sends to.
+/// UDP port that IANA assigned to GENEVE (RFC 8926 section 3.3), the one that AWS's Gateway Load
+/// Balancer sends to.
 pub const GENEVE_PORT: u16 = 6081;
 
 /// A kind of tunnel header.
@@ -20,7 +22,8 @@ pub enum Tunnel {
     Vxlan,
     /// Draft-ietf-nvo3-vxlan-gpe: VXLAN whose header says what is inside, Ethernet or IP.
     VxlanGpe,
-    /// RFC 8926: Ethernet or IP inside. A Gateway Load Balancer puts VXLAN into it, which is taken off too.
+    /// RFC 8926: Ethernet or IP inside. A Gateway Load Balancer puts VXLAN into it, which is taken
+    /// off too.
     Geneve,
 }
 
@@ -110,13 +113,16 @@ mod tests {
 
     #[test]
     fn a_port_says_its_tunnel_only_where_it_is_not_the_assigned_one() {
-        for text in ["4789", "6081", "4790", "8472", "geneve:4789", "vxlan:6081", "vxlan-gpe:8472"] {
+        for text in ["4789", "6081", "4790", "8472", "geneve:4789", "vxlan:6081", "vxlan-gpe:8472"]
+        {
             let port: TunnelPort = text.parse().unwrap();
             assert_eq!(port.to_string(), text);
         }
         assert_eq!("geneve:6081".parse::<TunnelPort>().unwrap().to_string(), "6081");
         assert_eq!(TunnelPort::new(6081).tunnel, Tunnel::Geneve);
-        for text in ["", "0", "65536", "gre:1", "geneve:", "geneve:0", ":1", "+1", "vxlan:+1", "vxlan: 1"] {
+        for text in
+            ["", "0", "65536", "gre:1", "geneve:", "geneve:0", ":1", "+1", "vxlan:+1", "vxlan: 1"]
+        {
             assert_eq!(text.parse::<TunnelPort>(), Err(InvalidTunnelPort), "{text:?}");
         }
     }

@@ -11,7 +11,8 @@ use super::words::{Word, word_of};
 /// A `cpu_set_t` holds 1024 CPUs (`CPU_SETSIZE`, `CPU_SET(3)`).
 pub(super) const CPU: Limit = Limit::Range(0, 1023);
 
-/// Where the workers run and how they wait. Table `[workers]` of the file. Each RX queue has one worker.
+/// Where the workers run and how they wait. Table `[workers]` of the file. Each RX queue has one
+/// worker.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Workers {
     /// CPUs that the workers are pinned to. Default: [`Cpus::Auto`].
@@ -26,16 +27,17 @@ pub enum Cpus {
     /// The engine chooses, leaving CPU 0 to the system when there are enough.
     #[default]
     Auto,
-    /// The worker of the n-th queue runs on the n-th CPU of this list: 0 to 1023, each once, at least as many as queues; with
-    /// several interfaces those of the first one come first.
-    /// CPUs on another NUMA node than the NIC, or ones that serve its interrupts, cost speed.
+    /// The worker of the n-th queue runs on the n-th CPU of this list: 0 to 1023, each once, at
+    /// least as many as queues; with several interfaces those of the first one come first. CPUs on
+    /// another NUMA node than the NIC, or ones that serve its interrupts, cost speed.
     List(Vec<usize>),
 }
 
 /// What a worker does while nothing arrives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WaitMode {
-    /// Looks again at once, lending the CPU to whoever else is ready to run on it: lowest latency, one CPU in full per worker.
+    /// Looks again at once, lending the CPU to whoever else is ready to run on it: lowest latency,
+    /// one CPU in full per worker.
     Busy,
     /// Naps for 100 µs at a time while traffic is dense, else sleeps until the kernel wakes it.
     #[default]

@@ -1,4 +1,5 @@
-//! Bytes behind a header: how many were sent, how many are here, and how many there were before somebody cut them.
+//! Bytes behind a header: how many were sent, how many are here, and how many there were before
+//! somebody cut them.
 
 use vxtap_ebpf::parse::{Bytes, Datagram};
 
@@ -37,7 +38,8 @@ impl Body {
         self.start + self.here
     }
 
-    /// What follows the header of `len` bytes that it begins with; `None` if not all of the header is here.
+    /// What follows the header of `len` bytes that it begins with; `None` if not all of the header
+    /// is here.
     pub(super) fn behind(self, len: usize) -> Option<Self> {
         let here = self.here.checked_sub(len)?;
         Some(Self { start: self.start + len, here, sent: self.sent - len })
@@ -87,9 +89,9 @@ impl Body {
 pub(super) const IPV4: u16 = 0x0800;
 pub(super) const IPV6: u16 = 0x86dd;
 
-/// Where the IP packet in an Ethernet frame ends by its own account, counted from the start of the frame, which may
-/// be beyond the bytes that are here. `None` if it is not IP, or its length field is cut off or zero (an IPv6
-/// jumbogram says its length elsewhere).
+/// Where the IP packet in an Ethernet frame ends by its own account, counted from the start of the
+/// frame, which may be beyond the bytes that are here. `None` if it is not IP, or its length field
+/// is cut off or zero (an IPv6 jumbogram says its length elsewhere).
 #[inline]
 fn ip_end(frame: &[u8]) -> Option<usize> {
     const VLAN: [u16; 3] = [0x8100, 0x88a8, 0x9100];

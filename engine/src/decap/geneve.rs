@@ -1,4 +1,5 @@
-//! The GENEVE header, RFC 8926 section 3.4, its options, and what AWS's Gateway Load Balancer says in them.
+//! The GENEVE header, RFC 8926 section 3.4, its options, and what AWS's Gateway Load Balancer says
+//! in them.
 //!
 //! ```text
 //!   | Ver, 2 | Opt Len, 6, in words | O C reserved, 6 | protocol type, 16 |
@@ -19,16 +20,24 @@ const OPTION_LEN: usize = 4;
 /// Trans Ether Bridging: an Ethernet frame inside.
 const ETHERNET: u16 = 0x6558;
 
-/// Opens a GENEVE header. A critical option that nobody here knows does not keep the frame away, as it would have to from a
-/// tunnel's end: options change nothing about where the frame lies, and who listens wants to see it.
-pub(super) fn open(head: &[u8], layer: Layer, body: Body, ports: &Ports) -> Result<Inner, DropReason> {
+/// Opens a GENEVE header. A critical option that nobody here knows does not keep the frame away, as
+/// it would have to from a tunnel's end: options change nothing about where the frame lies, and who
+/// listens wants to see it.
+pub(super) fn open(
+    head: &[u8],
+    layer: Layer,
+    body: Body,
+    ports: &Ports,
+) -> Result<Inner, DropReason> {
     const IS_CONTROL: u8 = 0x80;
     let header: [u8; GENEVE_LEN] = body.array(head).ok_or(DropReason::TunnelTruncated)?;
     if header[0] >> 6 != 0 {
         return Err(DropReason::GeneveMalformed);
     }
-    let inside = body.behind(GENEVE_LEN + options_len(header[0])).ok_or(DropReason::TunnelTruncated)?;
-    let options = head.get(body.start + GENEVE_LEN..inside.start).ok_or(DropReason::TunnelTruncated)?;
+    let inside =
+        body.behind(GENEVE_LEN + options_len(header[0])).ok_or(DropReason::TunnelTruncated)?;
+    let options =
+        head.get(body.start + GENEVE_LEN..inside.start).ok_or(DropReason::TunnelTruncated)?;
     let options = GeneveOptions { bytes: options };
     if !options.is_well_formed() {
         return Err(DropReason::GeneveMalformed);
@@ -48,9 +57,15 @@ pub(super) fn open(head: &[u8], layer: Layer, body: Body, ports: &Ports) -> Resu
     }
 }
 
-/// The VXLAN tunnel in a packet that a Gateway Load Balancer has put into GENEVE; `None` if the packet is something else, which
-/// then is what was mirrored. The mirror is who sent the packet inside, not the load balancer.
-fn nested(head: &[u8], layer: Layer, packet: &Body, ports: &Ports) -> Option<Result<Inner, DropReason>> {
+/// The VXLAN tunnel in a packet that a Gateway Load Balancer has put into GENEVE; `None` if the
+/// packet is something else, which then is what was mirrored. The mirror is who sent the packet
+/// inside, not the load balancer.
+fn nested(
+    head: &[u8],
+    layer: Layer,
+    packet: &Body,
+    ports: &Ports,
+) -> Option<Result<Inner, DropReason>> {
     let datagram = parse::udp_in_packet(head, packet.start).ok()?;
     if !ports.is_vxlan(datagram.destination_port) {
         return None;
@@ -82,7 +97,8 @@ pub struct GeneveOption<'a> {
     pub data: &'a [u8],
 }
 
-/// The options of a GENEVE header, in their order. Ends at an option that reaches beyond the header.
+/// The options of a GENEVE header, in their order. Ends at an option that reaches beyond the
+/// header.
 #[derive(Clone, Debug)]
 pub struct GeneveOptions<'a> {
     bytes: &'a [u8],

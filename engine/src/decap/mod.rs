@@ -1,8 +1,9 @@
 //! From the outer frame to the inner one. Which bytes of this datagram are the mirrored frame?
 //!
-//! Takes off VXLAN (RFC 7348, section 5), VXLAN-GPE, GENEVE (RFC 8926), and VXLAN in GENEVE, as AWS's Gateway Load Balancer
-//! sends it. Looks at no checksum: AWS leaves the outer one at zero, and inner ones of cut frames are not filled in. Says
-//! nothing about who may send or who wants the frame.
+//! Takes off VXLAN (RFC 7348, section 5), VXLAN-GPE, GENEVE (RFC 8926), and VXLAN in GENEVE, as
+//! AWS's Gateway Load Balancer sends it. Looks at no checksum: AWS leaves the outer one at zero,
+//! and inner ones of cut frames are not filled in. Says nothing about who may send or who wants the
+//! frame.
 
 mod body;
 mod geneve;
@@ -31,8 +32,8 @@ pub(crate) const UDP_LEN: usize = 8;
 /// Where the mirrored frame lies in the outer one. Lengths and offsets are in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Inner {
-    /// Who sent the mirror: source address of the IP header around the VXLAN header, or the GENEVE header if there is no
-    /// other.
+    /// Who sent the mirror: source address of the IP header around the VXLAN header, or the GENEVE
+    /// header if there is no other.
     pub(crate) source: Source,
     /// Which of its mirrors: of the same header.
     pub(crate) vni: Vni,
@@ -48,13 +49,14 @@ pub(crate) struct Inner {
     pub(crate) original_len: usize,
 }
 
-/// Bytes of outer Ethernet, IPv4 without options, UDP, VXLAN and inner Ethernet header, and of an inner IPv4 or IPv6
-/// header up to and including its length field.
+/// Bytes of outer Ethernet, IPv4 without options, UDP, VXLAN and inner Ethernet header, and of an
+/// inner IPv4 or IPv6 header up to and including its length field.
 const PLAIN_LEN: usize = 14 + 20 + UDP_LEN + VXLAN_LEN + body::ETHERNET_LEN + 6;
 
-/// Takes the VXLAN tunnel off what almost all mirrored traffic looks like, in a few instructions: to `port`, untagged outside
-/// and inside, whole, IPv4 without options outside, no reserved bits set, IP inside. `None` for everything else, the malformed
-/// included; never says anything else than [`tunnel`] with VXLAN on that port.
+/// Takes the VXLAN tunnel off what almost all mirrored traffic looks like, in a few instructions:
+/// to `port`, untagged outside and inside, whole, IPv4 without options outside, no reserved bits
+/// set, IP inside. `None` for everything else, the malformed included; never says anything else
+/// than [`tunnel`] with VXLAN on that port.
 #[inline]
 pub(crate) fn plain_vxlan(outer: &[u8], port: u16) -> Option<Inner> {
     let head: &[u8; PLAIN_LEN] = outer.first_chunk()?;
@@ -62,8 +64,8 @@ pub(crate) fn plain_vxlan(outer: &[u8], port: u16) -> Option<Inner> {
     let be32 = |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
     // EtherType, version and header length; then flags, fragment offset, TTL and protocol.
     let raw = |at: usize| u32::from_ne_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-    // EtherType, version and header length; then flags, fragment offset, TTL and protocol. Compared as they lie in memory, and
-    // all at once: one branch.
+    // EtherType, version and header length; then flags, fragment offset, TTL and protocol. Compared
+    // as they lie in memory, and all at once: one branch.
     let odd = (raw(12) & 0xffff_ff00_u32.to_be() ^ 0x0800_4500_u32.to_be())
         | (raw(20) & 0x3fff_00ff_u32.to_be() ^ 0x0000_0011_u32.to_be())
         | (raw(42) ^ vxlan::ONLY_VNI.to_be())
@@ -91,8 +93,8 @@ pub(crate) fn plain_vxlan(outer: &[u8], port: u16) -> Option<Inner> {
     })
 }
 
-/// Takes the tunnel off an outer Ethernet frame. `head` has its headers, at least as far as they are read: the whole frame, or
-/// the first chunk of one that has `here_len` bytes in all.
+/// Takes the tunnel off an outer Ethernet frame. `head` has its headers, at least as far as they
+/// are read: the whole frame, or the first chunk of one that has `here_len` bytes in all.
 ///
 /// # Errors
 ///

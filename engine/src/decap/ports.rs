@@ -15,13 +15,15 @@ impl Ports {
         Self { all: ports.into(), plain: first.map_or(0, |port| port.number) }
     }
 
-    /// The first VXLAN port, whose datagrams take the short way; 0, which no datagram has, if there is none.
+    /// The first VXLAN port, whose datagrams take the short way; 0, which no datagram has, if there
+    /// is none.
     #[inline]
     pub(crate) const fn plain(&self) -> u16 {
         self.plain
     }
 
-    /// What the port carries. What is not configured reaches nobody, but for what a reload may have changed.
+    /// What the port carries. What is not configured reaches nobody, but for what a reload may have
+    /// changed.
     pub(super) fn tunnel(&self, number: u16) -> Tunnel {
         let found = self.all.iter().find(|port| port.number == number);
         found.map_or(Tunnel::of_port(number), |port| port.tunnel)

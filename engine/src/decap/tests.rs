@@ -22,8 +22,9 @@ fn inner_v4(payload_len: usize) -> Vec<u8> {
 }
 
 fn outer(vxlan: [u8; 8], inner: &[u8]) -> Vec<u8> {
-    let builder =
-        PacketBuilder::ethernet2([2; 6], [4; 6]).ipv4([10, 0, 0, 7], [10, 0, 0, 9], 255).udp(65408, 4789);
+    let builder = PacketBuilder::ethernet2([2; 6], [4; 6])
+        .ipv4([10, 0, 0, 7], [10, 0, 0, 9], 255)
+        .udp(65408, 4789);
     let mut frame = Vec::new();
     builder.write(&mut frame, &[&vxlan, inner].concat()).unwrap();
     frame
@@ -112,7 +113,8 @@ fn a_frame_cut_by_the_mirror_keeps_its_original_length() {
 
 #[test]
 fn an_ipv6_packet_says_its_length_and_a_jumbogram_does_not() {
-    let builder = PacketBuilder::ethernet2(INNER_MACS.0, INNER_MACS.1).ipv6([1; 16], [2; 16], 64).udp(1, 2);
+    let builder =
+        PacketBuilder::ethernet2(INNER_MACS.0, INNER_MACS.1).ipv6([1; 16], [2; 16], 64).udp(1, 2);
     let mut whole = Vec::new();
     builder.write(&mut whole, &[0; 500]).unwrap();
     let found = decap(&outer(header(1), &whole[..100])).unwrap();

@@ -16,18 +16,21 @@ pub(crate) const VXLAN_LEN: usize = 8;
 pub(super) const ONLY_VNI: u32 = 0x0800_0000;
 const VNI_IS_VALID: u8 = 0x08;
 
-/// Opens a VXLAN header. "The I flag MUST be set to 1 for a valid VXLAN Network ID"; the other bits are "ignored on receipt", so
-/// that they are noted in the shape and change nothing.
+/// Opens a VXLAN header. "The I flag MUST be set to 1 for a valid VXLAN Network ID"; the other bits
+/// are "ignored on receipt", so that they are noted in the shape and change nothing.
 pub(super) fn open(head: &[u8], layer: Layer, body: Body) -> Result<Inner, DropReason> {
     let (header, inside) = header(head, body)?;
     let reserved = u32::from_be_bytes([header[0], header[1], header[2], header[3]]) ^ ONLY_VNI;
-    let shape =
-        if reserved == 0 && header[7] == 0 { Shape::VXLAN } else { Shape::VXLAN.with_reserved_bits() };
+    let shape = if reserved == 0 && header[7] == 0 {
+        Shape::VXLAN
+    } else {
+        Shape::VXLAN.with_reserved_bits()
+    };
     inside.inner(head, layer, vni(header), shape)
 }
 
-/// Opens a VXLAN-GPE header (draft-ietf-nvo3-vxlan-gpe-12, section 3): flags `R R Ver I P B O`, and what is inside in the
-/// fourth byte. Without the P flag it is VXLAN.
+/// Opens a VXLAN-GPE header (draft-ietf-nvo3-vxlan-gpe-12, section 3): flags `R R Ver I P B O`, and
+/// what is inside in the fourth byte. Without the P flag it is VXLAN.
 pub(super) fn open_gpe(head: &[u8], layer: Layer, body: Body) -> Result<Inner, DropReason> {
     const VERSION: u8 = 0x30;
     const HAS_PROTOCOL: u8 = 0x04;

@@ -5,13 +5,14 @@ use core_affinity::CoreId;
 use super::EngineError;
 use crate::config::Cpus;
 
-/// A CPU for each of `worker_count` workers, in the order of the queues. Automatically: the CPUs that this process
-/// may use, in turn, without CPU 0 if there are enough others, since the system's own work gathers there.
+/// A CPU for each of `worker_count` workers, in the order of the queues. Automatically: the CPUs
+/// that this process may use, in turn, without CPU 0 if there are enough others, since the system's
+/// own work gathers there.
 ///
 /// # Errors
 ///
-/// [`EngineError::NoSuchCpu`] if a listed CPU is not one that the process may use, [`EngineError::TooFewCpus`] if the
-/// list is shorter than the queues are many.
+/// [`EngineError::NoSuchCpu`] if a listed CPU is not one that the process may use,
+/// [`EngineError::TooFewCpus`] if the list is shorter than the queues are many.
 pub(super) fn choose(cpus: &Cpus, worker_count: usize) -> Result<Vec<usize>, EngineError> {
     let available: Vec<usize> =
         core_affinity::get_core_ids().unwrap_or_default().iter().map(|core| core.id).collect();
@@ -54,7 +55,10 @@ mod tests {
     #[test]
     fn a_listed_cpu_has_to_exist() {
         let error = choose(&Cpus::List(vec![100_000]), 1).unwrap_err();
-        assert!(error.to_string().starts_with("CPU 100000 is not available to this process"), "{error}");
+        assert!(
+            error.to_string().starts_with("CPU 100000 is not available to this process"),
+            "{error}"
+        );
         assert_eq!(choose(&Cpus::List(vec![0]), 1).unwrap(), [0]);
         let error = choose(&Cpus::List(vec![0]), 2).unwrap_err();
         assert_eq!(

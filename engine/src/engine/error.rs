@@ -122,7 +122,9 @@ pub enum EngineError {
         count: u32,
     },
     /// A configured CPU is not there.
-    #[error("CPU {cpu} is not available to this process: it may run on {available:?} (workers.cpus)")]
+    #[error(
+        "CPU {cpu} is not available to this process: it may run on {available:?} (workers.cpus)"
+    )]
     NoSuchCpu {
         /// The CPU asked for.
         cpu: usize,

@@ -1,5 +1,5 @@
-//! Frames from a capture file, let in at the same door as those from a NIC: steered by the XDP program's parser,
-//! copied into chunks of the fill ring, announced in the RX ring.
+//! Frames from a capture file, let in at the same door as those from a NIC: steered by the XDP
+//! program's parser, copied into chunks of the fill ring, announced in the RX ring.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -86,7 +86,9 @@ impl FileSource {
             }
             match nic.deliver(record.captured, Some(record.timestamp_ns)) {
                 Ok(()) => {}
-                Err(Undelivered::TooLong { .. } | Undelivered::FillRingEmpty) => counters.rx_dropped += 1,
+                Err(Undelivered::TooLong { .. } | Undelivered::FillRingEmpty) => {
+                    counters.rx_dropped += 1
+                }
                 Err(Undelivered::RxRingFull) => counters.rx_ring_full += 1,
             }
         }

@@ -8,8 +8,8 @@ use super::rung::Rung;
 use crate::config::{Capture, Config};
 use crate::interface::Interface;
 use crate::xsk::{
-    BindMode, FreeList, Geometry, KernelSide, Pages, RxQueue, Socket, SocketSettings, UdpBoard, UdpSettings,
-    UdpSource, Umem,
+    BindMode, FreeList, Geometry, KernelSide, Pages, RxQueue, Socket, SocketSettings, UdpBoard,
+    UdpSettings, UdpSource, Umem,
 };
 
 /// Bytes that a frame has beyond the interface's MTU: Ethernet header and two VLAN tags.
@@ -53,14 +53,19 @@ pub(super) struct Opener<'a> {
 
 impl Opener<'_> {
     /// Memory for a queue, in chunks of this size.
-    pub(super) fn umem(&self, chunk_size: u32, planned_outputs: usize) -> Result<Arc<Umem>, EngineError> {
+    pub(super) fn umem(
+        &self,
+        chunk_size: u32,
+        planned_outputs: usize,
+    ) -> Result<Arc<Umem>, EngineError> {
         let memory = &self.config.memory;
         let geometry = Geometry::new(chunk_size, memory.plan(planned_outputs)?.chunk_count);
         let pages = if memory.hugepages { Pages::Reserved } else { Pages::Collapsed };
         Ok(Arc::new(Umem::create(geometry, pages)?.0))
     }
 
-    /// Opens a queue on a rung; nobody else may have its memory. `notes` gets a sentence for what is not as good as it could be.
+    /// Opens a queue on a rung; nobody else may have its memory. `notes` gets a sentence for what
+    /// is not as good as it could be.
     pub(super) fn open(
         &self,
         rung: Rung,
@@ -126,8 +131,8 @@ impl Opener<'_> {
         Ok(Open { queue, cpu, kernel: Box::new(source), rx, free, entrance })
     }
 
-    /// Size of a chunk in bytes: as configured, else the smallest that holds frames of the interface's MTU, else the largest there
-    /// is, of which a frame then takes several.
+    /// Size of a chunk in bytes: as configured, else the smallest that holds frames of the
+    /// interface's MTU, else the largest there is, of which a frame then takes several.
     pub(super) fn chunk_size(&self) -> u32 {
         const SIZES: [u32; 2] = [2048, 4096];
         let fits = |&size: &u32| self.interface.mtu <= mtu_max(size);
@@ -156,7 +161,8 @@ fn small_buffer(granted: u32) -> Option<String> {
 pub(super) fn note_hugepages(config: &Config, umems: &[Arc<Umem>], notes: &mut Vec<String>) {
     const HUGEPAGE_BYTES: u64 = 2 << 20;
     if config.memory.hugepages && !umems.iter().all(|umem| umem.is_huge()) {
-        let pages: u64 = umems.iter().map(|umem| umem.geometry().len().div_ceil(HUGEPAGE_BYTES)).sum();
+        let pages: u64 =
+            umems.iter().map(|umem| umem.geometry().len().div_ceil(HUGEPAGE_BYTES)).sum();
         notes.push(format!(
             "not enough huge pages are reserved and the kernel could not make some, using ordinary ones: {pages} of \
              2 MiB are needed (`sysctl vm.nr_hugepages`)"

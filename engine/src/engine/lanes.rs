@@ -1,4 +1,5 @@
-//! All lanes of an engine, for any thread: whoever attaches a consumer later needs the memory of each and its worker's orders.
+//! All lanes of an engine, for any thread: whoever attaches a consumer later needs the memory of
+//! each and its worker's orders.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,7 +1,8 @@
 //! An interface in use: which rung of the ladder it is on, and the gate by which frames come in.
 //!
-//! The order is: look at the interface, load the program, attach it, open the sockets, and put the sockets
-//! into the program's map once the workers run. Until then the kernel stack gets the frames, as before.
+//! The order is: look at the interface, load the program, attach it, open the sockets, and put the
+//! sockets into the program's map once the workers run. Until then the kernel stack gets the
+//! frames, as before.
 
 use std::iter::repeat;
 use std::os::fd::AsFd;
@@ -45,15 +46,16 @@ struct Climb<'a> {
     opener: Opener<'a>,
     places: Vec<Place>,
     umems: Vec<Arc<Umem>>,
-    /// Loaded once; the program stays attached from one rung to the next where both attach it the same way, because some drivers
-    /// take the link down for every change.
+    /// Loaded once; the program stays attached from one rung to the next where both attach it the
+    /// same way, because some drivers take the link down for every change.
     steering: Option<Box<Steering>>,
     attached: Option<AttachMode>,
 }
 
 impl Live {
-    /// Opens an interface on the best rung that works, with its queues. The workers of the first `workers_before` CPUs are those of
-    /// other interfaces. `notes` gets a sentence for each thing that is not as good as it could be.
+    /// Opens an interface on the best rung that works, with its queues. The workers of the first
+    /// `workers_before` CPUs are those of other interfaces. `notes` gets a sentence for each thing
+    /// that is not as good as it could be.
     pub(super) fn open(
         config: &Config,
         name: &str,
@@ -71,8 +73,10 @@ impl Live {
         let cpus = cpus.into_iter().skip(workers_before).map(Some).chain(repeat(None));
         let opener = Opener { config, interface: &interface };
         let chunk_size = opener.chunk_size();
-        let umems: Result<_, _> =
-            queues.iter().map(|_| opener.umem(chunk_size, Output::count_rings(&config.outputs))).collect();
+        let umems: Result<_, _> = queues
+            .iter()
+            .map(|_| opener.umem(chunk_size, Output::count_rings(&config.outputs)))
+            .collect();
         let places = queues.into_iter().zip(cpus).collect();
         let mut climb = Climb { opener, places, umems: umems?, steering: None, attached: None };
         let (rungs, mut steps) = Rung::to_try(config.capture.mode, driver_of(name).as_deref());
@@ -116,7 +120,8 @@ impl Live {
         Ok(())
     }
 
-    /// Takes the program off the interface; says whether it was there. Its counters can still be read.
+    /// Takes the program off the interface; says whether it was there. Its counters can still be
+    /// read.
     pub(super) fn detach(&mut self) -> bool {
         match &mut self.gate {
             Gate::Program { steering, is_attached } => {
@@ -206,7 +211,8 @@ fn load(config: &Config) -> Result<Steering, EngineError> {
     Ok(Steering::load(&settings)?)
 }
 
-/// Whether the error says that kernel, driver or privileges do not suffice for this rung, so that the next one is worth a try.
+/// Whether the error says that kernel, driver or privileges do not suffice for this rung, so that
+/// the next one is worth a try.
 const fn is_step_down(error: &EngineError) -> bool {
     match error {
         EngineError::Steering(error) => matches!(
@@ -219,7 +225,9 @@ const fn is_step_down(error: &EngineError) -> bool {
         ),
         EngineError::Socket(error) => matches!(
             error,
-            SocketError::Unsupported { .. } | SocketError::NoSegments { .. } | SocketError::NotPermitted
+            SocketError::Unsupported { .. }
+                | SocketError::NoSegments { .. }
+                | SocketError::NotPermitted
         ),
         _ => false,
     }
@@ -257,7 +265,9 @@ fn queue_list(interface: &Interface, queues: &Queues) -> Result<(Vec<u32>, u32),
     match queues {
         Queues::All => Ok(((0..count).collect(), count)),
         Queues::List(list) => match list.iter().find(|&&queue| queue >= count) {
-            Some(&queue) => Err(EngineError::NoSuchQueue { interface: interface.name.clone(), queue, count }),
+            Some(&queue) => {
+                Err(EngineError::NoSuchQueue { interface: interface.name.clone(), queue, count })
+            }
             None => Ok((list.clone(), count)),
         },
     }

@@ -1,12 +1,13 @@
-//! Puts the stations together: opens them in order, starts the threads, and takes everything down again without
-//! losing a frame that is already in.
+//! Puts the stations together: opens them in order, starts the threads, and takes everything down
+//! again without losing a frame that is already in.
 //!
 //! ```text
 //!   open ── Engine ── take_consumer ... ── start ── report ... ── stop ── Report
 //! ```
 //!
-//! Taking down goes with the stream: the program is detached, the workers empty their rings and end, the outputs
-//! empty theirs and end, the sockets and the memory go when nobody uses them any more.
+//! Taking down goes with the stream: the program is detached, the workers empty their rings and
+//! end, the outputs empty theirs and end, the sockets and the memory go when nobody uses them any
+//! more.
 
 mod clock;
 mod cpus;
@@ -61,8 +62,8 @@ pub use tail::{Tail, TailError};
 use watch::Watch;
 use workers::{Notes, Workers};
 
-/// Bytes of the chunks that a capture file's frames lie in: the largest there are. Longer frames (which no network has;
-/// the file says so) are left out and counted.
+/// Bytes of the chunks that a capture file's frames lie in: the largest there are. Longer frames
+/// (which no network has; the file says so) are left out and counted.
 const FILE_CHUNK_SIZE: u32 = 65_536;
 /// Rings of a capture file: a batch is on its way while the next is read.
 const FILE_RING_LEN: u32 = 2 * config::BATCH_MAX;
@@ -91,7 +92,8 @@ pub struct Engine {
     tail_ring_len: u32,
     /// Number of outputs that were configured when the memory was planned.
     planned_outputs: usize,
-    /// For each lane the writers of its output rings with the outputs' ids, until the workers get them.
+    /// For each lane the writers of its output rings with the outputs' ids, until the workers get
+    /// them.
     writers: Vec<Vec<(usize, Writer)>>,
     /// Where outer fragments of all queues become whole; `None` if they do not.
     fragments: Option<FragmentTable>,
@@ -114,8 +116,9 @@ impl std::fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// Opens the interfaces: checks the configuration, attaches the XDP program, binds a socket to each queue, and
-    /// creates the outputs' files. Frames go on to the kernel stack until [`Self::start`].
+    /// Opens the interfaces: checks the configuration, attaches the XDP program, binds a socket to
+    /// each queue, and creates the outputs' files. Frames go on to the kernel stack until
+    /// [`Self::start`].
     ///
     /// # Errors
     ///
@@ -123,8 +126,8 @@ impl Engine {
     ///
     /// # Kernel
     ///
-    /// Linux 6.1 with `CAP_NET_ADMIN`, `CAP_NET_RAW`, `CAP_BPF` and `CAP_PERFMON`, in the calling thread's network namespace.
-    /// [`Rung::Socket`] needs none of them.
+    /// Linux 6.1 with `CAP_NET_ADMIN`, `CAP_NET_RAW`, `CAP_BPF` and `CAP_PERFMON`, in the calling
+    /// thread's network namespace. [`Rung::Socket`] needs none of them.
     pub fn open(config: Config) -> Result<Self, EngineError> {
         config.validate()?;
         if config.capture.interfaces.is_empty() {
@@ -139,9 +142,12 @@ impl Engine {
         for (interface, name) in config.capture.interfaces.iter().enumerate() {
             let (live, queues) = Live::open(&config, name, waiting.len(), &mut remarks)?;
             lives.push(live);
-            waiting.extend(queues.into_iter().map(|open| (Origin { interface, queue: open.queue }, open)));
+            waiting.extend(
+                queues.into_iter().map(|open| (Origin { interface, queue: open.queue }, open)),
+            );
         }
-        // After the interfaces are ours: a second engine that is refused must not touch the files of the first.
+        // After the interfaces are ours: a second engine that is refused must not touch the files
+        // of the first.
         for note in remarks {
             notes.push(note);
         }
@@ -150,9 +156,9 @@ impl Engine {
         Self::assemble(config, Source::Live(lives), waiting, lens, notes)
     }
 
-    /// Opens a capture file (pcap or pcapng) as if its frames came from an interface. Of the configuration, `capture`
-    /// says which ports and sources count; memory, workers and modes do not matter. Needs no privileges. Outputs that
-    /// are slow are waited for.
+    /// Opens a capture file (pcap or pcapng) as if its frames came from an interface. Of the
+    /// configuration, `capture` says which ports and sources count; memory, workers and modes do
+    /// not matter. Needs no privileges. Outputs that are slow are waited for.
     ///
     /// # Errors
     ///
@@ -168,13 +174,21 @@ impl Engine {
         let file = CaptureFile::open(path)?;
         let output_count = u32::try_from(Output::count_rings(&config.outputs)).unwrap_or(u32::MAX);
         let chunk_count = FILE_RING_LEN + config::BATCH_MAX + output_count * FILE_RING_LEN;
-        let (umem, free) = Umem::create(Geometry::new(FILE_CHUNK_SIZE, chunk_count), Pages::Ordinary)?;
-        let (nic, rx) = SoftNic::new(Arc::new(umem), FILE_RING_LEN, FILE_RING_LEN).map_err(no_rings)?;
+        let (umem, free) =
+            Umem::create(Geometry::new(FILE_CHUNK_SIZE, chunk_count), Pages::Ordinary)?;
+        let (nic, rx) =
+            SoftNic::new(Arc::new(umem), FILE_RING_LEN, FILE_RING_LEN).map_err(no_rings)?;
         let progress = Arc::new(Mutex::new(Progress::default()));
         let kernel = Box::new(FileSource::new(file, nic, &config.capture, progress.clone()));
         let open = Open { queue: 0, cpu: None, kernel, rx, free, entrance: Entrance::Wide };
         let waiting = vec![(Origin::default(), open)];
-        Self::assemble(config, Source::File(progress), waiting, (FILE_RING_LEN, 0), Notes::default())
+        Self::assemble(
+            config,
+            Source::File(progress),
+            waiting,
+            (FILE_RING_LEN, 0),
+            Notes::default(),
+        )
     }
 
     /// Makes the outputs and their rings: one from each queue to each output.
@@ -200,7 +214,8 @@ impl Engine {
             tail_ring_len,
             planned_outputs: Output::count_rings(&config.outputs).max(1),
             writers: Vec::new(),
-            fragments: (config.capture.fragments == Fragments::Reassemble).then(FragmentTable::default),
+            fragments: (config.capture.fragments == Fragments::Reassemble)
+                .then(FragmentTable::default),
             outlets: Vec::new(),
             window: None,
             workers: Workers::default(),
@@ -224,7 +239,11 @@ impl Engine {
             }
             let (writers, consumer) = engine.rings()?;
             engine.outlets[id].connect(consumer);
-            engine.writers.iter_mut().zip(writers).for_each(|(each, writer)| each.push((id, writer)));
+            engine
+                .writers
+                .iter_mut()
+                .zip(writers)
+                .for_each(|(each, writer)| each.push((id, writer)));
         }
         Ok(engine)
     }
@@ -242,24 +261,28 @@ impl Engine {
         self.lanes.rings(self.ring_len).map_err(no_rings)
     }
 
-    /// Takes the consumer of the output called `output`, to be read by the caller, on any one thread. `None` if there is
-    /// no such output, if the engine empties it itself, if it has been taken, or if the engine has been started: an
-    /// output whose consumer nobody has taken by then, or that is dropped, takes no frames, which is counted. What a
-    /// consumer has not read when it is dropped stays counted as delivered to it. Of an output with several members the first one that
-    /// has not been taken: call it as often as there are members, which come in their order. The consumer of an output that a reload
-    /// adds can be taken after it; until then frames fill its rings.
+    /// Takes the consumer of the output called `output`, to be read by the caller, on any one
+    /// thread. `None` if there is no such output, if the engine empties it itself, if it has been
+    /// taken, or if the engine has been started: an output whose consumer nobody has taken by then,
+    /// or that is dropped, takes no frames, which is counted. What a consumer has not read when it
+    /// is dropped stays counted as delivered to it. Of an output with several members the first one
+    /// that has not been taken: call it as often as there are members, which come in their order.
+    /// The consumer of an output that a reload adds can be taken after it; until then frames fill
+    /// its rings.
     pub fn take_consumer(&mut self, output: &str) -> Option<Consumer> {
-        let mut members = self.outlets.iter_mut().filter(|outlet| !outlet.is_gone && outlet.name == output);
+        let mut members =
+            self.outlets.iter_mut().filter(|outlet| !outlet.is_gone && outlet.name == output);
         members.find(|outlet| outlet.opened.is_none() && outlet.consumer.is_some())?.consumer.take()
     }
 
-    /// The sessions, to give names to the ids that frames carry. After a reload there is another table; what an older one
-    /// says of the ids it knows stays true.
+    /// The sessions, to give names to the ids that frames carry. After a reload there is another
+    /// table; what an older one says of the ids it knows stays true.
     pub fn sessions(&self) -> &Arc<SessionTable> {
         &self.ruleset.sessions
     }
 
-    /// The interfaces, in the order of the configuration, and how their frames get into memory. A capture file is one.
+    /// The interfaces, in the order of the configuration, and how their frames get into memory. A
+    /// capture file is one.
     pub fn interfaces(&self) -> Vec<(&str, Rung)> {
         match &self.source {
             Source::Live(lives) => {
@@ -269,8 +292,8 @@ impl Engine {
         }
     }
 
-    /// Whether the engine has ended by itself: a capture file has been read, or each interface has become useless.
-    /// [`Self::stop`] says why.
+    /// Whether the engine has ended by itself: a capture file has been read, or each interface has
+    /// become useless. [`Self::stop`] says why.
     pub fn has_ended(&self) -> bool {
         match &self.source {
             Source::Live(lives) => {
@@ -287,16 +310,21 @@ impl Engine {
         is_gone || self.workers.any_ended(interface)
     }
 
-    /// Sentences for the operator that have come up since the last call: what is not as good as it could be.
+    /// Sentences for the operator that have come up since the last call: what is not as good as it
+    /// could be.
     pub fn take_notes(&self) -> Vec<String> {
         self.notes.take()
     }
 
-    /// Has the pcapng outputs end their files and begin others. Those with one file of a fixed name begin another one under that name if it was
-    /// moved away. Says whether there is such an output. What comes of it the notes say.
+    /// Has the pcapng outputs end their files and begin others. Those with one file of a fixed name
+    /// begin another one under that name if it was moved away. Says whether there is such an
+    /// output. What comes of it the notes say.
     pub fn rotate(&self) -> bool {
-        let asked =
-            self.outlets.iter().filter(|outlet| outlet.writes_files()).map(|outlet| outlet.desk.rotate());
+        let asked = self
+            .outlets
+            .iter()
+            .filter(|outlet| outlet.writes_files())
+            .map(|outlet| outlet.desk.rotate());
         asked.count() > 0
     }
 

@@ -15,7 +15,9 @@ use super::outlet::{FileId, Opened, Outlet};
 use super::stream::{Doors, Settings};
 use super::workers::Notes;
 use super::{EngineError, owner};
-use crate::config::{Config, ConfigError, FileName, KeyPath, Output, OutputKind, PcapngFiles, StreamTarget};
+use crate::config::{
+    Config, ConfigError, FileName, KeyPath, Output, OutputKind, PcapngFiles, StreamTarget,
+};
 use crate::interface;
 use crate::output::pcapng::{Plan, Series};
 use crate::session::{Directory, SessionId};
@@ -74,7 +76,8 @@ impl<'e> Opening<'e> {
         match &output.kind {
             OutputKind::Pcapng { path, files } => self.files(&output.name, place, path, files),
             OutputKind::Interface { interface, vlan_tags } => {
-                let interface = output.member_names(interface).nth(place as usize).unwrap_or_default();
+                let interface =
+                    output.member_names(interface).nth(place as usize).unwrap_or_default();
                 let device = interface::open_tap(&interface, self.mtu).map_err(|source| {
                     EngineError::OutputInterface { output: output.name.clone(), interface, source }
                 })?;
@@ -82,10 +85,8 @@ impl<'e> Opening<'e> {
             }
             // The first one lets in the consumers of all.
             OutputKind::Shared { path, .. } if place == 0 => {
-                let door = Door::open(path, SocketType::SEQPACKET).map_err(|source| EngineError::Door {
-                    output: output.name.clone(),
-                    path: path.clone(),
-                    source,
+                let door = Door::open(path, SocketType::SEQPACKET).map_err(|source| {
+                    EngineError::Door { output: output.name.clone(), path: path.clone(), source }
                 })?;
                 Ok((Some(Opened::Door(door)), None))
             }
@@ -94,7 +95,11 @@ impl<'e> Opening<'e> {
                     self.targets.iter().find(|(target, _)| *target == stream.target)
                 {
                     let (first, second) = (first.clone(), output.name.clone());
-                    return Err(EngineError::SharedStream { target: target.to_string(), first, second });
+                    return Err(EngineError::SharedStream {
+                        target: target.to_string(),
+                        first,
+                        second,
+                    });
                 }
                 let doors = Doors::open(&stream.target).map_err(|source| EngineError::Stream {
                     output: output.name.clone(),
@@ -105,7 +110,8 @@ impl<'e> Opening<'e> {
                     && !address.ip().is_loopback()
                 {
                     let sentence = "whoever reaches it can read the frames";
-                    self.notes.push(format!("output `{}` listens at {address}: {sentence}", output.name));
+                    self.notes
+                        .push(format!("output `{}` listens at {address}: {sentence}", output.name));
                 }
                 let order_window = Duration::from_micros(output.order_window_us.into());
                 Ok((Some(Opened::Stream(doors, Settings::of(stream, order_window))), None))
@@ -151,7 +157,8 @@ impl<'e> Opening<'e> {
     }
 }
 
-/// The identity of a regular file; `None` for pipes and terminals, which several may write to, and for what is not there.
+/// The identity of a regular file; `None` for pipes and terminals, which several may write to, and
+/// for what is not there.
 fn file_id(path: &Path) -> Option<FileId> {
     let metadata = fs::metadata(path).ok().filter(Metadata::is_file)?;
     Some((metadata.dev(), metadata.ino()))

@@ -13,8 +13,8 @@ use crate::output::pcapng::Series;
 use crate::output::{Consumer, Inbox, Reader, Written};
 use crate::ruleset::Claim;
 
-/// A member of an output. Its consumer and what it writes to are here until somebody takes the one, or the thread that has both is
-/// started.
+/// A member of an output. Its consumer and what it writes to are here until somebody takes the one,
+/// or the thread that has both is started.
 pub(super) struct Outlet {
     pub(super) name: String,
     /// What is configured; `None` for the one that nobody has configured, for those who look in.

@@ -6,10 +6,11 @@ use nix::unistd::{Group, Uid, User, getgid};
 
 use crate::output::pcapng::Owner;
 
-/// Looks up `USER` or `USER:GROUP` (`getpwnam(3)`, `getgrnam(3)`); without a group the user's own, or this process's for a number that no user
-/// has.
+/// Looks up `USER` or `USER:GROUP` (`getpwnam(3)`, `getgrnam(3)`); without a group the user's own,
+/// or this process's for a number that no user has.
 pub(super) fn find(owner: &str) -> io::Result<Owner> {
-    let (user, group) = owner.split_once(':').map_or((owner, None), |(user, group)| (user, Some(group)));
+    let (user, group) =
+        owner.split_once(':').map_or((owner, None), |(user, group)| (user, Some(group)));
     let (user, own_group) = if let Ok(number) = user.parse() {
         (number, User::from_uid(Uid::from_raw(number))?.map(|user| user.gid))
     } else {
@@ -19,7 +20,9 @@ pub(super) fn find(owner: &str) -> io::Result<Owner> {
     let group = match group.map(|group| (group, group.parse())) {
         None => own_group.unwrap_or_else(getgid).as_raw(),
         Some((_, Ok(number))) => number,
-        Some((group, Err(_))) => Group::from_name(group)?.ok_or_else(|| none("group", group))?.gid.as_raw(),
+        Some((group, Err(_))) => {
+            Group::from_name(group)?.ok_or_else(|| none("group", group))?.gid.as_raw()
+        }
     };
     Ok(Owner { user, group })
 }
@@ -39,7 +42,10 @@ mod tests {
             assert_eq!(find(owner).unwrap(), root, "{owner}");
         }
         assert_eq!(find("4294967:7").unwrap(), Owner { user: 4_294_967, group: 7 });
-        assert_eq!(find("nosuch-user").unwrap_err().to_string(), "this system has no user nosuch-user");
+        assert_eq!(
+            find("nosuch-user").unwrap_err().to_string(),
+            "this system has no user nosuch-user"
+        );
         assert_eq!(
             find("root:nosuch-group").unwrap_err().to_string(),
             "this system has no group nosuch-group"

@@ -1,6 +1,8 @@
-//! A running engine takes over another configuration: sessions, filters and outputs, at a batch boundary of each worker.
+//! A running engine takes over another configuration: sessions, filters and outputs, at a batch
+//! boundary of each worker.
 //!
-//! Everything that can fail happens before the workers hear of it. Sockets, memory and the XDP program stay as they are.
+//! Everything that can fail happens before the workers hear of it. Sockets, memory and the XDP
+//! program stay as they are.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -15,7 +17,8 @@ use crate::config::{Config, ConfigError, Output};
 use crate::output::Writer;
 use crate::ruleset::Ruleset;
 
-/// How often the workers are asked whether they have changed over; a sleeping one takes up to 50 ms to notice.
+/// How often the workers are asked whether they have changed over; a sleeping one takes up to 50 ms
+/// to notice.
 const TURN: Duration = Duration::from_millis(1);
 
 /// Why an engine keeps its configuration. Nothing has changed then.
@@ -46,7 +49,8 @@ pub enum ReloadError {
     /// An output cannot be opened or started.
     #[error(transparent)]
     Output(#[from] EngineError),
-    /// An output that changes cannot be opened, for instance because it is to have what it has already.
+    /// An output that changes cannot be opened, for instance because it is to have what it has
+    /// already.
     #[error(
         "{source}; what a changed output keeps (file, interface, socket) is free when the output has gone: reload without it, then with it"
     )]
@@ -71,7 +75,8 @@ pub struct Changes {
     pub sessions: Difference,
     /// Names of filters.
     pub filters: Difference,
-    /// Names of outputs. One that changed was replaced: it ended, and another one with its name began.
+    /// Names of outputs. One that changed was replaced: it ended, and another one with its name
+    /// began.
     pub outputs: Difference,
 }
 
@@ -87,9 +92,10 @@ pub struct Difference {
 }
 
 impl Engine {
-    /// Takes over the sessions, filters and outputs of another configuration. Each worker does so between two batches; no
-    /// frame is lost by it, and none is judged by half of each. When this returns, all of them have. Outputs that are not in
-    /// the new configuration end as soon as they have read what is in their rings.
+    /// Takes over the sessions, filters and outputs of another configuration. Each worker does so
+    /// between two batches; no frame is lost by it, and none is judged by half of each. When this
+    /// returns, all of them have. Outputs that are not in the new configuration end as soon as they
+    /// have read what is in their rings.
     ///
     /// # Errors
     ///
@@ -121,7 +127,8 @@ impl Engine {
         Ok(changes)
     }
 
-    /// Has all workers take over a ruleset, with the writers of new outputs for each. When this returns, they have.
+    /// Has all workers take over a ruleset, with the writers of new outputs for each. When this
+    /// returns, they have.
     pub(super) fn change_over(&mut self, ruleset: Ruleset, writers: Vec<Vec<(usize, Writer)>>) {
         let ruleset = Arc::new(ruleset);
         self.workers.change(&ruleset, writers);
@@ -131,10 +138,12 @@ impl Engine {
         self.ruleset = ruleset;
     }
 
-    /// Opens and starts the outputs that are new; returns for each worker the writers of their rings, with their ids.
+    /// Opens and starts the outputs that are new; returns for each worker the writers of their
+    /// rings, with their ids.
     fn add_outputs(&mut self, config: &Config) -> Result<Vec<Vec<(usize, Writer)>>, ReloadError> {
-        let is_running =
-            |output: &&Output| self.outlets.iter().any(|outlet| !outlet.is_gone && outlet.is_of(output));
+        let is_running = |output: &&Output| {
+            self.outlets.iter().any(|outlet| !outlet.is_gone && outlet.is_of(output))
+        };
         let added: Vec<_> = config.outputs.iter().filter(|output| !is_running(output)).collect();
         let mut each: Vec<Vec<_>> = (0..self.lanes.len()).map(|_| Vec::new()).collect();
         if added.is_empty() {
@@ -151,9 +160,9 @@ impl Engine {
         let has_changed =
             added.iter().any(|output| self.config.outputs.iter().any(|it| it.name == output.name));
         let opening = Opening::new(config, &mut self.directory, &self.outlets, mtu, &self.notes);
-        let opened = opening
-            .open(added)
-            .map_err(|source| if has_changed { ReloadError::Changed { source } } else { source.into() })?;
+        let opened = opening.open(added).map_err(|source| {
+            if has_changed { ReloadError::Changed { source } } else { source.into() }
+        })?;
         let first = self.outlets.len();
         for mut outlet in opened {
             let id = self.outlets.len();
@@ -182,7 +191,8 @@ impl Engine {
     fn changes(&self, new: &Config) -> Changes {
         let old = &self.config;
         let mut sessions = difference(&old.sessions, &new.sessions, |session| &session.name);
-        let enis: HashSet<_> = difference(&old.enis, &new.enis, |eni| &eni.id).changed.into_iter().collect();
+        let enis: HashSet<_> =
+            difference(&old.enis, &new.enis, |eni| &eni.id).changed.into_iter().collect();
         for session in &new.sessions {
             let is_touched = session.eni.as_ref().is_some_and(|eni| enis.contains(eni));
             if is_touched
@@ -202,7 +212,8 @@ impl Engine {
 }
 
 fn difference<T: PartialEq>(old: &[T], new: &[T], name: impl Fn(&T) -> &String) -> Difference {
-    let old: std::collections::HashMap<_, _> = old.iter().map(|thing| (name(thing), thing)).collect();
+    let old: std::collections::HashMap<_, _> =
+        old.iter().map(|thing| (name(thing), thing)).collect();
     let mut difference = Difference::default();
     let mut names = HashSet::new();
     for thing in new {
@@ -257,8 +268,11 @@ mod tests {
     use crate::config::Session;
 
     fn sessions(vnis: &[(&str, u32)]) -> Vec<Session> {
-        let session =
-            |&(name, vni): &(&str, u32)| Session { name: name.to_owned(), vni, ..Session::default() };
+        let session = |&(name, vni): &(&str, u32)| Session {
+            name: name.to_owned(),
+            vni,
+            ..Session::default()
+        };
         vnis.iter().map(session).collect()
     }
 
@@ -268,7 +282,10 @@ mod tests {
             (sessions(&[("a", 1), ("b", 2), ("c", 3)]), sessions(&[("d", 4), ("b", 2), ("c", 5)]));
         let difference = difference(&old, &new, |session| &session.name);
         let changes = Changes { generation: 1, sessions: difference, ..Changes::default() };
-        assert_eq!(changes.to_string(), "sessions added: d; sessions removed: a; sessions changed: c");
+        assert_eq!(
+            changes.to_string(),
+            "sessions added: d; sessions removed: a; sessions changed: c"
+        );
         assert_eq!(Changes::default().to_string(), "nothing is different");
         let many: Vec<_> = (0..7).map(|n| n.to_string()).collect();
         assert_eq!(list(&shortened(&many)), "0, 1, 2, 3, 4, and 2 more");

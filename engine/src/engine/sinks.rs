@@ -48,7 +48,8 @@ impl Desk {
     }
 }
 
-/// Starts the thread that moves frames from `consumer` into files until the workers have closed its rings.
+/// Starts the thread that moves frames from `consumer` into files until the workers have closed its
+/// rings.
 pub(super) fn start(
     series: Series,
     consumer: Consumer,
@@ -113,6 +114,7 @@ fn spawn(
     name: &str,
     run: impl FnOnce() -> Written + Send + 'static,
 ) -> Result<JoinHandle<Written>, EngineError> {
-    let no_thread = |source| EngineError::System { what: "cannot start an output".to_owned(), source };
+    let no_thread =
+        |source| EngineError::System { what: "cannot start an output".to_owned(), source };
     thread::Builder::new().name(name.to_owned()).spawn(run).map_err(no_thread)
 }

@@ -32,7 +32,10 @@ impl Engine {
             entrances.push(self.start_worker(self.lanes.get(place), open, writers)?);
         }
         // Once all of them run: a queue whose worker is late would lose what it gets.
-        entrances.into_iter().enumerate().try_for_each(|(place, entrance)| self.connect(place, entrance))?;
+        entrances
+            .into_iter()
+            .enumerate()
+            .try_for_each(|(place, entrance)| self.connect(place, entrance))?;
         self.open_doors();
         Ok(())
     }
@@ -52,8 +55,18 @@ impl Engine {
         let Lane { origin, umem: _, board, orders } = lane;
         let ruleset = self.ruleset.clone();
         let fragments = self.fragments.clone();
-        let parts =
-            Parts { kernel, queue: rx, free, outputs, ruleset, fragments, wait, when_full, board, orders };
+        let parts = Parts {
+            kernel,
+            queue: rx,
+            free,
+            outputs,
+            ruleset,
+            fragments,
+            wait,
+            when_full,
+            board,
+            orders,
+        };
         self.workers.spawn(origin, self.lane_name(origin), cpu, parts, self.notes.clone())?;
         Ok(entrance)
     }
@@ -108,7 +121,12 @@ impl Engine {
                     Source::Live(_) => Clock::Wall,
                     Source::File(_) => Clock::Frames,
                 };
-                let output = sinks::Place { id, lanes: self.lanes.clone(), clock, desk: outlet.desk.clone() };
+                let output = sinks::Place {
+                    id,
+                    lanes: self.lanes.clone(),
+                    clock,
+                    desk: outlet.desk.clone(),
+                };
                 Running::Writer(sinks::start(*series, consumer, output)?)
             }
             (Opened::Interface(device, has_tags), Some(consumer), _) => {
@@ -125,7 +143,10 @@ impl Engine {
                 let hub = stream::Hub { service: service(guests), settings };
                 Running::Server(stream::start(hub, doors)?)
             }
-            (Opened::Files(_) | Opened::Interface(..) | Opened::Door(_) | Opened::Stream(..), ..) => {
+            (
+                Opened::Files(_) | Opened::Interface(..) | Opened::Door(_) | Opened::Stream(..),
+                ..,
+            ) => {
                 return Ok(None);
             }
         };
@@ -135,7 +156,9 @@ impl Engine {
     /// Ends the threads of outputs from an id on, and forgets these: they did not come to be used.
     pub(super) fn take_back(&mut self, first: usize) {
         for outlet in &mut self.outlets[first..] {
-            if let (Some(guests), Some(Running::Server(thread))) = (&outlet.guests, outlet.running.take()) {
+            if let (Some(guests), Some(Running::Server(thread))) =
+                (&outlet.guests, outlet.running.take())
+            {
                 guests.bell.end();
                 // One that panicked has ended too.
                 let _ = thread.join();
@@ -146,11 +169,17 @@ impl Engine {
 
     /// Lets in those who come to the outputs, which the workers know.
     pub(super) fn open_doors(&self) {
-        self.outlets.iter().filter_map(|outlet| outlet.guests.as_ref()).for_each(|guests| guests.bell.open());
+        self.outlets
+            .iter()
+            .filter_map(|outlet| outlet.guests.as_ref())
+            .for_each(|guests| guests.bell.open());
     }
 
     /// Tells the threads that serve consumers that there are other queues or sessions.
     pub(super) fn ring_bells(&self) {
-        self.outlets.iter().filter_map(|outlet| outlet.guests.as_ref()).for_each(|guests| guests.bell.ring());
+        self.outlets
+            .iter()
+            .filter_map(|outlet| outlet.guests.as_ref())
+            .for_each(|guests| guests.bell.ring());
     }
 }

@@ -48,7 +48,8 @@ impl Ledgers {
             InterfaceKey::Pair { source, vni } => {
                 let is_pair = |pair: &Pair| pair.source == source && pair.vni.get() == vni;
                 let tallies = self.counters.iter().flat_map(|counters| &counters.unknown);
-                let received = tallies.filter(|(pair, _)| is_pair(pair)).map(|(_, tally)| tally.frames).sum();
+                let received =
+                    tallies.filter(|(pair, _)| is_pair(pair)).map(|(_, tally)| tally.frames).sum();
                 Some(Counted { received, offered: received, full: 0 })
             }
             InterfaceKey::Other | InterfaceKey::Packets => None,
@@ -58,7 +59,8 @@ impl Ledgers {
     fn of_session(&self, session: usize) -> Counted {
         let received = self.counters.iter().filter_map(|counters| counters.sessions.get(session));
         let received = received.map(|ledger| ledger.received.frames).sum();
-        let ledgers = self.counters.iter().filter_map(|counters| counters.outputs.get(self.id)?.get(session));
+        let ledgers =
+            self.counters.iter().filter_map(|counters| counters.outputs.get(self.id)?.get(session));
         let (delivered, full) = ledgers.fold((0, 0), |(delivered, full), ledger| {
             (delivered + ledger.delivered.frames, full + ledger.full)
         });
@@ -75,8 +77,9 @@ impl Statement for Ledgers {
         self.told.entry(key).or_default().delivered += frames;
     }
 
-    /// Frames that are on their way from a worker to the file while that ends belong to the next one. Only the last one can say what else is
-    /// missing of all that was meant for the output. Of pairs that no session declares that is everything: the rings are not counted by pair.
+    /// Frames that are on their way from a worker to the file while that ends belong to the next
+    /// one. Only the last one can say what else is missing of all that was meant for the output. Of
+    /// pairs that no session declares that is everything: the rings are not counted by pair.
     fn totals(&mut self, key: InterfaceKey, frames: u64, is_last: bool) -> InterfaceTotals {
         let Some(Counted { received, offered, full }) = self.counted(key) else {
             return InterfaceTotals { received: frames, accepted: frames, dropped: 0 };
@@ -101,7 +104,8 @@ mod tests {
     use super::*;
     use crate::counters::{Ledger, OutputLedger, Tally};
 
-    /// Counts of a worker: frames of a session that arrived, and those that the output was given and lost.
+    /// Counts of a worker: frames of a session that arrived, and those that the output was given
+    /// and lost.
     fn counters(received: u64, delivered: u64, full: u64) -> WorkerCounters {
         let tally = |frames| Tally { frames, bytes: 0 };
         let session = Ledger { received: tally(received), ..Ledger::default() };
@@ -120,10 +124,12 @@ mod tests {
         let mut state = |counted: (u64, u64, u64), in_file: u64, is_last: bool| {
             ledgers.counters = vec![counters(counted.0, counted.1, counted.2)];
             ledgers.deliver(WEB, in_file);
-            let InterfaceTotals { received, accepted, dropped } = ledgers.totals(WEB, in_file, is_last);
+            let InterfaceTotals { received, accepted, dropped } =
+                ledgers.totals(WEB, in_file, is_last);
             (received, accepted, dropped)
         };
-        // 10 of 100 were not for the output, 5 found its ring full, and of 85 that went there 80 are in the file yet.
+        // 10 of 100 were not for the output, 5 found its ring full, and of 85 that went there 80
+        // are in the file yet.
         assert_eq!(state((100, 85, 5), 80, false), (95, 85, 5));
         assert_eq!(state((100, 85, 5), 5, false), (5, 5, 0));
         // 3 of the last 20 could not be written.

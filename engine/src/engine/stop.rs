@@ -1,4 +1,5 @@
-//! Taking down, with the stream: the program is detached, the workers empty their rings and end, the outputs empty theirs.
+//! Taking down, with the stream: the program is detached, the workers empty their rings and end,
+//! the outputs empty theirs.
 
 use std::sync::PoisonError;
 use std::thread;
@@ -12,10 +13,12 @@ use crate::output::Written;
 const SETTLE: Duration = Duration::from_millis(20);
 
 impl Engine {
-    /// Detaches the program, lets everything that is in drain, ends all threads, and gives the final account.
+    /// Detaches the program, lets everything that is in drain, ends all threads, and gives the
+    /// final account.
     ///
-    /// Waits for the outputs that the engine empties itself, not for consumers that were taken; these read on what is
-    /// in their rings and then find them closed. Dropping an engine does the same without the account.
+    /// Waits for the outputs that the engine empties itself, not for consumers that were taken;
+    /// these read on what is in their rings and then find them closed. Dropping an engine does the
+    /// same without the account.
     pub fn stop(mut self) -> Report {
         if self.is_started && self.has_ended() {
             // Whether because its interface is gone.
@@ -25,7 +28,8 @@ impl Engine {
         let mut report = Report::new(&self);
         report.failures.extend(self.failures.drain(..).chain(failures));
         if let Source::File(progress) = &self.source {
-            report.input_error = progress.lock().unwrap_or_else(PoisonError::into_inner).error.take();
+            report.input_error =
+                progress.lock().unwrap_or_else(PoisonError::into_inner).error.take();
         }
         for (output, written) in report.outputs.iter_mut().zip(written) {
             output.written = written.or(output.written.take());
@@ -53,7 +57,10 @@ impl Engine {
         self.writers.clear();
         self.waiting.clear();
         // All of them first, so that their consumers are waited for at the same time.
-        self.outlets.iter().filter_map(|outlet| outlet.guests.as_ref()).for_each(|guests| guests.bell.end());
+        self.outlets
+            .iter()
+            .filter_map(|outlet| outlet.guests.as_ref())
+            .for_each(|guests| guests.bell.end());
         for outlet in &mut self.outlets {
             let ended = match outlet.running.take() {
                 Some(Running::Writer(thread)) => thread.join().map(Some),

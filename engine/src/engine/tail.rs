@@ -1,7 +1,8 @@
-//! Looking into a running engine: what passes, for somebody who comes with a socket and without an entry in the configuration.
+//! Looking into a running engine: what passes, for somebody who comes with a socket and without an
+//! entry in the configuration.
 //!
-//! The first one that comes makes the engine an output for it, which stays and costs nothing while nobody looks. Its rings are short: its memory
-//! is what the configured outputs leave.
+//! The first one that comes makes the engine an output for it, which stays and costs nothing while
+//! nobody looks. Its rings are short: its memory is what the configured outputs leave.
 
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -59,8 +60,9 @@ pub struct Tail {
 }
 
 impl Tail {
-    /// Sends the frames to `socket` from now on, as pcapng, until it is closed, or its other end closes its writing direction: that one then
-    /// gets the statistics, with what it has lost, and the end. They are also what it gets when the engine stops.
+    /// Sends the frames to `socket` from now on, as pcapng, until it is closed, or its other end
+    /// closes its writing direction: that one then gets the statistics, with what it has lost, and
+    /// the end. They are also what it gets when the engine stops.
     pub fn send_to(self, socket: UnixStream) {
         self.waiting.put(Visitor::of_tail(socket, self.sessions));
         self.bell.ring();
@@ -76,9 +78,10 @@ pub(super) struct Window {
 }
 
 impl Engine {
-    /// Prepares for somebody to look at what passes: the frames of the sessions with these names, or of all if there is none. A frame is seen
-    /// before it is known whether an output has room for it, and whether or not one takes it. Who looks and is slow loses frames, and
-    /// nobody else any.
+    /// Prepares for somebody to look at what passes: the frames of the sessions with these names,
+    /// or of all if there is none. A frame is seen before it is known whether an output has room
+    /// for it, and whether or not one takes it. Who looks and is slow loses frames, and nobody else
+    /// any.
     ///
     /// # Errors
     ///
@@ -124,14 +127,17 @@ impl Engine {
     /// Makes the output for those who look in.
     fn open_window(&mut self) -> Result<Window, TailError> {
         let outputs = Output::count_rings(&self.config.outputs);
-        if self.config.memory.outputs_planned(self.planned_outputs.max(outputs)) >= OUTPUTS_MAX as usize {
+        if self.config.memory.outputs_planned(self.planned_outputs.max(outputs))
+            >= OUTPUTS_MAX as usize
+        {
             return Err(TailError::TooManyOutputs);
         }
         if self.tail_ring_len == 0 {
             return Err(TailError::NoMemory);
         }
         let (id, waiting) = (self.outlets.len(), Arc::<Waiting>::default());
-        let opened = Opened::Stream(Doors::Waiting(waiting.clone()), Settings::of_tail(READERS_MAX));
+        let opened =
+            Opened::Stream(Doors::Waiting(waiting.clone()), Settings::of_tail(READERS_MAX));
         self.outlets.push(Outlet::for_tail(NAME, Guests::of_stream()?, opened));
         if let Err(error) = self.start_sinks() {
             self.take_back(id);

@@ -1,4 +1,5 @@
-//! The interfaces change while the engine runs: link down and up, another MTU, more or fewer RX queues, deleted.
+//! The interfaces change while the engine runs: link down and up, another MTU, more or fewer RX
+//! queues, deleted.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -53,11 +54,12 @@ struct Change {
 }
 
 impl Engine {
-    /// Looks after the interfaces, twice a second however often it is called; to be called at least once a second, from the
-    /// network namespace in which the engine was opened. What has changed
-    /// is said by [`Self::take_notes`]. RX queues that have come are served from then on, if all queues are to be; nothing comes
-    /// any more from an interface that was deleted, and without another one the engine [has ended](Self::has_ended). Frames
-    /// that consumers have stay valid whatever happens.
+    /// Looks after the interfaces, twice a second however often it is called; to be called at least
+    /// once a second, from the network namespace in which the engine was opened. What has changed
+    /// is said by [`Self::take_notes`]. RX queues that have come are served from then on, if all
+    /// queues are to be; nothing comes any more from an interface that was deleted, and without
+    /// another one the engine [has ended](Self::has_ended). Frames that consumers have stay valid
+    /// whatever happens.
     pub fn tend(&mut self) {
         if !self.is_started || !self.watch.is_due() {
             return;
@@ -65,7 +67,8 @@ impl Engine {
         if self.watch.namespace == network_namespace() {
             self.look();
         } else if !std::mem::replace(&mut self.watch.is_elsewhere_said, true) {
-            self.notes.push("the interfaces are not watched from another network namespace".to_owned());
+            self.notes
+                .push("the interfaces are not watched from another network namespace".to_owned());
         }
     }
 
@@ -77,7 +80,8 @@ impl Engine {
         self.say_who_has_ended();
     }
 
-    /// Says of an interface that is there and has lost a worker that this is so, while others go on.
+    /// Says of an interface that is there and has lost a worker that this is so, while others go
+    /// on.
     fn say_who_has_ended(&mut self) {
         if self.has_ended() {
             return;
@@ -95,7 +99,8 @@ impl Engine {
         }
     }
 
-    /// The interfaces that are not as they were. Nothing if the kernel cannot be asked now: it will be asked again.
+    /// The interfaces that are not as they were. Nothing if the kernel cannot be asked now: it will
+    /// be asked again.
     fn changes_of_interfaces(&self) -> Vec<Change> {
         if self.watch.namespace != network_namespace() {
             return Vec::new();
@@ -137,18 +142,25 @@ impl Engine {
             self.notes.push(note);
         }
         if queue_count != count_before {
-            self.notes.push(format!("{name} has {queue_count} RX queues now, it had {count_before}"));
+            self.notes
+                .push(format!("{name} has {queue_count} RX queues now, it had {count_before}"));
         }
-        if queue_count > count_before && rung.xdp().is_some() && self.config.capture.queues == Queues::All {
+        if queue_count > count_before
+            && rung.xdp().is_some()
+            && self.config.capture.queues == Queues::All
+        {
             for queue in count_before..queue_count {
                 if let Err(error) = self.add_queue(place, queue) {
-                    self.notes.push(format!("queue {queue} of {name} is left to the kernel stack: {error}"));
+                    self.notes.push(format!(
+                        "queue {queue} of {name} is left to the kernel stack: {error}"
+                    ));
                 }
             }
         }
     }
 
-    /// Serves another queue, unless it is served already: memory, socket, a ring to each output, and a worker.
+    /// Serves another queue, unless it is served already: memory, socket, a ring to each output,
+    /// and a worker.
     fn add_queue(&mut self, interface: usize, queue: u32) -> Result<(), EngineError> {
         let origin = Origin { interface, queue };
         if self.lanes.has(origin) {
@@ -180,7 +192,8 @@ impl Engine {
         connected
     }
 
-    /// Where the worker of another queue is to run: on the next CPU, or on any if the list of CPUs has no more.
+    /// Where the worker of another queue is to run: on the next CPU, or on any if the list of CPUs
+    /// has no more.
     fn place_of(&self, queue: u32) -> Place {
         let count = self.lanes.len() + 1;
         let cpus = cpus::choose(&self.config.workers.cpus, count).unwrap_or_default();
@@ -217,12 +230,21 @@ mod tests {
 
     #[test]
     fn each_difference_is_said() {
-        let before =
-            Interface { name: "eth1".to_owned(), index: 2, mtu: 1500, is_up: true, xdp_program: None };
+        let before = Interface {
+            name: "eth1".to_owned(),
+            index: 2,
+            mtu: 1500,
+            is_up: true,
+            xdp_program: None,
+        };
         let now = Interface { name: "mirror".to_owned(), mtu: 9001, is_up: false, ..before };
         let notes = describe(&before, &now, false);
         assert_eq!(notes[..2], ["eth1 is called mirror now", "mirror is down, nothing arrives"]);
-        assert!(notes[2].starts_with("the MTU of mirror is 9001 now, it was 1500; frames"), "{}", notes[2]);
+        assert!(
+            notes[2].starts_with("the MTU of mirror is 9001 now, it was 1500; frames"),
+            "{}",
+            notes[2]
+        );
         assert_eq!(describe(&now, &now, true), [""; 0]);
         let up = Interface { is_up: true, ..now.clone() };
         assert_eq!(describe(&now, &up, true), ["mirror is up again"]);

@@ -55,7 +55,8 @@ impl Workers {
         self.running.is_empty()
     }
 
-    /// Asks each worker to change over to a ruleset, with the rings of its new outputs; they have to have done so the last time.
+    /// Asks each worker to change over to a ruleset, with the rings of its new outputs; they have
+    /// to have done so the last time.
     pub(super) fn change(&self, ruleset: &Arc<Ruleset>, outputs: Vec<Vec<(usize, Writer)>>) {
         for (worker, outputs) in self.running.iter().zip(outputs) {
             worker.orders.announce(Change { ruleset: ruleset.clone(), outputs });
@@ -105,10 +106,10 @@ impl Workers {
             xsk::sleep_precisely();
             Worker::new(parts).run()
         };
-        let thread = thread::Builder::new()
-            .name(format!("vxtap-rx-{}", origin.queue))
-            .spawn(run)
-            .map_err(|source| EngineError::System { what: "cannot start a worker".to_owned(), source })?;
+        let thread =
+            thread::Builder::new().name(format!("vxtap-rx-{}", origin.queue)).spawn(run).map_err(
+                |source| EngineError::System { what: "cannot start a worker".to_owned(), source },
+            )?;
         self.running.push(Running { origin, name, cpu, board, orders, thread: Some(thread) });
         Ok(())
     }
@@ -123,7 +124,8 @@ impl Workers {
         self.running.iter().map(|worker| (worker.origin, worker.cpu, worker.board.read()))
     }
 
-    /// Lets the workers finish what is in their rings, and returns what went wrong with any of them.
+    /// Lets the workers finish what is in their rings, and returns what went wrong with any of
+    /// them.
     pub(super) fn drain(&mut self) -> Vec<String> {
         self.running.iter().for_each(|worker| worker.orders.drain());
         let end = |worker: &mut Running| {

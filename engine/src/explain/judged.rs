@@ -31,8 +31,8 @@ pub struct Explanation<'e> {
     pub direction: Option<(Direction, DirectionSign)>,
     /// It is traffic with Amazon's DNS server, and the session has a filter.
     pub is_amazon_dns: bool,
-    /// The lists of rules that it meets. Empty without a filter, for Amazon's DNS, and for a frame without a direction whose
-    /// fate is configured.
+    /// The lists of rules that it meets. Empty without a filter, for Amazon's DNS, and for a frame
+    /// without a direction whose fate is configured.
     pub walks: Vec<Walk>,
     /// The rule that decides; `None` if none does.
     pub rule: Option<Decision>,
@@ -48,8 +48,8 @@ pub struct Explanation<'e> {
     pub cut_here: u32,
     /// Names of the outputs that get it.
     pub outputs: Vec<&'e str>,
-    /// The sessions of the same interface in the order in which the mirror asks them, up to the first that accepts the frame.
-    /// Empty if there is no other.
+    /// The sessions of the same interface in the order in which the mirror asks them, up to the
+    /// first that accepts the frame. Empty if there is no other.
     pub sessions: Vec<SessionVerdict<'e>>,
 }
 
@@ -65,8 +65,8 @@ pub struct SessionVerdict<'e> {
 }
 
 impl Explanation<'_> {
-    /// The session that should have sent the frame, if that is another one than it came in: the mirror sends each packet
-    /// once, by the first session whose filter accepts it.
+    /// The session that should have sent the frame, if that is another one than it came in: the
+    /// mirror sends each packet once, by the first session whose filter accepts it.
     pub fn expected_session(&self) -> Option<&str> {
         let first = self.sessions.last().filter(|verdict| verdict.outcome.is_ok())?;
         (first.session != self.session).then_some(first.session)
@@ -102,11 +102,14 @@ pub(super) fn judge<'e>(
     if declared.is_none() && config.unknown == UnknownSessions::Drop {
         outcome = Err(DropReason::UnknownSession);
     }
-    let is_amazon_dns = policy.is_some_and(|policy| flow.is_some_and(|flow| policy.is_amazon_dns(&flow)));
+    let is_amazon_dns =
+        policy.is_some_and(|policy| flow.is_some_and(|flow| policy.is_amazon_dns(&flow)));
     let lists = session_id.index().checked_sub(1).and_then(|place| explainer.lists[place].as_ref());
     let direction_only = direction.map(|(direction, _)| direction);
     let walks = match lists {
-        Some(lists) if !is_amazon_dns => lists.walk(flow.as_ref(), direction_only, config.unknown_direction),
+        Some(lists) if !is_amazon_dns => {
+            lists.walk(flow.as_ref(), direction_only, config.unknown_direction)
+        }
         _ => Vec::new(),
     };
     let outputs = outputs(explainer, declared, |filter| {
@@ -137,12 +140,15 @@ pub(super) fn judge<'e>(
         cut_here: here - captured,
         outputs: if outcome.is_ok() { outputs } else { Vec::new() },
         sessions: declared.map_or_else(Vec::new, |session| {
-            siblings(explainer, session, |policy| policy.judge(frame, link, source, told(policy)).outcome)
+            siblings(explainer, session, |policy| {
+                policy.judge(frame, link, source, told(policy)).outcome
+            })
         }),
     }
 }
 
-/// Names of the outputs that get a frame of a session: those that the session names, as far as their own filter accepts it.
+/// Names of the outputs that get a frame of a session: those that the session names, as far as
+/// their own filter accepts it.
 fn outputs<'e>(
     explainer: &'e Explainer,
     session: Option<&'e Session>,
@@ -157,7 +163,8 @@ fn outputs<'e>(
     gets.map(|(output, _)| output.name.as_str()).collect()
 }
 
-/// The verdicts of the sessions of the same interface, in their order, up to the first that accepts.
+/// The verdicts of the sessions of the same interface, in their order, up to the first that
+/// accepts.
 fn siblings<'e>(
     explainer: &'e Explainer,
     session: &Session,

@@ -1,7 +1,8 @@
-//! Why is a frame here, and why is one not? Judges the frames of a capture one by one and says what each decision rests on.
+//! Why is a frame here, and why is one not? Judges the frames of a capture one by one and says what
+//! each decision rests on.
 //!
-//! The verdict is that of the data path, by the same code; the rules are walked beside it, to name those that do not match and
-//! what they miss. Nothing is handed to an output.
+//! The verdict is that of the data path, by the same code; the rules are walked beside it, to name
+//! those that do not match and what they miss. Nothing is handed to an output.
 
 mod judged;
 mod summary;
@@ -94,8 +95,9 @@ impl Explainer {
         self.explain_at(outer, 0)
     }
 
-    /// Says what becomes of an outer Ethernet frame that arrives at a time in nanoseconds, of any clock. Of a datagram in fragments
-    /// the last one to come is judged, as the whole, if it comes in time.
+    /// Says what becomes of an outer Ethernet frame that arrives at a time in nanoseconds, of any
+    /// clock. Of a datagram in fragments the last one to come is judged, as the whole, if it comes
+    /// in time.
     pub fn explain_at<'e>(&'e self, outer: &[u8], time_ns: u64) -> Fate<'e> {
         match self.steering.lock().unwrap_or_else(PoisonError::into_inner).steer(outer) {
             Outcome::Redirected => {}
@@ -138,7 +140,8 @@ fn address(source: Source) -> IpAddr {
     }
 }
 
-/// Who talks to whom in an Ethernet frame, as `address:port > address:port protocol`; `None` if it is not IP.
+/// Who talks to whom in an Ethernet frame, as `address:port > address:port protocol`; `None` if it
+/// is not IP.
 pub fn flow_of(frame: &[u8]) -> Option<String> {
     Flow::of(frame).map(|flow| flow.to_string())
 }
@@ -154,7 +157,8 @@ pub struct ShadowedRule {
     pub by: Vec<u32>,
 }
 
-/// The rules of a valid filter that can never match. A rule whose case takes too long to decide is not among them.
+/// The rules of a valid filter that can never match. A rule whose case takes too long to decide is
+/// not among them.
 pub fn shadowed_rules(filter: &Filter) -> Vec<ShadowedRule> {
     let of = |direction| {
         let rules = in_order(&filter.rules, direction);

@@ -92,7 +92,8 @@ impl<'e> Summary<'e> {
         self.accepted + self.drops.total()
     }
 
-    /// Every rule of every filter that a session has, in the order of the configuration, ingress first, then by number.
+    /// Every rule of every filter that a session has, in the order of the configuration, ingress
+    /// first, then by number.
     pub fn rules(&self) -> Vec<RuleCount<'e>> {
         let config = &self.explainer.config;
         let is_used = |filter: &&Filter| {
@@ -107,13 +108,18 @@ impl<'e> Summary<'e> {
             filter.rules.iter().map(|rule| (rule.direction, rule.number, rule.action)).collect();
         rules.sort_unstable_by_key(|&(direction, number, _)| (direction, number));
         let count = |(direction, number, action)| {
-            let shadow = shadowed.iter().find(|it| (it.direction, it.number) == (direction, number));
+            let shadow =
+                shadowed.iter().find(|it| (it.direction, it.number) == (direction, number));
             RuleCount {
                 filter: &filter.name,
                 direction,
                 number,
                 action,
-                packets: self.rules.get(&(filter.name.as_str(), direction, number)).copied().unwrap_or(0),
+                packets: self
+                    .rules
+                    .get(&(filter.name.as_str(), direction, number))
+                    .copied()
+                    .unwrap_or(0),
                 shadowed_by: shadow.map_or_else(Vec::new, |shadow| shadow.by.clone()),
             }
         };

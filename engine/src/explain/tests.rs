@@ -1,4 +1,5 @@
-//! What is explained is what the data path does, and the rules that are named are those that decide.
+//! What is explained is what the data path does, and the rules that are named are those that
+//! decide.
 
 use etherparse::PacketBuilder;
 use proptest::prelude::*;
@@ -9,15 +10,25 @@ use crate::filter::tests::{PORTS, V4, any_rules};
 
 const MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
 
-/// A mirrored packet of the small world of the rules' tests; `is_out`: from the mirrored interface, to it, or neither.
-fn mirrored(is_out: Option<bool>, source: u32, destination: u32, ports: (u16, u16), is_tcp: bool) -> Vec<u8> {
+/// A mirrored packet of the small world of the rules' tests; `is_out`: from the mirrored interface,
+/// to it, or neither.
+fn mirrored(
+    is_out: Option<bool>,
+    source: u32,
+    destination: u32,
+    ports: (u16, u16),
+    is_tcp: bool,
+) -> Vec<u8> {
     let (from, to) = match is_out {
         Some(true) => (MAC, [8; 6]),
         Some(false) => ([8; 6], MAC),
         None => ([8; 6], [8; 6]),
     };
-    let builder =
-        PacketBuilder::ethernet2(from, to).ipv4(source.to_be_bytes(), destination.to_be_bytes(), 64);
+    let builder = PacketBuilder::ethernet2(from, to).ipv4(
+        source.to_be_bytes(),
+        destination.to_be_bytes(),
+        64,
+    );
     let mut inner = Vec::new();
     if is_tcp {
         builder.tcp(ports.0, ports.1, 1, 1).write(&mut inner, &[]).unwrap();
@@ -109,7 +120,10 @@ fn what_does_not_reach_a_session_has_a_reason() {
     assert!(matches!(explainer.explain(&other_port), Fate::NotSteered("not_ours")));
     let mut no_vni = frame.clone();
     no_vni[42] = 0;
-    assert!(matches!(explainer.explain(&no_vni), Fate::NotDecapsulated(DropReason::VxlanWithoutVni)));
+    assert!(matches!(
+        explainer.explain(&no_vni),
+        Fate::NotDecapsulated(DropReason::VxlanWithoutVni)
+    ));
     let mut other_vni = frame;
     other_vni[48] = 8;
     let Fate::Judged(explanation) = explainer.explain(&other_vni) else { panic!("mirrored") };
@@ -129,7 +143,8 @@ fn of_a_datagram_in_fragments_the_last_one_to_come_is_judged_as_the_whole() {
         let mut frame = outer[..34].to_vec();
         frame[16..18].copy_from_slice(&u16::try_from(20 + range.len()).unwrap().to_be_bytes());
         let more = if range.end < data.len() { 0x2000 } else { 0 };
-        frame[20..22].copy_from_slice(&(more | u16::try_from(range.start / 8).unwrap()).to_be_bytes());
+        frame[20..22]
+            .copy_from_slice(&(more | u16::try_from(range.start / 8).unwrap()).to_be_bytes());
         frame.extend(&data[range]);
         frame
     };

@@ -49,7 +49,8 @@ impl Lists {
         Self { ingress, egress }
     }
 
-    /// The lists that a frame of this direction is judged by; both if it is not known and either may accept it.
+    /// The lists that a frame of this direction is judged by; both if it is not known and either
+    /// may accept it.
     pub(super) fn walk(
         &self,
         flow: Option<&Flow>,
@@ -87,7 +88,8 @@ fn walk(rules: &[Rule], direction: Direction, flow: Option<&Flow>) -> Walk {
     walk
 }
 
-/// The rule that decides, of the lists that a frame was judged by: one that accepts, else one that rejects.
+/// The rule that decides, of the lists that a frame was judged by: one that accepts, else one that
+/// rejects.
 pub(super) fn decision(walks: &[Walk]) -> Option<Decision> {
     let mut decisions = walks.iter().filter_map(|walk| walk.decision);
     let first = decisions.next()?;

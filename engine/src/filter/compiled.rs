@@ -1,11 +1,13 @@
 //! Which rule matches a packet first? In a time that hardly depends on the number of rules.
 //!
-//! Bit vectors: each of the five fields of a packet has a row of bits, one for each rule that its value satisfies (`rows`). The
-//! lowest bit that is set in all five rows is the first rule that matches. In long rows a summary word says which words have a
-//! bit at all, so that only words in which all five fields have something are looked at.
+//! Bit vectors: each of the five fields of a packet has a row of bits, one for each rule that its
+//! value satisfies (`rows`). The lowest bit that is set in all five rows is the first rule that
+//! matches. In long rows a summary word says which words have a bit at all, so that only words in
+//! which all five fields have something are looked at.
 //!
-//! T. V. Lakshman and D. Stiliadis, High-Speed Policy-based Packet Forwarding Using Efficient Multi-dimensional Range Matching,
-//! SIGCOMM 1998; F. Baboescu and G. Varghese, Scalable Packet Classification, SIGCOMM 2001.
+//! T. V. Lakshman and D. Stiliadis, High-Speed Policy-based Packet Forwarding Using Efficient
+//! Multi-dimensional Range Matching, SIGCOMM 1998; F. Baboescu and G. Varghese, Scalable Packet
+//! Classification, SIGCOMM 2001.
 
 use ipnet::IpNet;
 
@@ -43,7 +45,8 @@ struct Family<A> {
 }
 
 impl Compiled {
-    /// Compiles rules that are valid and in the order in which they are asked, at most [`crate::config::RULES_MAX`].
+    /// Compiles rules that are valid and in the order in which they are asked, at most
+    /// [`crate::config::RULES_MAX`].
     pub(crate) fn new(rules: &[Rule]) -> Self {
         let is_v4 = |rule: &&(u32, &Rule)| matches!(rule.1.source, IpNet::V4(_));
         let (v4, v6): (Vec<_>, Vec<_>) = (0..).zip(rules).partition(|rule| is_v4(&rule));
@@ -54,8 +57,12 @@ impl Compiled {
     #[inline]
     pub(crate) fn first_match(&self, flow: &Flow) -> Option<Match> {
         match flow.addresses {
-            Addresses::V4 { source, destination } => self.v4.as_ref()?.first_match(flow, source, destination),
-            Addresses::V6 { source, destination } => self.v6.as_ref()?.first_match(flow, source, destination),
+            Addresses::V4 { source, destination } => {
+                self.v4.as_ref()?.first_match(flow, source, destination)
+            }
+            Addresses::V6 { source, destination } => {
+                self.v6.as_ref()?.first_match(flow, source, destination)
+            }
         }
     }
 }
@@ -66,16 +73,21 @@ impl<A: Copy + Ord + Bounds> Family<A> {
         if rules.is_empty() {
             return None;
         }
-        let addresses = |of: fn(&Rule) -> &IpNet| ByAddress::new(&each(rules, |rule| range(of(rule))));
-        let ports =
-            |of: fn(&Rule) -> Option<PortRange>| ByPort::new(&each(rules, |rule| ranges::ports(of(rule))));
+        let addresses =
+            |of: fn(&Rule) -> &IpNet| ByAddress::new(&each(rules, |rule| range(of(rule))));
+        let ports = |of: fn(&Rule) -> Option<PortRange>| {
+            ByPort::new(&each(rules, |rule| ranges::ports(of(rule))))
+        };
         Some(Self {
             protocol: ByProtocol::new(&each(rules, |rule| ranges::protocol(rule.protocol))),
             source: addresses(|rule| &rule.source),
             destination: addresses(|rule| &rule.destination),
             source_ports: ports(|rule| rule.source_ports),
             destination_ports: ports(|rule| rule.destination_ports),
-            matches: rules.iter().map(|&(place, rule)| Match { place, action: rule.action }).collect(),
+            matches: rules
+                .iter()
+                .map(|&(place, rule)| Match { place, action: rule.action })
+                .collect(),
         })
     }
 

@@ -1,14 +1,15 @@
 //! Does a frame go to the mirrored interface, or does it come from it?
 //!
-//! Nothing on the wire says so, unless the mirror marks its frames (a profile). The signs, the surest first:
+//! Nothing on the wire says so, unless the mirror marks its frames (a profile). The signs, the
+//! surest first:
 //!
 //! 1. the interface's MAC address is the source or the destination of the frame,
 //! 2. one of the interface's addresses is the source or the destination of the packet,
 //! 3. the address that the mirror sends from, which is the interface's primary one, is.
 //!
-//! A sign that is on both sides, or on neither, says nothing, and the next one is asked. The MAC address is not learned from
-//! traffic: whoever sends to the mirrored interface could teach a wrong one, and with it choose the rules that his traffic is
-//! judged by.
+//! A sign that is on both sides, or on neither, says nothing, and the next one is asked. The MAC
+//! address is not learned from traffic: whoever sends to the mirrored interface could teach a wrong
+//! one, and with it choose the rules that his traffic is judged by.
 
 use std::net::IpAddr;
 
@@ -45,7 +46,8 @@ impl Identity {
         Self { mac: eni.mac.map(|mac| mac.0), addresses: eni.addresses.clone().into() }
     }
 
-    /// The direction of an inner frame, and what it was inferred from; `source` is where the mirror sends from.
+    /// The direction of an inner frame, and what it was inferred from; `source` is where the mirror
+    /// sends from.
     #[inline]
     pub(crate) fn infer(
         &self,
@@ -91,7 +93,8 @@ fn by_outer_source(source: Key, addresses: &Addresses) -> Option<Direction> {
     }
 }
 
-/// The direction of a frame that has the sign at its source, at its destination, at both or at neither.
+/// The direction of a frame that has the sign at its source, at its destination, at both or at
+/// neither.
 const fn one_side(at_source: bool, at_destination: bool) -> Option<Direction> {
     match (at_source, at_destination) {
         (true, false) => Some(Direction::Egress),

@@ -1,6 +1,7 @@
 //! Is a packet traffic with Amazon's DNS server?
 //!
-//! The server answers at two addresses in every VPC and at the address two above the base of each of the VPC's IPv4 prefixes.
+//! The server answers at two addresses in every VPC and at the address two above the base of each
+//! of the VPC's IPv4 prefixes.
 //! <https://docs.aws.amazon.com/vpc/latest/userguide/AmazonDNS-concepts.html>
 
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -22,15 +23,16 @@ impl Servers {
         Self(eni.vpc_prefixes.iter().map(|prefix| prefix.network().to_bits() + 2).collect())
     }
 
-    /// Whether the packet is a question to the server or an answer from it: TCP or UDP, and port 53 at the server's side.
-    /// Of a fragment without ports that is assumed.
+    /// Whether the packet is a question to the server or an answer from it: TCP or UDP, and port 53
+    /// at the server's side. Of a fragment without ports that is assumed.
     #[inline]
     pub(crate) fn talk(&self, flow: &Flow) -> bool {
         if !matches!(flow.protocol, TCP | UDP) {
             return false;
         }
-        let (is_source_port, is_destination_port) =
-            flow.ports.map_or((true, true), |ports| (ports.source == PORT, ports.destination == PORT));
+        let (is_source_port, is_destination_port) = flow
+            .ports
+            .map_or((true, true), |ports| (ports.source == PORT, ports.destination == PORT));
         let is_server = |is_port: bool, has_address: &dyn Fn() -> bool| is_port && has_address();
         match flow.addresses {
             Addresses::V4 { source, destination } => {

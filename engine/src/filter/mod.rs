@@ -10,7 +10,8 @@
 //! | [`policy`] | does it pass, all in all? |
 //! | [`shadow`] | which rules can never match? |
 //!
-//! Looks at the inner frame's headers and at no state: each frame is judged by itself, as the mirror does.
+//! Looks at the inner frame's headers and at no state: each frame is judged by itself, as the
+//! mirror does.
 
 pub(crate) mod compiled;
 pub(crate) mod direction;

@@ -68,10 +68,16 @@ pub(crate) struct Verdict {
 }
 
 impl Policy {
-    /// Judges an inner frame, as far as it is here; `source` is where the mirror sends from, `told` the direction that its mark
-    /// tells.
+    /// Judges an inner frame, as far as it is here; `source` is where the mirror sends from, `told`
+    /// the direction that its mark tells.
     #[inline]
-    pub(crate) fn judge(&self, frame: &[u8], link: Link, source: Key, told: Option<Direction>) -> Verdict {
+    pub(crate) fn judge(
+        &self,
+        frame: &[u8],
+        link: Link,
+        source: Key,
+        told: Option<Direction>,
+    ) -> Verdict {
         let flow = Flow::in_frame(frame, link);
         let inferred = || self.direction(frame, link, flow.as_ref(), source);
         let direction = told.or_else(|| inferred().map(|(direction, _)| direction));
@@ -95,7 +101,8 @@ impl Policy {
         self.eni.infer(frame, flow, source)
     }
 
-    /// Whether the packet is traffic with Amazon's DNS server, about which the filter decides without its rules.
+    /// Whether the packet is traffic with Amazon's DNS server, about which the filter decides
+    /// without its rules.
     #[inline]
     pub(crate) fn is_amazon_dns(&self, flow: &Flow) -> bool {
         self.has_filter() && self.servers.talk(flow)
@@ -156,8 +163,10 @@ pub(crate) struct Policies {
 impl Policies {
     /// The policies of a valid configuration, whose sessions have these ids.
     pub(crate) fn new(config: &Config, ids: &[SessionId], directory: &Directory) -> Self {
-        let filters: HashMap<_, _> = config.filters.iter().map(|it| (&it.name, compile(it))).collect();
-        let profiles: HashMap<_, _> = config.profiles.iter().map(|it| (&it.name, Marks::new(it))).collect();
+        let filters: HashMap<_, _> =
+            config.filters.iter().map(|it| (&it.name, compile(it))).collect();
+        let profiles: HashMap<_, _> =
+            config.profiles.iter().map(|it| (&it.name, Marks::new(it))).collect();
         let enis: HashMap<_, _> = config.enis.iter().map(|eni| (&eni.id, identify(eni))).collect();
         let mut by_session = Vec::new();
         for (session, id) in config.sessions.iter().zip(ids) {
@@ -166,7 +175,8 @@ impl Policies {
                 continue;
             }
             let marks = profile.as_ref().and_then(|name| profiles.get(name).copied());
-            let (eni, servers) = eni.as_ref().and_then(|id| enis.get(id).cloned()).unwrap_or_default();
+            let (eni, servers) =
+                eni.as_ref().and_then(|id| enis.get(id).cloned()).unwrap_or_default();
             let policy = Policy {
                 eni,
                 filter: filter.as_ref().and_then(|name| filters.get(name).cloned()),
@@ -174,7 +184,9 @@ impl Policies {
                 unknown_direction: config.unknown_direction,
                 packet_length: *packet_length,
                 marks,
-                sequence: marks.and_then(Marks::number_bits).map(|bits| directory.sequence(*id, bits)),
+                sequence: marks
+                    .and_then(Marks::number_bits)
+                    .map(|bits| directory.sequence(*id, bits)),
             };
             if by_session.len() <= id.index() {
                 by_session.resize(id.index() + 1, None);

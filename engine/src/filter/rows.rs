@@ -1,8 +1,8 @@
 //! Which rules does the value of one field of a packet satisfy? A row of bits, one for each rule.
 //!
-//! The values of a field are divided into pieces at the ends of what the rules ask for; all values of a piece have one row,
-//! and so have pieces that satisfy the same rules. Addresses are found by a binary search; protocols and ports, of which there
-//! are few, by tables.
+//! The values of a field are divided into pieces at the ends of what the rules ask for; all values
+//! of a piece have one row, and so have pieces that satisfy the same rules. Addresses are found by
+//! a binary search; protocols and ports, of which there are few, by tables.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -14,13 +14,14 @@ type Row = u16;
 const _: () = assert!(2 * RULES_MAX < Row::MAX as u32, "each rule begins one piece and ends one");
 
 const WORD: usize = u64::BITS as usize;
-const _: () = assert!(RULES_MAX as usize <= WORD * WORD, "one summary word has a bit for each word of a row");
+const _: () =
+    assert!(RULES_MAX as usize <= WORD * WORD, "one summary word has a bit for each word of a row");
 
 /// Values of one byte.
 const BYTES: usize = 256;
 
-/// The rows of a field. Each has a summary word, which says which of the words after it have a bit at all, and these words; a
-/// row of one word has no summary.
+/// The rows of a field. Each has a summary word, which says which of the words after it have a bit
+/// at all, and these words; a row of one word has no summary.
 #[derive(Debug)]
 struct Rows {
     words: Box<[u64]>,

@@ -1,9 +1,10 @@
-//! Which rule matches a packet first? Asked one after the other: what explanations show, and what the compiled form is
-//! measured against.
+//! Which rule matches a packet first? Asked one after the other: what explanations show, and what
+//! the compiled form is measured against.
 //!
-//! A packet of one address family matches no rule of the other, and what is not IP matches none. Ports that are not there, in
-//! fragments but the first and in frames that are cut before them, are in no range: a rule that asks for ports does not
-//! match, whether it accepts or rejects. A range of all ports asks for nothing.
+//! A packet of one address family matches no rule of the other, and what is not IP matches none.
+//! Ports that are not there, in fragments but the first and in frames that are cut before them, are
+//! in no range: a rule that asks for ports does not match, whether it accepts or rejects. A range
+//! of all ports asks for nothing.
 
 use std::net::IpAddr;
 
@@ -33,7 +34,8 @@ pub enum Miss {
 
 /// The rules of one direction in the order in which they are asked.
 pub(crate) fn in_order(rules: &[Rule], direction: Direction) -> Vec<Rule> {
-    let mut rules: Vec<Rule> = rules.iter().filter(|rule| rule.direction == direction).cloned().collect();
+    let mut rules: Vec<Rule> =
+        rules.iter().filter(|rule| rule.direction == direction).cloned().collect();
     rules.sort_by_key(|rule| rule.number);
     rules
 }
@@ -66,7 +68,9 @@ pub(crate) fn misses(rule: &Rule, flow: &Flow) -> Option<Miss> {
         (None, None, _) => None,
         (.., None) => Some(Miss::NoPorts),
         (Some(range), _, Some(ports)) if !range.has(ports.source) => Some(Miss::SourcePorts),
-        (_, Some(range), Some(ports)) if !range.has(ports.destination) => Some(Miss::DestinationPorts),
+        (_, Some(range), Some(ports)) if !range.has(ports.destination) => {
+            Some(Miss::DestinationPorts)
+        }
         _ => None,
     }
 }

@@ -1,16 +1,17 @@
 //! Which rules can never match, because earlier ones match all that they ask for?
 //!
-//! A rule is a box in the space of protocol, addresses and ports. From each one the boxes of the earlier rules that it
-//! touches are cut off, one after the other; if nothing is left, it is shadowed. Cutting can make many pieces: beyond
-//! [`PIECES_MAX`] a rule is taken to be reachable, which errs to the side of saying nothing.
+//! A rule is a box in the space of protocol, addresses and ports. From each one the boxes of the
+//! earlier rules that it touches are cut off, one after the other; if nothing is left, it is
+//! shadowed. Cutting can make many pieces: beyond [`PIECES_MAX`] a rule is taken to be reachable,
+//! which errs to the side of saying nothing.
 
 use ipnet::IpNet;
 
 use super::ranges;
 use crate::config::Rule;
 
-/// Pieces of one rule that are looked at. Higher finds stranger shadows and takes longer; the quadratic part of the
-/// search is a second for 4096 rules that all touch each other.
+/// Pieces of one rule that are looked at. Higher finds stranger shadows and takes longer; the
+/// quadratic part of the search is a second for 4096 rules that all touch each other.
 const PIECES_MAX: usize = 4096;
 
 /// A rule that can never match.
@@ -40,7 +41,8 @@ pub(crate) fn shadowed(rules: &[Rule]) -> Vec<Shadowed> {
     found
 }
 
-/// The numbers of the rules that cover the box; `None` if something is left, or too much to look at.
+/// The numbers of the rules that cover the box; `None` if something is left, or too much to look
+/// at.
 fn cover<'b>(box5: &Box5, earlier: impl Iterator<Item = (u32, &'b Box5)>) -> Option<Vec<u32>> {
     let mut left = vec![*box5];
     let mut by = Vec::new();

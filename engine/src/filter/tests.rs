@@ -24,8 +24,8 @@ fn rule(number: u32) -> Rule {
     }
 }
 
-/// The values of a small world, in which rules and packets meet often: the lowest and the highest of everything, and
-/// neighbours of what rules ask for.
+/// The values of a small world, in which rules and packets meet often: the lowest and the highest
+/// of everything, and neighbours of what rules ask for.
 pub(crate) const V4: [u32; 8] =
     [0, 0x0a00_0000, 0x0a00_0001, 0x0a00_00ff, 0x0a00_0100, 0x0aff_ffff, 0xc0a8_0001, u32::MAX];
 const V6: [u128; 6] = [0, 1, 0xfd00 << 112, (0xfd00 << 112) + 1, 0xfd00_0000_0001 << 80, u128::MAX];
@@ -54,7 +54,8 @@ fn any_ports() -> impl Strategy<Value = Option<PortRange>> {
     let port = || prop::sample::select(&PORTS[..]);
     prop::option::weighted(
         0.6,
-        (port(), port()).prop_map(|(one, other)| PortRange { first: one.min(other), last: one.max(other) }),
+        (port(), port())
+            .prop_map(|(one, other)| PortRange { first: one.min(other), last: one.max(other) }),
     )
 }
 

@@ -8,11 +8,12 @@ use super::{Addresses, Flow, Ports};
 use crate::session::SessionId;
 
 impl Flow {
-    /// A number that all frames of the flow in this session share, in both directions; those of other flows, and of the
-    /// same addresses in another session, have another one but for coincidence. Workers that use the same `seed` agree.
+    /// A number that all frames of the flow in this session share, in both directions; those of
+    /// other flows, and of the same addresses in another session, have another one but for
+    /// coincidence. Workers that use the same `seed` agree.
     ///
-    /// Ports are left out, and so is the protocol, where the packet is a fragment: the fragments of a packet share a number.
-    /// It is another one than that of the flow's whole packets.
+    /// Ports are left out, and so is the protocol, where the packet is a fragment: the fragments of
+    /// a packet share a number. It is another one than that of the flow's whole packets.
     #[inline]
     pub(crate) fn hash(&self, session: SessionId, seed: u64) -> u64 {
         let mut hasher = FixedState::with_seed(seed).build_hasher();
@@ -20,7 +21,9 @@ impl Flow {
             _ if self.is_fragment => (0, Ports { source: 0, destination: 0 }),
             ports => (self.protocol, ports.unwrap_or(Ports { source: 0, destination: 0 })),
         };
-        hasher.write_u64(u64::from(session.0) << 16 | u64::from(protocol) << 8 | u64::from(self.is_fragment));
+        hasher.write_u64(
+            u64::from(session.0) << 16 | u64::from(protocol) << 8 | u64::from(self.is_fragment),
+        );
         match self.addresses {
             Addresses::V4 { source, destination } => {
                 let end = |address: u32, port: u16| u64::from(address) << 16 | u64::from(port);

@@ -17,8 +17,12 @@ fn udp_v4(ports: (u16, u16)) -> Vec<u8> {
 fn reversed(flow: &Flow) -> Flow {
     let swap = |ports: Ports| Ports { source: ports.destination, destination: ports.source };
     let addresses = match flow.addresses {
-        Addresses::V4 { source, destination } => Addresses::V4 { source: destination, destination: source },
-        Addresses::V6 { source, destination } => Addresses::V6 { source: destination, destination: source },
+        Addresses::V4 { source, destination } => {
+            Addresses::V4 { source: destination, destination: source }
+        }
+        Addresses::V6 { source, destination } => {
+            Addresses::V6 { source: destination, destination: source }
+        }
     };
     Flow { addresses, ports: flow.ports.map(swap), ..*flow }
 }
@@ -44,10 +48,26 @@ impl Made {
         let fragment_offset = prop_oneof![3 => Just(0), 1 => 0_u16..0x1fff];
         let payload = prop::collection::vec(any::<u8>(), 0..40);
         let addresses = any::<[u8; 32]>();
-        let ip = (any::<bool>(), addresses, protocol, 0_u8..32, fragment_offset, prop::bool::weighted(0.2));
+        let ip = (
+            any::<bool>(),
+            addresses,
+            protocol,
+            0_u8..32,
+            fragment_offset,
+            prop::bool::weighted(0.2),
+        );
         (0_usize..=2, ip, payload).prop_map(|(vlan_tags, ip, payload)| {
             let (is_v6, addresses, protocol, options, fragment_offset, has_more) = ip;
-            Self { vlan_tags, is_v6, addresses, protocol, options, fragment_offset, has_more, payload }
+            Self {
+                vlan_tags,
+                is_v6,
+                addresses,
+                protocol,
+                options,
+                fragment_offset,
+                has_more,
+                payload,
+            }
         })
     }
 
@@ -131,10 +151,11 @@ fn second_opinion(frame: &[u8], is_first: bool) -> Option<Flow> {
     };
     let protocol = payload.ip_number.0;
     let has_ports = matches!(protocol, TCP | UDP | SCTP) && (is_first || !is_fragment);
-    let ports = payload.payload.first_chunk::<4>().filter(|_| has_ports).map(|&[s0, s1, d0, d1]| Ports {
-        source: u16::from_be_bytes([s0, s1]),
-        destination: u16::from_be_bytes([d0, d1]),
-    });
+    let ports =
+        payload.payload.first_chunk::<4>().filter(|_| has_ports).map(|&[s0, s1, d0, d1]| Ports {
+            source: u16::from_be_bytes([s0, s1]),
+            destination: u16::from_be_bytes([d0, d1]),
+        });
     Some(Flow { addresses, protocol, ports, is_fragment })
 }
 
@@ -210,7 +231,8 @@ fn flows_spread_evenly_over_the_members_of_a_group() {
 proptest! {
     #[test]
     fn the_flow_is_the_one_that_etherparse_sees_wherever_the_frame_is_cut(made in Made::any(), cut in 0_usize..300) {
-        // etherparse looks for a further extension header in each fragment; all but the first have none.
+        // etherparse looks for a further extension header in each fragment; all but the first have
+        // none.
         let has_both = made.is_v6 && made.options & 0b1_1000 == 0b1_1000;
         prop_assume!(!has_both || made.fragment_offset == 0);
         let mut frame = made.frame();

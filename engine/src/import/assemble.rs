@@ -1,5 +1,6 @@
-//! From what was read to what is written: parts are joined by their identifiers, put into an order that does not depend on the
-//! order of the input, and what cannot be used is left out with a sentence.
+//! From what was read to what is written: parts are joined by their identifiers, put into an order
+//! that does not depend on the order of the input, and what cannot be used is left out with a
+//! sentence.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
@@ -37,11 +38,16 @@ pub(super) fn assemble(mirror: Mirror, options: &Options) -> Result<Assembled, I
         interfaces.into_iter().map(|interface| (interface.id.clone(), interface)).collect();
     let sessions = usable(sessions, &known, &interfaces, &mut left_out);
     check_numbers(&sessions)?;
-    let mirrored: BTreeSet<_> =
-        sessions.iter().filter(|it| it.has_interface).map(|it| it.session.interface.clone()).collect();
+    let mirrored: BTreeSet<_> = sessions
+        .iter()
+        .filter(|it| it.has_interface)
+        .map(|it| it.session.interface.clone())
+        .collect();
     let of_vpc = |vpc: &Option<String>| {
-        let prefixes =
-            vpcs.iter().filter(|(id, _)| Some(id) == vpc.as_ref()).map(|(_, prefix)| prefix.trunc());
+        let prefixes = vpcs
+            .iter()
+            .filter(|(id, _)| Some(id) == vpc.as_ref())
+            .map(|(_, prefix)| prefix.trunc());
         prefixes.collect::<BTreeSet<_>>().into_iter().collect()
     };
     let mirrored = interfaces.into_iter().filter(|(id, _)| mirrored.contains(id));
@@ -101,7 +107,8 @@ fn usable(
             continue;
         };
         if !filters.contains(&session.filter) {
-            left_out.push(format!("session {id}: its filter {} is not in the input", session.filter));
+            left_out
+                .push(format!("session {id}: its filter {} is not in the input", session.filter));
             continue;
         }
         let interface = interfaces.get(&session.interface);
@@ -112,9 +119,10 @@ fn usable(
             } else {
                 "is not in the input"
             };
-            session
-                .assumptions
-                .push(format!("{} {what}: known by the VNI alone, from any source", session.interface));
+            session.assumptions.push(format!(
+                "{} {what}: known by the VNI alone, from any source",
+                session.interface
+            ));
         }
         if let Some(first) = pairs.insert((vni, source), id.clone()) {
             let from = source.map_or_else(|| "any source".to_owned(), |source| source.to_string());
@@ -148,7 +156,9 @@ fn with_rules(
     left_out: &mut Vec<String>,
 ) -> Result<Vec<(Filter, Vec<Rule>)>, ImportError> {
     filters.sort_by(|one, two| one.id.cmp(&two.id));
-    rules.sort_by(|one, two| (one.direction, one.number, &one.id).cmp(&(two.direction, two.number, &two.id)));
+    rules.sort_by(|one, two| {
+        (one.direction, one.number, &one.id).cmp(&(two.direction, two.number, &two.id))
+    });
     let mut by_filter: BTreeMap<String, Vec<Rule>> = BTreeMap::new();
     for rule in rules {
         by_filter.entry(rule.filter.clone()).or_default().push(rule);

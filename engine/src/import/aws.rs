@@ -29,7 +29,9 @@ pub(super) fn read(inputs: &[Input]) -> Result<Mirror, ImportError> {
 
 fn read_document(document: &Item<'_>, mirror: &mut Mirror) -> Result<(), ImportError> {
     let Value::Object(object) = document.value() else {
-        return Err(document.expected("an object, as `aws ec2 describe-... --output json` prints it"));
+        return Err(
+            document.expected("an object, as `aws ec2 describe-... --output json` prints it")
+        );
     };
     for key in object.keys() {
         let read = match key.as_str() {
@@ -93,7 +95,9 @@ fn add_rule(
     let filter = match (item.get("TrafficMirrorFilterId")?, of) {
         (Some(filter), _) => filter.string()?.to_owned(),
         (None, Some((filter, _))) => filter.clone(),
-        (None, None) => return Err(item.required("TrafficMirrorFilterId").expect_err("it is not there")),
+        (None, None) => {
+            return Err(item.required("TrafficMirrorFilterId").expect_err("it is not there"));
+        }
     };
     let rule = rule(&item, &AWS_RULE, &id, &filter)?;
     if let Some((of, direction)) = of
@@ -117,7 +121,9 @@ fn session(item: Item<'_>, mirror: &mut Mirror) -> Result<(), ImportError> {
         filter: item.id("TrafficMirrorFilterId")?,
         target: item.optional_string("TrafficMirrorTargetId")?,
         number: Some(values::session_number(&item.required("SessionNumber")?)?),
-        packet_length: item.get("PacketLength")?.map_or(Ok(None), |item| values::packet_length(&item))?,
+        packet_length: item
+            .get("PacketLength")?
+            .map_or(Ok(None), |item| values::packet_length(&item))?,
         vni: item.get("VirtualNetworkId")?.map(|item| values::vni(&item)).transpose()?,
         assumptions: Vec::new(),
         id,
@@ -144,7 +150,9 @@ fn interface(item: Item<'_>, mirror: &mut Mirror) -> Result<(), ImportError> {
     let mut assumptions = Vec::new();
     let primary = item.get("PrivateIpAddress")?.map(|item| address(&item)).transpose()?;
     let mut others = Vec::new();
-    for (list, key) in [("PrivateIpAddresses", "PrivateIpAddress"), ("Ipv6Addresses", "Ipv6Address")] {
+    for (list, key) in
+        [("PrivateIpAddresses", "PrivateIpAddress"), ("Ipv6Addresses", "Ipv6Address")]
+    {
         for element in item.list(list)? {
             others.push(address(&element.required(key)?)?.into());
         }

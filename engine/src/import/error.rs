@@ -45,7 +45,8 @@ impl ImportError {
     }
 }
 
-/// A sentence that repeats what others wrote, with escapes for what would end the line or steer a terminal.
+/// A sentence that repeats what others wrote, with escapes for what would end the line or steer a
+/// terminal.
 pub(super) fn one_line(text: impl fmt::Display) -> String {
     let mut line = String::new();
     for c in text.to_string().chars() {

@@ -26,7 +26,11 @@ impl<'v> Item<'v> {
 
     /// The same with the object's own name behind its place, once it is known.
     pub(super) fn named(mut self, name: &str) -> Self {
-        self.place = if self.place.is_empty() { name.to_owned() } else { format!("{} ({name})", self.place) };
+        self.place = if self.place.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{} ({name})", self.place)
+        };
         self
     }
 
@@ -38,7 +42,8 @@ impl<'v> Item<'v> {
         self.value
     }
 
-    /// The property of an object, if it is there: null and the empty string stand for a property that is not set.
+    /// The property of an object, if it is there: null and the empty string stand for a property
+    /// that is not set.
     pub(super) fn get(&self, key: &str) -> Result<Option<Self>, ImportError> {
         let Value::Object(object) = self.value else { return Err(self.expected("an object")) };
         let is_set = |value: &&Value| !value.is_null() && value.as_str() != Some("");
@@ -59,7 +64,8 @@ impl<'v> Item<'v> {
 
     pub(super) fn elements(&self) -> Result<Vec<Self>, ImportError> {
         let Value::Array(array) = self.value else { return Err(self.expected("a list")) };
-        let item = |(at, value)| Self { value, file: self.file, place: format!("{}[{at}]", self.place) };
+        let item =
+            |(at, value)| Self { value, file: self.file, place: format!("{}[{at}]", self.place) };
         Ok(array.iter().enumerate().map(item).collect())
     }
 

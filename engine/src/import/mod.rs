@@ -4,8 +4,8 @@
 //!   aws | terraform | cloudformation ── Mirror ── assemble ── write ── TOML, and a report of what was left out
 //! ```
 //!
-//! Each reader fills the same model; what they share of reading values is in `item` and `values`. The text that comes
-//! out is one that [`crate::Config::from_toml`] accepts: it has been tried.
+//! Each reader fills the same model; what they share of reading values is in `item` and `values`.
+//! The text that comes out is one that [`crate::Config::from_toml`] accepts: it has been tried.
 
 mod assemble;
 mod aws;
@@ -39,7 +39,8 @@ pub struct Input {
 /// What to take of it.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Only sessions that send to this target: its id, or the id or ARN of the interface, load balancer or endpoint behind it.
+    /// Only sessions that send to this target: its id, or the id or ARN of the interface, load
+    /// balancer or endpoint behind it.
     pub target: Option<String>,
 }
 
@@ -52,8 +53,9 @@ pub struct Imported {
     pub left_out: Vec<String>,
 }
 
-/// Reads what the AWS CLI printed: any of `describe-traffic-mirror-filters`, `-filter-rules`, `-sessions`, `-targets`,
-/// `describe-network-interfaces` and `describe-vpcs`, in any order, each file with one or more JSON documents.
+/// Reads what the AWS CLI printed: any of `describe-traffic-mirror-filters`, `-filter-rules`,
+/// `-sessions`, `-targets`, `describe-network-interfaces` and `describe-vpcs`, in any order, each
+/// file with one or more JSON documents.
 ///
 /// # Errors
 ///
@@ -71,8 +73,8 @@ pub fn terraform(inputs: &[Input], options: &Options) -> Result<Imported, Import
     finish("terraform", inputs, terraform::read(inputs)?, options)
 }
 
-/// Reads CloudFormation templates, YAML or JSON, in which everything of the mirror is a literal value, a reference to a
-/// resource of the template, or to a parameter with a default.
+/// Reads CloudFormation templates, YAML or JSON, in which everything of the mirror is a literal
+/// value, a reference to a resource of the template, or to a parameter with a default.
 ///
 /// # Errors
 ///
@@ -89,7 +91,8 @@ fn finish(
 ) -> Result<Imported, ImportError> {
     let assembled = assemble::assemble(mirror, options)?;
     let toml = write::toml(command, inputs, &assembled);
-    // What a configuration may not be, an identifier of 300 bytes for example, is said as the configuration says it.
+    // What a configuration may not be, an identifier of 300 bytes for example, is said as the
+    // configuration says it.
     Config::from_toml(Path::new("the configuration"), &toml).map_err(ImportError::whole)?;
     Ok(Imported { toml, left_out: assembled.left_out.iter().map(error::one_line).collect() })
 }
@@ -101,7 +104,11 @@ fn text(input: &Input) -> Result<&str, ImportError> {
         ImportError::format(&input.name, message)
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    if text.trim().is_empty() { Err(ImportError::format(&input.name, "the file is empty")) } else { Ok(text) }
+    if text.trim().is_empty() {
+        Err(ImportError::format(&input.name, "the file is empty"))
+    } else {
+        Ok(text)
+    }
 }
 
 /// What `serde_json` says, without the place that it repeats.

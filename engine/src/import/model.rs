@@ -1,8 +1,9 @@
-//! A mirror as its owner's tools describe it: what every importer reads into, and what the configuration is written from.
+//! A mirror as its owner's tools describe it: what every importer reads into, and what the
+//! configuration is written from.
 //!
-//! References between the parts are the identifiers of the source (`tmf-0a1`, `aws_ec2_traffic_mirror_filter.web`, a
-//! logical name of a template), unresolved: filters, rules, sessions and interfaces come in any order and from any
-//! number of files.
+//! References between the parts are the identifiers of the source (`tmf-0a1`,
+//! `aws_ec2_traffic_mirror_filter.web`, a logical name of a template), unresolved: filters, rules,
+//! sessions and interfaces come in any order and from any number of files.
 
 use std::net::IpAddr;
 
@@ -26,7 +27,8 @@ pub(super) struct Mirror {
 }
 
 impl Mirror {
-    /// The same with each thing once, as files may overlap, and in an order that is not that of the input.
+    /// The same with each thing once, as files may overlap, and in an order that is not that of the
+    /// input.
     ///
     /// # Errors
     ///
@@ -107,7 +109,8 @@ pub(super) struct Session {
     pub(super) number: Option<u16>,
     /// Bytes after the VXLAN header; `None` is all.
     pub(super) packet_length: Option<u32>,
-    /// 0 to `0xFF_FFFF`; `None` when the source does not know it: such a session is left out and reported.
+    /// 0 to `0xFF_FFFF`; `None` when the source does not know it: such a session is left out and
+    /// reported.
     pub(super) vni: Option<u32>,
     pub(super) assumptions: Vec<String>,
 }
@@ -134,8 +137,8 @@ pub(super) struct Interface {
     pub(super) assumptions: Vec<String>,
 }
 
-/// An interface's addresses and prefixes, each once and the primary one first. The others are sorted: tools list them in any
-/// order.
+/// An interface's addresses and prefixes, each once and the primary one first. The others are
+/// sorted: tools list them in any order.
 pub(super) fn in_order(primary: Option<IpAddr>, mut others: Vec<IpNet>) -> Vec<IpNet> {
     let primary = primary.map(IpNet::from);
     others.retain(|other| Some(*other) != primary);

@@ -1,6 +1,7 @@
 //! What `terraform show -json` prints, of a state or a plan.
 //!
-//! Resource types and attributes: the documentation of hashicorp/aws, `ec2_traffic_mirror_*` and `network_interface`. Layout:
+//! Resource types and attributes: the documentation of hashicorp/aws, `ec2_traffic_mirror_*` and
+//! `network_interface`. Layout:
 //! <https://developer.hashicorp.com/terraform/internals/json-format>.
 
 use serde_json::Value;
@@ -29,13 +30,16 @@ pub(super) fn read(inputs: &[Input]) -> Result<Mirror, ImportError> {
     for input in inputs {
         let text = text(input)?;
         if !text.trim_start().starts_with('{') {
-            let message = "not a JSON object, which `terraform show -json` prints; .tf files are not read";
+            let message =
+                "not a JSON object, which `terraform show -json` prints; .tf files are not read";
             return Err(ImportError::format(&input.name, message));
         }
-        let document: Value = serde_json::from_str(text).map_err(|error| json_error(&input.name, &error))?;
+        let document: Value =
+            serde_json::from_str(text).map_err(|error| json_error(&input.name, &error))?;
         let document = Item::new(&input.name, &document, String::new());
         module(&root_module(&document)?, Mode::Any, &mut mirror)?;
-        // What a plan has looked up already, such as interfaces that somebody else manages, is in the state before it.
+        // What a plan has looked up already, such as interfaces that somebody else manages, is in
+        // the state before it.
         if document.get("values")?.is_none()
             && let Some(values) =
                 document.get("prior_state")?.map_or(Ok(None), |prior| prior.get("values"))?
@@ -59,12 +63,12 @@ fn root_module<'v>(document: &Item<'v>) -> Result<Item<'v>, ImportError> {
     let values = match (document.get("values")?, document.get("planned_values")?) {
         (Some(values), _) | (None, Some(values)) => values,
         (None, None) if document.get("lineage")?.is_some() || document.get("serial")?.is_some() => {
-            let message =
-                "a state file as Terraform keeps it: `terraform show -json` prints what is read here";
+            let message = "a state file as Terraform keeps it: `terraform show -json` prints what is read here";
             return Err(ImportError::format(document.file(), message));
         }
         (None, None) => {
-            let message = "neither values nor planned_values: not what `terraform show -json` prints";
+            let message =
+                "neither values nor planned_values: not what `terraform show -json` prints";
             return Err(ImportError::format(document.file(), message));
         }
     };
@@ -120,7 +124,11 @@ impl Resource<'_> {
     }
 }
 
-fn filter(values: &Item<'_>, resource: &Resource<'_>, mirror: &mut Mirror) -> Result<(), ImportError> {
+fn filter(
+    values: &Item<'_>,
+    resource: &Resource<'_>,
+    mirror: &mut Mirror,
+) -> Result<(), ImportError> {
     mirror.filters.push(Filter {
         id: resource.id(values)?,
         label: label(values)?,
@@ -130,7 +138,11 @@ fn filter(values: &Item<'_>, resource: &Resource<'_>, mirror: &mut Mirror) -> Re
     Ok(())
 }
 
-fn filter_rule(values: &Item<'_>, resource: &Resource<'_>, mirror: &mut Mirror) -> Result<(), ImportError> {
+fn filter_rule(
+    values: &Item<'_>,
+    resource: &Resource<'_>,
+    mirror: &mut Mirror,
+) -> Result<(), ImportError> {
     const FILTER: &str = "traffic_mirror_filter_id";
     let Some(filter) = values.optional_string(FILTER)? else {
         resource.leave_out(FILTER, mirror);
@@ -140,7 +152,11 @@ fn filter_rule(values: &Item<'_>, resource: &Resource<'_>, mirror: &mut Mirror) 
     Ok(())
 }
 
-fn session(values: &Item<'_>, resource: &Resource<'_>, mirror: &mut Mirror) -> Result<(), ImportError> {
+fn session(
+    values: &Item<'_>,
+    resource: &Resource<'_>,
+    mirror: &mut Mirror,
+) -> Result<(), ImportError> {
     let (interface, filter) = ("network_interface_id", "traffic_mirror_filter_id");
     for key in [interface, filter] {
         if values.get(key)?.is_none() {
@@ -156,7 +172,9 @@ fn session(values: &Item<'_>, resource: &Resource<'_>, mirror: &mut Mirror) -> R
         filter: values.id(filter)?,
         target: values.optional_string("traffic_mirror_target_id")?,
         number: Some(values::session_number(&values.required("session_number")?)?),
-        packet_length: values.get("packet_length")?.map_or(Ok(None), |item| values::packet_length(&item))?,
+        packet_length: values
+            .get("packet_length")?
+            .map_or(Ok(None), |item| values::packet_length(&item))?,
         // Terraform writes 0 for what is not set.
         vni: vni.filter(|&vni| vni != 0),
         assumptions: Vec::new(),
@@ -164,8 +182,14 @@ fn session(values: &Item<'_>, resource: &Resource<'_>, mirror: &mut Mirror) -> R
     Ok(())
 }
 
-fn target(values: &Item<'_>, resource: &Resource<'_>, mirror: &mut Mirror) -> Result<(), ImportError> {
-    for key in ["network_interface_id", "network_load_balancer_arn", "gateway_load_balancer_endpoint_id"] {
+fn target(
+    values: &Item<'_>,
+    resource: &Resource<'_>,
+    mirror: &mut Mirror,
+) -> Result<(), ImportError> {
+    for key in
+        ["network_interface_id", "network_load_balancer_arn", "gateway_load_balancer_endpoint_id"]
+    {
         if let Some(destination) = values.optional_string(key)? {
             mirror.targets.push(Target { id: resource.id(values)?, destination });
             break;
@@ -174,7 +198,11 @@ fn target(values: &Item<'_>, resource: &Resource<'_>, mirror: &mut Mirror) -> Re
     Ok(())
 }
 
-fn interface(values: &Item<'_>, resource: &Resource<'_>, mirror: &mut Mirror) -> Result<(), ImportError> {
+fn interface(
+    values: &Item<'_>,
+    resource: &Resource<'_>,
+    mirror: &mut Mirror,
+) -> Result<(), ImportError> {
     let mut assumptions = Vec::new();
     let primary = values.get("private_ip")?.map(|item| address(&item)).transpose()?;
     let mut others = Vec::new();

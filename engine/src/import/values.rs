@@ -39,11 +39,17 @@ pub(super) const AWS_RULE: RuleKeys = RuleKeys {
     label: "Description",
 };
 
-const DIRECTIONS: &[(&str, Direction)] = &[("ingress", Direction::Ingress), ("egress", Direction::Egress)];
+const DIRECTIONS: &[(&str, Direction)] =
+    &[("ingress", Direction::Ingress), ("egress", Direction::Egress)];
 const ACTIONS: &[(&str, Action)] = &[("accept", Action::Accept), ("reject", Action::Reject)];
 
 /// Reads a rule of a filter.
-pub(super) fn rule(item: &Item<'_>, keys: &RuleKeys, id: &str, filter: &str) -> Result<Rule, ImportError> {
+pub(super) fn rule(
+    item: &Item<'_>,
+    keys: &RuleKeys,
+    id: &str,
+    filter: &str,
+) -> Result<Rule, ImportError> {
     let mut assumptions = Vec::new();
     let direction = item.required(keys.direction)?.word(DIRECTIONS)?;
     let number = item.required(keys.number)?.integer(1..=i64::from(u32::MAX))?;
@@ -54,7 +60,8 @@ pub(super) fn rule(item: &Item<'_>, keys: &RuleKeys, id: &str, filter: &str) -> 
     let destination_item = item.required(keys.destination)?;
     let destination = prefix(&destination_item, &mut assumptions)?;
     if source.addr().is_ipv4() != destination.addr().is_ipv4() {
-        return Err(destination_item.expected(format_args!("a prefix of the family of the source {source}")));
+        return Err(destination_item
+            .expected(format_args!("a prefix of the family of the source {source}")));
     }
     let ports = |key: &str| ports(item, key, keys, protocol);
     Ok(Rule {
@@ -79,7 +86,8 @@ fn protocol(item: &Item<'_>) -> Result<Option<u8>, ImportError> {
     Ok(u8::try_from(number).ok().filter(|&number| number != 0))
 }
 
-/// A range as an object, or as a list of at most one, as Terraform has its blocks. All ports are the same as none.
+/// A range as an object, or as a list of at most one, as Terraform has its blocks. All ports are
+/// the same as none.
 fn ports(
     rule: &Item<'_>,
     key: &str,
@@ -90,7 +98,9 @@ fn ports(
     if item.value().is_array() {
         let mut blocks = item.elements()?;
         if blocks.len() > 1 {
-            return Err(item.error(format_args!("found {} blocks, expected one at most", blocks.len())));
+            return Err(
+                item.error(format_args!("found {} blocks, expected one at most", blocks.len()))
+            );
         }
         let Some(block) = blocks.pop() else { return Ok(None) };
         item = block;

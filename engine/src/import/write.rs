@@ -11,7 +11,8 @@ use crate::config::{TCP, UDP, protocol_name};
 /// Most characters of a name or description that a comment repeats.
 const COMMENT_CHARS_MAX: usize = 200;
 
-/// Writes the configuration with comments. Writing to a string cannot fail, which is why results are dropped.
+/// Writes the configuration with comments. Writing to a string cannot fail, which is why results
+/// are dropped.
 pub(super) fn toml(command: &str, inputs: &[Input], assembled: &Assembled) -> String {
     let mut out = String::new();
     let files: Vec<_> = inputs.iter().map(|input| Comment(&input.name).to_string()).collect();
@@ -68,7 +69,10 @@ fn filter(out: &mut String, filter: &Filter, is_used: bool) {
 
 fn rule(out: &mut String, rule: &Rule) {
     out.push('\n');
-    let label = rule.label.as_ref().map_or_else(|| rule.id.clone(), |label| format!("{}: {label}", rule.id));
+    let label = rule
+        .label
+        .as_ref()
+        .map_or_else(|| rule.id.clone(), |label| format!("{}: {label}", rule.id));
     comments(out, Some(&label), &rule.assumptions);
     out.push_str("[[filter.rule]]\n");
     key(out, "direction", format_args!("\"{}\"", rule.direction));

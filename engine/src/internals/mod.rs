@@ -1,5 +1,5 @@
-//! The data path in parts and as a whole, for the benches of this repository. No part of the API: no promise of
-//! stability.
+//! The data path in parts and as a whole, for the benches of this repository. No part of the API:
+//! no promise of stability.
 
 mod parts;
 mod rig;

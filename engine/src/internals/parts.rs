@@ -13,7 +13,8 @@ use crate::output::{self, Consumer, Descriptor, Next, Writer};
 use crate::session::{Directory, Key, SessionId, SessionTable, Vni};
 use crate::xsk::{FreeList, Geometry, HEADROOM, Holders, Pages, Umem};
 
-/// Takes the tunnel off, as a worker does. Returns where the inner frame lies in `outer`, as far as it is here.
+/// Takes the tunnel off, as a worker does. Returns where the inner frame lies in `outer`, as far as
+/// it is here.
 #[inline]
 pub fn decap(outer: &[u8]) -> Option<Range<usize>> {
     let inner = plain_vxlan(outer, config::VXLAN_PORT)
@@ -80,12 +81,14 @@ impl Ring {
         Self { umem, free, holders: Holders::none(len), writer, consumer }
     }
 
-    /// Publishes up to `count` frames of 64 bytes, with one store. Returns how many there was room for.
+    /// Publishes up to `count` frames of 64 bytes, with one store. Returns how many there was room
+    /// for.
     #[inline]
     pub fn publish(&mut self, count: usize) -> usize {
         let Self { umem, free, holders, writer, .. } = self;
         let count = count.min(writer.room()).min(free.len());
-        let mut descriptor = Descriptor { len: 64, original_len: 64, session: 1, ..Descriptor::default() };
+        let mut descriptor =
+            Descriptor { len: 64, original_len: 64, session: 1, ..Descriptor::default() };
         for _ in 0..count {
             let Some(chunk) = free.take() else { break };
             descriptor.addr = umem.address_of(&chunk) + u64::from(HEADROOM);
@@ -95,8 +98,8 @@ impl Ring {
         count
     }
 
-    /// Reads the first byte of each frame of a batch, then releases the batch. Returns the number of frames and the sum of
-    /// the bytes.
+    /// Reads the first byte of each frame of a batch, then releases the batch. Returns the number
+    /// of frames and the sum of the bytes.
     #[inline]
     pub fn consume(&mut self) -> (usize, u64) {
         let Next::Batch(batch) = self.consumer.next(Duration::ZERO) else { return (0, 0) };
@@ -110,7 +113,9 @@ impl Ring {
     #[inline]
     pub fn reclaim(&mut self) -> usize {
         let Self { free, holders, writer, .. } = self;
-        writer.reclaim(|share| holders.give_back(share).into_iter().for_each(|chunk| free.give(chunk)));
+        writer.reclaim(|share| {
+            holders.give_back(share).into_iter().for_each(|chunk| free.give(chunk))
+        });
         free.len()
     }
 }

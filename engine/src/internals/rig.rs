@@ -13,7 +13,8 @@ use crate::ruleset::Ruleset;
 use crate::session::Directory;
 use crate::worker::{Parts, WhenFull, Worker};
 use crate::xsk::{
-    Chunk, FrameDescriptor, FreeList, Geometry, HEADROOM, KernelCounters, KernelSide, Pages, SoftNic, Umem,
+    Chunk, FrameDescriptor, FreeList, Geometry, HEADROOM, KernelCounters, KernelSide, Pages,
+    SoftNic, Umem,
 };
 
 /// What a [`Rig`] is made of.
@@ -52,7 +53,8 @@ impl Rig {
         (Self { worker: Worker::new(parts), board }, consumers)
     }
 
-    /// The kernel delivers up to a batch, then the worker does a turn. Returns the number of frames worked on.
+    /// The kernel delivers up to a batch, then the worker does a turn. Returns the number of frames
+    /// worked on.
     #[inline]
     pub fn turn(&mut self) -> u32 {
         let Replay { nic, descriptors } = self.worker.kernel_mut();
@@ -72,7 +74,8 @@ impl Rig {
     }
 }
 
-/// What a worker over a replay is made of, where it posts its counts, and the consumers of its outputs.
+/// What a worker over a replay is made of, where it posts its counts, and the consumers of its
+/// outputs.
 fn parts(setup: &Setup, frames: &[Vec<u8>]) -> (Parts<Replay>, Arc<Board>, Vec<Consumer>) {
     let geometry = Geometry::new(setup.chunk_size, setup.chunks_in_flight);
     let (umem, mut free) = Umem::create(geometry, Pages::Collapsed).expect("memory");
@@ -80,13 +83,15 @@ fn parts(setup: &Setup, frames: &[Vec<u8>]) -> (Parts<Replay>, Arc<Board>, Vec<C
     let umem = Arc::new(umem);
     let ring_len = setup.chunks_in_flight.next_power_of_two();
     let (nic, queue) = SoftNic::new(umem.clone(), ring_len, ring_len).expect("memory");
-    let (outputs, consumers): (Vec<_>, _) = (0..crate::config::Output::count_rings(&setup.config.outputs))
-        .map(|_| {
-            let (writer, reader) =
-                output::ring(setup.output_ring, umem.clone(), output::Origin::default()).expect("memory");
-            (writer, Consumer::new(vec![reader]))
-        })
-        .unzip();
+    let (outputs, consumers): (Vec<_>, _) =
+        (0..crate::config::Output::count_rings(&setup.config.outputs))
+            .map(|_| {
+                let (writer, reader) =
+                    output::ring(setup.output_ring, umem.clone(), output::Origin::default())
+                        .expect("memory");
+                (writer, Consumer::new(vec![reader]))
+            })
+            .unzip();
     let board = Arc::new(Board::default());
     let parts = Parts {
         kernel: Replay { nic, descriptors },
@@ -103,8 +108,8 @@ fn parts(setup: &Setup, frames: &[Vec<u8>]) -> (Parts<Replay>, Arc<Board>, Vec<C
     (parts, board, consumers)
 }
 
-/// Writes the frames, each with an arrival time, into the chunks and shuffles the free list: the same order each time, but
-/// none that a prefetcher knows. Returns the RX descriptor of each chunk.
+/// Writes the frames, each with an arrival time, into the chunks and shuffles the free list: the
+/// same order each time, but none that a prefetcher knows. Returns the RX descriptor of each chunk.
 fn fill(umem: &Umem, free: &mut FreeList, frames: &[Vec<u8>]) -> Vec<FrameDescriptor> {
     let mut chunks: Vec<Chunk> = std::iter::from_fn(|| free.take()).collect();
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
@@ -122,7 +127,8 @@ fn fill(umem: &Umem, free: &mut FreeList, frames: &[Vec<u8>]) -> Vec<FrameDescri
         bytes[start..start + frame.len()].copy_from_slice(frame);
         bytes[start - AREA_LEN..start].copy_from_slice(&Arrival::bytes(1_700_000_000_000_000_000));
         let addr = umem.address_of(&chunk);
-        let index = usize::try_from(addr / u64::from(umem.geometry().chunk_size())).expect("an index");
+        let index =
+            usize::try_from(addr / u64::from(umem.geometry().chunk_size())).expect("an index");
         let len = u32::try_from(frame.len()).expect("short frames");
         descriptors[index] = FrameDescriptor { addr: addr + u64::from(HEADROOM), len, options: 0 };
         free.give(chunk);

@@ -21,8 +21,11 @@ const SESSION: SessionId = SessionId(1);
 impl Rules {
     /// A valid filter of an interface.
     pub fn new(filter: &Filter, eni: &Eni) -> Self {
-        let session =
-            Session { eni: Some(eni.id.clone()), filter: Some(filter.name.clone()), ..Session::default() };
+        let session = Session {
+            eni: Some(eni.id.clone()),
+            filter: Some(filter.name.clone()),
+            ..Session::default()
+        };
         let config = Config {
             enis: vec![eni.clone()],
             filters: vec![filter.clone()],
@@ -40,13 +43,14 @@ impl Rules {
     /// Whether the inner frame passes, as the data path finds out.
     #[inline]
     pub fn accept(&self, inner: &[u8]) -> bool {
-        self.policies
-            .get(SESSION)
-            .is_some_and(|policy| policy.judge(inner, Link::Ethernet, Key::V4(0), None).outcome.is_ok())
+        self.policies.get(SESSION).is_some_and(|policy| {
+            policy.judge(inner, Link::Ethernet, Key::V4(0), None).outcome.is_ok()
+        })
     }
 
-    /// Whether the first rule that matches the inner frame accepts it, asked one after the other. Knows neither services nor
-    /// other signs of the direction than the MAC address, which makes it a little faster than it could be.
+    /// Whether the first rule that matches the inner frame accepts it, asked one after the other.
+    /// Knows neither services nor other signs of the direction than the MAC address, which makes it
+    /// a little faster than it could be.
     #[inline]
     pub fn accept_one_by_one(&self, inner: &[u8]) -> bool {
         let rules = if inner.get(6..12) == self.mac.as_ref().map(<[u8; 6]>::as_slice) {

@@ -51,7 +51,8 @@ fn every_number_is_that_of_the_program() {
     assert!(Shape::of_bits(64).has_reserved_bits());
 }
 
-/// The places that the header asserts of its structs, which the compiler of whoever uses it checks: here against ours.
+/// The places that the header asserts of its structs, which the compiler of whoever uses it checks:
+/// here against ours.
 #[test]
 fn every_place_is_that_of_the_program() {
     let asserted: Vec<_> = HEADER
@@ -77,7 +78,9 @@ fn every_place_is_that_of_the_program() {
         ("outer_len", offset_of!(Descriptor, outer_len)),
         ("flags", offset_of!(Descriptor, flags)),
     ];
-    let at = |name: &str, (field, offset): (&str, usize)| format!("VXTAP_AT({name}, {field}, {offset});");
+    let at = |name: &str, (field, offset): (&str, usize)| {
+        format!("VXTAP_AT({name}, {field}, {offset});")
+    };
     let size = |name: &str, size: usize| format!("VXTAP_SIZE({name}, {size});");
     let mut expected = vec![
         size("vxtap_hello", Hello::LEN),

@@ -12,17 +12,18 @@ use super::merge::Merge;
 use super::ring::Reader;
 use crate::xsk::sleep_precisely;
 
-/// Most descriptors in a [`Batch`]. Large enough that the one store per batch does not count, small enough that the
-/// worker gets its chunks back soon.
+/// Most descriptors in a [`Batch`]. Large enough that the one store per batch does not count, small
+/// enough that the worker gets its chunks back soon.
 const DESCRIPTORS_MAX: u64 = 256;
 
-/// Naps of a consumer that finds nothing: from the first, doubling, to the longest. Shorter: more wake-ups while
-/// nothing arrives (5000 per second at the longest nap); longer: short rings overflow before the consumer looks again,
-/// and frames are delayed after a quiet time.
+/// Naps of a consumer that finds nothing: from the first, doubling, to the longest. Shorter: more
+/// wake-ups while nothing arrives (5000 per second at the longest nap); longer: short rings
+/// overflow before the consumer looks again, and frames are delayed after a quiet time.
 const NAP_MIN: Duration = Duration::from_micros(20);
 const NAP_MAX: Duration = Duration::from_micros(200);
 
-/// Reads the frames of one output from the rings of all workers, in turn. Frames of one worker come in order.
+/// Reads the frames of one output from the rings of all workers, in turn. Frames of one worker come
+/// in order.
 #[derive(Debug)]
 pub struct Consumer {
     readers: Vec<Reader>,
@@ -42,8 +43,8 @@ pub struct Consumer {
 pub(crate) trait Hold: std::fmt::Debug + Send {}
 impl<T: std::fmt::Debug + Send> Hold for T {}
 
-/// Through it a consumer gets rings of workers that begin later. Lives as long as the consumer, for the engine to see whether
-/// it does.
+/// Through it a consumer gets rings of workers that begin later. Lives as long as the consumer, for
+/// the engine to see whether it does.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
     /// How many rings were put in.
@@ -60,7 +61,8 @@ impl Inbox {
         self.count.fetch_add(1, Ordering::Release);
     }
 
-    /// Tells the consumer that whoever writes to the rings is gone; what is in them it can still read.
+    /// Tells the consumer that whoever writes to the rings is gone; what is in them it can still
+    /// read.
     pub(crate) fn close(&self) {
         self.is_closed.store(true, Ordering::Release);
     }
@@ -88,14 +90,15 @@ impl Consumer {
         self.hold = Some(Box::new(thing));
     }
 
-    /// Brings the frames of several queues into the order of their times from now on: a frame waits up to `window` for earlier ones
-    /// of other queues, no longer than until its ring is half full. `Duration::ZERO`: the queues take turns, and only the frames of one
-    /// are in order.
+    /// Brings the frames of several queues into the order of their times from now on: a frame waits
+    /// up to `window` for earlier ones of other queues, no longer than until its ring is half full.
+    /// `Duration::ZERO`: the queues take turns, and only the frames of one are in order.
     pub fn order_within(&mut self, window: Duration) {
         self.merge = Merge::new(u64::try_from(window.as_nanos()).unwrap_or(u64::MAX));
     }
 
-    /// Frames that came out of order although [a window](Self::order_within) was set, because earlier ones took longer.
+    /// Frames that came out of order although [a window](Self::order_within) was set, because
+    /// earlier ones took longer.
     pub const fn out_of_order(&self) -> u64 {
         self.merge.out_of_order()
     }
@@ -112,12 +115,14 @@ impl Consumer {
         self.readers.append(&mut readers);
     }
 
-    /// Waits up to `timeout` for frames: spins for some microseconds, then naps of at most 200 µs. The first nap sets the
-    /// calling thread's timer slack (`PR_SET_TIMERSLACK(2const)`) to 1 µs.
+    /// Waits up to `timeout` for frames: spins for some microseconds, then naps of at most 200 µs.
+    /// The first nap sets the calling thread's timer slack (`PR_SET_TIMERSLACK(2const)`) to 1 µs.
     pub fn next(&mut self, timeout: Duration) -> Next<'_> {
         match self.wait(timeout) {
             Found::Merge => Next::Batch(Batch::merged(&mut self.readers, &self.merge)),
-            Found::Reader(index) => Next::Batch(Batch::new(&mut self.readers[index], DESCRIPTORS_MAX)),
+            Found::Reader(index) => {
+                Next::Batch(Batch::new(&mut self.readers[index], DESCRIPTORS_MAX))
+            }
             Found::Nothing => Next::Idle,
             Found::End => Next::Closed,
         }
@@ -181,7 +186,11 @@ impl Consumer {
         if merge.choose(readers, usize::try_from(DESCRIPTORS_MAX).unwrap_or(usize::MAX), now_ns) {
             return Found::Merge;
         }
-        if is_closed || readers.iter_mut().all(Reader::is_finished) { Found::End } else { Found::Nothing }
+        if is_closed || readers.iter_mut().all(Reader::is_finished) {
+            Found::End
+        } else {
+            Found::Nothing
+        }
     }
 }
 
@@ -242,7 +251,13 @@ mod tests {
     }
 
     /// Pushes a frame that arrived at `time_ns`.
-    fn push_at(writer: &mut Writer, umem: &Umem, free: &mut FreeList, holders: &mut Holders, time_ns: u64) {
+    fn push_at(
+        writer: &mut Writer,
+        umem: &Umem,
+        free: &mut FreeList,
+        holders: &mut Holders,
+        time_ns: u64,
+    ) {
         let chunk = free.take().unwrap();
         let addr = umem.address_of(&chunk) + 256;
         let share = holders.publish(chunk, 1).take();
@@ -266,14 +281,19 @@ mod tests {
         let (umem, mut free) = Umem::create(Geometry::new(2048, 1024), Pages::Ordinary).unwrap();
         let (umem, mut holders) = (Arc::new(umem), Holders::none(1024));
         let (mut zero, zero_reader) = ring(64, umem.clone(), Origin::default()).unwrap();
-        let (mut one, one_reader) = ring(64, umem.clone(), Origin { queue: 1, ..Origin::default() }).unwrap();
+        let (mut one, one_reader) =
+            ring(64, umem.clone(), Origin { queue: 1, ..Origin::default() }).unwrap();
         let mut consumer = Consumer::new(vec![zero_reader, one_reader]);
         consumer.order_within(Duration::from_secs(3600));
         let now = utc_ns();
         for time in [1, 4, 6] {
             push_at(&mut zero, &umem, &mut free, &mut holders, now + time);
         }
-        assert_eq!(times(&consumer.next(Duration::ZERO)), [0; 0], "the other ring may have earlier ones");
+        assert_eq!(
+            times(&consumer.next(Duration::ZERO)),
+            [0; 0],
+            "the other ring may have earlier ones"
+        );
         for time in [2, 3, 5] {
             push_at(&mut one, &umem, &mut free, &mut holders, now + time);
         }
@@ -315,7 +335,8 @@ mod tests {
         let (umem, mut free) = Umem::create(Geometry::new(2048, 8), Pages::Ordinary).unwrap();
         let (umem, mut holders) = (Arc::new(umem), Holders::none(8));
         let (_zero, zero_reader) = ring(4, umem.clone(), Origin::default()).unwrap();
-        let (mut one, one_reader) = ring(4, umem.clone(), Origin { queue: 1, ..Origin::default() }).unwrap();
+        let (mut one, one_reader) =
+            ring(4, umem.clone(), Origin { queue: 1, ..Origin::default() }).unwrap();
         let mut consumer = Consumer::new(vec![zero_reader]);
         push(&mut one, &umem, &mut free, &mut holders);
         assert!(matches!(consumer.next(Duration::ZERO), Next::Idle));

@@ -3,8 +3,9 @@
 use crate::config::Direction;
 use crate::decap::{Link, Shape};
 
-/// One frame, or one part of a frame that lies in several chunks. 32 bytes, so that two share a cache line; what the
-/// outer headers say (source, VNI) is not repeated here, since they lie in the chunk right in front of the frame.
+/// One frame, or one part of a frame that lies in several chunks. 32 bytes, so that two share a
+/// cache line; what the outer headers say (source, VNI) is not repeated here, since they lie in the
+/// chunk right in front of the frame.
 ///
 /// ```text
 ///   chunk: ... | outer Ethernet | outer IP | UDP | tunnel header | inner frame ... |
@@ -25,7 +26,8 @@ pub(crate) struct Descriptor {
     pub(crate) session: u32,
     /// Bytes from the start of the outer IP header to `addr`; 0 in all parts but the first.
     pub(crate) outer_len: u16,
-    /// Bits [`Self::CONTINUES`], [`Self::INGRESS`], [`Self::EGRESS`] and those of [`Shape`]; all others zero.
+    /// Bits [`Self::CONTINUES`], [`Self::INGRESS`], [`Self::EGRESS`] and those of [`Shape`]; all
+    /// others zero.
     pub(crate) flags: u16,
 }
 

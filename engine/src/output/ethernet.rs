@@ -18,8 +18,8 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// For a frame as it is if it has an Ethernet header; a packet gets one, with addresses of zeros. `vlan`: with an IEEE 802.1Q tag
-    /// of this VLAN in front of what type or tag there is.
+    /// For a frame as it is if it has an Ethernet header; a packet gets one, with addresses of
+    /// zeros. `vlan`: with an IEEE 802.1Q tag of this VLAN in front of what type or tag there is.
     pub(crate) fn of(frame: &Frame<'_>, vlan: Option<u16>) -> Self {
         let first = frame.segments().next().unwrap_or_default();
         Self::new(frame.link(), first, vlan)

@@ -11,8 +11,9 @@ use crate::config::Direction;
 use crate::decap::Link;
 use crate::session::{Pair, SessionId, Vni};
 
-/// Some frames, in order of arrival: of one worker, or of several in the order of their times. Dropping it gives their memory
-/// back to the workers, so a consumer holds on to it no longer than it needs.
+/// Some frames, in order of arrival: of one worker, or of several in the order of their times.
+/// Dropping it gives their memory back to the workers, so a consumer holds on to it no longer than
+/// it needs.
 #[derive(Debug)]
 pub struct Batch<'a>(Source<'a>);
 
@@ -65,7 +66,10 @@ impl Drop for Batch<'_> {
         match &mut self.0 {
             Source::One { reader, count } => reader.release(*count),
             Source::Merged { readers, merge } => {
-                readers.iter_mut().zip(merge.counts()).for_each(|(reader, count)| reader.release(*count));
+                readers
+                    .iter_mut()
+                    .zip(merge.counts())
+                    .for_each(|(reader, count)| reader.release(*count));
             }
         }
     }
@@ -103,7 +107,8 @@ impl<'a> Iterator for Frames<'a> {
     }
 }
 
-/// A mirrored frame without its tunnel, from the first byte of its Ethernet header on. No frame check sequence.
+/// A mirrored frame without its tunnel, from the first byte of its Ethernet header on. No frame
+/// check sequence.
 #[derive(Clone, Copy, Debug)]
 pub struct Frame<'a> {
     reader: &'a Reader,
@@ -162,20 +167,23 @@ impl<'a> Frame<'a> {
         u32::try_from(len).unwrap_or(u32::MAX)
     }
 
-    /// Length that the frame had before the mirror, a capture file or the session's packet length cut it, in bytes; at least
-    /// [`Self::captured_len`]. From the inner IP header and the outer UDP header.
+    /// Length that the frame had before the mirror, a capture file or the session's packet length
+    /// cut it, in bytes; at least [`Self::captured_len`]. From the inner IP header and the outer
+    /// UDP header.
     pub const fn original_len(&self) -> u32 {
         self.first.original_len
     }
 
-    /// Whether the end of the frame is missing: the mirror, a capture file or the session's packet length has cut it.
+    /// Whether the end of the frame is missing: the mirror, a capture file or the session's packet
+    /// length has cut it.
     #[inline]
     pub fn is_cut(&self) -> bool {
         self.captured_len() < self.original_len()
     }
 
-    /// Whether the frame goes to the mirrored interface or comes from it. `None` if that cannot be inferred, or if the
-    /// session has none of an ENI, a filter and a packet length, so that nobody looked.
+    /// Whether the frame goes to the mirrored interface or comes from it. `None` if that cannot be
+    /// inferred, or if the session has none of an ENI, a filter and a packet length, so that nobody
+    /// looked.
     pub const fn direction(&self) -> Option<Direction> {
         self.first.direction()
     }
@@ -200,7 +208,8 @@ impl<'a> Frame<'a> {
         self.reader.origin().queue
     }
 
-    /// What the frame begins with: an Ethernet header, or an IP header where the tunnel carries packets.
+    /// What the frame begins with: an Ethernet header, or an IP header where the tunnel carries
+    /// packets.
     #[inline]
     pub const fn link(&self) -> Link {
         self.first.link()
@@ -254,7 +263,8 @@ mod tests {
     }
 
     impl Worker {
-        /// A frame whose parts lie in a chunk each, behind the headers of an IPv6 tunnel from `::7` with VNI 9.
+        /// A frame whose parts lie in a chunk each, behind the headers of an IPv6 tunnel from `::7`
+        /// with VNI 9.
         fn push(&mut self, parts: &[&[u8]]) {
             for (nth, part) in parts.iter().enumerate() {
                 let mut chunk = self.free.take().unwrap();
@@ -293,8 +303,14 @@ mod tests {
             frames.iter().map(Frame::bytes).collect::<Vec<_>>(),
             [&b"one"[..], b"first second third", b"last"]
         );
-        assert!(matches!((frames[0].bytes(), frames[1].bytes()), (Cow::Borrowed(_), Cow::Owned(_))));
-        assert_eq!(frames[1].segments().collect::<Vec<_>>(), [&b"first "[..], b"second ", b"third"]);
+        assert!(matches!(
+            (frames[0].bytes(), frames[1].bytes()),
+            (Cow::Borrowed(_), Cow::Owned(_))
+        ));
+        assert_eq!(
+            frames[1].segments().collect::<Vec<_>>(),
+            [&b"first "[..], b"second ", b"third"]
+        );
         assert_eq!((frames[1].captured_len(), frames[1].original_len()), (18, 9000));
         assert_eq!(frames[1].pair().to_string(), "VNI 9 from ::7");
     }

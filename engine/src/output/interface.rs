@@ -11,8 +11,9 @@ use crate::session::{Directory, Vlans};
 /// Longest wait for frames.
 const WAIT: Duration = Duration::from_millis(250);
 
-/// Writes frames to the device of a TAP interface, each with one call: the interface has no call for several. What was measured
-/// against a packet socket and AF_XDP on a veth pair is in docs/performance.md.
+/// Writes frames to the device of a TAP interface, each with one call: the interface has no call
+/// for several. What was measured against a packet socket and AF_XDP on a veth pair is in
+/// docs/performance.md.
 #[derive(Debug)]
 pub(crate) struct Injector {
     device: File,
@@ -22,15 +23,21 @@ pub(crate) struct Injector {
 }
 
 impl Injector {
-    /// Writes to the device of an interface; with the tags of the sessions in `directory` if `has_tags`.
+    /// Writes to the device of an interface; with the tags of the sessions in `directory` if
+    /// `has_tags`.
     pub(crate) fn new(device: File, directory: &Directory, has_tags: bool) -> Self {
         let vlans = has_tags.then(|| directory.vlans());
         Self { device, vlans, written: Written::default() }
     }
 
-    /// Moves frames from `consumer` into the interface until the engine has stopped and everything has been read. `failed` is called with
-    /// each error that is another one than the last. What cannot be written is counted as lost.
-    pub(crate) fn drain(mut self, mut consumer: Consumer, mut failed: impl FnMut(&io::Error)) -> Written {
+    /// Moves frames from `consumer` into the interface until the engine has stopped and everything
+    /// has been read. `failed` is called with each error that is another one than the last. What
+    /// cannot be written is counted as lost.
+    pub(crate) fn drain(
+        mut self,
+        mut consumer: Consumer,
+        mut failed: impl FnMut(&io::Error),
+    ) -> Written {
         let mut last_error = None;
         loop {
             match consumer.next(WAIT) {

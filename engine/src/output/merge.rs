@@ -1,12 +1,14 @@
 //! Frames of several rings in the order of their times.
 //!
-//! A frame that arrived earlier may be published later, by another worker. So a frame waits until it is as old as the window, or
-//! until each ring has shown something later; one whose predecessors take longer than the window comes out of order, and is counted.
-//! No frame waits where its ring is half full: an order is not worth a loss.
+//! A frame that arrived earlier may be published later, by another worker. So a frame waits until
+//! it is as old as the window, or until each ring has shown something later; one whose predecessors
+//! take longer than the window comes out of order, and is counted. No frame waits where its ring is
+//! half full: an order is not worth a loss.
 
 use super::ring::Reader;
 
-/// Where a frame is: the reader, and which of its descriptors that are not released is the frame's first.
+/// Where a frame is: the reader, and which of its descriptors that are not released is the frame's
+/// first.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     pub(super) reader: u32,
@@ -51,15 +53,17 @@ impl Merge {
         self.out_of_order
     }
 
-    /// Chooses up to `max` frames that need not wait any longer at `now_ns`, nanoseconds since 1970-01-01 UTC; returns whether
-    /// there are any. A ring whose worker has ended is waited for no longer.
+    /// Chooses up to `max` frames that need not wait any longer at `now_ns`, nanoseconds since
+    /// 1970-01-01 UTC; returns whether there are any. A ring whose worker has ended is waited for
+    /// no longer.
     pub(super) fn choose(&mut self, readers: &mut [Reader], max: usize, now_ns: u64) -> bool {
         self.places.clear();
         self.counts.clear();
         self.counts.resize(readers.len(), 0);
         let is_pressed = readers.iter_mut().any(|reader| 2 * reader.look() >= reader.len());
         let aged_ns = if is_pressed { u64::MAX } else { now_ns.saturating_sub(self.window_ns) };
-        // A ring that is empty may still get a frame from within the window; one that is not shows the next one itself.
+        // A ring that is empty may still get a frame from within the window; one that is not shows
+        // the next one itself.
         let mut is_one_silent =
             readers.iter_mut().any(|reader| reader.available() == 0 && !reader.is_finished());
         while self.places.len() < max

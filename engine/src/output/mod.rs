@@ -1,7 +1,8 @@
 //! Frames leave the worker. An output is a consumer with one ring from each worker.
 //!
-//! No bytes move: a ring carries descriptors, and its tail is the way home for the chunks. A consumer that does not
-//! keep up fills its own rings and loses frames there, counted; nobody else notices.
+//! No bytes move: a ring carries descriptors, and its tail is the way home for the chunks. A
+//! consumer that does not keep up fills its own rings and loses frames there, counted; nobody else
+//! notices.
 
 #[cfg(test)]
 mod abi;
@@ -14,7 +15,10 @@ mod merge;
 mod outer;
 pub mod pcap;
 pub mod pcapng;
-#[expect(unsafe_code, reason = "memory shared between worker and consumer; each block carries its proof")]
+#[expect(
+    unsafe_code,
+    reason = "memory shared between worker and consumer; each block carries its proof"
+)]
 mod ring;
 pub mod shared;
 pub(crate) mod stream;

@@ -1,10 +1,13 @@
-//! What is around a frame, as a consumer reads it: IP, UDP and tunnel headers, still in their chunk.
+//! What is around a frame, as a consumer reads it: IP, UDP and tunnel headers, still in their
+//! chunk.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use vxtap_ebpf::parse::{self, Datagram};
 
-use crate::decap::{Encapsulation, GENEVE_LEN, GeneveOptions, Gwlb, Shape, UDP_LEN, VXLAN_LEN, options_of};
+use crate::decap::{
+    Encapsulation, GENEVE_LEN, GeneveOptions, Gwlb, Shape, UDP_LEN, VXLAN_LEN, options_of,
+};
 use crate::session::{Pair, Vni};
 
 /// The headers in front of a frame.
@@ -19,8 +22,9 @@ impl<'a> Outer<'a> {
         Self { bytes, shape }
     }
 
-    /// All bytes from the start of the outermost IP header to the end of the last tunnel header. In [`CaptureMode::Socket`] the
-    /// IP and UDP headers were made by vxtap from what the kernel says about the datagram.
+    /// All bytes from the start of the outermost IP header to the end of the last tunnel header. In
+    /// [`CaptureMode::Socket`] the IP and UDP headers were made by vxtap from what the kernel says
+    /// about the datagram.
     ///
     /// [`CaptureMode::Socket`]: crate::config::CaptureMode::Socket
     pub const fn bytes(&self) -> &'a [u8] {
@@ -32,7 +36,8 @@ impl<'a> Outer<'a> {
         self.shape.encapsulation()
     }
 
-    /// The VXLAN header: all 8 bytes of RFC 7348, section 5, the reserved bits as they came. `None` in GENEVE alone.
+    /// The VXLAN header: all 8 bytes of RFC 7348, section 5, the reserved bits as they came. `None`
+    /// in GENEVE alone.
     pub const fn vxlan_header(&self) -> Option<[u8; VXLAN_LEN]> {
         match self.encapsulation() {
             Encapsulation::Vxlan | Encapsulation::GeneveVxlan => self.bytes.last_chunk().copied(),
@@ -56,12 +61,14 @@ impl<'a> Outer<'a> {
         options_of(self.geneve_header())
     }
 
-    /// What AWS's Gateway Load Balancer says about the packet; `None` if it did not come through one.
+    /// What AWS's Gateway Load Balancer says about the packet; `None` if it did not come through
+    /// one.
     pub fn gwlb(&self) -> Option<Gwlb> {
         self.geneve_options().gwlb()
     }
 
-    /// VNI by which the session is found: of the VXLAN header if there is one, else of the GENEVE header.
+    /// VNI by which the session is found: of the VXLAN header if there is one, else of the GENEVE
+    /// header.
     pub fn vni(&self) -> Vni {
         let header = match self.vxlan_header() {
             Some(header) => header,
@@ -70,8 +77,8 @@ impl<'a> Outer<'a> {
         Vni::from_bytes([header[4], header[5], header[6]])
     }
 
-    /// Source address by which the session is found: of the IP header around the VXLAN header if there is one, else around the
-    /// GENEVE header.
+    /// Source address by which the session is found: of the IP header around the VXLAN header if
+    /// there is one, else around the GENEVE header.
     pub fn source(&self) -> IpAddr {
         let packet = match self.encapsulation() {
             Encapsulation::Vxlan | Encapsulation::Geneve => self.bytes,
@@ -94,7 +101,8 @@ impl<'a> Outer<'a> {
 
     /// The packet in the GENEVE header.
     fn behind_geneve(&self) -> &'a [u8] {
-        let header = |datagram: Datagram| Some(datagram.udp_offset + UDP_LEN + self.geneve_header().len());
+        let header =
+            |datagram: Datagram| Some(datagram.udp_offset + UDP_LEN + self.geneve_header().len());
         let start = parse::udp_in_packet(self.bytes, 0).ok().and_then(header);
         start.and_then(|start| self.bytes.get(start..)).unwrap_or_default()
     }

@@ -1,4 +1,5 @@
-//! Encodes pcap: a header, then record after record (draft-ietf-opsawg-pcap; pcap-savefile(5)). Little-endian.
+//! Encodes pcap: a header, then record after record (draft-ietf-opsawg-pcap; pcap-savefile(5)).
+//! Little-endian.
 
 use super::pcapng::MAX_CAPTURED_BYTES;
 
@@ -22,8 +23,8 @@ pub fn header(bytes: &mut Vec<u8>) {
     bytes.extend(LINKTYPE_ETHERNET.to_le_bytes());
 }
 
-/// Appends a frame: when it arrived (nanoseconds since 1970-01-01 UTC), its length on the wire in bytes, and the bytes that were captured, of
-/// which the first [`MAX_CAPTURED_BYTES`] count.
+/// Appends a frame: when it arrived (nanoseconds since 1970-01-01 UTC), its length on the wire in
+/// bytes, and the bytes that were captured, of which the first [`MAX_CAPTURED_BYTES`] count.
 pub fn record<'a>(
     bytes: &mut Vec<u8>,
     timestamp_ns: u64,

@@ -6,16 +6,19 @@ use std::time::Instant;
 use super::Frame;
 use super::ethernet::Head;
 use super::pcap;
-use super::pcapng::{CaptureWriter, FrameKey, InterfaceTotals, MAX_CAPTURED_BYTES, PcapngFile, Period};
+use super::pcapng::{
+    CaptureWriter, FrameKey, InterfaceTotals, MAX_CAPTURED_BYTES, PcapngFile, Period,
+};
 use crate::config::StreamFormat;
 use crate::decap::Link;
 use crate::session::{Directory, SessionId};
 
-/// Most bytes that a frame takes up beside its own, the description of its session included: of a name of 255 bytes and of what is
-/// said of it. That of a pair is shorter.
+/// Most bytes that a frame takes up beside its own, the description of its session included: of a
+/// name of 255 bytes and of what is said of it. That of a pair is shorter.
 const OVERHEAD_MAX: usize = 1024;
 
-/// Encodes the frames for one reader. What it has encoded waits in memory until it is [taken](Self::take).
+/// Encodes the frames for one reader. What it has encoded waits in memory until it is
+/// [taken](Self::take).
 #[derive(Debug)]
 pub(crate) struct Encoder {
     format: Format,
@@ -47,7 +50,8 @@ impl Records {
 }
 
 impl Encoder {
-    /// Begins a stream. pcapng describes these sessions at once, and others of the directory when their first frames come.
+    /// Begins a stream. pcapng describes these sessions at once, and others of the directory when
+    /// their first frames come.
     pub(crate) fn new(format: StreamFormat, directory: &Directory, sessions: &[SessionId]) -> Self {
         let format = match format {
             StreamFormat::Pcapng => {
@@ -76,7 +80,9 @@ impl Encoder {
         let (time_ns, pieces) = (frame.timestamp_ns(), head.pieces(frame));
         match &mut self.format {
             // Memory takes everything.
-            Format::Pcapng(writer) => drop(writer.packet(key_of(frame), time_ns, original_len, pieces)),
+            Format::Pcapng(writer) => {
+                drop(writer.packet(key_of(frame), time_ns, original_len, pieces))
+            }
             Format::Pcap(bytes) => pcap::record(bytes, time_ns, original_len, pieces),
         }
         self.ends.push(self.waiting());
@@ -96,7 +102,8 @@ impl Encoder {
         }
     }
 
-    /// Ends the stream, with statistics if its format has such. `period` is the time from the first to the last moment of the capture.
+    /// Ends the stream, with statistics if its format has such. `period` is the time from the first
+    /// to the last moment of the capture.
     pub(crate) fn finish(&mut self, period: Period) {
         let totals = |_, frames| InterfaceTotals { received: frames, accepted: frames, dropped: 0 };
         if let Format::Pcapng(writer) = &mut self.format {

@@ -2,9 +2,10 @@
 
 /// Counts since the start. Two laws hold:
 ///
-/// - `packets` = `completed` + `overlapped` + `too_long` + `too_many` + `no_memory` + `timed_out` + `packets_pending`,
-/// - `fragments` = `fragments_completed` + `fragments_timed_out` + `fragments_pending` + `fragments_given_up` + `repeated` + `late` +
-///   `malformed` + `no_room`.
+/// - `packets` = `completed` + `overlapped` + `too_long` + `too_many` + `no_memory` + `timed_out` +
+///   `packets_pending`,
+/// - `fragments` = `fragments_completed` + `fragments_timed_out` + `fragments_pending` +
+///   `fragments_given_up` + `repeated` + `late` + `malformed` + `no_room`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReassemblyCounters {
     /// Packets of which a fragment has come.
@@ -31,7 +32,8 @@ pub struct ReassemblyCounters {
     pub fragments_timed_out: u64,
     /// In packets that are not complete.
     pub fragments_pending: u64,
-    /// In packets that were given up for another reason, at the time when they were; the one that was the reason included.
+    /// In packets that were given up for another reason, at the time when they were; the one that
+    /// was the reason included.
     pub fragments_given_up: u64,
     /// The same once more.
     pub repeated: u64,
@@ -78,8 +80,10 @@ impl ReassemblyCounters {
     pub const fn adds_up(&self) -> bool {
         let given_up = self.overlapped + self.too_long + self.too_many + self.no_memory;
         let packets = self.completed + given_up + self.timed_out + self.packets_pending;
-        let in_packets = self.fragments_completed + self.fragments_timed_out + self.fragments_pending;
-        let alone = self.fragments_given_up + self.repeated + self.late + self.malformed + self.no_room;
+        let in_packets =
+            self.fragments_completed + self.fragments_timed_out + self.fragments_pending;
+        let alone =
+            self.fragments_given_up + self.repeated + self.late + self.malformed + self.no_room;
         self.packets == packets && self.fragments == in_packets + alone
     }
 }

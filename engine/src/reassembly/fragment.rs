@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::ops::Range;
 
-/// What fragments of one packet have in common: RFC 791 section 3.2, RFC 8200 section 4.5. The protocol tells IPv4 packets
-/// apart; of IPv6 ones it is 0.
+/// What fragments of one packet have in common: RFC 791 section 3.2, RFC 8200 section 4.5. The
+/// protocol tells IPv4 packets apart; of IPv6 ones it is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     pub(super) source: IpAddr,
@@ -30,7 +30,8 @@ pub(super) struct Fragment<'p> {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Headers<'p> {
     V4(&'p [u8]),
-    /// `next_header_at` is the place of the value that says "fragment header", to be replaced by `next_header`.
+    /// `next_header_at` is the place of the value that says "fragment header", to be replaced by
+    /// `next_header`.
     V6 {
         bytes: &'p [u8],
         next_header_at: usize,
@@ -69,7 +70,8 @@ impl<'p> Fragment<'p> {
         }
         let end = usize::from(be16(header, 2));
         let flags_and_offset = be16(header, 6);
-        let address = |at: usize| IpAddr::from([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+        let address =
+            |at: usize| IpAddr::from([header[at], header[at + 1], header[at + 2], header[at + 3]]);
         Some(Self {
             key: Key {
                 source: address(12),
@@ -102,7 +104,11 @@ impl<'p> Fragment<'p> {
             offset: usize::from(offset_and_more & 0xfff8),
             has_more: offset_and_more & 1 != 0,
             data: data(packet, start + FRAGMENT_HEADER_LEN..end)?,
-            headers: Headers::V6 { bytes: &packet[..start], next_header_at, next_header: fragment[0] },
+            headers: Headers::V6 {
+                bytes: &packet[..start],
+                next_header_at,
+                next_header: fragment[0],
+            },
         })
     }
 }
@@ -112,8 +118,8 @@ fn data(packet: &[u8], range: Range<usize>) -> Option<&[u8]> {
     packet.get(range)
 }
 
-/// Where the value that announces the fragment header is, and where that header is. In front of it may be hop-by-hop options,
-/// routing headers and destination options (RFC 8200 section 4.5).
+/// Where the value that announces the fragment header is, and where that header is. In front of it
+/// may be hop-by-hop options, routing headers and destination options (RFC 8200 section 4.5).
 fn fragment_header(packet: &[u8]) -> Option<(usize, usize)> {
     const HOP_BY_HOP: u8 = 0;
     const ROUTING: u8 = 43;

@@ -1,12 +1,13 @@
 //! Outer IP fragments become whole packets again, in a bounded table.
 //!
-//! This is the slow path: a mirror whose packets fit its network never comes here. One table serves all workers, since the
-//! fragments of a packet may arrive at different queues.
+//! This is the slow path: a mirror whose packets fit its network never comes here. One table serves
+//! all workers, since the fragments of a packet may arrive at different queues.
 //!
-//! The rules are those of RFC 791 section 3.2 and RFC 8200 section 4.5, with RFC 5722 for both versions: when fragments
-//! overlap, the whole packet is given up, together with what still comes of it. A fragment that repeats an earlier one byte
-//! for byte is left out and harms nobody. When the table is full, packets that begin are refused until older ones are
-//! complete or out of time: whoever fills it up does not drive out what others have begun. And nobody fills it up alone: one
+//! The rules are those of RFC 791 section 3.2 and RFC 8200 section 4.5, with RFC 5722 for both
+//! versions: when fragments overlap, the whole packet is given up, together with what still comes
+//! of it. A fragment that repeats an earlier one byte for byte is left out and harms nobody. When
+//! the table is full, packets that begin are refused until older ones are complete or out of time:
+//! whoever fills it up does not drive out what others have begun. And nobody fills it up alone: one
 //! source gets a quarter of it.
 
 mod counters;
@@ -27,7 +28,8 @@ use vxtap_ebpf::fragment::ip_offset;
 /// How much the table may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
-    /// Memory in bytes, book-keeping included; besides it there is one buffer for the packet that was completed last.
+    /// Memory in bytes, book-keeping included; besides it there is one buffer for the packet that
+    /// was completed last.
     pub(crate) bytes_max: usize,
     /// Packets that are not complete.
     pub(crate) packets_max: usize,
@@ -38,8 +40,9 @@ pub(crate) struct Limits {
 }
 
 impl Default for Limits {
-    /// Room for some 250 packets of 64 KiB, or for 1700 of jumbo mirrors; a quarter of it for one source. IPv4 identifications
-    /// come again after 65536 packets, which takes longer than two seconds up to 32 000 packets a second.
+    /// Room for some 250 packets of 64 KiB, or for 1700 of jumbo mirrors; a quarter of it for one
+    /// source. IPv4 identifications come again after 65536 packets, which takes longer than two
+    /// seconds up to 32 000 packets a second.
     fn default() -> Self {
         Self { bytes_max: 16 << 20, packets_max: 4096, source_share: 4, timeout_ns: 2_000_000_000 }
     }
@@ -48,8 +51,8 @@ impl Default for Limits {
 /// What became of a fragment.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Added<'a> {
-    /// It was the last one that was missing: the link header of this one, and the IP packet as it was before it was divided, the
-    /// checksum of an IPv4 header included.
+    /// It was the last one that was missing: the link header of this one, and the IP packet as it
+    /// was before it was divided, the checksum of an IPv4 header included.
     Whole(&'a [u8]),
     /// It waits for the others.
     Kept,
@@ -57,10 +60,13 @@ pub(crate) enum Added<'a> {
     Refused,
 }
 
-/// Bytes that a packet costs besides its fragments: its places in the table and in the queue, with room to spare as hash
-/// tables have it.
-const PACKET_COST: usize =
-    2 * (size_of::<Key>() + size_of::<Packet>() + size_of::<(u64, Key)>() + size_of::<(IpAddr, Share)>());
+/// Bytes that a packet costs besides its fragments: its places in the table and in the queue, with
+/// room to spare as hash tables have it.
+const PACKET_COST: usize = 2
+    * (size_of::<Key>()
+        + size_of::<Packet>()
+        + size_of::<(u64, Key)>()
+        + size_of::<(IpAddr, Share)>());
 
 /// What one source has in the table.
 #[derive(Clone, Copy, Debug, Default)]
@@ -106,8 +112,8 @@ impl Reassembly {
         }
     }
 
-    /// Adds the fragment that is in an Ethernet frame; what follows the packet's end is left out. `now_ns` is of any clock that does
-    /// not go back.
+    /// Adds the fragment that is in an Ethernet frame; what follows the packet's end is left out.
+    /// `now_ns` is of any clock that does not go back.
     pub(crate) fn add(&mut self, frame: &[u8], now_ns: u64) -> Added<'_> {
         let (link, packet) = frame.split_at(ip_offset(frame).unwrap_or(0).min(frame.len()));
         self.counters.fragments += 1;
@@ -122,7 +128,8 @@ impl Reassembly {
         }
         let share = self.shares.entry(fragment.key.source).or_default();
         let of_all = self.limits.bytes_max.saturating_sub(self.bytes);
-        let of_share = (self.limits.bytes_max / self.limits.source_share).saturating_sub(share.bytes);
+        let of_share =
+            (self.limits.bytes_max / self.limits.source_share).saturating_sub(share.bytes);
         let Some(entry) = self.packets.get_mut(&fragment.key) else { return Added::Refused };
         let before = entry.cost();
         let outcome = entry.add(&fragment, of_all.min(of_share));
@@ -219,7 +226,11 @@ impl Reassembly {
             packets += 1;
             fragments += packet.fragments();
         }
-        ReassemblyCounters { packets_pending: packets, fragments_pending: fragments, ..self.counters }
+        ReassemblyCounters {
+            packets_pending: packets,
+            fragments_pending: fragments,
+            ..self.counters
+        }
     }
 
     /// Memory of what waits, in bytes.

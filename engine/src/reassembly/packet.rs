@@ -3,9 +3,11 @@
 use super::counters::Reason;
 use super::fragment::{Fragment, Headers};
 
-/// Longest IP packet, in bytes, without its own header for IPv6 and with it for IPv4; one limit serves both.
+/// Longest IP packet, in bytes, without its own header for IPv6 and with it for IPv4; one limit
+/// serves both.
 const PACKET_LEN_MAX: usize = 65_535;
-/// Most fragments of a packet: 65 535 bytes over links of 1280 bytes, the least that IPv6 allows, make 54.
+/// Most fragments of a packet: 65 535 bytes over links of 1280 bytes, the least that IPv6 allows,
+/// make 54.
 const FRAGMENTS_MAX: usize = 64;
 /// Places for so many more fragments are made at a time.
 const PIECES_MORE: usize = 8;
@@ -18,8 +20,8 @@ pub(super) struct Packet {
     pub(super) deadline_ns: u64,
     /// Headers of the first fragment, once it has come.
     headers: Vec<u8>,
-    /// The fragments that have come, in order of offset. Each costs what it holds: a short one at the end of a long packet does
-    /// not take the memory of the whole.
+    /// The fragments that have come, in order of offset. Each costs what it holds: a short one at
+    /// the end of a long packet does not take the memory of the whole.
     pieces: Vec<Piece>,
     /// Length of the data, known from the fragment that has no others behind it.
     len: Option<usize>,
@@ -108,12 +110,14 @@ impl Packet {
         self.pieces.get(place).is_some_and(same) && fragment.has_more == (self.len != Some(end))
     }
 
-    /// Whether it shares bytes with its neighbours, or lies behind the end, or sets an end before what is there.
+    /// Whether it shares bytes with its neighbours, or lies behind the end, or sets an end before
+    /// what is there.
     fn overlaps(&self, place: usize, fragment: &Fragment<'_>, end: usize) -> bool {
         let is_after_start = place > 0 && self.pieces[place - 1].end() > fragment.offset;
         let is_before_end = self.pieces.get(place).is_some_and(|piece| piece.start < end);
         let is_behind = self.len.is_some_and(|len| end > len || !fragment.has_more);
-        let cuts_off = !fragment.has_more && self.pieces.last().is_some_and(|last| last.end() > end);
+        let cuts_off =
+            !fragment.has_more && self.pieces.last().is_some_and(|last| last.end() > end);
         is_after_start || is_before_end || is_behind || cuts_off
     }
 
@@ -150,7 +154,8 @@ impl Packet {
         Outcome::GivenUp((reason, fragments))
     }
 
-    /// Writes the whole packet, which is complete, behind a link header. Its own headers no longer speak of fragments.
+    /// Writes the whole packet, which is complete, behind a link header. Its own headers no longer
+    /// speak of fragments.
     pub(super) fn write_whole(&self, link: &[u8], frame: &mut Vec<u8>) {
         frame.clear();
         frame.extend_from_slice(link);
@@ -198,7 +203,8 @@ impl Headers<'_> {
 
 /// RFC 1071, over an even number of bytes.
 fn checksum(header: &[u8]) -> u16 {
-    let sum: u32 = header.as_chunks::<2>().0.iter().map(|word| u32::from(u16::from_be_bytes(*word))).sum();
+    let sum: u32 =
+        header.as_chunks::<2>().0.iter().map(|word| u32::from(u16::from_be_bytes(*word))).sum();
     let sum = (sum & 0xffff) + (sum >> 16);
     let sum = (sum & 0xffff) + (sum >> 16);
     !u16::try_from(sum).unwrap_or(u16::MAX)

@@ -19,7 +19,8 @@ struct Original {
 
 impl Original {
     fn new(is_v6: bool, identification: u32, len: usize) -> Self {
-        let data = (0..len).map(|at| (at * 31 + identification as usize * 7).to_le_bytes()[0]).collect();
+        let data =
+            (0..len).map(|at| (at * 31 + identification as usize * 7).to_le_bytes()[0]).collect();
         Self { is_v6, identification, data }
     }
 
@@ -53,7 +54,11 @@ impl Original {
             };
             let header = Ipv6Header {
                 payload_length: payload_len + if is_fragment { 8 } else { 0 },
-                next_header: if is_fragment { IpNumber::IPV6_FRAGMENTATION_HEADER } else { IpNumber::UDP },
+                next_header: if is_fragment {
+                    IpNumber::IPV6_FRAGMENTATION_HEADER
+                } else {
+                    IpNumber::UDP
+                },
                 source: [1; 16],
                 destination: [2; 16],
                 hop_limit: 64,
@@ -65,7 +70,8 @@ impl Original {
             }
         } else {
             let mut header =
-                Ipv4Header::new(payload_len, 64, IpNumber::UDP, [10, 0, 0, 1], [10, 0, 0, 2]).unwrap();
+                Ipv4Header::new(payload_len, 64, IpNumber::UDP, [10, 0, 0, 1], [10, 0, 0, 2])
+                    .unwrap();
             header.identification = u16::try_from(self.identification).unwrap();
             header.dont_fragment = false;
             header.more_fragments = has_more;
@@ -125,18 +131,26 @@ fn headers_of_the_first_fragment_stay_and_speak_of_fragments_no_more() {
     options[LINK + 3] += 4;
     options.splice(LINK + 20..LINK + 20, [1, 1, 1, 0]);
     assert_eq!(table.add(&options, 0), Added::Kept);
-    let Added::Whole(whole) = table.add(&Original::new(false, 7, 64).fragment(32..64), 0) else { panic!() };
+    let Added::Whole(whole) = table.add(&Original::new(false, 7, 64).fragment(32..64), 0) else {
+        panic!()
+    };
     let header = etherparse::Ipv4HeaderSlice::from_slice(&whole[LINK..]).unwrap();
-    assert_eq!((header.options(), header.total_len(), whole.len()), (&[1, 1, 1, 0][..], 88, LINK + 88));
+    assert_eq!(
+        (header.options(), header.total_len(), whole.len()),
+        (&[1, 1, 1, 0][..], 88, LINK + 88)
+    );
     assert_eq!(header.header_checksum(), header.to_header().calc_header_checksum());
 }
 
 #[test]
 fn an_overlap_ends_the_packet_and_what_still_comes_of_it() {
     let original = Original::new(false, 7, 96);
-    for (range, what) in
-        [(8..40, "over two"), (0..24, "shorter"), (16..48, "from within"), (32..64, "whole and more")]
-    {
+    for (range, what) in [
+        (8..40, "over two"),
+        (0..24, "shorter"),
+        (16..48, "from within"),
+        (32..64, "whole and more"),
+    ] {
         let mut table = Reassembly::new(GENEROUS);
         assert_eq!(table.add(&original.fragment(0..32), 0), Added::Kept);
         let second = original.fragment(40..64);
@@ -146,7 +160,11 @@ fn an_overlap_ends_the_packet_and_what_still_comes_of_it() {
             assert_eq!(table.add(&fragment, 0), Added::Refused);
         }
         let counters = table.counters();
-        assert_eq!((counters.overlapped, counters.fragments_given_up, counters.late), (1, 3, 2), "{what}");
+        assert_eq!(
+            (counters.overlapped, counters.fragments_given_up, counters.late),
+            (1, 3, 2),
+            "{what}"
+        );
         assert!(counters.adds_up());
         table.expire(GENEROUS.timeout_ns);
         assert_eq!((table.bytes(), table.counters()), (0, counters), "it is counted once");
@@ -178,9 +196,15 @@ fn what_is_no_fragment_or_cut_or_too_long_is_refused() {
     let good = original.fragment(0..32);
     let mut table = Reassembly::new(GENEROUS);
     let mut odd = original.packet(&[0; 31], 0, true, true);
-    for bad in
-        [&[][..], &good[..LINK + 51], &good[..LINK + 19], &odd.clone(), &good[..LINK], &[0; 60], &[0x60; 40]]
-    {
+    for bad in [
+        &[][..],
+        &good[..LINK + 51],
+        &good[..LINK + 19],
+        &odd.clone(),
+        &good[..LINK],
+        &[0; 60],
+        &[0x60; 40],
+    ] {
         assert_eq!(table.add(bad, 0), Added::Refused, "{bad:?}");
     }
     odd[LINK] = 0x41;
@@ -192,7 +216,10 @@ fn what_is_no_fragment_or_cut_or_too_long_is_refused() {
         let original = Original::new(true, 8, 8 * 70);
         assert_eq!(table.add(&original.fragment(8 * at..8 * at + 8), 0), Added::Kept);
     }
-    assert_eq!(table.add(&Original::new(true, 8, 8 * 70).fragment(8 * 64..8 * 65), 0), Added::Refused);
+    assert_eq!(
+        table.add(&Original::new(true, 8, 8 * 70).fragment(8 * 64..8 * 65), 0),
+        Added::Refused
+    );
     assert_eq!(table.counters().too_many, 1);
     assert!(table.counters().adds_up());
 }
@@ -216,7 +243,8 @@ fn time_is_up_for_what_is_not_complete_and_the_key_is_free_again() {
 fn a_full_table_keeps_what_it_has() {
     let mut table = Reassembly::new(Limits { packets_max: 2, ..GENEROUS });
     let originals = [1, 2, 3].map(|identification| Original::new(false, identification, 96));
-    let began = originals.each_ref().map(|original| table.add(&original.fragment(0..48), 0) == Added::Kept);
+    let began =
+        originals.each_ref().map(|original| table.add(&original.fragment(0..48), 0) == Added::Kept);
     assert_eq!(began, [true, true, false]);
     assert_whole(&mut table, &originals[0].fragment(48..96), &originals[0].whole());
     assert_eq!(table.add(&originals[2].fragment(0..48), 0), Added::Kept);
@@ -232,7 +260,8 @@ struct Numbers(u64);
 
 impl Numbers {
     fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(self.0 >> 33).unwrap() % end
     }
 }
@@ -261,7 +290,10 @@ fn sending(numbers: &mut Numbers, identification: u32) -> Sending {
             // Before the last one, so that it comes in time.
             let start = numbers.below(len / 16 + 1) * 8;
             let end = len.min(start + unit + 8) / 8 * 8;
-            fragments.insert(fragments.len() - 1, original.packet(&vec![1; end - start], start, true, true));
+            fragments.insert(
+                fragments.len() - 1,
+                original.packet(&vec![1; end - start], start, true, true),
+            );
         }
         1 => fragments.truncate(fragments.len() - 1),
         2 => fragments.insert(1, fragments[0].clone()),
@@ -270,7 +302,8 @@ fn sending(numbers: &mut Numbers, identification: u32) -> Sending {
     Sending { original, fragments, has_overlap: kind == 0, is_cut_short: kind == 1 }
 }
 
-/// Sends 100 000 fragments of packets of which 20 are on their way at a time; returns what became whole.
+/// Sends 100 000 fragments of packets of which 20 are on their way at a time; returns what became
+/// whole.
 fn storm(table: &mut Reassembly, bytes_max: usize) -> (HashMap<u32, Sending>, HashSet<u32>) {
     let mut numbers = Numbers(1);
     let (mut sent, mut whole) = (HashMap::new(), HashSet::new());
@@ -310,7 +343,10 @@ fn of_a_hundred_thousand_fragments_those_that_can_become_whole_do() {
     let (sent, whole) = storm(&mut table, GENEROUS.bytes_max);
     for (number, packet) in &sent {
         if packet.is_cut_short || packet.has_overlap {
-            assert!(!whole.contains(number) || packet.has_overlap && !packet.is_cut_short, "packet {number}");
+            assert!(
+                !whole.contains(number) || packet.has_overlap && !packet.is_cut_short,
+                "packet {number}"
+            );
         } else {
             assert!(whole.contains(number), "packet {number} of {:?}", packet.fragments.len());
         }
@@ -318,17 +354,24 @@ fn of_a_hundred_thousand_fragments_those_that_can_become_whole_do() {
     table.clear();
     let counters = table.counters();
     assert_eq!((table.bytes(), counters.packets_pending, counters.adds_up()), (0, 0, true));
-    assert!(counters.overlapped > 500 && counters.timed_out > 500 && counters.repeated > 500, "{counters:?}");
+    assert!(
+        counters.overlapped > 500 && counters.timed_out > 500 && counters.repeated > 500,
+        "{counters:?}"
+    );
 }
 
 #[test]
 fn a_hundred_thousand_fragments_stay_within_the_memory_that_there_is() {
-    let limits = Limits { bytes_max: 40_000, packets_max: 12, source_share: 1, timeout_ns: 300_000 };
+    let limits =
+        Limits { bytes_max: 40_000, packets_max: 12, source_share: 1, timeout_ns: 300_000 };
     let mut table = Reassembly::new(limits);
     let (_, whole) = storm(&mut table, limits.bytes_max);
     table.clear();
     let counters = table.counters();
-    assert!(counters.no_room > 1000 && counters.no_memory > 100 && counters.timed_out > 100, "{counters:?}");
+    assert!(
+        counters.no_room > 1000 && counters.no_memory > 100 && counters.timed_out > 100,
+        "{counters:?}"
+    );
     assert_eq!((counters.completed, table.bytes()), (whole.len() as u64, 0));
     assert!(counters.adds_up());
 }
@@ -345,18 +388,25 @@ fn short_fragments_far_behind_cost_no_more_than_they_hold() {
 fn one_source_leaves_room_for_the_others() {
     let limits = Limits { packets_max: 16, source_share: 4, ..GENEROUS };
     let mut table = Reassembly::new(limits);
-    let begun =
-        (0..16).filter(|&id| table.add(&Original::new(false, id, 96).fragment(0..48), 0) == Added::Kept);
+    let begun = (0..16)
+        .filter(|&id| table.add(&Original::new(false, id, 96).fragment(0..48), 0) == Added::Kept);
     assert_eq!(begun.count(), 4);
     let other = Original::new(true, 1, 96);
     assert_eq!(table.add(&other.fragment(0..48), 0), Added::Kept, "its source is another one");
     assert_whole(&mut table, &other.fragment(48..96), &other.whole());
     table.clear();
-    assert_eq!((table.bytes(), table.counters().no_room, table.counters().adds_up()), (0, 12, true));
+    assert_eq!(
+        (table.bytes(), table.counters().no_room, table.counters().adds_up()),
+        (0, 12, true)
+    );
     assert!(table.shares.is_empty());
     let limits = Limits { bytes_max: 40_000, source_share: 4, ..GENEROUS };
     let mut table = Reassembly::new(limits);
     let large = Original::new(false, 1, 20_000);
-    let kept = large.fragments(1480).iter().filter(|fragment| table.add(fragment, 0) == Added::Kept).count();
+    let kept = large
+        .fragments(1480)
+        .iter()
+        .filter(|fragment| table.add(fragment, 0) == Added::Kept)
+        .count();
     assert!((4..7).contains(&kept), "{kept} of a quarter of 40 000 bytes");
 }

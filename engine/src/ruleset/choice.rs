@@ -8,7 +8,8 @@ use crate::filter::CompiledFilter;
 use crate::flow::Flow;
 use crate::session::SessionId;
 
-/// What a member of an output gets: the frames of its sessions that the output's filter accepts, of these the flows that fall to it.
+/// What a member of an output gets: the frames of its sessions that the output's filter accepts, of
+/// these the flows that fall to it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Choice {
     /// Whose frames.
@@ -39,7 +40,8 @@ impl Choice {
 }
 
 impl Narrowing {
-    /// Whether the member gets a frame of its sessions. What is not IP goes to the first member, and passes no filter.
+    /// Whether the member gets a frame of its sessions. What is not IP goes to the first member,
+    /// and passes no filter.
     #[inline]
     pub(crate) fn accepts(
         &self,
@@ -48,10 +50,12 @@ impl Narrowing {
         direction: Option<Direction>,
     ) -> bool {
         let Self { filter, member: (place, count), seed } = self;
-        let is_accepted =
-            filter.as_ref().is_none_or(|(filter, unknown)| filter.judge(flow, direction, *unknown).is_ok());
+        let is_accepted = filter
+            .as_ref()
+            .is_none_or(|(filter, unknown)| filter.judge(flow, direction, *unknown).is_ok());
         is_accepted
-            && (*count == 1 || flow.map_or(0, |flow| member_of(flow.hash(session, *seed), *count)) == *place)
+            && (*count == 1
+                || flow.map_or(0, |flow| member_of(flow.hash(session, *seed), *count)) == *place)
     }
 }
 

@@ -1,7 +1,8 @@
-//! What the workers judge by: the part of a configuration that can change while they run, as one snapshot.
+//! What the workers judge by: the part of a configuration that can change while they run, as one
+//! snapshot.
 //!
-//! A worker uses one ruleset for a whole batch, and takes over another one only between two batches, so that no frame is
-//! judged by half of each.
+//! A worker uses one ruleset for a whole batch, and takes over another one only between two
+//! batches, so that no frame is judged by half of each.
 
 mod choice;
 
@@ -64,8 +65,8 @@ impl Route {
 }
 
 impl Ruleset {
-    /// The ruleset of a valid configuration. `directory` gives the sessions their ids; `claims` has what all members of outputs that the
-    /// engine ever had are to get, by id.
+    /// The ruleset of a valid configuration. `directory` gives the sessions their ids; `claims` has
+    /// what all members of outputs that the engine ever had are to get, by id.
     pub(crate) fn new(
         generation: u32,
         config: &Config,
@@ -83,7 +84,8 @@ impl Ruleset {
         }
     }
 
-    /// The ruleset of a configuration whose outputs are all there and in its order, for an engine that starts.
+    /// The ruleset of a configuration whose outputs are all there and in its order, for an engine
+    /// that starts.
     pub(crate) fn first(config: &Config, directory: &mut Directory) -> Self {
         fn claims(output: &Output) -> impl Iterator<Item = Claim<'_>> {
             std::iter::repeat_n(Claim::Named(&output.name), output.members as usize)
@@ -95,7 +97,8 @@ impl Ruleset {
 
 /// What each member gets. The members of an output are in their order.
 fn choices(claims: &[Claim<'_>], config: &Config, ids: &[SessionId], seed: u64) -> Vec<Choice> {
-    let filter = |name: &String| config.filters.iter().find(|filter| filter.name == *name).map(compile);
+    let filter =
+        |name: &String| config.filters.iter().find(|filter| filter.name == *name).map(compile);
     let filters: Vec<Option<Arc<CompiledFilter>>> =
         config.outputs.iter().map(|output| output.filter.as_ref().and_then(filter)).collect();
     let choice = |(id, claim): (usize, &Claim<'_>)| {
@@ -141,7 +144,8 @@ mod tests {
         let session = |(vni, (name, outputs)): (u32, &(&str, &[&str]))| Session {
             name: (*name).to_owned(),
             vni,
-            outputs: (!outputs.is_empty()).then(|| outputs.iter().map(|&name| name.to_owned()).collect()),
+            outputs: (!outputs.is_empty())
+                .then(|| outputs.iter().map(|&name| name.to_owned()).collect()),
             ..Session::default()
         };
         let output = |name: &str| Output::new(name, OutputKind::Consumer);
@@ -155,7 +159,10 @@ mod tests {
     #[test]
     fn an_output_gets_the_sessions_that_name_it_or_none() {
         let mut directory = Directory::default();
-        let first = Ruleset::first(&config(&[("x", &["a"]), ("y", &[]), ("z", &["a", "b"])]), &mut directory);
+        let first = Ruleset::first(
+            &config(&[("x", &["a"]), ("y", &[]), ("z", &["a", "b"])]),
+            &mut directory,
+        );
         assert_eq!(first.choices[0].route, Route::All);
         assert_eq!(
             [0, 1, 2, 3, 4].map(|id| first.choices[1].route.has(id)),

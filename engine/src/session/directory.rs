@@ -24,22 +24,24 @@ impl Entry {
     }
 }
 
-/// Every session that was ever declared, in the order of the numbers from 1. Numbers are never given away again: frames
-/// that are on their way, and counts, speak of sessions by number. Clones are the same directory.
+/// Every session that was ever declared, in the order of the numbers from 1. Numbers are never
+/// given away again: frames that are on their way, and counts, speak of sessions by number. Clones
+/// are the same directory.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Directory {
     entries: Arc<Mutex<Vec<Entry>>>,
     /// Of the hash that divides flows among the members of outputs.
     seed: u64,
-    /// By number: what VLAN the session is last said to have; 0: none. Behind how often that has changed.
+    /// By number: what VLAN the session is last said to have; 0: none. Behind how often that has
+    /// changed.
     vlans: Arc<(AtomicU32, Mutex<Vec<u16>>)>,
     /// By number: how the frames of sessions whose mirrors count them follow each other.
     sequences: Arc<Mutex<BTreeMap<SessionId, Arc<Mutex<Sequence>>>>>,
 }
 
 impl Directory {
-    /// A directory with a secret seed, so that nobody can send flows that all fall to one member of an output. Without one, the
-    /// same frames fall to the same members each time.
+    /// A directory with a secret seed, so that nobody can send flows that all fall to one member of
+    /// an output. Without one, the same frames fall to the same members each time.
     pub(crate) fn with_secret_seed() -> Self {
         Self { seed: RandomState::new().hash_one(0), ..Self::default() }
     }
@@ -52,8 +54,10 @@ impl Directory {
     /// The numbers of these sessions, each a new one if it was not there before.
     pub(crate) fn assign(&mut self, sessions: &[config::Session]) -> Vec<SessionId> {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut known: std::collections::HashMap<_, _> =
-            (1..).zip(entries.iter()).map(|(id, it)| ((it.name.clone(), it.vni, it.source), id)).collect();
+        let mut known: std::collections::HashMap<_, _> = (1..)
+            .zip(entries.iter())
+            .map(|(id, it)| ((it.name.clone(), it.vni, it.source), id))
+            .collect();
         let mut ids = Vec::with_capacity(sessions.len());
         for session in sessions {
             let key = (session.name.clone(), session.vni, session.source);
@@ -85,7 +89,8 @@ impl Directory {
         Vlans { source: self.vlans.clone(), seen: 0, by_session: Vec::new() }
     }
 
-    /// The sequence of a session whose mirror counts its frames with so many bits; the one that it has if it had one.
+    /// The sequence of a session whose mirror counts its frames with so many bits; the one that it
+    /// has if it had one.
     pub(crate) fn sequence(&self, id: SessionId, bits: u32) -> Arc<Mutex<Sequence>> {
         let mut sequences = self.sequences.lock().unwrap_or_else(PoisonError::into_inner);
         let new = || Arc::new(Mutex::new(Sequence::new(bits)));
@@ -99,8 +104,9 @@ impl Directory {
     /// What the sequences have come to.
     pub(crate) fn sequence_counters(&self) -> Vec<(SessionId, SequenceCounters)> {
         let sequences = self.sequences.lock().unwrap_or_else(PoisonError::into_inner);
-        let counters =
-            |sequence: &Mutex<Sequence>| sequence.lock().unwrap_or_else(PoisonError::into_inner).counters();
+        let counters = |sequence: &Mutex<Sequence>| {
+            sequence.lock().unwrap_or_else(PoisonError::into_inner).counters()
+        };
         sequences.iter().map(|(id, sequence)| (*id, counters(sequence))).collect()
     }
 
@@ -116,7 +122,8 @@ impl Directory {
         std::iter::once(config::DEFAULT_SESSION_NAME.to_owned()).chain(declared).collect()
     }
 
-    /// The outer source address that a session is declared with; `None` also where there is no session.
+    /// The outer source address that a session is declared with; `None` also where there is no
+    /// session.
     pub(crate) fn source_of(&self, id: SessionId) -> Option<IpAddr> {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         entries.get(id.index().checked_sub(1)?)?.source

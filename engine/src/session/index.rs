@@ -1,8 +1,10 @@
-//! From a number that frames carry to the session that was declared with it. Filled once, then only searched.
+//! From a number that frames carry to the session that was declared with it. Filled once, then only
+//! searched.
 //!
-//! Open addressing, linear probing, at most five of eight slots in use: nearly every search ends in the cache line in which
-//! it begins, and where that lies follows from the number alone, so that it can be fetched ahead. Who sends made-up numbers
-//! searches longer only where the declared ones lie close together: nothing that frames carry is ever put in.
+//! Open addressing, linear probing, at most five of eight slots in use: nearly every search ends in
+//! the cache line in which it begins, and where that lies follows from the number alone, so that it
+//! can be fetched ahead. Who sends made-up numbers searches longer only where the declared ones lie
+//! close together: nothing that frames carry is ever put in.
 
 use super::SessionId;
 use crate::xsk::prefetch_line;
@@ -10,7 +12,8 @@ use crate::xsk::prefetch_line;
 /// Marks a free slot. Nobody's number: those of IPv4 pairs have 56 bits, VNIs 24.
 const FREE: u64 = u64::MAX;
 
-/// Multipliers to choose from, odd and with no pattern in their bits: 2^64 divided by the golden ratio, and its powers.
+/// Multipliers to choose from, odd and with no pattern in their bits: 2^64 divided by the golden
+/// ratio, and its powers.
 const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 const MULTIPLIERS_TRIED: usize = 16;
 
@@ -29,7 +32,8 @@ struct Slot {
 pub(super) struct Index {
     /// A power of two, and never all in use.
     slots: Box<[Slot]>,
-    /// The highest bits of its product with a number are the index of the slot at which the search begins.
+    /// The highest bits of its product with a number are the index of the slot at which the search
+    /// begins.
     multiplier: u64,
     /// What is left of the product when it is shifted so far.
     shift: u32,
@@ -44,23 +48,27 @@ impl Default for Index {
 impl Index {
     /// The index of these sessions. Of two with one number the later one counts.
     ///
-    /// Addresses and VNIs count up in steps, and for each multiplier there are steps that crowd: the one is taken with
-    /// which searches are the shortest.
+    /// Addresses and VNIs count up in steps, and for each multiplier there are steps that crowd:
+    /// the one is taken with which searches are the shortest.
     ///
     /// # Panics
     ///
     /// If a number is `u64::MAX`.
     pub(super) fn new(sessions: &[(u64, SessionId)]) -> Self {
-        let multipliers = std::iter::successors(Some(MULTIPLIER), |last| Some(last.wrapping_mul(MULTIPLIER)));
-        let indices = multipliers.take(MULTIPLIERS_TRIED).map(|multiplier| Self::with(multiplier, sessions));
-        let steps = |index: &Self| sessions.iter().map(|&(number, _)| index.steps(number)).sum::<usize>();
+        let multipliers =
+            std::iter::successors(Some(MULTIPLIER), |last| Some(last.wrapping_mul(MULTIPLIER)));
+        let indices =
+            multipliers.take(MULTIPLIERS_TRIED).map(|multiplier| Self::with(multiplier, sessions));
+        let steps =
+            |index: &Self| sessions.iter().map(|&(number, _)| index.steps(number)).sum::<usize>();
         indices.min_by_key(steps).expect("one multiplier at least is tried")
     }
 
     fn with(multiplier: u64, sessions: &[(u64, SessionId)]) -> Self {
         let len = (sessions.len() * 8 / 5 + 1).next_power_of_two().max(SLOTS_MIN);
         let free = Slot { number: FREE, session: SessionId::DEFAULT };
-        let mut index = Self { slots: vec![free; len].into(), multiplier, shift: u64::BITS - len.ilog2() };
+        let mut index =
+            Self { slots: vec![free; len].into(), multiplier, shift: u64::BITS - len.ilog2() };
         for &(number, session) in sessions {
             assert_ne!(number, FREE, "no session has this number");
             let (Ok((place, _)) | Err(place)) = index.search(number);
@@ -88,7 +96,8 @@ impl Index {
         (number.wrapping_mul(self.multiplier) >> self.shift) as usize
     }
 
-    /// The slot of a number with its session, or as an error the free slot at which the search for it ends.
+    /// The slot of a number with its session, or as an error the free slot at which the search for
+    /// it ends.
     #[inline]
     fn search(&self, number: u64) -> Result<(usize, SessionId), usize> {
         let mask = self.slots.len() - 1;
@@ -140,9 +149,13 @@ mod tests {
         ];
         for sessions in layouts {
             let index = Index::new(&sessions);
-            let steps: Vec<usize> = sessions.iter().map(|&(number, _)| index.steps(number)).collect();
+            let steps: Vec<usize> =
+                sessions.iter().map(|&(number, _)| index.steps(number)).collect();
             let (sum, longest) = (steps.iter().sum::<usize>(), steps.iter().max().copied());
-            assert!(sum < 2 * sessions.len() && longest < Some(64), "{sum} steps, {longest:?} at most");
+            assert!(
+                sum < 2 * sessions.len() && longest < Some(64),
+                "{sum} steps, {longest:?} at most"
+            );
         }
     }
 

@@ -64,8 +64,12 @@ mod tests {
         );
         assert_eq!(marks.direction([8, 0, 0, 0, 0, 0, 7, 0xfe]), Some(Direction::Ingress));
         let none = Marks::new(&Profile::default());
-        assert_eq!((none.direction(header), none.number(header), none.number_bits()), (None, None, None));
-        let first = Profile { sequence: Some(SequenceBits { bit: 0, bits: 4 }), ..Profile::default() };
+        assert_eq!(
+            (none.direction(header), none.number(header), none.number_bits()),
+            (None, None, None)
+        );
+        let first =
+            Profile { sequence: Some(SequenceBits { bit: 0, bits: 4 }), ..Profile::default() };
         assert_eq!(Marks::new(&first).number([0xa8, 0, 0, 0, 0, 0, 7, 0]), Some(10));
     }
 }

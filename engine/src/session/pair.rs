@@ -23,7 +23,8 @@ impl fmt::Display for Pair {
     }
 }
 
-/// A pair in the form in which tables are searched. Almost all mirrors are IPv4: those fit one machine word.
+/// A pair in the form in which tables are searched. Almost all mirrors are IPv4: those fit one
+/// machine word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Key {
     /// Address in bits 24 to 55, VNI in bits 0 to 23.
@@ -36,16 +37,23 @@ impl Key {
     #[inline]
     pub(crate) const fn new(source: Source, vni: Vni) -> Self {
         match source {
-            Source::V4(address) => Self::V4((u32::from_be_bytes(address) as u64) << 24 | vni.get() as u64),
+            Source::V4(address) => {
+                Self::V4((u32::from_be_bytes(address) as u64) << 24 | vni.get() as u64)
+            }
             Source::V6(address) => Self::V6(address, vni.get()),
         }
     }
 
     /// The pair that it stands for.
-    #[expect(clippy::cast_possible_truncation, reason = "the fields of 32 and 24 bits are taken apart")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the fields of 32 and 24 bits are taken apart"
+    )]
     pub(super) fn pair(self) -> Pair {
         let (source, vni) = match self {
-            Self::V4(bits) => (Ipv4Addr::from_bits((bits >> 24) as u32).into(), bits as u32 & Vni::MAX.get()),
+            Self::V4(bits) => {
+                (Ipv4Addr::from_bits((bits >> 24) as u32).into(), bits as u32 & Vni::MAX.get())
+            }
             Self::V6(address, vni) => (Ipv6Addr::from(address).into(), vni),
         };
         Pair { source, vni: Vni::new(vni).unwrap_or_default() }

@@ -1,7 +1,8 @@
-//! How many frames of a session were lost before they came, by the numbers that its mirror gives them.
+//! How many frames of a session were lost before they came, by the numbers that its mirror gives
+//! them.
 
-/// How far back a number may be and still be that of a late frame. A mirror that begins anew is noticed by a number that is
-/// further back.
+/// How far back a number may be and still be that of a late frame. A mirror that begins anew is
+/// noticed by a number that is further back.
 const LATE_MAX: u32 = 1024;
 
 /// What the numbers of a session's frames say, over all queues.
@@ -9,7 +10,8 @@ const LATE_MAX: u32 = 1024;
 pub struct SequenceCounters {
     /// Frames with a number.
     pub received: u64,
-    /// Numbers that are missing, of those between the first and the latest one. Becomes less when a late frame comes.
+    /// Numbers that are missing, of those between the first and the latest one. Becomes less when a
+    /// late frame comes.
     pub lost: u64,
     /// How often the numbers began anew.
     pub restarts: u64,
@@ -110,7 +112,11 @@ mod tests {
             of(4, (0..1000).filter(|number| number % 10 != 3).map(|number| number % 16)),
             (900, 100, 0)
         );
-        assert_eq!(of(16, (5000..5010).chain(0..10)), (20, 0, 1), "an earlier number than a late frame's");
+        assert_eq!(
+            of(16, (5000..5010).chain(0..10)),
+            (20, 0, 1),
+            "an earlier number than a late frame's"
+        );
         assert_eq!(of(16, [5000, 5002, 0, 3]), (4, 3, 1), "what was lost before stays so");
     }
 }

@@ -9,9 +9,10 @@ use super::pair::Key;
 use super::{Pair, Vni};
 use crate::config;
 
-/// Which session a frame belongs to: 0 for the default session (pairs that nobody declared), then 1, 2 ... in the
-/// order of the configuration. A session that a reload adds gets the next number, and one that it takes away leaves its own
-/// unused: a number stands for one session as long as the engine lives.
+/// Which session a frame belongs to: 0 for the default session (pairs that nobody declared), then
+/// 1, 2 ... in the order of the configuration. A session that a reload adds gets the next number,
+/// and one that it takes away leaves its own unused: a number stands for one session as long as the
+/// engine lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u32);
 
@@ -37,8 +38,8 @@ pub struct SessionTable {
 }
 
 impl SessionTable {
-    /// The table of validated declarations with these ids, and the names by id. A session without a source takes its VNI
-    /// from every source that has no session of its own with it.
+    /// The table of validated declarations with these ids, and the names by id. A session without a
+    /// source takes its VNI from every source that has no session of its own with it.
     pub(crate) fn new(sessions: &[config::Session], ids: &[SessionId], names: Vec<String>) -> Self {
         let (mut by_v4, mut by_v6, mut by_vni) = (Vec::new(), HashMap::default(), Vec::new());
         for (&id, session) in ids.iter().zip(sessions) {
@@ -82,7 +83,8 @@ impl SessionTable {
         self.names.len()
     }
 
-    /// The names, in the order of the ids. Two are the same only where a session has got another VNI or source.
+    /// The names, in the order of the ids. Two are the same only where a session has got another
+    /// VNI or source.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(String::as_str)
     }

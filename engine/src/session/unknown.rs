@@ -1,4 +1,5 @@
-//! Counting traffic that nobody declared, by pair: a mirror that arrives unexpectedly is seen, not guessed.
+//! Counting traffic that nobody declared, by pair: a mirror that arrives unexpectedly is seen, not
+//! guessed.
 
 use std::collections::HashMap;
 
@@ -8,9 +9,9 @@ use super::Pair;
 use super::pair::Key;
 use crate::tally::Tally;
 
-/// Pairs that are counted one by one. Beyond them frames are counted together, so that a sender of made-up VNIs uses
-/// up neither memory nor time. 4096 pairs take about 420 KiB per worker; AWS allows 10 000 sessions per account, of
-/// which the undeclared ones are expected to be few.
+/// Pairs that are counted one by one. Beyond them frames are counted together, so that a sender of
+/// made-up VNIs uses up neither memory nor time. 4096 pairs take about 420 KiB per worker; AWS
+/// allows 10 000 sessions per account, of which the undeclared ones are expected to be few.
 pub(crate) const PAIRS_MAX: usize = 4096;
 
 /// Traffic of undeclared pairs. Allocates nothing after it is made.
@@ -93,7 +94,10 @@ mod tests {
         let pair = |last| Pair { source: [10, 0, 0, last].into(), vni: Vni::new(5).unwrap() };
         assert_eq!(
             tallies,
-            [(pair(1), Tally { frames: 3, bytes: 300 }), (pair(2), Tally { frames: 1, bytes: 100 })]
+            [
+                (pair(1), Tally { frames: 3, bytes: 300 }),
+                (pair(2), Tally { frames: 1, bytes: 100 })
+            ]
         );
         assert_eq!(beyond, Tally { frames: 2, bytes: 200 });
     }

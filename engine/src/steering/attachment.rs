@@ -1,4 +1,5 @@
-//! Attaches the program through a link (`BPF_LINK_CREATE`), which goes when the process goes, and through nothing else.
+//! Attaches the program through a link (`BPF_LINK_CREATE`), which goes when the process goes, and
+//! through nothing else.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
@@ -28,16 +29,17 @@ pub(super) fn attach(
         .attach_to_if_index(if_index, xdp_mode)
         .and_then(|id| program.take_link(id))
         .map_err(|error| refusal(error, if_index, interface, mode))?;
-    // Where the kernel answers EINVAL, aya tries again in the old way, over netlink, and says nothing of it. Such a link
-    // does not convert, and does not detach when it is dropped by the conversion.
+    // Where the kernel answers EINVAL, aya tries again in the old way, over netlink, and says
+    // nothing of it. Such a link does not convert, and does not detach when it is dropped by the
+    // conversion.
     FdLink::try_from(link).map_err(|_not_a_link| SteeringError::NoLink {
         interface: interface.to_owned(),
         removed: take_off(program, if_index, mode).is_ok(),
     })
 }
 
-/// Turns the kernel's refusal into an error that says what to do. The numbers are those of `dev_xdp_attach` in the
-/// kernel's `net/core/dev.c`, and of the drivers.
+/// Turns the kernel's refusal into an error that says what to do. The numbers are those of
+/// `dev_xdp_attach` in the kernel's `net/core/dev.c`, and of the drivers.
 fn refusal(error: ProgramError, if_index: u32, interface: &str, mode: AttachMode) -> SteeringError {
     let name = interface.to_owned();
     let number = os_number(&error);
@@ -45,7 +47,10 @@ fn refusal(error: ProgramError, if_index: u32, interface: &str, mode: AttachMode
         Some(libc::EPERM) => SteeringError::NotPermitted { what: "attach the XDP program" },
         Some(libc::EBUSY | libc::EEXIST) => occupied(error, if_index, name),
         Some(code @ libc::EOPNOTSUPP) if mode == AttachMode::Native => {
-            SteeringError::NoNativeMode { interface: name, source: io::Error::from_raw_os_error(code) }
+            SteeringError::NoNativeMode {
+                interface: name,
+                source: io::Error::from_raw_os_error(code),
+            }
         }
         Some(libc::ERANGE) => match Interface::with_index(if_index) {
             Ok(Interface { mtu, .. }) => SteeringError::MtuTooLarge { interface: name, mtu },
@@ -74,7 +79,8 @@ const NATIVE: u32 = 1 << 2;
 const GENERIC: u32 = 1 << 1;
 const REPLACE: u32 = 1 << 4;
 
-/// Takes the program off an interface where it is attached without a link; no other program is touched.
+/// Takes the program off an interface where it is attached without a link; no other program is
+/// touched.
 fn take_off(program: &Xdp, if_index: u32, mode: AttachMode) -> io::Result<()> {
     let expected = program.fd().map_err(io::Error::other)?.as_fd().as_raw_fd();
     let mode = match mode {
@@ -90,7 +96,8 @@ fn take_off(program: &Xdp, if_index: u32, mode: AttachMode) -> io::Result<()> {
     ]));
     let socket = interface::request(RouteNetlinkMessage::SetLink(link), NLM_F_ACK)?;
     let (answer, _) = socket.recv_from_full()?;
-    let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer).map_err(io::Error::other)?;
+    let answer =
+        NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer).map_err(io::Error::other)?;
     match answer.payload {
         NetlinkPayload::Error(error) if error.code.is_some() => Err(error.to_io()),
         _ => Ok(()),

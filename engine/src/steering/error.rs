@@ -80,7 +80,8 @@ pub enum SteeringError {
         /// What is there.
         program: AttachedProgram,
     },
-    /// The driver cannot run this program, at least not as the interface is set up. Generic mode may do.
+    /// The driver cannot run this program, at least not as the interface is set up. Generic mode
+    /// may do.
     #[error(
         "the driver of {interface} does not run this XDP program in native mode ({source}); capture in generic mode"
     )]
@@ -101,7 +102,8 @@ pub enum SteeringError {
         /// Its MTU in bytes.
         mtu: u32,
     },
-    /// The kernel took the program but no link, without which it would stay when the process is gone.
+    /// The kernel took the program but no link, without which it would stay when the process is
+    /// gone.
     #[error(
         "the kernel attaches to {interface} only in the way that outlives the process, which vxtap does not use; the \
          program {}",
@@ -137,15 +139,19 @@ pub enum SteeringError {
 impl SteeringError {
     pub(super) fn of_load(error: impl Error + Send + Sync + 'static) -> Self {
         match os_number(&error) {
-            // Without CAP_PERFMON the verifier takes part of the pointer arithmetic for a way to spy on the kernel.
-            Some(libc::EACCES) if !has_perfmon() => Self::NotPermitted { what: "load the XDP program" },
+            // Without CAP_PERFMON the verifier takes part of the pointer arithmetic for a way to
+            // spy on the kernel.
+            Some(libc::EACCES) if !has_perfmon() => {
+                Self::NotPermitted { what: "load the XDP program" }
+            }
             Some(libc::EPERM) => Self::NotPermitted { what: "load the XDP program" },
             _ => Self::Load { source: Box::new(error) },
         }
     }
 }
 
-/// Whether the calling thread has `CAP_PERFMON`, or `CAP_SYS_ADMIN` which includes it; yes if that cannot be told.
+/// Whether the calling thread has `CAP_PERFMON`, or `CAP_SYS_ADMIN` which includes it; yes if that
+/// cannot be told.
 fn has_perfmon() -> bool {
     const SYS_ADMIN: u64 = 1 << 21;
     const PERFMON: u64 = 1 << 38;

@@ -11,8 +11,8 @@ use crate::interface::{Interface, InterfaceError};
 pub struct AttachedProgram {
     /// The kernel's identifier of it.
     pub id: u32,
-    /// Its name, as far as the kernel keeps it (15 bytes). `None` if it has none, or if it is not for us to know:
-    /// the kernel lists programs only to `CAP_SYS_ADMIN`.
+    /// Its name, as far as the kernel keeps it (15 bytes). `None` if it has none, or if it is not
+    /// for us to know: the kernel lists programs only to `CAP_SYS_ADMIN`.
     pub name: Option<String>,
 }
 
@@ -26,7 +26,8 @@ impl fmt::Display for AttachedProgram {
     }
 }
 
-/// Returns the XDP program on an interface of the calling thread's network namespace, if there is one.
+/// Returns the XDP program on an interface of the calling thread's network namespace, if there is
+/// one.
 ///
 /// # Errors
 ///

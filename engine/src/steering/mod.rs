@@ -1,13 +1,15 @@
 //! Which frames of an interface go to the AF_XDP sockets?
 //!
-//! [`Steering`] loads the XDP program (crate `vxtap_ebpf`) and fills its maps: ports, allowed sources, sockets. The
-//! program decides about each frame by itself; nothing here is on a packet's path. Binding the sockets, and the order
-//! in which program and sockets come and go, are the caller's.
+//! [`Steering`] loads the XDP program (crate `vxtap_ebpf`) and fills its maps: ports, allowed
+//! sources, sockets. The program decides about each frame by itself; nothing here is on a packet's
+//! path. Binding the sockets, and the order in which program and sockets come and go, are the
+//! caller's.
 //!
 //! # Kernel
 //!
-//! Linux 6.1; older ones were not tried. `CAP_BPF`, `CAP_NET_ADMIN` and `CAP_PERFMON` (for the verifier) for everything,
-//! `CAP_SYS_ADMIN` beside them to name a foreign program. Maps are charged to the memory cgroup, so that the limit on locked memory plays no part.
+//! Linux 6.1; older ones were not tried. `CAP_BPF`, `CAP_NET_ADMIN` and `CAP_PERFMON` (for the
+//! verifier) for everything, `CAP_SYS_ADMIN` beside them to name a foreign program. Maps are
+//! charged to the memory cgroup, so that the limit on locked memory plays no part.
 
 mod attachment;
 mod error;
@@ -38,12 +40,14 @@ static OBJECT: &[u8] =
 pub struct Settings<'a> {
     /// UDP destination ports that are ours, at most [`maps::PORTS_MAX`].
     pub ports: &'a [u16],
-    /// Who may send to our ports, at most [`maps::ALLOWED_MAX`] prefixes of each IP version. With none, everybody may;
-    /// with one, everybody else is dropped, senders of the other IP version included.
+    /// Who may send to our ports, at most [`maps::ALLOWED_MAX`] prefixes of each IP version. With
+    /// none, everybody may; with one, everybody else is dropped, senders of the other IP version
+    /// included.
     pub allowed_sources: &'a [IpNet],
     /// Whether frames get their arrival time ([`vxtap_ebpf::arrival`]).
     pub stamp_arrival: bool,
-    /// Whether fragments of datagrams to our ports are steered too: those that come after the first one of their packet.
+    /// Whether fragments of datagrams to our ports are steered too: those that come after the first
+    /// one of their packet.
     pub fragments: bool,
 }
 
@@ -56,8 +60,8 @@ pub enum AttachMode {
     Generic,
 }
 
-/// What the program has done with the frames it saw, since it was loaded. Each is counted once, save that an
-/// unstamped frame is also a redirected one. The fields are described at [`Outcome`].
+/// What the program has done with the frames it saw, since it was loaded. Each is counted once,
+/// save that an unstamped frame is also a redirected one. The fields are described at [`Outcome`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "described where the program's outcomes are")]
 pub struct SteeringCounters {
@@ -113,8 +117,8 @@ impl SteeringCounters {
     }
 }
 
-/// The XDP program in the kernel, with its maps. Dropping it detaches the program, and so does the end of the process,
-/// however it comes.
+/// The XDP program in the kernel, with its maps. Dropping it detaches the program, and so does the
+/// end of the process, however it comes.
 pub struct Steering {
     // Before `ebpf`: detached first.
     link: Option<FdLink>,
@@ -130,7 +134,8 @@ impl Steering {
     ///
     /// # Errors
     ///
-    /// [`SteeringError::NotPermitted`], [`SteeringError::Load`], [`SteeringError::TooMany`] or [`SteeringError::Map`].
+    /// [`SteeringError::NotPermitted`], [`SteeringError::Load`], [`SteeringError::TooMany`] or
+    /// [`SteeringError::Map`].
     pub fn load(settings: &Settings<'_>) -> Result<Self, SteeringError> {
         check_counts(settings)?;
         let mut ebpf = EbpfLoader::new().load(OBJECT).map_err(SteeringError::of_load)?;
@@ -144,13 +149,19 @@ impl Steering {
         Ok(Self { link: None, ebpf, sockets, counters, settings, flags })
     }
 
-    /// Attaches the program to an interface of the calling thread's network namespace; `interface` is its name for
-    /// error messages. A program that is attached there already is left alone.
+    /// Attaches the program to an interface of the calling thread's network namespace; `interface`
+    /// is its name for error messages. A program that is attached there already is left alone.
     ///
     /// # Errors
     ///
-    /// [`SteeringError::NoNativeMode`] if it is worth trying [`AttachMode::Generic`]; else what stands in the way.
-    pub fn attach(&mut self, if_index: u32, interface: &str, mode: AttachMode) -> Result<(), SteeringError> {
+    /// [`SteeringError::NoNativeMode`] if it is worth trying [`AttachMode::Generic`]; else what
+    /// stands in the way.
+    pub fn attach(
+        &mut self,
+        if_index: u32,
+        interface: &str,
+        mode: AttachMode,
+    ) -> Result<(), SteeringError> {
         // Before the new link: two programs on one interface, even of one process, are refused.
         self.detach();
         self.link = Some(attachment::attach(program(&mut self.ebpf)?, if_index, interface, mode)?);
@@ -162,8 +173,8 @@ impl Steering {
         self.link = None;
     }
 
-    /// Leaves frames in several buffers to the kernel stack, counted: for sockets without `XDP_USE_SG`, of which the kernel loses
-    /// them and says nothing.
+    /// Leaves frames in several buffers to the kernel stack, counted: for sockets without
+    /// `XDP_USE_SG`, of which the kernel loses them and says nothing.
     ///
     /// # Errors
     ///
@@ -173,12 +184,14 @@ impl Steering {
         self.settings.set(0, self.flags, 0).map_err(map_error(maps::SETTINGS))
     }
 
-    /// Sends the frames of an RX queue to an AF_XDP socket, which has to be bound to that queue of the interface. The
-    /// map does not keep the socket open: the kernel takes it out when it is closed.
+    /// Sends the frames of an RX queue to an AF_XDP socket, which has to be bound to that queue of
+    /// the interface. The map does not keep the socket open: the kernel takes it out when it is
+    /// closed.
     ///
     /// # Errors
     ///
-    /// [`SteeringError::NoSuchQueue`] from [`maps::SOCKETS_MAX`] on, [`SteeringError::Map`] for another kind of socket.
+    /// [`SteeringError::NoSuchQueue`] from [`maps::SOCKETS_MAX`] on, [`SteeringError::Map`] for
+    /// another kind of socket.
     pub fn set_socket(&mut self, queue: u32, socket: BorrowedFd<'_>) -> Result<(), SteeringError> {
         match self.sockets.set(queue, socket, 0) {
             Err(MapError::OutOfBounds { .. }) => {
@@ -188,7 +201,8 @@ impl Steering {
         }
     }
 
-    /// Leaves the frames of an RX queue to the kernel stack. Does nothing if the queue has no socket.
+    /// Leaves the frames of an RX queue to the kernel stack. Does nothing if the queue has no
+    /// socket.
     ///
     /// # Errors
     ///
@@ -202,14 +216,16 @@ impl Steering {
         }
     }
 
-    /// Reads the counters, summed over the CPUs. Those of different outcomes are read one after another.
+    /// Reads the counters, summed over the CPUs. Those of different outcomes are read one after
+    /// another.
     ///
     /// # Errors
     ///
     /// [`SteeringError::Map`] if the kernel refuses.
     pub fn counters(&self) -> Result<SteeringCounters, SteeringError> {
         let of = |outcome: Outcome| -> Result<u64, SteeringError> {
-            let per_cpu = self.counters.get(&(outcome as u32), 0).map_err(map_error(maps::COUNTERS))?;
+            let per_cpu =
+                self.counters.get(&(outcome as u32), 0).map_err(map_error(maps::COUNTERS))?;
             Ok(per_cpu.iter().sum())
         };
         Ok(SteeringCounters {
@@ -281,7 +297,8 @@ const fn flags_of(settings: &Settings<'_>) -> u32 {
 
 /// The embedded object has the program and the maps: a test in crate `vxtap-tests` looks.
 fn program(ebpf: &mut Ebpf) -> Result<&mut Xdp, SteeringError> {
-    let program = ebpf.program_mut(maps::PROGRAM).ok_or(SteeringError::Object { part: maps::PROGRAM })?;
+    let program =
+        ebpf.program_mut(maps::PROGRAM).ok_or(SteeringError::Object { part: maps::PROGRAM })?;
     program.try_into().map_err(SteeringError::of_load)
 }
 
@@ -311,8 +328,9 @@ mod tests {
         let ports: Vec<u16> = (0..=64).collect();
         let error = Steering::load(&Settings { ports: &ports, ..NOBODY }).unwrap_err();
         assert_eq!(error.to_string(), "65 ports are too many, 64 is the limit; name fewer");
-        let sources: Vec<IpNet> =
-            (0..=4096_u32).map(|i| IpNet::new(Ipv4Addr::from_bits(i).into(), 32).unwrap()).collect();
+        let sources: Vec<IpNet> = (0..=4096_u32)
+            .map(|i| IpNet::new(Ipv4Addr::from_bits(i).into(), 32).unwrap())
+            .collect();
         let error = Steering::load(&Settings { allowed_sources: &sources, ..NOBODY }).unwrap_err();
         assert_eq!(
             error.to_string(),
@@ -324,7 +342,10 @@ mod tests {
     fn sources_are_checked_only_when_there_are_some_to_allow() {
         assert_eq!(flags_of(&NOBODY), 0);
         let anywhere = ["10.0.0.0/8".parse().unwrap()];
-        assert_eq!(flags_of(&Settings { allowed_sources: &anywhere, ..NOBODY }), maps::CHECK_SOURCE);
+        assert_eq!(
+            flags_of(&Settings { allowed_sources: &anywhere, ..NOBODY }),
+            maps::CHECK_SOURCE
+        );
         assert_eq!(flags_of(&Settings { stamp_arrival: true, ..NOBODY }), maps::STAMP_ARRIVAL);
         assert_eq!(flags_of(&Settings { fragments: true, ..NOBODY }), maps::STEER_FRAGMENTS);
     }

@@ -1,8 +1,9 @@
-//! What a worker counts, in the form that costs least per frame, and how it becomes the public ledgers.
+//! What a worker counts, in the form that costs least per frame, and how it becomes the public
+//! ledgers.
 //!
-//! Per frame only what cannot be derived is written: what each session received. What it delivered is that less its
-//! drops, and what an output took is what it was offered less what it had no room for. Drops are rare, so that their
-//! counts lie apart: 10 000 sessions fit a second-level cache.
+//! Per frame only what cannot be derived is written: what each session received. What it delivered
+//! is that less its drops, and what an output took is what it was offered less what it had no room
+//! for. Drops are rare, so that their counts lie apart: 10 000 sessions fit a second-level cache.
 
 use crate::counters::{Ledger, OutputLedger, Tally};
 use crate::drop_reason::{DropReason, Drops};
@@ -17,8 +18,8 @@ struct Received {
     cut: u64,
 }
 
-/// Frames of one session, one after the other. Traffic comes in runs, and adding to memory for each frame of a run would
-/// make each wait for the one before.
+/// Frames of one session, one after the other. Traffic comes in runs, and adding to memory for each
+/// frame of a run would make each wait for the one before.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Run {
     pub(super) session: SessionId,
@@ -55,7 +56,8 @@ struct Lost {
 impl Lost {
     /// Frames that no output was offered.
     fn unoffered(&self) -> u64 {
-        let refused = [DropReason::NoOutput, DropReason::OutputFull].map(|reason| self.drops.get(reason));
+        let refused =
+            [DropReason::NoOutput, DropReason::OutputFull].map(|reason| self.drops.get(reason));
         self.drops.total() - refused.iter().sum::<u64>()
     }
 }
@@ -162,17 +164,27 @@ impl Accounts {
         (0..self.received.len()).map(|session| self.offered(session))
     }
 
-    /// What the outputs were offered of a session since then; `before` has what they were offered up to then.
+    /// What the outputs were offered of a session since then; `before` has what they were offered
+    /// up to then.
     pub(super) fn offered_since(&self, session: usize, before: &[Tally]) -> Tally {
-        let (now, before) = (self.offered(session), before.get(session).copied().unwrap_or_default());
+        let (now, before) =
+            (self.offered(session), before.get(session).copied().unwrap_or_default());
         Tally { frames: now.frames - before.frames, bytes: now.bytes - before.bytes }
     }
 
-    /// What an output took of a session that did not take `not_taken` of what was offered, `full` of it for want of room.
-    pub(super) fn output_ledger(&self, session: usize, not_taken: Tally, full: Tally) -> OutputLedger {
+    /// What an output took of a session that did not take `not_taken` of what was offered, `full`
+    /// of it for want of room.
+    pub(super) fn output_ledger(
+        &self,
+        session: usize,
+        not_taken: Tally,
+        full: Tally,
+    ) -> OutputLedger {
         let offered = self.offered(session);
-        let delivered =
-            Tally { frames: offered.frames - not_taken.frames, bytes: offered.bytes - not_taken.bytes };
+        let delivered = Tally {
+            frames: offered.frames - not_taken.frames,
+            bytes: offered.bytes - not_taken.bytes,
+        };
         OutputLedger { delivered, full: full.frames }
     }
 }

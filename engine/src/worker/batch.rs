@@ -11,11 +11,13 @@ use crate::xsk::{FreeList, Received, RxQueue, Shares, Tail};
 /// A frame, with what the stages find out about it one after the other.
 #[derive(Debug)]
 pub(super) struct Work {
-    /// What the outputs will be told. Of a frame in several chunks the length is that of the whole, until it is published.
+    /// What the outputs will be told. Of a frame in several chunks the length is that of the whole,
+    /// until it is published.
     pub(super) descriptor: Descriptor,
     /// Who mirrors.
     pub(super) key: Key,
-    /// From the RX ring: the frame, or its first part. The chunk is gone from here once it is published.
+    /// From the RX ring: the frame, or its first part. The chunk is gone from here once it is
+    /// published.
     pub(super) received: Received,
     /// The outputs' claims on the published chunk.
     pub(super) shares: Shares,
@@ -70,7 +72,8 @@ impl Work {
     }
 }
 
-/// The frames of a turn, in order of arrival. Fixed size, made once; each stage changes them in place.
+/// The frames of a turn, in order of arrival. Fixed size, made once; each stage changes them in
+/// place.
 #[derive(Debug)]
 pub(super) struct Batch {
     works: Box<[Work]>,
@@ -95,8 +98,9 @@ impl Batch {
         Self { works: (0..BATCH_MAX).map(nothing).collect(), len: 0, chain: Chain::new() }
     }
 
-    /// Takes descriptors from the RX ring, as many as there are and fit; the batch has to be empty. A frame in several chunks
-    /// is in the batch once all its parts have come. Returns the number of descriptors taken.
+    /// Takes descriptors from the RX ring, as many as there are and fit; the batch has to be empty.
+    /// A frame in several chunks is in the batch once all its parts have come. Returns the number
+    /// of descriptors taken.
     #[inline(never)]
     pub(super) fn receive(&mut self, queue: &mut RxQueue, free: &mut FreeList) -> u32 {
         debug_assert_eq!(self.len, 0, "the last batch is done");
@@ -121,7 +125,8 @@ impl Batch {
         count
     }
 
-    /// Gives back the chunks of frames that never became whole; returns the number of these frames and of their bytes.
+    /// Gives back the chunks of frames that never became whole; returns the number of these frames
+    /// and of their bytes.
     #[inline]
     pub(super) fn take_broken(&mut self, free: &mut FreeList) -> (u64, u64) {
         if self.chain.has_broken() { self.chain.take_broken(free) } else { (0, 0) }
@@ -168,8 +173,14 @@ impl Batch {
     /// Forgets all frames, whose chunks have to be gone.
     #[inline]
     pub(super) fn clear(&mut self) {
-        debug_assert!(self.works().iter().all(|work| work.received.is_nothing()), "no chunk is lost");
-        debug_assert!(self.chain.parts.iter().all(|part| part.received.is_nothing()), "no chunk is lost");
+        debug_assert!(
+            self.works().iter().all(|work| work.received.is_nothing()),
+            "no chunk is lost"
+        );
+        debug_assert!(
+            self.chain.parts.iter().all(|part| part.received.is_nothing()),
+            "no chunk is lost"
+        );
         self.len = 0;
         self.chain.parts.clear();
     }

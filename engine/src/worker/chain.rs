@@ -1,14 +1,15 @@
-//! Frames that lie in several chunks: their parts, until all have come and until they are published.
+//! Frames that lie in several chunks: their parts, until all have come and until they are
+//! published.
 
 use crate::output::Descriptor;
 use crate::xsk::{FreeList, Received, Shares, Tail};
 
-/// Most chunks that a frame may lie in. The longest IP packet with its link header, in chunks of 2048 bytes, needs 37; what has
-/// more is no frame.
+/// Most chunks that a frame may lie in. The longest IP packet with its link header, in chunks of
+/// 2048 bytes, needs 37; what has more is no frame.
 pub(super) const PARTS_MAX: usize = 40;
 
-/// Most parts, beyond the first ones, in a batch: those that the kernel hands over in it, and those of datagrams that are put
-/// together in it.
+/// Most parts, beyond the first ones, in a batch: those that the kernel hands over in it, and those
+/// of datagrams that are put together in it.
 const BATCH_PARTS_MAX: usize = 256;
 
 /// A part of a frame, not its first.
@@ -20,7 +21,8 @@ pub(super) struct Part {
     pub(super) shares: Shares,
 }
 
-/// The parts of the frames of a batch, and those of a frame of which not all have come. Room for all is made once.
+/// The parts of the frames of a batch, and those of a frame of which not all have come. Room for
+/// all is made once.
 #[derive(Debug)]
 pub(super) struct Chain {
     pub(super) parts: Vec<Part>,
@@ -57,7 +59,8 @@ impl Chain {
         self.waiting.len() as u32
     }
 
-    /// Adds the next part, or what stands for a descriptor that made no sense; returns the frame if that was its last.
+    /// Adds the next part, or what stands for a descriptor that made no sense; returns the frame if
+    /// that was its last.
     #[cold]
     pub(super) fn add(&mut self, received: Received) -> Option<Received> {
         let is_last = !received.continues();
@@ -99,7 +102,8 @@ impl Chain {
         !self.broken.is_empty()
     }
 
-    /// Gives back the chunks of broken frames; returns the number of these frames and of their bytes.
+    /// Gives back the chunks of broken frames; returns the number of these frames and of their
+    /// bytes.
     #[cold]
     pub(super) fn take_broken(&mut self, free: &mut FreeList) -> (u64, u64) {
         let bytes = self.broken.iter().map(|received| u64::from(received.len())).sum();
@@ -119,8 +123,9 @@ impl Part {
     }
 }
 
-/// Divides the captured bytes of a frame, `of` which is the descriptor with the length of the whole, among its parts; the first
-/// has room for `head_len`. Parts for which nothing is left, because the frame was cut or padded, lose their chunk to `free`.
+/// Divides the captured bytes of a frame, `of` which is the descriptor with the length of the
+/// whole, among its parts; the first has room for `head_len`. Parts for which nothing is left,
+/// because the frame was cut or padded, lose their chunk to `free`.
 pub(super) fn lay_out(
     of: &Descriptor,
     head_len: u32,
@@ -138,7 +143,8 @@ pub(super) fn lay_out(
         let len = part.received.len().min(left);
         left -= len;
         let flags = of.flags | if left > 0 { Descriptor::CONTINUES } else { 0 };
-        part.descriptor = Descriptor { addr: part.received.addr(), len, outer_len: 0, flags, ..*of };
+        part.descriptor =
+            Descriptor { addr: part.received.addr(), len, outer_len: 0, flags, ..*of };
         used += 1;
     }
     Tail::new(tail.range().start, used)

@@ -1,4 +1,5 @@
-//! Outer fragments on their way through a worker: into the table that all workers share, and out of it as whole frames.
+//! Outer fragments on their way through a worker: into the table that all workers share, and out of
+//! it as whole frames.
 //!
 //! The slow path: a lock and a copy for each fragment. Frames that are whole never come here.
 
@@ -26,8 +27,9 @@ impl Fragments {
         Self { table, frame: Vec::new() }
     }
 
-    /// Puts a fragment into the table. If that makes its packet whole, the packet takes the fragment's place, in its chunk and as
-    /// many further ones as it needs. `now_ns` is for fragments without a time of arrival, by the same clock.
+    /// Puts a fragment into the table. If that makes its packet whole, the packet takes the
+    /// fragment's place, in its chunk and as many further ones as it needs. `now_ns` is for
+    /// fragments without a time of arrival, by the same clock.
     ///
     /// # Errors
     ///
@@ -61,7 +63,8 @@ impl Fragments {
     }
 }
 
-/// Writes a whole frame over the one that has made it whole. Without chunks for it there is nothing to be had.
+/// Writes a whole frame over the one that has made it whole. Without chunks for it there is nothing
+/// to be had.
 fn place(
     whole: &[u8],
     queue: &RxQueue,

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use crate::counters::{Board, WorkerCounters};
 
-/// How often counters are copied. A status display once a second wants them fresher than a second; copying 10 000
-/// sessions takes a fraction of a millisecond.
+/// How often counters are copied. A status display once a second wants them fresher than a second;
+/// copying 10 000 sessions takes a fraction of a millisecond.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Turns between two looks at the clock: at 64 frames a turn and 20 million frames per second some 200 µs. A worker
-/// that is about to sleep looks at once.
+/// Turns between two looks at the clock: at 64 frames a turn and 20 million frames per second some
+/// 200 µs. A worker that is about to sleep looks at once.
 const TURNS_PER_LOOK: u32 = 64;
 
 /// Time-keeping, and the board to post on.

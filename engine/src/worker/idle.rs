@@ -8,18 +8,21 @@ use super::SLEEP_MAX;
 use crate::config::WaitMode;
 use crate::xsk::KernelSide;
 
-/// Frames since the last wait from which on traffic is dense: so many come within a nap that the kernel need not wake the
-/// worker for them. At fewer a wake-up by the kernel costs less, and comes sooner.
+/// Frames since the last wait from which on traffic is dense: so many come within a nap that the
+/// kernel need not wake the worker for them. At fewer a wake-up by the kernel costs less, and comes
+/// sooner.
 const DENSE: u32 = 8;
 
-/// Nap of an adaptive worker while traffic is dense. 5 million frames per second are 500 in a nap: batches are full, and the
-/// CPU has time for others, a consumer or the NIC's softirq where they run on the same one. Measured at 30, 100 and 200 µs: shorter costs up to a third of the rate where the CPU is shared, longer
-/// gains nothing and delays frames.
+/// Nap of an adaptive worker while traffic is dense. 5 million frames per second are 500 in a nap:
+/// batches are full, and the CPU has time for others, a consumer or the NIC's softirq where they
+/// run on the same one. Measured at 30, 100 and 200 µs: shorter costs up to a third of the rate
+/// where the CPU is shared, longer gains nothing and delays frames.
 const NAP: Duration = Duration::from_micros(100);
 
-/// After so many looks in vain, some half a millisecond, a busy worker sleeps once instead of yielding. Who only ever yields may
-/// keep the CPU from threads of other scheduling groups for good: on Linux 6.18 the NAPI thread of the interface, which is in
-/// the root group, did not run at all while worker and consumer yielded to each other in a session's group, no frame came, and
+/// After so many looks in vain, some half a millisecond, a busy worker sleeps once instead of
+/// yielding. Who only ever yields may keep the CPU from threads of other scheduling groups for
+/// good: on Linux 6.18 the NAPI thread of the interface, which is in the root group, did not run at
+/// all while worker and consumer yielded to each other in a session's group, no frame came, and
 /// taking the XDP program off waited for that thread without end.
 const YIELDS_MAX: u32 = 1024;
 
@@ -65,7 +68,8 @@ impl Idle {
         Ok(())
     }
 
-    /// Lets whoever shares this CPU work while the worker has none to do. Where nobody does, this mostly returns at once.
+    /// Lets whoever shares this CPU work while the worker has none to do. Where nobody does, this
+    /// mostly returns at once.
     fn give_way(&mut self, had_frames: bool) {
         self.yields = if had_frames { 0 } else { self.yields + 1 };
         if self.yields < YIELDS_MAX {
@@ -126,7 +130,8 @@ mod tests {
     fn a_busy_worker_sleeps_only_after_many_looks_in_vain() {
         let mut far = Far::default();
         let mut idle = Idle::new(WaitMode::Busy);
-        let mut look = |idle: &mut Idle, times| (0..times).for_each(|_| idle.wait(&mut far).unwrap());
+        let mut look =
+            |idle: &mut Idle, times| (0..times).for_each(|_| idle.wait(&mut far).unwrap());
         look(&mut idle, 10);
         assert_eq!(idle.yields, 10);
         idle.note(1);

@@ -11,8 +11,9 @@
 //! 7. now and then: copy the counters out,
 //! 8. when it is told to: change over to another ruleset, serve another consumer ([`orders`]).
 //!
-//! Nothing allocates, locks, formats or reads a clock per frame, but for outer fragments ([`fragments`]). A system call happens only when there is nothing to
-//! do, when the driver asks to be woken up, or in housekeeping.
+//! Nothing allocates, locks, formats or reads a clock per frame, but for outer fragments
+//! ([`fragments`]). A system call happens only when there is nothing to do, when the driver asks to
+//! be woken up, or in housekeeping.
 
 mod accounts;
 mod batch;
@@ -80,8 +81,18 @@ pub(crate) struct Worker<K> {
 
 impl<K: KernelSide> Worker<K> {
     pub(crate) fn new(parts: Parts<K>) -> Self {
-        let Parts { kernel, queue, free, outputs, ruleset, fragments, wait, when_full, board, orders } =
-            parts;
+        let Parts {
+            kernel,
+            queue,
+            free,
+            outputs,
+            ruleset,
+            fragments,
+            wait,
+            when_full,
+            board,
+            orders,
+        } = parts;
         let geometry = queue.umem().geometry();
         let (session_count, output_count) = (ruleset.sessions.len(), outputs.len());
         let stages = Stages::new(ruleset.clone(), kernel.arrival_minus_utc_ns(), fragments);
@@ -104,8 +115,8 @@ impl<K: KernelSide> Worker<K> {
     ///
     /// # Errors
     ///
-    /// What the kernel said when the queue became useless, e.g. because the interface was deleted. The counters are
-    /// posted and the output rings closed in any case.
+    /// What the kernel said when the queue became useless, e.g. because the interface was deleted.
+    /// The counters are posted and the output rings closed in any case.
     pub(crate) fn run(mut self) -> io::Result<()> {
         let end = self.work();
         // What the kernel has delivered is in the ring, also when the queue has become useless.
@@ -220,8 +231,8 @@ impl<K: KernelSide> Worker<K> {
         );
     }
 
-    /// The end: post the last counts. The output rings close when the worker is dropped; chunks that consumers still
-    /// read stay in memory as long as they hold them.
+    /// The end: post the last counts. The output rings close when the worker is dropped; chunks
+    /// that consumers still read stay in memory as long as they hold them.
     fn settle(&mut self) {
         self.taps.reclaim(&mut self.holders, &mut self.free);
         self.post(true);

@@ -1,6 +1,8 @@
-//! What the engine asks of a worker: to take over another ruleset, to serve consumers that have come, and to end.
+//! What the engine asks of a worker: to take over another ruleset, to serve consumers that have
+//! come, and to end.
 //!
-//! A worker looks at one word per turn. Only when that has changed it opens its mailbox, between two batches.
+//! A worker looks at one word per turn. Only when that has changed it opens its mailbox, between
+//! two batches.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -50,8 +52,9 @@ impl Orders {
         self.put(|mail| mail.change = Some(change));
     }
 
-    /// Gives the worker the ring of a consumer that has come, of an output that it knows. The worker lets go of it when the consumer is
-    /// gone. If the worker has ended, the ring closes at once.
+    /// Gives the worker the ring of a consumer that has come, of an output that it knows. The
+    /// worker lets go of it when the consumer is gone. If the worker has ended, the ring closes at
+    /// once.
     pub(crate) fn attach(&self, output: usize, ring: Writer) {
         self.put(|mail| mail.rings.push((output, ring)));
     }
@@ -75,8 +78,8 @@ impl Orders {
         self.word.load(Ordering::Acquire) & !DRAIN == self.obeyed.load(Ordering::Acquire)
     }
 
-    /// Throws away what the worker has not taken over because it has ended, and what comes later. The rings close: nobody would write
-    /// to them any more.
+    /// Throws away what the worker has not taken over because it has ended, and what comes later.
+    /// The rings close: nobody would write to them any more.
     pub(crate) fn forget(&self) {
         let mut mail = self.lock();
         *mail = Mail { count: mail.count, is_closed: true, ..Mail::default() };

@@ -18,9 +18,11 @@ pub(super) struct Tap {
     pub(super) writer: Writer,
     /// Whether the consumer was there at the start of the turn.
     pub(super) is_open: bool,
-    /// How many frames of the batch it takes if it gets all sessions: the first ones, since room does not grow meanwhile.
+    /// How many frames of the batch it takes if it gets all sessions: the first ones, since room
+    /// does not grow meanwhile.
     pub(super) takes: usize,
-    /// Which frames of the batch it takes, and for which it has no room, if it gets some sessions only.
+    /// Which frames of the batch it takes, and for which it has no room, if it gets some sessions
+    /// only.
     pub(super) chosen: Places,
     pub(super) missed: Places,
     /// Whether its output has it for as long as its consumer is there, and may have several.
@@ -31,13 +33,14 @@ pub(super) struct Tap {
     choice: Choice,
     /// By session: what it had no room for.
     full: Vec<Tally>,
-    /// By session: what the outputs were offered and it was not to get: all while the session was not one of its own, up to the
-    /// last change, and what it did not choose of its own sessions.
+    /// By session: what the outputs were offered and it was not to get: all while the session was
+    /// not one of its own, up to the last change, and what it did not choose of its own sessions.
     passed_by: Vec<Tally>,
 }
 
 impl Tap {
-    /// A tap that gets frames from now on: what was offered before, by these accounts, has passed it by.
+    /// A tap that gets frames from now on: what was offered before, by these accounts, has passed
+    /// it by.
     pub(super) fn new(id: usize, writer: Writer, is_guest: bool, accounts: &Accounts) -> Self {
         Self {
             id,
@@ -64,7 +67,8 @@ impl Tap {
         self.choice.narrowing.is_some()
     }
 
-    /// Changes over to another choice. `changed_at` has what was offered of each session at the last change.
+    /// Changes over to another choice. `changed_at` has what was offered of each session at the
+    /// last change.
     pub(super) fn adopt(&mut self, choice: Choice, accounts: &Accounts, changed_at: &[Tally]) {
         self.full.resize(accounts.len(), Tally::default());
         self.passed_by.resize(accounts.len(), Tally::default());
@@ -93,8 +97,8 @@ impl Tap {
         self.is_guest && !self.is_open
     }
 
-    /// Chooses the frames of a batch that it takes: the first ones that are meant for it, as many as it has room for. `flows` has
-    /// those of the frames if it [is narrow](Self::is_narrow).
+    /// Chooses the frames of a batch that it takes: the first ones that are meant for it, as many
+    /// as it has room for. `flows` has those of the frames if it [is narrow](Self::is_narrow).
     pub(super) fn choose(&mut self, works: &[Work], flows: &[Option<Flow>]) {
         let room = if self.is_open { self.writer.room() } else { 0 };
         (self.chosen, self.missed) = (0, 0);
@@ -105,7 +109,11 @@ impl Tap {
                 continue;
             }
             if let Some(narrowing) = &self.choice.narrowing
-                && !narrowing.accepts(flows[place].as_ref(), SessionId(session), work.descriptor.direction())
+                && !narrowing.accepts(
+                    flows[place].as_ref(),
+                    SessionId(session),
+                    work.descriptor.direction(),
+                )
             {
                 self.passed_by[session as usize].add(u64::from(len));
                 continue;
@@ -126,7 +134,9 @@ impl Tap {
         if parts.is_empty() {
             self.writer.push_all(claimed.map(|(_, work)| (&work.descriptor, work.shares.take())));
         } else {
-            claimed.for_each(|(_, work)| self.take_parts(work, &mut parts[work.received.tail().range()]));
+            claimed.for_each(|(_, work)| {
+                self.take_parts(work, &mut parts[work.received.tail().range()])
+            });
         }
         self.writer.publish();
         for (place, work) in works.iter().enumerate() {
@@ -138,7 +148,11 @@ impl Tap {
 
     /// Pushes a frame, in one chunk or several.
     fn take_parts(&mut self, work: &mut Work, parts: &mut [Part]) {
-        let head = Descriptor { len: work.head_len(parts), flags: work.head_flags(parts), ..work.descriptor };
+        let head = Descriptor {
+            len: work.head_len(parts),
+            flags: work.head_flags(parts),
+            ..work.descriptor
+        };
         self.writer.push_all([(&head, work.shares.take())]);
         self.writer.push_all(parts.iter_mut().map(|part| (&part.descriptor, part.shares.take())));
         self.further += parts.len() as u64;
@@ -149,7 +163,8 @@ impl Tap {
         RingCounts { pushed: self.writer.pushed() - self.further, unread: self.writer.unread() }
     }
 
-    /// Publishes what it takes, and counts what it has no room for: the end of `taken`, and all of `refused`.
+    /// Publishes what it takes, and counts what it has no room for: the end of `taken`, and all of
+    /// `refused`.
     #[inline]
     pub(super) fn take(&mut self, taken: &mut [Work], refused: &[Work]) {
         let (taken, missed) = taken.split_at_mut(self.takes);

@@ -98,14 +98,21 @@ impl Taps {
         outputs: impl IntoIterator<Item = (usize, Writer)>,
         accounts: &Accounts,
     ) {
-        self.open.extend(outputs.into_iter().map(|(id, writer)| Tap::new(id, writer, false, accounts)));
+        self.open
+            .extend(outputs.into_iter().map(|(id, writer)| Tap::new(id, writer, false, accounts)));
         self.choose(ruleset, accounts);
     }
 
     /// Takes in rings of consumers that have come, each for as long as its consumer is there.
     #[cold]
-    pub(super) fn attach(&mut self, ruleset: &Ruleset, rings: Vec<(usize, Writer)>, accounts: &Accounts) {
-        self.open.extend(rings.into_iter().map(|(id, writer)| Tap::new(id, writer, true, accounts)));
+    pub(super) fn attach(
+        &mut self,
+        ruleset: &Ruleset,
+        rings: Vec<(usize, Writer)>,
+        accounts: &Accounts,
+    ) {
+        self.open
+            .extend(rings.into_iter().map(|(id, writer)| Tap::new(id, writer, true, accounts)));
         self.choose(ruleset, accounts);
     }
 
@@ -129,7 +136,8 @@ impl Taps {
         self.bury_all(Tap::has_ended, accounts);
     }
 
-    /// Lets go of the rings whose consumers were there for a time and are gone; to be called when what they had is back.
+    /// Lets go of the rings whose consumers were there for a time and are gone; to be called when
+    /// what they had is back.
     #[inline]
     pub(super) fn let_go(&mut self, accounts: &Accounts) {
         if self.open.iter().any(Tap::is_left) {
@@ -159,7 +167,8 @@ impl Taps {
         }
     }
 
-    /// Offers each frame to each output, and publishes with one store per ring. The batch is empty afterwards.
+    /// Offers each frame to each output, and publishes with one store per ring. The batch is empty
+    /// afterwards.
     #[inline(never)]
     pub(super) fn publish(
         &mut self,
@@ -176,7 +185,10 @@ impl Taps {
             return;
         }
         #[cfg(debug_assertions)]
-        batch.works().iter().for_each(|work| assert_eq!(work.generation, stages.generation(), "one ruleset"));
+        batch
+            .works()
+            .iter()
+            .for_each(|work| assert_eq!(work.generation, stages.generation(), "one ruleset"));
         if self.when_full == WhenFull::Wait && !orders.is_draining() {
             self.wait_for_room(batch.descriptors(), holders, free, orders);
         }
@@ -192,7 +204,8 @@ impl Taps {
         batch.clear();
     }
 
-    /// Decides how many of `count` frames each output takes; returns the smallest and the largest number.
+    /// Decides how many of `count` frames each output takes; returns the smallest and the largest
+    /// number.
     #[inline]
     fn divide(&mut self, count: usize) -> (usize, usize) {
         let (mut least, mut most) = (count, 0);
@@ -203,9 +216,16 @@ impl Taps {
         (least.min(most), most)
     }
 
-    /// Turns the chunks of the frames that somebody takes into claims and publishes them; the first `least` are taken by all.
+    /// Turns the chunks of the frames that somebody takes into claims and publishes them; the first
+    /// `least` are taken by all.
     #[inline]
-    fn hand_out(&mut self, taken: &mut [Work], refused: &[Work], least: usize, holders: &mut Holders) {
+    fn hand_out(
+        &mut self,
+        taken: &mut [Work],
+        refused: &[Work],
+        least: usize,
+        holders: &mut Holders,
+    ) {
         if let [tap] = &mut self.open[..] {
             let claimed = taken.iter_mut().map(|work| {
                 let share = holders.publish_alone(work.received.take_chunk());
@@ -229,8 +249,8 @@ impl Taps {
         }
     }
 
-    /// As the rest of [`Self::publish`] does, where some outputs get the frames of some sessions only, or a frame lies in several
-    /// chunks.
+    /// As the rest of [`Self::publish`] does, where some outputs get the frames of some sessions
+    /// only, or a frame lies in several chunks.
     fn publish_chosen(
         &mut self,
         queue: &RxQueue,
@@ -276,16 +296,23 @@ impl Taps {
     /// Takes back and counts what nobody has taken.
     #[inline]
     fn refuse(&self, refused: &mut [Work], free: &mut FreeList, stages: &mut Stages) {
-        let reason = if self.open.is_empty() { DropReason::NoOutput } else { DropReason::OutputFull };
+        let reason =
+            if self.open.is_empty() { DropReason::NoOutput } else { DropReason::OutputFull };
         for work in refused {
             stages.refuse(&work.descriptor, reason);
             free.give(work.received.take_chunk());
         }
     }
 
-    /// Returns when each output has room for `count` frames, or is empty, or has lost its consumer, or when the worker
-    /// is told to end.
-    fn wait_for_room(&mut self, count: usize, holders: &mut Holders, free: &mut FreeList, orders: &Orders) {
+    /// Returns when each output has room for `count` frames, or is empty, or has lost its consumer,
+    /// or when the worker is told to end.
+    fn wait_for_room(
+        &mut self,
+        count: usize,
+        holders: &mut Holders,
+        free: &mut FreeList,
+        orders: &Orders,
+    ) {
         let is_stuck = |tap: &Tap| tap.is_open && tap.writer.room() < count.min(tap.writer.len());
         while self.open.iter().any(is_stuck) && !orders.is_draining() {
             self.reclaim(holders, free);

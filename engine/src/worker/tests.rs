@@ -88,7 +88,8 @@ struct Rig {
     directory: Directory,
 }
 
-/// A worker with rings of `ring_lens` to so many outputs. One session is declared: VNI 7 from 10.0.0.1.
+/// A worker with rings of `ring_lens` to so many outputs. One session is declared: VNI 7 from
+/// 10.0.0.1.
 fn rig(ring_lens: &[u32], unknown: UnknownSessions) -> Rig {
     rig_of(ring_lens, &config_of(ring_lens.len(), unknown), WhenFull::Drop)
 }
@@ -96,9 +97,18 @@ fn rig(ring_lens: &[u32], unknown: UnknownSessions) -> Rig {
 /// The configuration of [`rig`]; the outputs have their numbers as names.
 fn config_of(outputs: usize, unknown: UnknownSessions) -> Config {
     let output = |number: usize| Output::new(number.to_string(), OutputKind::Consumer);
-    let web =
-        Session { name: "web".into(), vni: 7, source: Some([10, 0, 0, 1].into()), ..Session::default() };
-    Config { unknown, sessions: vec![web], outputs: (0..outputs).map(output).collect(), ..Config::default() }
+    let web = Session {
+        name: "web".into(),
+        vni: 7,
+        source: Some([10, 0, 0, 1].into()),
+        ..Session::default()
+    };
+    Config {
+        unknown,
+        sessions: vec![web],
+        outputs: (0..outputs).map(output).collect(),
+        ..Config::default()
+    }
 }
 
 fn rig_of(ring_lens: &[u32], config: &Config, when_full: WhenFull) -> Rig {
@@ -106,7 +116,8 @@ fn rig_of(ring_lens: &[u32], config: &Config, when_full: WhenFull) -> Rig {
     let (umem, free) = Umem::create(Geometry::new(2048, chunk_count), Pages::Ordinary).unwrap();
     let umem = Arc::new(umem);
     let (nic, queue) = SoftNic::new(umem.clone(), RING_LEN, RING_LEN).unwrap();
-    let (outputs, consumers): (Vec<_>, _) = ring_lens.iter().map(|&len| ring_of(&umem, len)).unzip();
+    let (outputs, consumers): (Vec<_>, _) =
+        ring_lens.iter().map(|&len| ring_of(&umem, len)).unzip();
     let input = Arc::new(Mutex::new(VecDeque::new()));
     let board = Arc::new(Board::default());
     let mut directory = Directory::default();
@@ -126,9 +137,12 @@ fn rig_of(ring_lens: &[u32], config: &Config, when_full: WhenFull) -> Rig {
 }
 
 fn ring_of(umem: &Arc<Umem>, len: u32) -> (Writer, Consumer) {
-    let (writer, reader) =
-        output::ring(len as usize, umem.clone(), output::Origin { queue: 4, ..output::Origin::default() })
-            .unwrap();
+    let (writer, reader) = output::ring(
+        len as usize,
+        umem.clone(),
+        output::Origin { queue: 4, ..output::Origin::default() },
+    )
+    .unwrap();
     (writer, Consumer::new(vec![reader]))
 }
 
@@ -150,7 +164,8 @@ fn mirrored(host: u8, vni: u8, payload: &[u8]) -> (Vec<u8>, Vec<u8>) {
 }
 
 impl Rig {
-    /// Lets the worker run until the NIC has nothing more, and returns the consumers and the final counts.
+    /// Lets the worker run until the NIC has nothing more, and returns the consumers and the final
+    /// counts.
     fn run(self, frames: impl IntoIterator<Item = Vec<u8>>) -> (Vec<Consumer>, WorkerCounters) {
         self.input.lock().unwrap().extend(frames);
         self.worker.run().unwrap();
@@ -164,7 +179,9 @@ fn read_all(consumer: &mut Consumer) -> Vec<(SessionId, Vec<u8>)> {
     loop {
         match consumer.next(Duration::from_secs(1)) {
             Next::Batch(batch) => {
-                frames.extend(batch.iter().map(|frame| (frame.session(), frame.bytes().into_owned())));
+                frames.extend(
+                    batch.iter().map(|frame| (frame.session(), frame.bytes().into_owned())),
+                );
             }
             Next::Idle => panic!("the ring is neither closed nor has it frames"),
             Next::Closed => return frames,
@@ -183,17 +200,27 @@ fn frames_come_out_in_order_with_everything_that_is_known_about_them() {
     assert_eq!(frames.len(), 2);
     let frame = &frames[0];
     assert_eq!(frame.bytes(), inner);
-    assert_eq!((frame.captured_len() as usize, frame.original_len() as usize), (inner.len(), inner.len()));
+    assert_eq!(
+        (frame.captured_len() as usize, frame.original_len() as usize),
+        (inner.len(), inner.len())
+    );
     assert_eq!(frame.timestamp_ns(), ARRIVAL_NS - TAI_MINUS_UTC_NS.unsigned_abs());
     assert_eq!((frame.session(), frame.queue()), (SessionId(1), 4));
     assert_eq!(frame.pair().to_string(), "VNI 7 from 10.0.0.1");
     assert_eq!(frame.outer().vxlan_header().unwrap(), [8, 0, 0, 0, 0, 0, 7, 0]);
     assert_eq!(frame.outer().bytes(), &first[14..50]);
     assert_eq!(frame.segments().collect::<Vec<_>>(), [inner.as_slice()]);
-    assert_eq!((frames[1].session(), frames[1].bytes().as_ref()), (SessionId::DEFAULT, other.as_slice()));
+    assert_eq!(
+        (frames[1].session(), frames[1].bytes().as_ref()),
+        (SessionId::DEFAULT, other.as_slice())
+    );
     assert_eq!(counters.all.delivered.frames, 2);
     assert_eq!(
-        counters.unknown.iter().map(|(pair, tally)| (pair.to_string(), tally.frames)).collect::<Vec<_>>(),
+        counters
+            .unknown
+            .iter()
+            .map(|(pair, tally)| (pair.to_string(), tally.frames))
+            .collect::<Vec<_>>(),
         [("VNI 9 from 10.0.0.2".to_owned(), 1)]
     );
     assert_eq!(counters.kernel.rx_dropped, 5);
@@ -320,7 +347,8 @@ fn a_worker_whose_queue_fails_still_accounts_for_what_is_in_its_ring() {
 #[test]
 fn an_offline_worker_waits_for_a_slow_consumer() {
     let mut rig = rig_of(&[64], &config_of(1, UnknownSessions::Pass), WhenFull::Wait);
-    let frames: Vec<_> = (0..500_u16).map(|number| mirrored(1, 7, &number.to_be_bytes()).0).collect();
+    let frames: Vec<_> =
+        (0..500_u16).map(|number| mirrored(1, 7, &number.to_be_bytes()).0).collect();
     let mut consumers = std::mem::take(&mut rig.consumers);
     let reader = std::thread::spawn(move || read_all(&mut consumers[0]).len());
     let (_, counters) = rig.run(frames);
@@ -331,7 +359,8 @@ fn an_offline_worker_waits_for_a_slow_consumer() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever comes in, every datagram is in one counter, for the worker and for each session, and no chunk is lost.
+    /// Whatever comes in, every datagram is in one counter, for the worker and for each session,
+    /// and no chunk is lost.
     #[test]
     fn the_account_adds_up_whatever_comes_in(
         frames in prop::collection::vec((0_u8..4, 5_u8..9, prop::collection::vec(any::<(u8, u8)>(), 0..3), 0_usize..120), 0..400),

@@ -2,8 +2,8 @@
 
 use vxtap_ebpf::arrival::{AREA_LEN, Arrival};
 
-/// How much older than the newest time a time may be and still be believed: a queue whose interrupt moves to another CPU
-/// may see that CPU's clock a little behind.
+/// How much older than the newest time a time may be and still be believed: a queue whose interrupt
+/// moves to another CPU may see that CPU's clock a little behind.
 const DISORDER_NS: u64 = 1_000_000;
 
 /// Tells the times of frames from those that earlier frames have left in their chunks.
@@ -19,9 +19,11 @@ pub(super) struct Stamps {
 
 impl Stamps {
     /// Times that never go back, so that an old one is a left-over.
-    pub(super) const MONOTONIC: Self = Self { newest_ns: 0, oldest_ns: 0, disorder_ns: DISORDER_NS };
+    pub(super) const MONOTONIC: Self =
+        Self { newest_ns: 0, oldest_ns: 0, disorder_ns: DISORDER_NS };
 
-    /// Times in any order; nothing is left over, because the writer clears the area of a frame without time.
+    /// Times in any order; nothing is left over, because the writer clears the area of a frame
+    /// without time.
     pub(super) const CLEARED: Self = Self { newest_ns: 0, oldest_ns: 0, disorder_ns: u64::MAX };
 
     /// A new batch begins.
@@ -30,8 +32,8 @@ impl Stamps {
         self.oldest_ns = self.newest_ns.saturating_sub(self.disorder_ns);
     }
 
-    /// The time in `area`, the bytes in front of the frame, in nanoseconds of the writer's clock. `None` if the frame has
-    /// none.
+    /// The time in `area`, the bytes in front of the frame, in nanoseconds of the writer's clock.
+    /// `None` if the frame has none.
     #[inline]
     pub(super) fn read(&mut self, area: &[u8; AREA_LEN]) -> Option<u64> {
         let time_ns = Arrival::time_in(area)?;

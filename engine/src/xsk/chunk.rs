@@ -4,8 +4,8 @@
 //!   Chunk (free list) ──► Lent (fill ring, kernel, RX ring) ──► Chunk (worker) ──► Share, Share ... (outputs) ──► Chunk
 //! ```
 //!
-//! None of the types is `Copy` or `Clone`, and none can be made outside of this module, so that safe code can neither
-//! use a chunk twice nor give it back twice.
+//! None of the types is `Copy` or `Clone`, and none can be made outside of this module, so that
+//! safe code can neither use a chunk twice nor give it back twice.
 #![expect(clippy::needless_pass_by_value, reason = "taking the value is taking the ownership")]
 
 /// A chunk that belongs to whoever holds this value.
@@ -22,8 +22,8 @@ impl Chunk {
     }
 }
 
-/// Chunks that nobody uses. Last in, first out, so that the ones used next are those whose bytes are still in the
-/// cache.
+/// Chunks that nobody uses. Last in, first out, so that the ones used next are those whose bytes
+/// are still in the cache.
 #[derive(Debug)]
 pub(crate) struct FreeList {
     /// The first `len` are free.
@@ -136,7 +136,8 @@ impl Shares {
     /// If all have been taken.
     #[inline]
     pub(crate) const fn take(&mut self) -> Share {
-        self.left = self.left.checked_sub(1).expect("no more claims than the chunk was published with");
+        self.left =
+            self.left.checked_sub(1).expect("no more claims than the chunk was published with");
         Share(self.index)
     }
 }
@@ -154,7 +155,8 @@ impl Holders {
         Self { counts: vec![0; chunk_count as usize].into_boxed_slice(), published: 0 }
     }
 
-    /// Publishes `chunk` to `count` outputs, at least 1: a claim for each. All of them have to be taken.
+    /// Publishes `chunk` to `count` outputs, at least 1: a claim for each. All of them have to be
+    /// taken.
     ///
     /// # Panics
     ///

@@ -2,12 +2,13 @@
 
 use super::syscall;
 
-/// Nanoseconds by which `CLOCK_MONOTONIC` is ahead of `CLOCK_REALTIME` (a large negative number), or 0 if the clocks
-/// cannot be read.
+/// Nanoseconds by which `CLOCK_MONOTONIC` is ahead of `CLOCK_REALTIME` (a large negative number),
+/// or 0 if the clocks cannot be read.
 ///
-/// Time daemons slew both clocks alike, so that the difference changes only when somebody sets the time. The read of
-/// one clock lies between two of the other: the result is off by at most half the time that takes, some 50 ns. An
-/// interruption makes it longer, so that the best of a few measurements is taken.
+/// Time daemons slew both clocks alike, so that the difference changes only when somebody sets the
+/// time. The read of one clock lies between two of the other: the result is off by at most half the
+/// time that takes, some 50 ns. An interruption makes it longer, so that the best of a few
+/// measurements is taken.
 pub(super) fn monotonic_minus_utc_ns() -> i64 {
     let measure = || {
         let before = syscall::clock_ns(libc::CLOCK_MONOTONIC).ok()?;

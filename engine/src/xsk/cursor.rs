@@ -1,8 +1,10 @@
-//! Index arithmetic of a single-producer, single-consumer ring whose two indices live in shared memory.
+//! Index arithmetic of a single-producer, single-consumer ring whose two indices live in shared
+//! memory.
 //!
-//! Indices run freely through all of `u32` and wrap; the slot is the index modulo the ring length, a power of two.
-//! Each side keeps its own index in a register, caches the other's, and looks at shared memory only when the cached
-//! value says full or empty (the scheme of the kernel's `net/xdp/xsk_queue.h`). No I/O, no memory but the indices.
+//! Indices run freely through all of `u32` and wrap; the slot is the index modulo the ring length,
+//! a power of two. Each side keeps its own index in a register, caches the other's, and looks at
+//! shared memory only when the cached value says full or empty (the scheme of the kernel's
+//! `net/xdp/xsk_queue.h`). No I/O, no memory but the indices.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -19,7 +21,11 @@ pub(super) struct Producing {
 impl Producing {
     /// A view of a ring of `len` slots that continues at the indices found in memory.
     pub(super) fn new(len: u32, producer: &AtomicU32, consumer: &AtomicU32) -> Self {
-        Self { len, producer: producer.load(Ordering::Relaxed), consumer: consumer.load(Ordering::Acquire) }
+        Self {
+            len,
+            producer: producer.load(Ordering::Relaxed),
+            consumer: consumer.load(Ordering::Acquire),
+        }
     }
 
     /// Number of slots that may be written now, at least `want` if the ring has them.
@@ -64,11 +70,16 @@ pub(super) struct Consuming {
 impl Consuming {
     /// A view of a ring of `len` slots that continues at the indices found in memory.
     pub(super) fn new(len: u32, producer: &AtomicU32, consumer: &AtomicU32) -> Self {
-        Self { len, producer: producer.load(Ordering::Acquire), consumer: consumer.load(Ordering::Relaxed) }
+        Self {
+            len,
+            producer: producer.load(Ordering::Acquire),
+            consumer: consumer.load(Ordering::Relaxed),
+        }
     }
 
-    /// Number of slots that may be read now. A producer index that is further ahead than the ring is long (which
-    /// the kernel never writes) is cut to the length, so that no slot is read twice in one turn.
+    /// Number of slots that may be read now. A producer index that is further ahead than the ring
+    /// is long (which the kernel never writes) is cut to the length, so that no slot is read twice
+    /// in one turn.
     #[inline]
     pub(super) fn available(&mut self, producer: &AtomicU32) -> u32 {
         if self.producer == self.consumer {
@@ -123,7 +134,8 @@ mod tests {
     }
 
     proptest! {
-        /// Any sequence of submits and releases, from any starting index, agrees with a plain counter.
+        /// Any sequence of submits and releases, from any starting index, agrees with a plain
+        /// counter.
         #[test]
         fn both_ends_agree_with_a_counter_across_the_wrap(
             start in prop_oneof![any::<u32>(), (u32::MAX - 40)..=u32::MAX],

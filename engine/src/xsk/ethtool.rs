@@ -1,4 +1,5 @@
-//! What an interface's driver is asked: how many RX queues there are right now, its name, and to leave frames as they are.
+//! What an interface's driver is asked: how many RX queues there are right now, its name, and to
+//! leave frames as they are.
 
 use std::ffi::c_char;
 use std::io;
@@ -12,8 +13,8 @@ const SIOCETHTOOL: libc::c_ulong = 0x8946;
 /// `include/uapi/linux/ethtool.h`.
 const ETHTOOL_GCHANNELS: u32 = 0x3c;
 const ETHTOOL_GDRVINFO: u32 = 0x03;
-/// Receive and transmit checksums, scatter-gather, segmentation by the interface, by the kernel, and putting frames together:
-/// `ETHTOOL_SRXCSUM` and so on.
+/// Receive and transmit checksums, scatter-gather, segmentation by the interface, by the kernel,
+/// and putting frames together: `ETHTOOL_SRXCSUM` and so on.
 const ETHTOOL_OFFLOADS: [u32; 6] = [0x15, 0x17, 0x19, 0x1f, 0x24, 0x2c];
 
 /// `struct ethtool_channels` of `include/uapi/linux/ethtool.h`.
@@ -51,8 +52,8 @@ struct Value {
     data: u32,
 }
 
-/// Number of RX queues of `interface` that are in use, in the calling thread's network namespace. 1 for a driver
-/// that has no notion of channels.
+/// Number of RX queues of `interface` that are in use, in the calling thread's network namespace. 1
+/// for a driver that has no notion of channels.
 ///
 /// # Errors
 ///
@@ -61,7 +62,8 @@ pub(crate) fn rx_queue_count(interface: &str) -> io::Result<u32> {
     let mut channels = Channels { command: ETHTOOL_GCHANNELS, ..Channels::default() };
     let mut request = request(interface, ptr::from_mut(&mut channels).cast())?;
     let control = syscall::udp_socket(libc::AF_INET)?;
-    // SAFETY: ETHTOOL_GCHANNELS reads and writes one `struct ethtool_channels`, which `channels` is.
+    // SAFETY: ETHTOOL_GCHANNELS reads and writes one `struct ethtool_channels`, which `channels`
+    // is.
     match unsafe { syscall::interface_ioctl(control.as_fd(), SIOCETHTOOL, &mut request) } {
         Ok(()) => Ok((channels.rx + channels.combined).max(1)),
         Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(1),
@@ -69,7 +71,8 @@ pub(crate) fn rx_queue_count(interface: &str) -> io::Result<u32> {
     }
 }
 
-/// Name of the driver of `interface`, in the calling thread's network namespace; `None` if it tells none.
+/// Name of the driver of `interface`, in the calling thread's network namespace; `None` if it tells
+/// none.
 pub(crate) fn driver_of(interface: &str) -> Option<String> {
     let mut info = DriverInfo { command: ETHTOOL_GDRVINFO, driver: [0; 32], rest: [0; 160] };
     let mut request = request(interface, ptr::from_mut(&mut info).cast()).ok()?;
@@ -80,8 +83,8 @@ pub(crate) fn driver_of(interface: &str) -> Option<String> {
     std::str::from_utf8(name).ok().map(str::to_owned)
 }
 
-/// Switches off what makes other frames of those that pass `interface`, in the calling thread's network namespace, as far as its driver
-/// has it and lets it be switched.
+/// Switches off what makes other frames of those that pass `interface`, in the calling thread's
+/// network namespace, as far as its driver has it and lets it be switched.
 ///
 /// # Errors
 ///
@@ -126,8 +129,14 @@ mod tests {
     fn an_interface_without_channels_has_one_queue_and_a_missing_one_is_an_error() {
         assert_eq!(rx_queue_count("lo").unwrap(), 1);
         assert_eq!(driver_of("nosuchif0"), None);
-        assert_eq!(switch_offloads_off("nosuchif0").unwrap_err().raw_os_error(), Some(libc::ENODEV));
+        assert_eq!(
+            switch_offloads_off("nosuchif0").unwrap_err().raw_os_error(),
+            Some(libc::ENODEV)
+        );
         assert_eq!(rx_queue_count("nosuchif0").unwrap_err().raw_os_error(), Some(libc::ENODEV));
-        assert_eq!(rx_queue_count("a-name-beyond-15-bytes").unwrap_err().raw_os_error(), Some(libc::ENODEV));
+        assert_eq!(
+            rx_queue_count("a-name-beyond-15-bytes").unwrap_err().raw_os_error(),
+            Some(libc::ENODEV)
+        );
     }
 }

@@ -2,10 +2,11 @@
 
 use super::chunk::Share;
 
-/// Bytes in front of each frame beyond those that the kernel keeps free anyway (`XDP_PACKET_HEADROOM`, 256 bytes,
-/// `include/uapi/linux/bpf.h`): the arrival time lies in them. Without, it would lie at the end of the cache line before
-/// the frame's first; with, the time and the outer headers share a line, and the inner headers of an IPv4 mirror (62 to
-/// 102 bytes into the frame) lie in the next.
+/// Bytes in front of each frame beyond those that the kernel keeps free anyway
+/// (`XDP_PACKET_HEADROOM`, 256 bytes, `include/uapi/linux/bpf.h`): the arrival time lies in them.
+/// Without, it would lie at the end of the cache line before the frame's first; with, the time and
+/// the outer headers share a line, and the inner headers of an IPv4 mirror (62 to 102 bytes into
+/// the frame) lie in the next.
 pub(super) const EXTRA_HEADROOM: u32 = 16;
 
 /// Bytes of a chunk in front of its frame.
@@ -28,8 +29,9 @@ impl Geometry {
     ///
     /// # Panics
     ///
-    /// If `chunk_size` is not a power of two from 2048 to 65536 or there is no chunk. The kernel takes 2048 and 4096,
-    /// which the configuration sees to; chunks that it never sees may be larger.
+    /// If `chunk_size` is not a power of two from 2048 to 65536 or there is no chunk. The kernel
+    /// takes 2048 and 4096, which the configuration sees to; chunks that it never sees may be
+    /// larger.
     pub(crate) const fn new(chunk_size: u32, chunk_count: u32) -> Self {
         assert!(chunk_size.is_power_of_two(), "chunk sizes are powers of two");
         assert!(chunk_size >= 2048 && chunk_size <= 65_536, "chunks are 2 to 64 KiB");
@@ -63,7 +65,8 @@ impl Geometry {
         (index as u64) << self.chunk_size_log2
     }
 
-    /// The chunk that `addr` lies in, and where in it. An index beyond the last chunk belongs to nobody.
+    /// The chunk that `addr` lies in, and where in it. An index beyond the last chunk belongs to
+    /// nobody.
     #[inline]
     pub(super) fn locate(self, addr: u64) -> (u32, u32) {
         let index = u32::try_from(addr >> self.chunk_size_log2).unwrap_or(u32::MAX);
@@ -72,9 +75,10 @@ impl Geometry {
         (index, offset)
     }
 
-    /// Whether the `len` bytes at `addr` and the `before` bytes in front of them lie in the chunk that the share is a claim
-    /// on. Neither sum can wrap round to where it would do harm: an index has 31 bits and a chunk at most 16, so that an
-    /// address that lies in the chunk is far from the end of the address space.
+    /// Whether the `len` bytes at `addr` and the `before` bytes in front of them lie in the chunk
+    /// that the share is a claim on. Neither sum can wrap round to where it would do harm: an index
+    /// has 31 bits and a chunk at most 16, so that an address that lies in the chunk is far from
+    /// the end of the address space.
     #[inline]
     pub(crate) fn is_covered(self, addr: u64, before: u16, len: u32, share: &Share) -> bool {
         let is_in = |addr: u64| addr >> self.chunk_size_log2 == u64::from(share.index());
@@ -82,15 +86,16 @@ impl Geometry {
             && is_in(addr.wrapping_add(u64::from(len)).wrapping_sub(1))
     }
 
-    /// Whether `len` bytes from `offset` on lie inside of one chunk, with an arrival time's room in front.
+    /// Whether `len` bytes from `offset` on lie inside of one chunk, with an arrival time's room in
+    /// front.
     #[inline]
     pub(super) fn holds(self, offset: u32, len: u32) -> bool {
         let fits = offset.checked_add(len).is_some_and(|end| end <= self.chunk_size());
         fits && offset as usize >= vxtap_ebpf::arrival::AREA_LEN
     }
 
-    /// The chunk in which the `len` bytes at `addr` lie, with at least an arrival time's room in front; `None` if they
-    /// reach outside of it or of the region.
+    /// The chunk in which the `len` bytes at `addr` lie, with at least an arrival time's room in
+    /// front; `None` if they reach outside of it or of the region.
     #[inline]
     pub(super) fn chunk_of(self, addr: u64, len: u32) -> Option<u32> {
         let (index, offset) = self.locate(addr);

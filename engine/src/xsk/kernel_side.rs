@@ -3,31 +3,36 @@
 use std::io;
 use std::time::Duration;
 
-/// What the kernel counts for an AF_XDP socket: `struct xdp_statistics` of `include/uapi/linux/if_xdp.h`, without its
-/// transmit side. In frames (descriptors for the second) since the socket was opened.
+/// What the kernel counts for an AF_XDP socket: `struct xdp_statistics` of
+/// `include/uapi/linux/if_xdp.h`, without its transmit side. In frames (descriptors for the second)
+/// since the socket was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KernelCounters {
     /// Dropped for want of an empty chunk, or because they do not fit into one.
     pub rx_dropped: u64,
-    /// As the kernel reports it. It counts refused entries of the fill ring elsewhere, so that this stays 0.
+    /// As the kernel reports it. It counts refused entries of the fill ring elsewhere, so that this
+    /// stays 0.
     pub rx_invalid_descs: u64,
     /// Dropped because the RX ring was full.
     pub rx_ring_full: u64,
-    /// How often the kernel found the fill ring empty. A sign of stress, not a loss of its own: what was lost is in
-    /// [`Self::rx_dropped`], and zero-copy drivers count here without losing anything.
+    /// How often the kernel found the fill ring empty. A sign of stress, not a loss of its own:
+    /// what was lost is in [`Self::rx_dropped`], and zero-copy drivers count here without losing
+    /// anything.
     pub rx_fill_ring_empty_descs: u64,
 }
 
 /// The far side of an [`super::RxQueue`]: an AF_XDP socket, or something that plays its part.
 pub(crate) trait KernelSide: Send {
-    /// Returns when there may be frames, or after `timeout` (0: at once). Wakes the driver if it asked for that.
+    /// Returns when there may be frames, or after `timeout` (0: at once). Wakes the driver if it
+    /// asked for that.
     ///
     /// # Errors
     ///
     /// What the system call said, if the queue is of no more use.
     fn wait(&mut self, timeout: Duration) -> io::Result<()>;
 
-    /// Makes the driver look at the fill ring, and at the wire where it is polled from here; does not wait.
+    /// Makes the driver look at the fill ring, and at the wire where it is polled from here; does
+    /// not wait.
     ///
     /// # Errors
     ///
@@ -41,14 +46,15 @@ pub(crate) trait KernelSide: Send {
     /// Why it is not.
     fn check(&mut self) -> io::Result<()>;
 
-    /// Whether [`Self::drive`] is what brings frames in (busy polling), so that it is to be called whenever there
-    /// are none.
+    /// Whether [`Self::drive`] is what brings frames in (busy polling), so that it is to be called
+    /// whenever there are none.
     fn is_polled(&self) -> bool;
 
     /// Whether no frame will come any more.
     fn is_finished(&self) -> bool;
 
-    /// Takes in what has arrived before the end, for who has to do so himself. Called until it says that nothing is left.
+    /// Takes in what has arrived before the end, for who has to do so himself. Called until it says
+    /// that nothing is left.
     ///
     /// # Errors
     ///

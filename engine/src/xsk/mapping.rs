@@ -4,9 +4,11 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::{self, NonNull};
 
-/// Owner of one `mmap`ped range, readable and writable, shared with the kernel or with other processes.
+/// Owner of one `mmap`ped range, readable and writable, shared with the kernel or with other
+/// processes.
 ///
-/// The owner of the range decides who may touch which byte when; this type only keeps the memory in place.
+/// The owner of the range decides who may touch which byte when; this type only keeps the memory in
+/// place.
 #[derive(Debug)]
 pub(crate) struct Mapping {
     start: NonNull<u8>,
@@ -22,8 +24,8 @@ struct Reservation {
     len: usize,
 }
 
-// SAFETY: a Mapping hands out nothing but its address; moving it to another thread moves only that address, and
-// munmap(2) may be called from any thread.
+// SAFETY: a Mapping hands out nothing but its address; moving it to another thread moves only that
+// address, and munmap(2) may be called from any thread.
 unsafe impl Send for Mapping {}
 // SAFETY: all methods take `&self` and only return copies of the fields.
 unsafe impl Sync for Mapping {}
@@ -38,14 +40,19 @@ impl Mapping {
         Self::map(fd.as_raw_fd(), len, offset, READ_WRITE, libc::MAP_SHARED | libc::MAP_POPULATE)
     }
 
-    /// Maps the first `len` bytes of `fd` for reading, where the pages can be huge ones if the file's are.
+    /// Maps the first `len` bytes of `fd` for reading, where the pages can be huge ones if the
+    /// file's are.
     pub(super) fn of_file_for_reading(fd: BorrowedFd<'_>, len: usize) -> io::Result<Self> {
         Self::aligned(fd, len, HUGEPAGE_BYTES, libc::PROT_READ)
     }
 
-    /// Maps the first `len` bytes of `fd` as [`Self::of_file`] does, at a multiple of `alignment` (a power of two, not less
-    /// than a page).
-    pub(super) fn of_file_aligned(fd: BorrowedFd<'_>, len: usize, alignment: usize) -> io::Result<Self> {
+    /// Maps the first `len` bytes of `fd` as [`Self::of_file`] does, at a multiple of `alignment`
+    /// (a power of two, not less than a page).
+    pub(super) fn of_file_aligned(
+        fd: BorrowedFd<'_>,
+        len: usize,
+        alignment: usize,
+    ) -> io::Result<Self> {
         Self::aligned(fd, len, alignment, READ_WRITE)
     }
 
@@ -58,19 +65,26 @@ impl Mapping {
         mapping.len = len;
         let flags = libc::MAP_SHARED | libc::MAP_POPULATE | libc::MAP_FIXED;
         let at = mapping.start.as_ptr().cast();
-        // SAFETY: what MAP_FIXED replaces lies inside of our own reservation, which nobody has an address in yet.
+        // SAFETY: what MAP_FIXED replaces lies inside of our own reservation, which nobody has an
+        // address in yet.
         let start = unsafe { libc::mmap(at, len, access, flags, fd.as_raw_fd(), 0) };
         if start == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(mapping) }
     }
 
     /// Maps `len` bytes of zeroed memory of this process, pages filled in at once.
     pub(crate) fn anonymous(len: usize) -> io::Result<Self> {
-        Self::map(-1, len, 0, READ_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_POPULATE)
+        Self::map(
+            -1,
+            len,
+            0,
+            READ_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_POPULATE,
+        )
     }
 
     fn map(fd: i32, len: usize, offset: libc::off_t, access: i32, flags: i32) -> io::Result<Self> {
-        // SAFETY: with a null hint and without MAP_FIXED the kernel picks an unused range, so no memory that Rust
-        // knows of is replaced.
+        // SAFETY: with a null hint and without MAP_FIXED the kernel picks an unused range, so no
+        // memory that Rust knows of is replaced.
         let start = unsafe { libc::mmap(ptr::null_mut(), len, access, flags, fd, offset) };
         if start == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
@@ -80,16 +94,18 @@ impl Mapping {
             .ok_or_else(|| io::Error::other("mmap returned the null page"))
     }
 
-    /// Asks the kernel to move the range into huge pages, as far as it fills whole ones, whatever the system's settings for
-    /// transparent huge pages are (madvise(2), `MADV_COLLAPSE`, Linux 6.1). Nobody else may have the memory yet: a page that
-    /// is pinned stays where it is.
+    /// Asks the kernel to move the range into huge pages, as far as it fills whole ones, whatever
+    /// the system's settings for transparent huge pages are (madvise(2), `MADV_COLLAPSE`, Linux
+    /// 6.1). Nobody else may have the memory yet: a page that is pinned stays where it is.
     ///
     /// # Errors
     ///
-    /// What the kernel said if it could not move all of it: an older kernel, or memory in too small pieces.
+    /// What the kernel said if it could not move all of it: an older kernel, or memory in too small
+    /// pieces.
     pub(super) fn collapse(&self) -> io::Result<()> {
         // SAFETY: the range is mapped as long as `self` lives, and its contents stay the same.
-        let result = unsafe { libc::madvise(self.start.as_ptr().cast(), self.len, libc::MADV_COLLAPSE) };
+        let result =
+            unsafe { libc::madvise(self.start.as_ptr().cast(), self.len, libc::MADV_COLLAPSE) };
         if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
@@ -107,11 +123,13 @@ impl Mapping {
     ///
     /// # Panics
     ///
-    /// If it does not: the offsets come from the kernel or from this crate's own arithmetic, never from traffic.
+    /// If it does not: the offsets come from the kernel or from this crate's own arithmetic, never
+    /// from traffic.
     pub(crate) fn at<T>(&self, offset: usize, count: usize) -> NonNull<T> {
         let end = size_of::<T>().checked_mul(count).and_then(|len| len.checked_add(offset));
         assert!(end.is_some_and(|end| end <= self.len), "ring layout reaches beyond its mapping");
-        // SAFETY: `offset` is at most `self.len`, checked above, so the result stays inside the mapping.
+        // SAFETY: `offset` is at most `self.len`, checked above, so the result stays inside the
+        // mapping.
         let address = unsafe { self.start.add(offset) };
         let address: NonNull<T> = address.cast();
         assert!(address.is_aligned(), "ring layout is misaligned");
@@ -122,8 +140,8 @@ impl Mapping {
 impl Drop for Mapping {
     fn drop(&mut self) {
         let Reservation { start, len } = self.reserved;
-        // SAFETY: the range was mapped by `map` and is unmapped only here; whoever derived a pointer from it keeps
-        // the Mapping alive for as long as the pointer.
+        // SAFETY: the range was mapped by `map` and is unmapped only here; whoever derived a
+        // pointer from it keeps the Mapping alive for as long as the pointer.
         let result = unsafe { libc::munmap(start.as_ptr().cast(), len) };
         debug_assert_eq!(result, 0, "munmap of a range that we mapped");
     }
@@ -146,7 +164,8 @@ mod tests {
             assert_eq!(mapping.start().addr().get() % alignment, 0);
             for offset in [0, LEN - 1] {
                 let byte = mapping.at::<u8>(offset, 1);
-                // SAFETY: `at` has checked that the byte lies inside of the mapping, which is alive and nobody else's.
+                // SAFETY: `at` has checked that the byte lies inside of the mapping, which is alive
+                // and nobody else's.
                 unsafe { byte.write(1) };
             }
         }

@@ -1,7 +1,8 @@
-//! The AF_XDP layer, the crate's only door to the kernel that is not safe by itself: memory shared with the kernel, the rings over it, and the socket that ties them to a NIC queue.
+//! The AF_XDP layer, the crate's only door to the kernel that is not safe by itself: memory shared
+//! with the kernel, the rings over it, and the socket that ties them to a NIC queue.
 //!
-//! Answers one question: which chunk of the UMEM is in whose hands? It knows nothing of tunnels, sessions or outputs.
-//! With [`crate::output`]'s ring it holds the only `unsafe` code of the crate.
+//! Answers one question: which chunk of the UMEM is in whose hands? It knows nothing of tunnels,
+//! sessions or outputs. With [`crate::output`]'s ring it holds the only `unsafe` code of the crate.
 //!
 //! ```text
 //!              fill ring: U -> K, addresses of empty chunks
@@ -10,8 +11,8 @@
 //!              RX ring: K -> U, (address, length) of frames
 //! ```
 //!
-//! A chunk has one owner. It is a move-only `Chunk` in the worker's hands, a set bit in `Lent` while the kernel
-//! has it, and a [`Share`] per output while consumers read it.
+//! A chunk has one owner. It is a move-only `Chunk` in the worker's hands, a set bit in `Lent`
+//! while the kernel has it, and a [`Share`] per output while consumers read it.
 
 mod arrival;
 mod chunk;

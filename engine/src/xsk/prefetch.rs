@@ -1,7 +1,7 @@
 //! Telling the CPU what will be read soon.
 
-/// Starts to load the cache line that `address` lies in into all levels of the cache. Never faults, whatever the
-/// address. Does nothing on architectures other than `x86_64` and `aarch64`.
+/// Starts to load the cache line that `address` lies in into all levels of the cache. Never faults,
+/// whatever the address. Does nothing on architectures other than `x86_64` and `aarch64`.
 #[inline]
 pub(crate) fn line(address: *const u8) {
     #[cfg(target_arch = "x86_64")]

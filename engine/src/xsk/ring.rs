@@ -1,7 +1,7 @@
 //! The two ends of a ring that is shared with the kernel, or with what plays its part.
 //!
-//! All four rings of an AF_XDP socket have this form (`struct xdp_ring` in `net/xdp/xsk_queue.h`): a producer index,
-//! a consumer index, flags, and a power-of-two array of slots.
+//! All four rings of an AF_XDP socket have this form (`struct xdp_ring` in `net/xdp/xsk_queue.h`):
+//! a producer index, a consumer index, flags, and a power-of-two array of slots.
 
 use std::marker::PhantomData;
 use std::ptr::NonNull;
@@ -53,8 +53,8 @@ struct Memory<T> {
     _slots: PhantomData<T>,
 }
 
-// SAFETY: the pointers lead into the mapping that the value itself keeps alive; the indices are atomics, and slots are
-// touched only by the end whose turn the indices say it is.
+// SAFETY: the pointers lead into the mapping that the value itself keeps alive; the indices are
+// atomics, and slots are touched only by the end whose turn the indices say it is.
 unsafe impl<T: Slot + Send> Send for Memory<T> {}
 
 impl<T: Slot> Memory<T> {
@@ -73,8 +73,8 @@ impl<T: Slot> Memory<T> {
 
     #[inline]
     const fn producer(&self) -> &AtomicU32 {
-        // SAFETY: `new` got the pointer from `Mapping::at`, so it is in bounds and aligned, and the mapping lives as
-        // long as `self`; an AtomicU32 may be shared with the kernel.
+        // SAFETY: `new` got the pointer from `Mapping::at`, so it is in bounds and aligned, and the
+        // mapping lives as long as `self`; an AtomicU32 may be shared with the kernel.
         unsafe { self.producer.as_ref() }
     }
 
@@ -105,7 +105,8 @@ pub(super) struct ProducerRing<T> {
 }
 
 impl<T: Slot> ProducerRing<T> {
-    /// The end of a ring of `len` slots (a power of two) at `layout` in `mapping`. There must be only one.
+    /// The end of a ring of `len` slots (a power of two) at `layout` in `mapping`. There must be
+    /// only one.
     pub(super) fn new(mapping: Arc<Mapping>, layout: Layout, len: u32) -> Self {
         let memory = Memory::new(mapping, layout, len);
         let cursor = Producing::new(len, memory.producer(), memory.consumer());
@@ -123,8 +124,8 @@ impl<T: Slot> ProducerRing<T> {
         self.cursor.free(want, self.memory.consumer())
     }
 
-    /// Asks `next` for values until it has none or the ring is full, and submits them with one store. Returns their
-    /// number. `want` is how many the caller would like to submit.
+    /// Asks `next` for values until it has none or the ring is full, and submits them with one
+    /// store. Returns their number. `want` is how many the caller would like to submit.
     #[inline]
     pub(super) fn submit(&mut self, want: u32, mut next: impl FnMut() -> Option<T>) -> u32 {
         let free = self.free(want);
@@ -132,8 +133,8 @@ impl<T: Slot> ProducerRing<T> {
         while count < free.min(want) {
             let Some(value) = next() else { break };
             let slot = self.memory.slot(self.cursor.index(count));
-            // SAFETY: `slot` is in bounds; its index is one of the `free` that follow the submitted ones, which the
-            // consumer has released and does not touch until `submit` below.
+            // SAFETY: `slot` is in bounds; its index is one of the `free` that follow the submitted
+            // ones, which the consumer has released and does not touch until `submit` below.
             unsafe { slot.write(value) };
             count += 1;
         }
@@ -143,7 +144,8 @@ impl<T: Slot> ProducerRing<T> {
         count
     }
 
-    /// Whether the kernel has asked to be woken up when there is something in the ring (`XDP_RING_NEED_WAKEUP`).
+    /// Whether the kernel has asked to be woken up when there is something in the ring
+    /// (`XDP_RING_NEED_WAKEUP`).
     #[inline]
     pub(super) fn needs_wakeup(&self) -> bool {
         self.memory.flags().load(Ordering::Relaxed) & libc::XDP_RING_NEED_WAKEUP != 0
@@ -158,7 +160,8 @@ pub(super) struct ConsumerRing<T> {
 }
 
 impl<T: Slot> ConsumerRing<T> {
-    /// The end of a ring of `len` slots (a power of two) at `layout` in `mapping`. There must be only one.
+    /// The end of a ring of `len` slots (a power of two) at `layout` in `mapping`. There must be
+    /// only one.
     pub(super) fn new(mapping: Arc<Mapping>, layout: Layout, len: u32) -> Self {
         let memory = Memory::new(mapping, layout, len);
         let cursor = Consuming::new(len, memory.producer(), memory.consumer());
@@ -181,14 +184,16 @@ impl<T: Slot> ConsumerRing<T> {
         self.cursor.has(count, self.memory.producer())
     }
 
-    /// Hands up to `max` values to `take`, in order, and releases them with one store. Returns their number.
+    /// Hands up to `max` values to `take`, in order, and releases them with one store. Returns
+    /// their number.
     #[inline]
     pub(super) fn consume(&mut self, max: u32, mut take: impl FnMut(T)) -> u32 {
         let count = self.available().min(max);
         for nth in 0..count {
             let slot = self.memory.slot(self.cursor.index(nth));
-            // SAFETY: `slot` is in bounds; its index is one of those that the producer has submitted and does not
-            // touch until `release` below; `T` is valid for every bit pattern.
+            // SAFETY: `slot` is in bounds; its index is one of those that the producer has
+            // submitted and does not touch until `release` below; `T` is valid for every bit
+            // pattern.
             take(unsafe { slot.read() });
         }
         if count > 0 {
@@ -206,7 +211,8 @@ mod tests {
         let mapping = Arc::new(Mapping::anonymous(Layout::PLAIN.bytes::<u64>(len)).unwrap());
         for offset in [Layout::PLAIN.producer, Layout::PLAIN.consumer] {
             let index = mapping.at::<AtomicU32>(offset, 1);
-            // SAFETY: in bounds, aligned, and alive until `mapping` is dropped at the end of the test.
+            // SAFETY: in bounds, aligned, and alive until `mapping` is dropped at the end of the
+            // test.
             unsafe { index.as_ref() }.store(start, Ordering::Relaxed);
         }
         (

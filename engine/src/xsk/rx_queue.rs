@@ -11,9 +11,9 @@ use super::geometry::HEADROOM;
 use super::ring::{ConsumerRing, ProducerRing};
 use super::umem::Umem;
 
-/// A frame that the kernel, or [`RxQueue::fill`], has put into a chunk, which belongs to the holder. The frame, with an arrival
-/// time's room in front, lies inside of the chunk: [`RxQueue::receive`] has checked it, and what is written later cannot be
-/// written elsewhere.
+/// A frame that the kernel, or [`RxQueue::fill`], has put into a chunk, which belongs to the
+/// holder. The frame, with an arrival time's room in front, lies inside of the chunk:
+/// [`RxQueue::receive`] has checked it, and what is written later cannot be written elsewhere.
 #[derive(Debug)]
 pub(crate) struct Received {
     /// The chunk it lies in; as long as it is here, nobody else has it.
@@ -64,7 +64,8 @@ impl Tail {
 
 impl Received {
     /// No frame.
-    pub(crate) const NOTHING: Self = Self { chunk: Chunk::NONE, addr: 0, len: 0, flags: 0, tail: Tail::NONE };
+    pub(crate) const NOTHING: Self =
+        Self { chunk: Chunk::NONE, addr: 0, len: 0, flags: 0, tail: Tail::NONE };
 
     const CONTINUES: u8 = 1 << 0;
     const BAD: u8 = 1 << 1;
@@ -111,8 +112,9 @@ impl Received {
         self.flags & Self::CONTINUES != 0
     }
 
-    /// Whether it is a part of a frame that lies in several chunks, and goes on in the next, or stands for a descriptor that
-    /// made no sense: anything but a whole frame or the last part of one.
+    /// Whether it is a part of a frame that lies in several chunks, and goes on in the next, or
+    /// stands for a descriptor that made no sense: anything but a whole frame or the last part of
+    /// one.
     #[inline]
     pub(crate) const fn is_odd(&self) -> bool {
         self.flags != 0
@@ -153,11 +155,12 @@ impl RxQueue {
         &self.umem
     }
 
-    /// Moves free chunks into the fill ring until the kernel has as many as the longer of the two rings holds, or there are no
-    /// more; returns how many.
+    /// Moves free chunks into the fill ring until the kernel has as many as the longer of the two
+    /// rings holds, or there are no more; returns how many.
     ///
-    /// A longer reserve costs speed, since each chunk is written to again only when all others have been, and by then has
-    /// left the cache. A shorter one is lost frames whenever the worker is away for longer than it lasts.
+    /// A longer reserve costs speed, since each chunk is written to again only when all others have
+    /// been, and by then has left the cache. A shorter one is lost frames whenever the worker is
+    /// away for longer than it lasts.
     #[inline]
     pub(crate) fn refill(&mut self, free: &mut FreeList) -> u32 {
         let Self { umem, fill, rx, lent, .. } = self;
@@ -166,16 +169,22 @@ impl RxQueue {
         fill.submit(want, || free.take().map(|chunk| geometry.start(lent.lend(chunk))))
     }
 
-    /// Takes up to `max` descriptors from the RX ring, in order of arrival: frames, or parts of frames. One that makes no
-    /// sense is counted, its chunk, if it names one that the kernel had, goes back to `free`, and what is taken in its place
-    /// has no chunk and is odd.
+    /// Takes up to `max` descriptors from the RX ring, in order of arrival: frames, or parts of
+    /// frames. One that makes no sense is counted, its chunk, if it names one that the kernel had,
+    /// goes back to `free`, and what is taken in its place has no chunk and is odd.
     #[inline]
-    pub(crate) fn receive(&mut self, max: u32, free: &mut FreeList, mut take: impl FnMut(Received)) -> u32 {
+    pub(crate) fn receive(
+        &mut self,
+        max: u32,
+        free: &mut FreeList,
+        mut take: impl FnMut(Received),
+    ) -> u32 {
         let Self { umem, rx, lent, stamps, bad_descriptors, .. } = self;
         stamps.begin_batch();
         let geometry = umem.geometry();
         rx.consume(max, |descriptor| {
-            let flags = if descriptor.options & libc::XDP_PKT_CONTD == 0 { 0 } else { Received::CONTINUES };
+            let flags =
+                if descriptor.options & libc::XDP_PKT_CONTD == 0 { 0 } else { Received::CONTINUES };
             let bad = Received { flags: flags | Received::BAD, ..Received::NOTHING };
             let (index, offset) = geometry.locate(descriptor.addr);
             let Some(chunk) = lent.take_back(index) else {
@@ -188,16 +197,22 @@ impl RxQueue {
                 return take(bad);
             }
             umem.prefetch(descriptor.addr);
-            take(Received { chunk, addr: descriptor.addr, len: descriptor.len, flags, tail: Tail::NONE });
+            take(Received {
+                chunk,
+                addr: descriptor.addr,
+                len: descriptor.len,
+                flags,
+                tail: Tail::NONE,
+            });
         })
     }
 
     /// The bytes of a received frame.
     #[inline]
     pub(crate) fn frame<'a>(&'a self, received: &'a Received) -> &'a [u8] {
-        // SAFETY: `receive` of this queue (a worker has one) has checked that these bytes lie in the chunk, or `overwrite` has
-        // written them there; its only token
-        // is in `received` and borrowed with it for `'a`: nobody writes to them meanwhile. Once the token is taken out,
+        // SAFETY: `receive` of this queue (a worker has one) has checked that these bytes lie in
+        // the chunk, or `overwrite` has written them there; its only token is in `received` and
+        // borrowed with it for `'a`: nobody writes to them meanwhile. Once the token is taken out,
         // the length is 0.
         unsafe { self.umem.untouched(received.addr, received.len) }
     }
@@ -224,19 +239,22 @@ impl RxQueue {
         part
     }
 
-    /// When a received frame arrived, in nanoseconds of the kernel side's clock; `None` if it carries no time.
+    /// When a received frame arrived, in nanoseconds of the kernel side's clock; `None` if it
+    /// carries no time.
     #[inline]
     pub(crate) fn arrival_ns(&mut self, received: &Received) -> Option<u64> {
         #[expect(clippy::cast_possible_truncation, reason = "16")]
         const LEN: u32 = AREA_LEN as u32;
         let area_addr = received.addr.wrapping_sub(u64::from(LEN));
-        // SAFETY: as for `frame`: `receive` has checked that the time's room lies in the chunk too. Once the token is taken
-        // out, the address lies outside of the region, which `untouched` refuses.
+        // SAFETY: as for `frame`: `receive` has checked that the time's room lies in the chunk too.
+        // Once the token is taken out, the address lies outside of the region, which `untouched`
+        // refuses.
         let area = unsafe { self.umem.untouched(area_addr, LEN) };
         self.stamps.read(area.first_chunk()?)
     }
 
-    /// The `len` bytes at `addr`, as far as they lie in the frame's chunk; empty if `addr` does not.
+    /// The `len` bytes at `addr`, as far as they lie in the frame's chunk; empty if `addr` does
+    /// not.
     #[inline]
     pub(crate) fn part<'a>(&'a self, received: &'a Received, addr: u64, len: u32) -> &'a [u8] {
         let frame = self.frame(received);
@@ -281,7 +299,11 @@ mod tests {
             let (mut nic, mut queue) = SoftNic::new(Arc::new(umem), fill_len, rx_len).unwrap();
             assert_eq!(queue.refill(&mut free), at_first);
             (0..4).for_each(|_| nic.deliver(b"frame", None).unwrap());
-            assert_eq!(queue.refill(&mut free), 8 - at_first, "those in the RX ring are the kernel's too");
+            assert_eq!(
+                queue.refill(&mut free),
+                8 - at_first,
+                "those in the RX ring are the kernel's too"
+            );
             assert_eq!(queue.lent(), 8);
             queue.receive(3, &mut free, drop);
             assert_eq!(queue.refill(&mut free), if fill_len == 4 { 0 } else { 3 });
@@ -316,7 +338,9 @@ mod tests {
         nic.submit_raw(256, 1793);
         nic.submit_raw(256, 60);
         let mut taken = Vec::new();
-        queue.receive(64, &mut free, |received| taken.push(received.is_odd() && received.is_nothing()));
+        queue.receive(64, &mut free, |received| {
+            taken.push(received.is_odd() && received.is_nothing())
+        });
         assert_eq!((taken, queue.bad_descriptors()), (vec![true; 3], 3));
         assert_eq!(free.len() + queue.lent() as usize, 4);
     }

@@ -1,7 +1,9 @@
-//! Memory that other processes can be given: files in memory whose size is fixed for good (`memfd_create(2)`).
+//! Memory that other processes can be given: files in memory whose size is fixed for good
+//! (`memfd_create(2)`).
 //!
-//! `F_SEAL_SHRINK` keeps us from a `SIGBUS`, whatever the other process does to the file. `F_SEAL_FUTURE_WRITE` means that nobody, we
-//! included, can map the file writable a second time, or write to it or punch holes into it (fcntl(2)).
+//! `F_SEAL_SHRINK` keeps us from a `SIGBUS`, whatever the other process does to the file.
+//! `F_SEAL_FUTURE_WRITE` means that nobody, we included, can map the file writable a second time,
+//! or write to it or punch holes into it (fcntl(2)).
 
 use std::ffi::CStr;
 use std::fs::File;
@@ -54,10 +56,14 @@ pub(super) fn seal(file: BorrowedFd<'_>, access: Access) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// If it could still change its size, so that reading it could end this process; or if the kernel refuses.
+/// If it could still change its size, so that reading it could end this process; or if the kernel
+/// refuses.
 pub(crate) fn open(file: BorrowedFd<'_>, access: Access) -> io::Result<Mapping> {
     if !fcntl_get_seals(file)?.contains(SIZE) {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "memory of another process is not sealed"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "memory of another process is not sealed",
+        ));
     }
     let len = File::from(file.try_clone_to_owned()?).metadata()?.len();
     let len = usize::try_from(len).map_err(io::Error::other)?;
@@ -105,6 +111,9 @@ mod tests {
     #[test]
     fn memory_that_is_not_sealed_is_refused() {
         let file = syscall::memfd(c"vxtap-test", 0).unwrap();
-        assert_eq!(open(file.as_fd(), Access::Read).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(
+            open(file.as_fd(), Access::Read).unwrap_err().kind(),
+            io::ErrorKind::InvalidData
+        );
     }
 }

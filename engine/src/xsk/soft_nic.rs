@@ -1,7 +1,7 @@
 //! The kernel's part of an AF_XDP socket, played in plain memory.
 //!
-//! Capture files come in through it, so that they take the same way as frames from a NIC, and the whole worker can
-//! be tested without privileges.
+//! Capture files come in through it, so that they take the same way as frames from a NIC, and the
+//! whole worker can be tested without privileges.
 
 use std::io;
 use std::sync::Arc;
@@ -13,7 +13,8 @@ use super::ring::{ConsumerRing, Layout, ProducerRing, Slot};
 use super::rx_queue::RxQueue;
 use super::umem::Umem;
 
-/// Why a frame was not delivered; the names and the order of the checks are those of `net/xdp/xsk.c`.
+/// Why a frame was not delivered; the names and the order of the checks are those of
+/// `net/xdp/xsk.c`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Undelivered {
     /// Longer than a chunk holds.
@@ -41,7 +42,8 @@ pub(crate) struct SoftNic {
 }
 
 impl SoftNic {
-    /// A NIC that delivers into `umem`, and the queue at which its frames come out. Ring lengths are powers of two.
+    /// A NIC that delivers into `umem`, and the queue at which its frames come out. Ring lengths
+    /// are powers of two.
     ///
     /// # Errors
     ///
@@ -63,13 +65,17 @@ impl SoftNic {
         self.rx.free(count) >= count && self.fill.has(count)
     }
 
-    /// Copies `frame` into the next chunk of the fill ring, behind the kernel's headroom, and puts a descriptor into
-    /// the RX ring. `arrival_ns` is nanoseconds of any clock.
+    /// Copies `frame` into the next chunk of the fill ring, behind the kernel's headroom, and puts
+    /// a descriptor into the RX ring. `arrival_ns` is nanoseconds of any clock.
     ///
     /// # Errors
     ///
     /// [`Undelivered`]; no chunk is used up then.
-    pub(crate) fn deliver(&mut self, frame: &[u8], arrival_ns: Option<u64>) -> Result<(), Undelivered> {
+    pub(crate) fn deliver(
+        &mut self,
+        frame: &[u8],
+        arrival_ns: Option<u64>,
+    ) -> Result<(), Undelivered> {
         let max = self.umem.geometry().frame_max();
         let len = u32::try_from(frame.len()).ok().filter(|&len| len <= max);
         let len = len.ok_or(Undelivered::TooLong { len: frame.len(), max })?;
@@ -79,15 +85,16 @@ impl SoftNic {
         let mut addr = None;
         self.fill.consume(1, |chunk| addr = Some(chunk + u64::from(HEADROOM)));
         let addr = addr.ok_or(Undelivered::FillRingEmpty)?;
-        // SAFETY: `addr` lies in a chunk that has just come out of the fill ring and goes into the RX ring below.
+        // SAFETY: `addr` lies in a chunk that has just come out of the fill ring and goes into the
+        // RX ring below.
         unsafe { self.umem.write_lent(addr, frame, arrival_ns) };
         let mut descriptor = Some(libc::xdp_desc { addr, len, options: 0 });
         self.rx.submit(1, || descriptor.take());
         Ok(())
     }
 
-    /// Delivers up to `max` frames that already lie in their chunks, times included: moves chunks from the fill ring to the
-    /// RX ring. `descriptors` has one for each chunk. Returns how many.
+    /// Delivers up to `max` frames that already lie in their chunks, times included: moves chunks
+    /// from the fill ring to the RX ring. `descriptors` has one for each chunk. Returns how many.
     #[cfg(feature = "internals")]
     #[inline]
     pub(crate) fn replay(&mut self, max: u32, descriptors: &[libc::xdp_desc]) -> u32 {
@@ -168,7 +175,10 @@ mod tests {
         assert!(!nic.has_room());
         queue.refill(&mut free);
         assert!(nic.has_room());
-        assert_eq!(nic.deliver(&[0; 1777], None), Err(Undelivered::TooLong { len: 1777, max: 1776 }));
+        assert_eq!(
+            nic.deliver(&[0; 1777], None),
+            Err(Undelivered::TooLong { len: 1777, max: 1776 })
+        );
         assert_eq!(nic.deliver(&[0; 1776], None), Ok(()));
         assert_eq!(nic.deliver(&[0; 60], None), Err(Undelivered::RxRingFull));
     }
@@ -182,7 +192,10 @@ mod tests {
         for (time, expected) in [(Some(77), Some(77)), (None, None)] {
             nic.deliver(b"frame", time).unwrap();
             queue.receive(1, &mut free, |frame| received = frame);
-            assert_eq!((queue.arrival_ns(&received), queue.frame(&received)), (expected, &b"frame"[..]));
+            assert_eq!(
+                (queue.arrival_ns(&received), queue.frame(&received)),
+                (expected, &b"frame"[..])
+            );
             free.give(received.take_chunk());
             queue.refill(&mut free);
         }

@@ -1,5 +1,5 @@
-//! Thin wrappers around the system calls of this layer, one function per call. Each returns the kernel's errno as
-//! [`io::Error`]; none retries or interprets.
+//! Thin wrappers around the system calls of this layer, one function per call. Each returns the
+//! kernel's errno as [`io::Error`]; none retries or interprets.
 
 use std::ffi::CStr;
 use std::io;
@@ -14,7 +14,8 @@ fn checked(result: c_int) -> io::Result<c_int> {
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
-/// Types that the kernel may fill in: plain integers without padding, for which every bit pattern is valid.
+/// Types that the kernel may fill in: plain integers without padding, for which every bit pattern
+/// is valid.
 ///
 /// # Safety
 ///
@@ -38,8 +39,8 @@ fn option_len<T>() -> socklen_t {
     socklen_t::try_from(size_of::<T>()).expect("socket options are a few dozen bytes")
 }
 
-/// Sets how much later than asked for the calling thread's sleeps may end, in nanoseconds; 50 µs unless set
-/// (`PR_SET_TIMERSLACK(2const)`).
+/// Sets how much later than asked for the calling thread's sleeps may end, in nanoseconds; 50 µs
+/// unless set (`PR_SET_TIMERSLACK(2const)`).
 pub(super) fn set_timer_slack(slack_ns: libc::c_ulong) -> io::Result<()> {
     // SAFETY: a call without pointers.
     checked(unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, slack_ns, 0, 0, 0) }).map(drop)
@@ -80,8 +81,8 @@ pub(super) fn set_option<T: Plain>(
     checked(result).map(drop)
 }
 
-/// Reads a socket option into `value`; returns how many bytes the kernel filled in, which is less than the size of
-/// `T` where the kernel is older than the fields at its end.
+/// Reads a socket option into `value`; returns how many bytes the kernel filled in, which is less
+/// than the size of `T` where the kernel is older than the fields at its end.
 pub(super) fn get_option<T: Plain>(
     fd: BorrowedFd<'_>,
     level: c_int,
@@ -90,8 +91,8 @@ pub(super) fn get_option<T: Plain>(
 ) -> io::Result<usize> {
     let mut len = option_len::<T>();
     let bytes: *mut c_void = ptr::from_mut(value).cast();
-    // SAFETY: `bytes` points to `len` writable bytes for the length of the call and
-    // `T` is valid whatever they are.
+    // SAFETY: `bytes` points to `len` writable bytes for the length of the call and `T` is valid
+    // whatever they are.
     let result = unsafe { libc::getsockopt(fd.as_raw_fd(), level, name, bytes, &raw mut len) };
     checked(result).map(|_| len as usize)
 }
@@ -107,7 +108,8 @@ pub(super) fn bind(fd: BorrowedFd<'_>, address: &libc::sockaddr_xdp) -> io::Resu
 /// Lets a socket receive from an interface only (`SO_BINDTODEVICE`, socket(7)).
 pub(super) fn bind_to_device(fd: BorrowedFd<'_>, interface: &str) -> io::Result<()> {
     let len = socklen_t::try_from(interface.len()).map_err(io::Error::other)?;
-    // SAFETY: the bytes of the name are readable for the length of the call, and `len` says how many they are.
+    // SAFETY: the bytes of the name are readable for the length of the call, and `len` says how
+    // many they are.
     let result = unsafe {
         libc::setsockopt(
             fd.as_raw_fd(),
@@ -149,12 +151,13 @@ fn family(number: c_int) -> libc::sa_family_t {
     libc::sa_family_t::try_from(number).expect("address families are small numbers")
 }
 
-/// Receives datagrams, as many as there are and headers, without waiting; returns their number. The lengths in the headers are
-/// those of the datagrams, also where they do not fit.
+/// Receives datagrams, as many as there are and headers, without waiting; returns their number. The
+/// lengths in the headers are those of the datagrams, also where they do not fit.
 ///
 /// # Safety
 ///
-/// What the headers point to must be alive and writable for the call, with the lengths that they say.
+/// What the headers point to must be alive and writable for the call, with the lengths that they
+/// say.
 pub(super) unsafe fn receive_datagrams(
     fd: BorrowedFd<'_>,
     headers: &mut [libc::mmsghdr],
@@ -162,8 +165,9 @@ pub(super) unsafe fn receive_datagrams(
     let count = libc::c_uint::try_from(headers.len()).map_err(io::Error::other)?;
     let flags = libc::MSG_DONTWAIT | libc::MSG_TRUNC;
     // SAFETY: `count` headers, with what they point to by the caller's promise; no timeout.
-    let result =
-        unsafe { libc::recvmmsg(fd.as_raw_fd(), headers.as_mut_ptr(), count, flags as _, ptr::null_mut()) };
+    let result = unsafe {
+        libc::recvmmsg(fd.as_raw_fd(), headers.as_mut_ptr(), count, flags as _, ptr::null_mut())
+    };
     checked(result).map(|count| usize::try_from(count).unwrap_or(0))
 }
 
@@ -174,8 +178,8 @@ pub(super) fn poll_all(entries: &mut [libc::pollfd], timeout_ms: c_int) -> io::R
     checked(unsafe { libc::poll(entries.as_mut_ptr(), count, timeout_ms) }).map(drop)
 }
 
-/// Waits until the socket is readable or `timeout_ms` milliseconds have passed (0: only looks). For a socket that
-/// asked for wake-ups this also wakes the driver (`net/xdp/xsk.c`, `xsk_poll`).
+/// Waits until the socket is readable or `timeout_ms` milliseconds have passed (0: only looks). For
+/// a socket that asked for wake-ups this also wakes the driver (`net/xdp/xsk.c`, `xsk_poll`).
 pub(super) fn poll_readable(fd: BorrowedFd<'_>, timeout_ms: c_int) -> io::Result<bool> {
     let mut entry = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
     // SAFETY: `entry` is one valid pollfd, and 1 says so.
@@ -183,7 +187,8 @@ pub(super) fn poll_readable(fd: BorrowedFd<'_>, timeout_ms: c_int) -> io::Result
     checked(result).map(|ready| ready > 0)
 }
 
-/// Asks the kernel to drive the socket's queue from this thread: a receive of nothing that does not wait.
+/// Asks the kernel to drive the socket's queue from this thread: a receive of nothing that does not
+/// wait.
 pub(super) fn drive_rx(fd: BorrowedFd<'_>) -> io::Result<()> {
     // SAFETY: recv(2) with a null buffer of length 0 writes nothing.
     let result = unsafe { libc::recv(fd.as_raw_fd(), ptr::null_mut(), 0, libc::MSG_DONTWAIT) };
@@ -193,8 +198,9 @@ pub(super) fn drive_rx(fd: BorrowedFd<'_>) -> io::Result<()> {
 /// An anonymous file in memory, closed on exec, that can be sealed.
 pub(super) fn memfd(name: &CStr, flags: libc::c_uint) -> io::Result<OwnedFd> {
     // SAFETY: `name` is a string that ends in NUL.
-    let fd =
-        unsafe { libc::memfd_create(name.as_ptr(), flags | libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING) };
+    let fd = unsafe {
+        libc::memfd_create(name.as_ptr(), flags | libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING)
+    };
     checked(fd)?;
     // SAFETY: the kernel has created the descriptor for us an instant ago; nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
@@ -217,14 +223,15 @@ pub(super) fn add_seals(fd: BorrowedFd<'_>, seals: c_int) -> io::Result<()> {
 ///
 /// # Safety
 ///
-/// What `request` points to, if `number` makes the kernel follow a pointer in it, must be alive and writable for the
-/// call, and as large as the kernel takes it to be.
+/// What `request` points to, if `number` makes the kernel follow a pointer in it, must be alive and
+/// writable for the call, and as large as the kernel takes it to be.
 pub(super) unsafe fn interface_ioctl(
     fd: BorrowedFd<'_>,
     number: libc::c_ulong,
     request: &mut libc::ifreq,
 ) -> io::Result<()> {
-    // SAFETY: interface ioctls read and write one ifreq, which `request` is; what it points to is the caller's promise.
+    // SAFETY: interface ioctls read and write one ifreq, which `request` is; what it points to is
+    // the caller's promise.
     let result = unsafe { libc::ioctl(fd.as_raw_fd(), number as _, ptr::from_mut(request)) };
     checked(result).map(drop)
 }

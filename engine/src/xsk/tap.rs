@@ -1,4 +1,5 @@
-//! TAP interfaces: what is written to the device arrives at the interface (`Documentation/networking/tuntap.rst`).
+//! TAP interfaces: what is written to the device arrives at the interface
+//! (`Documentation/networking/tuntap.rst`).
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -10,16 +11,18 @@ use super::syscall;
 /// `include/uapi/linux/if_tun.h`.
 const TUNSETIFF: libc::c_ulong = 0x4004_54ca;
 
-/// Opens a TAP interface without packet information, in the calling thread's network namespace. One that is there is used, if it is one that
-/// was made for this user; else it is made, and is gone when the file is closed, however that happens.
+/// Opens a TAP interface without packet information, in the calling thread's network namespace. One
+/// that is there is used, if it is one that was made for this user; else it is made, and is gone
+/// when the file is closed, however that happens.
 ///
 /// # Errors
 ///
-/// EPERM without `CAP_NET_ADMIN`; EBUSY if somebody has it; EINVAL if an interface of that name is no TAP interface; ENOENT without
-/// `/dev/net/tun`.
+/// EPERM without `CAP_NET_ADMIN`; EBUSY if somebody has it; EINVAL if an interface of that name is
+/// no TAP interface; ENOENT without `/dev/net/tun`.
 pub(crate) fn open_tap(name: &str) -> io::Result<File> {
     let device = OpenOptions::new().read(true).write(true).open("/dev/net/tun")?;
-    let flags = libc::c_short::try_from(libc::IFF_TAP | libc::IFF_NO_PI).map_err(io::Error::other)?;
+    let flags =
+        libc::c_short::try_from(libc::IFF_TAP | libc::IFF_NO_PI).map_err(io::Error::other)?;
     let ifr_ifru = libc::__c_anonymous_ifr_ifru { ifru_flags: flags };
     let mut request = libc::ifreq { ifr_name: interface_name(name)?, ifr_ifru };
     // SAFETY: TUNSETIFF reads and writes one ifreq and follows no pointer in it.

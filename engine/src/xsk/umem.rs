@@ -29,24 +29,27 @@ pub enum UmemError {
     },
 }
 
-/// What pages a region is to lie in. Huge ones, of 2 MiB, save the CPU work in translating addresses.
+/// What pages a region is to lie in. Huge ones, of 2 MiB, save the CPU work in translating
+/// addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pages {
     /// Ordinary ones: what costs nothing at the start.
     Ordinary,
-    /// Huge ones that the kernel makes if it finds such pieces of memory, which takes some 3 ms for each MiB; else ordinary
-    /// ones.
+    /// Huge ones that the kernel makes if it finds such pieces of memory, which takes some 3 ms for
+    /// each MiB; else ordinary ones.
     Collapsed,
-    /// Huge ones that the system has reserved (`/proc/sys/vm/nr_hugepages`) if there are enough, else as [`Self::Collapsed`].
+    /// Huge ones that the system has reserved (`/proc/sys/vm/nr_hugepages`) if there are enough,
+    /// else as [`Self::Collapsed`].
     Reserved,
 }
 
-/// The chunks of one worker: a [`sealed`] file, mapped once for writing, by us, before the seal. Or such a region of another
-/// process, mapped for reading.
+/// The chunks of one worker: a [`sealed`] file, mapped once for writing, by us, before the seal. Or
+/// such a region of another process, mapped for reading.
 #[derive(Debug)]
 pub(crate) struct Umem {
     memory: Mapping,
-    /// What other processes are given to map; `None` if another process has made the region, and owns its chunks.
+    /// What other processes are given to map; `None` if another process has made the region, and
+    /// owns its chunks.
     file: Option<OwnedFd>,
     geometry: Geometry,
     is_huge: bool,
@@ -62,14 +65,16 @@ impl Umem {
     /// [`UmemError::Call`] if the system has not enough memory or descriptors.
     pub(crate) fn create(geometry: Geometry, pages: Pages) -> Result<(Self, FreeList), UmemError> {
         let umem = match pages {
-            Pages::Reserved => Self::map(geometry, pages).or_else(|_| Self::map(geometry, Pages::Collapsed)),
+            Pages::Reserved => {
+                Self::map(geometry, pages).or_else(|_| Self::map(geometry, Pages::Collapsed))
+            }
             Pages::Ordinary | Pages::Collapsed => Self::map(geometry, pages),
         }?;
         Ok((umem, FreeList::all(geometry.chunk_count())))
     }
 
-    /// All chunks anew, for a region that nobody else has: whoever held chunks of it before held the region too, and is
-    /// gone. `None` if somebody has it.
+    /// All chunks anew, for a region that nobody else has: whoever held chunks of it before held
+    /// the region too, and is gone. `None` if somebody has it.
     pub(crate) fn chunks(this: &mut Arc<Self>) -> Option<FreeList> {
         let umem = Arc::get_mut(this).filter(|umem| umem.file.is_some())?;
         Some(FreeList::all(umem.geometry.chunk_count()))
@@ -83,7 +88,10 @@ impl Umem {
     pub(crate) fn open(file: BorrowedFd<'_>, geometry: Geometry) -> io::Result<Self> {
         let memory = sealed::open(file, sealed::Access::Read)?;
         if (memory.len() as u64) < geometry.len() {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "memory of another process is too short"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "memory of another process is too short",
+            ));
         }
         Ok(Self { memory, file: None, geometry, is_huge: false })
     }
@@ -95,14 +103,18 @@ impl Umem {
 
     fn map(geometry: Geometry, pages: Pages) -> Result<Self, UmemError> {
         let is_reserved = pages == Pages::Reserved;
-        let len =
-            if is_reserved { geometry.len().next_multiple_of(HUGEPAGE_BYTES as u64) } else { geometry.len() };
+        let len = if is_reserved {
+            geometry.len().next_multiple_of(HUGEPAGE_BYTES as u64)
+        } else {
+            geometry.len()
+        };
         let failed = |call| move |source| UmemError::Call { call, len, source };
         let bytes = usize::try_from(len).map_err(io::Error::other).map_err(failed("mmap"))?;
         let flags = if is_reserved { libc::MFD_HUGETLB | libc::MFD_HUGE_2MB } else { 0 };
         let file = syscall::memfd(c"vxtap-umem", flags).map_err(failed("memfd_create"))?;
         syscall::truncate(file.as_fd(), bytes).map_err(failed("ftruncate"))?;
-        let memory = Mapping::of_file_aligned(file.as_fd(), bytes, HUGEPAGE_BYTES).map_err(failed("mmap"))?;
+        let memory = Mapping::of_file_aligned(file.as_fd(), bytes, HUGEPAGE_BYTES)
+            .map_err(failed("mmap"))?;
         let is_huge = is_reserved || pages == Pages::Collapsed && memory.collapse().is_ok();
         sealed::seal(file.as_fd(), sealed::Access::Read).map_err(failed("fcntl(F_ADD_SEALS)"))?;
         Ok(Self { memory, file: Some(file), geometry, is_huge })
@@ -133,8 +145,8 @@ impl Umem {
     #[inline]
     fn chunk_start(&self, chunk: &Chunk) -> NonNull<u8> {
         assert!(chunk.index() < self.geometry.chunk_count(), "a chunk of this region");
-        // SAFETY: the mapping is at least as long as all chunks together (`map`), and the chunk is one of them, so that
-        // its start lies inside.
+        // SAFETY: the mapping is at least as long as all chunks together (`map`), and the chunk is
+        // one of them, so that its start lies inside.
         unsafe { self.memory.start().add(usize_of(self.geometry.start(chunk.index()))) }
     }
 
@@ -142,14 +154,16 @@ impl Umem {
     #[inline]
     pub(crate) fn bytes_mut<'a>(&'a self, chunk: &'a mut Chunk) -> &'a mut [u8] {
         let start = self.chunk_start(chunk);
-        // SAFETY: the chunk lies inside the mapping (`chunk_start`), which lives as long as `self`. The token is the only
-        // one for this chunk (made in `create`, or in `chunks` when all earlier ones were gone, and never for a region that is mapped
-        // for reading; a worker never mixes the tokens of two regions) and is mutably borrowed for `'a`, so neither the kernel nor a consumer nor other code
-        // of ours touches these bytes meanwhile.
+        // SAFETY: the chunk lies inside the mapping (`chunk_start`), which lives as long as `self`.
+        // The token is the only one for this chunk (made in `create`, or in `chunks` when all
+        // earlier ones were gone, and never for a region that is mapped for reading; a worker never
+        // mixes the tokens of two regions) and is mutably borrowed for `'a`, so neither the kernel
+        // nor a consumer nor other code of ours touches these bytes meanwhile.
         unsafe { slice::from_raw_parts_mut(start.as_ptr(), self.geometry.chunk_size() as usize) }
     }
 
-    /// Asks the CPU to fetch the two cache lines from `addr` on, which will be needed soon. Any address may be given.
+    /// Asks the CPU to fetch the two cache lines from `addr` on, which will be needed soon. Any
+    /// address may be given.
     #[inline]
     pub(crate) fn prefetch(&self, addr: u64) {
         let start = self.memory.start().as_ptr().cast_const().wrapping_add(usize_of(addr));
@@ -161,8 +175,9 @@ impl Umem {
     ///
     /// # Safety
     ///
-    /// For as long as the result lives nobody may write to the bytes: the caller borrows the token of their chunk, or they
-    /// are published to it: their chunk's owner has given out a share for them and has not taken it back.
+    /// For as long as the result lives nobody may write to the bytes: the caller borrows the token
+    /// of their chunk, or they are published to it: their chunk's owner has given out a share for
+    /// them and has not taken it back.
     ///
     /// # Panics
     ///
@@ -170,8 +185,8 @@ impl Umem {
     #[inline]
     pub(crate) unsafe fn untouched(&self, addr: u64, len: u32) -> &[u8] {
         let start = self.memory.at::<u8>(usize_of(addr), len as usize);
-        // SAFETY: `at` has checked that the bytes lie inside the mapping, which lives as long as `self`; that nobody
-        // writes to them is the caller's promise.
+        // SAFETY: `at` has checked that the bytes lie inside the mapping, which lives as long as
+        // `self`; that nobody writes to them is the caller's promise.
         unsafe { slice::from_raw_parts(start.as_ptr(), len as usize) }
     }
 
@@ -185,13 +200,13 @@ impl Umem {
         self.memory.at(usize_of(addr), len as usize)
     }
 
-    /// Plays the kernel's part in filling a chunk: writes `frame` at `addr` and the arrival time, or that there is none, in
-    /// front of it.
+    /// Plays the kernel's part in filling a chunk: writes `frame` at `addr` and the arrival time,
+    /// or that there is none, in front of it.
     ///
     /// # Safety
     ///
-    /// The chunk that `addr` lies in must be lent to the caller: taken from the fill ring and not yet put into the
-    /// RX ring.
+    /// The chunk that `addr` lies in must be lent to the caller: taken from the fill ring and not
+    /// yet put into the RX ring.
     ///
     /// # Panics
     ///
@@ -200,12 +215,15 @@ impl Umem {
         let len = u32::try_from(frame.len()).expect("a frame is shorter than a chunk");
         let start = self.lent_bytes(addr, len);
         let arrival = arrival_ns.map_or([0; AREA_LEN], Arrival::bytes);
-        // SAFETY: `chunk_of`, which `lent_bytes` asks, answers only where the area lies in the same chunk.
+        // SAFETY: `chunk_of`, which `lent_bytes` asks, answers only where the area lies in the same
+        // chunk.
         let area = unsafe { start.sub(AREA_LEN) };
-        // SAFETY: the area lies in the mapping and is the caller's to write by its promise; the source is a local array.
+        // SAFETY: the area lies in the mapping and is the caller's to write by its promise; the
+        // source is a local array.
         unsafe { std::ptr::copy_nonoverlapping(arrival.as_ptr(), area.as_ptr(), AREA_LEN) };
-        // SAFETY: `lent_bytes` has checked the bounds of the destination, which is the caller's to write; the source is a
-        // live slice, and lies elsewhere since nobody holds a reference into a lent chunk.
+        // SAFETY: `lent_bytes` has checked the bounds of the destination, which is the caller's to
+        // write; the source is a live slice, and lies elsewhere since nobody holds a reference into
+        // a lent chunk.
         unsafe { std::ptr::copy_nonoverlapping(frame.as_ptr(), start.as_ptr(), frame.len()) };
     }
 }
@@ -228,7 +246,10 @@ mod tests {
         let error = Mapping::of_file(file, 4096, 0).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::EPERM));
         let mut other = Arc::new(Umem::open(file, Geometry::new(4096, 8)).unwrap());
-        assert!(Umem::chunks(&mut other).is_none(), "the chunks belong to the process that made the region");
+        assert!(
+            Umem::chunks(&mut other).is_none(),
+            "the chunks belong to the process that made the region"
+        );
         assert!(Umem::open(file, Geometry::new(4096, 9)).is_err());
     }
 
@@ -252,10 +273,12 @@ mod tests {
         assert_eq!(umem.bytes_mut(&mut second).len(), 2048);
     }
 
-    /// Kilobytes of a region that are mapped in huge pages that were not reserved (`proc_pid_smaps(5)`).
+    /// Kilobytes of a region that are mapped in huge pages that were not reserved
+    /// (`proc_pid_smaps(5)`).
     fn collapsed_kib(umem: &Umem) -> u64 {
         let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
-        let (_, from_here) = smaps.split_once(&format!("\n{:x}-", umem.memory.start().addr())).unwrap();
+        let (_, from_here) =
+            smaps.split_once(&format!("\n{:x}-", umem.memory.start().addr())).unwrap();
         let size = from_here.lines().find_map(|line| line.strip_prefix("ShmemPmdMapped:")).unwrap();
         size.trim().trim_end_matches(" kB").parse().unwrap()
     }
@@ -269,6 +292,10 @@ mod tests {
         let pages = if reserved.trim() == "0" { Pages::Reserved } else { Pages::Collapsed };
         let umem = create(pages);
         assert_eq!(umem.memory.start().addr().get() % HUGEPAGE_BYTES, 0);
-        assert_eq!(umem.is_huge(), collapsed_kib(&umem) == u64::from(CHUNKS * 4), "as it says of itself");
+        assert_eq!(
+            umem.is_huge(),
+            collapsed_kib(&umem) == u64::from(CHUNKS * 4),
+            "as it says of itself"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! `vxtap import` as its users meet it: where it reads and writes, what it says, and its exit codes.
+//! `vxtap import` as its users meet it: where it reads and writes, what it says, and its exit
+//! codes.
 
 use std::fs;
 use std::io::Write as _;
@@ -9,7 +10,8 @@ use vxtap::Config;
 
 use crate::Source;
 
-/// Runs `vxtap import` in the directory of the source's fixtures, with the text on its standard input.
+/// Runs `vxtap import` in the directory of the source's fixtures, with the text on its standard
+/// input.
 fn import(source: Source, arguments: &[&str], stdin: &[u8]) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_vxtap"))
         .args(["import", source.name()])
@@ -37,7 +39,8 @@ fn golden(source: Source, file: &str) -> String {
 
 fn names(directory: &Path) -> Vec<String> {
     let entries = fs::read_dir(directory).unwrap();
-    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }
@@ -45,7 +48,8 @@ fn names(directory: &Path) -> Vec<String> {
 #[test]
 fn without_files_and_with_a_hyphen_it_reads_standard_input() {
     let fixture = Source::Aws.fixture("two_sessions.json").bytes;
-    let expected = golden(Source::Aws, "two_sessions.toml").replace("two_sessions.json", "standard input");
+    let expected =
+        golden(Source::Aws, "two_sessions.toml").replace("two_sessions.json", "standard input");
     for arguments in [&[][..], &["-"]] {
         let output = import(Source::Aws, arguments, &fixture);
         assert_eq!(parts(&output), (Some(0), &*expected, ""), "{arguments:?}");
@@ -65,8 +69,11 @@ fn the_configuration_is_on_standard_output_and_what_is_left_out_on_standard_erro
 
 #[test]
 fn several_files_make_one_configuration() {
-    let output =
-        import(Source::Terraform, &["state.json", "-", "state.json"], br#"{"values": {"root_module": {}}}"#);
+    let output = import(
+        Source::Terraform,
+        &["state.json", "-", "state.json"],
+        br#"{"values": {"root_module": {}}}"#,
+    );
     let expected = golden(Source::Terraform, "state.toml")
         .replace("state.json", "state.json, standard input, state.json");
     assert_eq!(parts(&output), (Some(0), &*expected, ""));
@@ -84,9 +91,13 @@ fn the_output_file_is_written_whole_and_alone() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("vxtap.toml");
     fs::write(&path, "what stood there before").unwrap();
-    let output = import(Source::Cloudformation, &["template.yaml", "-o", path.to_str().unwrap()], b"");
+    let output =
+        import(Source::Cloudformation, &["template.yaml", "-o", path.to_str().unwrap()], b"");
     assert_eq!(parts(&output), (Some(0), "", ""));
-    assert_eq!(fs::read_to_string(&path).unwrap(), golden(Source::Cloudformation, "template_yaml.toml"));
+    assert_eq!(
+        fs::read_to_string(&path).unwrap(),
+        golden(Source::Cloudformation, "template_yaml.toml")
+    );
     assert_eq!(names(directory.path()), ["vxtap.toml"]);
 }
 
@@ -128,13 +139,15 @@ fn an_input_file_that_is_not_there_is_refused() {
     let error = "vxtap: cannot read absent.json: No such file or directory (os error 2)\n";
     assert_eq!(parts(&output), (Some(2), "", error));
     let output = import(Source::Aws, &["."], b"");
-    assert_eq!(parts(&output), (Some(2), "", "vxtap: cannot read .: Is a directory (os error 21)\n"));
+    assert_eq!(
+        parts(&output),
+        (Some(2), "", "vxtap: cannot read .: Is a directory (os error 21)\n")
+    );
 }
 
 #[test]
 fn sessions_of_one_target_are_taken_by_its_id_or_by_what_stands_behind_it() {
-    const ARN: &str =
-        "arn:aws:elasticloadbalancing:eu-central-1:111122223333:loadbalancer/net/ids/50dc6c495c0c9188";
+    const ARN: &str = "arn:aws:elasticloadbalancing:eu-central-1:111122223333:loadbalancer/net/ids/50dc6c495c0c9188";
     let sessions = |target: &str| {
         let output = import(Source::Aws, &["everything_odd.json", "--target", target], b"");
         let (code, toml, report) = parts(&output);
@@ -156,7 +169,8 @@ fn sessions_of_one_target_are_taken_by_its_id_or_by_what_stands_behind_it() {
 
 #[test]
 fn wrong_usage_says_what_is_known() {
-    let output = Command::new(env!("CARGO_BIN_EXE_vxtap")).args(["import", "pulumi"]).output().unwrap();
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_vxtap")).args(["import", "pulumi"]).output().unwrap();
     let (code, stdout, stderr) = parts(&output);
     assert_eq!((code, stdout), (Some(2), ""));
     assert!(stderr.contains("possible values: aws, terraform, cloudformation"), "{stderr}");

@@ -28,8 +28,12 @@ fn check(source: Source, file: &str, expected: &str, left_out: &[&str]) {
 
 /// The command takes the file as it is.
 fn assert_checked(config: &Path) {
-    let output =
-        Command::new(env!("CARGO_BIN_EXE_vxtap")).arg("check").arg("-c").arg(config).output().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_vxtap"))
+        .arg("check")
+        .arg("-c")
+        .arg(config)
+        .output()
+        .unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!((output.status.code(), &*errors), (Some(0), ""), "{}", config.display());
 }
@@ -78,8 +82,9 @@ fn a_template_in_yaml() {
 
 #[test]
 fn a_template_in_json() {
-    let left_out =
-        ["session S2: its VNI is not in the input; set its virtual network ID, or import from what runs"];
+    let left_out = [
+        "session S2: its VNI is not in the input; set its virtual network ID, or import from what runs",
+    ];
     check(Source::Cloudformation, "template.json", "template_json.toml", &left_out);
 }
 
@@ -91,7 +96,8 @@ fn a_template_in_the_less_usual_forms_of_yaml() {
 /// As editors on Windows save it.
 #[test]
 fn a_byte_order_mark_and_other_line_ends_change_nothing() {
-    for (source, file) in [(Source::Cloudformation, "odd.yaml"), (Source::Terraform, "state.json")] {
+    for (source, file) in [(Source::Cloudformation, "odd.yaml"), (Source::Terraform, "state.json")]
+    {
         let fixture = source.fixture(file);
         let text = String::from_utf8(fixture.bytes.clone()).unwrap().replace('\n', "\r\n");
         let saved = input(file, format!("\u{feff}{text}"));
@@ -99,11 +105,13 @@ fn a_byte_order_mark_and_other_line_ends_change_nothing() {
     }
 }
 
-/// The mirror that the AWS CLI describes is the one that the scenario has by hand; only names differ.
+/// The mirror that the AWS CLI describes is the one that the scenario has by hand; only names
+/// differ.
 #[test]
 fn the_aws_cli_says_the_same_as_the_scenarios() {
     for scenario in SCENARIOS {
-        let imported = Source::Aws.import(&[Source::Aws.fixture(&format!("{scenario}.json"))]).unwrap();
+        let imported =
+            Source::Aws.import(&[Source::Aws.fixture(&format!("{scenario}.json"))]).unwrap();
         let imported = Config::from_toml(Path::new(scenario), &imported.toml).unwrap();
         let by_hand = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios").join(scenario);
         let by_hand = Config::read(&by_hand.with_extension("toml")).unwrap();
@@ -114,7 +122,8 @@ fn the_aws_cli_says_the_same_as_the_scenarios() {
     }
 }
 
-/// All that decides about frames: each session with what it asks of them and with its filter, whose name does not count.
+/// All that decides about frames: each session with what it asks of them and with its filter, whose
+/// name does not count.
 fn sessions(config: &Config) -> Vec<impl PartialEq + std::fmt::Debug> {
     let sessions = config.sessions.iter().map(|session| {
         let name = session.filter.as_ref().unwrap();

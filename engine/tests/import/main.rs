@@ -1,6 +1,7 @@
 //! What AWS's own tools say about a mirror, and the configuration that is made of it.
 //!
-//! The fixtures are files as those tools print them; beside each lies the configuration that is expected.
+//! The fixtures are files as those tools print them; beside each lies the configuration that is
+//! expected.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails right there")]
 

@@ -70,8 +70,10 @@ fn each_document_may_be_a_file_and_files_come_in_any_order() {
     for file in aws_fixtures() {
         let expected = import(Source::Aws, &[Source::Aws.fixture(&file)]);
         // What is left out names the file, so all have one name.
-        let files: Vec<_> =
-            documents(&file).iter().map(|document| stream(&file, std::slice::from_ref(document))).collect();
+        let files: Vec<_> = documents(&file)
+            .iter()
+            .map(|document| stream(&file, std::slice::from_ref(document)))
+            .collect();
         for _ in 0..20 {
             assert_eq!(import(Source::Aws, &shuffled(&files, &mut random)), expected, "{file}");
         }
@@ -95,10 +97,11 @@ fn lists_may_stand_the_other_way_round() {
         .chain(["state.json", "plan.json"].map(|file| (Source::Terraform, file.to_owned())));
     for (source, file) in json {
         let expected = import(source, &[source.fixture(&file)]);
-        let mut documents: Vec<Value> = serde_json::Deserializer::from_slice(&source.fixture(&file).bytes)
-            .into_iter()
-            .map(Result::unwrap)
-            .collect();
+        let mut documents: Vec<Value> =
+            serde_json::Deserializer::from_slice(&source.fixture(&file).bytes)
+                .into_iter()
+                .map(Result::unwrap)
+                .collect();
         documents.iter_mut().for_each(reverse);
         assert_eq!(import(source, &[stream(&file, &documents)]), expected, "{file}");
     }
@@ -119,11 +122,16 @@ fn the_primary_address_is_first_and_the_others_are_sorted() {
     };
     let address = |last: u8| format!(r#"{{"PrivateIpAddress": "10.0.0.{last}"}}"#);
     let expected = interface(&[9, 7, 5].map(address).join(","));
-    assert!(expected.0.contains(r#"addresses = ["10.0.0.7", "10.0.0.5", "10.0.0.9"]"#), "{}", expected.0);
+    assert!(
+        expected.0.contains(r#"addresses = ["10.0.0.7", "10.0.0.5", "10.0.0.9"]"#),
+        "{}",
+        expected.0
+    );
     assert_eq!(interface(&[5, 9, 7].map(address).join(",")), expected);
 }
 
-/// Documents of Terraform and templates are one each; several files join, and resources have any order in them.
+/// Documents of Terraform and templates are one each; several files join, and resources have any
+/// order in them.
 #[test]
 fn templates_and_states_come_in_any_order() {
     for (source, files) in [

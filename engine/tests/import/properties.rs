@@ -1,4 +1,5 @@
-//! Fixtures with random damage: nothing panics, what is accepted is a configuration, and every error is one line.
+//! Fixtures with random damage: nothing panics, what is accepted is a configuration, and every
+//! error is one line.
 
 use std::panic::catch_unwind;
 use std::path::Path;
@@ -124,14 +125,19 @@ fn fixtures(source: Source) -> Vec<Vec<u8>> {
             SCENARIOS.iter().chain(&["everything_odd"]).map(|name| format!("{name}.json")).collect()
         }
         Source::Terraform => vec!["state.json".to_owned(), "plan.json".to_owned()],
-        Source::Cloudformation => ["template.yaml", "template.json", "odd.yaml"].map(str::to_owned).to_vec(),
+        Source::Cloudformation => {
+            ["template.yaml", "template.json", "odd.yaml"].map(str::to_owned).to_vec()
+        }
     };
     files.iter().map(|file| source.fixture(file).bytes).collect()
 }
 
 /// Asserts that the damage lets some inputs through and breaks others: else it would show nothing.
 fn assert_both(source: Source, accepted: usize) {
-    assert!((INPUTS / 50..INPUTS * 49 / 50).contains(&accepted), "{source:?}: {accepted} of {INPUTS}");
+    assert!(
+        (INPUTS / 50..INPUTS * 49 / 50).contains(&accepted),
+        "{source:?}: {accepted} of {INPUTS}"
+    );
 }
 
 fn check_damaged(source: Source) {

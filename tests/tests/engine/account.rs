@@ -5,7 +5,9 @@ use vxtap::config::{Output, OutputKind, UnknownSessions, WaitMode};
 use vxtap_bench::{Profile, Verifier};
 use vxtap_tests::{Veth, privileged, wait_until};
 
-use super::support::{OUTPUT, SOON, assert_adds_up, config, declared, open, run, send_traffic, verify};
+use super::support::{
+    OUTPUT, SOON, assert_adds_up, config, declared, open, run, send_traffic, verify,
+};
 
 #[test]
 #[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
@@ -24,7 +26,10 @@ fn a_flood_loses_frames_and_not_one_of_them_without_a_counter() {
     let full = report.total().drops.get(DropReason::OutputFull);
     assert!(report.lost_in_kernel() + full > 0, "rings of 64 are too short for a flood:\n{report}");
     assert_eq!(outcome.verdict.intact, report.total().delivered.frames);
-    assert_eq!((outcome.verdict.corrupted, outcome.verdict.reordered, outcome.verdict.duplicated), (0, 0, 0));
+    assert_eq!(
+        (outcome.verdict.corrupted, outcome.verdict.reordered, outcome.verdict.duplicated),
+        (0, 0, 0)
+    );
 }
 
 #[test]
@@ -77,10 +82,14 @@ fn undeclared_pairs_are_counted_by_pair_and_dropped_if_so_configured() {
     assert_eq!(report.total().drops.get(DropReason::UnknownSession), sent[6] + sent[7]);
     let (mut pairs, beyond) = report.unknown();
     pairs.sort();
-    let counted: Vec<_> = pairs.iter().map(|(pair, tally)| (pair.to_string(), tally.frames)).collect();
+    let counted: Vec<_> =
+        pairs.iter().map(|(pair, tally)| (pair.to_string(), tally.frames)).collect();
     assert_eq!(
         counted,
-        [("VNI 106 from 10.0.1.7".to_owned(), sent[6]), ("VNI 107 from 10.0.1.8".to_owned(), sent[7])]
+        [
+            ("VNI 106 from 10.0.1.7".to_owned(), sent[6]),
+            ("VNI 107 from 10.0.1.8".to_owned(), sent[7])
+        ]
     );
     assert_eq!(beyond.frames, 0);
     assert_eq!(outcome.verdict.intact, sent[..6].iter().sum::<u64>());

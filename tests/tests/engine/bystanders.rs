@@ -21,7 +21,8 @@ fn tcp_ping_and_other_udp_ports_reach_the_host_while_the_engine_runs() {
     capture(ping.args(["-c", "3", "-i", "0.2", "-W", "5", &address.to_string()])).unwrap();
 
     let listener = veth.receiver.netns.run(|| TcpListener::bind((address, 22)).unwrap());
-    let client = veth.sender.netns.run(|| TcpStream::connect_timeout(&(address, 22).into(), SOON).unwrap());
+    let client =
+        veth.sender.netns.run(|| TcpStream::connect_timeout(&(address, 22).into(), SOON).unwrap());
     let (_, peer) = listener.accept().unwrap();
     assert_eq!(peer, client.local_addr().unwrap());
 
@@ -57,7 +58,8 @@ fn mirrors_from_sources_that_are_not_allowed_are_dropped_and_counted() {
     ];
     let profile = Profile { sessions: sessions.concat(), count: Some(8000), ..Profile::default() };
     let mut config = config(&veth.receiver);
-    config.capture.allowed_sources = vec!["10.0.0.0/16".parse().unwrap(), "fd00:1::/32".parse().unwrap()];
+    config.capture.allowed_sources =
+        vec!["10.0.0.0/16".parse().unwrap(), "fd00:1::/32".parse().unwrap()];
     let outcome = run(&veth, config, &profile, 20_000);
     let sent: Vec<_> = outcome.totals.sessions.iter().map(|session| session.frames).collect();
     let arrived: Vec<_> = outcome.verdict.sessions.iter().map(|session| session.intact).collect();

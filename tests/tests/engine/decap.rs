@@ -25,7 +25,8 @@ struct Files {
 /// A capture file with the traffic of a profile, and the path of what is to be made of it.
 fn files(profile: &Profile) -> (Files, Totals) {
     let directory = tempfile::tempdir().unwrap();
-    let (mirror, ours) = (directory.path().join("mirror.pcap"), directory.path().join("ours.pcapng"));
+    let (mirror, ours) =
+        (directory.path().join("mirror.pcap"), directory.path().join("ours.pcapng"));
     let mut sink = PcapFile::create(&mirror, Duration::from_secs(1_700_000_000)).unwrap();
     let limits = Limits { pace: "100kpps".parse::<Pace>().unwrap(), duration: None, stop: None };
     let totals = send(&mut Traffic::new(profile).unwrap(), &mut sink, limits, |_| {}).unwrap();
@@ -33,7 +34,9 @@ fn files(profile: &Profile) -> (Files, Totals) {
 }
 
 fn decap(files: &Files, more: &[&str]) -> (Option<i32>, String, String) {
-    finish(Command::new(vxtap()).arg("decap").arg(&files.mirror).arg("-o").arg(&files.ours).args(more))
+    finish(
+        Command::new(vxtap()).arg("decap").arg(&files.mirror).arg("-o").arg(&files.ours).args(more),
+    )
 }
 
 /// Timestamps and bytes of a capture file's frames.
@@ -61,7 +64,8 @@ fn every_frame_comes_out_whole_in_order_and_at_its_time() {
     }
     let verdict = verifier.finish(&totals);
     assert!(verdict.is_perfect(), "{verdict}");
-    let times = |frames: &[(u64, Vec<u8>)]| frames.iter().map(|(time, _)| *time).collect::<Vec<_>>();
+    let times =
+        |frames: &[(u64, Vec<u8>)]| frames.iter().map(|(time, _)| *time).collect::<Vec<_>>();
     assert_eq!(times(&after), times(&before));
     let again = fs::read(&files.ours).unwrap();
     decap(&files, &[]);
@@ -73,7 +77,8 @@ fn a_truncated_file_gives_everything_up_to_the_damage_and_an_error_that_says_whe
     let profile = Profile { count: Some(1000), ..Profile::default() };
     let (files, _) = files(&profile);
     let whole = fs::read(&files.mirror).unwrap();
-    let inner: Vec<_> = frames(&files.mirror).into_iter().map(|(_, outer)| outer[50..].to_vec()).collect();
+    let inner: Vec<_> =
+        frames(&files.mirror).into_iter().map(|(_, outer)| outer[50..].to_vec()).collect();
     for cut in [whole.len() - 1, whole.len() / 2, 24 + 16 + 3] {
         fs::write(&files.mirror, &whole[..cut]).unwrap();
         let (code, table, stderr) = decap(&files, &[]);
@@ -100,7 +105,10 @@ fn a_damaged_length_ends_the_reading_where_it_stands() {
     fs::write(&files.mirror, &bytes).unwrap();
     let (code, _, stderr) = decap(&files, &[]);
     assert_eq!(code, Some(1));
-    assert!(stderr.contains(&format!("at byte {second}")) && stderr.contains("after 1 frame"), "{stderr}");
+    assert!(
+        stderr.contains(&format!("at byte {second}")) && stderr.contains("after 1 frame"),
+        "{stderr}"
+    );
     assert_eq!(frames(&files.ours).len(), 1);
 }
 
@@ -114,8 +122,7 @@ fn ports_and_sessions_of_a_configuration_count() {
     assert!(table.contains("not_ours") && table.contains("received 0 = delivered 0"), "{table}");
 
     let config = files.ours.with_extension("toml");
-    let text =
-        "[capture]\nports = [8472]\n[sessions]\nunknown = \"drop\"\n[[session]]\nname = \"web\"\nvni = 103\n";
+    let text = "[capture]\nports = [8472]\n[sessions]\nunknown = \"drop\"\n[[session]]\nname = \"web\"\nvni = 103\n";
     fs::write(&config, text).unwrap();
     let (code, table, stderr) = decap(&files, &["-c", config.to_str().unwrap()]);
     assert_eq!((code, stderr.as_str()), (Some(0), ""));
@@ -149,11 +156,9 @@ fn frames_too_long_for_any_network_are_left_out_with_an_error() {
     fs::write(&files.mirror, bytes).unwrap();
     let (code, table, stderr) = decap(&files, &[]);
     assert_eq!(code, Some(1), "{table}");
-    assert!(
-        stderr.ends_with(
-            "mirror.pcap: 1 of the mirrored frames are longer than 65264 bytes and were left out\n"
-        )
-    );
+    assert!(stderr.ends_with(
+        "mirror.pcap: 1 of the mirrored frames are longer than 65264 bytes and were left out\n"
+    ));
     assert_eq!(frames(&files.ours).len(), 3);
 }
 
@@ -180,7 +185,11 @@ fn an_engine_on_a_file_stops_although_nobody_reads_its_output() {
         if is_taken {
             assert!(total.received.frames < 5000, "the rest is not read:\n{report}");
         } else {
-            assert_eq!(total.drops.get(DropReason::OutputFull), 5000, "nobody took a frame:\n{report}");
+            assert_eq!(
+                total.drops.get(DropReason::OutputFull),
+                5000,
+                "nobody took a frame:\n{report}"
+            );
         }
         drop(consumer);
     }

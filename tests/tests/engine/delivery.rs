@@ -37,8 +37,10 @@ fn a_million_frames_over_two_queues_arrive_whole_and_in_order() {
         assert_eq!(worker.counters.unstamped, 0);
     }
     let sent = outcome.totals.sessions.iter().map(|session| session.frames);
-    let received =
-        report.session_ledgers()[1..].iter().map(|ledger| ledger.received.frames).collect::<Vec<_>>();
+    let received = report.session_ledgers()[1..]
+        .iter()
+        .map(|ledger| ledger.received.frames)
+        .collect::<Vec<_>>();
     assert_eq!(received, sent.collect::<Vec<_>>());
 }
 
@@ -52,7 +54,12 @@ fn every_mode_and_every_way_of_waiting_delivers() {
         (CaptureMode::Generic, WaitMode::Adaptive, None, Rung::Generic),
         (CaptureMode::Auto, WaitMode::Interrupt, None, Rung::NativeCopy),
         (CaptureMode::Auto, WaitMode::Busy, None, Rung::NativeCopy),
-        (CaptureMode::Auto, WaitMode::Adaptive, Some(BusyPoll { usecs: 20, budget: 64 }), Rung::NativeCopy),
+        (
+            CaptureMode::Auto,
+            WaitMode::Adaptive,
+            Some(BusyPoll { usecs: 20, budget: 64 }),
+            Rung::NativeCopy,
+        ),
     ] {
         let veth = Veth::pair(2).unwrap();
         let profile = Profile { count: Some(20_000), ..Profile::default() };
@@ -66,7 +73,12 @@ fn every_mode_and_every_way_of_waiting_delivers() {
         assert_eq!(outcome.report.interfaces[0].rung, rung, "{what}");
         assert_adds_up(&outcome.report);
         let steps_down = usize::from(mode == CaptureMode::Auto);
-        assert_eq!(outcome.notes.len(), steps_down, "a step down is said once: {:?}", outcome.notes);
+        assert_eq!(
+            outcome.notes.len(),
+            steps_down,
+            "a step down is said once: {:?}",
+            outcome.notes
+        );
     }
 }
 
@@ -134,14 +146,16 @@ fn huge_pages_are_used_when_the_system_has_them() {
         config.memory.hugepages = true;
         let engine = open(&veth.receiver, config.clone());
         let free =
-            std::fs::read_to_string("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages").unwrap();
+            std::fs::read_to_string("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages")
+                .unwrap();
         drop(engine);
         let outcome = run(&veth, config, &profile, 10_000);
         let reserved = std::fs::read_to_string(setting).unwrap();
         std::fs::write(setting, before.trim()).unwrap();
         assert!(outcome.verdict.is_perfect(), "{}", outcome.verdict);
         let noted = outcome.notes.iter().any(|note| note.contains("huge pages"));
-        // Where none are reserved the kernel may have made some, or have had no memory in such pieces.
+        // Where none are reserved the kernel may have made some, or have had no memory in such
+        // pieces.
         if reserved.trim() == "64" {
             assert!(free.trim() != "64" && !noted, "{free} of {reserved}: {:?}", outcome.notes);
         }
@@ -158,7 +172,10 @@ fn a_queue_without_socket_leaves_its_frames_to_the_stack_and_counts_them() {
     config.capture.queues = Queues::List(vec![1]);
     let outcome = run(&veth, config, &profile, 10_000);
     let steering = outcome.report.steering();
-    assert!(steering.no_socket > 500 && steering.redirected > 500, "both queues are used: {steering:?}");
+    assert!(
+        steering.no_socket > 500 && steering.redirected > 500,
+        "both queues are used: {steering:?}"
+    );
     assert_eq!(steering.no_socket + steering.redirected, 5000);
     assert_eq!(outcome.verdict.intact, steering.redirected);
     assert_adds_up(&outcome.report);

@@ -36,7 +36,9 @@ fn a_reader_finds_the_file_whole_at_any_moment_and_at_most_a_second_behind() {
         thread::spawn(move || {
             let mut counts = Vec::new();
             let start = Instant::now();
-            while counts.last().is_none_or(|&(_, count)| count < 60_000) && start.elapsed() < 3 * SOON {
+            while counts.last().is_none_or(|&(_, count)| count < 60_000)
+                && start.elapsed() < 3 * SOON
+            {
                 counts.push((start.elapsed(), frames_in(&path)));
                 thread::sleep(Duration::from_millis(50));
             }
@@ -45,7 +47,8 @@ fn a_reader_finds_the_file_whole_at_any_moment_and_at_most_a_second_behind() {
     };
     send_traffic(&veth.sender, &profile, 15_000);
     // At most a second after the last frame; the rest is for a machine that stands still.
-    wait_until("all frames in the file", Duration::from_secs(3), || frames_in(&path) == 60_000).unwrap();
+    wait_until("all frames in the file", Duration::from_secs(3), || frames_in(&path) == 60_000)
+        .unwrap();
     let counts = reader.join().unwrap();
     assert!(counts.is_sorted_by_key(|&(_, count)| count), "what was there stays: {counts:?}");
     let different = counts.windows(2).filter(|pair| pair[0].1 != pair[1].1).count();
@@ -53,8 +56,8 @@ fn a_reader_finds_the_file_whole_at_any_moment_and_at_most_a_second_behind() {
     assert_adds_up(&engine.stop());
 }
 
-/// Number of whole frames. A write that is under way may end in the middle of one, since the system does not make a
-/// write visible all at once; nothing else may be wrong.
+/// Number of whole frames. A write that is under way may end in the middle of one, since the system
+/// does not make a write visible all at once; nothing else may be wrong.
 fn frames_in(path: &Path) -> u64 {
     let mut file = CaptureFile::open(path).unwrap();
     loop {
@@ -72,7 +75,8 @@ fn tshark_finds_the_same_frames_in_our_file_as_inside_the_vxlan_of_the_same_traf
     privileged();
     let veth = Veth::pair(2).unwrap();
     let directory = tempfile::tempdir().unwrap();
-    let (ours, mirror) = (directory.path().join("ours.pcapng"), directory.path().join("mirror.pcap"));
+    let (ours, mirror) =
+        (directory.path().join("ours.pcapng"), directory.path().join("mirror.pcap"));
     let profile = Profile { count: Some(3000), ..Profile::default() };
     let mut config = pcapng_config(&veth, &ours);
     config.sessions = declared(&profile);
@@ -99,21 +103,30 @@ fn tshark_finds_the_same_frames_in_our_file_as_inside_the_vxlan_of_the_same_traf
 
     let text = capture(Command::new("tcpdump").arg("-nr").arg(&ours)).unwrap();
     assert_eq!(text.lines().count(), 3000);
-    let verbose = capture(Command::new("tshark").arg("-r").arg(&ours).args(["-Y", "_ws.malformed"])).unwrap();
+    let verbose =
+        capture(Command::new("tshark").arg("-r").arg(&ours).args(["-Y", "_ws.malformed"])).unwrap();
     assert_eq!(verbose, "", "nothing in it is malformed");
     let info = capture(Command::new("capinfos").arg(&ours)).unwrap();
-    assert!(info.contains("Number of packets:   3000") && info.contains("Name = session-7"), "{info}");
+    assert!(
+        info.contains("Number of packets:   3000") && info.contains("Name = session-7"),
+        "{info}"
+    );
     assert!(info.contains("Description = VNI 107, source 10.0.1.8"), "{info}");
 }
 
 /// tcpdump on the sending end, listening when this returns.
 fn listen(veth: &Veth, path: &Path) -> Process {
     let mut command = veth.sender.netns.command("tcpdump");
-    command.args(["-i", veth.sender.interface, "-U", "-B", "32768", "--immediate-mode", "-w"]).arg(path);
+    command
+        .args(["-i", veth.sender.interface, "-U", "-B", "32768", "--immediate-mode", "-w"])
+        .arg(path);
     let tcpdump =
-        Process::spawn("tcpdump", command.args(["udp", "port", "4789"]).stderr(Stdio::null())).unwrap();
-    wait_until("tcpdump to open its file", SOON, || path.metadata().is_ok_and(|file| file.len() >= 24))
-        .unwrap();
+        Process::spawn("tcpdump", command.args(["udp", "port", "4789"]).stderr(Stdio::null()))
+            .unwrap();
+    wait_until("tcpdump to open its file", SOON, || {
+        path.metadata().is_ok_and(|file| file.len() >= 24)
+    })
+    .unwrap();
     tcpdump
 }
 
@@ -169,7 +182,8 @@ fn without_a_configuration_every_pair_has_an_interface_of_its_own_in_a_private_f
     let directory = tempfile::tempdir().unwrap();
     let mut command = veth.receiver.netns.command(vxtap());
     command.args(["run", "-i", veth.receiver.interface]).current_dir(directory.path());
-    let mut process = Process::spawn("vxtap", command.stdout(Stdio::null()).stderr(Stdio::null())).unwrap();
+    let mut process =
+        Process::spawn("vxtap", command.stdout(Stdio::null()).stderr(Stdio::null())).unwrap();
     wait_until("the file", SOON, || file_in(directory.path()).is_some()).unwrap();
     let path = file_in(directory.path()).unwrap();
     // The first frames may come before the sockets are in the map; such a frame goes to the stack.
@@ -200,13 +214,15 @@ fn file_in(directory: &Path) -> Option<PathBuf> {
 #[ignore = "requires tshark, which cargo xtask setup installs"]
 fn tshark_finds_the_same_frames_after_vxtap_decap() {
     let directory = tempfile::tempdir().unwrap();
-    let (mirror, ours) = (directory.path().join("mirror.pcap"), directory.path().join("ours.pcapng"));
+    let (mirror, ours) =
+        (directory.path().join("mirror.pcap"), directory.path().join("ours.pcapng"));
     let profile = Profile { count: Some(2000), ..Profile::default() };
     let mut sink = PcapFile::create(&mirror, Duration::from_secs(1_700_000_000)).unwrap();
     let limits = Limits { pace: Pace::Full, duration: None, stop: None };
     send(&mut Traffic::new(&profile).unwrap(), &mut sink, limits, |_| {}).unwrap();
     drop(sink);
-    let (code, _, stderr) = finish(Command::new(vxtap()).arg("decap").arg(&mirror).arg("-o").arg(&ours));
+    let (code, _, stderr) =
+        finish(Command::new(vxtap()).arg("decap").arg(&mirror).arg("-o").arg(&ours));
     assert_eq!((code, stderr.as_str()), (Some(0), ""));
     assert_eq!(whole_frames(&ours), inner_frames(&mirror), "the same frames in the same order");
 }

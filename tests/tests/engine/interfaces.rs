@@ -12,7 +12,9 @@ use vxtap_bench::profile::Sizes;
 use vxtap_bench::{Limits, Pace, PacketSocket, Profile, Totals, Traffic, Verifier, send};
 use vxtap_tests::{NetNs, Side, Veth, VethOptions, capture, privileged};
 
-use super::support::{OUTPUT, SOON, assert_adds_up, config, count, open, send_on, send_traffic, verify};
+use super::support::{
+    OUTPUT, SOON, assert_adds_up, config, count, open, send_on, send_traffic, verify,
+};
 
 /// Within this time the engine has to notice.
 const NOTICED: Duration = Duration::from_secs(2);
@@ -78,13 +80,17 @@ fn twenty_link_flaps_under_load_are_noticed_and_the_account_stays_exact() {
     engine.start().unwrap();
     let load = Load::start(&veth.sender);
     for _ in 0..20 {
-        for (state, expected) in [("down", "vxrx0 is down, nothing arrives"), ("up", "vxrx0 is up again")] {
+        for (state, expected) in
+            [("down", "vxrx0 is down, nothing arrives"), ("up", "vxrx0 is up again")]
+        {
             receiver.netns.ip(&["link", "set", device, state]).unwrap();
             tend_until(&mut engine, receiver, |_, said| said.iter().any(|note| note == expected));
         }
     }
     let before = engine.report().total().delivered.frames;
-    tend_until(&mut engine, receiver, |engine, _| engine.report().total().delivered.frames > before);
+    tend_until(&mut engine, receiver, |engine, _| {
+        engine.report().total().delivered.frames > before
+    });
     let totals = load.stop();
     let report = engine.stop();
     assert_adds_up(&report);
@@ -116,7 +122,8 @@ fn twenty_times_another_queue_under_load_and_each_is_served() {
         let count = queues.to_string();
         ethtool(receiver, &["-L", "vxrx0", "rx", &count, "tx", &count]).unwrap();
         ethtool(&veth.sender, &["-L", "vxtx0", "tx", &count]).unwrap();
-        // Real drivers set all queues up anew; veth gives a new one no XDP program before the next time that it is brought up.
+        // Real drivers set all queues up anew; veth gives a new one no XDP program before the next
+        // time that it is brought up.
         receiver.netns.ip(&["link", "set", "vxrx0", "down"]).unwrap();
         receiver.netns.ip(&["link", "set", "vxrx0", "up"]).unwrap();
         let served = |engine: &Engine, _: &[String]| engine.report().workers.len() == queues;
@@ -124,7 +131,8 @@ fn twenty_times_another_queue_under_load_and_each_is_served() {
         let expected = format!("vxrx0 has {queues} RX queues now, it had {}", queues - 1);
         assert!(said.contains(&expected), "{said:?}");
     }
-    let refusal = ethtool(receiver, &["-L", "vxrx0", "rx", "1", "tx", "1"]).unwrap_err().to_string();
+    let refusal =
+        ethtool(receiver, &["-L", "vxrx0", "rx", "1", "tx", "1"]).unwrap_err().to_string();
     assert!(refusal.contains("AF_XDP"), "{refusal}");
     let all_have_frames = |engine: &Engine, _: &[String]| {
         engine.report().workers.iter().all(|worker| worker.counters.all.delivered.frames > 0)
@@ -155,7 +163,8 @@ fn two_interfaces_are_one_engine_and_one_of_them_may_go() {
     let mut traffic = Traffic::new(&profile).unwrap();
     send_on(&veth.sender.netns, "vxtx1", &mut traffic, 20_000, None);
     let Next::Batch(batch) = consumer.next(SOON) else { panic!("frames have come") };
-    let kept: Vec<_> = batch.iter().map(|frame| (frame.interface(), frame.bytes().into_owned())).collect();
+    let kept: Vec<_> =
+        batch.iter().map(|frame| (frame.interface(), frame.bytes().into_owned())).collect();
     assert!(kept.iter().all(|(interface, _)| *interface == 1));
     receiver.netns.ip(&["link", "delete", "vxrx1"]).unwrap();
     let gone = "vxrx1 was deleted, nothing comes from it any more";
@@ -194,7 +203,10 @@ fn another_mtu_is_said_and_longer_frames_come_through() {
     let verdict = verifier.join().unwrap().finish(&totals);
     // Before Linux 6.6 no frame lies in several chunks.
     let is_left = report.steering().several_buffers == totals.frames;
-    assert!(verdict.is_perfect() || is_left && report.total().received.frames == 0, "{verdict}\n{report}");
+    assert!(
+        verdict.is_perfect() || is_left && report.total().received.frames == 0,
+        "{verdict}\n{report}"
+    );
 }
 
 /// Frames that are longer than the chunks of an engine that was started with an MTU of 1600.

@@ -21,7 +21,8 @@ fn the_reason_for_each_step_down_is_kept_and_said_once() {
     let outcome = run(&veth, config(&veth.receiver), &profile, 20_000);
     assert!(outcome.verdict.is_perfect(), "{}\n{}", outcome.verdict, outcome.report);
     assert_adds_up(&outcome.report);
-    let reason = "the driver does not offer zero-copy (Operation not supported (os error 95))".to_owned();
+    let reason =
+        "the driver does not offer zero-copy (Operation not supported (os error 95))".to_owned();
     let expected = format!("vxrx0 is not captured in zero-copy mode: {reason}");
     assert_eq!(outcome.notes, [expected]);
     let interface = &outcome.report.interfaces[0];
@@ -52,9 +53,12 @@ fn without_any_privilege_frames_come_through_udp_sockets() {
     command.arg(&binary).args(["run", "-i", veth.receiver.interface, "-c", "vxtap.toml"]);
     command.current_dir(directory.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut process = Process::spawn("vxtap", &mut command).unwrap();
-    let sockets = || veth.receiver.netns.command("ss").args(["-Huln", "sport = :4789"]).output().unwrap();
-    wait_until("the sockets", SOON, || String::from_utf8_lossy(&sockets().stdout).lines().count() == 2)
-        .unwrap();
+    let sockets =
+        || veth.receiver.netns.command("ss").args(["-Huln", "sport = :4789"]).output().unwrap();
+    wait_until("the sockets", SOON, || {
+        String::from_utf8_lossy(&sockets().stdout).lines().count() == 2
+    })
+    .unwrap();
     let profile = Profile { count: Some(500), outer: to(&veth.receiver), ..Profile::default() };
     let totals = send_traffic(&veth.sender, &profile, 5_000);
     assert_eq!(totals.frames, 500);

@@ -10,7 +10,8 @@ use vxtap_tests::leftovers::{assert_no_xdp_program, open_files, xdp_program};
 use vxtap_tests::{Veth, privileged, wait_until};
 
 use super::support::{
-    SOON, assert_adds_up, config, config_file, finish, open, run, send_traffic, start, start_in, vxtap_on,
+    SOON, assert_adds_up, config, config_file, finish, open, run, send_traffic, start, start_in,
+    vxtap_on,
 };
 
 #[test]
@@ -61,7 +62,8 @@ fn each_signal_even_sent_twice_ends_the_engine_in_order_with_the_table() {
     let directory = tempfile::tempdir().unwrap();
     let (config, _) = config_file(directory.path(), "signalled");
     let profile = Profile { count: Some(3000), ..Profile::default() };
-    // Without a file to read again, a hangup ends the engine like the others; its output is then in the working directory.
+    // Without a file to read again, a hangup ends the engine like the others; its output is then in
+    // the working directory.
     let with_file = ["-c", &config];
     for (signal, arguments) in
         [(Signal::SIGINT, &with_file[..]), (Signal::SIGTERM, &with_file), (Signal::SIGHUP, &[])]
@@ -76,7 +78,10 @@ fn each_signal_even_sent_twice_ends_the_engine_in_order_with_the_table() {
         assert_eq!(process.wait(SOON).unwrap().code(), Some(0));
         let table = table.join("\n");
         assert!(table.contains("received 3000 = delivered 3000\n"), "{table}");
-        assert!(table.contains("redirected 3000 = received 3000 + lost in the kernel 0"), "{table}");
+        assert!(
+            table.contains("redirected 3000 = received 3000 + lost in the kernel 0"),
+            "{table}"
+        );
         assert!(!table.contains("DOES NOT ADD UP"), "{table}");
         assert_no_xdp_program(&veth.receiver.netns, veth.receiver.interface);
     }
@@ -143,11 +148,16 @@ fn each_worker_runs_on_the_cpu_it_is_given() {
     engine.start().unwrap();
     for (queue, cpu) in [(0, "1"), (1, "0")] {
         let name = format!("vxtap-rx-{queue}");
-        wait_until(&format!("{name} on CPU {cpu}"), SOON, || allowed_cpus(&name).as_deref() == Some(cpu))
-            .unwrap();
+        wait_until(&format!("{name} on CPU {cpu}"), SOON, || {
+            allowed_cpus(&name).as_deref() == Some(cpu)
+        })
+        .unwrap();
     }
     let report = engine.stop();
-    assert_eq!(report.workers.iter().map(|worker| worker.cpu).collect::<Vec<_>>(), [Some(1), Some(0)]);
+    assert_eq!(
+        report.workers.iter().map(|worker| worker.cpu).collect::<Vec<_>>(),
+        [Some(1), Some(0)]
+    );
 }
 
 /// CPUs that the thread of this name may run on (`proc_pid_status(5)`).

@@ -14,7 +14,8 @@ use super::support::{SOON, send_traffic, start};
 /// Most resident memory of two queues with the default configuration, in KiB.
 const RESIDENT_MAX_KIB: u64 = 100 * 1024;
 
-/// How much more it may become once traffic flows, in KiB: tables of what was seen, touched for the first time.
+/// How much more it may become once traffic flows, in KiB: tables of what was seen, touched for the
+/// first time.
 const GROWTH_MAX_KIB: u64 = 1024;
 
 /// Frames per second and how many in all: ten seconds' worth.
@@ -28,7 +29,8 @@ fn two_queues_with_the_defaults_stay_below_a_hundred_megabytes_and_do_not_grow()
     let veth = Veth::pair(2).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let config = directory.path().join("memory.toml");
-    fs::write(&config, "[[output]]\nname = \"file\"\ntype = \"pcapng\"\npath = \"/dev/null\"\n").unwrap();
+    fs::write(&config, "[[output]]\nname = \"file\"\ntype = \"pcapng\"\npath = \"/dev/null\"\n")
+        .unwrap();
     let mut process = start(&veth, &["-c", config.to_str().unwrap()]);
     let profile = Profile { count: Some(COUNT), ..Profile::default() };
     let id = process.id();
@@ -44,12 +46,17 @@ fn two_queues_with_the_defaults_stay_below_a_hundred_megabytes_and_do_not_grow()
     let table = std::io::read_to_string(stdout).unwrap();
     assert_eq!(process.wait(SOON).unwrap().code(), Some(0));
     assert!(table.contains(&format!("received {COUNT} = delivered {COUNT}\n")), "{table}");
-    let (warm, later): (Vec<_>, Vec<_>) = readings.iter().partition(|(at, _)| *at < Duration::from_secs(2));
+    let (warm, later): (Vec<_>, Vec<_>) =
+        readings.iter().partition(|(at, _)| *at < Duration::from_secs(2));
     assert!(later.len() > 20, "the traffic lasted for seconds: {readings:?}");
-    let highest = |readings: &[(Duration, u64)]| readings.iter().map(|&(_, kib)| kib).max().unwrap_or(0);
+    let highest =
+        |readings: &[(Duration, u64)]| readings.iter().map(|&(_, kib)| kib).max().unwrap_or(0);
     let (at_two_seconds, in_the_end) = (highest(&warm), highest(&later));
     assert!(in_the_end < RESIDENT_MAX_KIB, "{in_the_end} KiB resident");
-    assert!(in_the_end <= at_two_seconds + GROWTH_MAX_KIB, "{at_two_seconds} KiB, then {in_the_end} KiB");
+    assert!(
+        in_the_end <= at_two_seconds + GROWTH_MAX_KIB,
+        "{at_two_seconds} KiB, then {in_the_end} KiB"
+    );
 }
 
 /// Resident memory of a process, ten times a second until `is_over`.

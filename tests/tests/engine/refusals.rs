@@ -35,7 +35,10 @@ fn a_second_engine_and_a_foreign_program_are_refused_by_name() {
         let mut second = config(receiver);
         second.capture.mode = mode;
         let error = receiver.netns.run(|| Engine::open(second)).unwrap_err().to_string();
-        assert!(error.starts_with("another vxtap engine already runs on vxrx0 (XDP program "), "{error}");
+        assert!(
+            error.starts_with("another vxtap engine already runs on vxrx0 (XDP program "),
+            "{error}"
+        );
     }
     assert!(xdp_program(&receiver.netns, interface).unwrap().is_some(), "the first one goes on");
     first.stop();
@@ -102,8 +105,7 @@ fn a_process_without_privileges_is_told_which_it_needs() {
     command.arg(&binary).args(["run", "-i", veth.receiver.interface, "-c", "native.toml"]);
     let (code, _, stderr) = finish(command.current_dir(directory.path()));
     assert_eq!(code, Some(1), "{stderr}");
-    let expected =
-        "vxtap: not permitted to load the XDP program; run as root, or with the capabilities CAP_BPF";
+    let expected = "vxtap: not permitted to load the XDP program; run as root, or with the capabilities CAP_BPF";
     assert!(stderr.starts_with(expected) && stderr.lines().count() == 1, "{stderr}");
 }
 
@@ -114,12 +116,20 @@ fn too_little_locked_memory_is_named_with_the_amount() {
     let veth = Veth::pair(1).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let mut command: Command = veth.receiver.netns.command("prlimit");
-    command.args(["--memlock=65536:65536", "setpriv", "--bounding-set=-ipc_lock", "--inh-caps=-ipc_lock"]);
+    command.args([
+        "--memlock=65536:65536",
+        "setpriv",
+        "--bounding-set=-ipc_lock",
+        "--inh-caps=-ipc_lock",
+    ]);
     command.arg(vxtap()).args(["run", "-i", veth.receiver.interface]).current_dir(directory.path());
     let (code, _, stderr) = finish(&mut command);
     assert_eq!(code, Some(1), "{stderr}");
     let expected = "vxtap: too little locked memory for a UMEM of ";
-    assert!(stderr.starts_with(expected) && stderr.contains("KiB: raise RLIMIT_MEMLOCK"), "{stderr}");
+    assert!(
+        stderr.starts_with(expected) && stderr.contains("KiB: raise RLIMIT_MEMLOCK"),
+        "{stderr}"
+    );
     assert_no_xdp_program(&veth.receiver.netns, veth.receiver.interface);
 }
 
@@ -166,7 +176,8 @@ fn two_outputs_on_one_file_are_refused_whatever_they_call_it() {
         .map(|(name, path)| Output::new(name, OutputKind::pcapng(path)))
         .to_vec();
     let error = receiver.netns.run(|| Engine::open(config)).unwrap_err();
-    let expected = format!("outputs `a` and `b` write to one file, {}: give each its own", link.display());
+    let expected =
+        format!("outputs `a` and `b` write to one file, {}: give each its own", link.display());
     assert_eq!(error.to_string(), expected);
     assert_no_xdp_program(&receiver.netns, receiver.interface);
 }

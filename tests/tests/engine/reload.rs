@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use vxtap::config::{
-    Action, Config, Direction, Filter, NetworkService, Output, OutputKind, PortRange, Rule, Session, UDP,
-    UnknownSessions,
+    Action, Config, Direction, Filter, NetworkService, Output, OutputKind, PortRange, Rule,
+    Session, UDP, UnknownSessions,
 };
 use vxtap::output::{Consumer, Next};
 use vxtap_bench::send::Source;
@@ -18,12 +18,13 @@ use vxtap_bench::{Profile, Traffic, Verifier};
 use vxtap_tests::{Veth, privileged, wait_until};
 
 use super::support::{
-    OUTPUT, SOON, assert_adds_up, config, declared, finish, open, send_until, start, verify, vxtap_on,
+    OUTPUT, SOON, assert_adds_up, config, declared, finish, open, send_until, start, verify,
+    vxtap_on,
 };
 
 const RELOADS: u32 = 200;
-/// A rate at which nothing is lost without reloads; the build has debug assertions, the worker's check that a batch is
-/// published under the ruleset that it was judged by among them.
+/// A rate at which nothing is lost without reloads; the build has debug assertions, the worker's
+/// check that a batch is published under the ruleset that it was judged by among them.
 const FRAMES_PER_SECOND: u64 = 30_000;
 
 /// Sets the flag when it goes.
@@ -53,8 +54,8 @@ fn filter(rules: Vec<Rule>) -> Filter {
     Filter { name: "filter".to_owned(), rules, ..Filter::default() }
 }
 
-/// The configuration of every second reload: a filter that accepts everything in another way, a session more, and an output
-/// more, which writes a file of its own.
+/// The configuration of every second reload: a filter that accepts everything in another way, a
+/// session more, and an output more, which writes a file of its own.
 fn other(base: &Config, number: u32, directory: &Path) -> Config {
     let mut config = base.clone();
     let rules = [Direction::Ingress, Direction::Egress].map(|direction| {
@@ -100,9 +101,11 @@ fn two_hundred_reloads_under_load_lose_no_frame() {
             let _stop = StopOnDrop(&stop);
             for number in 1..=RELOADS {
                 let is_other = number % 2 == 1;
-                let config = if is_other { other(&base, number, directory.path()) } else { base.clone() };
-                let changes =
-                    engine.reload(config).unwrap_or_else(|error| panic!("reload {number}: {error}"));
+                let config =
+                    if is_other { other(&base, number, directory.path()) } else { base.clone() };
+                let changes = engine
+                    .reload(config)
+                    .unwrap_or_else(|error| panic!("reload {number}: {error}"));
                 assert_eq!(changes.generation, number);
                 assert_eq!(changes.outputs.added.len(), usize::from(is_other));
                 thread::sleep(Duration::from_millis(10));
@@ -117,13 +120,17 @@ fn two_hundred_reloads_under_load_lose_no_frame() {
     assert_adds_up(&report);
     assert_eq!(report.total().received.frames, totals.frames);
     assert_eq!(report.total().drops.total() + report.lost_in_kernel(), 0, "\n{report}");
-    // Every output that came and went has written what it was given, and nothing was meant for it that it did not get.
+    // Every output that came and went has written what it was given, and nothing was meant for it
+    // that it did not get.
     assert_eq!(u32::try_from(report.outputs.len()).unwrap(), 1 + RELOADS / 2);
     let more: Vec<_> = report.outputs[1..].iter().collect();
     for output in &more {
         assert!(output.is_gone);
         let (total, written) = (output.total(), output.written.as_ref().unwrap());
-        assert_eq!((total.delivered.frames, total.full, written.frames_lost), (written.frames_written, 0, 0));
+        assert_eq!(
+            (total.delivered.frames, total.full, written.frames_lost),
+            (written.frames_written, 0, 0)
+        );
     }
     let frames: u64 = more.iter().map(|output| output.total().delivered.frames).sum();
     assert!(
@@ -163,8 +170,8 @@ impl Source for Numbered {
     }
 }
 
-/// Two rules of which only both together let one port pass and not the other: half of one filter and half of the other
-/// would let both pass, or none.
+/// Two rules of which only both together let one port pass and not the other: half of one filter
+/// and half of the other would let both pass, or none.
 fn one_port(port: u16) -> Filter {
     let other = 2001 - port;
     let ports = |port| Some(PortRange { first: port, last: port });
@@ -233,8 +240,9 @@ fn no_frame_is_judged_by_half_of_a_filter() {
     assert_adds_up(&report);
     assert_eq!(report.total().received.frames, totals.frames);
     assert_eq!(report.lost_in_kernel(), 0);
-    // Under one filter every second frame passes. Where it changes, one that the last one accepts is followed by the next
-    // frame or the third one: two of the same parity that are further apart, or anything else, is a frame lost or a mixture.
+    // Under one filter every second frame passes. Where it changes, one that the last one accepts
+    // is followed by the next frame or the third one: two of the same parity that are further
+    // apart, or anything else, is a frame lost or a mixture.
     assert!(numbers[0] <= 1);
     let mut changes = 0;
     for pair in numbers.windows(2) {
@@ -279,8 +287,9 @@ fn what_cannot_change_is_named_and_changes_nothing() {
         "outputs more: the memory is planned for 1 and 1 are there: restart with a higher memory.outputs"
     );
     assert!(!path.exists(), "nothing is opened that has no room");
-    let invalid =
-        refused(&mut engine, &|config| config.sessions.push(Session { vni: 1 << 24, ..Session::default() }));
+    let invalid = refused(&mut engine, &|config| {
+        config.sessions.push(Session { vni: 1 << 24, ..Session::default() })
+    });
     assert!(invalid.starts_with("session[0].name: "), "{invalid}");
     assert_eq!(engine.reload(base.clone()).unwrap().to_string(), "nothing is different");
     let report = engine.stop();
@@ -305,8 +314,9 @@ fn the_file_is_read_again_on_a_hangup_and_when_somebody_asks() {
     };
     write("");
     let mut process = start(&veth, &["-c", path.to_str().unwrap()]);
-    let reload =
-        |arguments: &[&str]| finish(&mut vxtap_on(&veth.receiver, &[&["reload"], arguments].concat()));
+    let reload = |arguments: &[&str]| {
+        finish(&mut vxtap_on(&veth.receiver, &[&["reload"], arguments].concat()))
+    };
     let name = path.to_str().unwrap();
 
     write("[[session]]\nname = \"web\"\nvni = 100\n");
@@ -326,8 +336,9 @@ fn the_file_is_read_again_on_a_hangup_and_when_somebody_asks() {
 
     write("[[session]]\nname = \"web\"\nvni = 101\n");
     process.signal(Signal::SIGHUP).unwrap();
-    let is_changed =
-        || reload(&[]) == (Some(0), format!("reloaded {name}: nothing is different\n"), String::new());
+    let is_changed = || {
+        reload(&[]) == (Some(0), format!("reloaded {name}: nothing is different\n"), String::new())
+    };
     wait_until("the hangup to be heeded", SOON, is_changed).unwrap();
     let (code, _, stderr) = reload(&["-i", "vxtap-none"]);
     assert_eq!(code, Some(1));

@@ -113,7 +113,12 @@ pub(crate) struct Outcome {
 }
 
 /// Runs the engine over one pair while the profile's traffic is sent.
-pub(crate) fn run(veth: &Veth, config: Config, profile: &Profile, frames_per_second: u64) -> Outcome {
+pub(crate) fn run(
+    veth: &Veth,
+    config: Config,
+    profile: &Profile,
+    frames_per_second: u64,
+) -> Outcome {
     let mut engine = open(&veth.receiver, config);
     let consumer = engine.take_consumer(OUTPUT).expect("the configuration has this output");
     let verifier = verify(consumer, Verifier::new(profile).expect("the profile is valid"));
@@ -141,7 +146,8 @@ pub(crate) fn assert_adds_up(report: &Report) {
 pub(crate) fn config_file(directory: &Path, name: &str) -> (String, PathBuf) {
     let path = directory.join(name).with_extension("toml");
     let output = directory.join(name).with_extension("pcapng");
-    let text = format!("[[output]]\nname = \"file\"\ntype = \"pcapng\"\npath = '{}'\n", output.display());
+    let text =
+        format!("[[output]]\nname = \"file\"\ntype = \"pcapng\"\npath = '{}'\n", output.display());
     fs::write(&path, text).unwrap();
     (path.to_str().unwrap().to_owned(), output)
 }
@@ -162,7 +168,8 @@ pub(crate) fn vxtap_on(receiver: &Side, arguments: &[&str]) -> Command {
     command
 }
 
-/// Starts `vxtap run` on the receiving end, with these arguments besides, and waits for its first report.
+/// Starts `vxtap run` on the receiving end, with these arguments besides, and waits for its first
+/// report.
 pub(crate) fn start(veth: &Veth, arguments: &[&str]) -> Process {
     start_in(Path::new("."), veth, arguments)
 }

@@ -16,8 +16,12 @@ use super::support::{SOON, declared, send_traffic, start, vxtap};
 
 /// Frames that tshark reads in a file.
 fn frames_in(path: &Path) -> u64 {
-    let text =
-        capture(Command::new("tshark").arg("-r").arg(path).args(["-T", "fields", "-e", "frame.number"]));
+    let text = capture(Command::new("tshark").arg("-r").arg(path).args([
+        "-T",
+        "fields",
+        "-e",
+        "frame.number",
+    ]));
     text.unwrap_or_else(|error| panic!("{}: {error:#}", path.display())).lines().count() as u64
 }
 
@@ -33,7 +37,8 @@ fn stop(process: &mut Process) -> (String, String) {
             text
         })
     };
-    let texts = [read(Box::new(stdout)), read(Box::new(stderr))].map(|thread| thread.join().unwrap());
+    let texts =
+        [read(Box::new(stdout)), read(Box::new(stderr))].map(|thread| thread.join().unwrap());
     process.wait(SOON).unwrap();
     texts.into()
 }
@@ -57,7 +62,8 @@ fn a_full_disk_costs_its_output_frames_and_nobody_else_and_it_goes_on_by_itself(
         format!("[[output]]\nname = '{name}'\ntype = 'pcapng'\npath = '{}'\n", path.display())
     };
     let good = dir.path().join("good.pcapng");
-    fs::write(&toml, output("full", disk.join("full.pcapng")) + &output("good", good.clone())).unwrap();
+    fs::write(&toml, output("full", disk.join("full.pcapng")) + &output("good", good.clone()))
+        .unwrap();
     // The mount is in a namespace of its own, and goes with it.
     let script = format!(
         "mount -t tmpfs -o size=4m none '{0}' && head -c 3900k /dev/zero > '{0}/ballast' && exec '{1}' run -i {2} -c '{3}' --progress json",
@@ -68,9 +74,11 @@ fn a_full_disk_costs_its_output_frames_and_nobody_else_and_it_goes_on_by_itself(
     );
     let mut command = veth.receiver.netns.command("unshare");
     command.args(["--mount", "--propagation", "private", "sh", "-c", &script]);
-    let mut process = Process::spawn("vxtap", command.stdout(Stdio::piped()).stderr(Stdio::piped())).unwrap();
+    let mut process =
+        Process::spawn("vxtap", command.stdout(Stdio::piped()).stderr(Stdio::piped())).unwrap();
     let inside = PathBuf::from(format!("/proc/{}/root{}", process.child().id(), disk.display()));
-    wait_until("the engine to run", SOON, || inside.join("full.pcapng").exists() && good.exists()).unwrap();
+    wait_until("the engine to run", SOON, || inside.join("full.pcapng").exists() && good.exists())
+        .unwrap();
     thread::sleep(Duration::from_millis(500));
     let profile = Profile { count: Some(4000), ..Profile::default() };
     let first = send_traffic(&veth.sender, &profile, 4000);
@@ -129,7 +137,8 @@ fn sessions_have_files_that_end_on_a_signal_are_compressed_and_survive_a_kill() 
     let mut process = start(&veth, &arguments);
     let first = send_traffic(&veth.sender, &profile, 5000);
     process.signal(Signal::SIGUSR1).unwrap();
-    wait_until("the files are compressed", SOON, || files(&caught, ".zst").len() == sessions.len()).unwrap();
+    wait_until("the files are compressed", SOON, || files(&caught, ".zst").len() == sessions.len())
+        .unwrap();
     let second = send_traffic(&veth.sender, &profile, 5000);
     // Within a second a frame is in its file.
     thread::sleep(Duration::from_millis(1500));
@@ -151,7 +160,8 @@ fn sessions_have_files_that_end_on_a_signal_are_compressed_and_survive_a_kill() 
     for path in &compressed {
         capture(Command::new("zstd").args(["--test", "-q"]).arg(path)).unwrap();
     }
-    let owners = capture(Command::new("stat").args(["-c", "%U %a"]).arg(&caught).args(compressed)).unwrap();
+    let owners =
+        capture(Command::new("stat").args(["-c", "%U %a"]).arg(&caught).args(compressed)).unwrap();
     let mut owners = owners.lines();
     assert_eq!(owners.next(), Some("nobody 700"));
     assert!(owners.all(|owner| owner == "nobody 600"));
@@ -173,7 +183,8 @@ fn frames_are_brought_onto_the_disk_when_the_configuration_says() {
         [("never", false, false), ("file", true, false), ("second", true, true)]
     {
         let dir = tempfile::tempdir().unwrap();
-        let [toml, log, first] = ["vxtap.toml", "log", "000001.pcapng"].map(|name| dir.path().join(name));
+        let [toml, log, first] =
+            ["vxtap.toml", "log", "000001.pcapng"].map(|name| dir.path().join(name));
         let path = dir.path().join("{number}.pcapng");
         let text = format!(
             "[[output]]\nname = 'files'\ntype = 'pcapng'\npath = '{}'\nfsync = '{policy}'\n",
@@ -183,7 +194,10 @@ fn frames_are_brought_onto_the_disk_when_the_configuration_says() {
         let mut process = start(&veth, &["-c", toml.to_str().unwrap()]);
         let pid = process.child().id().to_string();
         let mut strace = Command::new("strace");
-        strace.args(["-f", "-e", "trace=fsync,fdatasync", "-p", &pid, "-o"]).arg(&log).stderr(Stdio::null());
+        strace
+            .args(["-f", "-e", "trace=fsync,fdatasync", "-p", &pid, "-o"])
+            .arg(&log)
+            .stderr(Stdio::null());
         let mut strace = Process::spawn("strace", &mut strace).unwrap();
         let is_traced = || {
             let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();

@@ -14,7 +14,9 @@ use vxtap_bench::{Profile, Verifier};
 use vxtap_tests::{NetNs, Process, Veth, capture, privileged, wait_until};
 
 use super::frames::{mirror, udp};
-use super::support::{OUTPUT, SOON, assert_adds_up, config, declared, open, send_traffic, start, verify};
+use super::support::{
+    OUTPUT, SOON, assert_adds_up, config, declared, open, send_traffic, start, verify,
+};
 
 fn interface_config(veth: &Veth, interface: &str, vlan_tags: bool) -> Config {
     let mut config = config(&veth.receiver);
@@ -23,14 +25,18 @@ fn interface_config(veth: &Veth, interface: &str, vlan_tags: bool) -> Config {
     config
 }
 
-/// A sniffer that writes what it sees to a file, listening when this returns. Its buffer holds all of a test's frames.
+/// A sniffer that writes what it sees to a file, listening when this returns. Its buffer holds all
+/// of a test's frames.
 pub(super) fn sniff(netns: &NetNs, program: &str, interface: &str, path: &Path) -> Process {
     let mut command = netns.command(program);
-    command.args(["-i", interface, "-B", if program == "tshark" { "64" } else { "65536" }, "-w"]).arg(path);
+    command
+        .args(["-i", interface, "-B", if program == "tshark" { "64" } else { "65536" }, "-w"])
+        .arg(path);
     if program == "tcpdump" {
         command.args(["-U", "--immediate-mode"]);
     }
-    let process = Process::spawn(program, command.stdout(Stdio::null()).stderr(Stdio::null())).unwrap();
+    let process =
+        Process::spawn(program, command.stdout(Stdio::null()).stderr(Stdio::null())).unwrap();
     wait_until("the sniffer to listen", SOON, || {
         // Made before it listens; what it writes first comes after.
         path.metadata().is_ok_and(|file| file.len() >= 24) && sockets_of(netns).contains(interface)
@@ -82,8 +88,10 @@ fn tcpdump_and_tshark_find_every_frame_with_the_vlan_of_its_session() {
         (sniff(&veth.receiver.netns, program, "mirror0", &path), path)
     });
     let totals = send_traffic(&veth.sender, &profile, 5000);
-    wait_until("all frames are there", SOON, || sniffers.iter().all(|(_, path)| frames_in(path) >= 10_000))
-        .unwrap();
+    wait_until("all frames are there", SOON, || {
+        sniffers.iter().all(|(_, path)| frames_in(path) >= 10_000)
+    })
+    .unwrap();
     let report = engine.stop();
     assert_adds_up(&report);
     assert!(verifier.join().unwrap().finish(&totals).is_perfect());
@@ -94,7 +102,8 @@ fn tcpdump_and_tshark_find_every_frame_with_the_vlan_of_its_session() {
             stop(&mut process);
         }
         let seen = vlans(&path);
-        let expected: BTreeMap<_, _> = (101..).map(|vlan: u32| vlan.to_string()).zip(sent.clone()).collect();
+        let expected: BTreeMap<_, _> =
+            (101..).map(|vlan: u32| vlan.to_string()).zip(sent.clone()).collect();
         assert_eq!(seen, expected, "{}", path.display());
     }
     let written = report.outputs[1].written.as_ref().unwrap();
@@ -116,7 +125,10 @@ fn the_host_is_silent_on_the_interface_and_it_goes_however_the_engine_ends() {
         let mut process = start(&veth, &["-c", file.to_str().unwrap()]);
         let text = links();
         let (_, mirror) = text.split_once("mirror0").expect(&text);
-        assert!(mirror.contains("NOARP") && mirror.contains("mtu 1600") && mirror.contains("UP"), "{text}");
+        assert!(
+            mirror.contains("NOARP") && mirror.contains("mtu 1600") && mirror.contains("UP"),
+            "{text}"
+        );
         assert!(!mirror.contains("inet"), "no address of either kind: {text}");
         let features = capture(netns.command("ethtool").args(["-k", "mirror0"])).unwrap();
         for feature in OFFLOADS {
@@ -124,7 +136,8 @@ fn the_host_is_silent_on_the_interface_and_it_goes_however_the_engine_ends() {
         }
         // What the host itself would say on it, it would say now.
         std::thread::sleep(Duration::from_secs(2));
-        let counters = capture(netns.command("ip").args(["-s", "-j", "link", "show", "mirror0"])).unwrap();
+        let counters =
+            capture(netns.command("ip").args(["-s", "-j", "link", "show", "mirror0"])).unwrap();
         let counters: serde_json::Value = serde_json::from_str(&counters).unwrap();
         let sent = &counters[0]["stats64"]["tx"];
         assert_eq!((&sent["packets"], &sent["dropped"]), (&0.into(), &0.into()), "{counters}");
@@ -157,8 +170,13 @@ fn nothing_that_is_mirrored_reaches_a_service_of_the_host() {
         engine.start().unwrap();
         engine
     };
-    let to = |destination: [u8; 4]| (4000, udp([0xff; 6], ([203, 0, 113, 5], 1234), (destination, 5555)));
-    mirror(&veth, [[192, 0, 2, 2], [255; 4], [192, 0, 2, 255]].into_iter().map(to).cycle().take(300));
+    let to = |destination: [u8; 4]| {
+        (4000, udp([0xff; 6], ([203, 0, 113, 5], 1234), (destination, 5555)))
+    };
+    mirror(
+        &veth,
+        [[192, 0, 2, 2], [255; 4], [192, 0, 2, 255]].into_iter().map(to).cycle().take(300),
+    );
     let report = engine.stop();
     let written = report.outputs[1].written.as_ref().unwrap();
     assert_eq!((written.frames_written, written.frames_lost), (300, 0), "\n{report}");
@@ -179,6 +197,7 @@ fn an_interface_that_is_there_is_used_and_stays_and_one_of_another_kind_is_refus
     capture(netns.command("ip").args(["link", "add", "bridge0", "type", "bridge"])).unwrap();
     let config = interface_config(&veth, "bridge0", false);
     let error = netns.run(|| Engine::open(config).unwrap_err().to_string());
-    let expected = "output `sniffers` cannot have the interface bridge0: Invalid argument (os error 22)";
+    let expected =
+        "output `sniffers` cannot have the interface bridge0: Invalid argument (os error 22)";
     assert_eq!(error, expected);
 }

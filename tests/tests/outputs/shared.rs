@@ -45,7 +45,8 @@ fn compile(directory: &Path) -> PathBuf {
 
 /// A process that reads the output, and has attached.
 fn start_example(name: &str, command: &mut Command) -> (Process, BufReader<ChildStderr>) {
-    let mut process = Process::spawn(name, command.stdout(Stdio::piped()).stderr(Stdio::piped())).unwrap();
+    let mut process =
+        Process::spawn(name, command.stdout(Stdio::piped()).stderr(Stdio::piped())).unwrap();
     let mut errors = BufReader::new(process.child().stderr.take().unwrap());
     let mut line = String::new();
     errors.read_line(&mut line).unwrap();
@@ -53,7 +54,11 @@ fn start_example(name: &str, command: &mut Command) -> (Process, BufReader<Child
     (process, errors)
 }
 
-pub(super) fn example(directory: &Path, language: &str, socket: &Path) -> (Process, BufReader<ChildStderr>) {
+pub(super) fn example(
+    directory: &Path,
+    language: &str,
+    socket: &Path,
+) -> (Process, BufReader<ChildStderr>) {
     let mut command = if language == "C" {
         Command::new(compile(directory))
     } else {
@@ -73,12 +78,14 @@ pub(super) fn output_of((process, errors): &mut (Process, BufReader<ChildStderr>
     text
 }
 
-/// Frames by protocol and ends, of what the examples print: `FRAMES session NUMBER PROTOCOL ENDS` or `FRAMES NAME PROTOCOL ENDS`.
+/// Frames by protocol and ends, of what the examples print: `FRAMES session NUMBER PROTOCOL ENDS`
+/// or `FRAMES NAME PROTOCOL ENDS`.
 fn flows_of(text: &str, columns_before: usize) -> BTreeMap<String, u64> {
     let mut flows = BTreeMap::new();
     for line in text.lines().filter(|line| !line.contains("frames") && !line.contains("not IP")) {
         let words: Vec<_> = line.split_whitespace().collect();
-        *flows.entry(words[columns_before..].join(" ")).or_default() += words[0].parse::<u64>().unwrap();
+        *flows.entry(words[columns_before..].join(" ")).or_default() +=
+            words[0].parse::<u64>().unwrap();
     }
     flows
 }
@@ -126,12 +133,14 @@ struct Busy {
 impl Busy {
     fn start(veth: &Veth, config: Config, profile: &Profile) -> Self {
         let mut engine = open(&veth.receiver, config);
-        let verifier = verify(engine.take_consumer(OUTPUT).unwrap(), Verifier::new(profile).unwrap());
+        let verifier =
+            verify(engine.take_consumer(OUTPUT).unwrap(), Verifier::new(profile).unwrap());
         engine.start().unwrap();
         Self { engine, verifier }
     }
 
-    /// Sends traffic meanwhile, then stops: the output that the test reads has lost nothing. Returns what the engine has said, too.
+    /// Sends traffic meanwhile, then stops: the output that the test reads has lost nothing.
+    /// Returns what the engine has said, too.
     fn finish(
         self,
         veth: &Veth,
@@ -310,7 +319,10 @@ fn a_consumer_that_does_not_leave_when_a_reload_takes_its_output_keeps_the_memor
     assert_adds_up(&report);
     let guests = report.outputs[1].guests.unwrap();
     assert_eq!((guests.came, guests.cut_off, guests.attached), (1, 1, 0), "\n{report}");
-    assert!(notes.iter().any(|note| note.ends_with("it did not leave when the output ended")), "{notes:?}");
+    assert!(
+        notes.iter().any(|note| note.ends_with("it did not leave when the output ended")),
+        "{notes:?}"
+    );
     drop(stuck);
 }
 
@@ -325,18 +337,24 @@ fn both_directions_of_every_flow_meet_at_one_member_from_whatever_queue() {
     let mut engine = open(&veth.receiver, shared_config(&veth, &socket, 3, 1));
     let all = engine.take_consumer(OUTPUT).unwrap();
     engine.start().unwrap();
-    let members: Vec<_> = (0..3).map(|member| attach(&socket, Some(member)).unwrap().consumer).collect();
-    let readers: Vec<_> = members.into_iter().map(|consumer| thread::spawn(|| flows_in(consumer))).collect();
+    let members: Vec<_> =
+        (0..3).map(|member| attach(&socket, Some(member)).unwrap().consumer).collect();
+    let readers: Vec<_> =
+        members.into_iter().map(|consumer| thread::spawn(|| flows_in(consumer))).collect();
     let all = thread::spawn(|| flows_in(all));
     send_on_two_queues(&veth, FLOWS);
     let report = engine.stop();
     assert_adds_up(&report);
     let all = all.join().unwrap();
     assert_eq!(all.len(), FLOWS as usize, "\n{report}");
-    let queues_used = report.workers.iter().filter(|worker| worker.counters.all.received.frames > 0).count();
+    let queues_used =
+        report.workers.iter().filter(|worker| worker.counters.all.received.frames > 0).count();
     assert_eq!(queues_used, 2, "\n{report}");
     let different = all.values().filter(|flow| flow.queues.len() == 2).count();
-    assert!(different > FLOWS as usize / 4, "directions of {different} flows came in on different queues");
+    assert!(
+        different > FLOWS as usize / 4,
+        "directions of {different} flows came in on different queues"
+    );
     let members: Vec<_> = readers.into_iter().map(|reader| reader.join().unwrap()).collect();
     for (flow, seen) in &all {
         let at: Vec<_> = members.iter().filter_map(|member| member.get(flow)).collect();
@@ -380,7 +398,8 @@ fn flows_in(mut consumer: Consumer) -> BTreeMap<[[u8; 6]; 2], Flow> {
     }
 }
 
-/// A question and an answer of each flow, each mirrored with a UDP source port of its own, which decides about the queue.
+/// A question and an answer of each flow, each mirrored with a UDP source port of its own, which
+/// decides about the queue.
 fn send_on_two_queues(veth: &Veth, flows: u32) {
     let both = |flow: u32| {
         let [_, high, middle, low] = flow.to_be_bytes();

@@ -29,13 +29,17 @@ fn of_three_outputs_the_one_that_is_stopped_loses_what_its_rings_do_not_hold_and
     let mut config = config(&veth.receiver);
     config.memory.output_ring = Some(RING);
     config.outputs.push(Output::new("file", OutputKind::pcapng(&file)));
-    config.outputs.push(Output::new("shared", OutputKind::Shared { path: socket.clone(), consumers: 1 }));
+    config
+        .outputs
+        .push(Output::new("shared", OutputKind::Shared { path: socket.clone(), consumers: 1 }));
     let interface = OutputKind::Interface { interface: "mirror0".to_owned(), vlan_tags: false };
     config.outputs.push(Output::new("interface", interface));
-    let profile = |seconds: u64| Profile { count: Some(seconds * FRAMES_PER_SECOND), ..Profile::default() };
+    let profile =
+        |seconds: u64| Profile { count: Some(seconds * FRAMES_PER_SECOND), ..Profile::default() };
     config.sessions = declared(&profile(1));
     let mut engine = open(&veth.receiver, config);
-    let verifier = verify(engine.take_consumer(OUTPUT).unwrap(), Verifier::new(&profile(1)).unwrap());
+    let verifier =
+        verify(engine.take_consumer(OUTPUT).unwrap(), Verifier::new(&profile(1)).unwrap());
     engine.start().unwrap();
     let mut sniffer = sniff(&veth.receiver.netns, "tcpdump", "mirror0", &seen);
     let mut flows = example(directory.path(), "C", &socket);

@@ -16,7 +16,9 @@ use vxtap_bench::{Profile, Verifier};
 use vxtap_tests::{Process, Veth, capture, privileged, wait_until};
 
 use super::interface::frames_in;
-use super::support::{OUTPUT, SOON, assert_adds_up, config, declared, open, send_traffic, verify, vxtap_on};
+use super::support::{
+    OUTPUT, SOON, assert_adds_up, config, declared, open, send_traffic, verify, vxtap_on,
+};
 
 pub(super) const FRAMES: u64 = 10_000;
 
@@ -50,7 +52,8 @@ fn readers(report: &Report, output: usize) -> &[StreamReader] {
 
 /// Waits until outputs have so many readers.
 fn wait_for_readers(engine: &Engine, counts: &[(usize, usize)]) {
-    let there = |report: &Report, output| readers(report, output).iter().filter(|it| it.is_there).count();
+    let there =
+        |report: &Report, output| readers(report, output).iter().filter(|it| it.is_there).count();
     wait_until("the readers to be there", SOON, || {
         let report = engine.report();
         counts.iter().all(|(output, count)| there(&report, *output) == *count)
@@ -58,7 +61,8 @@ fn wait_for_readers(engine: &Engine, counts: &[(usize, usize)]) {
     .unwrap();
 }
 
-/// What the statistics at the end of a pcapng file say: names of the interfaces, and for each its losses.
+/// What the statistics at the end of a pcapng file say: names of the interfaces, and for each its
+/// losses.
 fn losses(path: &Path) -> Vec<(String, u64)> {
     let bytes = std::fs::read(path).unwrap();
     let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
@@ -100,11 +104,13 @@ fn tcpdump_and_tshark_read_every_frame_from_tcp_a_unix_socket_and_a_named_pipe()
     let mut config = config(&veth.receiver);
     config.sessions = declared(&profile());
     config.outputs.push(stream("tcp", StreamTarget::Tcp(StreamTarget::PCAP_OVER_IP)));
-    let pcap = Stream { format: StreamFormat::Pcap, ..Stream::new(StreamTarget::Unix(socket.clone())) };
+    let pcap =
+        Stream { format: StreamFormat::Pcap, ..Stream::new(StreamTarget::Unix(socket.clone())) };
     config.outputs.push(Output::new("unix", OutputKind::Stream(pcap)));
     config.outputs.push(stream("fifo", StreamTarget::Fifo(fifo.clone())));
     let mut engine = open(&veth.receiver, config);
-    let verifier = verify(engine.take_consumer(OUTPUT).unwrap(), Verifier::new(&profile()).unwrap());
+    let verifier =
+        verify(engine.take_consumer(OUTPUT).unwrap(), Verifier::new(&profile()).unwrap());
     engine.start().unwrap();
     let connection = netns.run(|| TcpStream::connect(StreamTarget::PCAP_OVER_IP)).unwrap();
     let mut tshark = netns.command("tshark");
@@ -147,7 +153,8 @@ fn a_reader_that_stands_still_loses_its_own_frames_and_its_stream_says_how_many_
     let small = Stream { buffer_mib: 1, ..Stream::new(StreamTarget::Unix(socket.clone())) };
     config.outputs.push(Output::new("stream", OutputKind::Stream(small)));
     let mut engine = open(&veth.receiver, config);
-    let verifier = verify(engine.take_consumer(OUTPUT).unwrap(), Verifier::new(&profile()).unwrap());
+    let verifier =
+        verify(engine.take_consumer(OUTPUT).unwrap(), Verifier::new(&profile()).unwrap());
     engine.start().unwrap();
     let mut slow_reader = cat(UnixStream::connect(&socket).unwrap(), &slow);
     wait_for_readers(&engine, &[(1, 1)]);
@@ -173,7 +180,10 @@ fn a_reader_that_stands_still_loses_its_own_frames_and_its_stream_says_how_many_
     assert_eq!((frames_in(&slow), sent), (FRAMES - lost, FRAMES - lost), "\n{report}");
     let stated = losses(&slow);
     assert_eq!(stated.iter().map(|(_, lost)| lost).sum::<u64>(), lost, "{stated:?}\n{report}");
-    assert!(stated.iter().filter(|(_, lost)| *lost > 0).count() > 1, "each session has its own: {stated:?}");
+    assert!(
+        stated.iter().filter(|(_, lost)| *lost > 0).count() > 1,
+        "each session has its own: {stated:?}"
+    );
 }
 
 #[test]
@@ -199,7 +209,11 @@ fn a_reader_that_takes_nothing_does_not_hold_up_the_end_and_one_too_many_is_turn
     assert!(begin.elapsed() < Duration::from_secs(4), "{:?}", begin.elapsed());
     assert_adds_up(&report);
     let guests = report.outputs[1].guests.unwrap();
-    assert_eq!((guests.came, guests.refused, guests.cut_off, guests.attached), (1, 1, 1, 0), "\n{report}");
+    assert_eq!(
+        (guests.came, guests.refused, guests.cut_off, guests.attached),
+        (1, 1, 1, 0),
+        "\n{report}"
+    );
     let [account] = readers(&report, 1) else { panic!("{report}") };
     assert_eq!((account.offered, account.unsent > 0), (FRAMES, true), "{account:?}");
     drop(stuck);
@@ -240,7 +254,8 @@ fn standard_output_is_a_stream_that_tcpdump_reads_and_the_table_goes_elsewhere()
     privileged();
     let veth = Veth::pair(1).unwrap();
     let directory = tempfile::tempdir().unwrap();
-    let [file, seen, errors] = ["vxtap.toml", "seen.pcap", "errors"].map(|name| directory.path().join(name));
+    let [file, seen, errors] =
+        ["vxtap.toml", "seen.pcap", "errors"].map(|name| directory.path().join(name));
     std::fs::write(
         &file,
         "[[output]]\nname = \"pipe\"\ntype = \"stream\"\nto = \"stdout\"\nformat = \"pcap\"\n",
@@ -258,7 +273,11 @@ fn standard_output_is_a_stream_that_tcpdump_reads_and_the_table_goes_elsewhere()
     assert!(engine.wait(SOON).unwrap().success(), "{}", text());
     sniffer.wait(SOON).unwrap();
     assert_eq!(frames_in(&seen), sent, "{}", text());
-    assert!(text().contains("standard output: 10000 = sent 10000 + lost 0 + not sent 0"), "{}", text());
+    assert!(
+        text().contains("standard output: 10000 = sent 10000 + lost 0 + not sent 0"),
+        "{}",
+        text()
+    );
 }
 
 #[test]
@@ -273,7 +292,8 @@ fn a_reload_that_takes_a_stream_away_ends_it_for_its_readers_and_one_that_brings
     let mut with = without.clone();
     with.outputs.push(stream("stream", StreamTarget::Unix(socket.clone())));
     let mut changed = with.clone();
-    let pcap = Stream { format: StreamFormat::Pcap, ..Stream::new(StreamTarget::Unix(socket.clone())) };
+    let pcap =
+        Stream { format: StreamFormat::Pcap, ..Stream::new(StreamTarget::Unix(socket.clone())) };
     changed.outputs[1].kind = OutputKind::Stream(pcap);
     let mut engine = open(&veth.receiver, without.clone());
     drop(engine.take_consumer(OUTPUT));

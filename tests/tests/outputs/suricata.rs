@@ -10,7 +10,9 @@ use vxtap::config::{Output, OutputKind};
 use vxtap_bench::{Profile, Verifier};
 use vxtap_tests::{Process, Veth, privileged, wait_until};
 
-use super::support::{OUTPUT, SOON, assert_adds_up, config, declared, open, send_traffic, verify, vxtap_on};
+use super::support::{
+    OUTPUT, SOON, assert_adds_up, config, declared, open, send_traffic, verify, vxtap_on,
+};
 
 const FRAMES: u64 = 10_000;
 
@@ -47,7 +49,8 @@ fn start(mut command: Command, directory: &Path, arguments: &[&str]) -> Process 
 /// Events of a type that it has written.
 fn events(directory: &Path, kind: &str) -> Vec<serde_json::Value> {
     let text = std::fs::read_to_string(directory.join("eve.json")).unwrap_or_default();
-    let events = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let events =
+        text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
     events.filter(|event| event["event_type"] == kind).collect()
 }
 
@@ -72,7 +75,8 @@ fn suricata_sees_every_frame_of_an_interface_and_the_vlan_of_its_session() {
     for (session, vlan) in config.sessions.iter_mut().zip(vlans.clone()) {
         session.vlan = Some(vlan);
     }
-    let expected: BTreeSet<u64> = config.sessions.iter().zip(vlans).map(|(_, vlan)| vlan.into()).collect();
+    let expected: BTreeSet<u64> =
+        config.sessions.iter().zip(vlans).map(|(_, vlan)| vlan.into()).collect();
     let mut engine = open(&veth.receiver, config);
     let verifier = verify(engine.take_consumer(OUTPUT).unwrap(), Verifier::new(&profile).unwrap());
     engine.start().unwrap();

@@ -23,7 +23,10 @@ fn vxtap_tail_shows_a_session_to_tshark_and_a_line_for_each_frame() {
         ["vxtap.toml", "seen.pcapng", "errors"].map(|name| directory.path().join(name));
     // No output takes anything of it.
     let session = |(number, session): (usize, Session)| {
-        format!("[[session]]\nname = \"session-{number}\"\nvni = {}\noutputs = [\"none\"]\n", session.vni)
+        format!(
+            "[[session]]\nname = \"session-{number}\"\nvni = {}\noutputs = [\"none\"]\n",
+            session.vni
+        )
     };
     let sessions: String = declared(&profile()).into_iter().enumerate().map(session).collect();
     let output = "[[output]]\nname = \"none\"\ntype = \"stream\"\nto = \"tcp\"\n";
@@ -69,16 +72,19 @@ fn vxtap_tail_shows_a_session_to_tshark_and_a_line_for_each_frame() {
 
     // It outlives a reload, and the engine says in the end what became of the frames.
     engine.signal(Signal::SIGHUP).unwrap();
-    let mut one =
-        Process::spawn("vxtap tail", tail(&["--count", "10"]).stdout(Stdio::null()).stderr(Stdio::null()))
-            .unwrap();
+    let mut one = Process::spawn(
+        "vxtap tail",
+        tail(&["--count", "10"]).stdout(Stdio::null()).stderr(Stdio::null()),
+    )
+    .unwrap();
     std::thread::sleep(Duration::from_secs(1));
     send_traffic(&veth.sender, &profile(), 5000);
     assert!(one.wait(SOON).unwrap().success());
     let (code, table) = stopped(engine);
     assert_eq!(code, Some(0), "{table}");
     assert!(
-        table.contains("vxtap tail ") && table.contains(&format!("{FRAMES} = sent {FRAMES} + lost 0")),
+        table.contains("vxtap tail ")
+            && table.contains(&format!("{FRAMES} = sent {FRAMES} + lost 0")),
         "{table}"
     );
 }
@@ -101,10 +107,13 @@ fn standard_output_is_for_one_thing_and_stays_so() {
     let file = directory.path().join("vxtap.toml");
     let stdout = "[[output]]\nname = \"pipe\"\ntype = \"stream\"\nto = \"stdout\"\n";
     std::fs::write(&file, stdout).unwrap();
-    let run = ["run", "--progress", "json", "-i", veth.receiver.interface, "-c", file.to_str().unwrap()];
-    let sentence =
-        "vxtap: --progress writes to standard output, and so does an output: leave one of them out\n";
-    assert_eq!(finish(&mut vxtap_on(&veth.receiver, &run)), (Some(2), String::new(), sentence.to_owned()));
+    let run =
+        ["run", "--progress", "json", "-i", veth.receiver.interface, "-c", file.to_str().unwrap()];
+    let sentence = "vxtap: --progress writes to standard output, and so does an output: leave one of them out\n";
+    assert_eq!(
+        finish(&mut vxtap_on(&veth.receiver, &run)),
+        (Some(2), String::new(), sentence.to_owned())
+    );
 
     let tcp = "[[output]]\nname = \"tcp\"\ntype = \"stream\"\nto = \"tcp\"\n";
     std::fs::write(&file, tcp).unwrap();

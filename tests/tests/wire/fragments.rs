@@ -6,12 +6,15 @@ use vxtap::output::Encapsulation;
 use vxtap_tests::{NetNs, Veth, VethOptions, privileged};
 
 use super::frames::{Case, Inside, Mirrored};
-use super::support::{assert_adds_up, config, receive_like_a_host, run, run_to_the_end, write_pcap};
+use super::support::{
+    assert_adds_up, config, receive_like_a_host, run, run_to_the_end, write_pcap,
+};
 
 /// Bytes of data in a fragment.
 const UNIT: usize = 1480;
 
-/// Divides the outer IP packet of an untagged frame into fragments. Those of IPv6 get a fragment header.
+/// Divides the outer IP packet of an untagged frame into fragments. Those of IPv6 get a fragment
+/// header.
 fn divide(mirrored: &Mirrored, number: u16) -> Vec<Vec<u8>> {
     let (ethernet, packet) = mirrored.frame.split_at(14);
     let is_v6 = mirrored.case.outer_is_v6;
@@ -47,7 +50,9 @@ fn v6(header: &[u8], piece: &[u8], number: u16, start: usize, has_more: bool) ->
     header[4..6].copy_from_slice(&len.to_be_bytes());
     let next_header = std::mem::replace(&mut header[6], 44);
     let place = u16::try_from(start).unwrap() | u16::from(has_more);
-    header.extend([&[next_header, 0][..], &place.to_be_bytes(), &u32::from(number).to_be_bytes()].concat());
+    header.extend(
+        [&[next_header, 0][..], &place.to_be_bytes(), &u32::from(number).to_be_bytes()].concat(),
+    );
     header
 }
 
@@ -74,7 +79,8 @@ struct Storm {
 }
 
 fn storm(receiver_mac: [u8; 6], lens: &[usize]) -> Storm {
-    let mut storm = Storm { frames: Vec::new(), whole: Vec::new(), fragments: 0, lost: 0, overlapping: 0 };
+    let mut storm =
+        Storm { frames: Vec::new(), whole: Vec::new(), fragments: 0, lost: 0, overlapping: 0 };
     let encapsulations = [Encapsulation::Vxlan, Encapsulation::Geneve, Encapsulation::GeneveVxlan];
     for number in 0..600_u16 {
         let turn = usize::from(number);

@@ -1,4 +1,5 @@
-//! Mirrored frames in every shape, built by hand: what the engine under test parses, nothing of it builds.
+//! Mirrored frames in every shape, built by hand: what the engine under test parses, nothing of it
+//! builds.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -67,7 +68,8 @@ pub(crate) fn all_cases() -> Vec<Case> {
 }
 
 impl Mirrored {
-    /// Builds a case for the interface with this address; `number`, up to 65535, makes it different from all others.
+    /// Builds a case for the interface with this address; `number`, up to 65535, makes it different
+    /// from all others.
     pub(crate) fn new(case: Case, number: u16, receiver_mac: [u8; 6]) -> Self {
         let inner = inner(case.inside, case.len, number);
         let vni = 1000 + u32::from(number);
@@ -147,7 +149,9 @@ pub(crate) fn inner(inside: Inside, len: usize, number: u16) -> Vec<u8> {
             let vlan = ethernet.single_vlan(5.try_into().expect("12 bits"));
             vlan.ipv4(v4.0, v4.1, v4.2).udp(1, number).write(&mut frame, payload)
         }
-        Inside::V4 | Inside::Arp => ethernet.ipv4(v4.0, v4.1, v4.2).udp(1, number).write(&mut frame, payload),
+        Inside::V4 | Inside::Arp => {
+            ethernet.ipv4(v4.0, v4.1, v4.2).udp(1, number).write(&mut frame, payload)
+        }
     }
     .expect("a buffer takes it");
     assert_eq!(frame.len(), len);
@@ -182,7 +186,8 @@ pub(crate) fn packet(source: IpAddr, target: IpAddr, port: u16, payload: &[u8]) 
     let mut bytes = Vec::new();
     match (source, target) {
         (IpAddr::V4(source), IpAddr::V4(target)) => {
-            let header = Ipv4Header::new(udp_len, 64, IpNumber::UDP, source.octets(), target.octets());
+            let header =
+                Ipv4Header::new(udp_len, 64, IpNumber::UDP, source.octets(), target.octets());
             let mut header = header.expect("it fits");
             header.header_checksum = header.calc_header_checksum();
             header.write(&mut bytes).expect("a buffer takes it");
@@ -202,8 +207,14 @@ pub(crate) fn packet(source: IpAddr, target: IpAddr, port: u16, payload: &[u8]) 
         _ => panic!("one family"),
     }
     bytes.extend(
-        [&65_400_u16.to_be_bytes()[..], &port.to_be_bytes(), &udp_len.to_be_bytes(), &[0, 0], payload]
-            .concat(),
+        [
+            &65_400_u16.to_be_bytes()[..],
+            &port.to_be_bytes(),
+            &udp_len.to_be_bytes(),
+            &[0, 0],
+            payload,
+        ]
+        .concat(),
     );
     bytes
 }

@@ -23,7 +23,8 @@ fn through_every_output(mode: CaptureMode, chunk_size: u32, segments: usize) {
         inside: Inside::V4,
         len: INNER_LEN,
     };
-    let sent: Vec<_> = (0..200).map(|number| Mirrored::new(case, number, veth.receiver.mac)).collect();
+    let sent: Vec<_> =
+        (0..200).map(|number| Mirrored::new(case, number, veth.receiver.mac)).collect();
     assert_eq!(sent[0].frame.len(), 14 + MTU as usize);
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("jumbo.pcapng");
@@ -34,7 +35,11 @@ fn through_every_output(mode: CaptureMode, chunk_size: u32, segments: usize) {
     let engine = veth.receiver.netns.run(|| Engine::open(config)).unwrap();
     let (got, report) = run(engine, &veth.sender, sent.iter().map(|mirrored| &mirrored.frame[..]));
     assert_adds_up(&report);
-    assert!(got.iter().all(|got| got.segments == segments), "{:?}", got.iter().map(|got| got.segments).max());
+    assert!(
+        got.iter().all(|got| got.segments == segments),
+        "{:?}",
+        got.iter().map(|got| got.segments).max()
+    );
     let mut inner: Vec<_> = sent.iter().map(|mirrored| mirrored.inner.clone()).collect();
     inner.sort();
     let mut ours: Vec<_> = got.into_iter().map(|got| got.bytes).collect();

@@ -1,4 +1,5 @@
-//! Linux's own tunnels as senders: two hosts talk TCP through one, and the engine sees both directions of it.
+//! Linux's own tunnels as senders: two hosts talk TCP through one, and the engine sees both
+//! directions of it.
 //!
 //! ```text
 //!   left ── hub ── right      the hub, a bridge that learns nothing, gives the monitor a copy of every frame
@@ -46,13 +47,17 @@ impl Wire {
         for (name, host) in [("left", &left), ("right", &right), ("monitor", &monitor)] {
             ip(
                 &hub,
-                &format!("link add {name} mtu 1600 type veth peer name eth0 mtu 1600 netns {}", host.name()),
+                &format!(
+                    "link add {name} mtu 1600 type veth peer name eth0 mtu 1600 netns {}",
+                    host.name()
+                ),
             );
             ip(&hub, &format!("link set {name} master hub up"));
             ip(host, "link set eth0 up");
             // Whole checksums and frames as on a wire.
             for (netns, device) in [(&hub, name), (host, "eth0")] {
-                let offloads = ["-K", device, "tx", "off", "gso", "off", "tso", "off", "gro", "off"];
+                let offloads =
+                    ["-K", device, "tx", "off", "gso", "off", "tso", "off", "gro", "off"];
                 capture(netns.command("ethtool").args(offloads)).unwrap();
             }
         }
@@ -65,14 +70,19 @@ impl Wire {
             ip(host, &format!("address add 192.0.2.{own}/24 dev eth0"));
             let tunnel = match kind {
                 "vxlan" => {
-                    format!("vxlan id {VNI} local 192.0.2.{own} remote 192.0.2.{other} dstport 4789 dev eth0")
+                    format!(
+                        "vxlan id {VNI} local 192.0.2.{own} remote 192.0.2.{other} dstport 4789 dev eth0"
+                    )
                 }
                 _ => format!("geneve id {VNI} remote 192.0.2.{other} dstport 6081"),
             };
             ip(host, &format!("link add tunnel mtu 1450 type {tunnel}"));
             ip(host, "link set tunnel up");
-            capture(host.command("ethtool").args(["-K", "tunnel", "tx", "off", "gso", "off", "tso", "off"]))
-                .unwrap();
+            capture(
+                host.command("ethtool")
+                    .args(["-K", "tunnel", "tx", "off", "gso", "off", "tso", "off"]),
+            )
+            .unwrap();
             ip(host, &format!("address add 10.9.0.{own}/24 dev tunnel"));
         }
     }
@@ -100,7 +110,8 @@ fn ip(netns: &NetNs, line: &str) {
     netns.ip(&line.split(' ').collect::<Vec<_>>()).unwrap();
 }
 
-/// Frames by their bytes, with how often each came: a hub sends what it floods in no order between its ports.
+/// Frames by their bytes, with how often each came: a hub sends what it floods in no order between
+/// its ports.
 fn counted<T: Ord>(frames: impl IntoIterator<Item = T>) -> BTreeMap<T, usize> {
     let mut counts = BTreeMap::new();
     frames.into_iter().for_each(|frame| *counts.entry(frame).or_default() += 1);
@@ -119,8 +130,8 @@ fn inner_frames(wire: &Path, port: u16) -> BTreeMap<Vec<u8>, usize> {
     counted(frames)
 }
 
-/// Runs the engine while two hosts talk; returns what came out, with the wire as tcpdump saw it in `wire.pcap` and the engine's
-/// own file in `ours.pcapng`.
+/// Runs the engine while two hosts talk; returns what came out, with the wire as tcpdump saw it in
+/// `wire.pcap` and the engine's own file in `ours.pcapng`.
 fn watch(directory: &Path, kind: &str) -> Vec<Got> {
     let wire = Wire::new();
     let mut config = config(&["eth0"]);
@@ -133,10 +144,23 @@ fn watch(directory: &Path, kind: &str) -> Vec<Got> {
     let seen = directory.join("wire.pcap");
     let mut tcpdump = wire.hub.command("tcpdump");
     tcpdump
-        .args(["-i", "monitor", "-Q", "out", "-U", "--immediate-mode", "-B", "65536", "-Z", "root", "-w"])
+        .args([
+            "-i",
+            "monitor",
+            "-Q",
+            "out",
+            "-U",
+            "--immediate-mode",
+            "-B",
+            "65536",
+            "-Z",
+            "root",
+            "-w",
+        ])
         .arg(&seen);
     let mut tcpdump = Process::spawn("tcpdump", tcpdump.stderr(Stdio::null())).unwrap();
-    wait_until("tcpdump's file", SOON, || seen.metadata().is_ok_and(|file| file.len() >= 24)).unwrap();
+    wait_until("tcpdump's file", SOON, || seen.metadata().is_ok_and(|file| file.len() >= 24))
+        .unwrap();
     wire.join(kind);
     wire.talk();
     thread::sleep(Duration::from_millis(300));
@@ -147,7 +171,12 @@ fn watch(directory: &Path, kind: &str) -> Vec<Got> {
     reader.join().unwrap()
 }
 
-fn assert_same_as_on_the_wire(directory: &Path, got: &[Got], port: u16, encapsulation: Encapsulation) {
+fn assert_same_as_on_the_wire(
+    directory: &Path,
+    got: &[Got],
+    port: u16,
+    encapsulation: Encapsulation,
+) {
     assert!(got.len() > 2 * LEN / 1500, "{} frames", got.len());
     for got in got {
         assert_eq!((got.vni, got.encapsulation), (VNI, encapsulation));
@@ -170,11 +199,13 @@ fn vxlan_comes_out_as_tshark_sees_it_on_the_wire() {
     assert!(ours.values().sum::<usize>() > 2 * LEN / 1500);
 }
 
-/// What tshark says of the innermost addresses, ports, sequence numbers and lengths of the TCP segments in a file.
+/// What tshark says of the innermost addresses, ports, sequence numbers and lengths of the TCP
+/// segments in a file.
 fn innermost(path: &Path, filter: &str) -> BTreeMap<String, usize> {
     let mut tshark = Command::new("tshark");
     tshark.arg("-r").arg(path).args(["-Y", filter, "-T", "fields", "-E", "occurrence=l"]);
-    for field in ["ip.src", "ip.dst", "tcp.srcport", "tcp.dstport", "tcp.seq_raw", "tcp.len", "tcp.checksum"]
+    for field in
+        ["ip.src", "ip.dst", "tcp.srcport", "tcp.dstport", "tcp.seq_raw", "tcp.len", "tcp.checksum"]
     {
         tshark.args(["-e", field]);
     }

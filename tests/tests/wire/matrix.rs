@@ -7,7 +7,9 @@ use vxtap::output::Link;
 use vxtap_tests::{NetNs, Veth, VethOptions, privileged};
 
 use super::frames::{Mirrored, all_cases};
-use super::support::{Got, assert_adds_up, config, receive_like_a_host, run, run_to_the_end, write_pcap};
+use super::support::{
+    Got, assert_adds_up, config, receive_like_a_host, run, run_to_the_end, write_pcap,
+};
 
 /// An 8900-byte frame in VXLAN in GENEVE over IPv6 needs 9044; tags come on top.
 const MTU: u32 = 9100;
@@ -22,7 +24,10 @@ fn assert_all_came(sent: &[Mirrored], got: &[Got], outer_is_kept: bool) {
     assert_eq!(got.len(), sent.len());
     for mirrored in sent {
         let Mirrored { case, inner, source, vni, gwlb, .. } = mirrored;
-        let found = got.iter().find(|got| got.vni == *vni).unwrap_or_else(|| panic!("{case:?} did not come"));
+        let found = got
+            .iter()
+            .find(|got| got.vni == *vni)
+            .unwrap_or_else(|| panic!("{case:?} did not come"));
         assert_eq!(&found.bytes, inner, "{case:?}");
         let metadata = (found.source, found.encapsulation, found.gwlb, found.link);
         assert_eq!(metadata, (*source, case.encapsulation, *gwlb, Link::Ethernet), "{case:?}");
@@ -66,7 +71,8 @@ fn generic() {
     over_veth(CaptureMode::Generic, Rung::Generic);
 }
 
-/// What the stack lets through to UDP sockets of these interfaces; their places are the numbers of VLAN tags, which it takes off.
+/// What the stack lets through to UDP sockets of these interfaces; their places are the numbers of
+/// VLAN tags, which it takes off.
 fn through_udp_sockets(veth: &Veth, interfaces: &[&str]) {
     let mut sent = all(veth.receiver.mac);
     sent.retain(|mirrored| mirrored.case.vlans < interfaces.len());

@@ -1,4 +1,5 @@
-//! The committed object in the kernel, put there by one of two loaders that share no code: aya and libbpf.
+//! The committed object in the kernel, put there by one of two loaders that share no code: aya and
+//! libbpf.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
@@ -32,7 +33,8 @@ pub(crate) trait Loaded {
     fn set_flags(&mut self, flags: u32) -> Result<()>;
     fn set_socket(&mut self, queue: u32, socket: &OwnedFd) -> Result<()>;
     fn counters(&self) -> Result<Counters>;
-    /// Runs the program on a frame, with a context (`struct xdp_md`) or the kernel's default one: queue 0, no metadata.
+    /// Runs the program on a frame, with a context (`struct xdp_md`) or the kernel's default one:
+    /// queue 0, no metadata.
     fn run(&mut self, frame: &[u8], context: Option<&[u8]>) -> Result<Ran>;
 }
 
@@ -46,7 +48,8 @@ pub(crate) fn loaders() -> Result<[Box<dyn Loaded>; 2]> {
     Ok([Box::new(ByAya::load()?), Box::new(ByLibbpf::load()?)])
 }
 
-/// An AF_XDP socket with an RX ring, which is what the kernel asks of a socket in the map; it is bound to nothing.
+/// An AF_XDP socket with an RX ring, which is what the kernel asks of a socket in the map; it is
+/// bound to nothing.
 pub(crate) fn xdp_socket() -> Result<OwnedFd> {
     let socket = socket(AddressFamily::XDP, SocketType::RAW, None).context("socket(AF_XDP)")?;
     sockopt::set_xdp_rx_ring_size(&socket, 64)?;
@@ -118,7 +121,8 @@ impl Loaded for ByAya {
     }
 
     fn run(&mut self, frame: &[u8], context: Option<&[u8]>) -> Result<Ran> {
-        let program: &mut Xdp = self.ebpf.program_mut(maps::PROGRAM).context("program")?.try_into()?;
+        let program: &mut Xdp =
+            self.ebpf.program_mut(maps::PROGRAM).context("program")?.try_into()?;
         let mut options = TestRunOptions::new();
         options.data_in = Some(frame);
         options.data_out = Some(&mut self.out);
@@ -175,7 +179,8 @@ impl Loaded for ByLibbpf {
         let map = self.object.maps().find(|map| map.name() == maps::COUNTERS).context("map")?;
         let mut sums = Counters::default();
         for (outcome, sum) in (0_u32..).zip(&mut sums) {
-            let per_cpu = map.lookup_percpu(&outcome.to_ne_bytes(), MapFlags::ANY)?.context("counter")?;
+            let per_cpu =
+                map.lookup_percpu(&outcome.to_ne_bytes(), MapFlags::ANY)?.context("counter")?;
             for value in per_cpu {
                 *sum += u64::from_ne_bytes(value.as_slice().try_into()?);
             }
@@ -184,7 +189,8 @@ impl Loaded for ByLibbpf {
     }
 
     fn run(&mut self, frame: &[u8], context: Option<&[u8]>) -> Result<Ran> {
-        let program = self.object.progs_mut().find(|each| each.name() == maps::PROGRAM).context("program")?;
+        let program =
+            self.object.progs_mut().find(|each| each.name() == maps::PROGRAM).context("program")?;
         let mut context = context.map(<[u8]>::to_vec);
         let output = program.test_run(ProgramInput {
             context_in: context.as_deref_mut(),

@@ -1,5 +1,6 @@
-//! Claim: the committed XDP object steers exactly the whole UDP datagrams to our ports from allowed sources, counts each
-//! frame once, and hands everything else to the stack as it came. Two independent loaders have to agree.
+//! Claim: the committed XDP object steers exactly the whole UDP datagrams to our ports from allowed
+//! sources, counts each frame once, and hands everything else to the stack as it came. Two
+//! independent loaders have to agree.
 //!
 //! The kernel runs the program on frames made here (`BPF_PROG_TEST_RUN`); no interface is involved.
 
@@ -28,8 +29,8 @@ const REDIRECT: u32 = 4;
 const TEST_RUN_LEN_MIN: usize = 14;
 const FIRST_BUFFER_LEN: usize = 3000;
 
-/// Runs the program and checks what it returns, that it leaves the frame alone, and that of the counters exactly those
-/// of `outcomes` go up, by one. Returns what it put in front of the frame.
+/// Runs the program and checks what it returns, that it leaves the frame alone, and that of the
+/// counters exactly those of `outcomes` go up, by one. Returns what it put in front of the frame.
 fn expect(
     program: &mut dyn Loaded,
     frame: &[u8],
@@ -61,7 +62,8 @@ fn expect_in(
     Ok(ran.data)
 }
 
-/// What the program has to do with a frame when [`PORT`] is ours, there is a socket and everybody may send.
+/// What the program has to do with a frame when [`PORT`] is ours, there is a socket and everybody
+/// may send.
 const fn verdict(parsed: Result<u16, Refusal>) -> (u32, Outcome) {
     match parsed {
         Ok(_) => (REDIRECT, Outcome::Redirected),
@@ -102,8 +104,13 @@ fn the_object_holds_exactly_the_program_and_the_maps() -> Result<()> {
         .maps
         .iter()
         .map(|(name, map)| {
-            let definition =
-                (map.map_type(), map.key_size(), map.value_size(), map.max_entries(), map.map_flags());
+            let definition = (
+                map.map_type(),
+                map.key_size(),
+                map.value_size(),
+                map.max_entries(),
+                map.map_flags(),
+            );
             (name.as_str(), definition)
         })
         .collect();
@@ -131,7 +138,8 @@ fn every_chain_cut_at_every_length_is_steered_as_the_parser_says() -> Result<()>
         for chain in chains::all() {
             for len in TEST_RUN_LEN_MIN..=chain.frame.len().min(FIRST_BUFFER_LEN) {
                 let (action, outcome) = verdict(chain.expected(len));
-                let metadata = expect(program.as_mut(), &chain.frame[..len], action, &[outcome], chain.name)?;
+                let metadata =
+                    expect(program.as_mut(), &chain.frame[..len], action, &[outcome], chain.name)?;
                 assert!(metadata.is_empty());
             }
         }
@@ -155,7 +163,12 @@ fn exactly_the_ports_in_the_map_are_steered() -> Result<()> {
         for port in 0..=u16::MAX {
             frame[at..at + 2].copy_from_slice(&port.to_be_bytes());
             let action = if ours.contains(&port) { REDIRECT } else { PASS };
-            assert_eq!(program.run(&frame, None)?.action, action, "{}: port {port}", program.name());
+            assert_eq!(
+                program.run(&frame, None)?.action,
+                action,
+                "{}: port {port}",
+                program.name()
+            );
         }
         let mut expected = Counters::default();
         expected[Outcome::Redirected as usize] = 5;
@@ -223,8 +236,13 @@ fn a_queue_without_socket_leaves_its_frames_to_the_stack_and_without_metadata() 
         program.set_flags(maps::STAMP_ARRIVAL)?;
         let socket = xdp_socket()?;
         program.set_socket(1, &socket)?;
-        let metadata =
-            expect(program.as_mut(), &frame, PASS, &[Outcome::NoSocket], "socket of another queue")?;
+        let metadata = expect(
+            program.as_mut(),
+            &frame,
+            PASS,
+            &[Outcome::NoSocket],
+            "socket of another queue",
+        )?;
         assert!(metadata.is_empty());
         program.set_socket(0, &socket)?;
         expect(program.as_mut(), &frame, REDIRECT, &[Outcome::Redirected], "socket of this queue")?;
@@ -234,7 +252,8 @@ fn a_queue_without_socket_leaves_its_frames_to_the_stack_and_without_metadata() 
     Ok(())
 }
 
-/// An IPv4 or IPv6 packet's fragment of 16 bytes of data at `offset`; of the first one they begin with a UDP header.
+/// An IPv4 or IPv6 packet's fragment of 16 bytes of data at `offset`; of the first one they begin
+/// with a UDP header.
 fn fragment(is_v6: bool, identification: u8, offset: u16, port: u16) -> Vec<u8> {
     let mut data = [0x11; 16];
     if offset == 0 {
@@ -324,7 +343,8 @@ fn the_arrival_time_lies_in_front_of_a_steered_frame_and_of_no_other() -> Result
         }
         program.set_flags(0)?;
         let frame = chain("IPv4").frame;
-        let metadata = expect(program.as_mut(), &frame, REDIRECT, &[Outcome::Redirected], "no stamp")?;
+        let metadata =
+            expect(program.as_mut(), &frame, REDIRECT, &[Outcome::Redirected], "no stamp")?;
         assert!(metadata.is_empty());
     }
     Ok(())
@@ -371,7 +391,13 @@ fn a_jumbo_frame_in_several_buffers_is_steered_by_its_first() -> Result<()> {
         assert_eq!(metadata.len(), AREA_LEN);
         program.set_flags(maps::SINGLE_BUFFER)?;
         expect(program.as_mut(), &frame, PASS, &[Outcome::SeveralBuffers], "sockets take none")?;
-        expect(program.as_mut(), &chain("IPv4").frame, REDIRECT, &[Outcome::Redirected], "a short one")?;
+        expect(
+            program.as_mut(),
+            &chain("IPv4").frame,
+            REDIRECT,
+            &[Outcome::Redirected],
+            "a short one",
+        )?;
     }
     Ok(())
 }

@@ -1,8 +1,10 @@
-//! Claim: where kernel and driver can do zero-copy, the NIC writes mirrored frames into the engine's memory and they come out as
-//! they were sent; where they cannot, the engine steps down and says why.
+//! Claim: where kernel and driver can do zero-copy, the NIC writes mirrored frames into the
+//! engine's memory and they come out as they were sent; where they cannot, the engine steps down
+//! and says why.
 //!
-//! Made for a guest that was booted for it (`cargo xtask test --vm`): what is sent into `eth0` arrives at `eth1`, a virtio NIC
-//! with two queues. The guest's kernel says by `VXTAP_RUNG` and `VXTAP_JUMBO_RUNG` what is expected of it.
+//! Made for a guest that was booted for it (`cargo xtask test --vm`): what is sent into `eth0`
+//! arrives at `eth1`, a virtio NIC with two queues. The guest's kernel says by `VXTAP_RUNG` and
+//! `VXTAP_JUMBO_RUNG` what is expected of it.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails right there")]
 
 #[path = "../wire/frames.rs"]
@@ -69,11 +71,13 @@ fn wait_for_carriers() {
 /// The MAC address that frames have to carry.
 fn receiver_mac() -> [u8; 6] {
     let text = fs::read_to_string(format!("/sys/class/net/{RECEIVER}/address")).unwrap();
-    let bytes: Vec<u8> = text.trim().split(':').map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect();
+    let bytes: Vec<u8> =
+        text.trim().split(':').map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect();
     bytes.try_into().unwrap()
 }
 
-/// 500 mirrored frames of several kinds. Their outer sources differ, so that they spread over queues.
+/// 500 mirrored frames of several kinds. Their outer sources differ, so that they spread over
+/// queues.
 fn mirrored() -> Vec<Mirrored> {
     let mac = receiver_mac();
     let encapsulations = [Encapsulation::Vxlan, Encapsulation::Geneve, Encapsulation::GeneveVxlan];
@@ -92,7 +96,8 @@ fn mirrored() -> Vec<Mirrored> {
                 let source = Ipv4Addr::new(192, 0, 2, 10 + u8::try_from(number % 100).unwrap());
                 mirrored.frame[26..30].copy_from_slice(&source.octets());
                 let header = etherparse::Ipv4Header::from_slice(&mirrored.frame[14..]).unwrap().0;
-                mirrored.frame[24..26].copy_from_slice(&header.calc_header_checksum().to_be_bytes());
+                mirrored.frame[24..26]
+                    .copy_from_slice(&header.calc_header_checksum().to_be_bytes());
             }
             mirrored
         })
@@ -119,7 +124,8 @@ fn deliver(config: Config) -> Report {
     while got.len() < sent.len() {
         match consumer.next(Duration::from_secs(10)) {
             Next::Batch(batch) => {
-                let frames = batch.iter().map(|frame| (frame.vni().get(), frame.bytes().into_owned()));
+                let frames =
+                    batch.iter().map(|frame| (frame.vni().get(), frame.bytes().into_owned()));
                 got.extend(frames);
             }
             Next::Idle | Next::Closed => break,
@@ -127,7 +133,8 @@ fn deliver(config: Config) -> Report {
     }
     let report = engine.stop();
     got.sort();
-    let mut inner: Vec<_> = sent.iter().map(|mirrored| (mirrored.vni, mirrored.inner.clone())).collect();
+    let mut inner: Vec<_> =
+        sent.iter().map(|mirrored| (mirrored.vni, mirrored.inner.clone())).collect();
     inner.sort();
     assert!(got == inner, "{} frames came out as they were sent\n{report}", got.len());
     assert_eq!(report.imbalances(), Vec::<String>::new(), "{report}");
@@ -141,7 +148,8 @@ fn assert_sealed() {
         let Ok(target) = fs::read_link(entry.path()) else { continue };
         if target.to_string_lossy().starts_with("/memfd:vxtap-umem") {
             let seals = fcntl_get_seals(File::open(entry.path()).unwrap()).unwrap();
-            let expected = SealFlags::FUTURE_WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
+            let expected =
+                SealFlags::FUTURE_WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
             assert!(seals.contains(expected), "{seals:?}");
             found += 1;
         }
@@ -169,7 +177,8 @@ fn frames_of_two_queues_come_out_as_they_were_sent() {
     with_queues(2);
     let report = deliver(config(RECEIVER));
     assert_eq!((rung(&report), report.workers.len()), (expected("VXTAP_RUNG"), 2));
-    let frames: Vec<_> = report.workers.iter().map(|worker| worker.counters.all.received.frames).collect();
+    let frames: Vec<_> =
+        report.workers.iter().map(|worker| worker.counters.all.received.frames).collect();
     assert!(frames.iter().all(|&frames| frames > 0), "both queues: {frames:?}");
 }
 
@@ -184,7 +193,8 @@ fn frames_come_out_of_huge_pages_as_they_were_sent() {
         config.memory.hugepages = true;
         let free = || {
             let text = fs::read_to_string("/proc/meminfo").unwrap();
-            let line = text.lines().find(|line| line.starts_with("HugePages_Free:")).unwrap().to_owned();
+            let line =
+                text.lines().find(|line| line.starts_with("HugePages_Free:")).unwrap().to_owned();
             line.split_whitespace().nth(1).unwrap().parse::<u32>().unwrap()
         };
         let before = free();

@@ -37,7 +37,8 @@ impl Length {
     }
 }
 
-/// Counts instructions, asserts that nothing allocates, times every part, and counts events where the machine can.
+/// Counts instructions, asserts that nothing allocates, times every part, and counts events where
+/// the machine can.
 ///
 /// # Errors
 /// When something cannot be built, a ceiling is exceeded, or something allocates.
@@ -59,7 +60,8 @@ pub(super) fn run(length: Length) -> Result<()> {
     Ok(())
 }
 
-/// What repeats exactly, and so can be asserted: instructions per frame, and that nothing allocates.
+/// What repeats exactly, and so can be asserted: instructions per frame, and that nothing
+/// allocates.
 ///
 /// # Errors
 /// As [`run`].
@@ -69,11 +71,16 @@ pub(crate) fn check() -> Result<()> {
     shell::run(cargo(&["test"]).args(["--test", "allocations"]))
 }
 
-/// What a CPU counts while a worker works, if this one lets itself be asked: a virtual machine usually does not.
+/// What a CPU counts while a worker works, if this one lets itself be asked: a virtual machine
+/// usually does not.
 fn events() -> Result<()> {
     let perf = |arguments: &[&str]| {
         let mut command = Command::new("perf");
-        command.args(["stat", "-e", "cycles,instructions,cache-misses,branch-misses,dTLB-load-misses"]);
+        command.args([
+            "stat",
+            "-e",
+            "cycles,instructions,cache-misses,branch-misses,dTLB-load-misses",
+        ]);
         command.args(arguments);
         command
     };
@@ -83,7 +90,9 @@ fn events() -> Result<()> {
         return Ok(());
     };
     if !counts_cycles(&String::from_utf8_lossy(&probe.stderr)) {
-        say("micro: no hardware events: this machine has no counters, or does not let us read them");
+        say(
+            "micro: no hardware events: this machine has no counters, or does not let us read them",
+        );
         return Ok(());
     }
     let program = program()?;
@@ -114,7 +123,8 @@ fn program() -> Result<PathBuf> {
     build.args(["--bench", "instructions", "--no-run", "--message-format=json-render-diagnostics"]);
     say("$ cargo bench -p vxtap --features internals --bench instructions --no-run");
     let output = build.stderr(Stdio::inherit()).output().context("cannot start cargo")?;
-    let executable = executable(&String::from_utf8_lossy(&output.stdout)).context("cargo built no bench")?;
+    let executable =
+        executable(&String::from_utf8_lossy(&output.stdout)).context("cargo built no bench")?;
     fs::canonicalize(&executable).with_context(|| format!("cannot find {executable}"))
 }
 

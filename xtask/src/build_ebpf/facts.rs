@@ -14,7 +14,8 @@ const TOOLS_SECTION: &str = ".comment";
 pub(super) fn strip(object: &[u8], tools: &str) -> Result<Vec<u8>> {
     let mut builder = Builder::read(object)?;
     for section in &mut builder.sections {
-        section.delete = section.name.starts_with(b".debug_") || section.name.starts_with(b".rel.debug_");
+        section.delete =
+            section.name.starts_with(b".debug_") || section.name.starts_with(b".rel.debug_");
     }
     builder.delete_orphans();
     let section = builder.sections.add();
@@ -56,7 +57,8 @@ impl Facts {
             }
             code.insert(section.name()?.to_owned(), (section.data()?.to_vec(), symbols));
         }
-        let data_of = |name| object.section_by_name(name).map_or(Ok(&[][..]), |section| section.data());
+        let data_of =
+            |name| object.section_by_name(name).map_or(Ok(&[][..]), |section| section.data());
         let maps = aya_obj::Object::parse(bytes)?.maps;
         Ok(Self {
             license: data_of("license")?.to_vec(),

@@ -1,8 +1,10 @@
-//! `cargo xtask build-ebpf`: builds the eBPF objects and stores them in `ebpf/`, from where the engine and the generator
-//! embed them; with `--check`, says whether these objects are what the source gives.
+//! `cargo xtask build-ebpf`: builds the eBPF objects and stores them in `ebpf/`, from where the
+//! engine and the generator embed them; with `--check`, says whether these objects are what the
+//! source gives.
 //!
-//! The programs need `core` for a target that rustup does not ship, which takes an unstable cargo flag;
-//! `RUSTC_BOOTSTRAP=1` lets the stable compiler accept it, so that all sides come from one compiler.
+//! The programs need `core` for a target that rustup does not ship, which takes an unstable cargo
+//! flag; `RUSTC_BOOTSTRAP=1` lets the stable compiler accept it, so that all sides come from one
+//! compiler.
 
 mod facts;
 mod toolchain;
@@ -38,7 +40,8 @@ const TARGETS: [Target; 2] = [
 ///
 /// # Errors
 ///
-/// A part of the toolchain is missing, a program does not build, or, with `--check`, a committed object differs.
+/// A part of the toolchain is missing, a program does not build, or, with `--check`, a committed
+/// object differs.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let root = &crate::shell::root();
     let toolchain = Toolchain::find()?;

@@ -34,9 +34,10 @@ impl Toolchain {
             .or_else(|| env::home_dir().map(|home| home.join(".cargo")))
             .context("neither CARGO_HOME nor HOME is set")?;
         let compiler = output_of(Command::new(&rustc).arg("--version"))?;
-        let linker =
-            output_of(Command::new("bpf-linker").arg("--version").env("PATH", path_with(&cargo_home)?))
-                .with_context(|| format!("the linker bpf-linker is missing; {SETUP}"))?;
+        let linker = output_of(
+            Command::new("bpf-linker").arg("--version").env("PATH", path_with(&cargo_home)?),
+        )
+        .with_context(|| format!("the linker bpf-linker is missing; {SETUP}"))?;
         Ok(Self {
             cargo: env::var_os("CARGO").unwrap_or_else(|| "cargo".into()),
             sysroot,
@@ -47,9 +48,10 @@ impl Toolchain {
 
     /// Flags of the compiler. The object names no path of the machine that it was built on.
     fn rust_flags(&self, root: &Path) -> Result<String> {
-        // Instruction set v3 (kernel 5.1) has 32-bit arithmetic and comparisons. Header fields of 2 and 4 bytes are read in
-        // one piece each, not byte by byte: the verifier takes that on every architecture whose kernel is built for
-        // unaligned access, x86-64 and arm64 among them.
+        // Instruction set v3 (kernel 5.1) has 32-bit arithmetic and comparisons. Header fields of 2
+        // and 4 bytes are read in one piece each, not byte by byte: the verifier takes that on
+        // every architecture whose kernel is built for unaligned access, x86-64 and arm64 among
+        // them.
         let mut flags: Vec<String> = [
             "-Clinker=bpf-linker",
             "-Clink-arg=--btf",
@@ -75,13 +77,31 @@ impl Toolchain {
     pub(super) fn build(&self, root: &Path, binary: &str) -> Result<Vec<u8>> {
         let target_dir = root.join("target/ebpf");
         let mut cargo = Command::new(&self.cargo);
-        for (name, _) in env::vars_os().filter(|(name, _)| changes_the_build(&name.to_string_lossy())) {
+        for (name, _) in
+            env::vars_os().filter(|(name, _)| changes_the_build(&name.to_string_lossy()))
+        {
             cargo.env_remove(name);
         }
         cargo
             .current_dir(root)
-            .args(["build", "--quiet", "--locked", "--release", "-Zbuild-std=core", "--target", TARGET])
-            .args(["--package", "vxtap-ebpf", "--bin", binary, "--features", "program", "--target-dir"])
+            .args([
+                "build",
+                "--quiet",
+                "--locked",
+                "--release",
+                "-Zbuild-std=core",
+                "--target",
+                TARGET,
+            ])
+            .args([
+                "--package",
+                "vxtap-ebpf",
+                "--bin",
+                binary,
+                "--features",
+                "program",
+                "--target-dir",
+            ])
             .arg(&target_dir)
             .env("PATH", path_with(&self.cargo_home)?)
             .env("RUSTC_BOOTSTRAP", "1")
@@ -124,8 +144,10 @@ fn path_with(cargo_home: &Path) -> Result<OsString> {
 }
 
 fn output_of(command: &mut Command) -> Result<String> {
-    let output =
-        command.stderr(Stdio::inherit()).output().with_context(|| format!("cannot run {command:?}"))?;
+    let output = command
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot run {command:?}"))?;
     ensure!(output.status.success(), "{command:?} failed");
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }

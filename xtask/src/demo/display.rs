@@ -59,10 +59,11 @@ impl Display {
         let (received, lost) = (progress.received, lost(progress));
         let total = text(progress.total_rate(&self.last));
         // The default session is silent here: every pair is declared.
-        let sessions = progress.sessions.iter().filter(|session| session.frames > 0).map(|session| {
-            let rate = progress.session_rate(&self.last, &session.name);
-            format!("{} {:.0}/s", session.name, rate.frames)
-        });
+        let sessions =
+            progress.sessions.iter().filter(|session| session.frames > 0).map(|session| {
+                let rate = progress.session_rate(&self.last, &session.name);
+                format!("{} {:.0}/s", session.name, rate.frames)
+            });
         let sessions = sessions.collect::<Vec<_>>().join(", ");
         format!("{received} of {} frames, {lost} lost, {total}: {sessions}", self.total)
     }

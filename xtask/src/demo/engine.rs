@@ -33,7 +33,8 @@ pub(super) struct Engine<'a> {
 }
 
 impl<'a> Engine<'a> {
-    /// Starts `vxtap run` on the interface and waits for its first report: the program is attached by then.
+    /// Starts `vxtap run` on the interface and waits for its first report: the program is attached
+    /// by then.
     pub(super) fn start(side: &Side, files: &'a Files, interrupted: &AtomicBool) -> Result<Self> {
         let vxtap = shell::target_dir()?.join("release/vxtap");
         let mut command = side.netns.command(vxtap);
@@ -61,7 +62,10 @@ impl<'a> Engine<'a> {
         while self.next_progress()?.is_none() {
             ensure!(!interrupted.load(Ordering::Relaxed), INTERRUPTED);
             if start.elapsed() > START_TIMEOUT {
-                bail!("vxtap did not start within {START_TIMEOUT:?}:\n{}", self.files.engine_log_text());
+                bail!(
+                    "vxtap did not start within {START_TIMEOUT:?}:\n{}",
+                    self.files.engine_log_text()
+                );
             }
         }
         Ok(())

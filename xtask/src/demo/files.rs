@@ -29,7 +29,8 @@ impl Files {
             None => shell::target_dir()?.join("demo"),
         };
         let directory = path::absolute(directory)?;
-        fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
+        fs::create_dir_all(&directory)
+            .with_context(|| format!("cannot make {}", directory.display()))?;
         for name in [CAPTURE, CONFIG, ENGINE_LOG, GENERATOR_LOG] {
             // Only the file that could not be removed matters, and writing it says so.
             let _ = fs::remove_file(directory.join(name));
@@ -66,12 +67,15 @@ impl Files {
         self.text(GENERATOR_LOG)
     }
 
-    /// Gives the files to the user who called sudo; root's capture file would be unreadable for them.
+    /// Gives the files to the user who called sudo; root's capture file would be unreadable for
+    /// them.
     pub(super) fn hand_over(&self) -> Result<()> {
         let id = |name| env::var(name).ok()?.parse::<u32>().ok();
         let (Some(user), Some(group)) = (id("SUDO_UID"), id("SUDO_GID")) else { return Ok(()) };
         let mut paths = vec![self.directory.clone()];
-        paths.extend([CAPTURE, CONFIG, ENGINE_LOG, GENERATOR_LOG].map(|name| self.directory.join(name)));
+        paths.extend(
+            [CAPTURE, CONFIG, ENGINE_LOG, GENERATOR_LOG].map(|name| self.directory.join(name)),
+        );
         for path in paths.into_iter().filter(|path| path.exists()) {
             chown(&path, Some(user), Some(group))
                 .with_context(|| format!("cannot hand {} over", path.display()))?;

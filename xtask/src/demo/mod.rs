@@ -1,5 +1,5 @@
-//! `cargo xtask demo`: mirrored traffic from a generator through vxtap into a pcapng file, and the proof that every
-//! frame arrived.
+//! `cargo xtask demo`: mirrored traffic from a generator through vxtap into a pcapng file, and the
+//! proof that every frame arrived.
 //!
 //! ```text
 //!   namespace vxtap-demo-tx-PID              namespace vxtap-demo-rx-PID
@@ -36,8 +36,8 @@ use plan::Plan;
 const RECEIVER: &str = "vxtap-demo-rx-";
 const SENDER: &str = "vxtap-demo-tx-";
 
-/// Without a new frame for so long there will be none. Reports come once a second, and the slowest rate is one frame
-/// a second.
+/// Without a new frame for so long there will be none. Reports come once a second, and the slowest
+/// rate is one frame a second.
 const QUIET: Duration = Duration::from_secs(5);
 
 /// Said after Ctrl-C; the guards do what it says.
@@ -45,22 +45,24 @@ const INTERRUPTED: &str = "interrupted; the namespaces and processes are removed
 
 /// Sends mirrored traffic through vxtap into a pcapng file and verifies every frame.
 ///
-/// Two network namespaces are joined by a 2-queue veth pair; no other interface is touched, and nothing is left but the
-/// files. Live rates per session are shown meanwhile (without a terminal one line per second); vxtap's conservation
-/// table and the verification come at the end. Needs root, asked for through sudo. The exit code is 0 only when
-/// every frame arrived as it was sent.
+/// Two network namespaces are joined by a 2-queue veth pair; no other interface is touched, and
+/// nothing is left but the files. Live rates per session are shown meanwhile (without a terminal
+/// one line per second); vxtap's conservation table and the verification come at the end. Needs
+/// root, asked for through sudo. The exit code is 0 only when every frame arrived as it was sent.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Options {
     /// Frames to send
     #[arg(long, default_value_t = 500_000, value_parser = value_parser!(u64).range(1..))]
     frames: u64,
-    /// Frames per second, as vxgen takes it (2500, 100kpps, 1mpps), or full: more than the machine may keep up with
+    /// Frames per second, as vxgen takes it (2500, 100kpps, 1mpps), or full: more than the machine
+    /// may keep up with
     #[arg(long, default_value = "100kpps")]
     rate: String,
     /// Mirror sessions, 1 to 64
     #[arg(long, default_value_t = 8, value_parser = value_parser!(u32).range(1..=64))]
     sessions: u32,
-    /// Directory for the capture file, the configuration and the logs; by default `demo` in the target directory
+    /// Directory for the capture file, the configuration and the logs; by default `demo` in the
+    /// target directory
     #[arg(long, value_name = "DIRECTORY")]
     output: Option<PathBuf>,
     /// Leave the namespaces in place to look around; the next demo removes them
@@ -74,19 +76,31 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     setup::demo()?;
     if !options.built {
-        shell::run(shell::cargo().args(["build", "--release", "-p", "vxtap", "-p", "vxtap-bench"]))?;
+        shell::run(shell::cargo().args([
+            "build",
+            "--release",
+            "-p",
+            "vxtap",
+            "-p",
+            "vxtap-bench",
+        ]))?;
     }
     if !shell::is_root() {
         return again_as_root();
     }
     let missing = missing_privileges();
-    ensure!(missing.is_empty(), "the demo needs root with {}; this process lacks them", missing.join(", "));
+    ensure!(
+        missing.is_empty(),
+        "the demo needs root with {}; this process lacks them",
+        missing.join(", ")
+    );
     let interrupted = catch_signals()?;
     for name in [remove_stale(RECEIVER)?, remove_stale(SENDER)?].concat() {
         say(format!("demo: removed {name}, left by an earlier demo"));
     }
     let files = Files::create(options.output.clone())?;
-    let plan = Plan { frames: options.frames, rate: options.rate.clone(), sessions: options.sessions };
+    let plan =
+        Plan { frames: options.frames, rate: options.rate.clone(), sessions: options.sessions };
     let result = show(&plan, &files, options.keep, &interrupted);
     files.hand_over()?;
     result
@@ -106,7 +120,8 @@ fn again_as_root() -> Result<()> {
 fn catch_signals() -> Result<Arc<AtomicBool>> {
     let interrupted = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM, SIGHUP] {
-        signal_hook::flag::register(signal, Arc::clone(&interrupted)).context("cannot take over a signal")?;
+        signal_hook::flag::register(signal, Arc::clone(&interrupted))
+            .context("cannot take over a signal")?;
     }
     Ok(interrupted)
 }
@@ -117,7 +132,11 @@ fn show(plan: &Plan, files: &Files, keep: bool, interrupted: &AtomicBool) -> Res
     let (sender, receiver) =
         (NetNs::named(&format!("{SENDER}{id}"))?, NetNs::named(&format!("{RECEIVER}{id}"))?);
     let veth = Veth::join(sender, receiver, VethOptions::default())?;
-    say(format!("demo: {} ══ veth, 2 queues ══ {}", veth.sender.netns.name(), veth.receiver.netns.name()));
+    say(format!(
+        "demo: {} ══ veth, 2 queues ══ {}",
+        veth.sender.netns.name(),
+        veth.receiver.netns.name()
+    ));
 
     files.write_config(&plan.config(&files.capture()))?;
     let mut engine = Engine::start(&veth.receiver, files, interrupted)?;
@@ -130,13 +149,17 @@ fn show(plan: &Plan, files: &Files, keep: bool, interrupted: &AtomicBool) -> Res
     sent.and(stopped)?;
     let verified = verify(plan, files);
     if keep {
-        say(format!("demo: left in place: ip netns exec {} ip address", veth.receiver.netns.name()));
+        say(format!(
+            "demo: left in place: ip netns exec {} ip address",
+            veth.receiver.netns.name()
+        ));
         mem::forget(veth);
     }
     verified
 }
 
-/// Runs the generator with the rates on display, until the engine knows of every frame or nothing more comes.
+/// Runs the generator with the rates on display, until the engine knows of every frame or nothing
+/// more comes.
 fn send(
     plan: &Plan,
     files: &Files,

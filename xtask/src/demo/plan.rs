@@ -3,14 +3,15 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// Outer source address of the first session; the next ones follow, as `vxgen --sessions` numbers them.
+/// Outer source address of the first session; the next ones follow, as `vxgen --sessions` numbers
+/// them.
 const FIRST_SOURCE: [u8; 4] = [10, 0, 1, 1];
 
 /// VNI of the first session.
 const FIRST_VNI: u32 = 100;
 
-/// Rings that hold what comes in 160 ms at the default rate: on a busy machine of two CPUs a worker may have to wait that
-/// long for its turn, and the demo is about frames that all arrive.
+/// Rings that hold what comes in 160 ms at the default rate: on a busy machine of two CPUs a worker
+/// may have to wait that long for its turn, and the demo is about frames that all arrive.
 const MEMORY: &str = "[memory]\nper_queue_mib = 128\nfill_ring = 8192\nrx_ring = 8192\n";
 
 /// What is sent.
@@ -50,7 +51,8 @@ impl Plan {
         for number in 0..self.sessions {
             let (name, vni) = (Self::session_name(number), FIRST_VNI + number);
             let source = format!("{a}.{b}.{c}.{}", u32::from(d) + number);
-            let entry = format!("\n[[session]]\nname = \"{name}\"\nvni = {vni}\nsource = \"{source}\"\n");
+            let entry =
+                format!("\n[[session]]\nname = \"{name}\"\nvni = {vni}\nsource = \"{source}\"\n");
             text.push_str(&entry);
         }
         // A TOML literal string takes every path but one with a single quote in it.

@@ -1,4 +1,5 @@
-//! What `vxtap run --progress json` says once a second: sums since the start, one JSON object per line.
+//! What `vxtap run --progress json` says once a second: sums since the start, one JSON object per
+//! line.
 
 use serde::Deserialize;
 
@@ -89,7 +90,10 @@ mod tests {
         let progress = Progress::parse(LINE).expect("is progress");
         assert_eq!((progress.received, progress.delivered), (300, 299));
         assert_eq!((progress.dropped, progress.lost_in_kernel), (1, 2));
-        assert_eq!(progress.sessions[0], SessionProgress { name: "web".into(), frames: 200, bytes: 20000 });
+        assert_eq!(
+            progress.sessions[0],
+            SessionProgress { name: "web".into(), frames: 200, bytes: 20000 }
+        );
         assert_eq!(Progress::parse("received 300"), None);
         assert_eq!(Progress::parse("{\"other\":1}"), None);
     }

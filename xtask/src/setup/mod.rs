@@ -11,11 +11,13 @@ use packages::{BENCH, C_BUILD, DEMO, MICRO, TESTS, VM};
 
 /// Installs what is missing, says each step, and does nothing when all is there.
 ///
-/// Packages come through apt-get on Debian and Ubuntu; elsewhere the exact list is printed. `demo`, `test`,
-/// `bench` and `ci` call the part they need themselves. Building and running vxtap needs none of this.
+/// Packages come through apt-get on Debian and Ubuntu; elsewhere the exact list is printed. `demo`,
+/// `test`, `bench` and `ci` call the part they need themselves. Building and running vxtap needs
+/// none of this.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Also what building the XDP program needs: the sources of Rust's core library, LLVM 22 and bpf-linker.
+    /// Also what building the XDP program needs: the sources of Rust's core library, LLVM 22 and
+    /// bpf-linker.
     #[arg(long)]
     ebpf: bool,
     /// Also what `ci` checks with: rustfmt, clippy and cargo-deny.
@@ -46,7 +48,8 @@ pub(crate) fn demo() -> Result<()> {
     packages::ensure(DEMO)
 }
 
-/// What the tests need: to build libbpf, libxdp and what uses them, and to make and look at traffic.
+/// What the tests need: to build libbpf, libxdp and what uses them, and to make and look at
+/// traffic.
 pub(crate) fn tests() -> Result<()> {
     packages::ensure(&[DEMO, C_BUILD, TESTS].concat())?;
     suricata::ensure()
@@ -57,7 +60,8 @@ pub(crate) fn vm() -> Result<()> {
     packages::ensure(&[DEMO, C_BUILD, TESTS, VM].concat())
 }
 
-/// What `bench` needs: to build the receivers that vxtap is compared with, and the programs among them.
+/// What `bench` needs: to build the receivers that vxtap is compared with, and the programs among
+/// them.
 pub(crate) fn bench() -> Result<()> {
     packages::ensure(&[DEMO, C_BUILD, BENCH, MICRO].concat())
 }

@@ -13,7 +13,8 @@ pub(super) struct Package {
     probe: Probe,
 }
 
-/// What a package is needed for; looked at instead of the package database, so that it works on every system.
+/// What a package is needed for; looked at instead of the package database, so that it works on
+/// every system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Probe {
     /// A program.
@@ -25,8 +26,8 @@ enum Probe {
 /// Namespaces, the veth pair and its offloads.
 pub(super) const DEMO: &[Package] = &[program("iproute2", "ip"), program("ethtool", "ethtool")];
 
-/// The C builds of libbpf (the second opinion on the XDP program) and libxdp (a receiver that vxtap is compared with;
-/// clang compiles its programs, m4 writes one of them), and libpcap.
+/// The C builds of libbpf (the second opinion on the XDP program) and libxdp (a receiver that vxtap
+/// is compared with; clang compiles its programs, m4 writes one of them), and libpcap.
 ///
 /// pkg-config comes before the libraries that it is asked about.
 pub(super) const C_BUILD: &[Package] = &[
@@ -58,7 +59,8 @@ pub(super) const VM: &[Package] = &[
 ];
 
 /// Receivers of others.
-pub(super) const BENCH: &[Package] = &[program("tcpdump", "tcpdump"), program("wireshark-common", "dumpcap")];
+pub(super) const BENCH: &[Package] =
+    &[program("tcpdump", "tcpdump"), program("wireshark-common", "dumpcap")];
 
 /// The counter of instructions.
 pub(super) const MICRO: &[Package] = &[program("valgrind", "valgrind")];
@@ -87,7 +89,9 @@ impl Probe {
     fn describe(self) -> String {
         match self {
             Self::Program(name) => format!("the program {name}"),
-            Self::Library(name) => format!("the C library {name} with its headers and pkg-config file"),
+            Self::Library(name) => {
+                format!("the C library {name} with its headers and pkg-config file")
+            }
         }
     }
 }
@@ -124,14 +128,16 @@ fn missing(packages: &[Package]) -> Vec<Package> {
 
 /// Runs apt-get as root; it asks nothing and waits up to two minutes for another one to finish.
 fn apt_get(arguments: &[&str]) -> Result<()> {
-    let options = ["DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet", "-o", "DPkg::Lock::Timeout=120"];
+    let options =
+        ["DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet", "-o", "DPkg::Lock::Timeout=120"];
     shell::run(shell::as_root("env")?.args(options).args(arguments))
 }
 
 /// Fails, with the way out, when the configured sources do not have `package`.
 fn require_candidate(package: &Package) -> Result<()> {
     let name = package.name;
-    let policy = shell::output(Command::new("apt-cache").args(["policy", name])).unwrap_or_default();
+    let policy =
+        shell::output(Command::new("apt-cache").args(["policy", name])).unwrap_or_default();
     if has_candidate(&policy) {
         return Ok(());
     }
@@ -141,12 +147,16 @@ fn require_candidate(package: &Package) -> Result<()> {
     } else {
         "on Ubuntu some packages are in the component `universe`"
     };
-    bail!("the configured package sources do not have {name}: {origin}; add the source, then run this again")
+    bail!(
+        "the configured package sources do not have {name}: {origin}; add the source, then run this again"
+    )
 }
 
 /// Whether the output of `apt-cache policy` names a version that can be installed.
 fn has_candidate(policy: &str) -> bool {
-    policy.lines().any(|line| line.trim().strip_prefix("Candidate:").is_some_and(|v| v.trim() != "(none)"))
+    policy
+        .lines()
+        .any(|line| line.trim().strip_prefix("Candidate:").is_some_and(|v| v.trim() != "(none)"))
 }
 
 /// What to do on a system without apt-get.
@@ -158,8 +168,9 @@ fn by_hand(missing: &[Package]) -> String {
 }
 
 fn list(packages: &[Package]) -> String {
-    let lines =
-        packages.iter().map(|package| format!("\n  {} (Debian: {})", package.probe.describe(), package.name));
+    let lines = packages
+        .iter()
+        .map(|package| format!("\n  {} (Debian: {})", package.probe.describe(), package.name));
     lines.collect::<Vec<_>>().concat()
 }
 
@@ -193,7 +204,9 @@ mod tests {
 
     #[test]
     fn a_package_without_a_version_has_no_candidate() {
-        assert!(has_candidate("llvm-22-dev:\n  Installed: (none)\n  Candidate: 1:22.1.8-1~deb12u1\n"));
+        assert!(has_candidate(
+            "llvm-22-dev:\n  Installed: (none)\n  Candidate: 1:22.1.8-1~deb12u1\n"
+        ));
         assert!(!has_candidate("llvm-22-dev:\n  Installed: (none)\n  Candidate: (none)\n"));
         assert!(!has_candidate(""));
     }

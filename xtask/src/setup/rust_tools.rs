@@ -8,7 +8,8 @@ use anyhow::{Context, Result, bail};
 use super::packages;
 use crate::shell::{self, say};
 
-/// The bpf-linker that the committed object was linked with. Another version may give other instructions.
+/// The bpf-linker that the committed object was linked with. Another version may give other
+/// instructions.
 const BPF_LINKER: &str = "0.13.0";
 
 /// The cargo-deny that `deny.toml` was written for.
@@ -22,7 +23,9 @@ const LLVM_PREFIX: &str = "/usr/lib/llvm-22";
 /// # Errors
 /// When they are missing and rustup is too, or fails.
 pub(super) fn ensure_rust_src() -> Result<()> {
-    let rustc = shell::output(Command::new("rustc").args(["--print", "sysroot"]).current_dir(shell::root()));
+    let rustc = shell::output(
+        Command::new("rustc").args(["--print", "sysroot"]).current_dir(shell::root()),
+    );
     let sysroot = rustc.context("cannot ask rustc for its sysroot")?;
     if Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library/core").is_dir() {
         return Ok(());
@@ -41,7 +44,8 @@ pub(super) fn ensure_bpf_linker() -> Result<()> {
     }
     say(format!("setup: bpf-linker {BPF_LINKER} is missing; building it takes some minutes"));
     packages::ensure(packages::LLVM)?;
-    let arguments = ["bpf-linker", "--version", BPF_LINKER, "--no-default-features", "--features", "llvm-22"];
+    let arguments =
+        ["bpf-linker", "--version", BPF_LINKER, "--no-default-features", "--features", "llvm-22"];
     let mut install = cargo_install(&arguments);
     if Path::new(LLVM_PREFIX).is_dir() {
         install.env("LLVM_PREFIX", LLVM_PREFIX);
@@ -75,9 +79,13 @@ pub(super) fn ensure_component(component: &str, subcommand: &str) -> Result<()> 
 fn add_component(component: &str) -> Result<()> {
     say(format!("setup: {component} is missing"));
     if shell::find("rustup").is_none() {
-        bail!("{component} is missing and there is no rustup: install it the way Rust was installed here");
+        bail!(
+            "{component} is missing and there is no rustup: install it the way Rust was installed here"
+        );
     }
-    shell::run(Command::new("rustup").args(["component", "add", component]).current_dir(shell::root()))
+    shell::run(
+        Command::new("rustup").args(["component", "add", component]).current_dir(shell::root()),
+    )
 }
 
 fn cargo_install(arguments: &[&str]) -> Command {

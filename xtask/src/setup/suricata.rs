@@ -1,6 +1,8 @@
-//! Suricata for the tests: the system's own, or that of a release of Debian that has it, beside the system.
+//! Suricata for the tests: the system's own, or that of a release of Debian that has it, beside the
+//! system.
 //!
-//! Debian 12 has none. That of the next release runs with its own libraries and its own loader, out of the directory it is unpacked to.
+//! Debian 12 has none. That of the next release runs with its own libraries and its own loader, out
+//! of the directory it is unpacked to.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -24,7 +26,8 @@ pub(super) fn ensure() -> Result<()> {
     let apt = Apt::open(directory.join("apt"), &Releases::Only(RELEASE))?;
     let mut packages = apt.with_dependencies("suricata")?;
     // What it is started with at boot, and updates its rules with, is of no use here.
-    packages.retain(|name| name == "suricata" || (name.starts_with("lib") && !name.contains("python")));
+    packages
+        .retain(|name| name == "suricata" || (name.starts_with("lib") && !name.contains("python")));
     let root = directory.join("root");
     apt.unpack(&packages, &root)?;
     let (loader, libraries) = loader(&root)?;
@@ -41,7 +44,9 @@ pub(super) fn ensure() -> Result<()> {
 
 /// The loader among the unpacked libraries, and their directory.
 fn loader(root: &Path) -> Result<(PathBuf, PathBuf)> {
-    for directory in fs::read_dir(root.join("usr/lib")).context("no libraries were unpacked")?.flatten() {
+    for directory in
+        fs::read_dir(root.join("usr/lib")).context("no libraries were unpacked")?.flatten()
+    {
         let Ok(files) = fs::read_dir(directory.path()) else { continue };
         let mut names = files.flatten().map(|file| file.file_name());
         let is_loader = |name: &std::ffi::OsString| name.to_string_lossy().starts_with("ld-linux");

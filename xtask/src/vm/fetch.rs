@@ -52,16 +52,21 @@ fn cache() -> Result<PathBuf> {
 
 fn first_existing(directory: &Path, places: &[&str]) -> Result<PathBuf> {
     let mut paths = places.iter().map(|place| directory.join(place));
-    paths.find(|path| path.exists()).with_context(|| format!("none of {places:?} is in the package"))
+    paths
+        .find(|path| path.exists())
+        .with_context(|| format!("none of {places:?} is in the package"))
 }
 
-/// The newest release that the entry asks for: one of its version, else, where that does as well, the oldest newer one.
+/// The newest release that the entry asks for: one of its version, else, where that does as well,
+/// the oldest newer one.
 fn newest(releases: &[String], kernel: &Kernel) -> Option<String> {
-    let is_version =
-        |release: &&String| release.strip_prefix(kernel.version).is_some_and(|rest| rest.starts_with('.'));
+    let is_version = |release: &&String| {
+        release.strip_prefix(kernel.version).is_some_and(|rest| rest.starts_with('.'))
+    };
     let same = releases.iter().filter(is_version).max_by(|a, b| order(a, b));
     let newer = || {
-        let later = releases.iter().filter(|release| order(release, kernel.version) == Ordering::Greater);
+        let later =
+            releases.iter().filter(|release| order(release, kernel.version) == Ordering::Greater);
         later.min_by(|a, b| order(a, b)).filter(|_| kernel.or_newer)
     };
     same.or_else(newer).cloned()
@@ -78,7 +83,8 @@ fn order(one: &str, other: &str) -> Ordering {
 /// Releases for virtual machines: `linux-image-RELEASE` or, from 6.19 on, `linux-binary-RELEASE`.
 fn releases(apt: &Apt) -> Result<Vec<String>> {
     let release = |name: &String| {
-        let name = name.strip_prefix("linux-image-").or_else(|| name.strip_prefix("linux-modules-"))?;
+        let name =
+            name.strip_prefix("linux-image-").or_else(|| name.strip_prefix("linux-modules-"))?;
         let is_release = name.ends_with("-cloud-amd64") && name.matches('.').count() >= 2;
         is_release.then(|| name.to_owned())
     };

@@ -9,8 +9,8 @@ use anyhow::{Context, Result, bail};
 use super::kernel::Kernel;
 use crate::shell::{self, say};
 
-/// A test program, and which of its tests are run in the guest: all those that need privileges and whose names hold one of the
-/// words; all if there is none.
+/// A test program, and which of its tests are run in the guest: all those that need privileges and
+/// whose names hold one of the words; all if there is none.
 #[derive(Debug)]
 pub(super) struct Program {
     pub(super) name: &'static str,
@@ -32,7 +32,8 @@ impl Program {
     }
 }
 
-/// What is listed runs on every kernel. The rest of `engine` takes minutes under emulation or needs tshark.
+/// What is listed runs on every kernel. The rest of `engine` takes minutes under emulation or needs
+/// tshark.
 const PROGRAMS: [(&str, &[&str]); 4] = [
     ("zero_copy", &[]),
     ("steering", &["sockets", "attached", "driver"]),
@@ -86,7 +87,8 @@ fn executable(messages: &str, name: &str) -> Option<PathBuf> {
 /// How many tests of a program these words choose.
 fn count(program: &PathBuf, words: &[&str]) -> Result<usize> {
     let listed = shell::output(Command::new(program).args(["--list", "--ignored"]).args(words));
-    let listed = listed.with_context(|| format!("{} does not list its tests", program.display()))?;
+    let listed =
+        listed.with_context(|| format!("{} does not list its tests", program.display()))?;
     let count = listed.lines().filter(|line| line.ends_with(": test")).count();
     if count == 0 {
         bail!("{} has none of the tests {words:?}", program.display());
@@ -94,7 +96,8 @@ fn count(program: &PathBuf, words: &[&str]) -> Result<usize> {
     Ok(count)
 }
 
-/// The first program of the guest. Its busybox has the shell and what else is not named in [`TOOLS`].
+/// The first program of the guest. Its busybox has the shell and what else is not named in
+/// [`TOOLS`].
 pub(super) fn init(modules: &[String], programs: &[Program], kernel: &Kernel) -> String {
     let mut insmod = String::new();
     for module in modules {

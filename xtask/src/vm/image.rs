@@ -14,13 +14,16 @@ use super::kernel::Kernel;
 use crate::shell;
 
 /// Modules that the guest loads, after those that they need.
-const MODULES: [&str; 7] = ["virtio_pci", "virtio_net", "veth", "bridge", "8021q", "vxlan", "geneve"];
+const MODULES: [&str; 7] =
+    ["virtio_pci", "virtio_net", "veth", "bridge", "8021q", "vxlan", "geneve"];
 
 /// Makes the archive; returns its path.
 pub(super) fn make(files: &Files, programs: &[Program], kernel: &Kernel) -> Result<PathBuf> {
     let root = shell::target_dir()?.join("vm/root");
     let _ = fs::remove_dir_all(&root);
-    for directory in ["bin", "proc", "sys", "dev", "run", "tmp", "tests", "modules", "etc", "usr/sbin"] {
+    for directory in
+        ["bin", "proc", "sys", "dev", "run", "tmp", "tests", "modules", "etc", "usr/sbin"]
+    {
         fs::create_dir_all(root.join(directory))?;
     }
     fs::write(root.join("etc/passwd"), "root:x:0:0:root:/:/bin/sh\n")?;
@@ -33,8 +36,15 @@ pub(super) fn make(files: &Files, programs: &[Program], kernel: &Kernel) -> Resu
         fs::copy(&path, root.join("usr/sbin").join(tool))?;
         libraries.extend(libraries_of(&path)?);
     }
-    let vxtap = programs[0].path.ancestors().nth(2).context("tests lie in a target directory")?.join("vxtap");
-    let tested = programs.iter().map(|program| (program.path.clone(), root.join("tests").join(program.name)));
+    let vxtap = programs[0]
+        .path
+        .ancestors()
+        .nth(2)
+        .context("tests lie in a target directory")?
+        .join("vxtap");
+    let tested = programs
+        .iter()
+        .map(|program| (program.path.clone(), root.join("tests").join(program.name)));
     // Tests look for the command in the directory above their own.
     for (from, to) in tested.chain([(vxtap, root.join("vxtap"))]) {
         libraries.extend(libraries_of(&from)?);
@@ -54,12 +64,15 @@ pub(super) fn make(files: &Files, programs: &[Program], kernel: &Kernel) -> Resu
 /// Shared libraries of a program and the loader, by their paths.
 fn libraries_of(program: &Path) -> Result<Vec<PathBuf>> {
     let listed = shell::output(Command::new("ldd").arg(program));
-    let listed = listed.with_context(|| format!("ldd does not say what {} needs", program.display()))?;
-    let path = |line: &str| line.split_whitespace().find(|word| word.starts_with('/')).map(PathBuf::from);
+    let listed =
+        listed.with_context(|| format!("ldd does not say what {} needs", program.display()))?;
+    let path =
+        |line: &str| line.split_whitespace().find(|word| word.starts_with('/')).map(PathBuf::from);
     Ok(listed.lines().filter_map(path).collect())
 }
 
-/// Copies modules and what they need, unpacked; returns their names in the order in which they are to be loaded.
+/// Copies modules and what they need, unpacked; returns their names in the order in which they are
+/// to be loaded.
 fn copy_modules(from: &Path, to: &Path) -> Result<Vec<String>> {
     let mut all = Vec::new();
     find_modules(from, &mut all)?;
@@ -111,7 +124,9 @@ fn module_name(path: &Path) -> String {
 /// The modules that a module needs, as its `.modinfo` section says (`depends=a,b`).
 fn needed(module: &[u8]) -> Vec<String> {
     const LABEL: &[u8] = b"\0depends=";
-    let Some(at) = module.windows(LABEL.len()).position(|window| window == LABEL) else { return Vec::new() };
+    let Some(at) = module.windows(LABEL.len()).position(|window| window == LABEL) else {
+        return Vec::new();
+    };
     let value = module[at + LABEL.len()..].split(|&byte| byte == 0).next().unwrap_or_default();
     let names = String::from_utf8_lossy(value).into_owned();
     names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()

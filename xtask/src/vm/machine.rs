@@ -28,7 +28,9 @@ pub(super) fn run(files: &Files, image: &Path, programs: &[Program]) -> Result<u
     let console = child.stdout.take().context("QEMU has no console")?;
     let mut lines = Vec::new();
     for line in BufReader::new(console).split(b'\n') {
-        let line = String::from_utf8_lossy(&line.context("cannot read the console")?).trim_end().to_owned();
+        let line = String::from_utf8_lossy(&line.context("cannot read the console")?)
+            .trim_end()
+            .to_owned();
         let _ = writeln!(std::io::stderr(), "  | {line}");
         lines.push(line);
     }
@@ -39,8 +41,8 @@ pub(super) fn run(files: &Files, image: &Path, programs: &[Program]) -> Result<u
     judge(&lines, programs)
 }
 
-/// Emulation only: `/dev/kvm` may be there and of no use. NICs without offloads, which XDP does not go with, and with an IOMMU,
-/// without which zero-copy does not bind.
+/// Emulation only: `/dev/kvm` may be there and of no use. NICs without offloads, which XDP does not
+/// go with, and with an IOMMU, without which zero-copy does not bind.
 fn command(network: &Network, files: &Files, image: &Path) -> Result<Command> {
     let nic = |tap: &str, more: &str| {
         format!(
@@ -50,8 +52,27 @@ fn command(network: &Network, files: &Files, image: &Path) -> Result<Command> {
     };
     let mut command = shell::as_root("timeout")?;
     command.args([PATIENCE, "ip", "netns", "exec", &network.namespace, "qemu-system-x86_64"]);
-    command.args(["-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1024"]);
-    command.args(["-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio", "-no-reboot"]);
+    command.args([
+        "-M",
+        "q35",
+        "-accel",
+        "tcg,thread=multi",
+        "-cpu",
+        "max",
+        "-smp",
+        "2",
+        "-m",
+        "1024",
+    ]);
+    command.args([
+        "-nodefaults",
+        "-no-user-config",
+        "-display",
+        "none",
+        "-serial",
+        "stdio",
+        "-no-reboot",
+    ]);
     command.arg("-kernel").arg(&files.vmlinuz).arg("-initrd").arg(image);
     command.args(["-append", "console=ttyS0 panic=-1 quiet net.ifnames=0"]);
     let tap = |id: &str, queues: u32| {

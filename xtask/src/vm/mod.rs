@@ -1,8 +1,9 @@
 //! `cargo xtask test --vm`: privileged tests on other kernels, in a machine that QEMU emulates.
 //!
-//! The kernels are Debian's, downloaded and unpacked, never installed. The guest has no disk: an initial file system in memory
-//! holds the test programs as they were built here, with their libraries, and an init that runs them and powers off. What it
-//! writes to its serial console decides.
+//! The kernels are Debian's, downloaded and unpacked, never installed. The guest has no disk: an
+//! initial file system in memory holds the test programs as they were built here, with their
+//! libraries, and an init that runs them and powers off. What it writes to its serial console
+//! decides.
 
 mod fetch;
 mod guest;
@@ -19,7 +20,8 @@ use crate::setup;
 use crate::shell::{self, say};
 use kernel::{KERNELS, Kernel};
 
-/// Runs the guest's tests on the kernels whose versions begin so; on all that are known if none is named.
+/// Runs the guest's tests on the kernels whose versions begin so; on all that are known if none is
+/// named.
 pub(crate) fn run(versions: &[String]) -> Result<()> {
     let kernels = chosen(versions)?;
     // Asked first: the answer should not come after minutes of building.
@@ -31,12 +33,15 @@ pub(crate) fn run(versions: &[String]) -> Result<()> {
         let start = Instant::now();
         let files = fetch::kernel(kernel)?;
         say(format!("vm: {} as kernel {} or its successor", files.release, kernel.version));
-        let programs = programs.iter().map(|program| program.on(kernel)).collect::<Result<Vec<_>>>()?;
+        let programs =
+            programs.iter().map(|program| program.on(kernel)).collect::<Result<Vec<_>>>()?;
         let image = image::make(&files, &programs, kernel)?;
         let outcome = machine::run(&files, &image, &programs);
         let seconds = start.elapsed().as_secs();
         match outcome {
-            Ok(passed) => say(format!("vm: {}: {passed} tests passed in {seconds} s", files.release)),
+            Ok(passed) => {
+                say(format!("vm: {}: {passed} tests passed in {seconds} s", files.release))
+            }
             Err(error) => {
                 say(format!("vm: {}: FAILED after {seconds} s: {error:#}", files.release));
                 failed.push(files.release);

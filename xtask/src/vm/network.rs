@@ -24,7 +24,8 @@ impl Network {
         let network = Self { namespace: format!("{PREFIX}{}-0", std::process::id()) };
         ip(&["netns", "add", &network.namespace])?;
         let inside = |arguments: &str| {
-            let all: Vec<_> = ["-n", &network.namespace].into_iter().chain(arguments.split(' ')).collect();
+            let all: Vec<_> =
+                ["-n", &network.namespace].into_iter().chain(arguments.split(' ')).collect();
             ip(&all)
         };
         inside("link add bridge type bridge ageing_time 0")?;

@@ -18,7 +18,8 @@ use super::offered::Layout;
 const SENDER: &str = "vxtap-bench-tx-";
 const RECEIVER: &str = "vxtap-bench-rx-";
 
-/// One queue: there is one receiving CPU. The MTU takes a 1500-byte inner packet with its tunnel headers.
+/// One queue: there is one receiving CPU. The MTU takes a 1500-byte inner packet with its tunnel
+/// headers.
 const VETH: VethOptions = VethOptions { queues: 1, mtu: 1600 };
 
 /// How long the kernel may take to start the NAPI thread; it takes milliseconds.
@@ -40,7 +41,8 @@ impl Cpus {
     }
 }
 
-/// Where a generator sends and a receiver receives. The commands are pinned and run where the interface is.
+/// Where a generator sends and a receiver receives. The commands are pinned and run where the
+/// interface is.
 pub(crate) trait Place {
     /// The command that runs `program` where the generator belongs.
     fn generator(&self, program: &str) -> Command;
@@ -92,7 +94,8 @@ impl Bed {
         &self.veth.receiver.netns
     }
 
-    /// Makes NAPI threaded and pins its thread, in layout B, and says where the softirq time is to be read.
+    /// Makes NAPI threaded and pins its thread, in layout B, and says where the softirq time is to
+    /// be read.
     ///
     /// The receiver must be ready: a veth has NAPI only once it has an XDP program or GRO.
     ///
@@ -104,7 +107,8 @@ impl Bed {
         }
         let device = self.veth.receiver.interface;
         let switch = format!("echo 1 > /sys/class/net/{device}/threaded");
-        capture(self.netns().command("sh").args(["-c", &switch])).context("cannot make NAPI threaded")?;
+        capture(self.netns().command("sh").args(["-c", &switch]))
+            .context("cannot make NAPI threaded")?;
         let mut own = Vec::new();
         wait_until(&format!("the NAPI thread of {device}"), NAPI_TIMEOUT, || {
             own = napi_threads().difference(&self.foreign_threads).copied().collect();
@@ -159,7 +163,8 @@ fn pin(thread: u32, cpu: usize) -> Result<()> {
     Ok(sched_setaffinity(Pid::from_raw(thread.cast_signed()), &cpus)?)
 }
 
-/// NAPI threads of interfaces called `vxrx0`, by process id, in all namespaces: kernel threads belong to none.
+/// NAPI threads of interfaces called `vxrx0`, by process id, in all namespaces: kernel threads
+/// belong to none.
 ///
 /// Their name is `napi/DEVICE-ID` (`napi_kthread_create()` of `net/core/dev.c`).
 fn napi_threads() -> BTreeSet<u32> {
@@ -170,8 +175,9 @@ fn napi_threads() -> BTreeSet<u32> {
 fn threads_named(fits: impl Fn(&str) -> bool) -> Vec<u32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let is_it =
-        |pid: &u32| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| fits(name.trim_end()));
+    let is_it = |pid: &u32| {
+        fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| fits(name.trim_end()))
+    };
     pids.filter(is_it).collect()
 }
 

@@ -1,17 +1,20 @@
 //! The CPU time that receiving takes, in the kernel and in the receiver.
 //!
-//! What is counted depends on the layout, so that nothing is missed and nothing counts twice on a kernel without
-//! `CONFIG_IRQ_TIME_ACCOUNTING` (where softirq time is also part of the run time of the task that it interrupted):
+//! What is counted depends on the layout, so that nothing is missed and nothing counts twice on a
+//! kernel without `CONFIG_IRQ_TIME_ACCOUNTING` (where softirq time is also part of the run time of
+//! the task that it interrupted):
 //!
-//! - **Receiver**: the run time of its threads, in nanoseconds, from `/proc/PID/task/*/schedstat`, split into user and
-//!   system as utime and stime of `/proc/PID/stat` stand to each other.
-//! - **Softirq, layout A**: the column `softirq` of `/proc/stat` for both CPUs, in ticks. The veth's softirq runs on the
-//!   generator's CPU. `ksoftirqd`'s work is in that column (`account_system_time()` of `kernel/sched/cputime.c` asks
-//!   whether a softirq is being served, not by whom), so its run time is not added. What interrupts the receiver on its
-//!   own CPU, timers and RCU, is in both figures: it is a per mille.
-//! - **Softirq, layout B**: the run time of the NAPI thread and of the `ksoftirqd` of its CPU, which may take over the
-//!   softirqs that the NAPI thread raises (those of the vxlan device's GRO cells). Threaded NAPI is no softirq to the
-//!   kernel's accounting: it is not in the column. Run times of different threads do not overlap.
+//! - **Receiver**: the run time of its threads, in nanoseconds, from `/proc/PID/task/*/schedstat`,
+//!   split into user and system as utime and stime of `/proc/PID/stat` stand to each other.
+//! - **Softirq, layout A**: the column `softirq` of `/proc/stat` for both CPUs, in ticks. The
+//!   veth's softirq runs on the generator's CPU. `ksoftirqd`'s work is in that column
+//!   (`account_system_time()` of `kernel/sched/cputime.c` asks whether a softirq is being served,
+//!   not by whom), so its run time is not added. What interrupts the receiver on its own CPU,
+//!   timers and RCU, is in both figures: it is a per mille.
+//! - **Softirq, layout B**: the run time of the NAPI thread and of the `ksoftirqd` of its CPU,
+//!   which may take over the softirqs that the NAPI thread raises (those of the vxlan device's GRO
+//!   cells). Threaded NAPI is no softirq to the kernel's accounting: it is not in the column. Run
+//!   times of different threads do not overlap.
 
 use std::fs;
 
@@ -97,13 +100,17 @@ impl Sample {
     }
 
     /// The time that has passed since `earlier`.
-    #[expect(clippy::cast_possible_truncation, reason = "a share of a 64-bit number is not above it")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a share of a 64-bit number is not above it"
+    )]
     pub(crate) fn since(self, earlier: Self) -> CpuTime {
         let total = self.receiver_ns.saturating_sub(earlier.receiver_ns);
         let user = u128::from(self.user_ticks_since(earlier));
         let system = u128::from(self.system_ticks.saturating_sub(earlier.system_ticks));
         // Less than a tick of both is too little to split.
-        let user_ns = (u128::from(total) * user).checked_div(user + system).unwrap_or(total.into()) as u64;
+        let user_ns =
+            (u128::from(total) * user).checked_div(user + system).unwrap_or(total.into()) as u64;
         CpuTime {
             softirq_ns: self.softirq_ns.saturating_sub(earlier.softirq_ns),
             user_ns,
@@ -112,17 +119,20 @@ impl Sample {
     }
 }
 
-/// Run time of all threads of a process in nanoseconds; a thread that has ended is not in it any more.
+/// Run time of all threads of a process in nanoseconds; a thread that has ended is not in it any
+/// more.
 fn process_run_time(pid: u32) -> Result<u64> {
     let path = format!("/proc/{pid}/task");
-    let threads =
-        fs::read_dir(&path).with_context(|| format!("cannot read {path}: the process has ended"))?;
-    let texts =
-        threads.flatten().filter_map(|thread| fs::read_to_string(thread.path().join("schedstat")).ok());
+    let threads = fs::read_dir(&path)
+        .with_context(|| format!("cannot read {path}: the process has ended"))?;
+    let texts = threads
+        .flatten()
+        .filter_map(|thread| fs::read_to_string(thread.path().join("schedstat")).ok());
     Ok(texts.filter_map(|text| run_time(&text)).sum())
 }
 
-/// First number of a `schedstat` file: time on a CPU in nanoseconds (Documentation/scheduler/sched-stats.rst).
+/// First number of a `schedstat` file: time on a CPU in nanoseconds
+/// (Documentation/scheduler/sched-stats.rst).
 fn run_time(text: &str) -> Option<u64> {
     text.split_whitespace().next()?.parse().ok()
 }

@@ -1,4 +1,5 @@
-//! What disturbs a measurement: time that a virtual machine's hypervisor took away, and other processes.
+//! What disturbs a measurement: time that a virtual machine's hypervisor took away, and other
+//! processes.
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,8 @@ use super::proc_stat::Ticks;
 pub(crate) struct Disturbance {
     /// Steal time: the hypervisor ran something else.
     pub(crate) steal_percent: f64,
-    /// User time of other processes. What they do in the kernel is not seen: it cannot be told from receiving.
+    /// User time of other processes. What they do in the kernel is not seen: it cannot be told from
+    /// receiving.
     pub(crate) others_percent: f64,
 }
 
@@ -20,8 +22,8 @@ impl Disturbance {
         self.steal_percent + self.others_percent
     }
 
-    /// Makes it out of what passed on the CPUs. The receiver has `own_user` ticks of the user time; the generator works in
-    /// the kernel alone, but for the making of its frames.
+    /// Makes it out of what passed on the CPUs. The receiver has `own_user` ticks of the user time;
+    /// the generator works in the kernel alone, but for the making of its frames.
     #[expect(clippy::cast_precision_loss, reason = "ticks of a run, far below 2^52")]
     fn of(passed: Ticks, own_user: u64) -> Self {
         if passed.total == 0 {
@@ -65,12 +67,13 @@ pub(crate) enum Decision {
     Keep,
     /// Too much was taken from it: it is measured again.
     Repeat,
-    /// Too much was taken from it, and again from every repetition: the least disturbed turn counts.
+    /// Too much was taken from it, and again from every repetition: the least disturbed turn
+    /// counts.
     GiveUp,
 }
 
-/// Decides by the disturbance in percent of each attempt so far, the latest last. `repeats` more than the first attempt
-/// are allowed.
+/// Decides by the disturbance in percent of each attempt so far, the latest last. `repeats` more
+/// than the first attempt are allowed.
 pub(crate) fn decide(attempts: &[f64], limit: f64, repeats: usize) -> Decision {
     match attempts.last() {
         Some(&latest) if latest > limit && attempts.len() <= repeats => Decision::Repeat,
@@ -91,7 +94,10 @@ mod tests {
     #[test]
     fn steal_is_a_share_of_all_time_of_the_cpus() {
         let passed = Ticks { steal: 6, total: 600, ..Ticks::default() };
-        assert_eq!(Disturbance::of(passed, 0), Disturbance { steal_percent: 1.0, others_percent: 0.0 });
+        assert_eq!(
+            Disturbance::of(passed, 0),
+            Disturbance { steal_percent: 1.0, others_percent: 0.0 }
+        );
         assert_eq!(Disturbance::of(Ticks::default(), 0), Disturbance::default());
     }
 

@@ -1,4 +1,5 @@
-//! tcpdump and dumpcap on the kernel's vxlan device: programs that count for themselves and tell it at their end.
+//! tcpdump and dumpcap on the kernel's vxlan device: programs that count for themselves and tell it
+//! at their end.
 
 use std::mem;
 use std::time::Duration;
@@ -25,8 +26,8 @@ const START_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long it may take to end after SIGINT.
 const END_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What is given to it to read the rest: its packet ring keeps an unfilled block for a second (libpcap's time-out as
-/// tcpdump sets it), and reads a full one of 64 MiB in about another.
+/// What is given to it to read the rest: its packet ring keeps an unfilled block for a second
+/// (libpcap's time-out as tcpdump sets it), and reads a full one of 64 MiB in about another.
 const DRAIN: Duration = Duration::from_millis(2500);
 
 /// An external program.
@@ -76,14 +77,20 @@ impl External {
     ///
     /// # Errors
     /// When the device cannot be made or the program does not start.
-    pub(super) fn start(bed: &Bed, tool: Tool, sessions: u32, interrupt: &Interrupt) -> Result<Self> {
+    pub(super) fn start(
+        bed: &Bed,
+        tool: Tool,
+        sessions: u32,
+        interrupt: &Interrupt,
+    ) -> Result<Self> {
         let nic = bed.receives_on();
         let made = bed.netns().run(|| {
             interface::turn_gro_on(nic)?;
             interface::take_datagrams(nic, LOCAL)?;
             let device = Vxlan::make(nic, FIRST_VNI, sessions)?;
             let command = device.command.clone();
-            // It goes with the namespace; its guard would look for it in the one that it is dropped in.
+            // It goes with the namespace; its guard would look for it in the one that it is dropped
+            // in.
             mem::forget(device);
             anyhow::Ok(command)
         })?;
@@ -103,7 +110,8 @@ impl External {
         self.talker.id()
     }
 
-    /// Ends the program and returns what it captured. Its bytes and resident memory are not known: they are 0.
+    /// Ends the program and returns what it captured. Its bytes and resident memory are not known:
+    /// they are 0.
     pub(super) fn finish(mut self, ending: Ending, interrupt: &Interrupt) -> Result<Mark> {
         if ending == Ending::Drained {
             interrupt.pause(DRAIN)?;
@@ -112,8 +120,9 @@ impl External {
         let (status, said) = self.talker.end(END_TIMEOUT)?;
         let name = self.tool.name;
         ensure!(status.success(), "{name} failed ({status}):\n{}", said.trim());
-        let captured = (self.tool.read)(&said)
-            .with_context(|| format!("{name} does not say how much it captured:\n{}", said.trim()))?;
+        let captured = (self.tool.read)(&said).with_context(|| {
+            format!("{name} does not say how much it captured:\n{}", said.trim())
+        })?;
         let Captured { frames, kernel_lost } = captured;
         Ok(Mark { frames, kernel_lost: Some(kernel_lost), ..Mark::default() })
     }
@@ -152,7 +161,10 @@ mod tests {
                     2093311 packets captured\n\
                     2904511 packets received by filter\n\
                     811200 packets dropped by kernel\n";
-        assert_eq!(tcpdump_captured(said), Some(Captured { frames: 2_093_311, kernel_lost: 811_200 }));
+        assert_eq!(
+            tcpdump_captured(said),
+            Some(Captured { frames: 2_093_311, kernel_lost: 811_200 })
+        );
     }
 
     #[test]

@@ -11,7 +11,8 @@ use super::interrupt::Interrupt;
 use super::offered::{Offered, Size};
 use super::talk::Talker;
 
-/// How long the generator may take besides the time that it sends: to make its frames and load its program.
+/// How long the generator may take besides the time that it sends: to make its frames and load its
+/// program.
 const OVERHEAD: Duration = Duration::from_secs(20);
 
 /// How long it may take to end after its report.
@@ -50,7 +51,8 @@ pub(crate) struct Report {
     pub(crate) bytes: u64,
     /// Bytes of the inner frames alone.
     pub(crate) inner_bytes: u64,
-    /// Frames that the interface refused: on a veth pair the other end's ring was full, as a NIC's would be.
+    /// Frames that the interface refused: on a veth pair the other end's ring was full, as a NIC's
+    /// would be.
     pub(crate) refused: u64,
     /// From the first frame to the last, in nanoseconds.
     pub(crate) elapsed_ns: u64,
@@ -77,7 +79,12 @@ impl Generator {
     ///
     /// # Errors
     /// When vxgen cannot be started.
-    pub(crate) fn start(&self, place: &impl Place, load: &Load, interrupt: &Interrupt) -> Result<Sending> {
+    pub(crate) fn start(
+        &self,
+        place: &impl Place,
+        load: &Load,
+        interrupt: &Interrupt,
+    ) -> Result<Sending> {
         let program = self.vxgen.to_str().context("the path of vxgen is not UTF-8")?;
         let mut command = place.generator(program);
         command.args(self.arguments(place, load));
@@ -125,8 +132,8 @@ impl Sending {
             if !line.starts_with('{') {
                 continue;
             }
-            let report: Report =
-                serde_json::from_str(&line).with_context(|| format!("this is no report of vxgen: {line}"))?;
+            let report: Report = serde_json::from_str(&line)
+                .with_context(|| format!("this is no report of vxgen: {line}"))?;
             ensure!(report.elapsed_ns > 0, "vxgen says that it took no time: {line}");
             return Ok(report);
         }
@@ -135,7 +142,8 @@ impl Sending {
     /// Waits for its end.
     ///
     /// # Errors
-    /// When it does not end. How it ends says nothing new: it fails for refused frames too, which are in the report.
+    /// When it does not end. How it ends says nothing new: it fails for refused frames too, which
+    /// are in the report.
     pub(crate) fn end(self) -> Result<()> {
         self.talker.end(END_TIMEOUT).map(drop)
     }
@@ -173,23 +181,30 @@ mod tests {
     #[test]
     fn the_arguments_say_what_is_sent_where_and_how_fast() {
         let size = "1400".parse().expect("a length");
-        let load = Load { size, offered: Offered::Rate(250_000), time: Duration::from_millis(1500) };
+        let load =
+            Load { size, offered: Offered::Rate(250_000), time: Duration::from_millis(1500) };
         assert_eq!(
             generator("vxgen", "live").arguments(&Here, &load).join(" "),
             "run --json --interface tx --via live --rate 250000 --duration 1500ms --sessions 1 --src-mac \
              02:00:00:00:00:01 --dst-mac 02:00:00:00:00:02 --proof-every 64 --sizes 1400"
         );
-        assert!(!generator("vxgen", "packet").arguments(&Here, &load).contains(&"--proof-every".to_owned()));
+        assert!(
+            !generator("vxgen", "packet")
+                .arguments(&Here, &load)
+                .contains(&"--proof-every".to_owned())
+        );
     }
 
     /// A stand-in for vxgen that says `line`.
     fn stand_in(line: &str) -> Result<Report> {
         let directory = tempfile::tempdir().expect("a directory");
         let script = directory.path().join("vxgen");
-        std::fs::write(&script, format!("#!/bin/sh\necho 'a remark'\necho '{line}'\n")).expect("written");
+        std::fs::write(&script, format!("#!/bin/sh\necho 'a remark'\necho '{line}'\n"))
+            .expect("written");
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         std::fs::set_permissions(&script, mode).expect("permitted");
-        let load = Load { size: "64".parse().expect("a length"), offered: Offered::Full, time: OVERHEAD };
+        let load =
+            Load { size: "64".parse().expect("a length"), offered: Offered::Full, time: OVERHEAD };
         let generator = generator(script.to_str().expect("UTF-8"), "live");
         let mut sending = generator.start(&Here, &load, &Interrupt::default())?;
         let report = sending.report();
@@ -199,15 +214,15 @@ mod tests {
 
     #[test]
     fn the_report_is_read_and_remarks_are_passed_over() {
-        let line =
-            r#"{"frames":100,"bytes":12400,"inner_bytes":7400,"refused":3,"elapsed_ns":1000,"via":"live"}"#;
+        let line = r#"{"frames":100,"bytes":12400,"inner_bytes":7400,"refused":3,"elapsed_ns":1000,"via":"live"}"#;
         let report = stand_in(line).expect("a report");
         assert_eq!((report.frames, report.offered(), report.elapsed_ns), (100, 103, 1000));
     }
 
     #[test]
     fn a_report_without_time_is_refused() {
-        let line = r#"{"frames":0,"bytes":0,"inner_bytes":0,"refused":0,"elapsed_ns":0,"via":"live"}"#;
+        let line =
+            r#"{"frames":0,"bytes":0,"inner_bytes":0,"refused":0,"elapsed_ns":0,"via":"live"}"#;
         let error = stand_in(line).expect_err("no time").to_string();
         assert!(error.starts_with("vxgen says that it took no time"), "{error}");
     }

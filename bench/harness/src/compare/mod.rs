@@ -1,5 +1,5 @@
-//! The instrument: `vxbench compare` gives every receiver the same traffic in turn, round after round, and writes down
-//! what each delivered, lost and cost.
+//! The instrument: `vxbench compare` gives every receiver the same traffic in turn, round after
+//! round, and writes down what each delivered, lost and cost.
 //!
 //! ```text
 //!   options ─► plan: turns of all rows ─► rounds ─► run: bed, receiver, generator, cpu
@@ -44,33 +44,46 @@ use report::{Document, Machine};
 use rounds::Outcome;
 use run::Setup;
 
-/// What a run takes besides its traffic: namespaces, start and end of the receiver, the rest in its buffers.
+/// What a run takes besides its traffic: namespaces, start and end of the receiver, the rest in its
+/// buffers.
 const OVERHEAD: Duration = Duration::from_millis(900);
 
-/// How long the machine is looked at before the first run, and how busy it may be, in percent of the two CPUs.
+/// How long the machine is looked at before the first run, and how busy it may be, in percent of
+/// the two CPUs.
 const LOOK: Duration = Duration::from_millis(500);
 const BUSY_MAX: f64 = 10.0;
 
 /// Runs the comparison that the options ask for.
 ///
 /// # Errors
-/// When an option makes no sense, privileges are missing, the results cannot be written, a run failed, or, with
-/// `--quick`, a run is not sane. Results that there are have been written by then.
+/// When an option makes no sense, privileges are missing, the results cannot be written, a run
+/// failed, or, with `--quick`, a run is not sane. Results that there are have been written by then.
 pub fn run(options: &Options) -> Result<()> {
     let options = &options.resolved();
     let rows = options.check()?;
     let missing = missing_privileges();
-    ensure!(missing.is_empty(), "a comparison needs root: this process lacks {}", missing.join(", "));
+    ensure!(
+        missing.is_empty(),
+        "a comparison needs root: this process lacks {}",
+        missing.join(", ")
+    );
     let interrupt = Interrupt::catch()?;
     for name in Bed::remove_stale()? {
         say(&format!("removed {name}, left by an earlier comparison"));
     }
 
     let turns = options.request(&rows).turns();
-    ensure!(!turns.is_empty(), "there is nothing to measure: no row of these has what the measures ask for");
+    ensure!(
+        !turns.is_empty(),
+        "there is nothing to measure: no row of these has what the measures ask for"
+    );
     let runs = plan::run_count(&turns);
     let time = (options.seconds + OVERHEAD) * u32::try_from(runs)?;
-    say(&format!("{runs} runs in {} turns, about {} minutes", turns.len(), time.as_secs().div_ceil(60)));
+    say(&format!(
+        "{runs} runs in {} turns, about {} minutes",
+        turns.len(),
+        time.as_secs().div_ceil(60)
+    ));
 
     let cpus = Cpus { generator: options.generator_cpu, receiver: options.receiver_cpu };
     let setup = Setup { generator: generator(options)?, cpus, interrupt: &interrupt };
@@ -84,7 +97,8 @@ pub fn run(options: &Options) -> Result<()> {
     let summary = summary::summarise(&runs, &rows, &options.reference);
     let command = env::args().collect();
     let version = env!("CARGO_PKG_VERSION");
-    let document = Document { machine: Machine::here(cpus), command, version, rows, notes, summary, runs };
+    let document =
+        Document { machine: Machine::here(cpus), command, version, rows, notes, summary, runs };
     if !document.runs.is_empty() {
         print(&report::write(&options.out, &document)?);
         say(&format!("results.json, table.md and plots are in {}", options.out.display()));
@@ -100,8 +114,9 @@ fn disturbance(cpus: Cpus, interrupt: &Interrupt) -> Result<Option<String>> {
     let start = Ticks::now(&all)?;
     interrupt.pause(LOOK)?;
     let busy = Ticks::now(&all)?.since(start).busy_percent();
-    let note = (busy > BUSY_MAX)
-        .then(|| format!("before the first run the two CPUs were {busy:.0} % busy with something else"));
+    let note = (busy > BUSY_MAX).then(|| {
+        format!("before the first run the two CPUs were {busy:.0} % busy with something else")
+    });
     if let Some(note) = &note {
         say(note);
     }
@@ -124,7 +139,9 @@ fn generator(options: &Options) -> Result<Generator> {
 pub(crate) fn vxgen(named: Option<&Path>) -> Result<PathBuf> {
     let path = match named {
         Some(path) => path.to_owned(),
-        None => env::current_exe().context("cannot find the path of vxbench")?.with_file_name("vxgen"),
+        None => {
+            env::current_exe().context("cannot find the path of vxbench")?.with_file_name("vxgen")
+        }
     };
     ensure!(
         path.is_file(),

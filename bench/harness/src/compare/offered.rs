@@ -24,15 +24,18 @@ impl FromStr for Offered {
 
     fn from_str(text: &str) -> Result<Self> {
         if let Some(number) = text.strip_suffix('%') {
-            let percent =
-                number.parse().with_context(|| format!("`{text}` is no share: write for example 80%"))?;
+            let percent = number
+                .parse()
+                .with_context(|| format!("`{text}` is no share: write for example 80%"))?;
             ensure!((1..=200).contains(&percent), "`{text}`: give 1% to 200% of the row's maximum");
             return Ok(Self::Percent(percent));
         }
         match text.parse()? {
             Pace::Full => Ok(Self::Full),
             Pace::PerSecond(rate) => Ok(Self::Rate(rate.get())),
-            Pace::Recorded => bail!("`recorded` is for capture files: write full, 500kpps, 1mpps or 80%"),
+            Pace::Recorded => {
+                bail!("`recorded` is for capture files: write full, 500kpps, 1mpps or 80%")
+            }
         }
     }
 }
@@ -62,8 +65,8 @@ impl Size {
 
     /// The arguments of `vxgen run` for the frames.
     ///
-    /// Frames below 100 bytes are UDP over IPv4 alone, the shortest that have room for a proof record; others are
-    /// vxgen's mix of protocols.
+    /// Frames below 100 bytes are UDP over IPv4 alone, the shortest that have room for a proof
+    /// record; others are vxgen's mix of protocols.
     pub(crate) fn arguments(&self) -> Vec<&str> {
         let mut arguments = vec!["--sizes", &self.0];
         if self.0.parse::<u16>().is_ok_and(|len| len < 100) {
@@ -125,7 +128,10 @@ mod tests {
         let error = |text: &str| text.parse::<Offered>().expect_err("refused").to_string();
         assert_eq!(error("much%"), "`much%` is no share: write for example 80%");
         assert_eq!(error("0%"), "`0%`: give 1% to 200% of the row's maximum");
-        assert_eq!(error("recorded"), "`recorded` is for capture files: write full, 500kpps, 1mpps or 80%");
+        assert_eq!(
+            error("recorded"),
+            "`recorded` is for capture files: write full, 500kpps, 1mpps or 80%"
+        );
         assert!(error("fast").starts_with("`fast` is no rate"));
     }
 

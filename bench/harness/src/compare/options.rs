@@ -12,8 +12,8 @@ use super::rows::{LADDER, Row};
 
 /// Measures the receivers side by side, on a veth pair in network namespaces of its own.
 ///
-/// Prints tables and writes results.json, table.md and plots. Needs root. Nothing else should run on the machine
-/// meanwhile. docs/performance.md says what each column means.
+/// Prints tables and writes results.json, table.md and plots. Needs root. Nothing else should run
+/// on the machine meanwhile. docs/performance.md says what each column means.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
     /// Built-in rows to measure, in this order; by default all
@@ -41,7 +41,12 @@ pub struct Options {
     #[arg(long, value_delimiter = ',', value_name = "ROW", default_value = "xsk-rs-busy,tpacket")]
     pub(crate) reference: Vec<String>,
     /// Offered loads of the loss table: rates, or shares of the row's maximum as 80%
-    #[arg(long, value_delimiter = ',', value_name = "LOAD", default_value = "250kpps,500kpps,1mpps")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "LOAD",
+        default_value = "250kpps,500kpps,1mpps"
+    )]
     pub(crate) loss_loads: Vec<Offered>,
     /// Offered loads of the latency table
     #[arg(long, value_delimiter = ',', value_name = "LOAD", default_value = "10%,50%,90%")]
@@ -57,11 +62,12 @@ pub struct Options {
     /// Every N-th frame carries a record that proves it undamaged; 0: none
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub(crate) proof_every: u32,
-    /// Mirror sessions of the traffic; with more than one the kernel's vxlan device is made `external`, which costs more
+    /// Mirror sessions of the traffic; with more than one the kernel's vxlan device is made
+    /// `external`, which costs more
     #[arg(long, default_value_t = 1, value_parser = value_parser!(u32).range(1..=65_536))]
     pub(crate) sessions: u32,
-    /// Steal time and user time of other processes above which a turn of the rows is measured again, in percent of the
-    /// two CPUs' time
+    /// Steal time and user time of other processes above which a turn of the rows is measured
+    /// again, in percent of the two CPUs' time
     #[arg(long, value_name = "PERCENT", default_value_t = 5.0)]
     pub(crate) disturbance_limit: f64,
     /// How many times a disturbed turn is measured again
@@ -76,9 +82,11 @@ pub struct Options {
     /// Directory for the results
     #[arg(long, value_name = "DIRECTORY", default_value = "target/bench")]
     pub(crate) out: PathBuf,
-    /// A smoke test of one to three minutes: short runs of everything, and checks that no frame is damaged or invented
+    /// A smoke test of one to three minutes: short runs of everything, and checks that no frame is
+    /// damaged or invented
     ///
-    /// Fails when a row delivers nothing, more than was sent, or damaged frames. Says nothing about speed.
+    /// Fails when a row delivers nothing, more than was sent, or damaged frames. Says nothing about
+    /// speed.
     #[arg(long, conflicts_with_all = ["rounds", "seconds", "measures", "sizes"])]
     pub(crate) quick: bool,
     /// The generator; by default the vxgen that lies beside this program
@@ -86,7 +94,8 @@ pub struct Options {
     pub(crate) vxgen: Option<PathBuf>,
 }
 
-/// Length of a run of the smoke test: long enough for every receiver to read its first block of frames.
+/// Length of a run of the smoke test: long enough for every receiver to read its first block of
+/// frames.
 const QUICK_TIME: Duration = Duration::from_millis(400);
 
 impl Options {
@@ -160,7 +169,9 @@ impl Options {
 /// Reads seconds, with a fraction if wanted.
 fn run_time(text: &str) -> Result<Duration, String> {
     let seconds = text.parse::<f64>().ok().filter(|seconds| (0.1..=60.0).contains(seconds));
-    seconds.map(Duration::from_secs_f64).ok_or_else(|| "write seconds from 0.1 to 60, as 3 or 0.5".to_owned())
+    seconds
+        .map(Duration::from_secs_f64)
+        .ok_or_else(|| "write seconds from 0.1 to 60, as 3 or 0.5".to_owned())
 }
 
 #[cfg(test)]
@@ -177,7 +188,9 @@ mod tests {
     }
 
     fn options(line: &str) -> Options {
-        Line::try_parse_from(format!("compare {line}").split_whitespace()).expect("a command line").options
+        Line::try_parse_from(format!("compare {line}").split_whitespace())
+            .expect("a command line")
+            .options
     }
 
     #[test]
@@ -216,7 +229,10 @@ mod tests {
             error("--receiver-cpu 0"),
             "generator and receiver have the same CPU 0: give them one each"
         );
-        assert_eq!(error("--disturbance-limit 200"), "--disturbance-limit 200: give 0 to 100 percent");
+        assert_eq!(
+            error("--disturbance-limit 200"),
+            "--disturbance-limit 200: give 0 to 100 percent"
+        );
         assert_eq!(
             error("--ladder-loads 50%"),
             "--ladder-loads takes rates only, as 1mpps,2mpps: it has the same steps for every row"

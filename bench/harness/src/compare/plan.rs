@@ -1,12 +1,13 @@
-//! The order of the runs: in every round, each combination of layout, size and load is measured for all rows in turn.
+//! The order of the runs: in every round, each combination of layout, size and load is measured for
+//! all rows in turn.
 //!
 //! ```text
 //!   round 1:  A 64   row row row ...      A 1400  row row row ...      B 64  ...
 //!   round 2:  A 64   row row row ...      ...
 //! ```
 //!
-//! The rows of one turn follow each other closely, so that what disturbs the machine disturbs all of them, and their
-//! ratios are taken within a turn.
+//! The rows of one turn follow each other closely, so that what disturbs the machine disturbs all
+//! of them, and their ratios are taken within a turn.
 
 use std::fmt;
 
@@ -96,14 +97,20 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// All turns in order. Throughput comes first, as shares of a row's maximum need it: where it was not asked for, one
-    /// round of it is made for the rows that need it.
+    /// All turns in order. Throughput comes first, as shares of a row's maximum need it: where it
+    /// was not asked for, one round of it is made for the rows that need it.
     pub(crate) fn turns(&self) -> Vec<Turn> {
         let mut turns = Vec::new();
         if !self.measures.contains(&Measure::Throughput) {
             let rows = self.rows_with_shares();
             if !rows.is_empty() {
-                turns.extend(self.round(1, Measure::Throughput, &self.layouts, &[Offered::Full], &rows));
+                turns.extend(self.round(
+                    1,
+                    Measure::Throughput,
+                    &self.layouts,
+                    &[Offered::Full],
+                    &rows,
+                ));
             }
         }
         let all: Vec<usize> = (0..self.rows).collect();
@@ -146,7 +153,8 @@ impl Request {
     /// The rows that are offered a share of their maximum.
     fn rows_with_shares(&self) -> Vec<usize> {
         let has_share = |measure, loads: &[Offered]| {
-            self.measures.contains(&measure) && loads.iter().any(|load| matches!(load, Offered::Percent(_)))
+            self.measures.contains(&measure)
+                && loads.iter().any(|load| matches!(load, Offered::Percent(_)))
         };
         if has_share(Measure::Loss, &self.loss) {
             (0..self.rows).collect()
@@ -190,7 +198,9 @@ mod tests {
     fn the_rows_of_a_turn_follow_each_other_and_rounds_come_one_after_the_other() {
         let turns = request(&[Measure::Throughput]).turns();
         let cell = |round, layout, size| {
-            format!("{round} throughput, layout {layout}, {size} bytes inner, offered full [0, 1, 2]")
+            format!(
+                "{round} throughput, layout {layout}, {size} bytes inner, offered full [0, 1, 2]"
+            )
         };
         let expected = [
             cell(1, "A", "64"),

@@ -4,8 +4,8 @@ use std::fs;
 
 use anyhow::{Context, Result};
 
-/// `/proc/stat` counts in ticks of a hundredth of a second: `USER_HZ` is 100 on every architecture that vxtap builds for
-/// (`include/asm-generic/param.h`), whatever the kernel's own `CONFIG_HZ`.
+/// `/proc/stat` counts in ticks of a hundredth of a second: `USER_HZ` is 100 on every architecture
+/// that vxtap builds for (`include/asm-generic/param.h`), whatever the kernel's own `CONFIG_HZ`.
 pub(crate) const TICK_NS: u64 = 10_000_000;
 
 /// What the counters are used for, in ticks.
@@ -40,8 +40,9 @@ impl Ticks {
             if cpus[..index].contains(&cpu) {
                 continue;
             }
-            let one = Self::of_cpu(text, cpu)
-                .with_context(|| format!("/proc/stat has no CPU {cpu}: choose CPUs that are online"))?;
+            let one = Self::of_cpu(text, cpu).with_context(|| {
+                format!("/proc/stat has no CPU {cpu}: choose CPUs that are online")
+            })?;
             sum.user += one.user;
             sum.softirq += one.softirq;
             sum.idle += one.idle;
@@ -54,7 +55,8 @@ impl Ticks {
     fn of_cpu(text: &str, cpu: usize) -> Option<Self> {
         let name = format!("cpu{cpu} ");
         let rest = text.lines().find_map(|line| line.strip_prefix(&name))?;
-        let columns: Vec<u64> = rest.split_whitespace().map_while(|column| column.parse().ok()).collect();
+        let columns: Vec<u64> =
+            rest.split_whitespace().map_while(|column| column.parse().ok()).collect();
         // Guest time, after the eighth column, is in `user` already.
         let columns = columns.get(..8)?;
         Some(Self {
@@ -73,7 +75,8 @@ impl Ticks {
         if self.total == 0 { 0.0 } else { busy as f64 * 100.0 / self.total as f64 }
     }
 
-    /// What has passed since `earlier`. A counter that went back, as idle may on some kernels, counts as unchanged.
+    /// What has passed since `earlier`. A counter that went back, as idle may on some kernels,
+    /// counts as unchanged.
     pub(crate) const fn since(self, earlier: Self) -> Self {
         Self {
             user: self.user.saturating_sub(earlier.user),
@@ -125,7 +128,10 @@ mod tests {
     fn a_counter_that_went_back_counts_as_unchanged() {
         let earlier = Ticks { user: 7, softirq: 5, idle: 50, steal: 5, total: 100 };
         let later = Ticks { user: 10, softirq: 4, idle: 60, steal: 9, total: 150 };
-        assert_eq!(later.since(earlier), Ticks { user: 3, softirq: 0, idle: 10, steal: 4, total: 50 });
+        assert_eq!(
+            later.since(earlier),
+            Ticks { user: 3, softirq: 0, idle: 10, steal: 4, total: 50 }
+        );
     }
 
     #[test]

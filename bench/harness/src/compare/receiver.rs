@@ -1,4 +1,5 @@
-//! The receiver of a run: a `vxbench receive` that answers marks, or a program that tells its count at its end.
+//! The receiver of a run: a `vxbench receive` that answers marks, or a program that tells its count
+//! at its end.
 
 use std::env;
 use std::time::{Duration, Instant};
@@ -21,8 +22,8 @@ const MARK_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long it may take to detach and end.
 const END_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Time between two looks at whether more frames come. Above the 100 ms to 1 s that a packet ring keeps an unfilled block,
-/// as far as the receivers of this crate go.
+/// Time between two looks at whether more frames come. Above the 100 ms to 1 s that a packet ring
+/// keeps an unfilled block, as far as the receivers of this crate go.
 const SETTLE: Duration = Duration::from_millis(200);
 
 /// How long the rest may take: the 64 MiB of a packet ring are read within a second.
@@ -40,7 +41,11 @@ impl Marked {
     ///
     /// # Errors
     /// When it does not become ready, with what it said.
-    pub(crate) fn start(place: &impl Place, arguments: &[String], interrupt: &Interrupt) -> Result<Self> {
+    pub(crate) fn start(
+        place: &impl Place,
+        arguments: &[String],
+        interrupt: &Interrupt,
+    ) -> Result<Self> {
         let program = env::current_exe().context("cannot find the path of vxbench")?;
         let program = program.to_str().context("the path of vxbench is not UTF-8")?;
         let mut command = place.receiver(program);
@@ -97,7 +102,11 @@ impl Marked {
     pub(crate) fn end(mut self) -> Result<()> {
         self.talker.say("end")?;
         let (status, complaint) = self.talker.end(END_TIMEOUT)?;
-        ensure!(status.success(), "the receiver failed at its end ({status}): {}", complaint.trim());
+        ensure!(
+            status.success(),
+            "the receiver failed at its end ({status}): {}",
+            complaint.trim()
+        );
         Ok(())
     }
 }
@@ -121,11 +130,17 @@ pub(crate) enum Ending {
 }
 
 impl Receiver {
-    /// Starts the receiver of `row` for traffic of `sessions` sessions and waits until it takes frames.
+    /// Starts the receiver of `row` for traffic of `sessions` sessions and waits until it takes
+    /// frames.
     ///
     /// # Errors
     /// When it does not start, with what it said.
-    pub(crate) fn start(bed: &Bed, row: &Row, sessions: u32, interrupt: &Interrupt) -> Result<Self> {
+    pub(crate) fn start(
+        bed: &Bed,
+        row: &Row,
+        sessions: u32,
+        interrupt: &Interrupt,
+    ) -> Result<Self> {
         let program = match &row.program {
             Program::Receive(arguments) => {
                 let mut arguments = arguments.clone();
@@ -167,7 +182,8 @@ impl Receiver {
         }
     }
 
-    /// The counts of the moment when the traffic ends, and those when the rest has been read; ends the receiver.
+    /// The counts of the moment when the traffic ends, and those when the rest has been read; ends
+    /// the receiver.
     ///
     /// # Errors
     /// When the receiver does not answer or fails.

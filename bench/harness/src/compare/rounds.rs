@@ -1,4 +1,5 @@
-//! Does the turns of the plan one after the other, and again where too much time was taken from them.
+//! Does the turns of the plan one after the other, and again where too much time was taken from
+//! them.
 
 use std::time::Duration;
 
@@ -56,7 +57,9 @@ pub(crate) fn run_all(
         };
         let kept = kept_attempt(&taken, options.disturbance_limit);
         for (index, runs) in attempts.into_iter().enumerate() {
-            outcome.runs.extend(runs.into_iter().map(|run| Run { kept: Some(index) == kept, ..run }));
+            outcome
+                .runs
+                .extend(runs.into_iter().map(|run| Run { kept: Some(index) == kept, ..run }));
         }
     }
     Ok(())
@@ -158,7 +161,9 @@ fn resolve(offered: Offered, maximum: Option<f64>) -> Option<Offered> {
 
 /// A run on one line, shown when it has ended.
 fn line(run: &Run) -> String {
-    let cost = run.per_frame(run.cpu.total_ns()).map_or_else(String::new, |ns| format!(", {ns:.0} ns/frame"));
+    let cost = run
+        .per_frame(run.cpu.total_ns())
+        .map_or_else(String::new, |ns| format!(", {ns:.0} ns/frame"));
     format!(
         "  {:<18} offered {:.3} Mpps, delivered {:.3} Mpps, lost {:.3} %{cost}, steal {:.1} %, others {:.1} %",
         run.row,

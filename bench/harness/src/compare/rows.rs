@@ -36,11 +36,13 @@ pub(crate) enum Program {
 pub(crate) enum Source {
     /// An XDP program of its own.
     Xdp,
-    /// The kernel's stack; the receiving end of the veth pair needs GRO then, or it takes no frames from an XDP program.
+    /// The kernel's stack; the receiving end of the veth pair needs GRO then, or it takes no frames
+    /// from an XDP program.
     Stack,
 }
 
-/// The built-in rows by name, with the arguments of `vxbench receive`. The first word decides what is known of a row.
+/// The built-in rows by name, with the arguments of `vxbench receive`. The first word decides what
+/// is known of a row.
 const RECEIVERS: &[(&str, &str)] = &[
     ("vxtap-busy", "vxtap --wait busy"),
     ("vxtap-spin", "vxtap --wait busy --consumer-wait spin"),
@@ -109,7 +111,8 @@ impl Row {
             let known = || all.iter().map(|row| row.name.as_str()).collect::<Vec<_>>().join(", ");
             let row = all.iter().find(|row| row.name == *name);
             rows.push(
-                row.with_context(|| format!("there is no row `{name}`: choose of {}", known()))?.clone(),
+                row.with_context(|| format!("there is no row `{name}`: choose of {}", known()))?
+                    .clone(),
             );
         }
         if names.is_empty() {
@@ -169,7 +172,8 @@ mod tests {
 
     #[test]
     fn rows_are_taken_in_the_order_named_and_own_ones_follow() {
-        let own: Row = "small=vxtap --wait busy --set memory.chunk_size=2048".parse().expect("a row");
+        let own: Row =
+            "small=vxtap --wait busy --set memory.chunk_size=2048".parse().expect("a row");
         let rows = Row::select(&["tpacket".into(), "vxtap-busy".into()], &[own]).expect("fine");
         let names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
         assert_eq!(names, ["tpacket", "vxtap-busy", "small"]);
@@ -186,14 +190,19 @@ mod tests {
     fn unknown_and_repeated_rows_are_refused() {
         let error = Row::select(&["suricata".into()], &[]).expect_err("not there").to_string();
         assert!(
-            error
-                .starts_with("there is no row `suricata`: choose of vxtap-busy, vxtap-spin, vxtap-adaptive,"),
+            error.starts_with(
+                "there is no row `suricata`: choose of vxtap-busy, vxtap-spin, vxtap-adaptive,"
+            ),
             "{error}"
         );
-        let error = Row::select(&["packet".into(), "packet".into()], &[]).expect_err("twice").to_string();
+        let error =
+            Row::select(&["packet".into(), "packet".into()], &[]).expect_err("twice").to_string();
         assert_eq!(error, "the row `packet` is given twice: give each a name of its own");
         let error = "vxtap".parse::<Row>().expect_err("no name").to_string();
-        assert_eq!(error, "`vxtap` is no row: write NAME=RECEIVER ARGUMENTS, as `v2=vxtap --wait busy`");
+        assert_eq!(
+            error,
+            "`vxtap` is no row: write NAME=RECEIVER ARGUMENTS, as `v2=vxtap --wait busy`"
+        );
     }
 
     #[test]

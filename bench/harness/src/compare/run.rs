@@ -127,7 +127,8 @@ impl Setup<'_> {
     }
 }
 
-/// At full load what an external program's buffer still holds does not count, as with the other rows.
+/// At full load what an external program's buffer still holds does not count, as with the other
+/// rows.
 const fn ending(measure: Measure) -> Ending {
     match measure {
         Measure::Throughput | Measure::Ladder => Ending::AtOnce,
@@ -168,7 +169,8 @@ impl Run {
         self.lost() as f64 * 100.0 / offered as f64
     }
 
-    /// `time`, a part of the run's CPU time in nanoseconds, per delivered frame; `None` when there was none.
+    /// `time`, a part of the run's CPU time in nanoseconds, per delivered frame; `None` when there
+    /// was none.
     pub(crate) fn per_frame(&self, time: u64) -> Option<f64> {
         let frames = self.delivered_in_time();
         (frames > 0).then(|| time as f64 / frames as f64)
@@ -186,10 +188,12 @@ pub(crate) mod made_up {
     use super::*;
     use crate::compare::offered::Offered;
 
-    /// A run of one second that delivered `delivered` of `offered` frames, 100 of each thousand lost ones refused.
+    /// A run of one second that delivered `delivered` of `offered` frames, 100 of each thousand
+    /// lost ones refused.
     pub(crate) fn run(row: &str, round: u32, offered: u64, delivered: u64) -> Run {
         let size = "64".parse().expect("a size");
-        let cell = Cell { measure: Measure::Throughput, layout: Layout::A, size, offered: Offered::Full };
+        let cell =
+            Cell { measure: Measure::Throughput, layout: Layout::A, size, offered: Offered::Full };
         let refused = offered.saturating_sub(delivered) / 10;
         let sent = Report {
             frames: offered - refused,
@@ -212,7 +216,11 @@ pub(crate) mod made_up {
             before,
             drained: at_end.clone(),
             at_end,
-            cpu: CpuTime { softirq_ns: 100 * delivered, user_ns: 50 * delivered, system_ns: 25 * delivered },
+            cpu: CpuTime {
+                softirq_ns: 100 * delivered,
+                user_ns: 50 * delivered,
+                system_ns: 25 * delivered,
+            },
             disturbance: Disturbance { steal_percent: 0.5, others_percent: 0.25 },
         }
     }

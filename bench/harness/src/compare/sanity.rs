@@ -1,4 +1,5 @@
-//! What must hold of every run on every machine, however slow: no frame is invented, none is damaged.
+//! What must hold of every run on every machine, however slow: no frame is invented, none is
+//! damaged.
 
 use super::plan::Measure;
 use super::run::Run;
@@ -6,7 +7,9 @@ use super::run::Run;
 /// Returns one sentence for each thing that cannot be.
 pub(crate) fn complaints(runs: &[Run]) -> Vec<String> {
     runs.iter()
-        .flat_map(|run| of_run(run).into_iter().map(|what| format!("{}, {}: {what}", run.row, run.cell)))
+        .flat_map(|run| {
+            of_run(run).into_iter().map(|what| format!("{}, {}: {what}", run.row, run.cell))
+        })
         .collect()
 }
 
@@ -16,7 +19,11 @@ fn of_run(run: &Run) -> Vec<String> {
         found.push(format!("no frame of {} was delivered", run.sent.frames));
     }
     if run.delivered() > run.sent.frames {
-        found.push(format!("{} frames were delivered, but only {} sent", run.delivered(), run.sent.frames));
+        found.push(format!(
+            "{} frames were delivered, but only {} sent",
+            run.delivered(),
+            run.sent.frames
+        ));
     }
     if run.drained.damaged > 0 {
         found.push(format!("{} frames were damaged", run.drained.damaged));
@@ -35,7 +42,10 @@ mod tests {
 
     #[test]
     fn a_sane_run_raises_no_complaint() {
-        assert!(complaints(&[made_up::run("x", 1, 1000, 1000), made_up::run("y", 1, 1000, 1)]).is_empty());
+        assert!(
+            complaints(&[made_up::run("x", 1, 1000, 1000), made_up::run("y", 1, 1000, 1)])
+                .is_empty()
+        );
     }
 
     #[test]

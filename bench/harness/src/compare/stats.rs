@@ -36,7 +36,8 @@ impl Spread {
     }
 }
 
-/// The value below which `quarters` quarters of the sorted, non-empty values lie, interpolated between neighbours.
+/// The value below which `quarters` quarters of the sorted, non-empty values lie, interpolated
+/// between neighbours.
 fn quantile(sorted: &[f64], quarters: usize) -> f64 {
     let place = (sorted.len() - 1) * quarters;
     let (index, rest) = (place / 4, place % 4);
@@ -49,9 +50,11 @@ fn quantile(sorted: &[f64], quarters: usize) -> f64 {
 /// A value with the round that it was measured in.
 pub(crate) type InRound = (u32, f64);
 
-/// Returns `row / reference` for every round that has both; rounds whose reference is 0 have no ratio.
+/// Returns `row / reference` for every round that has both; rounds whose reference is 0 have no
+/// ratio.
 ///
-/// What disturbs the machine in a round disturbs both, so that these ratios carry over better than the values.
+/// What disturbs the machine in a round disturbs both, so that these ratios carry over better than
+/// the values.
 pub(crate) fn same_round_ratios(row: &[InRound], reference: &[InRound]) -> Vec<f64> {
     let mut ratios = Vec::new();
     for &(round, value) in row {
@@ -78,7 +81,8 @@ mod tests {
     #[test]
     fn the_quartiles_of_five_rounds_are_the_second_and_the_fourth() {
         let spread = Spread::of(&[50.0, 10.0, 40.0, 20.0, 30.0]).expect("five values");
-        let found = (spread.count, spread.min, spread.lower_quartile, spread.upper_quartile, spread.max);
+        let found =
+            (spread.count, spread.min, spread.lower_quartile, spread.upper_quartile, spread.max);
         assert_eq!(found, (5, 10.0, 20.0, 40.0, 50.0));
     }
 

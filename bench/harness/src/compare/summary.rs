@@ -94,10 +94,17 @@ pub(crate) fn summarise(runs: &[Run], rows: &[Row], references: &[String]) -> Ve
     entries
 }
 
-fn entry(runs: &[Run], cell: &Cell, row: &Row, rows: &[Row], references: &[String]) -> Option<Entry> {
+fn entry(
+    runs: &[Run],
+    cell: &Cell,
+    row: &Row,
+    rows: &[Row],
+    references: &[String],
+) -> Option<Entry> {
     let own = of_row(runs, cell, &row.name);
-    let spread =
-        |value: &dyn Fn(&Run) -> f64| Spread::of(&own.iter().map(|run| value(run)).collect::<Vec<_>>());
+    let spread = |value: &dyn Fn(&Run) -> f64| {
+        Spread::of(&own.iter().map(|run| value(run)).collect::<Vec<_>>())
+    };
     let ratio = |name: &String| {
         let reference = rows.iter().find(|other| other.name == *name && other.name != row.name)?;
         let theirs = of_row(runs, cell, name);
@@ -106,7 +113,11 @@ fn entry(runs: &[Run], cell: &Cell, row: &Row, rows: &[Row], references: &[Strin
         };
         let comparable = !row.spins && !reference.spins;
         let cost = comparable.then(|| of(total_cost)).flatten();
-        Some(Ratio { reference: name.clone(), delivered: of(|run| Some(run.delivered_mpps())), cost })
+        Some(Ratio {
+            reference: name.clone(),
+            delivered: of(|run| Some(run.delivered_mpps())),
+            cost,
+        })
     };
     Some(Entry {
         cell: cell.clone(),
@@ -163,7 +174,8 @@ fn cost(runs: &[&Run]) -> Option<Cost> {
 #[expect(clippy::cast_precision_loss, reason = "nanoseconds of a run, far below 2^52")]
 fn latency(runs: &[&Run]) -> Option<LatencySpread> {
     let of = |time: fn(&crate::protocol::Latency) -> u64| {
-        let times = runs.iter().filter_map(|run| run.latency()).map(|latency| time(&latency) as f64);
+        let times =
+            runs.iter().filter_map(|run| run.latency()).map(|latency| time(&latency) as f64);
         Spread::of(&times.collect::<Vec<_>>())
     };
     Some(LatencySpread {
@@ -234,8 +246,10 @@ mod tests {
     fn the_latency_of_a_row_is_that_of_its_rounds() {
         let mut runs = runs();
         assert_eq!(summary(&runs)[0].latency, None);
-        runs[0].at_end.latency = Some(Latency { count: 9, p50_ns: 1, p99_ns: 2, p999_ns: 3, max_ns: 4 });
-        runs[2].at_end.latency = Some(Latency { count: 9, p50_ns: 1, p99_ns: 4, p999_ns: 3, max_ns: 8 });
+        runs[0].at_end.latency =
+            Some(Latency { count: 9, p50_ns: 1, p99_ns: 2, p999_ns: 3, max_ns: 4 });
+        runs[2].at_end.latency =
+            Some(Latency { count: 9, p50_ns: 1, p99_ns: 4, p999_ns: 3, max_ns: 8 });
         let latency = summary(&runs)[0].latency.expect("two rounds");
         assert!((latency.p99.median - 3.0).abs() < 1e-9 && (latency.max.max - 8.0).abs() < 1e-9);
     }

@@ -126,7 +126,8 @@ impl Talker {
         self.process.signal(signal)
     }
 
-    /// Closes its standard input, waits for its end and returns how it ended and its standard error.
+    /// Closes its standard input, waits for its end and returns how it ended and its standard
+    /// error.
     ///
     /// # Errors
     /// When it does not end within `timeout`.
@@ -168,7 +169,8 @@ fn keep_the_end(mut from: impl Read, to: &Mutex<String>) {
         let mut text = to.lock().unwrap_or_else(PoisonError::into_inner);
         text.push_str(&String::from_utf8_lossy(&buffer[..count]));
         if text.len() > 2 * COMPLAINT_MAX {
-            let cut = (text.len() - COMPLAINT_MAX..text.len()).find(|&at| text.is_char_boundary(at));
+            let cut =
+                (text.len() - COMPLAINT_MAX..text.len()).find(|&at| text.is_char_boundary(at));
             text.drain(..cut.unwrap_or_default());
         }
     }
@@ -205,9 +207,11 @@ mod tests {
     #[test]
     fn a_silent_process_is_not_waited_for_for_ever() {
         let mut talker = shell("exec sleep 100");
-        let error = talker.line("a report", Duration::from_millis(30)).expect_err("it says nothing");
+        let error =
+            talker.line("a report", Duration::from_millis(30)).expect_err("it says nothing");
         assert_eq!(error.to_string(), "sh did not give a report within 30ms");
-        let error = talker.wait_for_complaint("ready", Duration::from_millis(30)).expect_err("nor there");
+        let error =
+            talker.wait_for_complaint("ready", Duration::from_millis(30)).expect_err("nor there");
         assert_eq!(error.to_string(), "sh did not say `ready` within 30ms");
     }
 

@@ -1,5 +1,5 @@
-//! What every receiver does with every frame: the part of an application's work that no tool that looks at traffic
-//! can leave out.
+//! What every receiver does with every frame: the part of an application's work that no tool that
+//! looks at traffic can leave out.
 
 use std::hint::black_box;
 
@@ -13,7 +13,8 @@ const IPV6_LEN: usize = 40;
 /// First bytes of every proof record.
 const MAGIC: [u8; 4] = *b"vxg1";
 const DNS_PORT: u16 = 53;
-/// Bytes of the generator's DNS messages before the proof record: header, question, OPT record; then also the answer.
+/// Bytes of the generator's DNS messages before the proof record: header, question, OPT record;
+/// then also the answer.
 const DNS_QUERY_LEN: usize = 12 + 28 + 15;
 const DNS_RESPONSE_LEN: usize = DNS_QUERY_LEN + 16;
 
@@ -30,7 +31,8 @@ pub struct Counts {
     pub damaged: u64,
 }
 
-/// The application that takes the frames: it reads each 5-tuple, counts, and checks the proof where there is one.
+/// The application that takes the frames: it reads each 5-tuple, counts, and checks the proof where
+/// there is one.
 #[derive(Debug, Default)]
 pub struct Application {
     counts: Counts,
@@ -106,8 +108,8 @@ impl Flow {
     }
 }
 
-/// Whether a frame goes between a mirrored interface `06:00:00:00:s:s` and its router `06:ff:ff:ff:s:s`, as all that the
-/// generator makes do.
+/// Whether a frame goes between a mirrored interface `06:00:00:00:s:s` and its router
+/// `06:ff:ff:ff:s:s`, as all that the generator makes do.
 fn is_ours(ethernet: &[u8; ETHERNET_LEN]) -> bool {
     const INTERFACE: [u8; 4] = [0x06, 0, 0, 0];
     const ROUTER: [u8; 4] = [0x06, 0xff, 0xff, 0xff];
@@ -133,9 +135,11 @@ fn words(addresses: &[u8]) -> u64 {
     words.fold(0, |sum, word| sum.rotate_left(13) ^ u64::from_ne_bytes(*word))
 }
 
-/// Where the proof record begins in the generator's frames of a protocol, from the transport header on.
+/// Where the proof record begins in the generator's frames of a protocol, from the transport header
+/// on.
 fn proof_start(protocol: u8, ports: [u8; 4]) -> usize {
-    let [source, destination] = [[ports[0], ports[1]], [ports[2], ports[3]]].map(u16::from_be_bytes);
+    let [source, destination] =
+        [[ports[0], ports[1]], [ports[2], ports[3]]].map(u16::from_be_bytes);
     match protocol {
         6 => 20,
         17 if destination == DNS_PORT => 8 + DNS_QUERY_LEN,
@@ -153,7 +157,8 @@ mod tests {
     /// Bytes of the tunnel around the generator's IPv4 sessions.
     const TUNNEL_LEN: usize = 50;
 
-    /// The first inner frames of the default profile, which has all protocols, families and directions.
+    /// The first inner frames of the default profile, which has all protocols, families and
+    /// directions.
     fn frames(count: usize) -> Vec<Vec<u8>> {
         let mut traffic = Traffic::new(&Profile::default()).expect("the default is valid");
         let mut outer = Vec::new();

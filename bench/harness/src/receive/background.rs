@@ -10,7 +10,8 @@ use super::app::Application;
 use super::board::Board;
 use crate::protocol::Mark;
 
-/// Longest time that a receiver waits for frames before it looks whether it is to end, in milliseconds.
+/// Longest time that a receiver waits for frames before it looks whether it is to end, in
+/// milliseconds.
 pub(super) const WAIT_MS: u16 = 100;
 
 /// A receiver that takes its frames in a loop.
@@ -18,7 +19,8 @@ pub(super) trait Receive {
     /// Says what exactly was set up.
     fn about(&self) -> String;
 
-    /// Gives the application what is there. If there is nothing, waits as the receiver waits, up to [`WAIT_MS`].
+    /// Gives the application what is there. If there is nothing, waits as the receiver waits, up to
+    /// [`WAIT_MS`].
     fn batch(&mut self, app: &mut Application) -> Result<()>;
 
     /// Frames that the kernel interface says it lost since the start; `None` if it says nothing.
@@ -33,7 +35,8 @@ pub(super) struct Background {
 }
 
 impl Background {
-    /// Opens a receiver on a new thread and starts its loop; returns what the receiver says about itself too.
+    /// Opens a receiver on a new thread and starts its loop; returns what the receiver says about
+    /// itself too.
     pub(super) fn start<R: Receive>(
         open: impl FnOnce() -> Result<R> + Send + 'static,
     ) -> Result<(Self, String)> {
@@ -49,7 +52,9 @@ impl Background {
         match told.recv() {
             Ok(about) => Ok((Self { board, thread }, about)),
             // The sender went before it said anything.
-            Err(mpsc::RecvError) => Err(join(thread).err().unwrap_or_else(|| anyhow!("no receiver"))),
+            Err(mpsc::RecvError) => {
+                Err(join(thread).err().unwrap_or_else(|| anyhow!("no receiver")))
+            }
         }
     }
 
@@ -121,7 +126,8 @@ mod tests {
 
     #[test]
     fn a_mark_has_what_the_thread_counted_and_what_the_kernel_lost() {
-        let (background, about) = Background::start(|| Ok(Fake { frames: 3, fails: false })).expect("opens");
+        let (background, about) =
+            Background::start(|| Ok(Fake { frames: 3, fails: false })).expect("opens");
         assert_eq!(about, "3 frames");
         let mut mark = Mark::default();
         wait_until("three frames", Duration::from_secs(10), || {
@@ -135,7 +141,8 @@ mod tests {
 
     #[test]
     fn a_receiver_that_fails_answers_no_mark_and_says_why_at_the_end() {
-        let (background, _) = Background::start(|| Ok(Fake { frames: 1, fails: true })).expect("opens");
+        let (background, _) =
+            Background::start(|| Ok(Fake { frames: 1, fails: true })).expect("opens");
         let fails = || background.mark().is_err();
         wait_until("the failure", Duration::from_secs(10), fails).expect("it fails");
         let error = background.end().expect_err("it failed");

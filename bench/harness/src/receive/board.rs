@@ -64,7 +64,9 @@ impl Board {
     /// When it does not answer.
     pub fn ask_lost(&self) -> Result<Option<u64>> {
         self.is_asked.store(true, Ordering::Relaxed);
-        wait_until("the receiving thread", ANSWER_TIMEOUT, || !self.is_asked.load(Ordering::Acquire))?;
+        wait_until("the receiving thread", ANSWER_TIMEOUT, || {
+            !self.is_asked.load(Ordering::Acquire)
+        })?;
         Ok(*self.lost.lock().unwrap_or_else(PoisonError::into_inner))
     }
 

@@ -1,5 +1,5 @@
-//! Row `xdp-drop`: an XDP program that counts and drops. Nothing of what the wire brings gets further, so that no
-//! receiver can be faster.
+//! Row `xdp-drop`: an XDP program that counts and drops. Nothing of what the wire brings gets
+//! further, so that no receiver can be faster.
 
 use anyhow::{Context, Result};
 use aya::maps::{MapData, PerCpuArray};
@@ -30,14 +30,17 @@ impl Dropper {
     /// Attaches the program in native mode; returns what was set up too.
     pub(super) fn attach(options: &Options) -> Result<(Self, String)> {
         let mut ebpf = EbpfLoader::new().load(OBJECT).context("cannot load the eBPF object")?;
-        let program: &mut Xdp =
-            ebpf.program_mut(DROP_PROGRAM).context("the eBPF object lacks the program")?.try_into()?;
+        let program: &mut Xdp = ebpf
+            .program_mut(DROP_PROGRAM)
+            .context("the eBPF object lacks the program")?
+            .try_into()?;
         program.load().context("the kernel refuses the XDP program")?;
-        program
-            .attach(&options.interface, XdpMode::Driver)
-            .with_context(|| format!("cannot attach the XDP program to {} natively", options.interface))?;
+        program.attach(&options.interface, XdpMode::Driver).with_context(|| {
+            format!("cannot attach the XDP program to {} natively", options.interface)
+        })?;
         let map = ebpf.take_map(DROPPED).context("the eBPF object lacks the counters")?;
-        let about = "XDP program, native, that counts and drops; no frame gets to an application".to_owned();
+        let about = "XDP program, native, that counts and drops; no frame gets to an application"
+            .to_owned();
         Ok((Self { dropped: map.try_into()?, _ebpf: ebpf }, about))
     }
 

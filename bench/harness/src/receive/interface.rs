@@ -15,16 +15,16 @@ pub(crate) const VXLAN_DEVICE: &str = "vxlan0";
 
 /// Turns GRO on.
 ///
-/// A veth takes frames that its peer redirects by XDP only if it has an XDP program or GRO (`veth_xdp_xmit` of
-/// `drivers/net/veth.c`); for NICs GRO is on by default.
+/// A veth takes frames that its peer redirects by XDP only if it has an XDP program or GRO
+/// (`veth_xdp_xmit` of `drivers/net/veth.c`); for NICs GRO is on by default.
 pub(crate) fn turn_gro_on(interface: &str) -> Result<()> {
     capture(Command::new("ethtool").args(["-K", interface, "gro", "on"]))
         .with_context(|| format!("cannot turn GRO on for {interface}"))?;
     Ok(())
 }
 
-/// Makes the kernel take datagrams to `local` from any source: adds the address, with the prefix length of its /8, and
-/// turns the reverse path filter off.
+/// Makes the kernel take datagrams to `local` from any source: adds the address, with the prefix
+/// length of its /8, and turns the reverse path filter off.
 pub(crate) fn take_datagrams(interface: &str, local: Ipv4Addr) -> Result<()> {
     let shown = ip(&["-o", "-4", "address", "show", "dev", interface])?;
     if !shown.contains(&format!(" {local}/")) {
@@ -45,11 +45,14 @@ pub(crate) struct Vxlan {
 }
 
 impl Vxlan {
-    /// Makes the device as tutorials do for one VNI, `id VNI`, and `external`, which takes every VNI, for several.
+    /// Makes the device as tutorials do for one VNI, `id VNI`, and `external`, which takes every
+    /// VNI, for several.
     pub(crate) fn make(interface: &str, first_vni: u32, vni_count: u32) -> Result<Self> {
         let (vni, port) = (first_vni.to_string(), PORT.to_string());
-        let kind = if vni_count == 1 { vec!["id", &vni, "dev", interface] } else { vec!["external"] };
-        let add = [&["link", "add", VXLAN_DEVICE, "type", "vxlan"], &kind[..], &["dstport", &port]].concat();
+        let kind =
+            if vni_count == 1 { vec!["id", &vni, "dev", interface] } else { vec!["external"] };
+        let add = [&["link", "add", VXLAN_DEVICE, "type", "vxlan"], &kind[..], &["dstport", &port]]
+            .concat();
         ip(&add).context("cannot make the VXLAN device")?;
         let device = Self { command: format!("ip {}", add.join(" ")) };
         // Its own neighbour discovery would join the frames that are counted.

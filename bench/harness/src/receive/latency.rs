@@ -8,7 +8,8 @@ use crate::protocol::Latency;
 
 /// Longest time that is told apart, in nanoseconds: a minute.
 const LONGEST_NS: u64 = 60_000_000_000;
-/// Digits kept of each time: percentiles are right to one in a hundred, and the histogram stays in the cache.
+/// Digits kept of each time: percentiles are right to one in a hundred, and the histogram stays in
+/// the cache.
 const DIGITS: u8 = 2;
 
 /// A histogram that one thread fills and another empties.

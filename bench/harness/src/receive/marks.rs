@@ -20,7 +20,8 @@ impl From<Counts> for Mark {
 /// The answer is what `mark` returns, with the resident memory of this process.
 ///
 /// # Errors
-/// When `mark` fails, when a line is neither `mark` nor `end`, and when the lines cannot be read or written.
+/// When `mark` fails, when a line is neither `mark` nor `end`, and when the lines cannot be read or
+/// written.
 pub fn serve(
     input: impl BufRead,
     mut output: impl Write,
@@ -40,12 +41,15 @@ pub fn serve(
 
 fn write_line(output: &mut impl Write, message: &impl serde::Serialize) -> Result<()> {
     let line = serde_json::to_string(message)?;
-    writeln!(output, "{line}").and_then(|()| output.flush()).context("cannot write to standard output")
+    writeln!(output, "{line}")
+        .and_then(|()| output.flush())
+        .context("cannot write to standard output")
 }
 
 /// Resident memory of this process in KiB (`VmRSS`, `proc_pid_status(5)`).
 fn resident_kib() -> Result<u64> {
-    let status = fs::read_to_string("/proc/self/status").context("cannot read /proc/self/status")?;
+    let status =
+        fs::read_to_string("/proc/self/status").context("cannot read /proc/self/status")?;
     vm_rss(&status).context("/proc/self/status has no VmRSS")
 }
 

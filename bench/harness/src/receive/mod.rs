@@ -41,8 +41,8 @@ use xsk::{Work, Xsk};
 
 /// Receives mirrored traffic in one of the ways that are compared.
 ///
-/// Says in a line of JSON when it is ready, answers each line `mark` on standard input with what it has received so
-/// far, and ends with `end` or the end of the input.
+/// Says in a line of JSON when it is ready, answers each line `mark` on standard input with what it
+/// has received so far, and ends with `end` or the end of the input.
 #[derive(Debug, Args)]
 pub struct Options {
     #[command(subcommand)]
@@ -64,7 +64,8 @@ enum Row {
 /// Runs a receiver until standard input tells it to end.
 ///
 /// # Errors
-/// When the receiver cannot be opened, fails while it receives, or is told something that it does not understand.
+/// When the receiver cannot be opened, fails while it receives, or is told something that it does
+/// not understand.
 pub fn run(options: &Options) -> Result<()> {
     match options.row.clone() {
         Row::Vxtap(options) => vxtap(&options),

@@ -1,5 +1,5 @@
-//! Rows `tpacket` and `packet`: a packet socket with a `TPACKET_V3` ring through libpcap, as Suricata, Zeek and tcpdump
-//! have it, on the kernel's VXLAN device or on the NIC itself.
+//! Rows `tpacket` and `packet`: a packet socket with a `TPACKET_V3` ring through libpcap, as
+//! Suricata, Zeek and tcpdump have it, on the kernel's VXLAN device or on the NIC itself.
 
 use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
@@ -34,7 +34,8 @@ pub struct VxlanOptions {
     /// First VNI of the traffic
     #[arg(long, default_value_t = 100)]
     pub vni: u32,
-    /// Number of VNIs: 1 makes the device for that VNI, more make it `external`, which takes them all and costs more
+    /// Number of VNIs: 1 makes the device for that VNI, more make it `external`, which takes them
+    /// all and costs more
     #[arg(long, default_value_t = 8)]
     pub vni_count: u32,
 }
@@ -67,7 +68,9 @@ impl Packet {
     pub(super) fn on_nic(options: &NicOptions) -> Result<Self> {
         interface::turn_gro_on(&options.interface)?;
         let mut capture = open(&options.interface)?;
-        capture.filter(&format!("udp dst port {}", tunnel::PORT), true).context("cannot set the filter")?;
+        capture
+            .filter(&format!("udp dst port {}", tunnel::PORT), true)
+            .context("cannot set the filter")?;
         Ok(Self { capture, device: None })
     }
 
@@ -99,7 +102,9 @@ impl Receive for Packet {
         let ring = format!("libpcap, TPACKET_V3, {} MiB, poll", RING >> 20);
         match &self.device {
             Some(device) => format!("`{}`, {ring}", device.command),
-            None => format!("{ring}, kernel filter `udp dst port {}`, own decapsulation", tunnel::PORT),
+            None => {
+                format!("{ring}, kernel filter `udp dst port {}`, own decapsulation", tunnel::PORT)
+            }
         }
     }
 

@@ -1,4 +1,5 @@
-//! Takes the tunnel off, for receivers to which the kernel hands it whole: the least that such a tool has to do.
+//! Takes the tunnel off, for receivers to which the kernel hands it whole: the least that such a
+//! tool has to do.
 
 /// UDP port of VXLAN (RFC 7348 section 5).
 pub const PORT: u16 = 4789;

@@ -20,7 +20,8 @@ use super::{interface, tunnel};
 const BATCH: usize = 64;
 /// Takes every datagram of the largest MTU of EC2, 9001 bytes.
 const BUFFER_LEN: usize = 9216;
-/// Bytes asked for as `SO_RCVBUFFORCE`; the kernel doubles them (socket(7)) and counts its own structures too.
+/// Bytes asked for as `SO_RCVBUFFORCE`; the kernel doubles them (socket(7)) and counts its own
+/// structures too.
 const SOCKET_BUFFER: usize = 64 << 20;
 
 /// A UDP socket on port 4789, recvmmsg(2) of 64 datagrams
@@ -56,19 +57,28 @@ impl Udp {
 
 impl Receive for Udp {
     fn about(&self) -> String {
-        format!("UDP socket, blocking recvmmsg of up to {BATCH}, SO_RCVBUFFORCE {} MiB", SOCKET_BUFFER >> 20)
+        format!(
+            "UDP socket, blocking recvmmsg of up to {BATCH}, SO_RCVBUFFORCE {} MiB",
+            SOCKET_BUFFER >> 20
+        )
     }
 
     fn batch(&mut self, app: &mut Application) -> Result<()> {
         let Self { socket, headers, buffers } = self;
-        let buffers: &mut [_; BATCH] = buffers.as_mut_slice().try_into().context("a batch of buffers")?;
+        let buffers: &mut [_; BATCH] =
+            buffers.as_mut_slice().try_into().context("a batch of buffers")?;
         let mut slices = buffers.each_mut().map(|buffer| [IoSliceMut::new(buffer)]);
         // Waits for the first datagram only.
-        let received =
-            match recvmmsg(socket.as_raw_fd(), headers, &mut slices, MsgFlags::MSG_WAITFORONE, None) {
-                Err(Errno::EAGAIN | Errno::EINTR) => return Ok(()),
-                received => received.context("recvmmsg failed")?,
-            };
+        let received = match recvmmsg(
+            socket.as_raw_fd(),
+            headers,
+            &mut slices,
+            MsgFlags::MSG_WAITFORONE,
+            None,
+        ) {
+            Err(Errno::EAGAIN | Errno::EINTR) => return Ok(()),
+            received => received.context("recvmmsg failed")?,
+        };
         for message in received {
             match message.iovs().next().and_then(tunnel::inner_of_datagram) {
                 Some(inner) => app.frame(inner),
@@ -81,16 +91,19 @@ impl Receive for Udp {
     fn lost(&mut self) -> Result<Option<u64>> {
         let path = "/proc/thread-self/net/udp";
         let table = fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
-        drops(&table, tunnel::PORT).map(Some).ok_or_else(|| anyhow!("{path} does not list the socket"))
+        drops(&table, tunnel::PORT)
+            .map(Some)
+            .ok_or_else(|| anyhow!("{path} does not list the socket"))
     }
 }
 
-/// Datagrams that the socket on a port had no room for: the last column of `/proc/net/udp` (`udp4_format_sock` of
-/// `net/ipv4/udp.c`).
+/// Datagrams that the socket on a port had no room for: the last column of `/proc/net/udp`
+/// (`udp4_format_sock` of `net/ipv4/udp.c`).
 fn drops(table: &str, port: u16) -> Option<u64> {
     let local = format!(":{port:04X}");
-    let is_ours =
-        |line: &&str| line.split_whitespace().nth(1).is_some_and(|address| address.ends_with(&local));
+    let is_ours = |line: &&str| {
+        line.split_whitespace().nth(1).is_some_and(|address| address.ends_with(&local))
+    };
     table.lines().skip(1).find(is_ours)?.split_whitespace().last()?.parse().ok()
 }
 

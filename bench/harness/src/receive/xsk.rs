@@ -1,5 +1,5 @@
-//! Rows `xsk-rs` and `xsk-decap`: an AF_XDP socket through xsk-rs and libxdp, with their default program and sizes, and
-//! nothing around it.
+//! Rows `xsk-rs` and `xsk-decap`: an AF_XDP socket through xsk-rs and libxdp, with their default
+//! program and sizes, and nothing around it.
 
 use std::num::NonZeroU32;
 
@@ -65,7 +65,8 @@ impl Xsk {
         let chunk_count =
             NonZeroU32::new(umem_config.fill_queue_size().get()).context("an empty fill ring")?;
         let (umem, mut chunks) = Umem::new(umem_config, chunk_count, false)?;
-        let socket_config = SocketConfig::builder().bind_flags(BindFlags::XDP_USE_NEED_WAKEUP).build();
+        let socket_config =
+            SocketConfig::builder().bind_flags(BindFlags::XDP_USE_NEED_WAKEUP).build();
         let interface: Interface = options.interface.parse()?;
         // SAFETY: the UMEM is not shared, so that no two sockets have the same queue of it.
         let socket = unsafe { Socket::new(socket_config, &umem, &interface, QUEUE) };
@@ -87,7 +88,8 @@ impl Xsk {
             match self.work {
                 Work::Refill => app.unread(chunk.lengths().data().saturating_sub(tunnel::IPV4_LEN)),
                 Work::Decapsulate => {
-                    // SAFETY: the kernel has handed the chunk over and gets it back only after this.
+                    // SAFETY: the kernel has handed the chunk over and gets it back only after
+                    // this.
                     let frame = unsafe { self.umem.data(chunk) };
                     match tunnel::inner_of_frame(frame.contents()) {
                         Some(inner) => app.frame(inner),
@@ -100,9 +102,11 @@ impl Xsk {
 
     /// Gives the kernel back the first `count` chunks of the batch.
     fn refill(&mut self, count: usize) -> Result<()> {
-        // The kernel says late which entries of the fill ring it has taken: at the end of its own batch.
+        // The kernel says late which entries of the fill ring it has taken: at the end of its own
+        // batch.
         loop {
-            // SAFETY: the kernel has handed these chunks over, and nobody else has them. All of them go in or none.
+            // SAFETY: the kernel has handed these chunks over, and nobody else has them. All of
+            // them go in or none.
             let filled = unsafe { self.fill.produce(&self.batch[..count]) };
             if filled == count {
                 return self.wake_up();
@@ -136,8 +140,10 @@ impl Xsk {
 impl Receive for Xsk {
     fn about(&self) -> String {
         let (umem, socket) = (UmemConfig::default(), SocketConfig::default());
-        let wait =
-            self.wait.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
+        let wait = self
+            .wait
+            .to_possible_value()
+            .map_or_else(String::new, |value| value.get_name().to_owned());
         format!(
             "xsk-rs on libxdp's default program, {count} chunks of {size} bytes, fill ring {fill}, RX ring {rx}, batch \
              {BATCH}, need_wakeup, {wait}{work}",
@@ -145,7 +151,8 @@ impl Receive for Xsk {
             size = umem.frame_size().get(),
             fill = umem.fill_queue_size().get(),
             rx = socket.rx_queue_size().get(),
-            work = if self.work == Work::Refill { ", frames not read" } else { ", own decapsulation" },
+            work =
+                if self.work == Work::Refill { ", frames not read" } else { ", own decapsulation" },
         )
     }
 

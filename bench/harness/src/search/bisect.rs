@@ -1,9 +1,10 @@
 //! The next rate to try: between the highest that lost nothing and the lowest that lost.
 
-/// Halves the interval until it is narrow, or the trials are used up. Rates are in frames per second.
+/// Halves the interval until it is narrow, or the trials are used up. Rates are in frames per
+/// second.
 ///
-/// A trial may lose frames for a reason of its own (RFC 2544 section 26.1 has the same weakness), so the answer is a rate
-/// at which nothing was lost, not one above which something must be.
+/// A trial may lose frames for a reason of its own (RFC 2544 section 26.1 has the same weakness),
+/// so the answer is a rate at which nothing was lost, not one above which something must be.
 #[derive(Debug)]
 pub(super) struct Bisection {
     /// Nothing was lost at this rate; 0: not known yet.
@@ -23,7 +24,14 @@ impl Bisection {
     /// A search between 0 and `highest`, which is tried first, in at most `trials` trials.
     pub(super) fn new(highest: u64, resolution: u64, trials: u32) -> Self {
         let resolution = resolution.max(1);
-        Self { good: 0, bad: None, highest, resolution, trials_left: trials, generator_limits: false }
+        Self {
+            good: 0,
+            bad: None,
+            highest,
+            resolution,
+            trials_left: trials,
+            generator_limits: false,
+        }
     }
 
     /// The rate of the next trial, or `None` when the search is over.
@@ -36,8 +44,8 @@ impl Bisection {
         (width > self.resolution).then(|| self.good + width / 2)
     }
 
-    /// Takes note that the trial at `rate` lost nothing. Where the generator came no further than `reached`, that is as
-    /// far as anything is known, and the search is over.
+    /// Takes note that the trial at `rate` lost nothing. Where the generator came no further than
+    /// `reached`, that is as far as anything is known, and the search is over.
     pub(super) fn lost_nothing(&mut self, rate: u64, reached: u64) {
         self.trials_left = self.trials_left.saturating_sub(1);
         self.good = self.good.max(rate.min(reached));
@@ -51,8 +59,8 @@ impl Bisection {
         self.generator_limits
     }
 
-    /// Takes note that the trial at `rate` lost frames. Where the generator came no further than `reached`, the search
-    /// goes on below that.
+    /// Takes note that the trial at `rate` lost frames. Where the generator came no further than
+    /// `reached`, the search goes on below that.
     pub(super) fn lost_some(&mut self, rate: u64, reached: u64) {
         self.trials_left = self.trials_left.saturating_sub(1);
         let bad = rate.min(reached).max(self.good + 1);
@@ -71,14 +79,19 @@ mod tests {
 
     use super::*;
 
-    /// Searches in a world where every rate above `limit` loses; returns the answer and the number of trials.
+    /// Searches in a world where every rate above `limit` loses; returns the answer and the number
+    /// of trials.
     fn search(limit: u64, highest: u64, resolution: u64, trials: u32) -> (Option<u64>, u32) {
         let mut bisection = Bisection::new(highest, resolution, trials);
         let mut count = 0;
         while let Some(rate) = bisection.next() {
             count += 1;
             assert!(rate > 0 && rate <= highest);
-            if rate <= limit { bisection.lost_nothing(rate, rate) } else { bisection.lost_some(rate, rate) }
+            if rate <= limit {
+                bisection.lost_nothing(rate, rate)
+            } else {
+                bisection.lost_some(rate, rate)
+            }
         }
         (bisection.found(), count)
     }

@@ -1,7 +1,8 @@
-//! `vxbench search`: the highest rate at which a receiver loses nothing, on two real interfaces of this host.
+//! `vxbench search`: the highest rate at which a receiver loses nothing, on two real interfaces of
+//! this host.
 //!
-//! On a virtual machine it finds the moments when the hypervisor had other things to do; for comparisons there,
-//! `vxbench compare` takes ratios within a round.
+//! On a virtual machine it finds the moments when the hypervisor had other things to do; for
+//! comparisons there, `vxbench compare` takes ratios within a round.
 
 mod bisect;
 mod place;
@@ -24,8 +25,8 @@ use place::Interfaces;
 
 /// Searches the highest rate without loss on two interfaces that are joined by a cable.
 ///
-/// Halves the interval between the highest rate that lost nothing and the lowest that lost. Needs root, and interfaces
-/// that nothing else uses: one that carries the default route is refused.
+/// Halves the interval between the highest rate that lost nothing and the lowest that lost. Needs
+/// root, and interfaces that nothing else uses: one that carries the default route is refused.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
     /// Interface that the generator sends on
@@ -75,7 +76,8 @@ pub struct Options {
 /// Runs the search and prints each trial.
 ///
 /// # Errors
-/// When the interfaces must not be used, a part of a trial fails, a signal comes, or every trial lost frames.
+/// When the interfaces must not be used, a part of a trial fails, a signal comes, or every trial
+/// lost frames.
 pub fn run(options: &Options) -> Result<()> {
     let arguments = receiver(&options.row)?;
     let Offered::Rate(highest) = options.from else {
@@ -107,18 +109,27 @@ pub fn run(options: &Options) -> Result<()> {
         bail!("every trial lost frames: start lower with --from, or allow a few with --tolerance");
     };
     let limit = if bisection.generator_limits() { "; the generator is not faster" } else { "" };
-    print(&format!("{}, {}: {rate} frames per second without loss{limit}", options.row, options.size));
+    print(&format!(
+        "{}, {}: {rate} frames per second without loss{limit}",
+        options.row, options.size
+    ));
     Ok(())
 }
 
 /// The arguments of `vxbench receive` for a built-in row or one's own.
 fn receiver(row: &str) -> Result<Vec<String>> {
-    let row: Row =
-        if row.contains('=') { row.parse()? } else { Row::select(&[row.to_owned()], &[])?.remove(0) };
+    let row: Row = if row.contains('=') {
+        row.parse()?
+    } else {
+        Row::select(&[row.to_owned()], &[])?.remove(0)
+    };
     match row.program {
         Program::Receive(arguments) => Ok(arguments),
         Program::Tcpdump | Program::Dumpcap => {
-            bail!("{} tells its count only when it ends: choose a row of `vxbench receive`", row.name)
+            bail!(
+                "{} tells its count only when it ends: choose a row of `vxbench receive`",
+                row.name
+            )
         }
     }
 }
@@ -156,7 +167,8 @@ impl Trial {
 
     /// Whether at most `tolerance` frames of a million were lost.
     fn is_clean(&self, tolerance: u64) -> bool {
-        u128::from(self.lost()) * 1_000_000 <= u128::from(self.sent.offered()) * u128::from(tolerance)
+        u128::from(self.lost()) * 1_000_000
+            <= u128::from(self.sent.offered()) * u128::from(tolerance)
     }
 
     /// Frames per second that the generator came to.
@@ -206,6 +218,9 @@ mod tests {
         assert_eq!(receiver("vxtap-busy").expect("a row").join(" "), "vxtap --wait busy");
         assert_eq!(receiver("mine=packet").expect("a row").join(" "), "packet");
         let error = receiver("tcpdump").expect_err("no marks").to_string();
-        assert_eq!(error, "tcpdump tells its count only when it ends: choose a row of `vxbench receive`");
+        assert_eq!(
+            error,
+            "tcpdump tells its count only when it ends: choose a row of `vxbench receive`"
+        );
     }
 }

@@ -24,7 +24,10 @@ impl Interfaces {
     /// # Errors
     /// When they are the same, one does not exist or is down, or one carries the default route.
     pub(super) fn check(tx: &str, rx: &str, cpus: Cpus) -> Result<Self> {
-        ensure!(tx != rx, "--tx and --rx are both {tx}: the generator needs an interface of its own");
+        ensure!(
+            tx != rx,
+            "--tx and --rx are both {tx}: the generator needs an interface of its own"
+        );
         let default_routes = default_route_interfaces()?;
         for name in [tx, rx] {
             ensure!(
@@ -73,7 +76,8 @@ fn pinned(cpu: usize, program: &str) -> Command {
 /// A file of the interface in `/sys/class/net`.
 fn read_of(interface: &str, file: &str) -> Result<String> {
     let path = Path::new("/sys/class/net").join(interface).join(file);
-    let text = fs::read_to_string(path).with_context(|| format!("there is no interface {interface}"))?;
+    let text =
+        fs::read_to_string(path).with_context(|| format!("there is no interface {interface}"))?;
     Ok(text.trim().to_owned())
 }
 
@@ -82,8 +86,8 @@ fn default_route_interfaces() -> Result<Vec<String>> {
     let mut found = Vec::new();
     for family in ["-4", "-6"] {
         let arguments = [family, "-o", "route", "show", "table", "all", "default"];
-        let routes =
-            capture(Command::new("ip").args(arguments)).context("cannot ask for the default route")?;
+        let routes = capture(Command::new("ip").args(arguments))
+            .context("cannot ask for the default route")?;
         found.extend(devices(&routes));
     }
     Ok(found)
@@ -118,16 +122,20 @@ mod tests {
 
     #[test]
     fn an_interface_that_is_not_there_is_named() {
-        let error = Interfaces::check("no-such-0", "no-such-1", CPUS).expect_err("refused").to_string();
+        let error =
+            Interfaces::check("no-such-0", "no-such-1", CPUS).expect_err("refused").to_string();
         assert_eq!(error, "there is no interface no-such-0");
     }
 
     #[test]
     fn the_interface_of_the_default_route_is_refused() {
         // A machine without one has nothing to refuse.
-        let Some(name) = default_route_interfaces().expect("ip is there").into_iter().next() else { return };
+        let Some(name) = default_route_interfaces().expect("ip is there").into_iter().next() else {
+            return;
+        };
         let error = Interfaces::check("no-such-0", &name, CPUS).map(drop);
-        let error = error.and(Interfaces::check(&name, "no-such-0", CPUS).map(drop)).expect_err("refused");
+        let error =
+            error.and(Interfaces::check(&name, "no-such-0", CPUS).map(drop)).expect_err("refused");
         let other = Interfaces::check(&name, "no-such-0", CPUS).expect_err("refused").to_string();
         assert!(other.starts_with(&format!("{name} carries the default route")), "{other} {error}");
     }

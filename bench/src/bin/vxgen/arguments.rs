@@ -28,8 +28,8 @@ pub(crate) enum Command {
     Play(Play),
     /// Checks inner frames in capture files against the profile that made them.
     ///
-    /// Give the seed, sessions, flows, mix, IPv6 share and sizes of `vxgen run`. Exit code 0: every frame
-    /// arrived as it was sent; 1: not so.
+    /// Give the seed, sessions, flows, mix, IPv6 share and sizes of `vxgen run`. Exit code 0: every
+    /// frame arrived as it was sent; 1: not so.
     Verify(Verify),
 }
 
@@ -106,10 +106,11 @@ pub(crate) struct ProfileArguments {
     /// Inner flows per session, 1 to 16384
     #[arg(long, default_value_t = 16)]
     flows: u32,
-    /// Lengths of the inner frames: imix (7:4:1 of 60, 590 and 1514 bytes), one length, or several in turn
+    /// Lengths of the inner frames: imix (7:4:1 of 60, 590 and 1514 bytes), one length, or several
+    /// in turn
     ///
-    /// Frames too short for their headers and the proof are made longer: 74 bytes for UDP over IPv4, 165 for
-    /// a DNS response over IPv6.
+    /// Frames too short for their headers and the proof are made longer: 74 bytes for UDP over
+    /// IPv4, 165 for a DNS response over IPv6.
     #[arg(long, default_value = "imix")]
     sizes: Sizes,
     /// Shares of the protocols among the flows
@@ -122,7 +123,17 @@ pub(crate) struct ProfileArguments {
 
 impl ProfileArguments {
     pub(crate) fn profile(&self, outer: Outer, count: Option<u64>) -> Profile {
-        let Self { seed, sessions, outer_source, first_vni, listed, flows, sizes, mix, ipv6_percent } = self;
+        let Self {
+            seed,
+            sessions,
+            outer_source,
+            first_vni,
+            listed,
+            flows,
+            sizes,
+            mix,
+            ipv6_percent,
+        } = self;
         let sessions = if listed.is_empty() {
             Session::numbered(*sessions, *outer_source, *first_vni)
         } else {
@@ -166,7 +177,8 @@ pub(crate) struct OuterArguments {
 
 impl OuterArguments {
     pub(crate) const fn outer(&self) -> Outer {
-        let ipv6_checksum = if self.zero_checksum_v6 { Ipv6Checksum::Zero } else { Ipv6Checksum::Computed };
+        let ipv6_checksum =
+            if self.zero_checksum_v6 { Ipv6Checksum::Zero } else { Ipv6Checksum::Computed };
         Outer {
             destination_mac: self.dst_mac,
             source_mac: self.src_mac,
@@ -187,7 +199,12 @@ pub(crate) struct SinkArguments {
     #[arg(long, value_enum, default_value = "packet", conflicts_with = "write")]
     pub(crate) via: Via,
     /// Time of the first frame in the file, in seconds since 1970
-    #[arg(long, value_name = "SECONDS", default_value_t = 1_700_000_000, conflicts_with = "interface")]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 1_700_000_000,
+        conflicts_with = "interface"
+    )]
     pub(crate) epoch: u64,
 }
 
@@ -236,8 +253,14 @@ fn duration(text: &str) -> Result<Duration, String> {
         "m" => 60_000,
         _ => 0,
     };
-    let total = number.parse().ok().and_then(|n: u64| n.checked_mul(milliseconds)).filter(|&total| total > 0);
-    total.map(Duration::from_millis).ok_or_else(|| "write a time above 0 as 10s, 500ms or 2m".to_owned())
+    let total = number
+        .parse()
+        .ok()
+        .and_then(|n: u64| n.checked_mul(milliseconds))
+        .filter(|&total| total > 0);
+    total
+        .map(Duration::from_millis)
+        .ok_or_else(|| "write a time above 0 as 10s, 500ms or 2m".to_owned())
 }
 
 #[cfg(test)]
@@ -261,7 +284,9 @@ mod tests {
     #[test]
     fn addresses_of_other_than_six_bytes_are_refused() {
         assert_eq!(mac("02:00:00:00:00:fF"), Ok([2, 0, 0, 0, 0, 0xFF]));
-        for text in ["", "02:00:00:00:00", "02:00:00:00:00:00:00", "+2:00:00:00:00:00", "2:0:0:0:0:0"] {
+        for text in
+            ["", "02:00:00:00:00", "02:00:00:00:00:00:00", "+2:00:00:00:00:00", "2:0:0:0:0:0"]
+        {
             assert!(mac(text).is_err(), "{text}");
         }
     }

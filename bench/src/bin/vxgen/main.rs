@@ -17,8 +17,8 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use vxtap_bench::AfXdpSocket;
 use vxtap_bench::send::Source;
 use vxtap_bench::{
-    Limits, Live, LiveError, Pace, PacketSocket, PcapFile, Player, Profile, ProfileError, SendError, Sink,
-    Traffic, Verifier, capture, send,
+    Limits, Live, LiveError, Pace, PacketSocket, PcapFile, Player, Profile, ProfileError,
+    SendError, Sink, Traffic, Verifier, capture, send,
 };
 
 use arguments::{Arguments, Command, Play, Run, Verify};
@@ -138,7 +138,13 @@ fn play_file(play: &Play) -> Result<ExitCode> {
         )?;
     }
     let style = report::Style::of(false, Via::Packet.name());
-    transmit(&mut player, &mut PacketSocket::open(&play.interface)?, play.rate, play.duration, style)
+    transmit(
+        &mut player,
+        &mut PacketSocket::open(&play.interface)?,
+        play.rate,
+        play.duration,
+        style,
+    )
 }
 
 /// Sends until the end, a limit or a signal, and prints what was sent.

@@ -43,7 +43,8 @@ fn text(totals: &Totals) -> String {
 
 /// Numbers and one word that needs no escaping.
 fn json(totals: &Totals, via: &str) -> String {
-    let Totals { frames, outer_bytes, inner_bytes, refused, elapsed, retries: _, sessions: _ } = totals;
+    let Totals { frames, outer_bytes, inner_bytes, refused, elapsed, retries: _, sessions: _ } =
+        totals;
     let elapsed_ns = elapsed.as_nanos();
     format!(
         "{{\"frames\":{frames},\"bytes\":{outer_bytes},\"inner_bytes\":{inner_bytes},\"refused\":{refused},\

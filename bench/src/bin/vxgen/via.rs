@@ -8,8 +8,8 @@ use vxtap_bench::live;
 pub(crate) enum Via {
     /// A packet socket: any interface
     Packet,
-    /// Live frames of an XDP program: millions a second; the interface must take redirected frames, so the other end of a
-    /// veth pair needs an XDP program or `ethtool -K DEV gro on`
+    /// Live frames of an XDP program: millions a second; the interface must take redirected frames,
+    /// so the other end of a veth pair needs an XDP program or `ethtool -K DEV gro on`
     Live,
     /// An AF_XDP socket; only in a vxgen that was built with the feature af-xdp
     AfXdp,
@@ -30,10 +30,12 @@ impl Via {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Live frames (--via live)")]
 pub(crate) struct LiveArguments {
-    /// Sends every N-th frame whole, with its proof, and only the headers of the others right; 0: none [default: 1]
+    /// Sends every N-th frame whole, with its proof, and only the headers of the others right; 0:
+    /// none [default: 1]
     #[arg(long, value_name = "N")]
     proof_every: Option<u64>,
-    /// Different frames, which are sent again and again [default: the count, if it is 16384 or less; else 1024]
+    /// Different frames, which are sent again and again [default: the count, if it is 16384 or
+    /// less; else 1024]
     #[arg(long, value_name = "N")]
     table: Option<u32>,
     /// Frames that are sent at once, 1 to 256 [default: those of 50 µs, at most 64]
@@ -81,7 +83,8 @@ mod tests {
         let plain = run("vxgen run --interface x --count 1");
         assert_eq!((plain.sink.via, plain.live.given()), (Via::Packet, None));
         assert_eq!(plain.live.options(), live::Options::default());
-        let live = run("vxgen run --interface x --count 1 --via live --proof-every 0 --table 7 --batch 8");
+        let live =
+            run("vxgen run --interface x --count 1 --via live --proof-every 0 --table 7 --batch 8");
         assert_eq!((live.sink.via, live.live.given()), (Via::Live, Some("--proof-every")));
         let options = live::Options { proof_every: 0, table_len: Some(7), batch: Some(8) };
         assert_eq!(live.live.options(), options);

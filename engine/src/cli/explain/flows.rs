@@ -1,4 +1,5 @@
-//! Frames of one flow, in one session and direction, that meet the same fate: one line for all of them.
+//! Frames of one flow, in one session and direction, that meet the same fate: one line for all of
+//! them.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -38,7 +39,10 @@ impl<'e> Flows<'e> {
     pub(super) fn show(&self, out: &mut impl Write) -> io::Result<()> {
         for ((session, flow, direction, fate), frames, bytes) in &self.found {
             let plural = if *frames == 1 { "" } else { "s" };
-            writeln!(out, "{session}: {flow}, {direction}: {frames} frame{plural}, {bytes} bytes: {fate}")?;
+            writeln!(
+                out,
+                "{session}: {flow}, {direction}: {frames} frame{plural}, {bytes} bytes: {fate}"
+            )?;
         }
         if self.others > 0 {
             writeln!(out, "without a session: {} frames", self.others)?;

@@ -37,7 +37,8 @@ struct Line<'e> {
     /// Number of the rule that decided, and the list that it is in.
     rule: Option<u32>,
     rule_direction: Option<String>,
-    /// Bytes that are handed on, or for a rejected frame those that were here; and before anybody cut it.
+    /// Bytes that are handed on, or for a rejected frame those that were here; and before anybody
+    /// cut it.
     captured: Option<u32>,
     original: Option<u32>,
     outputs: &'e [&'e str],
@@ -79,7 +80,9 @@ pub(super) fn frame(number: u64, fate: &Fate<'_>, out: &mut impl Write) -> io::R
 
 fn judged<'e>(number: u64, explanation: &'e Explanation<'e>) -> Line<'e> {
     let gwlb = explanation.gwlb;
-    let rule = explanation.rule.filter(|rule| (rule.action == Action::Accept) == explanation.outcome.is_ok());
+    let rule = explanation
+        .rule
+        .filter(|rule| (rule.action == Action::Accept) == explanation.outcome.is_ok());
     Line {
         frame: number,
         session: Some(explanation.session),
@@ -94,7 +97,9 @@ fn judged<'e>(number: u64, explanation: &'e Explanation<'e>) -> Line<'e> {
         gwlb_attachment_id: gwlb.map(|gwlb| format!("{:016x}", gwlb.attachment_id)),
         gwlb_flow_cookie: gwlb.map(|gwlb| format!("{:08x}", gwlb.flow_cookie)),
         flow: explanation.flow.as_deref(),
-        direction: explanation.direction.map_or("unknown".to_owned(), |(direction, _)| direction.to_string()),
+        direction: explanation
+            .direction
+            .map_or("unknown".to_owned(), |(direction, _)| direction.to_string()),
         direction_by: explanation.direction.map(|(_, sign)| sign_name(sign)),
         verdict: if explanation.outcome.is_ok() { "accept" } else { "reject" },
         reason: explanation.outcome.err().map(vxtap::DropReason::name),

@@ -37,7 +37,12 @@ fn rules(rules: &[RuleCount<'_>], out: &mut impl Write) -> io::Result<()> {
     let mut filter = None;
     for rule in rules {
         if filter.replace(rule.filter) != Some(rule.filter) {
-            writeln!(out, "\n  {:<38}{:>14}", format!("rules of filter {}", rule.filter), "packets")?;
+            writeln!(
+                out,
+                "\n  {:<38}{:>14}",
+                format!("rules of filter {}", rule.filter),
+                "packets"
+            )?;
         }
         let name = format!("{} {} {}", rule.direction, rule.number, rule.action);
         let by: Vec<_> = rule.shadowed_by.iter().map(u32::to_string).collect();

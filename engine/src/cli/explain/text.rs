@@ -10,7 +10,9 @@ use vxtap::output::Encapsulation;
 /// Some lines about a frame.
 pub(super) fn frame(number: u64, fate: &Fate<'_>, out: &mut impl Write) -> io::Result<()> {
     match fate {
-        Fate::NotSteered(counter) => writeln!(out, "frame {number}: does not reach the workers: {counter}"),
+        Fate::NotSteered(counter) => {
+            writeln!(out, "frame {number}: does not reach the workers: {counter}")
+        }
         Fate::NotDecapsulated(reason) => writeln!(out, "frame {number}: dropped: {reason}"),
         Fate::Judged(explanation) => judged(number, explanation, out),
     }
@@ -18,7 +20,11 @@ pub(super) fn frame(number: u64, fate: &Fate<'_>, out: &mut impl Write) -> io::R
 
 fn judged(number: u64, explanation: &Explanation<'_>, out: &mut impl Write) -> io::Result<()> {
     let Explanation { session, pair, flow, walks, sessions, .. } = explanation;
-    writeln!(out, "frame {number}: session {session}, {pair}, {}", direction(explanation.direction))?;
+    writeln!(
+        out,
+        "frame {number}: session {session}, {pair}, {}",
+        direction(explanation.direction)
+    )?;
     let lengths = lengths(explanation);
     writeln!(out, "  {}, {lengths}", flow.as_deref().unwrap_or("not IP"))?;
     if let Some(tunnel) = tunnel(explanation) {
@@ -82,8 +88,11 @@ fn lengths(explanation: &Explanation<'_>) -> String {
 }
 
 fn rules(walk: &Walk) -> String {
-    let mut parts: Vec<_> =
-        walk.tried.iter().map(|tried| format!("{} no: {}", tried.number, miss(tried.miss))).collect();
+    let mut parts: Vec<_> = walk
+        .tried
+        .iter()
+        .map(|tried| format!("{} no: {}", tried.number, miss(tried.miss)))
+        .collect();
     parts.push(match walk.decision {
         Some(decision) => format!("{} {}s", decision.number, decision.action),
         None => "no rule matches".to_owned(),
@@ -122,7 +131,9 @@ pub(super) fn fate(explanation: &Explanation<'_>) -> String {
         _ => String::new(),
     };
     match explanation.outcome {
-        Ok(()) if explanation.outputs.is_empty() => format!("accepted{rule}, no output is configured"),
+        Ok(()) if explanation.outputs.is_empty() => {
+            format!("accepted{rule}, no output is configured")
+        }
         Ok(()) => format!("accepted{rule}, to {}", explanation.outputs.join(", ")),
         Err(reason) => format!("dropped{rule}: {reason}"),
     }

@@ -67,7 +67,9 @@ impl Blocks {
         let (behind, block) = match parse_block_le(rest) {
             Ok(found) => found,
             Err(pcap_parser::nom::Err::Incomplete(_)) if rest.len() < BLOCK_MAX => return Ok(None),
-            Err(_) => return Err(io::Error::new(io::ErrorKind::InvalidData, "what comes is no pcapng")),
+            Err(_) => {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "what comes is no pcapng"));
+            }
         };
         let len = rest.len() - behind.len();
         self.start += len;
@@ -93,7 +95,8 @@ fn content(block: Block<'_>) -> Content<'_> {
             })
         }
         Block::InterfaceStatistics(block) => {
-            let lost = option(&block.options, OptionCode::IsbIfDrop).and_then(|bytes| bytes.first_chunk());
+            let lost =
+                option(&block.options, OptionCode::IsbIfDrop).and_then(|bytes| bytes.first_chunk());
             Content::Lost(lost.map_or(0, |lost| u64::from_le_bytes(*lost)))
         }
         _ => Content::Other,

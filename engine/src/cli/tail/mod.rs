@@ -27,7 +27,8 @@ use show::Show;
 
 /// How soon a signal is noticed.
 const TURN: Duration = Duration::from_millis(100);
-/// How long what is left of the stream is waited for while nothing comes; the engine gives up earlier.
+/// How long what is left of the stream is waited for while nothing comes; the engine gives up
+/// earlier.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Runs until a signal comes, nobody reads any more, enough was shown, or the engine stops.
@@ -40,7 +41,8 @@ pub(super) fn tail(args: &TailArgs) -> Result<(), Failure> {
         return Err(Failure::Refused(anyhow!(advice)));
     }
     let is_asked_to_end = end_on_signals().map_err(Failure::Failed)?;
-    let (answer, stream) = request(args.interface.as_deref(), &Request::Tail(args.session.clone()))?;
+    let (answer, stream) =
+        request(args.interface.as_deref(), &Request::Tail(args.session.clone()))?;
     if let Answer::Refused(text) = answer {
         return Err(Failure::Refused(anyhow!("{text}")));
     }
@@ -50,7 +52,8 @@ pub(super) fn tail(args: &TailArgs) -> Result<(), Failure> {
     copied.map_err(|error| Failure::Failed(anyhow!("{error}")))
 }
 
-/// What the first signal sets. Another one ends the process at once, though not right away: timeout(1) sends the first one twice.
+/// What the first signal sets. Another one ends the process at once, though not right away:
+/// timeout(1) sends the first one twice.
 fn end_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
     let is_asked = Arc::new(AtomicBool::new(false));
     for signal in SIGNALS {
@@ -64,7 +67,8 @@ fn end_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
         }
         thread::sleep(GRACE);
         for signal in SIGNALS {
-            // If it cannot be had, the process still ends by itself, but where it waits for its reader.
+            // If it cannot be had, the process still ends by itself, but where it waits for its
+            // reader.
             let _ = flag::register_conditional_shutdown(signal, INTERRUPTED, asked.clone());
         }
     });
@@ -74,10 +78,12 @@ fn end_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
 /// Whether nobody reads what is written any more, which a quiet stream would not show.
 fn is_left(out: &impl AsFd) -> bool {
     let mut entries = [PollFd::new(out, PollFlags::empty())];
-    poll(&mut entries, Some(&Timespec::default())).is_ok() && entries[0].revents().contains(PollFlags::ERR)
+    poll(&mut entries, Some(&Timespec::default())).is_ok()
+        && entries[0].revents().contains(PollFlags::ERR)
 }
 
-/// Copies the stream until its end. Whoever reads what is written may go: that is as good a reason to end as a signal.
+/// Copies the stream until its end. Whoever reads what is written may go: that is as good a reason
+/// to end as a signal.
 fn copy(
     stream: &UnixStream,
     show: &mut Show,
@@ -100,7 +106,9 @@ fn copy(
         }
         is_read = is_read && !is_left(out);
         match blocks.fill(stream) {
-            Ok(0) if blocks.is_torn() => return Err(io::Error::other("the engine has gone in mid-frame")),
+            Ok(0) if blocks.is_torn() => {
+                return Err(io::Error::other("the engine has gone in mid-frame"));
+            }
             Ok(0) => return Ok(()),
             Ok(_) => ending = ending.map(|_| Instant::now()),
             Err(error) if is_early(&error) => continue,

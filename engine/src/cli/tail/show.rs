@@ -31,7 +31,15 @@ impl Show {
         if format == TailFormat::Pcap {
             pcap::header(&mut bytes);
         }
-        Self { format, names: Vec::new(), left: count, bytes, frames: 0, lost: 0, has_statistics: false }
+        Self {
+            format,
+            names: Vec::new(),
+            left: count,
+            bytes,
+            frames: 0,
+            lost: 0,
+            has_statistics: false,
+        }
     }
 
     /// Takes a block over.
@@ -83,7 +91,8 @@ impl Show {
             _ => String::new(),
         };
         // Memory takes everything.
-        let _ = writeln!(self.bytes, "{time:.6} {name} {direction} {flow}, {original_len} bytes{cut}");
+        let _ =
+            writeln!(self.bytes, "{time:.6} {name} {direction} {flow}, {original_len} bytes{cut}");
     }
 
     /// Writes what is to be written.
@@ -95,7 +104,8 @@ impl Show {
 
     /// What it came to, in a sentence.
     pub(super) fn summary(&self) -> String {
-        let frames = if self.frames == 1 { "1 frame".to_owned() } else { format!("{} frames", self.frames) };
+        let frames =
+            if self.frames == 1 { "1 frame".to_owned() } else { format!("{} frames", self.frames) };
         if self.has_statistics {
             format!("{frames}, {} lost on the way here", self.lost)
         } else {

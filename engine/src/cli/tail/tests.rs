@@ -17,7 +17,8 @@ fn frames() -> [Vec<u8>; 2] {
 fn stream() -> Vec<u8> {
     let mut blocks = Encoder::with_capacity(0);
     blocks.section_header("test");
-    let interface = blocks.interface(Interface { name: "web", description: "", link: Link::Ethernet });
+    let interface =
+        blocks.interface(Interface { name: "web", description: "", link: Link::Ethernet });
     for (time_ns, frame) in (1_700_000_000_000_000_000..).zip(frames()) {
         let direction = Some(vxtap::config::Direction::Egress);
         blocks.packet(interface, time_ns, 99, direction, std::iter::once(&frame[..]));
@@ -61,7 +62,8 @@ fn a_capture_has_the_frames_that_were_asked_for() {
     for format in [TailFormat::Pcapng, TailFormat::Pcap] {
         let (capture, summary) = shown(&bytes, 100, format, 1);
         let mut file =
-            vxtap::capture_file::CaptureFile::from_reader("capture", io::Cursor::new(capture)).unwrap();
+            vxtap::capture_file::CaptureFile::from_reader("capture", io::Cursor::new(capture))
+                .unwrap();
         let frame = file.next().unwrap().unwrap();
         assert_eq!((frame.captured, frame.original_len), (&frames()[0][..], 99));
         assert_eq!(frame.timestamp_ns, 1_700_000_000_000_000_000);

@@ -11,8 +11,8 @@ use crate::config::profile::{BIT, SEQUENCE_BITS};
 use crate::config::session::{PACKET_LENGTH, SESSION_NUMBER, VLAN, VNI};
 use crate::config::words::words_of;
 use crate::config::{
-    Action, Direction, DirectionBit, Eni, Filter, NetworkService, PortRange, Profile, Rule, SequenceBits,
-    Session,
+    Action, Direction, DirectionBit, Eni, Filter, NetworkService, PortRange, Profile, Rule,
+    SequenceBits, Session,
 };
 
 pub(super) const ENI: &[&str] = &["id", "mac", "addresses", "vpc_prefixes"];
@@ -27,8 +27,18 @@ pub(super) const RULE: &[&str] = &[
     "source_ports",
     "destination_ports",
 ];
-pub(super) const SESSION: &[&str] =
-    &["name", "vni", "source", "eni", "filter", "profile", "packet_length", "number", "vlan", "outputs"];
+pub(super) const SESSION: &[&str] = &[
+    "name",
+    "vni",
+    "source",
+    "eni",
+    "filter",
+    "profile",
+    "packet_length",
+    "number",
+    "vlan",
+    "outputs",
+];
 pub(super) const PROFILE: &[&str] = &["name", "direction", "sequence"];
 pub(super) const DIRECTION_BIT: &[&str] = &["bit", "set"];
 pub(super) const SEQUENCE: &[&str] = &["bit", "bits"];
@@ -74,7 +84,8 @@ fn rule(section: &Section<'_>) -> Result<Rule, Fault> {
     })
 }
 
-/// A word, or IANA's number; `None` is any. What is written with AWS's rules in mind has 0 or -1 for it.
+/// A word, or IANA's number; `None` is any. What is written with AWS's rules in mind has 0 or -1
+/// for it.
 fn protocol(node: &Node<'_>) -> Result<Option<u8>, Fault> {
     if let DeValue::Integer(integer) = node.value() {
         if integer.as_str() == "-1" {
@@ -82,7 +93,8 @@ fn protocol(node: &Node<'_>) -> Result<Option<u8>, Fault> {
         }
         return Ok(Some(node.number(PROTOCOL)?).filter(|&number: &u8| number != 0));
     }
-    let words = PROTOCOLS.iter().map(|(word, _)| format!("{word:?}")).collect::<Vec<_>>().join(", ");
+    let words =
+        PROTOCOLS.iter().map(|(word, _)| format!("{word:?}")).collect::<Vec<_>>().join(", ");
     let allowed = format!("\"any\", {words} or {PROTOCOL}");
     match node.string(&allowed)? {
         "any" => Ok(None),
@@ -98,7 +110,9 @@ fn ports(node: &Node<'_>) -> Result<PortRange, Fault> {
     let allowed = "a port from 0 to 65535, or a range in quotes, such as \"1024-65535\"";
     if let DeValue::Integer(integer) = node.value() {
         let port = u16::from_str_radix(integer.as_str(), integer.radix()).ok();
-        return port.map(|port| PortRange { first: port, last: port }).ok_or_else(|| node.refused(allowed));
+        return port
+            .map(|port| PortRange { first: port, last: port })
+            .ok_or_else(|| node.refused(allowed));
     }
     node.parsed(allowed)
 }
@@ -106,7 +120,9 @@ fn ports(node: &Node<'_>) -> Result<PortRange, Fault> {
 pub(super) fn session(section: &Section<'_>) -> Result<Session, Fault> {
     let outputs = |node: Node<'_>| {
         let list = node.list("a list of outputs")?;
-        list.iter().map(|node| Ok(node.string("the name of an output in quotes")?.to_owned())).collect()
+        list.iter()
+            .map(|node| Ok(node.string("the name of an output in quotes")?.to_owned()))
+            .collect()
     };
     Ok(Session {
         name: section.name("name")?,
@@ -124,14 +140,18 @@ pub(super) fn session(section: &Section<'_>) -> Result<Session, Fault> {
 
 pub(super) fn profile(section: &Section<'_>) -> Result<Profile, Fault> {
     let direction = |node: Node<'_>| {
-        let section = node.section(DIRECTION_BIT, "a table such as { bit = 56, set = \"egress\" }")?;
+        let section =
+            node.section(DIRECTION_BIT, "a table such as { bit = 56, set = \"egress\" }")?;
         let bit = section.required("bit", BIT)?.number(BIT)?;
         Ok(DirectionBit { bit, set: section.required("set", words_of::<Direction>())?.word()? })
     };
     let sequence = |node: Node<'_>| {
         let section = node.section(SEQUENCE, "a table such as { bit = 8, bits = 24 }")?;
         let bit = section.required("bit", BIT)?.number(BIT)?;
-        Ok(SequenceBits { bit, bits: section.required("bits", SEQUENCE_BITS)?.number(SEQUENCE_BITS)? })
+        Ok(SequenceBits {
+            bit,
+            bits: section.required("bits", SEQUENCE_BITS)?.number(SEQUENCE_BITS)?,
+        })
     };
     Ok(Profile {
         name: section.name("name")?,

@@ -1,7 +1,8 @@
 //! The TOML front: from the text of a file to a checked [`Config`].
 //!
-//! The document is read as a tree that remembers where each value stands. [`reader`] refuses unknown keys and wrong
-//! types, [`sections`] and [`mirror`] fill the structures, and what [`Config::validate`] finds afterwards gets its place from the tree.
+//! The document is read as a tree that remembers where each value stands. [`reader`] refuses
+//! unknown keys and wrong types, [`sections`] and [`mirror`] fill the structures, and what
+//! [`Config::validate`] finds afterwards gets its place from the tree.
 
 mod mirror;
 mod nearest;
@@ -21,8 +22,8 @@ use super::{Config, Problem};
 #[cfg(test)]
 pub(super) use sections::KEYS;
 
-/// Longest configuration file in bytes: three times what an account of AWS can hold, 10 000 filters of ten rules and as many
-/// sessions. Guards against being pointed at a device or a capture.
+/// Longest configuration file in bytes: three times what an account of AWS can hold, 10 000 filters
+/// of ten rules and as many sessions. Guards against being pointed at a device or a capture.
 const FILE_BYTES_MAX: u64 = 64 << 20;
 
 /// A problem at a known place of the file.
@@ -35,9 +36,14 @@ pub(super) struct Fault {
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, ConfigError> {
     let fail = |source| ConfigError::Read { path: path.to_owned(), source };
     let mut bytes = Vec::new();
-    File::open(path).map_err(fail)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(fail)?;
+    File::open(path)
+        .map_err(fail)?
+        .take(FILE_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(fail)?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
-        let message = format!("longer than {} MiB, which no configuration needs", FILE_BYTES_MAX >> 20);
+        let message =
+            format!("longer than {} MiB, which no configuration needs", FILE_BYTES_MAX >> 20);
         return Err(fail(io::Error::new(io::ErrorKind::FileTooLarge, message)));
     }
     Ok(bytes)
@@ -49,7 +55,10 @@ pub(super) fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Config, ConfigErro
         Err(error) => {
             let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
             let place = Place::at(path, &valid, valid.len());
-            Err(ConfigError::Syntax { place, message: "found bytes that are not UTF-8 text".to_owned() })
+            Err(ConfigError::Syntax {
+                place,
+                message: "found bytes that are not UTF-8 text".to_owned(),
+            })
         }
     }
 }

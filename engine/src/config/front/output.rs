@@ -60,12 +60,23 @@ const INTERFACE: &[&str] =
     &["name", "type", "filter", "order_window_us", "members", "interface", "vlan_tags"];
 
 /// By where it goes to.
-const STDOUT: &[&str] = &["name", "type", "filter", "order_window_us", "to", "format", "buffer_mib"];
-const FIFO: &[&str] = &["name", "type", "filter", "order_window_us", "to", "path", "format", "buffer_mib"];
+const STDOUT: &[&str] =
+    &["name", "type", "filter", "order_window_us", "to", "format", "buffer_mib"];
+const FIFO: &[&str] =
+    &["name", "type", "filter", "order_window_us", "to", "path", "format", "buffer_mib"];
 const UNIX: &[&str] =
     &["name", "type", "filter", "order_window_us", "to", "path", "format", "readers", "buffer_mib"];
-const TCP: &[&str] =
-    &["name", "type", "filter", "order_window_us", "to", "address", "format", "readers", "buffer_mib"];
+const TCP: &[&str] = &[
+    "name",
+    "type",
+    "filter",
+    "order_window_us",
+    "to",
+    "address",
+    "format",
+    "readers",
+    "buffer_mib",
+];
 
 const AN_ADDRESS: &str = "an address with its port in quotes, such as \"127.0.0.1:57012\"";
 const AN_INTERFACE: &str = "the name of an interface in quotes";
@@ -114,7 +125,8 @@ impl Word for To {
 }
 
 impl Word for StreamFormat {
-    const WORDS: &'static [(&'static str, Self)] = &[("pcapng", Self::Pcapng), ("pcap", Self::Pcap)];
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("pcapng", Self::Pcapng), ("pcap", Self::Pcap)];
 }
 
 pub(super) fn output(section: &Section<'_>) -> Result<Output, Fault> {
@@ -126,7 +138,8 @@ pub(super) fn output(section: &Section<'_>) -> Result<Output, Fault> {
         }
         Type::Interface => {
             section.check_keys(INTERFACE)?;
-            let interface = section.required("interface", AN_INTERFACE)?.string(AN_INTERFACE)?.to_owned();
+            let interface =
+                section.required("interface", AN_INTERFACE)?.string(AN_INTERFACE)?.to_owned();
             let vlan_tags = section.boolean("vlan_tags")?.unwrap_or(false);
             OutputKind::Interface { interface, vlan_tags }
         }

@@ -1,4 +1,5 @@
-//! Reads typed values out of a TOML tree, and remembers the key and the place of each for the error.
+//! Reads typed values out of a TOML tree, and remembers the key and the place of each for the
+//! error.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -61,7 +62,11 @@ impl<'d> Section<'d> {
         self.table.get(key).map(|value| Node { value, key: self.key.key(key) })
     }
 
-    pub(super) fn required(&self, key: &'static str, allowed: impl fmt::Display) -> Result<Node<'d>, Fault> {
+    pub(super) fn required(
+        &self,
+        key: &'static str,
+        allowed: impl fmt::Display,
+    ) -> Result<Node<'d>, Fault> {
         self.get(key).ok_or_else(|| Fault {
             key: self.key.key(key),
             offset: self.offset,
@@ -74,7 +79,9 @@ impl<'d> Section<'d> {
         key: &'static str,
         keys: &'static [&'static str],
     ) -> Result<Option<Self>, Fault> {
-        self.get(key).map(|node| node.section(keys, format_args!("a table, written [{key}]"))).transpose()
+        self.get(key)
+            .map(|node| node.section(keys, format_args!("a table, written [{key}]")))
+            .transpose()
     }
 
     /// Reads each table of an array; none when it is absent.
@@ -143,10 +150,18 @@ impl<'d> Node<'d> {
 
     pub(super) fn list(&self, allowed: &str) -> Result<Vec<Self>, Fault> {
         let DeValue::Array(array) = self.value() else { return Err(self.refused(allowed)) };
-        Ok(array.iter().enumerate().map(|(at, value)| Self { value, key: self.key.index(at) }).collect())
+        Ok(array
+            .iter()
+            .enumerate()
+            .map(|(at, value)| Self { value, key: self.key.index(at) })
+            .collect())
     }
 
-    pub(super) fn numbers<N: TryFrom<u64>>(&self, limit: Limit, allowed: &str) -> Result<Vec<N>, Fault> {
+    pub(super) fn numbers<N: TryFrom<u64>>(
+        &self,
+        limit: Limit,
+        allowed: &str,
+    ) -> Result<Vec<N>, Fault> {
         self.list(allowed)?.iter().map(|node| node.number(limit)).collect()
     }
 

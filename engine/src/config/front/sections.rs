@@ -13,8 +13,16 @@ use crate::config::{BusyPoll, Capture, Config, Cpus, Memory, Queues, TunnelPort,
 
 const TOP: &[&str] =
     &["capture", "workers", "memory", "sessions", "eni", "filter", "profile", "session", "output"];
-const CAPTURE: &[&str] =
-    &["interface", "mode", "ports", "allowed_sources", "queues", "fragments", "arrival_times", "busy_poll"];
+const CAPTURE: &[&str] = &[
+    "interface",
+    "mode",
+    "ports",
+    "allowed_sources",
+    "queues",
+    "fragments",
+    "arrival_times",
+    "busy_poll",
+];
 const BUSY_POLL: &[&str] = &["usecs", "budget"];
 const WORKERS: &[&str] = &["cpus", "wait"];
 const MEMORY: &[&str] =
@@ -44,9 +52,18 @@ pub(super) fn config(document: &Spanned<DeTable<'_>>) -> Result<Config, Fault> {
     let sessions = top.section("sessions", SESSIONS)?;
     let sessions = sessions.as_ref();
     Ok(Config {
-        capture: top.section("capture", CAPTURE)?.as_ref().map_or_else(|| Ok(Capture::default()), capture)?,
-        workers: top.section("workers", WORKERS)?.as_ref().map_or_else(|| Ok(Workers::default()), workers)?,
-        memory: top.section("memory", MEMORY)?.as_ref().map_or_else(|| Ok(Memory::default()), memory)?,
+        capture: top
+            .section("capture", CAPTURE)?
+            .as_ref()
+            .map_or_else(|| Ok(Capture::default()), capture)?,
+        workers: top
+            .section("workers", WORKERS)?
+            .as_ref()
+            .map_or_else(|| Ok(Workers::default()), workers)?,
+        memory: top
+            .section("memory", MEMORY)?
+            .as_ref()
+            .map_or_else(|| Ok(Memory::default()), memory)?,
         unknown: sessions.map_or(Ok(None), |section| section.word("unknown"))?.unwrap_or_default(),
         unknown_direction: sessions
             .map_or(Ok(None), |section| section.word("unknown_direction"))?
@@ -62,11 +79,13 @@ pub(super) fn config(document: &Spanned<DeTable<'_>>) -> Result<Config, Fault> {
 fn capture(section: &Section<'_>) -> Result<Capture, Fault> {
     let default = Capture::default();
     Ok(Capture {
-        interfaces: section.get("interface").map_or(Ok(default.interfaces), |node| interfaces(&node))?,
+        interfaces: section
+            .get("interface")
+            .map_or(Ok(default.interfaces), |node| interfaces(&node))?,
         mode: section.word("mode")?.unwrap_or(default.mode),
-        ports: section
-            .get("ports")
-            .map_or(Ok(default.ports), |node| node.list("a list of ports")?.iter().map(port).collect())?,
+        ports: section.get("ports").map_or(Ok(default.ports), |node| {
+            node.list("a list of ports")?.iter().map(port).collect()
+        })?,
         allowed_sources: section.prefixes("allowed_sources")?,
         queues: section.get("queues").map_or(Ok(default.queues), |node| queues(&node))?,
         fragments: section.word("fragments")?.unwrap_or(default.fragments),
@@ -78,12 +97,15 @@ fn capture(section: &Section<'_>) -> Result<Capture, Fault> {
 /// A port as a number, or with its tunnel in quotes.
 fn port(node: &Node<'_>) -> Result<TunnelPort, Fault> {
     if matches!(node.value(), DeValue::String(_)) {
-        return node.parsed(&format!("{PORT}, or one with its tunnel in quotes, such as \"geneve:16081\""));
+        return node.parsed(&format!(
+            "{PORT}, or one with its tunnel in quotes, such as \"geneve:16081\""
+        ));
     }
     node.number(PORT).map(TunnelPort::new)
 }
 
-/// A name or a list of names. A structure without any means "not named yet"; an empty list in a file is a mistake.
+/// A name or a list of names. A structure without any means "not named yet"; an empty list in a
+/// file is a mistake.
 fn interfaces(node: &Node<'_>) -> Result<Vec<String>, Fault> {
     let allowed = "the name of an interface in quotes";
     let name = |node: &Node<'_>| {
@@ -134,7 +156,9 @@ fn cpus(node: &Node<'_>) -> Result<Cpus, Fault> {
 fn memory(section: &Section<'_>) -> Result<Memory, Fault> {
     let default = Memory::default();
     Ok(Memory {
-        per_queue_mib: section.number("per_queue_mib", PER_QUEUE_MIB)?.unwrap_or(default.per_queue_mib),
+        per_queue_mib: section
+            .number("per_queue_mib", PER_QUEUE_MIB)?
+            .unwrap_or(default.per_queue_mib),
         chunk_size: section.number("chunk_size", CHUNK_SIZE)?,
         fill_ring: section.number("fill_ring", RING_LEN)?.unwrap_or(default.fill_ring),
         rx_ring: section.number("rx_ring", RING_LEN)?.unwrap_or(default.rx_ring),

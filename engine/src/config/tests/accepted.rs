@@ -8,7 +8,10 @@ use super::parse;
 #[test]
 fn an_empty_file_is_the_default_and_the_default_is_valid() {
     assert_eq!(parse("").expect("valid"), Config::default());
-    assert_eq!(parse("[capture]\n[workers]\n[memory]\n[sessions]").expect("valid"), Config::default());
+    assert_eq!(
+        parse("[capture]\n[workers]\n[memory]\n[sessions]").expect("valid"),
+        Config::default()
+    );
     Config::default().validate().expect("valid");
 }
 
@@ -134,8 +137,16 @@ fn every_key_reaches_its_field() {
         capture: Capture {
             interfaces: vec!["eth1".to_owned()],
             mode: CaptureMode::ZeroCopy,
-            ports: vec![4789.into(), 8472.into(), TunnelPort { number: 16081, tunnel: Tunnel::Geneve }],
-            allowed_sources: vec![prefix("10.0.0.0/8"), prefix("2001:db8::/32"), prefix("192.0.2.7/32")],
+            ports: vec![
+                4789.into(),
+                8472.into(),
+                TunnelPort { number: 16081, tunnel: Tunnel::Geneve },
+            ],
+            allowed_sources: vec![
+                prefix("10.0.0.0/8"),
+                prefix("2001:db8::/32"),
+                prefix("192.0.2.7/32"),
+            ],
             queues: Queues::List(vec![0, 2]),
             fragments: Fragments::Pass,
             arrival_times: false,
@@ -189,13 +200,19 @@ fn every_key_reaches_its_field() {
             },
             Output {
                 members: 2,
-                ..Output::new("ids", OutputKind::Shared { path: "dir/ids.sock".into(), consumers: 3 })
+                ..Output::new(
+                    "ids",
+                    OutputKind::Shared { path: "dir/ids.sock".into(), consumers: 3 },
+                )
             },
             Output {
                 members: 2,
                 ..Output::new(
                     "sniffers",
-                    OutputKind::Interface { interface: "mirror{member}".to_owned(), vlan_tags: true },
+                    OutputKind::Interface {
+                        interface: "mirror{member}".to_owned(),
+                        vlan_tags: true,
+                    },
                 )
             },
             Output {
@@ -210,7 +227,10 @@ fn every_key_reaches_its_field() {
                     }),
                 )
             },
-            Output::new("pipe", OutputKind::Stream(Stream::new(StreamTarget::Fifo("dir/pipe".into())))),
+            Output::new(
+                "pipe",
+                OutputKind::Stream(Stream::new(StreamTarget::Fifo("dir/pipe".into()))),
+            ),
         ],
     };
     assert_eq!(parse(EVERY_KEY).expect("valid"), expected);
@@ -309,7 +329,10 @@ fn the_documentation_describes_every_key_with_examples_that_are_accepted() {
     }
     for (section, keys) in front::KEYS {
         for key in *keys {
-            assert!(page.contains(&format!("### `{section}{key}`")), "{section}{key} is not described");
+            assert!(
+                page.contains(&format!("### `{section}{key}`")),
+                "{section}{key} is not described"
+            );
         }
     }
 }
@@ -318,7 +341,10 @@ fn the_documentation_describes_every_key_with_examples_that_are_accepted() {
 fn a_file_that_never_ends_is_not_read_to_the_end() {
     let error = Config::read(Path::new("/dev/zero")).expect_err("endless");
     let source = std::error::Error::source(&error).expect("a source").to_string();
-    assert_eq!(error.to_string(), "cannot read /dev/zero: longer than 64 MiB, which no configuration needs");
+    assert_eq!(
+        error.to_string(),
+        "cannot read /dev/zero: longer than 64 MiB, which no configuration needs"
+    );
     assert_eq!(source, "longer than 64 MiB, which no configuration needs");
 }
 

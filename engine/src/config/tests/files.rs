@@ -46,13 +46,22 @@ fn files_that_would_have_one_name_are_refused() {
 #[test]
 fn values_outside_their_ranges_are_refused() {
     let table = [
-        ("rotate_mib = 0", "14: output[0].rotate_mib: found 0, allowed is an integer from 1 to 1048576"),
+        (
+            "rotate_mib = 0",
+            "14: output[0].rotate_mib: found 0, allowed is an integer from 1 to 1048576",
+        ),
         (
             "rotate_s = 31622401",
             "12: output[0].rotate_s: found 31622401, allowed is an integer from 1 to 31622400",
         ),
-        ("keep_files = 0", "14: output[0].keep_files: found 0, allowed is an integer from 1 to 1000000"),
-        ("keep_mib = 0", "12: output[0].keep_mib: found 0, allowed is an integer from 1 to 1073741824"),
+        (
+            "keep_files = 0",
+            "14: output[0].keep_files: found 0, allowed is an integer from 1 to 1000000",
+        ),
+        (
+            "keep_mib = 0",
+            "12: output[0].keep_mib: found 0, allowed is an integer from 1 to 1073741824",
+        ),
         ("keep_s = 0", "10: output[0].keep_s: found 0, allowed is an integer from 1 to 316224000"),
         (
             "compression = \"gzip\"",
@@ -67,9 +76,12 @@ fn values_outside_their_ranges_are_refused() {
     ];
     let table: Vec<_> = table
         .iter()
-        .map(|(key, message)| (text(&format!("path = \"{{number}}\"\n{key}")), format!("5:{message}")))
+        .map(|(key, message)| {
+            (text(&format!("path = \"{{number}}\"\n{key}")), format!("5:{message}"))
+        })
         .collect();
-    let table: Vec<_> = table.iter().map(|(text, message)| (text.as_str(), message.as_str())).collect();
+    let table: Vec<_> =
+        table.iter().map(|(text, message)| (text.as_str(), message.as_str())).collect();
     assert_refusals(&table);
 }
 

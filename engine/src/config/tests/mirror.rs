@@ -16,7 +16,10 @@ fn a_rule_without_its_parts_is_refused() {
     let table = |lines: &str| format!("{header}{lines}");
     assert_refusals(&[
         ("[[filter]]", "1:1: filter[0].name: missing; allowed is a name in quotes"),
-        (&table(""), "3:1: filter[0].rule[0].direction: missing; allowed is \"ingress\" or \"egress\""),
+        (
+            &table(""),
+            "3:1: filter[0].rule[0].direction: missing; allowed is \"ingress\" or \"egress\"",
+        ),
         (
             &table("direction = \"in\""),
             "4:13: filter[0].rule[0].direction: found \"in\", allowed is \"ingress\" or \"egress\"",
@@ -74,7 +77,10 @@ fn protocols_and_ports_of_a_rule_have_their_limits() {
     let ports = "a port from 0 to 65535, or a range in quotes, such as \"1024-65535\"";
     let with = |line: &str| rule(&format!("destination = \"10.0.0.0/8\"\n{line}"));
     let protocol = |line: &str, found: &str, allowed: &str| {
-        (with(line), format!("9:12: filter[0].rule[0].protocol: found {found}, allowed is {allowed}"))
+        (
+            with(line),
+            format!("9:12: filter[0].rule[0].protocol: found {found}, allowed is {allowed}"),
+        )
     };
     let number = "an integer from 0 to 255";
     let only = "ports only with the protocol \"tcp\" or \"udp\"";
@@ -217,7 +223,9 @@ fn a_session_refers_to_what_is_declared() {
             "4:11: session[0].outputs: found an empty list, allowed is a list of outputs; leave `outputs` out for all of them",
         ),
         (
-            &session("outputs = [\"o\", \"o\"]\n[[output]]\nname = \"o\"\ntype = \"pcapng\"\npath = \"p\""),
+            &session(
+                "outputs = [\"o\", \"o\"]\n[[output]]\nname = \"o\"\ntype = \"pcapng\"\npath = \"p\"",
+            ),
             "4:17: session[0].outputs[1]: found \"o\" again, after session[0].outputs[0]; allowed is each one once",
         ),
         (

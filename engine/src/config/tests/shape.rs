@@ -11,13 +11,17 @@ fn what_is_not_toml_is_refused_where_the_parser_stopped() {
         ("[capture", "1:9: unclosed table, expected `]`"),
         ("a = 1\na = 2", "2:1: duplicate key"),
         ("[capture]\nports = [4789", "2:14: unclosed array, expected `]`"),
-        ("[capture]\ninterface = eth1", "2:13: string values must be quoted, expected literal string"),
+        (
+            "[capture]\ninterface = eth1",
+            "2:13: string values must be quoted, expected literal string",
+        ),
     ]);
 }
 
 #[test]
 fn bytes_that_are_not_utf8_are_refused_where_they_stand() {
-    let error = front::from_bytes(Path::new("f"), b"[capture]\na = \"\xff\"").expect_err("not UTF-8");
+    let error =
+        front::from_bytes(Path::new("f"), b"[capture]\na = \"\xff\"").expect_err("not UTF-8");
     assert_eq!(error.to_string(), "f:2:6: found bytes that are not UTF-8 text");
 }
 
@@ -93,7 +97,10 @@ fn a_wrong_type_is_refused_with_what_was_found() {
             "[capture]\nbusy_poll = true",
             "2:13: capture.busy_poll: found true, allowed is a table such as { usecs = 20, budget = 64 }",
         ),
-        ("[workers]\ncpus = 2", "2:8: workers.cpus: found 2, allowed is \"auto\" or a list of CPUs"),
+        (
+            "[workers]\ncpus = 2",
+            "2:8: workers.cpus: found 2, allowed is \"auto\" or a list of CPUs",
+        ),
         (
             "[workers]\nwait = 2024-02-29",
             "2:8: workers.wait: found the date 2024-02-29, allowed is \"busy\", \"adaptive\" or \"interrupt\"",

@@ -42,8 +42,14 @@ fn a_number_outside_its_limits_is_refused() {
             "[memory]\nper_queue_mib = 0",
             "2:17: memory.per_queue_mib: found 0, allowed is an integer from 1 to 65536",
         ),
-        ("[memory]\noutputs = 256", "2:11: memory.outputs: found 256, allowed is an integer from 1 to 255"),
-        ("[memory]\nchunk_size = 8192", "2:14: memory.chunk_size: found 8192, allowed is 2048 or 4096"),
+        (
+            "[memory]\noutputs = 256",
+            "2:11: memory.outputs: found 256, allowed is an integer from 1 to 255",
+        ),
+        (
+            "[memory]\nchunk_size = 8192",
+            "2:14: memory.chunk_size: found 8192, allowed is 2048 or 4096",
+        ),
         (
             "[memory]\nfill_ring = 4095",
             "2:13: memory.fill_ring: found 4095, allowed is a power of two from 64 to 65536",
@@ -82,7 +88,10 @@ fn a_word_that_a_setting_does_not_know_is_refused() {
             "[workers]\nwait = \"Busy\"",
             "2:8: workers.wait: found \"Busy\", allowed is \"busy\", \"adaptive\" or \"interrupt\"",
         ),
-        ("[sessions]\nunknown = \"\"", "2:11: sessions.unknown: found \"\", allowed is \"pass\" or \"drop\""),
+        (
+            "[sessions]\nunknown = \"\"",
+            "2:11: sessions.unknown: found \"\", allowed is \"pass\" or \"drop\"",
+        ),
         (
             "[[output]]\nname = \"a\"\ntype = \"consumer\"",
             "3:8: output[0].type: found \"consumer\", allowed is \"pcapng\", \"interface\", \"stream\" or \"shared\"",
@@ -92,14 +101,21 @@ fn a_word_that_a_setting_does_not_know_is_refused() {
 
 #[test]
 fn a_stream_has_the_keys_of_where_it_goes_to_and_one_member() {
-    let stream =
-        |name: &str, keys: &str| format!("[[output]]\nname = \"{name}\"\ntype = \"stream\"\n{keys}\n");
+    let stream = |name: &str, keys: &str| {
+        format!("[[output]]\nname = \"{name}\"\ntype = \"stream\"\n{keys}\n")
+    };
     let to = |keys: &str| stream("a", keys);
     let twice = |keys: &str| stream("a", keys) + &stream("b", keys);
     let address = "4:11: output[0].address: found \"here\", allowed is an address with its port in quotes, such as \"127.0.0.1:57012\"";
     assert_refusals(&[
-        (&to(""), "1:1: output[0].to: missing; allowed is \"stdout\", \"fifo\", \"unix\" or \"tcp\""),
-        (&to("to = \"fifo\""), "1:1: output[0].path: missing; allowed is the path of a named pipe in quotes"),
+        (
+            &to(""),
+            "1:1: output[0].to: missing; allowed is \"stdout\", \"fifo\", \"unix\" or \"tcp\"",
+        ),
+        (
+            &to("to = \"fifo\""),
+            "1:1: output[0].path: missing; allowed is the path of a named pipe in quotes",
+        ),
         (
             &to("to = \"stdout\"\npath = \"x\""),
             "5:1: output[0].path: unknown key; allowed here are `name`, `type`, `filter`, `order_window_us`, `to`, `format`, `buffer_mib`",
@@ -175,7 +191,8 @@ fn an_impossible_prefix_is_refused_with_the_one_that_was_meant() {
 
 #[test]
 fn an_impossible_source_is_refused() {
-    let session = |source: &str| format!("[[session]]\nname = \"a\"\nvni = 1\nsource = \"{source}\"");
+    let session =
+        |source: &str| format!("[[session]]\nname = \"a\"\nvni = 1\nsource = \"{source}\"");
     let one_host = "the address of one host; leave `source` out for any source";
     for (source, allowed) in [
         ("0.0.0.0", one_host),
@@ -185,7 +202,8 @@ fn an_impossible_source_is_refused() {
         ("255.255.255.255", one_host),
         ("::ffff:10.0.0.5", "an IPv4 address in IPv4 form, here 10.0.0.5"),
     ] {
-        let message = format!("vxtap.toml:4:10: session[0].source: found {source}, allowed is {allowed}");
+        let message =
+            format!("vxtap.toml:4:10: session[0].source: found {source}, allowed is {allowed}");
         assert_eq!(refusal(&session(source)), message);
     }
     assert_eq!(
@@ -200,15 +218,18 @@ fn an_impossible_name_or_path_is_refused() {
     let long = "x".repeat(256);
     for name in ["", "a\tb", "\u{9b}", &long] {
         let name_toml = toml_string(name);
-        let message = format!("vxtap.toml:2:8: session[0].name: found {name:?}, allowed is {allowed}");
+        let message =
+            format!("vxtap.toml:2:8: session[0].name: found {name:?}, allowed is {allowed}");
         assert_eq!(refusal(&format!("[[session]]\nname = {name_toml}\nvni = 1")), message);
         let output = format!("[[output]]\nname = {name_toml}\ntype = \"pcapng\"\npath = \"a\"");
         assert_eq!(refusal(&output), message.replace("session", "output"));
     }
     for path in ["", "/", "a/", "..", "a/.", "a\0"] {
-        let text = format!("[[output]]\nname = \"a\"\ntype = \"pcapng\"\npath = {}", toml_string(path));
-        let message =
-            format!("vxtap.toml:4:8: output[0].path: found {path:?}, allowed is the path of a file");
+        let text =
+            format!("[[output]]\nname = \"a\"\ntype = \"pcapng\"\npath = {}", toml_string(path));
+        let message = format!(
+            "vxtap.toml:4:8: output[0].path: found {path:?}, allowed is the path of a file"
+        );
         assert_eq!(refusal(&text), message);
     }
 }
@@ -257,8 +278,7 @@ fn what_may_stand_once_is_refused_the_second_time() {
 
 #[test]
 fn one_vni_with_and_without_a_source_is_two_sessions() {
-    let text =
-        "[[session]]\nname = \"a\"\nvni = 1\n[[session]]\nname = \"b\"\nvni = 1\nsource = \"10.0.0.5\"";
+    let text = "[[session]]\nname = \"a\"\nvni = 1\n[[session]]\nname = \"b\"\nvni = 1\nsource = \"10.0.0.5\"";
     assert_eq!(parse(text).expect("valid").sessions.len(), 2);
 }
 
@@ -273,9 +293,18 @@ fn lists_are_neither_empty_nor_too_long() {
     let one_less = v6.replacen("\"fd00:0::/32\",", "", 1);
     assert!(parse(&format!("[capture]\nallowed_sources = [{one_less}, \"10.0.0.0/8\"]")).is_ok());
     assert_refusals(&[
-        ("[capture]\nports = []", "2:9: capture.ports: found an empty list, allowed is a list of ports"),
-        ("[capture]\nqueues = []", "2:10: capture.queues: found an empty list, allowed is a list of queues"),
-        ("[workers]\ncpus = []", "2:8: workers.cpus: found an empty list, allowed is a list of CPUs"),
+        (
+            "[capture]\nports = []",
+            "2:9: capture.ports: found an empty list, allowed is a list of ports",
+        ),
+        (
+            "[capture]\nqueues = []",
+            "2:10: capture.queues: found an empty list, allowed is a list of queues",
+        ),
+        (
+            "[workers]\ncpus = []",
+            "2:8: workers.cpus: found an empty list, allowed is a list of CPUs",
+        ),
         (
             &format!("[capture]\nports = [{}]", list(&ports)),
             "2:9: capture.ports: found 65 ports, allowed are 64 at most",
@@ -293,18 +322,21 @@ fn lists_are_neither_empty_nor_too_long() {
 
 #[test]
 fn a_contradiction_is_shown_at_the_later_line() {
-    let output =
-        |name: &str| format!("[[output]]\nname = \"{name}\"\ntype = \"pcapng\"\npath = \"{name}\"\n");
+    let output = |name: &str| {
+        format!("[[output]]\nname = \"{name}\"\ntype = \"pcapng\"\npath = \"{name}\"\n")
+    };
     let two = format!("[memory]\noutputs = 1\n{}{}", output("a"), output("b"));
     assert_eq!(
         refusal(&two),
         "vxtap.toml:2:11: memory.outputs: found 1, allowed is at least 2, the number of outputs that are configured"
     );
-    let few =
-        "found too few CPUs (1 for 2 queues); allowed is one for each queue of capture.queues, or \"auto\"";
+    let few = "found too few CPUs (1 for 2 queues); allowed is one for each queue of capture.queues, or \"auto\"";
     assert_refusals(&[
         ("[capture]\nqueues = [0, 1]\n[workers]\ncpus = [2]", &format!("4:8: workers.cpus: {few}")),
-        ("[workers]\ncpus = [2]\n[capture]\nqueues = [0, 1]", &format!("4:10: capture.queues: {few}")),
+        (
+            "[workers]\ncpus = [2]\n[capture]\nqueues = [0, 1]",
+            &format!("4:10: capture.queues: {few}"),
+        ),
         (
             "[memory]\nper_queue_mib = 24",
             "2:17: memory.per_queue_mib: found memory.per_queue_mib = 24 for chunks of 4096 bytes (fill ring 8192, \
@@ -327,18 +359,28 @@ fn a_contradiction_is_shown_at_the_later_line() {
 #[test]
 fn the_same_limits_hold_for_a_configuration_built_by_a_program() {
     let session = |vni| Session { name: "a".to_owned(), vni, source: None, ..Session::default() };
-    let mut config = Config { sessions: vec![session(1), session(16_777_216)], ..Config::default() };
+    let mut config =
+        Config { sessions: vec![session(1), session(16_777_216)], ..Config::default() };
     config.sessions[1].name = "b".to_owned();
     let error = config.validate().expect_err("25 bits");
-    assert_eq!(error.to_string(), "session[1].vni: found 16777216, allowed is an integer from 0 to 16777215");
+    assert_eq!(
+        error.to_string(),
+        "session[1].vni: found 16777216, allowed is an integer from 0 to 16777215"
+    );
 
     let capture = Capture { ports: vec![0.into()], ..Capture::default() };
     let error = Config { capture, ..Config::default() }.validate().expect_err("port 0");
-    assert_eq!(error.to_string(), "capture.ports[0]: found 0, allowed is an integer from 1 to 65535");
+    assert_eq!(
+        error.to_string(),
+        "capture.ports[0]: found 0, allowed is an integer from 1 to 65535"
+    );
 
     let memory = Memory { per_queue_mib: 1, ..Memory::default() };
     let error = Config { memory, ..Config::default() }.validate().expect_err("1 MiB").to_string();
-    assert!(error.starts_with("memory.per_queue_mib: found memory.per_queue_mib = 1 for"), "{error}");
+    assert!(
+        error.starts_with("memory.per_queue_mib: found memory.per_queue_mib = 1 for"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -353,11 +395,15 @@ fn the_name_of_the_default_session_is_taken() {
 
 #[test]
 fn more_outputs_than_a_frame_can_be_shared_by_are_refused() {
-    let output =
-        |number| format!("[[output]]\nname = \"{number}\"\ntype = \"pcapng\"\npath = \"{number}\"\n");
+    let output = |number| {
+        format!("[[output]]\nname = \"{number}\"\ntype = \"pcapng\"\npath = \"{number}\"\n")
+    };
     let text: String = (0..256).map(output).collect();
     let error = parse(&format!("[memory]\nper_queue_mib = 4096\n{text}")).expect_err("too many");
-    assert!(error.to_string().ends_with("output: found 256 outputs, allowed are 255 at most"), "{error}");
+    assert!(
+        error.to_string().ends_with("output: found 256 outputs, allowed are 255 at most"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -365,10 +411,22 @@ fn bits_of_a_profile_are_reserved_ones_and_their_own() {
     let profile = |text: &str| format!("[[profile]]\nname = \"a\"\n{text}");
     let reserved = "allowed is bits that RFC 7348 reserves: 0 to 3, 5 to 31 and 56 to 63";
     for (text, message) in [
-        ("direction = { bit = 4, set = \"egress\" }", format!("direction.bit: found bit 4, {reserved}")),
-        ("direction = { bit = 32, set = \"egress\" }", format!("direction.bit: found bit 32, {reserved}")),
-        ("sequence = { bit = 28, bits = 5 }", format!("sequence.bit: found 5 bits from 28 on, {reserved}")),
-        ("sequence = { bit = 60, bits = 8 }", format!("sequence.bit: found 8 bits from 60 on, {reserved}")),
+        (
+            "direction = { bit = 4, set = \"egress\" }",
+            format!("direction.bit: found bit 4, {reserved}"),
+        ),
+        (
+            "direction = { bit = 32, set = \"egress\" }",
+            format!("direction.bit: found bit 32, {reserved}"),
+        ),
+        (
+            "sequence = { bit = 28, bits = 5 }",
+            format!("sequence.bit: found 5 bits from 28 on, {reserved}"),
+        ),
+        (
+            "sequence = { bit = 60, bits = 8 }",
+            format!("sequence.bit: found 8 bits from 60 on, {reserved}"),
+        ),
         (
             "sequence = { bit = 8, bits = 8 }\ndirection = { bit = 15, set = \"ingress\" }",
             "sequence.bit: found 8 bits from 8 on, allowed is other bits than those of `direction`"
@@ -382,11 +440,13 @@ fn bits_of_a_profile_are_reserved_ones_and_their_own() {
         let refused = refusal(&profile(text));
         assert!(refused.ends_with(&format!("profile[0].{message}")), "{refused}");
     }
-    for text in ["direction = { bit = 63, set = \"egress\" }", "sequence = { bit = 8, bits = 24 }"] {
+    for text in ["direction = { bit = 63, set = \"egress\" }", "sequence = { bit = 8, bits = 24 }"]
+    {
         assert!(parse(&profile(text)).is_ok(), "{text}");
     }
     let unknown = "[[session]]\nname = \"a\"\nvni = 1\nprofile = \"x\"";
     assert!(
-        refusal(unknown).ends_with("found \"x\", allowed is the name of a [[profile]] of this configuration")
+        refusal(unknown)
+            .ends_with("found \"x\", allowed is the name of a [[profile]] of this configuration")
     );
 }

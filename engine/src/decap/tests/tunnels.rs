@@ -25,8 +25,12 @@ fn option(class: u16, kind: u8, data: &[u8]) -> Vec<u8> {
 
 /// The three options of a Gateway Load Balancer.
 fn aws_options() -> Vec<u8> {
-    [option(0x0108, 1, &[0, 1, 2, 3, 4, 5, 6, 7]), option(0x0108, 2, &[8; 8]), option(0x0108, 3, &[9; 4])]
-        .concat()
+    [
+        option(0x0108, 1, &[0, 1, 2, 3, 4, 5, 6, 7]),
+        option(0x0108, 2, &[8; 8]),
+        option(0x0108, 3, &[9; 4]),
+    ]
+    .concat()
 }
 
 /// A mirror from 172.16.0.5 through a Gateway Load Balancer: VNI 77.
@@ -48,14 +52,19 @@ fn decap_at(outer: &[u8], all: &[&str]) -> Result<Inner, DropReason> {
 #[test]
 fn an_ethernet_frame_comes_out_of_geneve_whatever_the_options() {
     let inner = inner_v4(100);
-    for options in
-        [vec![], option(0x0101, 0x80, &[1; 124]), [option(7, 7, &[]), option(8, 8, &[2; 8])].concat()]
-    {
+    for options in [
+        vec![],
+        option(0x0101, 0x80, &[1; 124]),
+        [option(7, 7, &[]), option(8, 8, &[2; 8])].concat(),
+    ] {
         let bytes = datagram(6081, &[&geneve_header(0x6558, &options), &inner]);
         let found = decap(&bytes).unwrap();
         assert_eq!(&bytes[found.start..found.start + found.captured_len], inner);
         assert_eq!((found.source, found.vni.get()), (Source::V4([10, 0, 0, 7]), 0x01_0203));
-        assert_eq!((found.outer_ip, found.start, found.original_len), (14, 50 + options.len(), inner.len()));
+        assert_eq!(
+            (found.outer_ip, found.start, found.original_len),
+            (14, 50 + options.len(), inner.len())
+        );
         assert_eq!(
             (found.shape.encapsulation(), found.shape.link()),
             (Encapsulation::Geneve, Link::Ethernet)
@@ -69,7 +78,10 @@ fn a_packet_without_ethernet_header_comes_out_of_geneve_with_its_length() {
     let bytes = datagram(6081, &[&geneve_header(0x0800, &[]), &packet[..600]]);
     let found = decap(&bytes).unwrap();
     assert_eq!((found.captured_len, found.original_len), (600, packet.len()));
-    assert_eq!((found.shape.encapsulation(), found.shape.link()), (Encapsulation::Geneve, Link::Ip));
+    assert_eq!(
+        (found.shape.encapsulation(), found.shape.link()),
+        (Encapsulation::Geneve, Link::Ip)
+    );
     let mut packet = Vec::new();
     PacketBuilder::ipv6([1; 16], [2; 16], 64).udp(1, 2).write(&mut packet, &[0; 500]).unwrap();
     let bytes = datagram(6081, &[&geneve_header(0x86dd, &aws_options()), &packet]);
@@ -153,7 +165,9 @@ fn a_datagram_cut_anywhere_is_refused_or_its_rest_is_the_frame() {
             42..82 | 110..118 => assert_eq!(found, Err(DropReason::TunnelTruncated), "{len} bytes"),
             // The packet inside has no UDP header yet: it is taken for one that is not a mirror's.
             82..102 | 118..132 => assert_eq!(found, Err(DropReason::InnerTruncated), "{len} bytes"),
-            102..110 => assert_eq!(found.map(|inner| inner.shape.link()), Ok(Link::Ip), "{len} bytes"),
+            102..110 => {
+                assert_eq!(found.map(|inner| inner.shape.link()), Ok(Link::Ip), "{len} bytes")
+            }
             _ => assert_eq!(found.map(|inner| inner.captured_len), Ok(len - 118), "{len} bytes"),
         }
     }
@@ -168,7 +182,10 @@ fn a_first_chunk_with_the_headers_is_enough_for_a_frame_in_several() {
             Ok(5042)
         );
     }
-    assert_eq!(tunnel(&whole[..117], whole.len(), &Ports::default()), Err(DropReason::TunnelTruncated));
+    assert_eq!(
+        tunnel(&whole[..117], whole.len(), &Ports::default()),
+        Err(DropReason::TunnelTruncated)
+    );
 }
 
 #[test]

@@ -29,7 +29,11 @@ const OVER: u8 = 3;
 impl Bell {
     pub(in crate::engine) fn new() -> std::io::Result<Arc<Self>> {
         let wakeup = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Arc::new(Self { word: AtomicU8::new(WAITING), has_ended: AtomicBool::new(false), wakeup }))
+        Ok(Arc::new(Self {
+            word: AtomicU8::new(WAITING),
+            has_ended: AtomicBool::new(false),
+            wakeup,
+        }))
     }
 
     /// The workers know the output.

@@ -9,7 +9,8 @@ pub struct GuestCounters {
     pub attached: u64,
     /// That ever came.
     pub came: u64,
-    /// That were cut off, because their tail made no sense, or because they did not take the end of their stream. Part of those that came.
+    /// That were cut off, because their tail made no sense, or because they did not take the end of
+    /// their stream. Part of those that came.
     pub cut_off: u64,
     /// That were turned away, because the member had as many as it may, or there was no memory.
     pub refused: u64,

@@ -22,7 +22,8 @@ pub(in crate::engine) struct Door {
 }
 
 impl Door {
-    /// Makes the socket, for nobody but the engine's user. The name that an engine has left behind is taken over.
+    /// Makes the socket, for nobody but the engine's user. The name that an engine has left behind
+    /// is taken over.
     pub(in crate::engine) fn open(path: &Path, kind: SocketType) -> io::Result<Self> {
         let address = SocketAddrUnix::new(path)?;
         let listener = socket(kind)?;
@@ -42,7 +43,8 @@ impl Door {
 
     /// Lets somebody in who waits; `None` if nobody does.
     pub(in crate::engine) fn accept(&self) -> io::Result<Option<OwnedFd>> {
-        match rustix::net::accept_with(&self.listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+        match rustix::net::accept_with(&self.listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
+        {
             Ok(connection) => Ok(Some(connection)),
             Err(Errno::AGAIN | Errno::CONNABORTED | Errno::INTR) => Ok(None),
             Err(error) => Err(error.into()),
@@ -86,13 +88,19 @@ mod tests {
         let path = dir.path().join("socket");
         let door = Door::open(&path, SocketType::SEQPACKET).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
-        assert_eq!(Door::open(&path, SocketType::SEQPACKET).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(
+            Door::open(&path, SocketType::SEQPACKET).unwrap_err().kind(),
+            io::ErrorKind::AddrInUse
+        );
         drop(door);
         assert!(!path.exists());
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         drop(Door::open(&path, SocketType::SEQPACKET).unwrap());
         fs::write(&path, "a file").unwrap();
-        assert_eq!(Door::open(&path, SocketType::SEQPACKET).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(
+            Door::open(&path, SocketType::SEQPACKET).unwrap_err().kind(),
+            io::ErrorKind::AddrInUse
+        );
         assert_eq!(fs::read(&path).unwrap(), b"a file", "a file is nobody's socket");
     }
 }

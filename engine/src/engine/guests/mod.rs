@@ -52,7 +52,9 @@ impl Guests {
         match kind {
             OutputKind::Shared { consumers, .. } => Self::new(members, *consumers).map(Some),
             OutputKind::Stream(_) => Self::of_stream().map(Some),
-            OutputKind::Pcapng { .. } | OutputKind::Interface { .. } | OutputKind::Consumer => Ok(None),
+            OutputKind::Pcapng { .. } | OutputKind::Interface { .. } | OutputKind::Consumer => {
+                Ok(None)
+            }
         }
     }
 
@@ -62,7 +64,8 @@ impl Guests {
     }
 
     fn new(members: u32, rings: u32) -> Result<Self, EngineError> {
-        let no_bell = |source| EngineError::System { what: "cannot start an output".to_owned(), source };
+        let no_bell =
+            |source| EngineError::System { what: "cannot start an output".to_owned(), source };
         let bell = Bell::new().map_err(no_bell)?;
         Ok(Self { board: Arc::new(GuestBoard::new(members)), bell, rings, readers: Arc::default() })
     }

@@ -5,7 +5,8 @@ use std::sync::{Mutex, PoisonError};
 /// Readers that are gone and still listed one by one.
 const GONE_MAX: usize = 16;
 
-/// A reader of a stream, and what became of its frames since it came: `offered = sent + lost + unsent`, but for moments while it reads.
+/// A reader of a stream, and what became of its frames since it came:
+/// `offered = sent + lost + unsent`, but for moments while it reads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StreamReader {
     /// Who it is: address, process or path; of the oldest that are gone, that they are several.
@@ -40,9 +41,11 @@ impl StreamReader {
 pub struct StreamCounters {
     /// Frames that were taken from the rings, each for all readers that were there.
     pub taken: u64,
-    /// Came behind a later one, as it came longer after it than the frames of several queues are kept apart. Part of the others.
+    /// Came behind a later one, as it came longer after it than the frames of several queues are
+    /// kept apart. Part of the others.
     pub out_of_order: u64,
-    /// The readers in the order in which they came. The oldest that are gone are together the first one.
+    /// The readers in the order in which they came. The oldest that are gone are together the first
+    /// one.
     pub readers: Vec<StreamReader>,
 }
 
@@ -81,7 +84,10 @@ impl Gone {
     }
 
     /// All of them, and behind them those that are there.
-    pub(in crate::engine) fn and(&self, present: impl Iterator<Item = StreamReader>) -> Vec<StreamReader> {
+    pub(in crate::engine) fn and(
+        &self,
+        present: impl Iterator<Item = StreamReader>,
+    ) -> Vec<StreamReader> {
         let (before, count) = &self.before;
         let before = (*count > 0).then(|| before.clone());
         before.into_iter().chain(self.last.iter().cloned()).chain(present).collect()
@@ -97,9 +103,17 @@ mod tests {
         let mut gone = Gone::default();
         for number in 0..20 {
             let name = number.to_string();
-            gone.add(StreamReader { name, offered: 3, sent: 2, lost: 1, unsent: 0, is_there: true });
+            gone.add(StreamReader {
+                name,
+                offered: 3,
+                sent: 2,
+                lost: 1,
+                unsent: 0,
+                is_there: true,
+            });
         }
-        let present = StreamReader { name: "here".to_owned(), is_there: true, ..StreamReader::default() };
+        let present =
+            StreamReader { name: "here".to_owned(), is_there: true, ..StreamReader::default() };
         let all = gone.and(std::iter::once(present));
         assert_eq!(all.len(), 1 + GONE_MAX + 1);
         assert_eq!((&*all[0].name, all[0].offered, all[1].name.as_str()), ("4 before", 12, "4"));

@@ -5,12 +5,14 @@ use crate::counters::{Ledger, WorkerCounters};
 use crate::engine::{StreamCounters, StreamReader};
 
 impl Report {
-    /// The sums that do not add up, a sentence each. Empty for the report of an engine that has stopped; one that is
-    /// running has frames between two counters.
+    /// The sums that do not add up, a sentence each. Empty for the report of an engine that has
+    /// stopped; one that is running has frames between two counters.
     pub fn imbalances(&self) -> Vec<String> {
-        let interfaces = (0..self.interfaces.len()).filter_map(|place| self.interface_imbalance(place));
+        let interfaces =
+            (0..self.interfaces.len()).filter_map(|place| self.interface_imbalance(place));
         let sessions = self.sessions.iter().zip(self.session_ledgers());
-        let sessions = sessions.filter_map(|(name, ledger)| imbalance(&format!("session {name}"), &ledger));
+        let sessions =
+            sessions.filter_map(|(name, ledger)| imbalance(&format!("session {name}"), &ledger));
         let workers = self.workers.iter().flat_map(|worker| self.worker_imbalances(worker));
         let outputs = self.outputs.iter().filter_map(output_imbalance);
         let streams = self.outputs.iter().flat_map(stream_imbalances);
@@ -47,7 +49,9 @@ impl Report {
             let delivered: u64 = ledgers.iter().map(|ledger| ledger.delivered.frames).sum();
             if delivered != *pushed {
                 let output = output.title();
-                broken.push(format!("{name}, output {output}: delivered {delivered} is not pushed {pushed}"));
+                broken.push(format!(
+                    "{name}, output {output}: delivered {delivered} is not pushed {pushed}"
+                ));
             }
         }
         if chunks.free + chunks.lent + chunks.waiting + chunks.published != chunks.total {
@@ -82,12 +86,14 @@ fn output_imbalance(output: &OutputReport) -> Option<String> {
     })
 }
 
-/// Delivered = taken + unread, for a stream, and of each of its readers offered = sent + lost + unsent.
+/// Delivered = taken + unread, for a stream, and of each of its readers offered = sent + lost +
+/// unsent.
 fn stream_imbalances(output: &OutputReport) -> Vec<String> {
     let Some(StreamCounters { taken, readers, .. }) = &output.stream else { return Vec::new() };
     let (name, delivered, unread) = (&output.name, output.total().delivered.frames, output.unread);
-    let whole = (delivered != taken + unread)
-        .then(|| format!("output {name}: delivered {delivered} is not taken {taken} + not read {unread}"));
+    let whole = (delivered != taken + unread).then(|| {
+        format!("output {name}: delivered {delivered} is not taken {taken} + not read {unread}")
+    });
     let readers = readers.iter().filter(|reader| !reader.adds_up());
     let readers = readers.map(|reader| {
         let StreamReader { name: who, offered, sent, lost, unsent, .. } = reader;

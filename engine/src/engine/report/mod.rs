@@ -56,8 +56,8 @@ pub struct OutputReport {
     pub guests: Option<GuestCounters>,
     /// What became of the frames of each reader, for a stream.
     pub stream: Option<StreamCounters>,
-    /// What it has written, for an output that the engine empties itself and that has ended; of pcapng files also before, up to half a
-    /// second old.
+    /// What it has written, for an output that the engine empties itself and that has ended; of
+    /// pcapng files also before, up to half a second old.
     pub written: Option<Written>,
 }
 
@@ -82,13 +82,15 @@ pub struct Report {
     pub interfaces: Vec<InterfaceReport>,
     /// Outer fragments of all interfaces; all zero if they are not put together.
     pub fragments: ReassemblyCounters,
-    /// What the numbers say that mirrors give to the frames of sessions whose profile has them, by session.
+    /// What the numbers say that mirrors give to the frames of sessions whose profile has them, by
+    /// session.
     pub sequences: Vec<(SessionId, SequenceCounters)>,
     /// The workers, in the order in which they were started.
     pub workers: Vec<WorkerReport>,
     /// Names of the sessions; index 0 is the default session.
     pub sessions: Vec<String>,
-    /// The members of the outputs, in the order in which they came; once somebody has looked in, `vxtap tail` is among them.
+    /// The members of the outputs, in the order in which they came; once somebody has looked in,
+    /// `vxtap tail` is among them.
     pub outputs: Vec<OutputReport>,
     /// Why a capture file was not read to its end.
     pub input_error: Option<InputError>,
@@ -105,7 +107,9 @@ impl Report {
         let workers: Vec<_> = engine.workers.counters().map(worker).collect();
         let mut failures = Vec::new();
         let interfaces = match &engine.source {
-            Source::Live(lives) => lives.iter().map(|live| live_report(live, &mut failures)).collect(),
+            Source::Live(lives) => {
+                lives.iter().map(|live| live_report(live, &mut failures)).collect()
+            }
             Source::File(progress) => {
                 let steering = progress.lock().unwrap_or_else(PoisonError::into_inner).steering;
                 let (name, rung) = (CAPTURE_FILE.to_owned(), Rung::CaptureFile);
@@ -130,7 +134,16 @@ impl Report {
             written: outlet.desk.written(),
         };
         let outputs = engine.outlets.iter().enumerate().map(output).collect();
-        Self { interfaces, fragments, sequences, workers, sessions, outputs, input_error: None, failures }
+        Self {
+            interfaces,
+            fragments,
+            sequences,
+            workers,
+            sessions,
+            outputs,
+            input_error: None,
+            failures,
+        }
     }
 
     /// All workers together.
@@ -151,7 +164,8 @@ impl Report {
         ledgers
     }
 
-    /// Traffic of pairs that nobody declared, by pair, the most frames first, and what was beyond the tables.
+    /// Traffic of pairs that nobody declared, by pair, the most frames first, and what was beyond
+    /// the tables.
     pub fn unknown(&self) -> (Vec<(crate::session::Pair, Tally)>, Tally) {
         let mut by_pair = std::collections::BTreeMap::new();
         let mut beyond = Tally::default();

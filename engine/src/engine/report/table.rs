@@ -66,7 +66,8 @@ impl Report {
         writeln!(f, "\n  {:<24}{:>14}{:>14}{:>12}", "worker", "received", "delivered", "dropped")?;
         for worker in &self.workers {
             let name = self.name_of(worker);
-            let place = worker.cpu.map_or_else(|| name.clone(), |cpu| format!("{name} on CPU {cpu}"));
+            let place =
+                worker.cpu.map_or_else(|| name.clone(), |cpu| format!("{name} on CPU {cpu}"));
             row(f, &place, &worker.counters.all)?;
             let kernel = worker.counters.kernel;
             for (name, count) in [
@@ -93,13 +94,20 @@ impl Report {
 
     fn sessions(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\n  {:<24}{:>14}{:>14}{:>12}", "session", "received", "delivered", "dropped")?;
-        for (place, (name, ledger)) in self.sessions.iter().zip(&self.session_ledgers()).enumerate() {
+        for (place, (name, ledger)) in self.sessions.iter().zip(&self.session_ledgers()).enumerate()
+        {
             row(f, name, ledger)?;
             if let Some((_, counters)) = self.sequences.iter().find(|(id, _)| id.index() == place) {
                 let SequenceCounters { received, lost, restarts } = counters;
-                let anew =
-                    if *restarts > 0 { format!(", begun anew {restarts} times") } else { String::new() };
-                writeln!(f, "    numbered by the mirror: {received}, lost on the way here: {lost}{anew}")?;
+                let anew = if *restarts > 0 {
+                    format!(", begun anew {restarts} times")
+                } else {
+                    String::new()
+                };
+                writeln!(
+                    f,
+                    "    numbered by the mirror: {received}, lost on the way here: {lost}{anew}"
+                )?;
             }
             if ledger.cut > 0 {
                 writeln!(f, "    of these cut before they came: {}", ledger.cut)?;
@@ -144,7 +152,8 @@ impl Report {
         for output in &self.outputs {
             let total = output.total();
             let gone = if output.is_gone { "  until a reload" } else { "" };
-            let written = output.written.as_ref().map_or("-".to_owned(), |it| it.frames_written.to_string());
+            let written =
+                output.written.as_ref().map_or("-".to_owned(), |it| it.frames_written.to_string());
             writeln!(
                 f,
                 "  {:<24}{:>14}{:>14}{written:>14}{gone}",
@@ -157,13 +166,15 @@ impl Report {
                 writeln!(f, "    not read when the consumer went: {}", output.unread)?;
             }
             let of_written = output.written.as_ref().map_or(0, |written| written.out_of_order);
-            let out_of_order = output.stream.as_ref().map_or(of_written, |stream| stream.out_of_order);
+            let out_of_order =
+                output.stream.as_ref().map_or(of_written, |stream| stream.out_of_order);
             if out_of_order > 0 {
                 writeln!(f, "    out of order: {out_of_order}")?;
             }
             let lost = output.written.as_ref().filter(|written| written.frames_lost > 0);
             if let Some(written) = lost {
-                let reason = written.error.as_ref().map_or(String::new(), |error| format!(": {error}"));
+                let reason =
+                    written.error.as_ref().map_or(String::new(), |error| format!(": {error}"));
                 writeln!(f, "    not written: {}{reason}", written.frames_lost)?;
             }
         }

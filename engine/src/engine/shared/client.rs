@@ -52,7 +52,9 @@ impl Client {
     pub(super) fn look(&mut self) -> bool {
         let heard = protocol::receive(self.socket.as_fd(), RecvFlags::DONTWAIT);
         match (heard, &self.state) {
-            (Err(error), State::Silent { since }) if is_nothing(&error) => since.elapsed() < PATIENCE,
+            (Err(error), State::Silent { since }) if is_nothing(&error) => {
+                since.elapsed() < PATIENCE
+            }
             (Err(error), _) => is_nothing(&error),
             (Ok(Some(bytes)), State::Silent { .. }) => match Hello::of_bytes(&bytes) {
                 Some(hello) => {

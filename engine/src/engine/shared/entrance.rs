@@ -9,7 +9,8 @@ use crate::news::News;
 
 /// Most connections at a time beyond those that are attached.
 const SILENT_MAX: usize = 16;
-/// Most connections that are taken in one turn: whoever may connect must not keep those waiting that are attached.
+/// Most connections that are taken in one turn: whoever may connect must not keep those waiting
+/// that are attached.
 const ACCEPTS_PER_TURN: usize = 16;
 /// How long nobody is let in after that has failed.
 const SHUT: Duration = Duration::from_secs(1);
@@ -90,7 +91,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("socket");
         let mut entrance = Entrance::new(Door::open(&path, SocketType::STREAM).unwrap());
-        let _first: Vec<_> = (0..=ACCEPTS_PER_TURN).map(|_| UnixStream::connect(&path).unwrap()).collect();
+        let _first: Vec<_> =
+            (0..=ACCEPTS_PER_TURN).map(|_| UnixStream::connect(&path).unwrap()).collect();
         let mut clients = Vec::new();
         assert_eq!(accept(entrance.door().unwrap(), &mut clients).unwrap(), ACCEPTS_PER_TURN);
         let _second: Vec<_> = (0..3).map(|_| UnixStream::connect(&path).unwrap()).collect();
@@ -106,7 +108,10 @@ mod tests {
         let path = directory.path().join("socket");
         let mut entrance = Entrance::new(Door::open(&path, SocketType::STREAM).unwrap());
         let full = || Err(io::Error::other("too many open files"));
-        assert_eq!(entrance.note(full()).as_deref(), Some("cannot let a consumer in: too many open files"));
+        assert_eq!(
+            entrance.note(full()).as_deref(),
+            Some("cannot let a consumer in: too many open files")
+        );
         assert!(entrance.door().is_none());
         assert_eq!(entrance.note(full()), None);
         entrance.shut_until = Some(Instant::now());

@@ -21,7 +21,8 @@ use crate::xsk::sealed;
 
 /// How often it looks whether a consumer was cut off.
 const INTERVAL: Timespec = Timespec { tv_sec: 0, tv_nsec: 250_000_000 };
-/// How long consumers may take to the end of what is in their rings, after a reload has taken the output away.
+/// How long consumers may take to the end of what is in their rings, after a reload has taken the
+/// output away.
 const CLOSING_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a server is made of.
@@ -102,7 +103,9 @@ impl Server {
         if let Some(member) = client.member().filter(|_| client.has_lied()) {
             self.service.guests.board.count(member, |it| it.cut_off += 1);
             let sentence = "was cut off, because what it says of its reading makes no sense";
-            self.service.notes.push(format!("a consumer of output `{}` {sentence}", self.service.name));
+            self.service
+                .notes
+                .push(format!("a consumer of output `{}` {sentence}", self.service.name));
             return false;
         }
         client.look()
@@ -116,7 +119,9 @@ impl Server {
                 it.attached -= 1;
             });
             let sentence = "was cut off, because it did not leave when the output ended";
-            self.service.notes.push(format!("a consumer of output `{}` {sentence}", self.service.name));
+            self.service
+                .notes
+                .push(format!("a consumer of output `{}` {sentence}", self.service.name));
         }
     }
 
@@ -127,8 +132,9 @@ impl Server {
             let (member, answer) = self.judge(hello, clients);
             let client = &mut clients[place];
             let attached = answer.and_then(|()| {
-                let unable =
-                    |error: io::Error| (Status::Unable, format!("output `{}`: {error}", self.service.name));
+                let unable = |error: io::Error| {
+                    (Status::Unable, format!("output `{}`: {error}", self.service.name))
+                };
                 self.attach(client, member, sessions).map_err(unable)
             });
             client.state = match attached {
@@ -149,7 +155,8 @@ impl Server {
     fn judge(&self, hello: Hello, clients: &[Client]) -> (u32, Result<(), (Status, String)>) {
         let Self { service: Service { name, guests, .. }, members } = self;
         let consumers = guests.rings;
-        let count = |member| clients.iter().filter(|client| client.member() == Some(member)).count();
+        let count =
+            |member| clients.iter().filter(|client| client.member() == Some(member)).count();
         let least = || (0..*members).min_by_key(|member| count(*member)).unwrap_or(0);
         let member = hello.member.unwrap_or_else(least);
         let refusal = if hello.version != VERSION {
@@ -157,7 +164,10 @@ impl Server {
         } else if member >= *members {
             (
                 Status::NoSuchMember,
-                format!("output `{name}` has no member {member}: its members are 0 to {}", members - 1),
+                format!(
+                    "output `{name}` has no member {member}: its members are 0 to {}",
+                    members - 1
+                ),
             )
         } else if count(member) >= consumers as usize {
             let which = if *members > 1 {
@@ -173,7 +183,14 @@ impl Server {
     }
 
     const fn answer(&self, status: Status, member: u32, rings: u32, sentence: String) -> Welcome {
-        Welcome { version: VERSION, status: status as u32, member, members: self.members, rings, sentence }
+        Welcome {
+            version: VERSION,
+            status: status as u32,
+            member,
+            members: self.members,
+            rings,
+            sentence,
+        }
     }
 
     /// Gives a consumer a ring from each queue. The workers hear of it last.
@@ -219,7 +236,8 @@ impl Server {
         Ok(())
     }
 
-    /// Gives a consumer the rings of queues and the names of sessions that have come; returns whether it stays.
+    /// Gives a consumer the rings of queues and the names of sessions that have come; returns
+    /// whether it stays.
     fn keep_up(&self, client: &mut Client, sessions: &mut Sessions) -> bool {
         let State::Attached(guest) = &mut client.state else { return true };
         let mut guest = std::mem::replace(guest, Guest::new(0));
@@ -257,7 +275,12 @@ struct Sessions {
 
 impl Sessions {
     /// Sends them to a consumer that does not know all of them.
-    fn send(&mut self, client: &Client, guest: &mut Guest, directory: &Directory) -> io::Result<()> {
+    fn send(
+        &mut self,
+        client: &Client,
+        guest: &mut Guest,
+        directory: &Directory,
+    ) -> io::Result<()> {
         let count = directory.len();
         if guest.sessions == count {
             return Ok(());
@@ -265,7 +288,8 @@ impl Sessions {
         if self.count != count {
             let line = |(id, name): (usize, String)| format!("{id}\t{name}\n");
             let text: String = directory.names().into_iter().enumerate().map(line).collect();
-            (self.file, self.count) = (Some(sealed::text(c"vxtap-sessions", text.as_bytes())?), count);
+            (self.file, self.count) =
+                (Some(sealed::text(c"vxtap-sessions", text.as_bytes())?), count);
         }
         if let Some(file) = &self.file {
             protocol::send_parcel(client.as_fd(), Parcel::Sessions, &[file.as_fd()])?;

@@ -117,14 +117,19 @@ impl Doors {
     pub(super) fn next(&mut self) -> io::Result<Option<Visitor>> {
         match self {
             Self::Waiting(waiting) => Ok(waiting.lock().pop_front()),
-            Self::Stdout(sink) => Ok(sink.take().map(|sink| visitor("standard output".to_owned(), sink))),
-            Self::Fifo(path) => Ok(open_fifo(path)?.map(|sink| visitor(path.display().to_string(), sink))),
+            Self::Stdout(sink) => {
+                Ok(sink.take().map(|sink| visitor("standard output".to_owned(), sink)))
+            }
+            Self::Fifo(path) => {
+                Ok(open_fifo(path)?.map(|sink| visitor(path.display().to_string(), sink)))
+            }
             Self::Unix(door) => {
                 Ok(door.accept()?.map(|socket| visitor(process_of(&socket), Sink::Socket(socket))))
             }
             Self::Tcp(listener) => match listener.accept() {
                 Ok((stream, peer)) => {
-                    // Frames are not to wait for more frames, and a host that is gone is to be noticed. It works without.
+                    // Frames are not to wait for more frames, and a host that is gone is to be
+                    // noticed. It works without.
                     let _ = stream.set_nodelay(true);
                     let _ = rustix::net::sockopt::set_socket_keepalive(&stream, true);
                     Ok(Some(visitor(peer.to_string(), Sink::Socket(stream.into()))))
@@ -150,7 +155,8 @@ fn process_of(socket: &OwnedFd) -> String {
     pid.map_or_else(|_| "a process".to_owned(), |pid| format!("process {pid}"))
 }
 
-/// Standard output. Of a pipe a file description of our own, so that nobody else finds it not waiting.
+/// Standard output. Of a pipe a file description of our own, so that nobody else finds it not
+/// waiting.
 fn stdout() -> io::Result<Sink> {
     let stdout = io::stdout();
     if stdout.is_terminal() {
@@ -186,17 +192,22 @@ fn open_fifo(path: &Path) -> io::Result<Option<Sink>> {
     Ok(sink)
 }
 
-/// Whether frames may go there: it is a named pipe, and no one that somebody else has put into a directory that everybody may write to, as
-/// `fs.protected_fifos` has it (Linux, Documentation/admin-guide/sysctl/fs.rst).
+/// Whether frames may go there: it is a named pipe, and no one that somebody else has put into a
+/// directory that everybody may write to, as `fs.protected_fifos` has it (Linux,
+/// Documentation/admin-guide/sysctl/fs.rst).
 fn check_fifo(path: &Path, found: &Stat) -> io::Result<()> {
     if FileType::from_raw_mode(found.st_mode) != FileType::Fifo {
         return Err(io::Error::other(format!("{} is no named pipe", path.display())));
     }
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent =
+        path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let directory = rustix::fs::stat(parent)?;
     let is_for_all = Mode::from_raw_mode(directory.st_mode).contains(Mode::WOTH);
-    if is_for_all && ![rustix::process::geteuid().as_raw(), directory.st_uid].contains(&found.st_uid) {
-        let sentence = "somebody else has put this named pipe into a directory that everybody may write to";
+    if is_for_all
+        && ![rustix::process::geteuid().as_raw(), directory.st_uid].contains(&found.st_uid)
+    {
+        let sentence =
+            "somebody else has put this named pipe into a directory that everybody may write to";
         return Err(io::Error::other(format!("{}: {sentence}", path.display())));
     }
     Ok(())

@@ -28,7 +28,8 @@ pub(in crate::engine) struct Hub {
     pub(in crate::engine) settings: Settings,
 }
 
-/// Most readers that are let in, or turned away, in one turn: whoever may connect must not keep the frames from those who read.
+/// Most readers that are let in, or turned away, in one turn: whoever may connect must not keep the
+/// frames from those who read.
 const VISITORS_PER_TURN: usize = 16;
 
 /// The rings that frames come from while somebody reads.
@@ -57,7 +58,8 @@ struct State {
 }
 
 impl State {
-    /// Gives the rings back. What is in them is taken first: of a worker that has ended nobody else would count it.
+    /// Gives the rings back. What is in them is taken first: of a worker that has ended nobody else
+    /// would count it.
     fn let_go(&mut self, ring_len: u32) {
         let Some(Rings { mut consumer, count }) = self.rings.take() else { return };
         consumer.order_within(Duration::ZERO);
@@ -162,7 +164,9 @@ impl Hub {
                 Ok(Some(visitor)) => self.admit(visitor, state),
                 Ok(None) => return,
                 Err(error) => {
-                    self.tell(state.of_readers.of(Some(format!("cannot let a reader in: {error}"))));
+                    self.tell(
+                        state.of_readers.of(Some(format!("cannot let a reader in: {error}"))),
+                    );
                     // Whatever it is will not be over at once.
                     state.shut_until = Some(Instant::now() + ASK);
                     return;
@@ -183,9 +187,9 @@ impl Hub {
             return;
         }
         // First the rings: whoever has the header of a stream gets every frame from then on.
-        let reader = self
-            .keep_up(&mut state.rings)
-            .and_then(|()| Reader::new(visitor, &self.settings, &self.service.directory, self.full()));
+        let reader = self.keep_up(&mut state.rings).and_then(|()| {
+            Reader::new(visitor, &self.settings, &self.service.directory, self.full())
+        });
         match reader {
             Ok(reader) => {
                 state.readers.push(reader);

@@ -1,7 +1,8 @@
 //! Outputs that are read as a stream: `type = "stream"`, and `vxtap tail`.
 //!
-//! One thread for each output, the hub, takes the frames from rings that are there only while somebody reads, and encodes them for each
-//! reader into memory of its own. Another thread for each reader writes that. So a reader that stands still loses its own frames.
+//! One thread for each output, the hub, takes the frames from rings that are there only while
+//! somebody reads, and encodes them for each reader into memory of its own. Another thread for each
+//! reader writes that. So a reader that stands still loses its own frames.
 //!
 //! | module | what it does |
 //! |---|---|

@@ -69,7 +69,9 @@ impl Pipe {
         self.put.fetch_add(records.ends.len() as u64, Ordering::Relaxed);
         let mut state = self.lock();
         match state.pieces.back_mut() {
-            Some(last) if last.bytes.len() + records.bytes.len() <= PIECE_MIN => last.append(&records),
+            Some(last) if last.bytes.len() + records.bytes.len() <= PIECE_MIN => {
+                last.append(&records)
+            }
             _ => state.pieces.push_back(records),
         }
         drop(state);
@@ -111,7 +113,8 @@ impl Pipe {
         self.lock().is_over
     }
 
-    /// Why nothing is written any more, if it is neither that all is written nor that nobody reads it.
+    /// Why nothing is written any more, if it is neither that all is written nor that nobody reads
+    /// it.
     pub(super) fn failure(&self) -> Option<String> {
         self.lock().failure.clone()
     }
@@ -126,7 +129,8 @@ impl Pipe {
         sink.finish();
         let mut state = self.lock();
         state.is_over = true;
-        state.failure = written.err().filter(|error| !is_nobody(error)).map(|error| error.to_string());
+        state.failure =
+            written.err().filter(|error| !is_nobody(error)).map(|error| error.to_string());
     }
 
     /// Waits for records; `None` if none are to be written any more.
@@ -176,7 +180,10 @@ impl Pipe {
 /// Whether a reader has gone, or was given up.
 fn is_nobody(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, WouldBlock};
-    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | WouldBlock)
+    matches!(
+        error.kind(),
+        BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | WouldBlock
+    )
 }
 
 #[cfg(test)]
@@ -188,7 +195,10 @@ mod tests {
     use super::*;
 
     fn records(len: usize, frames: usize) -> Records {
-        Records { bytes: vec![7; len * frames], ends: (1..=frames).map(|frame| frame * len).collect() }
+        Records {
+            bytes: vec![7; len * frames],
+            ends: (1..=frames).map(|frame| frame * len).collect(),
+        }
     }
 
     fn until(condition: impl Fn() -> bool) {

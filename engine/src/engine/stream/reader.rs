@@ -84,7 +84,8 @@ impl Wanted {
 }
 
 impl Reader {
-    /// Begins the stream of somebody who came; `full` is what the rings of the output have lost by session.
+    /// Begins the stream of somebody who came; `full` is what the rings of the output have lost by
+    /// session.
     pub(super) fn new(
         visitor: Visitor,
         settings: &Settings,
@@ -147,7 +148,8 @@ impl Reader {
         self.ending.is_none() && self.ends_when_half_closed && self.sink.is_half_closed()
     }
 
-    /// Ends its stream, with statistics; `full` is what the rings of the output have lost by session.
+    /// Ends its stream, with statistics; `full` is what the rings of the output have lost by
+    /// session.
     pub(super) fn end(&mut self, full: &[u64]) {
         if self.ending.is_some() {
             return;
@@ -171,7 +173,9 @@ impl Reader {
             return false;
         }
         let now = Instant::now();
-        if !matches!(self.ending, Some(Ending::Gone { .. } | Ending::GivenUp { .. })) && self.sink.is_gone() {
+        if !matches!(self.ending, Some(Ending::Gone { .. } | Ending::GivenUp { .. }))
+            && self.sink.is_gone()
+        {
             self.pipe.give_up();
             self.ending = Some(Ending::Gone { since: now });
         }
@@ -190,7 +194,8 @@ impl Reader {
                 }
                 true
             }
-            // The thread ends within a turn of its own, but where the system lets it wait for something else than a reader.
+            // The thread ends within a turn of its own, but where the system lets it wait for
+            // something else than a reader.
             Some(Ending::GivenUp { since } | Ending::Gone { since }) => {
                 now.saturating_duration_since(*since) < PATIENCE
             }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
 
-/// Most bytes that are written at once: what a pipe or the buffer of a socket holds. More only copies for longer.
+/// Most bytes that are written at once: what a pipe or the buffer of a socket holds. More only
+/// copies for longer.
 const WRITE_MAX: usize = 1 << 16;
 
 /// The writing end of a stream.
@@ -21,7 +22,8 @@ pub(in crate::engine) enum Sink {
 }
 
 impl Sink {
-    /// Writes some of the bytes and returns how many; [`io::ErrorKind::WouldBlock`] if the reader has to take some first.
+    /// Writes some of the bytes and returns how many; [`io::ErrorKind::WouldBlock`] if the reader
+    /// has to take some first.
     pub(super) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         let bytes = &bytes[..bytes.len().min(WRITE_MAX)];
         let written = match self {
@@ -38,7 +40,8 @@ impl Sink {
         self.poll(PollFlags::OUT, time).map(drop)
     }
 
-    /// Whether nobody will ever read what is written. Over TCP that shows when something is written only.
+    /// Whether nobody will ever read what is written. Over TCP that shows when something is written
+    /// only.
     pub(super) fn is_gone(&self) -> bool {
         let gone = PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL;
         self.poll(PollFlags::empty(), Duration::ZERO).is_ok_and(|found| found.intersects(gone))
@@ -60,11 +63,13 @@ impl Sink {
         }
     }
 
-    /// Says that nothing follows. What the reader has sent is thrown away first: unread, it would make the kernel reset the connection, and
-    /// the reader lose the end.
+    /// Says that nothing follows. What the reader has sent is thrown away first: unread, it would
+    /// make the kernel reset the connection, and the reader lose the end.
     pub(super) fn finish(&self) {
         let Self::Socket(socket) = self else { return };
-        while matches!(rustix::net::recv(socket, &mut [0; 512], RecvFlags::DONTWAIT), Ok((1.., _))) {}
+        while matches!(rustix::net::recv(socket, &mut [0; 512], RecvFlags::DONTWAIT), Ok((1.., _)))
+        {
+        }
         // A reader that is gone needs no end.
         let _ = rustix::net::shutdown(socket, Shutdown::Write);
     }

@@ -31,7 +31,9 @@ fn v6(source: &str, destination: &str) -> Flow {
 fn the_surest_sign_decides() {
     let identity = Identity::new(&Eni {
         mac: Some(MacAddress(ENI_MAC)),
-        addresses: ["10.0.1.5/32", "10.0.2.0/28", "2001:db8::/80"].map(|it| it.parse().unwrap()).into(),
+        addresses: ["10.0.1.5/32", "10.0.2.0/28", "2001:db8::/80"]
+            .map(|it| it.parse().unwrap())
+            .into(),
         ..Eni::default()
     });
     let (out, inwards) = (frame(ENI_MAC, ROUTER_MAC), frame(ROUTER_MAC, ENI_MAC));
@@ -49,7 +51,8 @@ fn the_surest_sign_decides() {
         (&between, Some(v4("10.9.9.9", "10.0.2.16")), None),
         (&between, Some(v6("2001:db8::7", "2001:db9::7")), Some((egress, address))),
         (&own, Some(v4("10.9.9.9", "10.0.1.5")), Some((ingress, address))),
-        // Both ends are the interface's own: its primary address is the one that the mirror sends from.
+        // Both ends are the interface's own: its primary address is the one that the mirror sends
+        // from.
         (&between, Some(v4("10.0.1.5", "10.0.2.1")), Some((egress, outer_source))),
         (&between, Some(v4("10.0.1.5", "10.0.1.5")), None),
         (&between, None, None),

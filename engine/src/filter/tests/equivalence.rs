@@ -33,7 +33,11 @@ impl Numbers {
             if is_from_outside { u32::try_from(it.next() >> 32).unwrap() } else { it.of(&V4) }
         };
         let v6 = |it: &mut Self| {
-            if is_from_outside { u128::from(it.next()) << 64 | u128::from(it.next()) } else { it.of(&V6) }
+            if is_from_outside {
+                u128::from(it.next()) << 64 | u128::from(it.next())
+            } else {
+                it.of(&V6)
+            }
         };
         let addresses = if self.next().is_multiple_of(2) {
             Addresses::V4 { source: v4(self), destination: v4(self) }
@@ -78,7 +82,10 @@ fn the_compiled_rules_find_the_rule_that_the_others_find_in_a_million_packets() 
     outcome.unwrap_or_else(|error| panic!("{error}"));
     // Neither half is empty, and rules beyond the first word of a row decide too.
     let counts = (matched.get(), unmatched.get(), late.get());
-    assert!(counts.0 + counts.1 >= 1_000_000 && counts.0 > 100_000 && counts.1 > 100_000, "{counts:?}");
+    assert!(
+        counts.0 + counts.1 >= 1_000_000 && counts.0 > 100_000 && counts.1 > 100_000,
+        "{counts:?}"
+    );
     assert!(counts.2 > 1000, "{counts:?}");
 }
 

@@ -69,8 +69,12 @@ const fn port(port: u16) -> PortRange {
 
 /// TCP without SSH, towards the host.
 fn without_ssh() -> Vec<Rule> {
-    let ssh =
-        Rule { action: Action::Reject, protocol: Some(TCP), destination_ports: Some(port(22)), ..rule(50) };
+    let ssh = Rule {
+        action: Action::Reject,
+        protocol: Some(TCP),
+        destination_ports: Some(port(22)),
+        ..rule(50)
+    };
     vec![Rule { protocol: Some(TCP), ..rule(100) }, ssh]
 }
 
@@ -83,13 +87,18 @@ fn the_lowest_number_that_matches_decides_and_what_none_matches_is_rejected() {
     assert_eq!(outcome(&config, &udp(PEER, HOST, (40_000, 22))), Err(DropReason::NoRuleMatched));
     // The other list is empty.
     let found = judge(&config, &tcp(HOST, PEER, (443, 40_000)));
-    assert_eq!((found.direction, found.outcome), (Some(Direction::Egress), Err(DropReason::NoRuleMatched)));
+    assert_eq!(
+        (found.direction, found.outcome),
+        (Some(Direction::Egress), Err(DropReason::NoRuleMatched))
+    );
 }
 
 #[test]
 fn a_rule_with_ports_does_not_match_what_shows_none() {
-    let only_https =
-        config(vec![Rule { protocol: Some(TCP), destination_ports: Some(port(443)), ..rule(1) }], Vec::new());
+    let only_https = config(
+        vec![Rule { protocol: Some(TCP), destination_ports: Some(port(443)), ..rule(1) }],
+        Vec::new(),
+    );
     let config = config(without_ssh(), Vec::new());
     let ssh = tcp(PEER, HOST, (40_000, 22));
     // The first fragment shows its ports; the others go on to the rule that asks for none.
@@ -125,9 +134,13 @@ fn what_is_not_ip_matches_no_rule() {
 #[test]
 fn a_frame_without_a_direction_is_judged_as_configured() {
     let (a, b) = ([192, 0, 2, 1], [192, 0, 2, 2]);
-    let only_egress =
-        Rule { direction: Direction::Egress, destination: "192.0.2.2/32".parse().unwrap(), ..rule(1) };
-    let reject = Rule { action: Action::Reject, source: "192.0.2.2/32".parse().unwrap(), ..rule(1) };
+    let only_egress = Rule {
+        direction: Direction::Egress,
+        destination: "192.0.2.2/32".parse().unwrap(),
+        ..rule(1)
+    };
+    let reject =
+        Rule { action: Action::Reject, source: "192.0.2.2/32".parse().unwrap(), ..rule(1) };
     let mut config = config(vec![only_egress, reject], Vec::new());
     let (there, back, other) = (tcp(a, b, (1, 2)), tcp(b, a, (2, 1)), tcp(a, a, (1, 2)));
     assert_eq!(judge(&config, &there), Verdict { direction: None, outcome: Ok(()) });
@@ -158,14 +171,20 @@ fn amazon_dns_passes_or_not_whatever_the_rules_say() {
             assert_eq!(outcome(&unlisted, frame), Err(DropReason::AmazonDns), "{server:?}");
         }
         // Port 53 at the other side, and another port at the server, are not DNS.
-        for other in
-            [udp(HOST, server, (53, 40_000)), udp(server, HOST, (40_000, 53)), tcp(HOST, server, (9, 80))]
-        {
+        for other in [
+            udp(HOST, server, (53, 40_000)),
+            udp(server, HOST, (40_000, 53)),
+            tcp(HOST, server, (9, 80)),
+        ] {
             assert_eq!(outcome(&unlisted, &other), Ok(()), "{server:?}");
         }
     }
     for elsewhere in [[10, 0, 0, 3], [10, 1, 0, 2], [8, 8, 8, 8]] {
-        assert_eq!(outcome(&unlisted, &udp(HOST, elsewhere, (40_000, 53))), Ok(()), "{elsewhere:?}");
+        assert_eq!(
+            outcome(&unlisted, &udp(HOST, elsewhere, (40_000, 53))),
+            Ok(()),
+            "{elsewhere:?}"
+        );
     }
 }
 
@@ -182,7 +201,11 @@ fn amazon_dns_has_an_address_of_ipv6() {
 
 #[test]
 fn ipv4_and_ipv6_have_rules_of_their_own() {
-    let v6 = Rule { source: "::/0".parse().unwrap(), destination: "fd00::/8".parse().unwrap(), ..rule(2) };
+    let v6 = Rule {
+        source: "::/0".parse().unwrap(),
+        destination: "fd00::/8".parse().unwrap(),
+        ..rule(2)
+    };
     let config = config(vec![rule(1), v6], Vec::new());
     let mut frame = Vec::new();
     let builder = PacketBuilder::ethernet2([2; 6], [4; 6]).ipv6([0x20; 16], [0xfd; 16], 64);

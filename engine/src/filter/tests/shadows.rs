@@ -8,8 +8,11 @@ use super::*;
 /// One packet of each piece into which the ends of the rules divide the world.
 fn representatives(rules: &[Rule]) -> Vec<Flow> {
     let ports = |of: fn(&Rule) -> Option<PortRange>| {
-        let mut starts: Vec<u32> =
-            rules.iter().map(|rule| ranges::ports(of(rule))).flat_map(|(a, b)| [a, b + 1]).collect();
+        let mut starts: Vec<u32> = rules
+            .iter()
+            .map(|rule| ranges::ports(of(rule)))
+            .flat_map(|(a, b)| [a, b + 1])
+            .collect();
         starts.push(0);
         starts.retain(|&start| start <= 65_535);
         starts
@@ -52,10 +55,12 @@ fn addresses(rules: &[Rule]) -> Vec<Addresses> {
     v4.dedup();
     v6.sort_unstable();
     v6.dedup();
-    let pairs =
-        v4.iter().flat_map(|&source| v4.iter().map(move |&to| Addresses::V4 { source, destination: to }));
-    let six =
-        v6.iter().flat_map(|&source| v6.iter().map(move |&to| Addresses::V6 { source, destination: to }));
+    let pairs = v4
+        .iter()
+        .flat_map(|&source| v4.iter().map(move |&to| Addresses::V4 { source, destination: to }));
+    let six = v6
+        .iter()
+        .flat_map(|&source| v6.iter().map(move |&to| Addresses::V6 { source, destination: to }));
     pairs.chain(six).collect()
 }
 
@@ -78,10 +83,12 @@ proptest! {
 
 #[test]
 fn the_rules_that_match_instead_are_named() {
-    let halves = ["0.0.0.0/1", "128.0.0.0/1"].map(|half| Rule { source: half.parse().unwrap(), ..rule(0) });
+    let halves =
+        ["0.0.0.0/1", "128.0.0.0/1"].map(|half| Rule { source: half.parse().unwrap(), ..rule(0) });
     let [mut low, mut high] = halves;
     (low.number, high.number) = (10, 20);
-    let other = Rule { source: "::/0".parse().unwrap(), destination: "::/0".parse().unwrap(), ..rule(30) };
+    let other =
+        Rule { source: "::/0".parse().unwrap(), destination: "::/0".parse().unwrap(), ..rule(30) };
     let rules = [low, high, other, rule(40)];
     assert_eq!(shadowed(&rules), [Shadowed { number: 40, by: vec![10, 20] }]);
 }

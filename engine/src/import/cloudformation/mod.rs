@@ -1,7 +1,7 @@
 //! CloudFormation templates, YAML or JSON.
 //!
-//! Resource types and properties: the CloudFormation template reference, `AWS::EC2::TrafficMirror*` and
-//! `AWS::EC2::NetworkInterface`.
+//! Resource types and properties: the CloudFormation template reference, `AWS::EC2::TrafficMirror*`
+//! and `AWS::EC2::NetworkInterface`.
 
 mod resolve;
 mod yaml;
@@ -15,8 +15,10 @@ use super::{ImportError, Input, json_error, text};
 use resolve::Template;
 
 /// A type of resource: the properties that are read, and what reads them.
-type Reader =
-    (&'static [&'static str], fn(&Item<'_>, &str, Vec<String>, &mut Mirror) -> Result<(), ImportError>);
+type Reader = (
+    &'static [&'static str],
+    fn(&Item<'_>, &str, Vec<String>, &mut Mirror) -> Result<(), ImportError>,
+);
 
 const RULE: &[&str] = &[
     "TrafficMirrorFilterId",
@@ -37,7 +39,8 @@ const SESSION: &[&str] = &[
     "PacketLength",
     "VirtualNetworkId",
 ];
-const TARGETS: &[&str] = &["NetworkInterfaceId", "NetworkLoadBalancerArn", "GatewayLoadBalancerEndpointId"];
+const TARGETS: &[&str] =
+    &["NetworkInterfaceId", "NetworkLoadBalancerArn", "GatewayLoadBalancerEndpointId"];
 const INTERFACE: &[&str] = &["PrivateIpAddress", "PrivateIpAddresses", "Ipv6Addresses"];
 
 pub(super) fn read(inputs: &[Input]) -> Result<Mirror, ImportError> {
@@ -59,8 +62,11 @@ fn template(document: &Item<'_>, mirror: &mut Mirror) -> Result<(), ImportError>
         return Err(document.expected("a template with Resources"));
     }
     let all = document.required("Resources")?;
-    let Value::Object(resources) = all.value() else { return Err(all.expected("a map of resources")) };
-    let parameters = document.get("Parameters")?.and_then(|parameters| parameters.value().as_object());
+    let Value::Object(resources) = all.value() else {
+        return Err(all.expected("a map of resources"));
+    };
+    let parameters =
+        document.get("Parameters")?.and_then(|parameters| parameters.value().as_object());
     let template = Template { resources, parameters };
     let none = Value::Object(Map::new());
     for (name, resource) in resources {
@@ -137,7 +143,12 @@ fn session(
     Ok(())
 }
 
-fn target(properties: &Item<'_>, name: &str, _: Vec<String>, mirror: &mut Mirror) -> Result<(), ImportError> {
+fn target(
+    properties: &Item<'_>,
+    name: &str,
+    _: Vec<String>,
+    mirror: &mut Mirror,
+) -> Result<(), ImportError> {
     for key in TARGETS {
         if let Some(destination) = properties.optional_string(key)? {
             mirror.targets.push(Target { id: name.to_owned(), destination });

@@ -12,8 +12,8 @@ pub(super) struct Template<'v> {
 }
 
 impl Template<'_> {
-    /// The properties of a resource that are asked for, with what their references stand for. `assumptions` gets a sentence
-    /// for each parameter that was taken at its default.
+    /// The properties of a resource that are asked for, with what their references stand for.
+    /// `assumptions` gets a sentence for each parameter that was taken at its default.
     pub(super) fn properties(
         &self,
         properties: &Item<'_>,
@@ -29,10 +29,15 @@ impl Template<'_> {
         Ok(Value::Object(resolved))
     }
 
-    fn resolve(&self, item: &Item<'_>, assumptions: &mut Vec<String>) -> Result<Value, ImportError> {
+    fn resolve(
+        &self,
+        item: &Item<'_>,
+        assumptions: &mut Vec<String>,
+    ) -> Result<Value, ImportError> {
         match item.value() {
             Value::Object(object) if object.len() == 1 => {
-                let (name, argument) = object.iter().next().unwrap_or_else(|| unreachable!("one entry"));
+                let (name, argument) =
+                    object.iter().next().unwrap_or_else(|| unreachable!("one entry"));
                 match name.as_str() {
                     "Ref" => self.reference(item, argument, assumptions),
                     "Fn::GetAtt" => self.attribute(item, argument),
@@ -93,20 +98,23 @@ impl Template<'_> {
         Ok(default.clone())
     }
 
-    /// The attribute that is the resource's own identifier; the others exist only once the resource does.
+    /// The attribute that is the resource's own identifier; the others exist only once the resource
+    /// does.
     fn attribute(&self, item: &Item<'_>, argument: &Value) -> Result<Value, ImportError> {
         let parts = match argument {
             Value::String(text) => text.split_once('.'),
             Value::Array(parts) => match &parts[..] {
-                [Value::String(resource), Value::String(attribute)] => Some((&**resource, &**attribute)),
+                [Value::String(resource), Value::String(attribute)] => {
+                    Some((&**resource, &**attribute))
+                }
                 _ => None,
             },
             _ => None,
         };
         let Some((resource, attribute)) = parts else {
-            return Err(
-                item.error("Fn::GetAtt is not followed by the name of a resource and of an attribute")
-            );
+            return Err(item.error(
+                "Fn::GetAtt is not followed by the name of a resource and of an attribute",
+            ));
         };
         if attribute == "Id" && self.resources.contains_key(resource) {
             return Ok(Value::String(resource.to_owned()));

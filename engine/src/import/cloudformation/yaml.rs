@@ -1,5 +1,6 @@
-//! YAML as the tree that JSON has. The short forms of functions, `!Ref X` and `!GetAtt A.B`, become the long ones,
-//! `{"Ref": "X"}` and `{"Fn::GetAtt": "A.B"}`, so that one reader serves both languages.
+//! YAML as the tree that JSON has. The short forms of functions, `!Ref X` and `!GetAtt A.B`, become
+//! the long ones, `{"Ref": "X"}` and `{"Fn::GetAtt": "A.B"}`, so that one reader serves both
+//! languages.
 //!
 //! What CloudFormation does not take is refused: aliases, several documents, keys that stand twice.
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/template-formats.html>
@@ -72,7 +73,9 @@ impl Tree<'_> {
                 Some(Open::List { list, function }) => called(function, Value::Array(list)),
                 None => return Ok(()),
             },
-            Event::Alias(_) => return Err(self.error(span, "aliases (*name) are not read, write the value")),
+            Event::Alias(_) => {
+                return Err(self.error(span, "aliases (*name) are not read, write the value"));
+            }
             Event::DocumentStart(_) if self.root.is_some() => {
                 return Err(self.error(span, "a second document; a template is one"));
             }

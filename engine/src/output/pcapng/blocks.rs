@@ -36,7 +36,8 @@ const NANOSECONDS: u8 = 9;
 const INBOUND: u32 = 1;
 const OUTBOUND: u32 = 2;
 
-/// Option codes; the meaning of a code depends on the block it stands in (draft-ietf-opsawg-pcapng, section 4).
+/// Option codes; the meaning of a code depends on the block it stands in (draft-ietf-opsawg-pcapng,
+/// section 4).
 mod option {
     pub(super) const SHB_USERAPPL: u16 = 4;
     pub(super) const IF_NAME: u16 = 2;
@@ -72,7 +73,8 @@ pub struct Statistics {
     pub end_ns: u64,
     /// `isb_ifrecv`: frames that arrived for this interface.
     pub received: u64,
-    /// `isb_filteraccept`: those of them that were meant for the file: its session goes there, and the filter accepted them.
+    /// `isb_filteraccept`: those of them that were meant for the file: its session goes there, and
+    /// the filter accepted them.
     pub accepted: u64,
     /// `isb_ifdrop`: those of the accepted ones that are not in the file.
     pub dropped: u64,
@@ -82,8 +84,8 @@ pub struct Statistics {
 
 /// Whole blocks, one behind the other.
 ///
-/// A block is appended in one call and never seen half made. Nothing is allocated as long as the blocks fit into the
-/// capacity this was made with.
+/// A block is appended in one call and never seen half made. Nothing is allocated as long as the
+/// blocks fit into the capacity this was made with.
 #[derive(Debug, Default)]
 pub struct Blocks {
     bytes: Vec<u8>,
@@ -106,7 +108,8 @@ impl Blocks {
         self.bytes.clear();
     }
 
-    /// Appends a section header block, which starts counting interfaces at 0; `application` is `shb_userappl`.
+    /// Appends a section header block, which starts counting interfaces at 0; `application` is
+    /// `shb_userappl`.
     pub fn section_header(&mut self, application: &str) {
         self.interfaces = 0;
         self.block(SECTION_HEADER, |bytes| {
@@ -140,10 +143,11 @@ impl Blocks {
 
     /// Appends an enhanced packet block.
     ///
-    /// `timestamp_ns` is in nanoseconds since 1970-01-01 UTC. The captured bytes are the segments one behind the other,
-    /// up to [`MAX_CAPTURED_BYTES`]. `original_len` is the length of the frame on the wire, in bytes; it is raised to
-    /// the captured length if it is below, which readers take for damage. `direction`, if it is known, becomes `epb_flags`:
-    /// inbound is towards the mirrored interface.
+    /// `timestamp_ns` is in nanoseconds since 1970-01-01 UTC. The captured bytes are the segments
+    /// one behind the other, up to [`MAX_CAPTURED_BYTES`]. `original_len` is the length of the
+    /// frame on the wire, in bytes; it is raised to the captured length if it is below, which
+    /// readers take for damage. `direction`, if it is known, becomes `epb_flags`: inbound is
+    /// towards the mirrored interface.
     pub fn packet<'a>(
         &mut self,
         interface: u32,
@@ -173,8 +177,15 @@ impl Blocks {
         let len = as_u32(bytes.len() - start + 4);
         bytes.extend_from_slice(&len.to_le_bytes());
         let original = original_len.max(captured);
-        let fields =
-            [ENHANCED_PACKET, len, interface, high(timestamp_ns), low(timestamp_ns), captured, original];
+        let fields = [
+            ENHANCED_PACKET,
+            len,
+            interface,
+            high(timestamp_ns),
+            low(timestamp_ns),
+            captured,
+            original,
+        ];
         let (places, _) = bytes[start..data].as_chunks_mut();
         for (place, field) in places.iter_mut().zip(fields) {
             *place = field.to_le_bytes();
@@ -187,8 +198,14 @@ impl Blocks {
         self.block(INTERFACE_STATISTICS, |bytes| {
             bytes.extend(interface.to_le_bytes());
             push_timestamp(bytes, end_ns);
-            for (code, time_ns) in [(option::ISB_STARTTIME, start_ns), (option::ISB_ENDTIME, end_ns)] {
-                push_option(bytes, code, &[high(time_ns).to_le_bytes(), low(time_ns).to_le_bytes()].concat());
+            for (code, time_ns) in
+                [(option::ISB_STARTTIME, start_ns), (option::ISB_ENDTIME, end_ns)]
+            {
+                push_option(
+                    bytes,
+                    code,
+                    &[high(time_ns).to_le_bytes(), low(time_ns).to_le_bytes()].concat(),
+                );
             }
             for (code, count) in [
                 (option::ISB_IFRECV, received),
@@ -202,7 +219,8 @@ impl Blocks {
         });
     }
 
-    /// Returns how many of the first `limit` bytes are whole blocks, and the interface of each packet block behind them.
+    /// Returns how many of the first `limit` bytes are whole blocks, and the interface of each
+    /// packet block behind them.
     pub(super) fn whole_within(&self, limit: usize) -> (usize, Vec<u32>) {
         if limit >= self.bytes.len() {
             return (self.bytes.len(), Vec::new());
@@ -254,7 +272,8 @@ fn text_option(bytes: &mut Vec<u8>, code: u16, text: &str) {
 }
 
 fn push_option(bytes: &mut Vec<u8>, code: u16, value: &[u8]) {
-    let len = u16::try_from(value.len()).expect("an option's value is cut to what its length can say");
+    let len =
+        u16::try_from(value.len()).expect("an option's value is cut to what its length can say");
     bytes.extend(code.to_le_bytes());
     bytes.extend(len.to_le_bytes());
     let start = bytes.len();

@@ -14,8 +14,9 @@ use crate::session::{Directory, Entry, SessionId};
 
 /// Pairs of source and VNI of the default session that get an interface block of their own.
 ///
-/// More sources than one mirror target takes; a sender that makes pairs up gets this many and no more. Higher lets such
-/// a sender fill file and memory with interface blocks, lower puts honest pairs together.
+/// More sources than one mirror target takes; a sender that makes pairs up gets this many and no
+/// more. Higher lets such a sender fill file and memory with interface blocks, lower puts honest
+/// pairs together.
 pub const PAIRS_MAX: usize = 4096;
 
 /// The place of an interface that is not described yet.
@@ -34,7 +35,8 @@ pub struct FrameKey {
     pub vni: u32,
     /// Towards the mirrored interface or away from it, if that is known.
     pub direction: Option<Direction>,
-    /// What the frame begins with. Packets without Ethernet header get an interface block of their own.
+    /// What the frame begins with. Packets without Ethernet header get an interface block of their
+    /// own.
     pub link: Link,
 }
 
@@ -95,7 +97,8 @@ struct Written {
     frames: u64,
     /// Frames that were to be written and were not.
     lost: u64,
-    /// The interface of the same frames without Ethernet header; `u32::MAX` where there is none yet, and of one of these.
+    /// The interface of the same frames without Ethernet header; `u32::MAX` where there is none
+    /// yet, and of one of these.
     packets: u32,
 }
 
@@ -120,7 +123,8 @@ pub struct CaptureWriter<S = File> {
 
 #[expect(private_bounds, reason = "another storage than a file exists in tests only")]
 impl<S: Storage> CaptureWriter<S> {
-    /// Starts the capture: section header and the interface blocks of the declared sessions are in the file afterwards.
+    /// Starts the capture: section header and the interface blocks of the declared sessions are in
+    /// the file afterwards.
     ///
     /// # Errors
     ///
@@ -156,8 +160,8 @@ impl<S: Storage> CaptureWriter<S> {
         Ok(writer)
     }
 
-    /// Appends a frame: when it arrived (nanoseconds since 1970-01-01 UTC), its length on the wire in bytes, and the
-    /// bytes that were captured.
+    /// Appends a frame: when it arrived (nanoseconds since 1970-01-01 UTC), its length on the wire
+    /// in bytes, and the bytes that were captured.
     ///
     /// # Errors
     ///
@@ -176,7 +180,8 @@ impl<S: Storage> CaptureWriter<S> {
         self.interfaces[interface as usize].frames += 1;
         let Period { start_ns, end_ns } =
             self.seen.unwrap_or(Period { start_ns: timestamp_ns, end_ns: timestamp_ns });
-        self.seen = Some(Period { start_ns: start_ns.min(timestamp_ns), end_ns: end_ns.max(timestamp_ns) });
+        self.seen =
+            Some(Period { start_ns: start_ns.min(timestamp_ns), end_ns: end_ns.max(timestamp_ns) });
         self.file.blocks().packet(interface, timestamp_ns, original_len, key.direction, segments);
         let written = self.file.make_room();
         self.settle(written)
@@ -188,16 +193,17 @@ impl<S: Storage> CaptureWriter<S> {
         self.interfaces[interface as usize].lost += 1;
     }
 
-    /// The same of frames of a session. It is not known of which pairs those of the default session are: they count for the interface of
-    /// all others.
+    /// The same of frames of a session. It is not known of which pairs those of the default session
+    /// are: they count for the interface of all others.
     pub(crate) fn lose_of(&mut self, session: SessionId, frames: u64) {
-        let own = (session != SessionId::DEFAULT).then(|| self.interface_of_session(session)).flatten();
+        let own =
+            (session != SessionId::DEFAULT).then(|| self.interface_of_session(session)).flatten();
         let interface = own.unwrap_or_else(|| self.describe_other());
         self.interfaces[interface as usize].lost += frames;
     }
 
-    /// Begins a new section, after a write has failed: nobody can say which blocks are in the file. What the last section has of statistics
-    /// it keeps.
+    /// Begins a new section, after a write has failed: nobody can say which blocks are in the file.
+    /// What the last section has of statistics it keeps.
     ///
     /// # Errors
     ///
@@ -228,7 +234,8 @@ impl<S: Storage> CaptureWriter<S> {
         self.file.resume()
     }
 
-    /// What is in the file and what waits, in frames by interface; frames without Ethernet header are with their session or pair.
+    /// What is in the file and what waits, in frames by interface; frames without Ethernet header
+    /// are with their session or pair.
     pub(super) fn deliveries(&self) -> HashMap<InterfaceKey, u64> {
         let mut deliveries = self.earlier.clone();
         for (key, frames) in self.counts() {
@@ -243,7 +250,8 @@ impl<S: Storage> CaptureWriter<S> {
         own.map(|interface| (interface.key, interface.frames + self.frames_apart(interface)))
     }
 
-    /// Frames of an interface that are counted at another one, because they have no Ethernet header.
+    /// Frames of an interface that are counted at another one, because they have no Ethernet
+    /// header.
     fn frames_apart(&self, interface: &Written) -> u64 {
         self.interfaces.get(interface.packets as usize).map_or(0, |packets| packets.frames)
     }
@@ -272,7 +280,8 @@ impl<S: Storage> CaptureWriter<S> {
         &self.file
     }
 
-    /// Writes what waits if the last time is long enough ago; to be called every 250 ms or more often.
+    /// Writes what waits if the last time is long enough ago; to be called every 250 ms or more
+    /// often.
     ///
     /// # Errors
     ///
@@ -282,10 +291,11 @@ impl<S: Storage> CaptureWriter<S> {
         self.settle(written)
     }
 
-    /// Ends the capture: writes an interface statistics block for each interface block, and everything that waits.
+    /// Ends the capture: writes an interface statistics block for each interface block, and
+    /// everything that waits.
     ///
-    /// `totals` gets what the block stands for and the number of frames written for it. `period` is the time of the
-    /// capture; without it, the time from the earliest to the latest frame counts.
+    /// `totals` gets what the block stands for and the number of frames written for it. `period` is
+    /// the time of the capture; without it, the time from the earliest to the latest frame counts.
     ///
     /// # Errors
     ///
@@ -297,7 +307,8 @@ impl<S: Storage> CaptureWriter<S> {
     ) -> Result<(), PcapngError> {
         // Whatever fails from here on, the frames are there.
         self.flush()?;
-        let Period { start_ns, end_ns } = period.or(self.seen).unwrap_or(Period { start_ns: 0, end_ns: 0 });
+        let Period { start_ns, end_ns } =
+            period.or(self.seen).unwrap_or(Period { start_ns: 0, end_ns: 0 });
         for (interface, written) in (0..).zip(&self.interfaces) {
             let Written { key, frames: delivered, lost, packets: _ } = *written;
             let is_packets = key == InterfaceKey::Packets;
@@ -306,11 +317,13 @@ impl<S: Storage> CaptureWriter<S> {
             let InterfaceTotals { received, accepted, dropped } = if is_packets {
                 InterfaceTotals { received: delivered, accepted: delivered, dropped: 0 }
             } else {
-                let InterfaceTotals { received, accepted, dropped } = totals(key, delivered + apart);
+                let InterfaceTotals { received, accepted, dropped } =
+                    totals(key, delivered + apart);
                 InterfaceTotals { received: received - apart, accepted: accepted - apart, dropped }
             };
             let (received, accepted, dropped) = (received + lost, accepted + lost, dropped + lost);
-            let statistics = Statistics { start_ns, end_ns, received, accepted, dropped, delivered };
+            let statistics =
+                Statistics { start_ns, end_ns, received, accepted, dropped, delivered };
             self.file.blocks().statistics(interface, &statistics);
         }
         self.file.flush()
@@ -331,7 +344,8 @@ impl<S: Storage> CaptureWriter<S> {
         self.file.whole_bytes()
     }
 
-    /// Returns the number of the interface block for a frame, which is described on the first frame of its pair.
+    /// Returns the number of the interface block for a frame, which is described on the first frame
+    /// of its pair.
     fn interface_of(&mut self, key: FrameKey) -> u32 {
         let FrameKey { session, source, vni, direction: _, link: _ } = key;
         if session != SessionId::DEFAULT.0
@@ -365,9 +379,11 @@ impl<S: Storage> CaptureWriter<S> {
     #[cold]
     fn describe_session(&mut self, id: SessionId) -> Option<u32> {
         let Entry { name, vni, source } = self.directory.entry(id)?;
-        let source = source.map_or_else(|| "any source".to_owned(), |source| format!("source {source}"));
+        let source =
+            source.map_or_else(|| "any source".to_owned(), |source| format!("source {source}"));
         let description = format!("VNI {vni}, {source}");
-        let interface = self.describe(InterfaceKey::Session(id.0), &name, &description, Link::Ethernet);
+        let interface =
+            self.describe(InterfaceKey::Session(id.0), &name, &description, Link::Ethernet);
         if self.declared.len() <= id.index() {
             self.declared.resize(id.index() + 1, NO_INTERFACE);
         }
@@ -389,8 +405,9 @@ impl<S: Storage> CaptureWriter<S> {
         if let Some(interface) = self.other {
             return interface;
         }
-        let description =
-            format!("every pair of VNI and source after the first {PAIRS_MAX} of undeclared sessions");
+        let description = format!(
+            "every pair of VNI and source after the first {PAIRS_MAX} of undeclared sessions"
+        );
         let interface = self.describe(InterfaceKey::Other, "other", &description, Link::Ethernet);
         self.other = Some(interface);
         interface
@@ -404,7 +421,9 @@ impl<S: Storage> CaptureWriter<S> {
             return packets;
         }
         let name = match key {
-            InterfaceKey::Session(id) => self.directory.entry(SessionId(id)).map(|entry| entry.name),
+            InterfaceKey::Session(id) => {
+                self.directory.entry(SessionId(id)).map(|entry| entry.name)
+            }
             InterfaceKey::Pair { source, vni } => Some(format!("vni-{vni}@{source}")),
             InterfaceKey::Other | InterfaceKey::Packets => None,
         };

@@ -1,5 +1,5 @@
-//! The thread that compresses whole files. It looks for them in the directory, so that also those get their turn that an earlier run has left,
-//! or that found no room on the disk.
+//! The thread that compresses whole files. It looks for them in the directory, so that also those
+//! get their turn that an earlier run has left, or that found no room on the disk.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -23,15 +23,16 @@ use crate::news::News;
 
 /// How often it looks for files without being called, for those that have failed before.
 const TURN: Duration = Duration::from_secs(10);
-/// What is compressed at a time, in bytes: a frame of zstd that can be read by itself. Longer compresses hardly better, and takes more
-/// memory.
+/// What is compressed at a time, in bytes: a frame of zstd that can be read by itself. Longer
+/// compresses hardly better, and takes more memory.
 const PIECE: u64 = 4 << 20;
 /// Compressing gives way to everything else.
 const NICE: i32 = 19;
 /// How often it is looked whether it has ended.
 const END_TURN: Duration = Duration::from_millis(5);
 
-/// For how long a file that we have not finished ourselves has to be as it is before it is taken for a whole one.
+/// For how long a file that we have not finished ourselves has to be as it is before it is taken
+/// for a whole one.
 const SETTLED: Duration = Duration::from_secs(60);
 
 /// Compresses the whole files of an output.
@@ -50,20 +51,28 @@ pub(super) struct Press {
 }
 
 impl Compressor {
-    /// Starts the thread; the channel is for the names of files that are whole, its end says that none follows. Others are `finished` already.
-    pub(super) fn start(press: Press, finished: Vec<OsString>) -> io::Result<(Self, Sender<OsString>)> {
+    /// Starts the thread; the channel is for the names of files that are whole, its end says that
+    /// none follows. Others are `finished` already.
+    pub(super) fn start(
+        press: Press,
+        finished: Vec<OsString>,
+    ) -> io::Result<(Self, Sender<OsString>)> {
         let (call, calls) = channel();
         let is_over = Arc::new(AtomicBool::new(false));
-        let work = Work { press, is_over: is_over.clone(), finished: finished.into_iter().collect() };
+        let work =
+            Work { press, is_over: is_over.clone(), finished: finished.into_iter().collect() };
         let run = move || work.run(&calls);
         let thread = thread::Builder::new().name("vxtap-zstd".to_owned()).spawn(run)?;
         Ok((Self { is_over, thread }, call))
     }
 
-    /// Waits until all files are compressed, or for so long: then it leaves the rest to the next run.
+    /// Waits until all files are compressed, or for so long: then it leaves the rest to the next
+    /// run.
     pub(super) fn end(self, patience: Option<Duration>) -> thread::Result<()> {
         let begin = Instant::now();
-        while patience.is_some_and(|patience| begin.elapsed() < patience) && !self.thread.is_finished() {
+        while patience.is_some_and(|patience| begin.elapsed() < patience)
+            && !self.thread.is_finished()
+        {
             thread::sleep(END_TURN);
         }
         self.is_over.store(patience.is_some(), Ordering::Relaxed);
@@ -87,7 +96,8 @@ impl Work {
         loop {
             let is_last = call == Err(RecvTimeoutError::Disconnected);
             self.finished.extend(call.into_iter().chain(calls.try_iter()));
-            let sentence = self.compress_all().err().map(|error| format!("{error}; it is tried again"));
+            let sentence =
+                self.compress_all().err().map(|error| format!("{error}; it is tried again"));
             if let Some(sentence) = news.of(sentence) {
                 (self.press.tell)(sentence);
             }
@@ -102,8 +112,8 @@ impl Work {
         self.is_over.load(Ordering::Relaxed)
     }
 
-    /// Compresses what is whole, the oldest first; the error is the first one, and no reason not to try the others unless the disk is full:
-    /// what is captured needs the room.
+    /// Compresses what is whole, the oldest first; the error is the first one, and no reason not to
+    /// try the others unless the disk is full: what is captured needs the room.
     fn compress_all(&mut self) -> io::Result<()> {
         let mut first = Ok(());
         for path in self.whole_files()? {
@@ -115,8 +125,10 @@ impl Work {
                 path.file_name().map(|name| self.finished.remove(name));
                 continue;
             };
-            let is_full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-            first = first.and(Err(io::Error::other(format!("cannot compress {}: {error}", path.display()))));
+            let is_full =
+                matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+            first = first
+                .and(Err(io::Error::other(format!("cannot compress {}: {error}", path.display()))));
             if is_full {
                 break;
             }
@@ -131,7 +143,9 @@ impl Work {
         let now = SystemTime::now();
         let mut dated = Vec::new();
         for Own { path, name, .. } in plain {
-            let Ok(written_at) = fs::symlink_metadata(&path).and_then(|it| it.modified()) else { continue };
+            let Ok(written_at) = fs::symlink_metadata(&path).and_then(|it| it.modified()) else {
+                continue;
+            };
             // Else it may be that of a program that still writes it.
             let is_settled = now.duration_since(written_at).is_ok_and(|age| age >= SETTLED);
             if is_settled || self.finished.contains(&name) {
@@ -153,7 +167,8 @@ impl Work {
         }
     }
 
-    /// Puts a compressed file in the place of a file, unless somebody writes that, or compresses it.
+    /// Puts a compressed file in the place of a file, unless somebody writes that, or compresses
+    /// it.
     fn compress(&self, path: &Path) -> io::Result<()> {
         let Some(source) = self.source(path)? else { return Ok(()) };
         let target = disk::with_suffix(path, ZST);
@@ -174,10 +189,11 @@ impl Work {
         }
     }
 
-    /// The file at a path, if it is one of ours and nobody writes it. Who may write to the directory could have put something else there,
-    /// which only we may read.
+    /// The file at a path, if it is one of ours and nobody writes it. Who may write to the
+    /// directory could have put something else there, which only we may read.
     fn source(&self, path: &Path) -> io::Result<Option<File>> {
-        // There is somebody who wants to read it, or an earlier run has not come to remove it. Files with a fixed name follow each other.
+        // There is somebody who wants to read it, or an earlier run has not come to remove it.
+        // Files with a fixed name follow each other.
         if self.press.names.has_fields() && disk::with_suffix(path, ZST).exists() {
             return Ok(None);
         }
@@ -247,8 +263,10 @@ mod tests {
         }
         drop(call);
         compressor.end(Some(Duration::ZERO)).unwrap();
-        let sentence =
-            format!("1 files in {} are not compressed: the next run does that", directory.path().display());
+        let sentence = format!(
+            "1 files in {} are not compressed: the next run does that",
+            directory.path().display()
+        );
         assert_eq!(*said.lock().unwrap(), [sentence]);
         assert!(!part.exists());
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);

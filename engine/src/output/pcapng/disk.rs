@@ -1,4 +1,5 @@
-//! The directory that files go to: made if need be, and tidied of what an earlier run has left unfinished.
+//! The directory that files go to: made if need be, and tidied of what an earlier run has left
+//! unfinished.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, File};
@@ -17,8 +18,8 @@ use crate::config::Fsync;
 
 /// Only the owner may look into a directory that we make for files.
 const DIRECTORY_MODE: u32 = 0o700;
-/// Others may pass through those above it, which stay ours: who owns the directory above could put another one in the place of the one that
-/// we write to.
+/// Others may pass through those above it, which stay ours: who owns the directory above could put
+/// another one in the place of the one that we write to.
 const ABOVE_MODE: u32 = 0o711;
 
 /// What is known of a directory before anything is written there.
@@ -45,7 +46,8 @@ pub(super) fn prepare(names: &Names, owner: Option<Owner>, tell: &Tell) -> io::R
     Ok(Prepared { number, finished })
 }
 
-/// Makes a directory for files, and those above it, as far as they are not there. The owner gets the directory alone.
+/// Makes a directory for files, and those above it, as far as they are not there. The owner gets
+/// the directory alone.
 pub(super) fn make_directory(path: &Path, owner: Option<Owner>) -> io::Result<()> {
     if path.as_os_str().is_empty() || path.is_dir() {
         return Ok(());
@@ -110,8 +112,9 @@ pub(super) fn own_files(names: &Names) -> io::Result<Vec<Own>> {
     Ok(own)
 }
 
-/// Gives the files that an earlier run has left unfinished their names, and removes what it had begun to compress; those that somebody writes
-/// stay as they are. Returns the names of those that got theirs.
+/// Gives the files that an earlier run has left unfinished their names, and removes what it had
+/// begun to compress; those that somebody writes stay as they are. Returns the names of those that
+/// got theirs.
 pub(super) fn finish_leftovers(own: &[Own], tell: &Tell) -> Vec<OsString> {
     let finish = |file: &Own| {
         finish_leftover(file).unwrap_or_else(|error| {
@@ -138,15 +141,19 @@ fn finish_leftover(file: &Own) -> io::Result<Option<OsString>> {
     }
 }
 
-/// Renames a file without overwriting another one: that it would be the same name, it gets a number behind it. Returns the name.
+/// Renames a file without overwriting another one: that it would be the same name, it gets a number
+/// behind it. Returns the name.
 pub(super) fn rename(from: &Path, to: &Path) -> io::Result<PathBuf> {
     let name = to.file_name().unwrap_or_default();
     let mut target = to.to_owned();
     for times in 2.. {
         match renameat_with(CWD, from, CWD, &target, RenameFlags::NOREPLACE) {
             Ok(()) => return Ok(target),
-            // A file system that does not know how: between question and answer somebody might come, though not of ours.
-            Err(Errno::INVAL) if !target.try_exists()? => return fs::rename(from, &target).map(|()| target),
+            // A file system that does not know how: between question and answer somebody might
+            // come, though not of ours.
+            Err(Errno::INVAL) if !target.try_exists()? => {
+                return fs::rename(from, &target).map(|()| target);
+            }
             Err(Errno::EXIST | Errno::INVAL) => target = to.with_file_name(repeated(name, times)),
             Err(error) => return Err(error.into()),
         }
@@ -171,7 +178,8 @@ mod tests {
     fn directories_are_made_for_their_owner_and_those_that_are_there_stay() {
         let dir = tempfile::tempdir().unwrap();
         let inner = dir.path().join("a/b");
-        let owner = fs::metadata(dir.path()).map(|it| Owner { user: it.uid(), group: it.gid() }).unwrap();
+        let owner =
+            fs::metadata(dir.path()).map(|it| Owner { user: it.uid(), group: it.gid() }).unwrap();
         make_directory(&inner, Some(owner)).unwrap();
         make_directory(&inner, Some(owner)).unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
@@ -209,7 +217,12 @@ mod tests {
         left.sort();
         assert_eq!(
             left,
-            ["x-000001-2.pcapng", "x-000001.pcapng", "x-000003.pcapng.part", "y-000004.pcapng.part"]
+            [
+                "x-000001-2.pcapng",
+                "x-000001.pcapng",
+                "x-000003.pcapng.part",
+                "y-000004.pcapng.part"
+            ]
         );
         assert_eq!(fs::read(dir.path().join("x-000001.pcapng")).unwrap(), b"x-000001.pcapng");
     }

@@ -10,14 +10,15 @@ use super::private::{self, Owner};
 
 /// Time from one write of [`PcapngFile::tick`] to the next.
 ///
-/// Half of the second within which a frame has to be in the file: the other half is for the time between two ticks.
-/// Shorter costs more system calls, longer shows a frame later to who follows the file.
+/// Half of the second within which a frame has to be in the file: the other half is for the time
+/// between two ticks. Shorter costs more system calls, longer shows a frame later to who follows
+/// the file.
 pub const FLUSH_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Unwritten bytes at which blocks are written without waiting for the next tick.
 ///
-/// From some 100 KiB on the cost of a write call no longer shows; much more, and the blocks have left the second-level cache
-/// when the kernel copies them.
+/// From some 100 KiB on the cost of a write call no longer shows; much more, and the blocks have
+/// left the second-level cache when the kernel copies them.
 const FLUSH_BYTES: usize = 1 << 17;
 
 /// A capture file cannot be written.
@@ -105,9 +106,10 @@ impl Storage for Vec<u8> {
 
 /// A pcapng file being written.
 ///
-/// Blocks are gathered in memory and written many at a time. Who opens the file finds whole blocks up to the last
-/// flush; during a flush it may see the first part of what is being written, since the system does not make a write
-/// visible all at once. After a failed write the file is left as it is, and further flushes fail until [`PcapngFile::resume`].
+/// Blocks are gathered in memory and written many at a time. Who opens the file finds whole blocks
+/// up to the last flush; during a flush it may see the first part of what is being written, since
+/// the system does not make a write visible all at once. After a failed write the file is left as
+/// it is, and further flushes fail until [`PcapngFile::resume`].
 #[derive(Debug)]
 pub struct PcapngFile<S = File> {
     storage: S,
@@ -134,8 +136,8 @@ enum State {
 impl PcapngFile {
     /// Creates the file at `path`, or empties the one that is there, with mode 0600 in either case.
     ///
-    /// What is no regular file (a pipe, `/dev/stdout`) is written to as it is; a named pipe has to have a reader. `now` starts the
-    /// flush interval.
+    /// What is no regular file (a pipe, `/dev/stdout`) is written to as it is; a named pipe has to
+    /// have a reader. `now` starts the flush interval.
     ///
     /// # Errors
     ///
@@ -145,7 +147,11 @@ impl PcapngFile {
     }
 
     /// As [`PcapngFile::create`], for an owner.
-    pub(super) fn create_for(path: &Path, owner: Option<Owner>, now: Instant) -> Result<Self, PcapngError> {
+    pub(super) fn create_for(
+        path: &Path,
+        owner: Option<Owner>,
+        now: Instant,
+    ) -> Result<Self, PcapngError> {
         Self::created(path.to_owned(), private::create(path, owner), now)
     }
 
@@ -154,12 +160,20 @@ impl PcapngFile {
     /// # Errors
     ///
     /// [`PcapngError::Create`].
-    pub(super) fn create_new(path: PathBuf, owner: Option<Owner>, now: Instant) -> Result<Self, PcapngError> {
+    pub(super) fn create_new(
+        path: PathBuf,
+        owner: Option<Owner>,
+        now: Instant,
+    ) -> Result<Self, PcapngError> {
         let created = private::create_new(&path, owner);
         Self::created(path, created, now)
     }
 
-    fn created(path: PathBuf, created: io::Result<File>, now: Instant) -> Result<Self, PcapngError> {
+    fn created(
+        path: PathBuf,
+        created: io::Result<File>,
+        now: Instant,
+    ) -> Result<Self, PcapngError> {
         match created {
             Ok(file) => Ok(Self::over(file, path, now)),
             Err(source) => Err(PcapngError::Create { path, source }),
@@ -172,10 +186,19 @@ impl<S: Storage> PcapngFile<S> {
     pub(in crate::output) fn over(storage: S, path: PathBuf, now: Instant) -> Self {
         // Room for the block that goes over the limit, so that packets never make the memory grow.
         let blocks = Blocks::with_capacity(FLUSH_BYTES + MAX_CAPTURED_BYTES + 64);
-        Self { storage, path, blocks, whole_bytes: 0, flushed_at: now, state: State::Whole, lost: Vec::new() }
+        Self {
+            storage,
+            path,
+            blocks,
+            whole_bytes: 0,
+            flushed_at: now,
+            state: State::Whole,
+            lost: Vec::new(),
+        }
     }
 
-    /// Returns the blocks that wait to be written, to append to; call [`PcapngFile::make_room`] afterwards.
+    /// Returns the blocks that wait to be written, to append to; call [`PcapngFile::make_room`]
+    /// afterwards.
     pub const fn blocks(&mut self) -> &mut Blocks {
         &mut self.blocks
     }
@@ -189,7 +212,8 @@ impl<S: Storage> PcapngFile<S> {
         if self.blocks.bytes().len() < FLUSH_BYTES { Ok(()) } else { self.flush() }
     }
 
-    /// Writes the waiting blocks if the last time is long enough ago; to be called every 250 ms or more often.
+    /// Writes the waiting blocks if the last time is long enough ago; to be called every 250 ms or
+    /// more often.
     ///
     /// # Errors
     ///
@@ -204,12 +228,13 @@ impl<S: Storage> PcapngFile<S> {
 
     /// Writes every waiting block.
     ///
-    /// The bytes are with the kernel then, where every reader sees them; they are not forced to the disk.
+    /// The bytes are with the kernel then, where every reader sees them; they are not forced to the
+    /// disk.
     ///
     /// # Errors
     ///
-    /// [`PcapngError::Write`] or [`PcapngError::WriteTorn`]; the frames lost with the first error are those that
-    /// waited, with each further one those appended since.
+    /// [`PcapngError::Write`] or [`PcapngError::WriteTorn`]; the frames lost with the first error
+    /// are those that waited, with each further one those appended since.
     pub fn flush(&mut self) -> Result<(), PcapngError> {
         let (written, error) = match self.state {
             State::Whole => append_all(&mut self.storage, self.blocks.bytes()),
@@ -219,7 +244,8 @@ impl<S: Storage> PcapngFile<S> {
         self.whole_bytes += whole as u64;
         self.blocks.clear();
         let Some(source) = error else { return Ok(()) };
-        let (path, whole_bytes, frames_lost) = (self.path.clone(), self.whole_bytes, lost.len() as u64);
+        let (path, whole_bytes, frames_lost) =
+            (self.path.clone(), self.whole_bytes, lost.len() as u64);
         self.lost = lost;
         let is_torn = written > whole && self.storage.cut(whole_bytes).is_err();
         if is_torn || self.state == State::Torn {
@@ -230,8 +256,9 @@ impl<S: Storage> PcapngFile<S> {
         Err(PcapngError::Write { path, whole_bytes, frames_lost, source })
     }
 
-    /// Lets flushes try again after a failed one; says whether they may, which is not so where the file ends in the middle of a block.
-    /// What was described in the file before may be among what was lost: the next block has to be a section header.
+    /// Lets flushes try again after a failed one; says whether they may, which is not so where the
+    /// file ends in the middle of a block. What was described in the file before may be among what
+    /// was lost: the next block has to be a section header.
     pub fn resume(&mut self) -> bool {
         if self.state == State::Failed {
             self.state = State::Whole;

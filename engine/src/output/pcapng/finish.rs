@@ -1,4 +1,5 @@
-//! The thread that does with whole files what takes its time: onto the disk, to their names, old ones away.
+//! The thread that does with whole files what takes its time: onto the disk, to their names, old
+//! ones away.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -23,7 +24,8 @@ use crate::news::News;
 const TURN: Duration = Duration::from_secs(10);
 /// How often it looks for files that are too many while there are others to finish.
 const TIDY_INTERVAL: Duration = Duration::from_secs(1);
-/// Most files that wait to be finished. Where the disk takes longer, the writing waits for it, and what is lost meanwhile is counted.
+/// Most files that wait to be finished. Where the disk takes longer, the writing waits for it, and
+/// what is lost meanwhile is counted.
 const WAITING_MAX: usize = 64;
 
 /// What is to be done.
@@ -89,7 +91,8 @@ impl Finisher {
         let _ = self.jobs.send(Job::Finish { file, path, is_part });
     }
 
-    /// Has what was written so far brought onto the disk, unless that goes on for what was written before.
+    /// Has what was written so far brought onto the disk, unless that goes on for what was written
+    /// before.
     ///
     /// # Errors
     ///
@@ -126,7 +129,8 @@ struct Work {
     tell: Tell,
     of_syncing: News,
     is_syncing: Arc<AtomicBool>,
-    /// The names of whole files go there to be compressed; the thread that does it ends when this is gone.
+    /// The names of whole files go there to be compressed; the thread that does it ends when this
+    /// is gone.
     call: Option<Sender<OsString>>,
     /// Whether there may be files that are not kept.
     is_untidy: bool,
@@ -140,12 +144,15 @@ impl Work {
             match queue.recv_timeout(wait) {
                 Ok(job) => {
                     self.work(job);
-                    // Looking through a directory takes its time: while there is more to finish, only now and then.
+                    // Looking through a directory takes its time: while there is more to finish,
+                    // only now and then.
                     if self.is_untidy && self.tidied_at.elapsed() >= TIDY_INTERVAL {
                         self.tidy();
                     }
                 }
-                Err(RecvTimeoutError::Timeout) if self.is_untidy || self.keep.has_time() => self.tidy(),
+                Err(RecvTimeoutError::Timeout) if self.is_untidy || self.keep.has_time() => {
+                    self.tidy()
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return self.tidy(),
             }
@@ -164,7 +171,9 @@ impl Work {
                         let _ = call.send(name);
                     }
                     (Ok(_), None) => {}
-                    (Err(error), _) => (self.tell)(format!("cannot finish {}: {error}", path.display())),
+                    (Err(error), _) => {
+                        (self.tell)(format!("cannot finish {}: {error}", path.display()))
+                    }
                 }
                 self.is_untidy = true;
             }
@@ -173,7 +182,8 @@ impl Work {
                 drop(files);
                 self.is_syncing.store(false, Ordering::Relaxed);
                 let directory = self.names.directory().display();
-                let sentence = |error| format!("cannot bring onto the disk what is in {directory}: {error}");
+                let sentence =
+                    |error| format!("cannot bring onto the disk what is in {directory}: {error}");
                 if let Some(sentence) = self.of_syncing.of(failed.map(sentence)) {
                     (self.tell)(sentence);
                 }
@@ -186,8 +196,11 @@ impl Work {
         if self.fsync != Fsync::Never {
             file.sync_all()?;
         }
-        let path =
-            if is_part { disk::rename(&disk::with_suffix(path, PART), path)? } else { path.to_owned() };
+        let path = if is_part {
+            disk::rename(&disk::with_suffix(path, PART), path)?
+        } else {
+            path.to_owned()
+        };
         if is_part {
             disk::sync_directory(self.names.directory(), self.fsync)?;
         }
@@ -200,9 +213,13 @@ impl Work {
         if self.keep.is_everything() {
             return;
         }
-        let tidied = disk::own_files(&self.names).and_then(|own| self.keep.apply(own, SystemTime::now()));
+        let tidied =
+            disk::own_files(&self.names).and_then(|own| self.keep.apply(own, SystemTime::now()));
         if let Err(error) = tidied {
-            (self.tell)(format!("cannot delete old files in {}: {error}", self.names.directory().display()));
+            (self.tell)(format!(
+                "cannot delete old files in {}: {error}",
+                self.names.directory().display()
+            ));
         }
     }
 }

@@ -44,16 +44,20 @@ impl Keep {
         *self == Self::default()
     }
 
-    /// Deletes what is too much of the whole files among `own`, those first that were written to longest ago.
+    /// Deletes what is too much of the whole files among `own`, those first that were written to
+    /// longest ago.
     pub(super) fn apply(&self, own: Vec<Own>, now: SystemTime) -> io::Result<()> {
         // What is compressed already and still there is about to go.
         let compressed = own.iter().filter(|file| file.is_whole && file.is_compressed());
         let compressed: HashSet<_> = compressed.map(|file| file.path.clone()).collect();
-        let is_kept = |file: &Own| file.is_whole && !compressed.contains(&disk::with_suffix(&file.path, ZST));
+        let is_kept =
+            |file: &Own| file.is_whole && !compressed.contains(&disk::with_suffix(&file.path, ZST));
         let mut kept = Vec::new();
         for file in own.into_iter().filter(is_kept) {
             match fs::metadata(&file.path) {
-                Ok(it) => kept.push(Kept { written_at: it.modified()?, path: file.path, bytes: it.len() }),
+                Ok(it) => {
+                    kept.push(Kept { written_at: it.modified()?, path: file.path, bytes: it.len() })
+                }
                 // Somebody has taken it away meanwhile.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
@@ -102,8 +106,13 @@ mod tests {
         for (files, expected) in [(1, 2), (2, 1), (3, 0), (9, 0)] {
             assert_eq!(surplus(Keep { files: Some(files), ..Keep::default() }), expected);
         }
-        for (bytes, expected) in [(0, 3), (69, 3), (70, 2), (119, 2), (120, 1), (219, 1), (220, 0)] {
-            assert_eq!(surplus(Keep { bytes: Some(bytes), ..Keep::default() }), expected, "{bytes}");
+        for (bytes, expected) in [(0, 3), (69, 3), (70, 2), (119, 2), (120, 1), (219, 1), (220, 0)]
+        {
+            assert_eq!(
+                surplus(Keep { bytes: Some(bytes), ..Keep::default() }),
+                expected,
+                "{bytes}"
+            );
         }
         for (seconds, expected) in [(9, 3), (10, 2), (29, 1), (30, 0)] {
             let time = Some(Duration::from_secs(seconds));

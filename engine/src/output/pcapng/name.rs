@@ -43,9 +43,11 @@ pub(super) struct Names {
 impl Names {
     /// Of the files at `path`, whose name may have fields, of a member.
     pub(super) fn new(path: &Path, name: FileName, member: u32) -> Self {
-        let directory = path.parent().filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let directory =
+            path.parent().filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let has = |piece| name.has(|it| *it == piece);
-        let (has_session, has_vni, has_source) = (has(Piece::Session), has(Piece::Vni), has(Piece::Source));
+        let (has_session, has_vni, has_source) =
+            (has(Piece::Session), has(Piece::Vni), has(Piece::Source));
         Self { directory: directory.to_owned(), name, member, has_session, has_vni, has_source }
     }
 
@@ -79,7 +81,13 @@ impl Names {
     }
 
     /// The name of a file that begins at a time, in nanoseconds since 1970-01-01 UTC.
-    pub(super) fn render(&self, key: &FileKey, time_ns: u64, number: u64, sessions: &Directory) -> OsString {
+    pub(super) fn render(
+        &self,
+        key: &FileKey,
+        time_ns: u64,
+        number: u64,
+        sessions: &Directory,
+    ) -> OsString {
         let time = Timestamp::from_nanosecond(time_ns.into()).unwrap_or_default();
         let mut name = Vec::new();
         for piece in self.name.pieces() {
@@ -91,7 +99,9 @@ impl Names {
                 Piece::Session => name.extend(safe(&key.session_name(sessions))),
                 Piece::Vni => name.extend(safe(&key.vni.unwrap_or_default().to_string())),
                 Piece::Source => {
-                    name.extend(key.source.map(|source| safe(&source.to_string())).unwrap_or_default());
+                    name.extend(
+                        key.source.map(|source| safe(&source.to_string())).unwrap_or_default(),
+                    );
                 }
                 Piece::Member => name.extend(self.member.to_string().bytes()),
                 Piece::Number => name.extend(format!("{number:0NUMBER_DIGITS$}").bytes()),
@@ -100,8 +110,9 @@ impl Names {
         OsString::from_vec(name)
     }
 
-    /// Whether a file of this name is one of this output, whatever its fields say. `name` is without what says that it is not whole, or
-    /// compressed. The number that it has; 0 if names have none.
+    /// Whether a file of this name is one of this output, whatever its fields say. `name` is
+    /// without what says that it is not whole, or compressed. The number that it has; 0 if names
+    /// have none.
     pub(super) fn matches(&self, name: &OsStr) -> Option<u64> {
         let name = name.as_bytes();
         let own = matches(self.name.pieces(), name, self.member);
@@ -136,14 +147,19 @@ fn without_repeat(name: &[u8]) -> Option<Vec<u8>> {
 
 /// A name up to its last dot, and from there on.
 fn split(name: &[u8]) -> (&[u8], &[u8]) {
-    name.split_at(name.iter().rposition(|byte| *byte == b'.').filter(|at| *at > 0).unwrap_or(name.len()))
+    name.split_at(
+        name.iter().rposition(|byte| *byte == b'.').filter(|at| *at > 0).unwrap_or(name.len()),
+    )
 }
 
 /// A text that a name may have in it: letters, digits, `-`, `_` and dots that do not come first.
 fn safe(text: &str) -> Vec<u8> {
     let is_safe = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
-    let mut safe: Vec<_> =
-        text.bytes().take(SESSION_MAX).map(|byte| if is_safe(&byte) { byte } else { b'_' }).collect();
+    let mut safe: Vec<_> = text
+        .bytes()
+        .take(SESSION_MAX)
+        .map(|byte| if is_safe(&byte) { byte } else { b'_' })
+        .collect();
     if let Some(dot) = safe.first_mut().filter(|byte| **byte == b'.') {
         *dot = b'_';
     }
@@ -157,7 +173,9 @@ fn matches(pieces: &[Piece], name: &[u8], member: u32) -> Option<u64> {
     let is_text = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
     let (least, most) = match piece {
         Piece::Text(text) => return matches(others, name.strip_prefix(&text[..])?, member),
-        Piece::Member => return matches(others, name.strip_prefix(member.to_string().as_bytes())?, member),
+        Piece::Member => {
+            return matches(others, name.strip_prefix(member.to_string().as_bytes())?, member);
+        }
         Piece::Time(letter) => {
             let digits = digits_of(*letter);
             (digits, digits.min(count(u8::is_ascii_digit)))
@@ -205,14 +223,22 @@ mod tests {
     fn sessions() -> Directory {
         let mut directory = Directory::default();
         let names = ["web", "../tenant B"];
-        directory.assign(&names.map(|name| Session { name: name.into(), vni: 7, ..Session::default() }));
+        directory.assign(&names.map(|name| Session {
+            name: name.into(),
+            vni: 7,
+            ..Session::default()
+        }));
         directory
     }
 
     fn render(path: &str, frame: &FrameKey) -> String {
         let names = names(path);
         let name = names.render(&names.key(frame), TIME_NS, 42, &sessions());
-        assert_eq!(names.matches(&name), Some(if path.contains("number") { 42 } else { 0 }), "{name:?}");
+        assert_eq!(
+            names.matches(&name),
+            Some(if path.contains("number") { 42 } else { 0 }),
+            "{name:?}"
+        );
         let again = repeated(&name, 2);
         assert!(names.matches(&again).is_some(), "{again:?}");
         name.into_string().unwrap()
@@ -221,7 +247,10 @@ mod tests {
     #[test]
     fn a_name_says_what_its_fields_ask_and_is_known_again() {
         let web = frame(1, 7);
-        assert_eq!(render("d/{session}-%Y%m%dT%H%M%SZ.pcapng", &web), "web-20261127T210509Z.pcapng");
+        assert_eq!(
+            render("d/{session}-%Y%m%dT%H%M%SZ.pcapng", &web),
+            "web-20261127T210509Z.pcapng"
+        );
         assert_eq!(render("{number}.%j.{member}.pcapng", &web), "000042.331.3.pcapng");
         assert_eq!(render("%F_%T_%y_%s.pcapng", &web), "2026-11-27_21:05:09_26_1795813509.pcapng");
         assert_eq!(render("{vni}@{source}%%.pcapng", &web), "7@2001_db8__1%.pcapng");

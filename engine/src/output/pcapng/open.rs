@@ -11,8 +11,8 @@ use super::part::Part;
 const OPEN_MAX: u64 = 1024;
 /// As many of what the process may have open are for the files of one output.
 const SHARE_OF_LIMIT: u64 = 4;
-/// As many of the files may be those of strangers: they have their names from the frames, and whoever can send some could have files without
-/// end.
+/// As many of the files may be those of strangers: they have their names from the frames, and
+/// whoever can send some could have files without end.
 const SHARE_OF_STRANGERS: usize = 4;
 
 /// The files of an output that are open.
@@ -86,9 +86,11 @@ impl OpenFiles {
         std::mem::take(self).parts
     }
 
-    /// Whether there is room for another one, a file ending for it that got no frame since this time, in nanoseconds since 1970-01-01 UTC.
+    /// Whether there is room for another one, a file ending for it that got no frame since this
+    /// time, in nanoseconds since 1970-01-01 UTC.
     pub(super) fn room(&self, for_stranger: bool, idle_since_ns: u64) -> Room {
-        let rivals = || self.parts.iter().enumerate().filter(|(_, part)| part.is_stranger || !for_stranger);
+        let rivals =
+            || self.parts.iter().enumerate().filter(|(_, part)| part.is_stranger || !for_stranger);
         if self.parts.len() < self.most && rivals().count() < self.most_of(for_stranger) {
             return Room::Free;
         }

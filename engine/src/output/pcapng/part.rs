@@ -46,14 +46,19 @@ impl Part {
 
     /// Tells which frames are in it.
     pub(super) fn deliver(&self, statement: &mut dyn Statement) {
-        self.sink.writer().deliveries().into_iter().for_each(|(key, frames)| statement.deliver(key, frames));
+        self.sink
+            .writer()
+            .deliveries()
+            .into_iter()
+            .for_each(|(key, frames)| statement.deliver(key, frames));
     }
 
     /// Whether its path still leads to it, or to something that is no file.
     pub(super) fn is_at_its_path(&self) -> bool {
         let Ok(there) = fs::metadata(&self.path) else { return false };
         let here = self.file().metadata();
-        !there.is_file() || here.is_ok_and(|here| (here.dev(), here.ino()) == (there.dev(), there.ino()))
+        !there.is_file()
+            || here.is_ok_and(|here| (here.dev(), here.ino()) == (there.dev(), there.ino()))
     }
 }
 
@@ -110,8 +115,8 @@ impl Opener {
         })
     }
 
-    /// Whether a frame is of those for whose files whoever sends them chooses the number: sessions that nobody has declared, or sources of
-    /// which nobody has said which.
+    /// Whether a frame is of those for whose files whoever sends them chooses the number: sessions
+    /// that nobody has declared, or sources of which nobody has said which.
     pub(super) fn is_stranger(&self, frame: &FrameKey) -> bool {
         if frame.session == SessionId::DEFAULT.0 {
             return true;
@@ -121,7 +126,8 @@ impl Opener {
 
     /// Where the period ends that a time is in.
     pub(super) fn end_of(&self, time_ns: u64) -> u64 {
-        self.rotate_ns.map_or(u64::MAX, |period: u64| (time_ns - time_ns % period).saturating_add(period))
+        self.rotate_ns
+            .map_or(u64::MAX, |period: u64| (time_ns - time_ns % period).saturating_add(period))
     }
 
     /// Creates a file that has a name of its own.
@@ -134,8 +140,11 @@ impl Opener {
         let name = self.names.render(key, time_ns, self.number, &self.directory);
         let mut path = self.names.directory().join(&name);
         for times in 2..REPEATS_MAX {
-            let is_free = [path.clone(), disk::with_suffix(&path, ZST)].iter().all(|path| !path.exists());
-            match is_free.then(|| PcapngFile::create_new(disk::with_suffix(&path, PART), self.owner, now)) {
+            let is_free =
+                [path.clone(), disk::with_suffix(&path, ZST)].iter().all(|path| !path.exists());
+            match is_free
+                .then(|| PcapngFile::create_new(disk::with_suffix(&path, PART), self.owner, now))
+            {
                 None => {}
                 Some(Err(PcapngError::Create { source, .. }))
                     if source.kind() == io::ErrorKind::AlreadyExists => {}

@@ -1,4 +1,5 @@
-//! Files that their owner alone may read, and that are what they seem: who may write to a directory can have put something else there.
+//! Files that their owner alone may read, and that are what they seem: who may write to a directory
+//! can have put something else there.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
@@ -22,8 +23,9 @@ pub(crate) struct Owner {
     pub(crate) group: u32,
 }
 
-/// Creates the file at a path for its owner, or empties the one that is there. What is no regular file is written to as it is. Where files belong
-/// to somebody else, that is refused to be led elsewhere, and to take what is not his. A file that somebody writes is refused.
+/// Creates the file at a path for its owner, or empties the one that is there. What is no regular
+/// file is written to as it is. Where files belong to somebody else, that is refused to be led
+/// elsewhere, and to take what is not his. A file that somebody writes is refused.
 pub(super) fn create(path: &Path, owner: Option<Owner>) -> io::Result<File> {
     for _ in 0..TRIES {
         match create_new(path, owner) {
@@ -73,7 +75,8 @@ fn take_over(path: &Path, owner: Option<Owner>) -> io::Result<Option<File>> {
     Ok(Some(file))
 }
 
-/// Creates a file for its owner at a path where nothing may be, and marks it as one that somebody writes.
+/// Creates a file for its owner at a path where nothing may be, and marks it as one that somebody
+/// writes.
 pub(super) fn create_new(path: &Path, owner: Option<Owner>) -> io::Result<File> {
     let file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(path)?;
     // Before that, somebody may have taken it for one that was left behind.
@@ -105,7 +108,8 @@ fn options(flags: OFlags) -> io::Result<OpenOptions> {
     Ok(options)
 }
 
-/// Opens a file for reading, not what it leads to; `None` if there is none any more. Over NFS, who wants a lock has to be able to write.
+/// Opens a file for reading, not what it leads to; `None` if there is none any more. Over NFS, who
+/// wants a lock has to be able to write.
 pub(super) fn open_own(path: &Path) -> io::Result<Option<File>> {
     match options(OFlags::NOFOLLOW)?.read(true).write(true).open(path) {
         Ok(file) => Ok(file.metadata()?.is_file().then_some(file)),
@@ -158,7 +162,8 @@ mod tests {
         let [link, other] = ["link", "other"].map(|name| directory.path().join(name));
         fs::write(&other, "precious").unwrap();
         symlink(&other, &link).unwrap();
-        let owner = fs::metadata(&other).map(|it| Owner { user: it.uid(), group: it.gid() }).unwrap();
+        let owner =
+            fs::metadata(&other).map(|it| Owner { user: it.uid(), group: it.gid() }).unwrap();
         let error = create(&link, Some(owner)).unwrap_err().to_string();
         assert_eq!(error, "it is a symbolic link, and with an owner that is not followed");
         assert!(open_own(&link).unwrap().is_none());
@@ -204,7 +209,10 @@ mod tests {
         )
         .unwrap();
         let error = create(&path, None).unwrap_err().to_string();
-        assert!(error.starts_with("nobody reads this pipe: begin with the program that does"), "{error}");
+        assert!(
+            error.starts_with("nobody reads this pipe: begin with the program that does"),
+            "{error}"
+        );
         let _reader = options(OFlags::empty()).unwrap().read(true).open(&path).unwrap();
         let file = create(&path, None).unwrap();
         assert!(file.metadata().unwrap().file_type().is_fifo());

@@ -21,10 +21,11 @@ use crate::news::News;
 use crate::output::{Frame, Written};
 use crate::session::{Directory, SessionId};
 
-/// How long a file has to be without frames before it ends for another one, in nanoseconds: if any could, frames of many sessions by turns
-/// would get a file each.
+/// How long a file has to be without frames before it ends for another one, in nanoseconds: if any
+/// could, frames of many sessions by turns would get a file each.
 const IDLE_NS: u64 = 10_000_000_000;
-/// How long after its end frames of a file may still come, in nanoseconds: the longest that frames wait for those of other queues, and more.
+/// How long after its end frames of a file may still come, in nanoseconds: the longest that frames
+/// wait for those of other queues, and more.
 const LATE_NS: u64 = 1_500_000_000;
 /// How long the end of a running engine waits for files that are to be compressed.
 const COMPRESS_PATIENCE: Duration = Duration::from_secs(10);
@@ -41,7 +42,8 @@ pub(crate) struct Plan {
     pub(crate) member: u32,
     pub(crate) owner: Option<Owner>,
     pub(crate) directory: Directory,
-    /// Sessions that have an interface block from the beginning of each file, where files are not apart by session.
+    /// Sessions that have an interface block from the beginning of each file, where files are not
+    /// apart by session.
     pub(crate) sessions: Vec<SessionId>,
     /// What is to be said to the operator, a sentence each.
     pub(crate) tell: Tell,
@@ -71,8 +73,9 @@ impl std::fmt::Debug for Series {
 }
 
 impl Series {
-    /// Makes the directory, gives what an earlier run has left its names, and begins the first file, unless sessions have files of
-    /// their own. `time_ns` is the time in nanoseconds since 1970-01-01 UTC.
+    /// Makes the directory, gives what an earlier run has left its names, and begins the first
+    /// file, unless sessions have files of their own. `time_ns` is the time in nanoseconds since
+    /// 1970-01-01 UTC.
     ///
     /// # Errors
     ///
@@ -88,7 +91,8 @@ impl Series {
         let sessions = if are_apart { Vec::new() } else { sessions };
         let rotate_ns = rotate_s.map(|seconds| u64::from(seconds) * 1_000_000_000);
         let keep = Keep::new(&files);
-        let manner = Manner { names: names.clone(), keep, compression, fsync, owner, tell: tell.clone() };
+        let manner =
+            Manner { names: names.clone(), keep, compression, fsync, owner, tell: tell.clone() };
         let mut opener = Opener {
             names,
             path: path.clone(),
@@ -124,8 +128,11 @@ impl Series {
     pub(crate) fn file_id(&self) -> Option<(u64, u64)> {
         let mut parts = self.open.iter();
         let (Some(part), None) = (parts.next(), parts.next()) else { return None };
-        let metadata =
-            part.file().metadata().ok().filter(|it| it.is_file() && !self.opener.names.has_fields())?;
+        let metadata = part
+            .file()
+            .metadata()
+            .ok()
+            .filter(|it| it.is_file() && !self.opener.names.has_fields())?;
         Some((metadata.dev(), metadata.ino()))
     }
 
@@ -189,7 +196,8 @@ impl Series {
             return None;
         }
         // What is read from a file is all of it to be in files, in however many.
-        let idle_since_ns = statement.now_ns().map_or(u64::MAX, |_| time_ns.saturating_sub(IDLE_NS));
+        let idle_since_ns =
+            statement.now_ns().map_or(u64::MAX, |_| time_ns.saturating_sub(IDLE_NS));
         match self.open.room(for_stranger, idle_since_ns) {
             Room::Free => {}
             Room::Instead(place) => {
@@ -238,7 +246,10 @@ impl Series {
             (self.tell)(match &event {
                 Event::Failed(error) => format!("{error}; frames are lost until it can be"),
                 Event::Resumed(frames) => {
-                    format!("goes on writing {}; {frames} frames are not in it", part.path.display())
+                    format!(
+                        "goes on writing {}; {frames} frames are not in it",
+                        part.path.display()
+                    )
                 }
             });
             if let Event::Failed(error) = event {
@@ -247,7 +258,8 @@ impl Series {
         }
     }
 
-    /// Writes what waits, ends files whose time is over, and tries again what has failed; to be called every 250 ms or more often.
+    /// Writes what waits, ends files whose time is over, and tries again what has failed; to be
+    /// called every 250 ms or more often.
     pub(crate) fn tick(&mut self, now: Instant, statement: &mut dyn Statement) {
         self.now = now;
         self.trouble.tick(now);
@@ -257,7 +269,9 @@ impl Series {
             self.say(part);
         }
         self.open = open;
-        if self.fsync == Fsync::Second && now.saturating_duration_since(self.synced_at) >= SYNC_INTERVAL {
+        if self.fsync == Fsync::Second
+            && now.saturating_duration_since(self.synced_at) >= SYNC_INTERVAL
+        {
             self.synced_at = now;
             let failed = self.finisher.sync(self.open.iter().map(Part::file)).err();
             let sentence =
@@ -267,13 +281,15 @@ impl Series {
             }
         }
         let Some(now_ns) = statement.now_ns() else { return };
-        let is_over = |part: &Part| part.sink.frames() > 0 && now_ns >= part.ends_ns.saturating_add(LATE_NS);
+        let is_over =
+            |part: &Part| part.sink.frames() > 0 && now_ns >= part.ends_ns.saturating_add(LATE_NS);
         while let Some(place) = self.open.iter().position(is_over) {
             self.rotate_part(place, now_ns, statement);
         }
     }
 
-    /// Ends the files that have frames, so that others begin. A file with a fixed name has to have been moved away.
+    /// Ends the files that have frames, so that others begin. A file with a fixed name has to have
+    /// been moved away.
     pub(crate) fn rotate(&mut self, statement: &mut dyn Statement) {
         let now_ns = statement.now_ns().unwrap_or(self.opener.floor_ns);
         if self.opener.names.has_fields() {

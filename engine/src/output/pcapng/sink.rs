@@ -1,4 +1,5 @@
-//! A file that may fail for a time: frames that it cannot take are counted, and it goes on as soon as it can.
+//! A file that may fail for a time: frames that it cannot take are counted, and it goes on as soon
+//! as it can.
 
 use std::fs::File;
 use std::time::{Duration, Instant};
@@ -6,10 +7,12 @@ use std::time::{Duration, Instant};
 use super::capture::{CaptureWriter, FrameKey, InterfaceKey, InterfaceTotals, Period};
 use super::file::{PcapngError, Storage};
 
-/// Time from a failed write to the next try. Shorter fills the file with section headers where there is room for little; longer loses more.
+/// Time from a failed write to the next try. Shorter fills the file with section headers where
+/// there is room for little; longer loses more.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Takes every frame, whether or not the file can, so that the rings go on being emptied and the workers get their chunks back.
+/// Takes every frame, whether or not the file can, so that the rings go on being emptied and the
+/// workers get their chunks back.
 #[derive(Debug)]
 pub(super) struct Sink<S = File> {
     writer: CaptureWriter<S>,
@@ -30,7 +33,8 @@ enum State {
         /// Frames that were lost before.
         lost_before: u64,
     },
-    /// A new section has begun, and whether frames get there too turns out when the file is longer than this.
+    /// A new section has begun, and whether frames get there too turns out when the file is longer
+    /// than this.
     Trying {
         lost_before: u64,
         whole_bytes: u64,
@@ -68,7 +72,8 @@ impl<S: Storage> Sink<S> {
         self.note(result);
     }
 
-    /// Writes what waits if the last time is long enough ago, or tries again what has failed; to be called every 250 ms or more often.
+    /// Writes what waits if the last time is long enough ago, or tries again what has failed; to be
+    /// called every 250 ms or more often.
     pub(super) fn tick(&mut self, now: Instant) {
         let State::Failed { retry_at, .. } = &mut self.state else {
             let result = self.writer.tick(now);
@@ -111,7 +116,8 @@ impl<S: Storage> Sink<S> {
         self.writer.into_storage()
     }
 
-    /// Writes everything that waits, and tries a last time what has failed: what [`CaptureWriter::deliveries`] says is final then.
+    /// Writes everything that waits, and tries a last time what has failed: what
+    /// [`CaptureWriter::deliveries`] says is final then.
     pub(super) fn flush(&mut self) {
         self.resume();
         if !matches!(self.state, State::Failed { .. }) {

@@ -8,8 +8,8 @@ pub(crate) trait Statement: Send {
     fn refresh(&mut self);
     /// Frames are in a file.
     fn deliver(&mut self, key: InterfaceKey, frames: u64);
-    /// The statistics of an interface block that stands for so many frames. Of the last file of all they leave nothing out that no
-    /// other file says.
+    /// The statistics of an interface block that stands for so many frames. Of the last file of all
+    /// they leave nothing out that no other file says.
     fn totals(&mut self, key: InterfaceKey, frames: u64, is_last: bool) -> InterfaceTotals;
     /// The time now, in nanoseconds since 1970-01-01 UTC; `None` if only the times of frames count.
     fn now_ns(&self) -> Option<u64>;

@@ -44,7 +44,8 @@ impl Trouble {
 
     /// Whether it is worth trying to begin a file for a frame.
     pub(super) fn may_begin(&self, for_stranger: bool) -> bool {
-        let is_full = self.crowds[usize::from(for_stranger)].as_ref().is_some_and(|crowd| crowd.is_full);
+        let is_full =
+            self.crowds[usize::from(for_stranger)].as_ref().is_some_and(|crowd| crowd.is_full);
         !is_full && self.failure.as_ref().is_none_or(|failure| failure.retry_at.is_none())
     }
 
@@ -94,8 +95,12 @@ impl Trouble {
             let Some(crowd) = place else { continue };
             if std::mem::take(&mut crowd.is_full) {
                 crowd.quiet_since = None;
-            } else if now.saturating_duration_since(*crowd.quiet_since.get_or_insert(now)) >= QUIET {
-                (self.tell)(format!("there is room for files again; {} frames are in none", crowd.lost));
+            } else if now.saturating_duration_since(*crowd.quiet_since.get_or_insert(now)) >= QUIET
+            {
+                (self.tell)(format!(
+                    "there is room for files again; {} frames are in none",
+                    crowd.lost
+                ));
                 *place = None;
             }
         }

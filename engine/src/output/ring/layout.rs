@@ -1,4 +1,5 @@
-//! Where things are in the memory of a ring: what docs/ring-abi.md and `vxtap.h` tell other programs.
+//! Where things are in the memory of a ring: what docs/ring-abi.md and `vxtap.h` tell other
+//! programs.
 //!
 //! ```text
 //!   ring, written by the engine only            tail, written by the consumer
@@ -8,12 +9,13 @@
 //!   512  descriptors, 32 bytes each
 //! ```
 //!
-//! Head, flag and tail are on cache lines of their own, two lines apart since CPUs fetch lines in pairs: a store by one side does not take the
-//! other's line away.
+//! Head, flag and tail are on cache lines of their own, two lines apart since CPUs fetch lines in
+//! pairs: a store by one side does not take the other's line away.
 
 use super::super::Descriptor;
 
-/// Version of everything that two processes agree on: this layout, the descriptor, and the words on the socket.
+/// Version of everything that two processes agree on: this layout, the descriptor, and the words on
+/// the socket.
 pub(crate) const VERSION: u32 = 1;
 /// The first eight bytes of a ring: `vxtapRNG`.
 pub(in crate::output) const MAGIC: [u8; 8] = *b"vxtapRNG";
@@ -26,7 +28,8 @@ pub(in crate::output) const WRITER_GONE: usize = 256;
 pub(in crate::output) const LOCAL_TAIL: usize = 384;
 /// The descriptors.
 pub(in crate::output) const DESCRIPTORS: usize = 512;
-/// `u64`: everything before it is released. For a ring of another process, in a file of its own, of [`TAIL_BYTES`].
+/// `u64`: everything before it is released. For a ring of another process, in a file of its own, of
+/// [`TAIL_BYTES`].
 pub(in crate::output) const TAIL: usize = 0;
 /// Size of that file: a page.
 pub(in crate::output) const TAIL_BYTES: usize = 4096;
@@ -40,7 +43,8 @@ pub(in crate::output) const fn bytes(len: usize) -> usize {
     DESCRIPTORS + len * size_of::<Descriptor>()
 }
 
-/// What stands at the beginning of a ring that another process is given. Native byte order; both are on one machine.
+/// What stands at the beginning of a ring that another process is given. Native byte order; both
+/// are on one machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub(in crate::output) struct Header {
@@ -63,6 +67,7 @@ pub(in crate::output) struct Header {
 }
 
 const _: () = assert!(
-    DESCRIPTORS_OFFSET as usize == DESCRIPTORS && DESCRIPTOR_BYTES as usize == size_of::<Descriptor>()
+    DESCRIPTORS_OFFSET as usize == DESCRIPTORS
+        && DESCRIPTOR_BYTES as usize == size_of::<Descriptor>()
 );
 const _: () = assert!(size_of::<Header>() == 40 && HEAD >= 40);

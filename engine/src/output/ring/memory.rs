@@ -22,8 +22,9 @@ pub(super) struct Memory {
     _mappings: (Mapping, Option<Mapping>),
 }
 
-// SAFETY: the pointers lead into the mappings that the value itself keeps; positions are atomics, and of the descriptors a side
-// touches only those that the positions say are its own (`Writer`, `Reader`).
+// SAFETY: the pointers lead into the mappings that the value itself keeps; positions are atomics,
+// and of the descriptors a side touches only those that the positions say are its own (`Writer`,
+// `Reader`).
 unsafe impl Send for Memory {}
 // SAFETY: as above.
 unsafe impl Sync for Memory {}
@@ -44,7 +45,8 @@ impl Memory {
         Ok(Self::new(mapping, None, len))
     }
 
-    /// Memory for another process, with its files. The header is that of `header`, which says how many descriptors there are.
+    /// Memory for another process, with its files. The header is that of `header`, which says how
+    /// many descriptors there are.
     pub(super) fn shared(header: &Header) -> io::Result<(Self, Files)> {
         let len = header.ring_len as usize;
         let (ring_file, ring) = sealed::create(c"vxtap-ring", layout::bytes(len), Access::Read)?;
@@ -63,15 +65,24 @@ impl Memory {
     pub(super) fn open(files: &Files) -> io::Result<(Self, Header)> {
         let ring = sealed::open(files.ring.as_fd(), Access::Read)?;
         if ring.len() < DESCRIPTORS {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the file of a ring is too short"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the file of a ring is too short",
+            ));
         }
         let place = ring.at::<Header>(0, 1);
-        // SAFETY: in bounds and aligned (`Mapping::at`); any bytes are a header, and the engine wrote them before it sent the file.
+        // SAFETY: in bounds and aligned (`Mapping::at`); any bytes are a header, and the engine
+        // wrote them before it sent the file.
         let header = unsafe { place.read() };
-        header.check(ring.len()).map_err(|problem| io::Error::new(io::ErrorKind::InvalidData, problem))?;
+        header
+            .check(ring.len())
+            .map_err(|problem| io::Error::new(io::ErrorKind::InvalidData, problem))?;
         let tail = sealed::open(files.tail.as_fd(), Access::Write)?;
         if tail.len() < TAIL_BYTES {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the file of a tail is too short"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the file of a tail is too short",
+            ));
         }
         Ok((Self::new(ring, Some(tail), header.ring_len as usize), header))
     }
@@ -97,8 +108,8 @@ impl Memory {
     /// Everything before it is published. Written by the worker.
     #[inline]
     pub(super) const fn head(&self) -> &AtomicU64 {
-        // SAFETY: `new` got the pointer from `Mapping::at`, so that it is in bounds and aligned, and the mapping lives as long as
-        // `self`; an atomic may be shared with another process.
+        // SAFETY: `new` got the pointer from `Mapping::at`, so that it is in bounds and aligned,
+        // and the mapping lives as long as `self`; an atomic may be shared with another process.
         unsafe { self.head.as_ref() }
     }
 
@@ -129,8 +140,16 @@ impl Memory {
 impl Header {
     /// Says what is wrong with a header that stands in a file of `bytes` bytes.
     fn check(&self, bytes: usize) -> Result<(), String> {
-        let Self { magic, version, ring_len, descriptor_size, descriptors, chunk_size, chunk_count, .. } =
-            *self;
+        let Self {
+            magic,
+            version,
+            ring_len,
+            descriptor_size,
+            descriptors,
+            chunk_size,
+            chunk_count,
+            ..
+        } = *self;
         if magic != layout::MAGIC {
             return Err("the file is not a ring of vxtap's".to_owned());
         }

@@ -7,10 +7,11 @@
 //!     back     │ the way home    │ consumer reads   │
 //! ```
 //!
-//! Positions count up for ever in `u64` and never wrap; the slot is the position modulo the length. Each side writes
-//! one position and reads the other's. The worker keeps its own list of what it has published and takes chunks back
-//! by that list, never by what the consumer could have written: the tail is all that a consumer of another process can write, and one that
-//! makes no sense cuts it off.
+//! Positions count up for ever in `u64` and never wrap; the slot is the position modulo the length.
+//! Each side writes one position and reads the other's. The worker keeps its own list of what it
+//! has published and takes chunks back by that list, never by what the consumer could have written:
+//! the tail is all that a consumer of another process can write, and one that makes no sense cuts
+//! it off.
 
 pub(super) mod layout;
 mod memory;
@@ -39,7 +40,8 @@ pub(crate) struct Origin {
     pub(crate) queue: u32,
 }
 
-/// What this process knows of the consumer of a ring. A consumer of another process cannot touch it.
+/// What this process knows of the consumer of a ring. A consumer of another process cannot touch
+/// it.
 #[derive(Debug, Default)]
 pub(crate) struct Presence {
     is_gone: AtomicBool,
@@ -104,7 +106,11 @@ pub(crate) struct Handover {
 /// # Panics
 ///
 /// As [`ring`].
-pub(crate) fn shared_ring(len: u32, umem: Arc<Umem>, origin: Origin) -> io::Result<(Writer, Handover)> {
+pub(crate) fn shared_ring(
+    len: u32,
+    umem: Arc<Umem>,
+    origin: Origin,
+) -> io::Result<(Writer, Handover)> {
     let geometry = umem.geometry();
     let header = Header {
         magic: layout::MAGIC,

@@ -7,8 +7,9 @@ use super::super::Descriptor;
 use super::{Memory, Origin, Presence};
 use crate::xsk::{Umem, prefetch_line};
 
-/// How far ahead of the descriptor that is read the CPU is told to fetch frames, and descriptors. Both are in the worker's
-/// cache, some 50 to 100 ns away; a consumer that only reads headers takes 10 to 20 ns for a frame.
+/// How far ahead of the descriptor that is read the CPU is told to fetch frames, and descriptors.
+/// Both are in the worker's cache, some 50 to 100 ns away; a consumer that only reads headers takes
+/// 10 to 20 ns for a frame.
 const FRAMES_AHEAD: u64 = 6;
 const DESCRIPTORS_AHEAD: u64 = 16;
 
@@ -82,13 +83,13 @@ impl Reader {
     pub(in crate::output) fn descriptor(&self, nth: u64) -> Descriptor {
         assert!(nth < self.head - self.tail, "read beyond the head of a ring");
         let slot = self.memory.slot(self.tail + nth);
-        // SAFETY: the slot lies between tail and head, checked above, where the writer does not write; it was written
-        // before the head that was loaded with acquire.
+        // SAFETY: the slot lies between tail and head, checked above, where the writer does not
+        // write; it was written before the head that was loaded with acquire.
         unsafe { slot.read() }
     }
 
-    /// The `nth` descriptor that is not released, and the bytes that it names. The borrow of the reader keeps them from
-    /// being released meanwhile.
+    /// The `nth` descriptor that is not released, and the bytes that it names. The borrow of the
+    /// reader keeps them from being released meanwhile.
     ///
     /// # Panics
     ///
@@ -97,14 +98,16 @@ impl Reader {
     pub(in crate::output) fn segment(&self, nth: u64) -> (Descriptor, &[u8]) {
         let descriptor = self.descriptor(nth);
         let Descriptor { addr, len, .. } = descriptor;
-        // SAFETY: `descriptor` has checked that the position lies between tail and head; `push_all` has checked that the
-        // range lies in a chunk that a share was given for. The share is in the writer's list until `release`, which
-        // needs `&mut self` and so comes after the result's life; until then nobody writes to the chunk.
+        // SAFETY: `descriptor` has checked that the position lies between tail and head; `push_all`
+        // has checked that the range lies in a chunk that a share was given for. The share is in
+        // the writer's list until `release`, which needs `&mut self` and so comes after the
+        // result's life; until then nobody writes to the chunk.
         (descriptor, unsafe { self.umem.untouched(addr, len) })
     }
 
-    /// Asks the CPU to fetch what will be read soon: the start of the bytes of the descriptor that is `FRAMES_AHEAD` behind
-    /// the `nth`, and that one's successors in the ring. Does nothing where there are not so many.
+    /// Asks the CPU to fetch what will be read soon: the start of the bytes of the descriptor that
+    /// is `FRAMES_AHEAD` behind the `nth`, and that one's successors in the ring. Does nothing
+    /// where there are not so many.
     #[inline]
     pub(in crate::output) fn prefetch_behind(&self, nth: u64) {
         let available = self.head - self.tail;
@@ -116,8 +119,8 @@ impl Reader {
         }
     }
 
-    /// The bytes in front of those that the `nth` descriptor names: from the outer IP header to the end of the tunnel
-    /// header.
+    /// The bytes in front of those that the `nth` descriptor names: from the outer IP header to the
+    /// end of the tunnel header.
     ///
     /// # Panics
     ///

@@ -19,7 +19,8 @@ struct Bench {
 fn bench(len: usize) -> Bench {
     let chunk_count = 2 * u32::try_from(len).unwrap();
     let (umem, free) = Umem::create(Geometry::new(2048, chunk_count), Pages::Ordinary).unwrap();
-    let (writer, reader) = ring(len, Arc::new(umem), Origin { queue: 3, ..Origin::default() }).unwrap();
+    let (writer, reader) =
+        ring(len, Arc::new(umem), Origin { queue: 3, ..Origin::default() }).unwrap();
     Bench { writer, reader, free, holders: Holders::none(chunk_count) }
 }
 
@@ -28,7 +29,10 @@ impl Bench {
         let chunk = self.free.take().unwrap();
         let addr = self.reader.umem.address_of(&chunk) + 256;
         let share = self.holders.publish(chunk, 1).take();
-        self.writer.push_all([(&Descriptor { timestamp_ns: number, addr, ..Descriptor::default() }, share)]);
+        self.writer.push_all([(
+            &Descriptor { timestamp_ns: number, addr, ..Descriptor::default() },
+            share,
+        )]);
     }
 
     fn reclaim(&mut self) {
@@ -140,7 +144,10 @@ fn a_ring_that_is_handed_over_works_like_one_of_this_process() {
     let share = bench.holders.publish(chunk, 1).take();
     bench.writer.push_all([(&Descriptor { addr, len: 6, ..Descriptor::default() }, share)]);
     bench.writer.publish();
-    assert_eq!((bench.reader.available(), bench.reader.origin()), (1, Origin { interface: 1, queue: 3 }));
+    assert_eq!(
+        (bench.reader.available(), bench.reader.origin()),
+        (1, Origin { interface: 1, queue: 3 })
+    );
     assert_eq!(bench.reader.segment(0).1, b"shared");
     bench.reader.release(1);
     bench.reclaim();
@@ -160,7 +167,8 @@ fn a_ring_that_is_handed_over_works_like_one_of_this_process() {
 #[test]
 fn files_that_are_not_those_of_a_ring_are_refused() {
     let (_bench, Handover { umem, files, presence: _ }) = shared_bench(4);
-    let swapped = Files { ring: files.tail.try_clone().unwrap(), tail: files.tail.try_clone().unwrap() };
+    let swapped =
+        Files { ring: files.tail.try_clone().unwrap(), tail: files.tail.try_clone().unwrap() };
     let error = open(&umem, &swapped).unwrap_err();
     assert_eq!(error.to_string(), "the file is not a ring of vxtap's");
     let (_bench, long) = shared_bench(64);

@@ -35,7 +35,8 @@ impl Writer {
         self.claims.len()
     }
 
-    /// How many more descriptors can be pushed. Chunks that the consumer has released count only after `reclaim`.
+    /// How many more descriptors can be pushed. Chunks that the consumer has released count only
+    /// after `reclaim`.
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "at most the length of the ring")]
     pub(crate) const fn room(&self) -> usize {
@@ -46,10 +47,13 @@ impl Writer {
     ///
     /// # Panics
     ///
-    /// If there is no room: callers ask [`Self::room`] first. If the bytes that a descriptor names, outer headers
-    /// included, do not all lie in the chunk that its share is a claim on.
+    /// If there is no room: callers ask [`Self::room`] first. If the bytes that a descriptor names,
+    /// outer headers included, do not all lie in the chunk that its share is a claim on.
     #[inline]
-    pub(crate) fn push_all<'a>(&mut self, frames: impl IntoIterator<Item = (&'a Descriptor, Share)>) {
+    pub(crate) fn push_all<'a>(
+        &mut self,
+        frames: impl IntoIterator<Item = (&'a Descriptor, Share)>,
+    ) {
         let Self { memory, umem, head, reclaimed, claims, .. } = self;
         let (memory, geometry, claims) = (&**memory, umem.geometry(), &mut **claims);
         let end = *reclaimed + claims.len() as u64;
@@ -60,9 +64,9 @@ impl Writer {
             let is_covered = geometry.is_covered(addr, outer_len, len, &share);
             assert!(is_covered, "a descriptor names bytes of its own chunk");
             let slot = memory.slot(position);
-            // SAFETY: with room in the ring this slot lies less than a ring's length after the oldest unreclaimed one,
-            // so it is not one of those between the consumer's tail and head: only the writer touches it until
-            // `publish`.
+            // SAFETY: with room in the ring this slot lies less than a ring's length after the
+            // oldest unreclaimed one, so it is not one of those between the consumer's tail and
+            // head: only the writer touches it until `publish`.
             unsafe { slot.write(*descriptor) };
             *claim(claims, position) = share;
             position += 1;
@@ -76,8 +80,9 @@ impl Writer {
         self.memory.head().store(self.head, Ordering::Release);
     }
 
-    /// Takes back the claims on what the consumer has released, oldest first; on everything, once it is gone. A tail
-    /// that makes no sense releases nothing, and is the consumer's last word: it counts as gone.
+    /// Takes back the claims on what the consumer has released, oldest first; on everything, once
+    /// it is gone. A tail that makes no sense releases nothing, and is the consumer's last word: it
+    /// counts as gone.
     #[inline]
     pub(crate) fn reclaim(&mut self, give_back: impl FnMut(Share)) {
         if self.presence.is_gone() {
@@ -106,7 +111,8 @@ impl Writer {
         let tail = self.memory.tail().load(Ordering::Acquire);
         let read = if (self.reclaimed..=self.head).contains(&tail) { tail } else { self.reclaimed };
         let is_last = |position: &u64| {
-            // SAFETY: the descriptor was written by us, who alone can, and is not written again before it is reclaimed.
+            // SAFETY: the descriptor was written by us, who alone can, and is not written again
+            // before it is reclaimed.
             let descriptor = unsafe { self.memory.slot(*position).read() };
             !descriptor.continues()
         };
@@ -124,8 +130,8 @@ impl Writer {
         self.head
     }
 
-    /// Tells the consumer that nothing more will come; what is in the ring it can still read. To be followed by `reclaim`
-    /// until nothing is outstanding.
+    /// Tells the consumer that nothing more will come; what is in the ring it can still read. To be
+    /// followed by `reclaim` until nothing is outstanding.
     pub(crate) fn close(&self) {
         self.memory.writer_gone().store(1, Ordering::Release);
     }

@@ -16,7 +16,8 @@ use crate::output::consumer::{Consumer, Inbox};
 use crate::output::ring::{self, Files, Reader, VERSION};
 use crate::session::SessionId;
 
-/// How long a frame waits for earlier ones of other queues, unless the consumer is told otherwise: as in the outputs of the engine itself.
+/// How long a frame waits for earlier ones of other queues, unless the consumer is told otherwise:
+/// as in the outputs of the engine itself.
 pub const ORDER_WINDOW: Duration = Duration::from_millis(1);
 
 /// Why a process does not get an output's frames.
@@ -68,9 +69,10 @@ impl Attachment {
     }
 }
 
-/// Attaches to an output of `type = "shared"` that another process has: to one of its members, or to whichever has the fewest
-/// consumers. Needs no privileges but access to the socket. The frames are read where they lie, in memory that this process can only
-/// read; a thread of its own waits for further queues and for the engine's end.
+/// Attaches to an output of `type = "shared"` that another process has: to one of its members, or
+/// to whichever has the fewest consumers. Needs no privileges but access to the socket. The frames
+/// are read where they lie, in memory that this process can only read; a thread of its own waits
+/// for further queues and for the engine's end.
 ///
 /// The frames of several queues come in the order of their times, within [`ORDER_WINDOW`] unless
 /// [another one is set](Consumer::order_within).
@@ -118,8 +120,8 @@ fn connect(path: &Path) -> Result<OwnedFd, AttachError> {
     };
     let address = SocketAddrUnix::new(path).map_err(failed)?;
     let kind = SocketType::SEQPACKET;
-    let socket =
-        rustix::net::socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None).map_err(failed)?;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)
+        .map_err(failed)?;
     rustix::net::connect(&socket, &address).map_err(failed)?;
     Ok(socket)
 }
@@ -167,7 +169,9 @@ enum Received {
 
 /// Waits for a message.
 fn receive_ring(socket: &OwnedFd, names: &Names) -> io::Result<Received> {
-    let Some((parcel, files)) = protocol::receive_parcel(socket.as_fd())? else { return Ok(Received::End) };
+    let Some((parcel, files)) = protocol::receive_parcel(socket.as_fd())? else {
+        return Ok(Received::End);
+    };
     let mut files = files.into_iter();
     match (parcel, files.next(), files.next(), files.next()) {
         (Parcel::Ring, Some(umem), Some(ring), Some(tail)) => {

@@ -1,6 +1,8 @@
-//! Frames in another process, without copying: what the two processes say to each other, and the end of the one that reads.
+//! Frames in another process, without copying: what the two processes say to each other, and the
+//! end of the one that reads.
 //!
-//! The engine's end is in `engine::shared`. Memory, rings and words are written down in docs/ring-abi.md, for programs in other languages.
+//! The engine's end is in `engine::shared`. Memory, rings and words are written down in
+//! docs/ring-abi.md, for programs in other languages.
 
 mod client;
 pub(crate) mod protocol;

@@ -1,4 +1,5 @@
-//! The words on the socket (`SOCK_SEQPACKET`, unix(7)): a hello, a welcome, then memory. Native byte order.
+//! The words on the socket (`SOCK_SEQPACKET`, unix(7)): a hello, a welcome, then memory. Native
+//! byte order.
 //!
 //! ```text
 //!   consumer                                   engine
@@ -15,8 +16,8 @@ use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
-    SendFlags, recvmsg, sendmsg,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 
 pub(crate) use super::super::ring::VERSION;
@@ -52,7 +53,8 @@ impl Hello {
 
     /// `None` if it is not one.
     pub(crate) fn of_bytes(bytes: &[u8]) -> Option<Self> {
-        let [version, member] = words(bytes.get(..Self::LEN).filter(|_| bytes.len() == Self::LEN)?)?;
+        let [version, member] =
+            words(bytes.get(..Self::LEN).filter(|_| bytes.len() == Self::LEN)?)?;
         Some(Self { version, member: Some(member).filter(|member| *member != ANY) })
     }
 }
@@ -214,8 +216,14 @@ mod tests {
         let bytes = Hello::new(None).to_bytes();
         assert_eq!(Hello::of_bytes(&bytes[..15]), None);
         assert_eq!(Hello::of_bytes(b"GET / HTTP/1.1\r\n"), None);
-        let welcome =
-            Welcome { version: 1, status: 3, member: 2, members: 4, rings: 8, sentence: "x".repeat(200) };
+        let welcome = Welcome {
+            version: 1,
+            status: 3,
+            member: 2,
+            members: 4,
+            rings: 8,
+            sentence: "x".repeat(200),
+        };
         let heard = Welcome::of_bytes(&welcome.to_bytes()).unwrap();
         assert_eq!(heard.sentence.len(), SENTENCE_MAX - 1);
         assert_eq!(

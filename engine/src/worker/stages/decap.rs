@@ -11,7 +11,12 @@ use crate::xsk::{FreeList, RxQueue, Tail};
 impl Stages {
     /// Tunnel off. Returns the places of the frames that have none.
     #[inline(never)]
-    pub(super) fn decap(&mut self, queue: &mut RxQueue, batch: &mut Batch, free: &mut FreeList) -> Places {
+    pub(super) fn decap(
+        &mut self,
+        queue: &mut RxQueue,
+        batch: &mut Batch,
+        free: &mut FreeList,
+    ) -> Places {
         let port = self.ruleset.ports.plain();
         let (mut odd, mut bytes) = (0, 0);
         let has_parts = batch.has_parts();
@@ -27,8 +32,8 @@ impl Stages {
         if odd == 0 && !has_parts { 0 } else { self.decap_odd(queue, batch, odd, free) }
     }
 
-    /// Takes the tunnel off the frames at `odd`, which do not look like almost all others, and off those in several chunks. Those
-    /// that have none are counted, and their places returned.
+    /// Takes the tunnel off the frames at `odd`, which do not look like almost all others, and off
+    /// those in several chunks. Those that have none are counted, and their places returned.
     #[cold]
     fn decap_odd(
         &mut self,
@@ -39,13 +44,16 @@ impl Stages {
     ) -> Places {
         let mut refused = 0;
         let (works, parts) = batch.with_parts();
-        self.all.received.bytes += parts.iter().map(|part| u64::from(part.received.len())).sum::<u64>();
+        self.all.received.bytes +=
+            parts.iter().map(|part| u64::from(part.received.len())).sum::<u64>();
         for (place, work) in works.iter_mut().enumerate() {
             if odd >> place & 1 == 0 && work.received.tail() == Tail::NONE {
                 continue;
             }
             let mut opened = open(queue, work, parts, &self.ruleset.ports);
-            if let (Err(DropReason::FragmentRefused), Some(fragments)) = (&opened, &mut self.fragments) {
+            if let (Err(DropReason::FragmentRefused), Some(fragments)) =
+                (&opened, &mut self.fragments)
+            {
                 opened = fragments
                     .put_together(queue, work, parts, free, || now_ns(self.arrival_minus_utc_ns))
                     .and_then(|()| open(queue, work, parts, &self.ruleset.ports));
@@ -66,8 +74,14 @@ impl Stages {
 }
 
 /// Takes the tunnel off a frame in one chunk or several.
-fn open(queue: &RxQueue, work: &Work, parts: &[Part], tunnels: &decap::Ports) -> Result<Inner, DropReason> {
+fn open(
+    queue: &RxQueue,
+    work: &Work,
+    parts: &[Part],
+    tunnels: &decap::Ports,
+) -> Result<Inner, DropReason> {
     let head = queue.frame(&work.received);
-    let further = parts[work.received.tail().range()].iter().map(|part| part.received.len() as usize);
+    let further =
+        parts[work.received.tail().range()].iter().map(|part| part.received.len() as usize);
     decap::tunnel(head, head.len() + further.sum::<usize>(), tunnels)
 }

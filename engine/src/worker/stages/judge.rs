@@ -12,8 +12,8 @@ use crate::worker::batch::{Places, Work};
 use crate::xsk::{Received, RxQueue};
 
 impl Stages {
-    /// Applies the policies of the sessions that have one: notes directions, cuts what passes to its packet length, and returns
-    /// the places of the frames that are not wanted.
+    /// Applies the policies of the sessions that have one: notes directions, cuts what passes to
+    /// its packet length, and returns the places of the frames that are not wanted.
     #[inline(never)]
     pub(super) fn judge(&mut self, queue: &RxQueue, works: &mut [Work]) -> Places {
         let mut unwanted = 0;
@@ -47,13 +47,16 @@ impl Stages {
         unwanted
     }
 
-    /// Notes the numbers that mirrors have given to the frames of a batch. All workers note a session's numbers in one place, which is
-    /// locked once for all frames of a session that follow each other.
+    /// Notes the numbers that mirrors have given to the frames of a batch. All workers note a
+    /// session's numbers in one place, which is locked once for all frames of a session that follow
+    /// each other.
     #[cold]
     fn note_numbers(&mut self) {
         for run in self.numbers.chunk_by(|(one, _), (other, _)| one == other) {
             let policy = run.first().and_then(|(session, _)| self.ruleset.policies.get(*session));
-            let Some(sequence) = policy.and_then(|policy| policy.sequence.as_ref()) else { continue };
+            let Some(sequence) = policy.and_then(|policy| policy.sequence.as_ref()) else {
+                continue;
+            };
             let mut sequence = sequence.lock().unwrap_or_else(PoisonError::into_inner);
             for &(_, number) in run {
                 sequence.note(number);
@@ -63,8 +66,8 @@ impl Stages {
     }
 }
 
-/// Reads what the mirror has put into the VXLAN header of a frame, which lies right before what is inside: the number goes to
-/// `numbers`, the direction is returned.
+/// Reads what the mirror has put into the VXLAN header of a frame, which lies right before what is
+/// inside: the number goes to `numbers`, the direction is returned.
 #[cold]
 fn read_marks(
     marks: Marks,

@@ -1,7 +1,8 @@
-//! From received chunks to frames that outputs can be given: tunnel off, session found, filtered, everything counted.
+//! From received chunks to frames that outputs can be given: tunnel off, session found, filtered,
+//! everything counted.
 //!
-//! Each stage walks over the whole batch before the next one begins, so that the memory accesses of neighbouring frames
-//! overlap.
+//! Each stage walks over the whole batch before the next one begins, so that the memory accesses of
+//! neighbouring frames overlap.
 
 mod decap;
 mod judge;
@@ -81,8 +82,8 @@ impl Stages {
         self.ruleset.generation
     }
 
-    /// Takes each received frame through the stages. Those that are to be delivered stay in `batch`, the rest is counted
-    /// and back in `free`.
+    /// Takes each received frame through the stages. Those that are to be delivered stay in
+    /// `batch`, the rest is counted and back in `free`.
     #[inline]
     pub(super) fn run(&mut self, queue: &mut RxQueue, batch: &mut Batch, free: &mut FreeList) {
         let refused = self.decap(queue, batch, free);
@@ -97,7 +98,8 @@ impl Stages {
         }
     }
 
-    /// Fills in when each frame arrived: from the time in front of it if there is one, else the time of the batch.
+    /// Fills in when each frame arrived: from the time in front of it if there is one, else the
+    /// time of the batch.
     #[inline(never)]
     fn find_times(&mut self, queue: &mut RxQueue, works: &mut [Work]) {
         let mut clock = BatchClock::default();
@@ -110,8 +112,9 @@ impl Stages {
         }
     }
 
-    /// Fills in the session of each frame, and has its account fetched. With thousands of sessions neither table stays in
-    /// the first-level cache; each frame's search is then under way before the first one needs its result.
+    /// Fills in the session of each frame, and has its account fetched. With thousands of sessions
+    /// neither table stays in the first-level cache; each frame's search is then under way before
+    /// the first one needs its result.
     #[inline(never)]
     fn find_sessions(&mut self, works: &mut [Work]) {
         let (mut last_key, mut session) = self.last;
@@ -130,7 +133,8 @@ impl Stages {
         self.last = (last_key, session);
     }
 
-    /// Counts each frame for its session, and returns the places of those that nobody declared if they are not wanted.
+    /// Counts each frame for its session, and returns the places of those that nobody declared if
+    /// they are not wanted.
     #[inline(never)]
     fn count(&mut self, works: &mut [Work]) -> Places {
         let mut unwanted = 0;
@@ -198,8 +202,9 @@ impl Stages {
         self.accounts.drop_refused(SessionId(descriptor.session), descriptor.len, reason);
     }
 
-    /// Takes over a new difference between the arrival times' clock and UTC: somebody may have set the time. Small
-    /// differences are errors of its measurement, and would only make the times jump.
+    /// Takes over a new difference between the arrival times' clock and UTC: somebody may have set
+    /// the time. Small differences are errors of its measurement, and would only make the times
+    /// jump.
     pub(super) const fn set_clock(&mut self, arrival_minus_utc_ns: i64) {
         const JITTER_NS: u64 = 10_000;
         if self.arrival_minus_utc_ns.abs_diff(arrival_minus_utc_ns) > JITTER_NS {

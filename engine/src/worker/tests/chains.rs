@@ -21,9 +21,15 @@ fn a_long_frame_comes_out_as_it_went_in_to_all_outputs_and_its_chunks_come_home(
         let Next::Batch(batch) = consumer.next(Duration::ZERO) else { panic!("no frames") };
         let frames: Vec<_> = batch.iter().collect();
         let expected = [&short_inner, &jumbo_inner, &short_inner, &jumbo_inner].map(Clone::clone);
-        assert_eq!(frames.iter().map(|frame| frame.bytes().into_owned()).collect::<Vec<_>>(), expected);
+        assert_eq!(
+            frames.iter().map(|frame| frame.bytes().into_owned()).collect::<Vec<_>>(),
+            expected
+        );
         let segments: Vec<_> = frames[1].segments().map(<[u8]>::len).collect();
-        assert_eq!(segments, [CHUNK_ROOM - 50, CHUNK_ROOM, CHUNK_ROOM, CHUNK_ROOM, CHUNK_ROOM, 112]);
+        assert_eq!(
+            segments,
+            [CHUNK_ROOM - 50, CHUNK_ROOM, CHUNK_ROOM, CHUNK_ROOM, CHUNK_ROOM, 112]
+        );
         assert_eq!(frames[1].pair().to_string(), "VNI 7 from 10.0.0.1");
         assert_eq!((frames[1].captured_len(), frames[1].original_len()), (8942, 8942));
     }
@@ -34,7 +40,8 @@ fn the_chunks_of_long_frames_that_nobody_wants_go_home() {
     let (jumbo, _) = long(2, 5000);
     let mut no_tunnel = jumbo.clone();
     no_tunnel[42] = 0;
-    let (_consumers, counters) = rig(&[128], UnknownSessions::Drop).run([jumbo.clone(), no_tunnel, jumbo]);
+    let (_consumers, counters) =
+        rig(&[128], UnknownSessions::Drop).run([jumbo.clone(), no_tunnel, jumbo]);
     assert_eq!(counters.all.drops.get(DropReason::UnknownSession), 2);
     assert_eq!(counters.all.drops.get(DropReason::VxlanWithoutVni), 1);
     assert_eq!(
@@ -66,7 +73,8 @@ fn padding_and_what_the_packet_length_cuts_off_take_their_chunks_along() {
     let frames = read_all(&mut consumers[0]);
     assert_eq!(frames, [(SessionId(1), inner[..2000].to_vec()), (SessionId(1), padded_inner)]);
     assert_eq!((counters.all.sliced, counters.all.adds_up()), (1, true));
-    // Two chunks hold 2000 bytes, and 1742 with the outer headers too; the others went home at once.
+    // Two chunks hold 2000 bytes, and 1742 with the outer headers too; the others went home at
+    // once.
     assert_eq!(counters.chunks.published, 4);
 }
 
@@ -90,7 +98,8 @@ fn a_frame_whose_end_never_comes_is_counted_when_the_worker_ends() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Short and long frames of several sessions to outputs that are full now and then: each is whole or counted.
+    /// Short and long frames of several sessions to outputs that are full now and then: each is
+    /// whole or counted.
     #[test]
     fn frames_of_any_length_are_delivered_whole_or_counted(
         lens in prop::collection::vec(prop_oneof![0_usize..100, 1600_usize..1800, 0_usize..9000], 0..150),

@@ -14,7 +14,8 @@ fn group() -> Config {
     config
 }
 
-/// A frame of flow `number` in one of its directions, in a datagram whose source port depends on both.
+/// A frame of flow `number` in one of its directions, in a datagram whose source port depends on
+/// both.
 fn of_flow(number: u16, is_answer: bool) -> Vec<u8> {
     let [high, low] = number.to_be_bytes();
     let (client, server) = (([10, 1, high, low], 1024 + number), ([10, 2, 0, 53], 53));
@@ -56,7 +57,8 @@ fn both_directions_of_a_flow_meet_at_the_same_member_whatever_worker_they_come_t
     let ring_lens = [8192; MEMBERS as usize];
     let both = [false, true].map(|is_answer| {
         let rig = rig_of(&ring_lens, &group(), WhenFull::Drop);
-        let (mut consumers, counters) = rig.run((0..FLOWS).map(|number| of_flow(number, is_answer)));
+        let (mut consumers, counters) =
+            rig.run((0..FLOWS).map(|number| of_flow(number, is_answer)));
         let delivered: Vec<_> =
             counters.outputs.iter().map(|sessions| sessions[1].delivered.frames).collect();
         assert_eq!(delivered, counters.pushed);
@@ -75,8 +77,9 @@ fn both_directions_of_a_flow_meet_at_the_same_member_whatever_worker_they_come_t
 #[test]
 fn what_is_not_ip_goes_to_the_first_member() {
     let rig = rig_of(&[64; MEMBERS as usize], &group(), WhenFull::Drop);
-    let arp =
-        |number: u8| around(&[&[2; 12], &[8, 6][..], &[number; 28]].concat(), 50_000 + u16::from(number));
+    let arp = |number: u8| {
+        around(&[&[2; 12], &[8, 6][..], &[number; 28]].concat(), 50_000 + u16::from(number))
+    };
     let (_, counters) = rig.run((0..20).map(arp));
     assert_eq!(counters.pushed, [20, 0, 0, 0]);
 }

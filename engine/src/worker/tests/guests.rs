@@ -100,7 +100,8 @@ fn what_a_guest_has_not_read_is_counted_and_comes_back() {
 #[test]
 fn a_guest_that_lies_loses_its_ring_and_nobody_else_notices() {
     let mut rig = rig_with_guests();
-    let (writer, handover) = shared_ring(64, rig.worker.queue.umem().clone(), Origin::default()).unwrap();
+    let (writer, handover) =
+        shared_ring(64, rig.worker.queue.umem().clone(), Origin::default()).unwrap();
     rig.announce(writer);
     rig.receive_some(10);
     let tail = std::fs::File::from(handover.files.tail.try_clone().unwrap());
@@ -112,7 +113,8 @@ fn a_guest_that_lies_loses_its_ring_and_nobody_else_notices() {
     rig.receive_some(5);
     let counters = rig.counters();
     assert_eq!(rig.worker.taps.count(), 1, "it was let go");
-    // It was caught at the beginning of the turn after; the frames of that turn had still been pushed.
+    // It was caught at the beginning of the turn after; the frames of that turn had still been
+    // pushed.
     assert_eq!((counters.outputs[1][1].delivered.frames, counters.unread[1]), (15, 15));
     assert_eq!(read_ready(&mut rig.consumers[0]), 25);
     rig.worker.refill();

@@ -3,7 +3,8 @@
 use super::*;
 use crate::config::{Direction, DirectionBit, Profile, SequenceBits};
 
-/// A configuration whose session has frames with a direction in bit 63 and a number in the bits from 8 on.
+/// A configuration whose session has frames with a direction in bit 63 and a number in the bits
+/// from 8 on.
 fn marked() -> Config {
     let mut config = config_of(1, UnknownSessions::Pass);
     config.profiles.push(Profile {
@@ -27,13 +28,19 @@ fn a_profile_turns_reserved_bits_into_directions_and_losses() {
     };
     let directory = rig.directory.clone();
     let frames = [(1, true), (2, false), (4, true), (3, false), (9, true)];
-    let (mut consumers, counters) = rig.run(frames.map(|(number, is_egress)| frame(number, is_egress)));
+    let (mut consumers, counters) =
+        rig.run(frames.map(|(number, is_egress)| frame(number, is_egress)));
     let Next::Batch(batch) = consumers[0].next(Duration::ZERO) else { panic!("no frames") };
     let directions: Vec<_> = batch.iter().map(|frame| frame.direction()).collect();
-    let expected =
-        frames.map(|(_, is_egress)| Some(if is_egress { Direction::Egress } else { Direction::Ingress }));
+    let expected = frames
+        .map(|(_, is_egress)| Some(if is_egress { Direction::Egress } else { Direction::Ingress }));
     assert_eq!(directions, expected);
     assert_eq!(counters.reserved_bits, 5);
-    let [(session, numbers)] = directory.sequence_counters()[..] else { panic!("one session is numbered") };
-    assert_eq!((session, numbers.received, numbers.lost, numbers.restarts), (SessionId(1), 5, 4, 0));
+    let [(session, numbers)] = directory.sequence_counters()[..] else {
+        panic!("one session is numbered")
+    };
+    assert_eq!(
+        (session, numbers.received, numbers.lost, numbers.restarts),
+        (SessionId(1), 5, 4, 0)
+    );
 }

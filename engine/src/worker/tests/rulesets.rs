@@ -16,9 +16,14 @@ fn filter(rejects: bool) -> Filter {
         destination_ports: None,
     };
     let port = if rejects { 1 } else { 9 };
-    let rules = [Direction::Ingress, Direction::Egress]
-        .map(|direction| [rule(direction, 1, Action::Reject, port), rule(direction, 2, Action::Accept, 1)]);
-    Filter { name: "filter".to_owned(), rules: rules.into_iter().flatten().collect(), ..Filter::default() }
+    let rules = [Direction::Ingress, Direction::Egress].map(|direction| {
+        [rule(direction, 1, Action::Reject, port), rule(direction, 2, Action::Accept, 1)]
+    });
+    Filter {
+        name: "filter".to_owned(),
+        rules: rules.into_iter().flatten().collect(),
+        ..Filter::default()
+    }
 }
 
 /// As [`config_of`], with a filter for the session.
@@ -43,8 +48,15 @@ impl Rig {
         while self.worker.receive() > 0 {}
     }
 
-    /// Changes over, with a ring to each new output; `claims` are those of all outputs that ever were.
-    fn change(&mut self, generation: u32, config: &Config, claims: &[Claim<'_>], new: &[(usize, u32)]) {
+    /// Changes over, with a ring to each new output; `claims` are those of all outputs that ever
+    /// were.
+    fn change(
+        &mut self,
+        generation: u32,
+        config: &Config,
+        claims: &[Claim<'_>],
+        new: &[(usize, u32)],
+    ) {
         config.validate().unwrap_or_else(|error| panic!("{error}"));
         let ruleset = Ruleset::new(generation, config, &mut self.directory, claims);
         let mut outputs = Vec::new();
@@ -68,7 +80,10 @@ fn what_a_filter_rejects_is_counted_for_its_session_and_goes_nowhere() {
     let other = mirrored(2, 9, b"another session").0;
     let (mut consumers, counters) = rig.run(frames(100).into_iter().chain([other]));
     assert_eq!(counters.sessions[1].drops.get(DropReason::RuleRejected), 100);
-    assert_eq!((counters.sessions[1].delivered.frames, counters.sessions[1].direction_unknown), (0, 100));
+    assert_eq!(
+        (counters.sessions[1].delivered.frames, counters.sessions[1].direction_unknown),
+        (0, 100)
+    );
     assert!(counters.sessions[1].adds_up() && counters.all.adds_up());
     assert_eq!(counters.outputs[0][1], crate::counters::OutputLedger::default());
     assert_eq!(read_all(&mut consumers[0]).len(), 1);
@@ -83,10 +98,15 @@ fn a_frame_is_cut_to_the_packet_length_and_keeps_its_original_length() {
     let (short, _) = mirrored(1, 7, &[5; 8]);
     let (mut consumers, counters) = rig.run([long, short]);
     let Next::Batch(batch) = consumers[0].next(Duration::ZERO) else { panic!("no frames") };
-    let seen: Vec<_> =
-        batch.iter().map(|frame| (frame.captured_len(), frame.original_len(), frame.is_cut())).collect();
+    let seen: Vec<_> = batch
+        .iter()
+        .map(|frame| (frame.captured_len(), frame.original_len(), frame.is_cut()))
+        .collect();
     assert_eq!(seen, [(50, 62, true), (50, 50, false)]);
-    assert_eq!(batch.iter().next().map(|frame| frame.bytes().into_owned()), Some(inner[..50].to_vec()));
+    assert_eq!(
+        batch.iter().next().map(|frame| frame.bytes().into_owned()),
+        Some(inner[..50].to_vec())
+    );
     let ledger = &counters.sessions[1];
     assert_eq!((ledger.sliced, ledger.cut), (1, 0));
     assert_eq!((ledger.received.bytes, ledger.delivered.bytes), (112, 100));
@@ -167,16 +187,22 @@ fn an_output_ends_when_it_is_taken_away_and_another_begins() {
     rig.change(1, &config, &[Claim::Gone, Claim::Named("1"), Claim::Named("2")], &[(2, 256)]);
     rig.receive(30);
     let mut consumers = std::mem::take(&mut rig.consumers);
-    assert_eq!(read_all(&mut consumers[0]).len(), 50, "what was in the ring can be read, then it is closed");
+    assert_eq!(
+        read_all(&mut consumers[0]).len(),
+        50,
+        "what was in the ring can be read, then it is closed"
+    );
     rig.worker.refill();
     rig.worker.post(true);
     let counters = rig.board.read();
-    let delivered: Vec<_> = counters.outputs.iter().map(|output| output[1].delivered.frames).collect();
+    let delivered: Vec<_> =
+        counters.outputs.iter().map(|output| output[1].delivered.frames).collect();
     assert_eq!((delivered, counters.pushed), (vec![50, 80, 30], vec![50, 80, 30]));
     assert_eq!(counters.sessions[1].delivered.frames, 80);
     rig.receive(5);
     let (_, counters) = rig.run([]);
-    let delivered: Vec<_> = counters.outputs.iter().map(|output| output[1].delivered.frames).collect();
+    let delivered: Vec<_> =
+        counters.outputs.iter().map(|output| output[1].delivered.frames).collect();
     assert_eq!(delivered, [50, 85, 35], "the counts of the one that is gone stay");
     let read: Vec<_> = consumers[1..].iter_mut().map(|consumer| read_all(consumer).len()).collect();
     assert_eq!(read, [85, 35]);

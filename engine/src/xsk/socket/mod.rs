@@ -22,17 +22,17 @@ use rings::{layout, map_ring, ring_offsets};
 pub(crate) use settings::SocketSettings;
 pub use settings::{BindMode, SocketError};
 
-/// How long a queue that its last owner has just left may stay busy: the kernel releases it after the owner's exit,
-/// measured 6 to 28 ms. Shorter: restarts fail now and then; longer: a queue that somebody else really uses is
-/// reported later.
+/// How long a queue that its last owner has just left may stay busy: the kernel releases it after
+/// the owner's exit, measured 6 to 28 ms. Shorter: restarts fail now and then; longer: a queue that
+/// somebody else really uses is reported later.
 const BUSY_RETRY: Duration = Duration::from_secs(2);
-/// How long the limit on locked memory may be exceeded: the kernel gives back what a closed socket has locked some time
-/// after its end, like the queue.
+/// How long the limit on locked memory may be exceeded: the kernel gives back what a closed socket
+/// has locked some time after its end, like the queue.
 const LOCKED_RETRY: Duration = Duration::from_millis(250);
 const BUSY_PAUSE: Duration = Duration::from_millis(5);
 
-/// Entries of the completion ring. Nothing is sent, but the kernel does not bind a socket without one
-/// (`net/xdp/xsk.c`, `xsk_validate_queues`).
+/// Entries of the completion ring. Nothing is sent, but the kernel does not bind a socket without
+/// one (`net/xdp/xsk.c`, `xsk_validate_queues`).
 const COMPLETION_LEN: u32 = 64;
 
 /// Socket options that the libc crate does not name; `include/uapi/asm-generic/socket.h`.
@@ -52,9 +52,10 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// Opens and binds a socket whose frames go into `umem`, and fills its fill ring from `free`, in this order:
-    /// socket, UMEM, ring sizes, ring mappings, fill ring, busy polling, bind. The fill ring comes before the bind
-    /// because zero-copy drivers take their first chunks while they bind.
+    /// Opens and binds a socket whose frames go into `umem`, and fills its fill ring from `free`,
+    /// in this order: socket, UMEM, ring sizes, ring mappings, fill ring, busy polling, bind. The
+    /// fill ring comes before the bind because zero-copy drivers take their first chunks while they
+    /// bind.
     ///
     /// The socket gets no frame before it is put into the XDP program's map.
     ///
@@ -75,8 +76,11 @@ impl Socket {
         Self::poll_busily(fd.as_fd(), settings)?;
         let has_segments = match Self::bind(fd.as_fd(), settings, libc::XDP_USE_SG) {
             Ok(()) => true,
-            // Linux before 6.6 does not know the flag; a driver may do zero-copy of frames in one chunk only.
-            Err(error @ (SocketError::Unsupported { .. } | SocketError::Call { call: "bind", .. })) => {
+            // Linux before 6.6 does not know the flag; a driver may do zero-copy of frames in one
+            // chunk only.
+            Err(
+                error @ (SocketError::Unsupported { .. } | SocketError::Call { call: "bind", .. }),
+            ) => {
                 Self::bind(fd.as_fd(), settings, 0)?;
                 if let Some(mtu_max) = settings.needs_segments_above {
                     return Err(no_segments(error, settings, mtu_max));
@@ -112,10 +116,13 @@ impl Socket {
             tx_metadata_len: 0,
         };
         let give_up = Instant::now() + LOCKED_RETRY;
-        while let Err(source) = syscall::set_option(fd, libc::SOL_XDP, libc::XDP_UMEM_REG, &region) {
+        while let Err(source) = syscall::set_option(fd, libc::SOL_XDP, libc::XDP_UMEM_REG, &region)
+        {
             match source.raw_os_error() {
                 Some(libc::ENOBUFS) if Instant::now() < give_up => thread::sleep(BUSY_PAUSE),
-                Some(libc::ENOBUFS) => return Err(SocketError::LockedMemory { needed_kib: len / 1024 }),
+                Some(libc::ENOBUFS) => {
+                    return Err(SocketError::LockedMemory { needed_kib: len / 1024 });
+                }
                 _ => return Err(failed("XDP_UMEM_REG")(source)),
             }
         }
@@ -143,18 +150,20 @@ impl Socket {
             (libc::SO_BUSY_POLL, "SO_BUSY_POLL", usecs),
             (SO_BUSY_POLL_BUDGET, "SO_BUSY_POLL_BUDGET", u32::from(budget)),
         ] {
-            syscall::set_option(fd, libc::SOL_SOCKET, name, &value).map_err(|source| SocketError::Call {
-                queue: settings.queue,
-                call,
-                source,
-            })?;
+            syscall::set_option(fd, libc::SOL_SOCKET, name, &value)
+                .map_err(|source| SocketError::Call { queue: settings.queue, call, source })?;
         }
         Ok(())
     }
 
-    fn bind(fd: BorrowedFd<'_>, settings: &SocketSettings, segments: u16) -> Result<(), SocketError> {
+    fn bind(
+        fd: BorrowedFd<'_>,
+        settings: &SocketSettings,
+        segments: u16,
+    ) -> Result<(), SocketError> {
         let &SocketSettings { if_index, queue, mode, .. } = settings;
-        let copy_flag = if mode == BindMode::ZeroCopy { libc::XDP_ZEROCOPY } else { libc::XDP_COPY };
+        let copy_flag =
+            if mode == BindMode::ZeroCopy { libc::XDP_ZEROCOPY } else { libc::XDP_COPY };
         let address = libc::sockaddr_xdp {
             sxdp_family: ADDRESS_FAMILY,
             sxdp_flags: copy_flag | segments | libc::XDP_USE_NEED_WAKEUP,
@@ -167,9 +176,14 @@ impl Socket {
             let Err(source) = syscall::bind(fd, &address) else { return Ok(()) };
             match source.raw_os_error() {
                 Some(libc::EBUSY) if Instant::now() < give_up => thread::sleep(BUSY_PAUSE),
-                Some(libc::EBUSY) if mode == BindMode::Copy => return Err(SocketError::Busy { queue }),
-                // Drivers refuse zero-copy with EOPNOTSUPP, EINVAL, EPERM, EBUSY and others, each for reasons of its own.
-                Some(libc::EOPNOTSUPP) => return Err(SocketError::Unsupported { queue, mode, source }),
+                Some(libc::EBUSY) if mode == BindMode::Copy => {
+                    return Err(SocketError::Busy { queue });
+                }
+                // Drivers refuse zero-copy with EOPNOTSUPP, EINVAL, EPERM, EBUSY and others, each
+                // for reasons of its own.
+                Some(libc::EOPNOTSUPP) => {
+                    return Err(SocketError::Unsupported { queue, mode, source });
+                }
                 _ if mode == BindMode::ZeroCopy => {
                     return Err(SocketError::Unsupported { queue, mode, source });
                 }
@@ -179,7 +193,8 @@ impl Socket {
     }
 }
 
-/// The same refusal, of which frames in several chunks are the reason: without them the socket can be bound.
+/// The same refusal, of which frames in several chunks are the reason: without them the socket can
+/// be bound.
 fn no_segments(error: SocketError, settings: &SocketSettings, mtu_max: u32) -> SocketError {
     let &SocketSettings { queue, mode, .. } = settings;
     match error {
@@ -191,9 +206,9 @@ fn no_segments(error: SocketError, settings: &SocketSettings, mtu_max: u32) -> S
 }
 
 impl Socket {
-    /// Whether an error of a wake-up means the end. Drivers answer ENXIO or EINVAL while they have no program or are
-    /// being set up anew, which passes; the socket of an interface that was deleted has an error pending
-    /// (`net/xdp/xsk.c`, `xsk_notifier`).
+    /// Whether an error of a wake-up means the end. Drivers answer ENXIO or EINVAL while they have
+    /// no program or are being set up anew, which passes; the socket of an interface that was
+    /// deleted has an error pending (`net/xdp/xsk.c`, `xsk_notifier`).
     #[cold]
     fn judge(&self, error: io::Error) -> io::Result<()> {
         let mut pending = 0_i32;

@@ -9,13 +9,17 @@ use super::super::mapping::Mapping;
 use super::super::ring::{Layout, Slot};
 use super::super::syscall;
 
-/// Where the parts of the rings are in their mappings (`XDP_MMAP_OFFSETS`, with flags since Linux 5.4).
+/// Where the parts of the rings are in their mappings (`XDP_MMAP_OFFSETS`, with flags since Linux
+/// 5.4).
 pub(super) fn ring_offsets(fd: BorrowedFd<'_>) -> io::Result<libc::xdp_mmap_offsets> {
     let none = libc::xdp_ring_offset { producer: 0, consumer: 0, desc: 0, flags: 0 };
     let mut offsets = libc::xdp_mmap_offsets { rx: none, tx: none, fr: none, cr: none };
     let len = syscall::get_option(fd, libc::SOL_XDP, libc::XDP_MMAP_OFFSETS, &mut offsets)?;
     if len < size_of::<libc::xdp_mmap_offsets>() {
-        return Err(io::Error::new(io::ErrorKind::Unsupported, "this kernel is older than Linux 5.4"));
+        return Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "this kernel is older than Linux 5.4",
+        ));
     }
     Ok(offsets)
 }

@@ -30,8 +30,8 @@ pub(crate) struct SocketSettings {
     pub(crate) queue: u32,
     /// Forced; there is no silent fallback from one to the other.
     pub(crate) mode: BindMode,
-    /// Set if frames of the interface may be longer than a chunk, so that a socket without segments is of no use: the largest
-    /// MTU, in bytes, with which they are not.
+    /// Set if frames of the interface may be longer than a chunk, so that a socket without segments
+    /// is of no use: the largest MTU, in bytes, with which they are not.
     pub(crate) needs_segments_above: Option<u32>,
     /// Entries of the fill ring, a power of two.
     pub(crate) fill_len: u32,

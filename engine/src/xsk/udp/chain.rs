@@ -2,7 +2,8 @@
 
 use super::super::ring::ProducerRing;
 
-/// Most chunks of a datagram: 65 535 bytes with their headers in chunks of 2048 bytes, and one that is part full.
+/// Most chunks of a datagram: 65 535 bytes with their headers in chunks of 2048 bytes, and one that
+/// is part full.
 const LEN_MAX: usize = 40;
 
 /// The descriptors of a datagram, to be put into the RX ring together.
@@ -20,7 +21,8 @@ impl Chain {
         chain
     }
 
-    /// Adds a piece of payload: the first one behind the headers, each further one in a chunk of its own.
+    /// Adds a piece of payload: the first one behind the headers, each further one in a chunk of
+    /// its own.
     pub(super) fn add(&mut self, addr: u64, len: usize) {
         if self.len == 0 {
             self.descriptors[0].len += bytes(len);

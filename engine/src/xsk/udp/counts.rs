@@ -5,7 +5,8 @@ use std::sync::{Mutex, PoisonError};
 /// Datagrams since the sockets were opened, by what became of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct UdpCounts {
-    /// Taken for the worker; read from the board also those that the kernel has lost after it had accepted them.
+    /// Taken for the worker; read from the board also those that the kernel has lost after it had
+    /// accepted them.
     pub(crate) redirected: u64,
     /// From sources that may not send here.
     pub(crate) source_not_allowed: u64,

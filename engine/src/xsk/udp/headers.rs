@@ -8,8 +8,8 @@ pub(super) const HEADERS_MAX: u32 = 14 + 40 + 8;
 const TTL: u8 = 64;
 const UDP: u8 = 17;
 
-/// Ethernet, IP and UDP header of a datagram. The Ethernet addresses are zero, time to live and hop limit 64, the UDP checksum
-/// is absent: the stack has checked it and does not tell.
+/// Ethernet, IP and UDP header of a datagram. The Ethernet addresses are zero, time to live and hop
+/// limit 64, the UDP checksum is absent: the stack has checked it and does not tell.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Headers {
     bytes: [u8; HEADERS_MAX as usize],
@@ -17,8 +17,8 @@ pub(super) struct Headers {
 }
 
 impl Headers {
-    /// Headers of a datagram with `payload_len` bytes of payload. Without a destination of the source's family: the unspecified
-    /// address. `ports` are source and destination port.
+    /// Headers of a datagram with `payload_len` bytes of payload. Without a destination of the
+    /// source's family: the unspecified address. `ports` are source and destination port.
     pub(super) fn new(
         source: IpAddr,
         destination: Option<IpAddr>,
@@ -100,7 +100,10 @@ mod tests {
                 IpAddr::V4(source) => Source::V4(source.octets()),
                 IpAddr::V6(source) => Source::V6(source.octets()),
             };
-            assert_eq!((datagram.source, datagram.destination_port, datagram.udp_len), (expected, 6081, 108));
+            assert_eq!(
+                (datagram.source, datagram.destination_port, datagram.udp_len),
+                (expected, 6081, 108)
+            );
             assert_eq!(datagram.udp_offset + 8, headers.bytes().len());
             let mut frame = headers.bytes().to_vec();
             frame.resize(frame.len() + 100, 0);

@@ -3,11 +3,12 @@
 use std::mem::size_of;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Room for a time (16 bytes) and for an address with an interface (20 bytes at most), each behind its header, and some to
-/// spare.
+/// Room for a time (16 bytes) and for an address with an interface (20 bytes at most), each behind
+/// its header, and some to spare.
 pub(super) const CONTROL_LEN: usize = 128;
 
-/// The source of a datagram: a `sockaddr_in` or a `sockaddr_in6` (`include/uapi/linux/in6.h`), as it lies in memory.
+/// The source of a datagram: a `sockaddr_in` or a `sockaddr_in6` (`include/uapi/linux/in6.h`), as
+/// it lies in memory.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(8))]
 pub(super) struct Name([u8; 32]);
@@ -53,7 +54,8 @@ pub(super) struct Facts {
 
 const HEADER_LEN: usize = size_of::<libc::cmsghdr>();
 
-/// Reads control messages: `struct cmsghdr` (length, level, type) and data, each padded to the size of a `long`.
+/// Reads control messages: `struct cmsghdr` (length, level, type) and data, each padded to the size
+/// of a `long`.
 pub(super) fn facts(mut control: &[u8]) -> Facts {
     let mut facts = Facts::default();
     while let Some((len, level, kind)) = header(control) {
@@ -98,7 +100,8 @@ mod tests {
 
     fn message(level: i32, kind: i32, data: &[u8]) -> Vec<u8> {
         let len = HEADER_LEN + data.len();
-        let mut bytes = [&len.to_ne_bytes()[..], &level.to_ne_bytes(), &kind.to_ne_bytes(), data].concat();
+        let mut bytes =
+            [&len.to_ne_bytes()[..], &level.to_ne_bytes(), &kind.to_ne_bytes(), data].concat();
         bytes.resize(bytes.len().next_multiple_of(size_of::<usize>()), 0);
         bytes
     }
@@ -106,7 +109,8 @@ mod tests {
     #[test]
     fn time_and_destination_are_found_among_others() {
         let time = [&7_i64.to_ne_bytes()[..], &9_i64.to_ne_bytes()].concat();
-        let v4 = message(libc::IPPROTO_IP, libc::IP_PKTINFO, &[0, 0, 0, 2, 1, 1, 1, 1, 10, 0, 0, 9]);
+        let v4 =
+            message(libc::IPPROTO_IP, libc::IP_PKTINFO, &[0, 0, 0, 2, 1, 1, 1, 1, 10, 0, 0, 9]);
         let mapped = [&[0; 10][..], &[0xff, 0xff, 10, 0, 0, 8], &[0; 4]].concat();
         let v6 = message(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, &mapped);
         let time = message(libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS, &time);

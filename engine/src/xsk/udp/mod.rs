@@ -1,8 +1,10 @@
-//! The lowest rung: UDP sockets of the kernel stack instead of AF_XDP, for who may not or cannot use it.
+//! The lowest rung: UDP sockets of the kernel stack instead of AF_XDP, for who may not or cannot
+//! use it.
 //!
-//! The payload of a datagram lands in a chunk as it would from a NIC, or in several if it is long. In front of it there is room
-//! for the headers that the stack has taken off; they are made up again from what it says about the datagram, so that
-//! everything behind this sees the frame that it would see from a NIC.
+//! The payload of a datagram lands in a chunk as it would from a NIC, or in several if it is long.
+//! In front of it there is room for the headers that the stack has taken off; they are made up
+//! again from what it says about the datagram, so that everything behind this sees the frame that
+//! it would see from a NIC.
 //!
 //! ```text
 //!   chunk:  | free, 272 bytes | (20) arrival time, 16 | Ethernet, IP, UDP, 42 or 62 | payload ...      |
@@ -10,8 +12,9 @@
 //!   next:   | free, 272 bytes | payload goes on ...                                                    |
 //! ```
 //!
-//! The stack puts fragments together, checks checksums and takes VLAN tags off before; what several datagrams were merged into
-//! (GRO) it takes apart again, because the sockets do not ask for the whole (`net/ipv4/udp.c`, `udp_queue_rcv_skb`).
+//! The stack puts fragments together, checks checksums and takes VLAN tags off before; what several
+//! datagrams were merged into (GRO) it takes apart again, because the sockets do not ask for the
+//! whole (`net/ipv4/udp.c`, `udp_queue_rcv_skb`).
 
 mod chain;
 mod counts;
@@ -69,8 +72,8 @@ pub(crate) struct UdpSource {
 }
 
 impl UdpSource {
-    /// Opens a socket for each port. Returns also the queue at which the frames come out, and the size of the receive buffers
-    /// that the system grants, in bytes.
+    /// Opens a socket for each port. Returns also the queue at which the frames come out, and the
+    /// size of the receive buffers that the system grants, in bytes.
     ///
     /// # Errors
     ///
@@ -92,7 +95,8 @@ impl UdpSource {
             sockets.push(socket);
         }
         let frame_max = umem.geometry().frame_max() as usize;
-        let parts = (settings.frame_len_max + HEADERS_MAX as usize).div_ceil(frame_max).clamp(1, PARTS_MAX);
+        let parts =
+            (settings.frame_len_max + HEADERS_MAX as usize).div_ceil(frame_max).clamp(1, PARTS_MAX);
         let queue = RxQueue::new(umem.clone(), fill, rx, Stamps::CLEARED);
         let source = Self {
             umem,
@@ -126,7 +130,8 @@ impl UdpSource {
             return Ok(0);
         }
         let Self { umem, sockets, stock, slots, parts, .. } = self;
-        // SAFETY: the chunks in stock came out of the fill ring, each once, and leave the stock when they go into the RX ring.
+        // SAFETY: the chunks in stock came out of the fill ring, each once, and leave the stock
+        // when they go into the RX ring.
         let received =
             unsafe { slots.receive(sockets[place].as_fd(), umem, &stock[..most * *parts], *parts) };
         let count = match received {
@@ -170,14 +175,17 @@ impl UdpSource {
         self.counts.redirected += 1;
         let ports = (source_port, self.sockets[place].port());
         let headers = Headers::new(source, datagram.to, ports, datagram.len);
-        let first = self.stock[nth * self.parts] + u64::from(PAYLOAD) - headers.bytes().len() as u64;
+        let first =
+            self.stock[nth * self.parts] + u64::from(PAYLOAD) - headers.bytes().len() as u64;
         // SAFETY: the chunk came out of the fill ring and goes into the RX ring below.
         unsafe { self.umem.write_lent(first, headers.bytes(), datagram.time_ns) };
         let mut chain = Chain::starting_at(first, headers.bytes().len());
         let chunk_size = self.umem.geometry().chunk_size();
         let mut left = datagram.len;
         let mut used = 0;
-        for (part, &chunk) in self.stock[nth * self.parts..(nth + 1) * self.parts].iter().enumerate() {
+        for (part, &chunk) in
+            self.stock[nth * self.parts..(nth + 1) * self.parts].iter().enumerate()
+        {
             let offset = if part == 0 { PAYLOAD } else { HEADROOM };
             let here = left.min((chunk_size - offset) as usize);
             chain.add(chunk + u64::from(offset), here);
@@ -191,21 +199,25 @@ impl UdpSource {
         used
     }
 
-    /// Copies what a datagram is longer than its chunks into further ones, as far as there are some. `reserved` is the room in
-    /// the RX ring that this datagram and the ones behind it need.
+    /// Copies what a datagram is longer than its chunks into further ones, as far as there are
+    /// some. `reserved` is the room in the RX ring that this datagram and the ones behind it need.
     #[cold]
     fn add_overflow(&mut self, chain: &mut Chain, nth: usize, len: usize, reserved: usize) {
         let Self { umem, fill, rx, slots, .. } = self;
         let frame_max = umem.geometry().frame_max() as usize;
         let count = u32_of(len.div_ceil(frame_max));
-        if count == 0 || rx.free(count + u32_of(reserved)) < count + u32_of(reserved) || !fill.has(count) {
+        if count == 0
+            || rx.free(count + u32_of(reserved)) < count + u32_of(reserved)
+            || !fill.has(count)
+        {
             return;
         }
         let mut pieces = slots.overflow(nth, len).chunks(frame_max);
         fill.consume(count, |chunk| {
             let piece = pieces.next().unwrap_or_default();
             let addr = chunk + u64::from(HEADROOM);
-            // SAFETY: the chunk has just come out of the fill ring and goes into the RX ring with the chain.
+            // SAFETY: the chunk has just come out of the fill ring and goes into the RX ring with
+            // the chain.
             unsafe { umem.write_lent(addr, piece, None) };
             chain.add(addr, piece.len());
         });
@@ -218,7 +230,10 @@ fn u32_of(count: usize) -> u32 {
 
 /// Errors that say that there is nothing to receive now.
 fn is_nothing(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EINTR | libc::ENETDOWN | libc::ECONNREFUSED))
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EAGAIN | libc::EINTR | libc::ENETDOWN | libc::ECONNREFUSED)
+    )
 }
 
 impl KernelSide for UdpSource {
@@ -227,7 +242,8 @@ impl KernelSide for UdpSource {
             return Ok(());
         }
         let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
-        let mut entries = [libc::pollfd { fd: -1, events: libc::POLLIN, revents: 0 }; PORTS_MAX as usize];
+        let mut entries =
+            [libc::pollfd { fd: -1, events: libc::POLLIN, revents: 0 }; PORTS_MAX as usize];
         let entries = &mut entries[..self.sockets.len()];
         for (entry, socket) in entries.iter_mut().zip(&self.sockets) {
             entry.fd = socket.as_fd().as_raw_fd();

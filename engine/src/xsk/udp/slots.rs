@@ -32,8 +32,8 @@ pub(super) struct Datagram {
     pub(super) time_ns: Option<u64>,
 }
 
-/// Room for what a system call says about a batch, and for what does not fit into the chunks: pages that nobody writes to cost
-/// no memory.
+/// Room for what a system call says about a batch, and for what does not fit into the chunks: pages
+/// that nobody writes to cost no memory.
 #[derive(Debug)]
 pub(super) struct Slots {
     names: [Name; BATCH],
@@ -70,7 +70,8 @@ impl Slots {
     ///
     /// # Safety
     ///
-    /// The chunks must be lent to the caller: taken from the fill ring and not yet put into the RX ring; each once.
+    /// The chunks must be lent to the caller: taken from the fill ring and not yet put into the RX
+    /// ring; each once.
     pub(super) unsafe fn receive(
         &mut self,
         fd: BorrowedFd<'_>,
@@ -91,7 +92,8 @@ impl Slots {
                 let base = umem.lent_bytes(chunk + u64::from(offset), len);
                 *iovec = libc::iovec { iov_base: base.as_ptr().cast(), iov_len: len as usize };
             }
-            iovecs[parts] = libc::iovec { iov_base: overflow.as_mut_ptr().cast(), iov_len: overflow.len() };
+            iovecs[parts] =
+                libc::iovec { iov_base: overflow.as_mut_ptr().cast(), iov_len: overflow.len() };
         }
         let about = names.iter_mut().zip(controls.iter_mut());
         for ((header, iovecs), (name, control)) in headers.iter_mut().zip(&mut iovecs).zip(about) {
@@ -103,9 +105,9 @@ impl Slots {
             header.msg_control = ptr::from_mut(control).cast();
             header.msg_controllen = CONTROL_LEN as _;
         }
-        // SAFETY: each header points to a name, a control buffer and `parts + 1` iovecs of its own, all of them alive for the
-        // call; the iovecs lead into chunks that are the caller's and no two of them share, by its promise, and into the header's
-        // own overflow.
+        // SAFETY: each header points to a name, a control buffer and `parts + 1` iovecs of its own,
+        // all of them alive for the call; the iovecs lead into chunks that are the caller's and no
+        // two of them share, by its promise, and into the header's own overflow.
         let received = unsafe { syscall::receive_datagrams(fd, &mut headers[..count]) }?;
         for (len, header) in lens.iter_mut().zip(&headers[..received]) {
             *len = (header.msg_len as usize, header.msg_hdr.msg_controllen);

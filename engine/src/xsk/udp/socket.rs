@@ -12,12 +12,14 @@ impl UdpSettings<'_> {
     pub(crate) const BUFFER: u32 = BUFFER;
 }
 
-/// Receive buffer asked for, in bytes: 20 ms of 1400-byte datagrams at 5 Gbit/s. Shorter: bursts are lost while the worker is
-/// away; longer costs kernel memory for each worker and port. The kernel grants twice what is asked for, for its own
-/// bookkeeping, and without `CAP_NET_ADMIN` at most twice `net.core.rmem_max`.
+/// Receive buffer asked for, in bytes: 20 ms of 1400-byte datagrams at 5 Gbit/s. Shorter: bursts
+/// are lost while the worker is away; longer costs kernel memory for each worker and port. The
+/// kernel grants twice what is asked for, for its own bookkeeping, and without `CAP_NET_ADMIN` at
+/// most twice `net.core.rmem_max`.
 const BUFFER: u32 = 16 << 20;
 
-/// Options that the libc crate does not name: `include/uapi/asm-generic/socket.h`, `include/uapi/linux/udp.h`.
+/// Options that the libc crate does not name: `include/uapi/asm-generic/socket.h`,
+/// `include/uapi/linux/udp.h`.
 const SO_MEMINFO: i32 = 55;
 const UDP_NO_CHECK6_RX: i32 = 102;
 /// Words of `SO_MEMINFO`, and the one that counts drops (`include/uapi/linux/sock_diag.h`).
@@ -33,7 +35,8 @@ pub(crate) struct UdpSettings<'a> {
     pub(crate) ports: &'a [u16],
     /// Who may send. Empty: everybody.
     pub(crate) allowed_sources: &'a [IpNet],
-    /// Length of a datagram, with its headers, that is to fit into the chunks without copying, in bytes.
+    /// Length of a datagram, with its headers, that is to fit into the chunks without copying, in
+    /// bytes.
     pub(crate) frame_len_max: usize,
 }
 
@@ -80,8 +83,8 @@ pub(super) struct PortSocket {
 }
 
 impl PortSocket {
-    /// Opens a socket; several of them share a port, and the kernel spreads the senders over them. Returns also the size of its
-    /// receive buffer in bytes, as the kernel counts.
+    /// Opens a socket; several of them share a port, and the kernel spreads the senders over them.
+    /// Returns also the size of its receive buffer in bytes, as the kernel counts.
     pub(super) fn open(port: u16, settings: &UdpSettings<'_>) -> Result<(Self, u32), UdpError> {
         let failed = |call| move |source| UdpError::Call { port, call, source };
         let (fd, is_v6) = match syscall::udp_socket(libc::AF_INET6) {
@@ -105,16 +108,20 @@ impl PortSocket {
         } else {
             set(libc::IPPROTO_IP, libc::IP_PKTINFO, "IP_PKTINFO", 1)?;
         }
-        let forced = syscall::set_option(fd.as_fd(), libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &BUFFER);
+        let forced =
+            syscall::set_option(fd.as_fd(), libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &BUFFER);
         if forced.is_err() {
             syscall::set_option(fd.as_fd(), libc::SOL_SOCKET, libc::SO_RCVBUF, &BUFFER)
                 .map_err(failed("SO_RCVBUF"))?;
         }
-        syscall::bind_to_device(fd.as_fd(), settings.interface).map_err(failed("SO_BINDTODEVICE"))?;
-        syscall::bind_port(fd.as_fd(), is_v6, port).map_err(|source| match source.raw_os_error() {
-            Some(libc::EADDRINUSE) => UdpError::Busy { port },
-            Some(libc::EACCES) => UdpError::NotPermitted { port },
-            _ => failed("bind")(source),
+        syscall::bind_to_device(fd.as_fd(), settings.interface)
+            .map_err(failed("SO_BINDTODEVICE"))?;
+        syscall::bind_port(fd.as_fd(), is_v6, port).map_err(|source| {
+            match source.raw_os_error() {
+                Some(libc::EADDRINUSE) => UdpError::Busy { port },
+                Some(libc::EACCES) => UdpError::NotPermitted { port },
+                _ => failed("bind")(source),
+            }
         })?;
         let mut granted = 0_u32;
         syscall::get_option(fd.as_fd(), libc::SOL_SOCKET, libc::SO_RCVBUF, &mut granted)
@@ -126,7 +133,8 @@ impl PortSocket {
         self.port
     }
 
-    /// Datagrams that the kernel has lost for this socket, because the receive buffer was full or the checksum wrong.
+    /// Datagrams that the kernel has lost for this socket, because the receive buffer was full or
+    /// the checksum wrong.
     pub(super) fn dropped(&mut self) -> io::Result<u64> {
         let mut words = [0_u32; MEMINFO_WORDS];
         syscall::get_option(self.fd.as_fd(), libc::SOL_SOCKET, SO_MEMINFO, &mut words)?;

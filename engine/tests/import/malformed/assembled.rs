@@ -8,17 +8,26 @@ use crate::{Source, input};
 
 #[test]
 fn parts_that_contradict_each_other() {
-    let other =
-        with(&with(&rule(), "TrafficMirrorFilterRuleId", json!("tmfr-2")), "RuleAction", json!("reject"));
+    let other = with(
+        &with(&rule(), "TrafficMirrorFilterRuleId", json!("tmfr-2")),
+        "RuleAction",
+        json!("reject"),
+    );
     let two_interfaces = json!({"NetworkInterfaces": [
         {"NetworkInterfaceId": "eni-1", "VpcId": "vpc-1"}, {"NetworkInterfaceId": "eni-1", "VpcId": "vpc-2"}]});
-    let second =
-        with(&with(&session(), "TrafficMirrorSessionId", json!("tms-2")), "VirtualNetworkId", json!(8));
+    let second = with(
+        &with(&session(), "TrafficMirrorSessionId", json!("tms-2")),
+        "VirtualNetworkId",
+        json!(8),
+    );
     let two_sessions = json!({
         "NetworkInterfaces": [{"NetworkInterfaceId": "eni-1"}],
         "TrafficMirrorFilters": [{"TrafficMirrorFilterId": "tmf-1"}], "TrafficMirrorSessions": [session(), second]});
-    let line_end =
-        with(&with(&rule(), "TrafficMirrorFilterRuleId", json!("tmfr\n-1")), "RuleNumber", json!(0));
+    let line_end = with(
+        &with(&rule(), "TrafficMirrorFilterRuleId", json!("tmfr\n-1")),
+        "RuleNumber",
+        json!(0),
+    );
     let cases = [
         case(
             filters(&json!([rule(), other])).to_string(),
@@ -28,8 +37,14 @@ fn parts_that_contradict_each_other() {
             filters(&json!([rule(), with(&rule(), "RuleNumber", json!(11))])).to_string(),
             "the rule tmfr-1 is described twice, and not the same way",
         ),
-        case(two_interfaces.to_string(), "the interface eni-1 is described twice, and not the same way"),
-        case(two_sessions.to_string(), "interface eni-1: the sessions tms-1 and tms-2 have the same number"),
+        case(
+            two_interfaces.to_string(),
+            "the interface eni-1 is described twice, and not the same way",
+        ),
+        case(
+            two_sessions.to_string(),
+            "interface eni-1: the sessions tms-1 and tms-2 have the same number",
+        ),
         // An identifier of this kind is none of AWS's, but must not break the line either.
         case(
             filters(&json!([line_end])).to_string(),
@@ -52,9 +67,14 @@ fn a_session_whose_filter_is_not_there_is_left_out() {
 #[test]
 fn a_target_that_no_session_sends_to() {
     let to = |target: &str, id: &str| {
-        with(&with(&session(), "TrafficMirrorTargetId", json!(target)), "TrafficMirrorSessionId", json!(id))
+        with(
+            &with(&session(), "TrafficMirrorTargetId", json!(target)),
+            "TrafficMirrorSessionId",
+            json!(id),
+        )
     };
-    let sessions = json!({"TrafficMirrorSessions": [to("tmt-2", "tms-1"), to("tmt-1", "tms-2")]}).to_string();
+    let sessions =
+        json!({"TrafficMirrorSessions": [to("tmt-2", "tms-1"), to("tmt-1", "tms-2")]}).to_string();
     for (text, expected) in [
         (sessions, "no session sends to the target tmt-3; targets are tmt-1, tmt-2"),
         ("{}".to_owned(), "no session sends to the target tmt-3; targets are none"),

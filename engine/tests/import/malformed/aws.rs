@@ -72,7 +72,10 @@ fn json_of_something_else() {
             "[]",
             "in.json: found a list, expected an object, as `aws ec2 describe-... --output json` prints it",
         ),
-        case("7", "in.json: found 7, expected an object, as `aws ec2 describe-... --output json` prints it"),
+        case(
+            "7",
+            "in.json: found 7, expected an object, as `aws ec2 describe-... --output json` prints it",
+        ),
         case(r#"{"Vpcs": {}}"#, "in.json: Vpcs: found an object, expected a list"),
         case(r#"{"Vpcs": [[]]}"#, "in.json: Vpcs[0]: found a list, expected an object"),
         case(r#"{"Vpcs": [{}]}"#, "in.json: Vpcs[0].VpcId: missing"),
@@ -252,11 +255,23 @@ fn sessions_and_interfaces_that_are_none() {
     let of_interface = |what: &str| format!("{INTERFACE}.{what}");
     let sessions = [
         ("SessionNumber", json!(0), "SessionNumber: found 0, expected an integer from 1 to 32766"),
-        ("SessionNumber", json!(32_767), "SessionNumber: found 32767, expected an integer from 1 to 32766"),
+        (
+            "SessionNumber",
+            json!(32_767),
+            "SessionNumber: found 32767, expected an integer from 1 to 32766",
+        ),
         ("SessionNumber", Value::Null, "SessionNumber: missing"),
-        ("PacketLength", json!(65_536), "PacketLength: found 65536, expected an integer from 0 to 65535"),
+        (
+            "PacketLength",
+            json!(65_536),
+            "PacketLength: found 65536, expected an integer from 0 to 65535",
+        ),
         ("PacketLength", json!(-1), "PacketLength: found -1, expected an integer from 0 to 65535"),
-        ("PacketLength", json!({}), "PacketLength: found an object, expected an integer from 0 to 65535"),
+        (
+            "PacketLength",
+            json!({}),
+            "PacketLength: found an object, expected an integer from 0 to 65535",
+        ),
         (
             "VirtualNetworkId",
             json!(1 << 24),
@@ -269,7 +284,11 @@ fn sessions_and_interfaces_that_are_none() {
         ),
         ("NetworkInterfaceId", json!(7), "NetworkInterfaceId: found 7, expected a string"),
         ("TrafficMirrorFilterId", Value::Null, "TrafficMirrorFilterId: missing"),
-        ("TrafficMirrorTargetId", json!({}), "TrafficMirrorTargetId: found an object, expected a string"),
+        (
+            "TrafficMirrorTargetId",
+            json!({}),
+            "TrafficMirrorTargetId: found an object, expected a string",
+        ),
     ];
     let interfaces = [
         (
@@ -293,7 +312,11 @@ fn sessions_and_interfaces_that_are_none() {
             "Ipv6Addresses[0].Ipv6Address: found \"::/0\", expected an IP address",
         ),
         ("Ipv4Prefixes", json!([{}]), "Ipv4Prefixes[0].Ipv4Prefix: missing"),
-        ("TagSet", json!([{"Key": "Name", "Value": 7}]), "TagSet[0].Value: found 7, expected a string"),
+        (
+            "TagSet",
+            json!([{"Key": "Name", "Value": 7}]),
+            "TagSet[0].Value: found 7, expected a string",
+        ),
         ("VpcId", json!(false), "VpcId: found false, expected a string"),
     ];
     for (key, value, what) in sessions {

@@ -64,7 +64,10 @@ fn texts_that_are_not_yaml() {
             "a: b: c\n",
             "in.json: line 1, column 5: not YAML: mapping values are not allowed in this context",
         ),
-        case("{\"Resources\": {}", "in.json: line 1, column 16: not JSON: EOF while parsing an object"),
+        case(
+            "{\"Resources\": {}",
+            "in.json: line 1, column 16: not JSON: EOF while parsing an object",
+        ),
         case("{\"Resources\": {}} x", "in.json: line 1, column 19: not JSON: trailing characters"),
     ];
     check(Source::Cloudformation, &cases);
@@ -89,7 +92,10 @@ fn yaml_that_no_template_is() {
             "a: &here 1\nb: *here\n",
             "in.json: line 2, column 4: aliases (*name) are not read, write the value",
         ),
-        case("? [a, b]\n: c\n", "in.json: line 1, column 3: found a list or map where a key is expected"),
+        case(
+            "? [a, b]\n: c\n",
+            "in.json: line 1, column 3: found a list or map where a key is expected",
+        ),
         case("{a: b}: c\n", "in.json: line 1, column 2: not JSON: key must be a string"),
         case(
             "- {a: b}\n- ? {c: d}\n  : e\n",
@@ -105,12 +111,19 @@ fn nesting_without_end() {
     const DEEP: usize = 100_000;
     let lists = format!("a: {}", "[".repeat(DEEP));
     let maps = format!("a: {}", "{a: ".repeat(DEEP));
-    let indented: String = (0..2_000).flat_map(|depth| [" ".repeat(depth), "a:\n".to_owned()]).collect();
+    let indented: String =
+        (0..2_000).flat_map(|depth| [" ".repeat(depth), "a:\n".to_owned()]).collect();
     let cases = [
         case(lists, "in.json: line 1, column 259: too many lists and maps inside each other"),
         case(maps, "in.json: line 1, column 512: too many lists and maps inside each other"),
-        case("- ".repeat(DEEP), "in.json: line 1, column 257: too many lists and maps inside each other"),
-        case("? ".repeat(DEEP), "in.json: line 1, column 3: found a list or map where a key is expected"),
+        case(
+            "- ".repeat(DEEP),
+            "in.json: line 1, column 257: too many lists and maps inside each other",
+        ),
+        case(
+            "? ".repeat(DEEP),
+            "in.json: line 1, column 3: found a list or map where a key is expected",
+        ),
         case(indented, "in.json: line 129, column 129: too many lists and maps inside each other"),
         case(
             "{\"a\":".repeat(DEEP),
@@ -131,7 +144,10 @@ fn templates_without_what_they_need() {
         case("Resources: []\n", "in.json: Resources: found a list, expected a map of resources"),
         case("Resources: {F: 7}\n", "in.json: F: found 7, expected an object"),
         case(template(&json!({"F": {"Properties": {}}})), "in.json: F.Type: missing"),
-        case(template(&json!({"F": {"Type": ["a"]}})), "in.json: F.Type: found a list, expected a string"),
+        case(
+            template(&json!({"F": {"Type": ["a"]}})),
+            "in.json: F.Type: found a list, expected a string",
+        ),
         case(
             template(&json!({"R": {"Type": "AWS::EC2::TrafficMirrorFilterRule"}})),
             "in.json: R.TrafficMirrorFilterId: missing",
@@ -145,7 +161,9 @@ fn templates_without_what_they_need() {
             "in.json: F.Condition: found an object, expected a string",
         ),
         case(
-            template(&json!({"F": with(&filter, "Properties", json!({"NetworkServices": "amazon-dns"}))})),
+            template(
+                &json!({"F": with(&filter, "Properties", json!({"NetworkServices": "amazon-dns"}))}),
+            ),
             "in.json: F.NetworkServices: found \"amazon-dns\", expected a list",
         ),
         case(
@@ -168,7 +186,9 @@ fn what_the_template_alone_does_not_say() {
         ("{Ref: AWS::Region}", cannot("Ref AWS::Region")),
         (
             "!Ref Interface",
-            format!("{PLACE}Ref Interface is a parameter without a default; write the value in its place"),
+            format!(
+                "{PLACE}Ref Interface is a parameter without a default; write the value in its place"
+            ),
         ),
         ("!Ref [a]", format!("{PLACE}Ref is not followed by the name of a resource or parameter")),
         ("!Sub \"${Interface}\"", cannot("Fn::Sub")),
@@ -182,7 +202,9 @@ fn what_the_template_alone_does_not_say() {
         ("{Fn::GetAtt: [S, OwnerId]}", cannot("Fn::GetAtt S.OwnerId")),
         (
             "!GetAtt S",
-            format!("{PLACE}Fn::GetAtt is not followed by the name of a resource and of an attribute"),
+            format!(
+                "{PLACE}Fn::GetAtt is not followed by the name of a resource and of an attribute"
+            ),
         ),
         ("[eni-1]", format!("{PLACE}found a list, expected a string")),
         ("{Id: eni-1}", format!("{PLACE}found an object, expected a string")),
@@ -257,7 +279,8 @@ fn rules_that_are_none() {
 fn a_name_that_the_configuration_cannot_have_is_refused_in_its_words() {
     let session = json!({"Type": "AWS::EC2::TrafficMirrorSession", "Properties": {
         "NetworkInterfaceId": "eni-1", "TrafficMirrorFilterId": {"Ref": "F"}, "SessionNumber": 1, "VirtualNetworkId": 7}});
-    let text = template(&json!({"F": {"Type": "AWS::EC2::TrafficMirrorFilter"}, "default": session}));
+    let text =
+        template(&json!({"F": {"Type": "AWS::EC2::TrafficMirrorFilter"}, "default": session}));
     let expected = "the configuration:9:8: session[0].name: found \"default\", allowed is another name, because this is \
                     the session of everything that is not declared";
     check(Source::Cloudformation, &[case(text, expected)]);

@@ -6,7 +6,8 @@ use super::{Case, case, check, with};
 use crate::Source;
 
 fn state(resources: &[Value]) -> String {
-    json!({"format_version": "1.0", "values": {"root_module": {"resources": resources}}}).to_string()
+    json!({"format_version": "1.0", "values": {"root_module": {"resources": resources}}})
+        .to_string()
 }
 
 fn resource(kind: &str, address: &str, values: &Value) -> Value {
@@ -32,13 +33,15 @@ fn session_case<'c>(key: &str, value: Value, error: &'c str) -> Case<'c> {
         "id": "tms-1", "network_interface_id": "eni-1", "traffic_mirror_filter_id": "tmf-1", "session_number": 1,
         "packet_length": 0, "virtual_network_id": 7,
     });
-    let session = resource("aws_ec2_traffic_mirror_session", "session.web[0]", &with(&values, key, value));
+    let session =
+        resource("aws_ec2_traffic_mirror_session", "session.web[0]", &with(&values, key, value));
     case(state(&[session]), error)
 }
 
 #[test]
 fn files_that_terraform_show_does_not_print() {
-    const NONE: &str = "in.json: neither values nor planned_values: not what `terraform show -json` prints";
+    const NONE: &str =
+        "in.json: neither values nor planned_values: not what `terraform show -json` prints";
     const NO_OBJECT: &str =
         "in.json: not a JSON object, which `terraform show -json` prints; .tf files are not read";
     let hcl = "resource \"aws_ec2_traffic_mirror_filter\" \"web\" {\n  description = \"web\"\n}\n";
@@ -64,7 +67,10 @@ fn files_that_terraform_show_does_not_print() {
         case(r#"{"values": {}} {}"#, "in.json: line 1, column 16: not JSON: trailing characters"),
         case(r#"{"values": {}}"#, "in.json: values.root_module: missing"),
         case(r#"{"values": []}"#, "in.json: values: found a list, expected an object"),
-        case(r#"{"values": {"root_module": 7}}"#, "in.json: values.root_module: found 7, expected an object"),
+        case(
+            r#"{"values": {"root_module": 7}}"#,
+            "in.json: values.root_module: found 7, expected an object",
+        ),
         case(
             r#"{"planned_values": {"root_module": {"resources": {}}}}"#,
             "in.json: planned_values.root_module.resources: found an object, expected a list",
@@ -94,7 +100,11 @@ fn resources_that_are_none() {
     let mac = json!({"id": "eni-1", "mac_address": "02-aa-bb-cc-dd-01"});
     let tags = json!({"id": "tmf-1", "tags": ["Name"]});
     let one = |number: u32| {
-        resource(filter, "filter.web", &json!({"id": "tmf-1", "description": format!("take {number}")}))
+        resource(
+            filter,
+            "filter.web",
+            &json!({"id": "tmf-1", "description": format!("take {number}")}),
+        )
     };
     let cases = [
         case(state(&[json!({"address": "a"})]), &missing),
@@ -118,7 +128,11 @@ fn resources_that_are_none() {
              \"02:aa:bb:cc:dd:01\"",
         ),
         case(
-            state(&[resource("aws_network_interface", "data.eni", &json!({"private_ips": "10.0.0.1"}))]),
+            state(&[resource(
+                "aws_network_interface",
+                "data.eni",
+                &json!({"private_ips": "10.0.0.1"}),
+            )]),
             "in.json: data.eni.private_ips: found \"10.0.0.1\", expected a list",
         ),
         case(state(&[one(1), one(2)]), "the filter tmf-1 is described twice, and not the same way"),
@@ -127,7 +141,11 @@ fn resources_that_are_none() {
             json!(32_767),
             "in.json: session.web[0].session_number: found 32767, expected an integer from 1 to 32766",
         ),
-        session_case("session_number", Value::Null, "in.json: session.web[0].session_number: missing"),
+        session_case(
+            "session_number",
+            Value::Null,
+            "in.json: session.web[0].session_number: missing",
+        ),
         session_case(
             "packet_length",
             json!(65_536),

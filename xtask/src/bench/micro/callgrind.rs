@@ -1,7 +1,7 @@
 //! What callgrind wrote: instructions by function.
 //!
-//! The format is that of <https://valgrind.org/docs/manual/cl-format.html>, written with `--compress-strings=no` and
-//! `--compress-pos=no`, so that every line stands for itself.
+//! The format is that of <https://valgrind.org/docs/manual/cl-format.html>, written with
+//! `--compress-strings=no` and `--compress-pos=no`, so that every line stands for itself.
 
 use std::collections::HashMap;
 
@@ -14,12 +14,16 @@ pub(super) struct Profile {
 }
 
 impl Profile {
-    /// Reads a file's text. Functions of the same name, as the instances of a generic one are, are one.
+    /// Reads a file's text. Functions of the same name, as the instances of a generic one are, are
+    /// one.
     ///
     /// # Errors
     /// When the text is not in the format, or counts something else than instructions.
     pub(super) fn parse(text: &str) -> Result<Self> {
-        ensure!(text.lines().any(|line| line == "events: Ir"), "callgrind has counted no instructions");
+        ensure!(
+            text.lines().any(|line| line == "events: Ir"),
+            "callgrind has counted no instructions"
+        );
         let mut profile = Self::default();
         let mut function = None;
         for line in text.lines() {
@@ -30,7 +34,9 @@ impl Profile {
                 let cost = line.split_once(' ').map(|(_, cost)| cost);
                 let cost: u64 =
                     cost.and_then(|cost| cost.parse().ok()).context(format!("no cost: {line}"))?;
-                **function.as_mut().context("callgrind gives a cost before the first function")? += cost;
+                **function
+                    .as_mut()
+                    .context("callgrind gives a cost before the first function")? += cost;
             }
         }
         Ok(profile)
@@ -47,7 +53,9 @@ impl Profile {
         let mut found = self.inclusive.iter().filter(|(name, _)| ends(name));
         match (found.next(), found.next()) {
             (Some((_, &cost)), None) => Ok(cost),
-            (None, _) => bail!("callgrind saw no function {function}: renamed, or inlined into its caller?"),
+            (None, _) => {
+                bail!("callgrind saw no function {function}: renamed, or inlined into its caller?")
+            }
             (Some((one, _)), Some((two, _))) => bail!("{function} may be {one} or {two}"),
         }
     }
@@ -99,7 +107,8 @@ totals: 152
             error.to_string(),
             "callgrind saw no function counts::receive: renamed, or inlined into its caller?"
         );
-        let twice = TEXT.replace("accounts::Accounts", "stages::judge::Stages").replace("receive", "judge");
+        let twice =
+            TEXT.replace("accounts::Accounts", "stages::judge::Stages").replace("receive", "judge");
         assert!(Profile::parse(&twice).unwrap().of("Stages::judge").is_err());
     }
 

@@ -1,4 +1,5 @@
-//! How many instructions a frame may take: `engine/benches/ceilings.toml`, and what callgrind counts.
+//! How many instructions a frame may take: `engine/benches/ceilings.toml`, and what callgrind
+//! counts.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -17,7 +18,8 @@ const FILE: &str = "engine/benches/ceilings.toml";
 /// Where collection is on: in the bench, and in what it calls.
 const MEASURED: &str = "instructions::measured";
 
-/// The stages from decap to publish, by their functions. Each is a function of its own in the machine code.
+/// The stages from decap to publish, by their functions. Each is a function of its own in the
+/// machine code.
 const STAGES: [(&str, &str); 6] = [
     ("decap", "stages::Stages>::decap"),
     ("times", "Stages::find_times"),
@@ -36,7 +38,8 @@ const REST: [(&str, &str); 2] = [("refill", "Worker<K>::refill"), ("receive", "B
 /// The reading end.
 const CONSUMER: &str = "instructions::drain";
 
-/// A ceiling this far above what is counted does not hold anything up: it should be lowered, in percent.
+/// A ceiling this far above what is counted does not hold anything up: it should be lowered, in
+/// percent.
 const SLACK_PERCENT: f64 = 8.0;
 
 #[derive(Debug, Deserialize)]
@@ -62,7 +65,11 @@ impl Scenario {
         let plural = |count: u32| if count == 1 { "" } else { "s" };
         let Self { sessions, outputs, .. } = *self;
         let rules = if self.rules > 0 { format!(", {} rules", self.rules) } else { String::new() };
-        format!("{sessions} session{}, {outputs} output{}{rules}", plural(sessions), plural(outputs))
+        format!(
+            "{sessions} session{}, {outputs} output{}{rules}",
+            plural(sessions),
+            plural(outputs)
+        )
     }
 }
 
@@ -78,7 +85,10 @@ struct Counted {
 impl Counted {
     fn of(profile: &Profile, frames: u64, scenario: &Scenario) -> Result<Self> {
         ensure!(frames > 0, "the bench has worked on no frame");
-        #[expect(clippy::cast_precision_loss, reason = "fewer instructions than a float is exact for")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "fewer instructions than a float is exact for"
+        )]
         let per_frame = |function| profile.of(function).map(|count| count as f64 / frames as f64);
         let part = |&(name, function): &(&'static str, &'static str)| {
             let is_absent = name == JUDGE && scenario.rules == 0;
@@ -88,7 +98,12 @@ impl Counted {
         let parts = parts.collect::<Result<Vec<_>>>()?;
         let sum = |parts: &[(&str, f64)]| parts.iter().map(|(_, count)| count).sum();
         let consumer = per_frame(CONSUMER)? / f64::from(scenario.outputs);
-        Ok(Self { decap_to_publish: sum(&parts[..STAGES.len()]), worker: sum(&parts), parts, consumer })
+        Ok(Self {
+            decap_to_publish: sum(&parts[..STAGES.len()]),
+            worker: sum(&parts),
+            parts,
+            consumer,
+        })
     }
 
     /// Name, what was counted, and the ceiling.
@@ -101,14 +116,18 @@ impl Counted {
     }
 }
 
-/// Counts every scenario with the bench `program`, leaves callgrind's files in `directory`, prints a table.
+/// Counts every scenario with the bench `program`, leaves callgrind's files in `directory`, prints
+/// a table.
 ///
 /// # Errors
 /// When a ceiling is exceeded, or something cannot be counted.
 pub(super) fn check(program: &Path, directory: &Path) -> Result<()> {
-    let text = fs::read_to_string(shell::root().join(FILE)).with_context(|| format!("cannot read {FILE}"))?;
-    let ceilings: Ceilings = toml::from_str(&text).with_context(|| format!("{FILE} is not valid"))?;
-    fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
+    let text = fs::read_to_string(shell::root().join(FILE))
+        .with_context(|| format!("cannot read {FILE}"))?;
+    let ceilings: Ceilings =
+        toml::from_str(&text).with_context(|| format!("{FILE} is not valid"))?;
+    fs::create_dir_all(directory)
+        .with_context(|| format!("cannot create {}", directory.display()))?;
     let mut exceeded = Vec::new();
     let mut table = header();
     for scenario in &ceilings.scenario {
@@ -135,8 +154,10 @@ fn count(program: &Path, scenario: &Scenario, directory: &Path) -> Result<Counte
         .arg(format!("--callgrind-out-file={}", file.display()));
     command.arg(program).args([sessions.to_string(), outputs.to_string(), rules.to_string()]);
     let frames = shell::output(&mut command).context("the bench has failed under valgrind")?;
-    let frames = frames.trim().parse().context("the bench did not say how many frames it worked on")?;
-    let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let frames =
+        frames.trim().parse().context("the bench did not say how many frames it worked on")?;
+    let text =
+        fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
     Counted::of(&Profile::parse(&text)?, frames, scenario)
 }
 
@@ -163,7 +184,8 @@ fn row(scenario: &Scenario, counted: &Counted) -> String {
 }
 
 fn too_many(scenario: &Scenario, counted: &Counted) -> Vec<String> {
-    let exceeded = counted.beside(scenario).into_iter().filter(|&(_, count, ceiling)| count > ceiling);
+    let exceeded =
+        counted.beside(scenario).into_iter().filter(|&(_, count, ceiling)| count > ceiling);
     let sentence = |(name, count, ceiling)| {
         format!("{}: {name} takes {count:.1}, the ceiling is {ceiling:.1}", scenario.name())
     };
@@ -177,7 +199,10 @@ fn slack(scenario: &Scenario, counted: &Counted) -> Vec<String> {
         .into_iter()
         .filter(|&(_, count, ceiling)| ceiling > count * (1.0 + SLACK_PERCENT / 100.0) + 1.0);
     let sentence = |(name, count, ceiling)| {
-        format!("{}: {name} takes {count:.1}; its ceiling of {ceiling:.1} can be lowered", scenario.name())
+        format!(
+            "{}: {name} takes {count:.1}; its ceiling of {ceiling:.1} can be lowered",
+            scenario.name()
+        )
     };
     loose.map(sentence).collect()
 }
@@ -197,9 +222,12 @@ mod tests {
     fn profile() -> Profile {
         let functions = STAGES.iter().chain(&REST).map(|(_, function)| *function).chain([CONSUMER]);
         let costs = (1..).map(|nth| nth * 100);
-        let functions = functions.zip(costs).map(|(name, cost): (_, u64)| format!("fn={name}\n1 {cost}\n"));
-        Profile::parse(&std::iter::once("events: Ir\n".to_owned()).chain(functions).collect::<String>())
-            .unwrap()
+        let functions =
+            functions.zip(costs).map(|(name, cost): (_, u64)| format!("fn={name}\n1 {cost}\n"));
+        Profile::parse(
+            &std::iter::once("events: Ir\n".to_owned()).chain(functions).collect::<String>(),
+        )
+        .unwrap()
     }
 
     #[test]
@@ -212,7 +240,10 @@ mod tests {
     #[test]
     fn sums_are_per_frame_and_those_of_a_consumer_per_output() {
         let counted = count_in(10, 1).unwrap();
-        assert_eq!((counted.decap_to_publish, counted.worker, counted.consumer), (210.0, 360.0, 45.0));
+        assert_eq!(
+            (counted.decap_to_publish, counted.worker, counted.consumer),
+            (210.0, 360.0, 45.0)
+        );
         assert!(count_in(0, 1).is_err());
     }
 
@@ -236,7 +267,9 @@ mod tests {
         assert_eq!(slack(&scenario(210.0, 361.0, 47.0), &counted), Vec::<String>::new());
         assert_eq!(
             slack(&scenario(280.0, 360.0, 45.0), &counted),
-            ["1 session, 2 outputs: decap to publish takes 210.0; its ceiling of 280.0 can be lowered"]
+            [
+                "1 session, 2 outputs: decap to publish takes 210.0; its ceiling of 280.0 can be lowered"
+            ]
         );
     }
 }

@@ -1,4 +1,5 @@
-//! A chart of horizontal bars: a group for each row, a bar for each series, a whisker from the least to the most.
+//! A chart of horizontal bars: a group for each row, a bar for each series, a whisker from the
+//! least to the most.
 
 use anyhow::{Result, anyhow};
 use plotters::prelude::*;
@@ -40,7 +41,8 @@ impl Bars {
             return Ok(None);
         }
         let mut svg = String::new();
-        self.draw(&mut svg, largest).map_err(|error| anyhow!("cannot draw {}: {error}", self.title))?;
+        self.draw(&mut svg, largest)
+            .map_err(|error| anyhow!("cannot draw {}: {error}", self.title))?;
         Ok(Some(svg))
     }
 
@@ -49,8 +51,11 @@ impl Bars {
         let end = (largest / step).ceil() * step;
         let group_height = BAR * i32::try_from(self.series.len())? + GAP;
         let bottom = TOP + group_height * i32::try_from(self.groups.len())?;
-        let root = SVGBackend::with_string(svg, (WIDTH.cast_unsigned(), (bottom + BOTTOM).cast_unsigned()))
-            .into_drawing_area();
+        let root = SVGBackend::with_string(
+            svg,
+            (WIDTH.cast_unsigned(), (bottom + BOTTOM).cast_unsigned()),
+        )
+        .into_drawing_area();
         root.fill(&WHITE)?;
         let left_middle = FONT.into_text_style(&root).pos(Pos::new(HPos::Left, VPos::Center));
         let right_middle = FONT.into_text_style(&root).pos(Pos::new(HPos::Right, VPos::Center));
@@ -80,14 +85,18 @@ impl Bars {
                 (LEFT - 8, top + (group_height - GAP) / 2),
                 right_middle.clone(),
             ))?;
-            for (bar, spread) in (0..).zip(values).filter_map(|(bar, value)| Some((bar, (*value)?))) {
+            for (bar, spread) in (0..).zip(values).filter_map(|(bar, value)| Some((bar, (*value)?)))
+            {
                 let (y, middle) = (top + bar * BAR, top + bar * BAR + BAR / 2);
                 let x = |value: f64| position(value, end);
                 root.draw(&Rectangle::new(
                     [(LEFT, y + 1), (x(spread.median), y + BAR - 1)],
                     color(bar).filled(),
                 ))?;
-                root.draw(&PathElement::new([(x(spread.min), middle), (x(spread.max), middle)], BLACK))?;
+                root.draw(&PathElement::new(
+                    [(x(spread.min), middle), (x(spread.max), middle)],
+                    BLACK,
+                ))?;
             }
         }
         root.present()?;
@@ -105,12 +114,17 @@ fn whole(value: f64) -> i32 {
     value.round() as i32
 }
 
-/// A step of 1, 2 or 5 times a power of ten that divides the range up to `largest` into 4 to 10 parts.
+/// A step of 1, 2 or 5 times a power of ten that divides the range up to `largest` into 4 to 10
+/// parts.
 pub(super) fn round_step(largest: f64) -> f64 {
     let rough = largest / 10.0;
     let power = 10f64.powf(rough.log10().floor());
     let factors = [1.0, 2.0, 5.0, 10.0];
-    factors.into_iter().map(|factor| factor * power).find(|&step| step >= rough * 0.999).unwrap_or(rough)
+    factors
+        .into_iter()
+        .map(|factor| factor * power)
+        .find(|&step| step >= rough * 0.999)
+        .unwrap_or(rough)
 }
 
 fn number(value: f64, step: f64) -> String {
@@ -144,8 +158,13 @@ mod tests {
 
     #[test]
     fn the_scale_has_round_steps() {
-        for (largest, step) in [(1.0, 0.1), (5.9, 1.0), (1200.0, 200.0), (0.44, 0.05), (10.0, 1.0)] {
-            assert!((round_step(largest) / step - 1.0).abs() < 1e-6, "{largest}: {}", round_step(largest));
+        for (largest, step) in [(1.0, 0.1), (5.9, 1.0), (1200.0, 200.0), (0.44, 0.05), (10.0, 1.0)]
+        {
+            assert!(
+                (round_step(largest) / step - 1.0).abs() < 1e-6,
+                "{largest}: {}",
+                round_step(largest)
+            );
         }
     }
 

@@ -51,14 +51,19 @@ impl Machine {
     /// Asks the kernel.
     pub(crate) fn here(cpus: Cpus) -> Self {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-        let kernel = ["ostype", "osrelease", "version"].map(|name| read(&format!("/proc/sys/kernel/{name}")));
+        let kernel = ["ostype", "osrelease", "version"]
+            .map(|name| read(&format!("/proc/sys/kernel/{name}")));
         let info = read("/proc/cpuinfo");
         let memory = value(&read("/proc/meminfo"), "MemTotal");
         Self {
             kernel: kernel.each_ref().map(|text| text.trim()).join(" ") + " " + env::consts::ARCH,
             cpu_model: value(&info, "model name"),
             cpus: info.lines().filter(|line| line.starts_with("processor")).count(),
-            memory_kib: memory.split(' ').next().and_then(|number| number.parse().ok()).unwrap_or(0),
+            memory_kib: memory
+                .split(' ')
+                .next()
+                .and_then(|number| number.parse().ok())
+                .unwrap_or(0),
             generator_cpu: cpus.generator,
             receiver_cpu: cpus.receiver,
         }
@@ -79,7 +84,8 @@ impl Document {
 
     /// What stands above the tables: where and how, and what was set up in each row.
     pub(crate) fn heading(&self) -> String {
-        let Machine { kernel, cpu_model, cpus, memory_kib, generator_cpu, receiver_cpu } = &self.machine;
+        let Machine { kernel, cpu_model, cpus, memory_kib, generator_cpu, receiver_cpu } =
+            &self.machine;
         let mut text = format!(
             "{cpu_model}, {cpus} CPUs, {} GiB; {kernel}; generator on CPU {generator_cpu}, receiver on CPU \
              {receiver_cpu}; vxtap {}\n\n    {}\n",
@@ -163,7 +169,10 @@ mod tests {
 
     #[test]
     fn a_file_without_runs_is_not_what_was_written() {
-        assert_eq!(check(r#"{"runs":[],"summary":[1]}"#).expect_err("empty").to_string(), "it has no runs");
+        assert_eq!(
+            check(r#"{"runs":[],"summary":[1]}"#).expect_err("empty").to_string(),
+            "it has no runs"
+        );
         assert!(check("{").is_err());
     }
 

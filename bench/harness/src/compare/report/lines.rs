@@ -34,7 +34,12 @@ impl Lines {
         Ok(Some(svg))
     }
 
-    fn draw(&self, svg: &mut String, right: f64, top: f64) -> Result<(), Box<dyn std::error::Error + '_>> {
+    fn draw(
+        &self,
+        svg: &mut String,
+        right: f64,
+        top: f64,
+    ) -> Result<(), Box<dyn std::error::Error + '_>> {
         let root = SVGBackend::with_string(svg, (900, 560)).into_drawing_area();
         root.fill(&WHITE)?;
         let mut chart = ChartBuilder::on(&root)
@@ -50,9 +55,12 @@ impl Lines {
             chart
                 .draw_series(LineSeries::new(medians, color.stroke_width(2)).point_size(3))?
                 .label(name)
-                .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], color.stroke_width(2)));
-            let whiskers =
-                points.iter().map(|&(x, spread)| PathElement::new([(x, spread.min), (x, spread.max)], color));
+                .legend(move |(x, y)| {
+                    PathElement::new([(x, y), (x + 18, y)], color.stroke_width(2))
+                });
+            let whiskers = points
+                .iter()
+                .map(|&(x, spread)| PathElement::new([(x, spread.min), (x, spread.max)], color));
             chart.draw_series(whiskers)?;
         }
         // No receiver delivers more than is offered: that corner is free.

@@ -5,13 +5,19 @@ use std::fmt::Write as _;
 /// Returns the table; the first column is aligned to the left, the others to the right.
 pub(super) fn table(header: &[String], lines: &[Vec<String>]) -> String {
     let all = || std::iter::once(header).chain(lines.iter().map(Vec::as_slice));
-    let width =
-        |column: usize| all().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max();
-    let widths: Vec<usize> = (0..header.len()).map(|column| width(column).unwrap_or(0).max(3)).collect();
+    let width = |column: usize| {
+        all().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max()
+    };
+    let widths: Vec<usize> =
+        (0..header.len()).map(|column| width(column).unwrap_or(0).max(3)).collect();
     let rule: Vec<String> = widths
         .iter()
         .enumerate()
-        .map(|(column, &width)| if column == 0 { "-".repeat(width) } else { "-".repeat(width - 1) + ":" })
+        .map(
+            |(column, &width)| {
+                if column == 0 { "-".repeat(width) } else { "-".repeat(width - 1) + ":" }
+            },
+        )
         .collect();
     let mut text = line(header, &widths) + &line(&rule, &widths);
     for cells in lines {
@@ -24,8 +30,11 @@ fn line(cells: &[String], widths: &[usize]) -> String {
     let mut text = String::from("|");
     for (column, (cell, &width)) in cells.iter().zip(widths).enumerate() {
         // Writing to a string does not fail.
-        let _ =
-            if column == 0 { write!(text, " {cell:<width$} |") } else { write!(text, " {cell:>width$} |") };
+        let _ = if column == 0 {
+            write!(text, " {cell:<width$} |")
+        } else {
+            write!(text, " {cell:>width$} |")
+        };
     }
     text + "\n"
 }

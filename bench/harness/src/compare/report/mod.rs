@@ -22,7 +22,8 @@ use super::summary::Entry;
 /// # Errors
 /// When a file cannot be written.
 pub(crate) fn write(directory: &Path, document: &Document) -> Result<String> {
-    fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    fs::create_dir_all(directory)
+        .with_context(|| format!("cannot make {}", directory.display()))?;
     let save = |name: &str, text: &str| {
         let path = directory.join(name);
         fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
@@ -41,7 +42,8 @@ pub(crate) fn write(directory: &Path, document: &Document) -> Result<String> {
 fn hand_over(directory: &Path) -> Result<()> {
     let id = |name| env::var(name).ok()?.parse::<u32>().ok();
     let (Some(user), Some(group)) = (id("SUDO_UID"), id("SUDO_GID")) else { return Ok(()) };
-    let entries = fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?;
+    let entries =
+        fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?;
     let files = entries.flatten().map(|entry| entry.path());
     for path in files.chain([directory.to_owned()]) {
         lchown(&path, Some(user), Some(group))
@@ -56,7 +58,8 @@ fn hand_over(directory: &Path) -> Result<()> {
 /// When it is missing or is not what was written.
 pub(crate) fn check_json(directory: &Path) -> Result<()> {
     let path = directory.join("results.json");
-    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text =
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     json::check(&text).with_context(|| format!("{} is not what was written", path.display()))
 }
 

@@ -17,7 +17,8 @@ pub(super) fn all(entries: &[Entry]) -> Result<Vec<(String, String)>> {
         let full = of(entries, Measure::Throughput, layout);
         let by_size = |entry: &Entry| entry.cell.size.to_string();
         let title = |what: &str| format!("{what} at full load by inner length, layout {layout}");
-        let delivered = bars(title("Delivered"), "Mpps", &full, by_size, |entry| Some(entry.delivered_mpps));
+        let delivered =
+            bars(title("Delivered"), "Mpps", &full, by_size, |entry| Some(entry.delivered_mpps));
         add(format!("throughput-{layout}.svg"), delivered.svg()?);
         // A receiver that spins uses all of its CPU whatever it delivers.
         let sleeping: Vec<&Entry> = full.iter().copied().filter(|entry| !entry.spins).collect();
@@ -34,14 +35,18 @@ pub(super) fn all(entries: &[Entry]) -> Result<Vec<(String, String)>> {
             Measure::Throughput => {}
             Measure::Loss => {
                 let title = format!("Loss by offered load, layout {}, {}", cell.layout, cell.size);
-                let chart = bars(title, "percent", &group, by_load, |entry| Some(entry.lost_percent));
+                let chart =
+                    bars(title, "percent", &group, by_load, |entry| Some(entry.lost_percent));
                 add(name("loss"), chart.svg()?);
             }
             Measure::Latency => {
-                let title =
-                    format!("p99 from XDP to consumer by load, layout {}, {}", cell.layout, cell.size);
-                let chart =
-                    bars(title, "µs", &group, by_load, |entry| Some(in_microseconds(entry.latency?.p99)));
+                let title = format!(
+                    "p99 from XDP to consumer by load, layout {}, {}",
+                    cell.layout, cell.size
+                );
+                let chart = bars(title, "µs", &group, by_load, |entry| {
+                    Some(in_microseconds(entry.latency?.p99))
+                });
                 add(name("latency"), chart.svg()?);
             }
             Measure::Ladder => add(name("ladder"), ladder(&group).svg()?),
@@ -51,7 +56,10 @@ pub(super) fn all(entries: &[Entry]) -> Result<Vec<(String, String)>> {
 }
 
 fn of(entries: &[Entry], measure: Measure, layout: Layout) -> Vec<&Entry> {
-    entries.iter().filter(|entry| entry.cell.measure == measure && entry.cell.layout == layout).collect()
+    entries
+        .iter()
+        .filter(|entry| entry.cell.measure == measure && entry.cell.layout == layout)
+        .collect()
 }
 
 /// A group for each row, a bar for each different `series`.
@@ -78,7 +86,8 @@ fn bars(
             .find(|entry| entry.row == *row && series(entry) == *name)
             .and_then(|entry| value(entry))
     };
-    let groups = rows.iter().map(|row| ((*row).clone(), names.iter().map(|name| at(row, name)).collect()));
+    let groups =
+        rows.iter().map(|row| ((*row).clone(), names.iter().map(|name| at(row, name)).collect()));
     Bars { title, unit, groups: groups.collect(), series: names }
 }
 
@@ -143,13 +152,21 @@ mod tests {
             with(Measure::Latency, Offered::Percent(50)),
             step,
         ];
-        let expected =
-            ["throughput-A.svg", "cpu-A.svg", "loss-A-64.svg", "latency-A-64.svg", "ladder-B-64.svg"];
+        let expected = [
+            "throughput-A.svg",
+            "cpu-A.svg",
+            "loss-A-64.svg",
+            "latency-A-64.svg",
+            "ladder-B-64.svg",
+        ];
         assert_eq!(names(&runs), expected);
     }
 
     #[test]
     fn the_cost_of_a_spinning_row_is_not_drawn() {
-        assert_eq!(names(&[made_up::run("spinner", 1, 2_000_000, 1_000_000)]), ["throughput-A.svg"]);
+        assert_eq!(
+            names(&[made_up::run("spinner", 1, 2_000_000, 1_000_000)]),
+            ["throughput-A.svg"]
+        );
     }
 }

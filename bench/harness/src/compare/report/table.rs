@@ -24,7 +24,9 @@ fn one(group: &[&Entry]) -> String {
         Measure::Ladder => ("Delivered Mpps by offered load", ladder(group)),
     };
     let bytes = if size.to_string().parse::<u16>().is_ok() { " bytes" } else { "" };
-    format!("\n### {title}: layout {layout}, {size}{bytes} inner ({inner_len:.0} on average)\n\n{table}")
+    format!(
+        "\n### {title}: layout {layout}, {size}{bytes} inner ({inner_len:.0} on average)\n\n{table}"
+    )
 }
 
 fn throughput(group: &[&Entry]) -> String {
@@ -41,8 +43,11 @@ fn throughput(group: &[&Entry]) -> String {
 
 fn throughput_line(entry: &Entry, references: &[String], costs: &[String]) -> Vec<String> {
     let rate = entry.delivered_mpps;
-    let mut cells =
-        vec![entry.row.clone(), format!("{:.3}", rate.median), format!("{:.2}..{:.2}", rate.min, rate.max)];
+    let mut cells = vec![
+        entry.row.clone(),
+        format!("{:.3}", rate.median),
+        format!("{:.2}..{:.2}", rate.min, rate.max),
+    ];
     cells.extend(references.iter().map(|name| ratio(entry, name, |ratio| ratio.delivered)));
     cells.push(format!("{:.2}", entry.offered_mpps.median));
     // Parentheses: the receiver spins, its time is the whole run's.
@@ -64,7 +69,8 @@ fn throughput_line(entry: &Entry, references: &[String], costs: &[String]) -> Ve
 
 /// The rows that others are divided by, in the order of the command line.
 fn references(group: &[&Entry]) -> Vec<String> {
-    // A reference is not divided by itself: the longest list is the whole one, unless all rows are references.
+    // A reference is not divided by itself: the longest list is the whole one, unless all rows are
+    // references.
     let mut lists: Vec<&Vec<Ratio>> = group.iter().map(|entry| &entry.ratios).collect();
     lists.sort_by_key(|list| std::cmp::Reverse(list.len()));
     let mut names: Vec<String> = Vec::new();
@@ -98,7 +104,15 @@ fn ratio(entry: &Entry, reference: &str, of: fn(&Ratio) -> Option<Spread>) -> St
 }
 
 fn loss(group: &[&Entry]) -> String {
-    let header = words(&["row", "load", "offered Mpps", "lost %", "min..max", "frames lost, median", "most"]);
+    let header = words(&[
+        "row",
+        "load",
+        "offered Mpps",
+        "lost %",
+        "min..max",
+        "frames lost, median",
+        "most",
+    ]);
     let line = |entry: &&Entry| {
         let lost = entry.lost_percent;
         vec![
@@ -168,18 +182,22 @@ fn ladder(group: &[&Entry]) -> String {
             loads.iter().map(|load| at(load).map(|entry| entry.delivered_mpps.median)).collect();
         let mut cells = vec![(*row).to_owned()];
         cells.extend(
-            rates.iter().map(|rate| rate.map_or_else(|| NONE.to_owned(), |rate| format!("{rate:.3}"))),
+            rates
+                .iter()
+                .map(|rate| rate.map_or_else(|| NONE.to_owned(), |rate| format!("{rate:.3}"))),
         );
         let rates: Vec<f64> = rates.into_iter().flatten().collect();
         cells.push(
-            after_peak(&rates).map_or_else(|| NONE.to_owned(), |share| format!("{:.0} %", share * 100.0)),
+            after_peak(&rates)
+                .map_or_else(|| NONE.to_owned(), |share| format!("{:.0} %", share * 100.0)),
         );
         cells
     };
     markdown::table(&header, &rows.iter().map(line).collect::<Vec<_>>())
 }
 
-/// The lowest rate from the highest one on, as a share of the highest: below 1 the receiver gives way to the load.
+/// The lowest rate from the highest one on, as a share of the highest: below 1 the receiver gives
+/// way to the load.
 fn after_peak(rates: &[f64]) -> Option<f64> {
     let peak = (0..rates.len()).max_by(|&a, &b| rates[a].total_cmp(&rates[b]))?;
     let lowest = rates[peak..].iter().copied().min_by(f64::total_cmp)?;
@@ -257,7 +275,8 @@ mod tests {
         let mut run = made_up::run("vxtap", 1, 1_000_000, 1_000_000);
         run.cell.measure = Measure::Latency;
         run.cell.offered = Offered::Percent(50);
-        let latency = Latency { count: 9, p50_ns: 5000, p99_ns: 21_500, p999_ns: 99_000, max_ns: 1_000_000 };
+        let latency =
+            Latency { count: 9, p50_ns: 5000, p99_ns: 21_500, p999_ns: 99_000, max_ns: 1_000_000 };
         run.at_end.latency = Some(latency);
         let text = tables(&[run]);
         assert!(
@@ -276,8 +295,14 @@ mod tests {
             run
         };
         let text = tables(&[rung(1, 900_000), rung(2, 1_500_000), rung(3, 1_200_000)]);
-        assert!(text.contains("| row   | 1mpps | 2mpps | 3mpps | lowest after the peak |"), "{text}");
-        assert!(text.contains("| vxtap | 0.900 | 1.500 | 1.200 |                  80 % |"), "{text}");
+        assert!(
+            text.contains("| row   | 1mpps | 2mpps | 3mpps | lowest after the peak |"),
+            "{text}"
+        );
+        assert!(
+            text.contains("| vxtap | 0.900 | 1.500 | 1.200 |                  80 % |"),
+            "{text}"
+        );
     }
 
     #[test]

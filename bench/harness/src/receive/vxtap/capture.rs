@@ -9,7 +9,8 @@ use anyhow::{Context, Result, anyhow};
 use vxtap::output::Frame;
 use vxtap::output::pcapng::{CaptureWriter, PcapngFile};
 
-/// An open file without a name: its memory or disk space is free again when the process ends, however it ends.
+/// An open file without a name: its memory or disk space is free again when the process ends,
+/// however it ends.
 #[derive(Debug)]
 pub(super) struct Capture {
     writer: CaptureWriter,
@@ -34,8 +35,12 @@ impl Capture {
     ///
     /// When the system does not take them, e.g. because the disk is full.
     pub(super) fn frame(&mut self, frame: &Frame<'_>) -> Result<()> {
-        let result =
-            self.writer.packet(frame.into(), frame.timestamp_ns(), frame.original_len(), frame.segments());
+        let result = self.writer.packet(
+            frame.into(),
+            frame.timestamp_ns(),
+            frame.original_len(),
+            frame.segments(),
+        );
         // Its sentence has what the system said in it, which a chain of errors would say again.
         result.map_err(|error| anyhow!("{error}"))
     }

@@ -37,24 +37,27 @@ pub struct Options {
     /// What the worker does while nothing arrives
     #[arg(long, value_enum, default_value_t = Wait::Adaptive)]
     pub wait: Wait,
-    /// Outputs, each of which gets every frame and has a thread that reads it; the first one's frames are counted
+    /// Outputs, each of which gets every frame and has a thread that reads it; the first one's
+    /// frames are counted
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     pub consumers: u16,
     /// What the thread of a consumer does while nothing is there for it
     #[arg(long, value_enum, default_value_t = ConsumerWait::Nap)]
     pub consumer_wait: ConsumerWait,
-    /// Each consumer also writes every frame to a pcapng file in this directory, which has no name there and is gone with the
-    /// process; when it cannot be written any more the consumer ends, and so no further frame counts
+    /// Each consumer also writes every frame to a pcapng file in this directory, which has no name
+    /// there and is gone with the process; when it cannot be written any more the consumer ends,
+    /// and so no further frame counts
     #[arg(long, value_name = "DIRECTORY")]
     pub pcapng: Option<PathBuf>,
     /// CPU of the worker; by default the first that this process may use
     #[arg(long)]
     pub worker_cpu: Option<usize>,
-    /// Rules in each direction of a filter that the frames of the generator's first session have to pass; the last ones
-    /// accept them
+    /// Rules in each direction of a filter that the frames of the generator's first session have to
+    /// pass; the last ones accept them
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=4096))]
     pub rules: Option<u32>,
-    /// Any key of the configuration file with its value in TOML, as `memory.fill_ring=512`; may be repeated
+    /// Any key of the configuration file with its value in TOML, as `memory.fill_ring=512`; may be
+    /// repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// Records the time that every N-th frame took; 0: none
@@ -81,7 +84,8 @@ pub enum Wait {
 pub enum ConsumerWait {
     /// Naps as [`vxtap::output::Consumer::next`] does, 200 µs at most.
     Nap,
-    /// Looks again at once, lending the CPU to whoever else is ready to run on it: worker and consumer may share one.
+    /// Looks again at once, lending the CPU to whoever else is ready to run on it: worker and
+    /// consumer may share one.
     Spin,
 }
 
@@ -104,16 +108,22 @@ impl Vxtap {
         let recorder = Recorder::new();
         let mut readers = Vec::new();
         for number in 0..options.consumers {
-            let consumer = engine.take_consumer(&name(number)).context("an output without consumer")?;
+            let consumer =
+                engine.take_consumer(&name(number)).context("an output without consumer")?;
             let recorder = (number == 0 && options.latency_every > 0).then(|| recorder.clone());
             let capture = options.pcapng.as_deref().map(Capture::create).transpose()?;
             let sampler = recorder.map(|recorder| Sampler::new(recorder, options.latency_every));
-            readers.push(Reader { consumer, wait: options.consumer_wait, sampler, capture }.start()?);
+            readers
+                .push(Reader { consumer, wait: options.consumer_wait, sampler, capture }.start()?);
         }
         engine.start()?;
-        let rung = engine.interfaces().first().map_or_else(String::new, |(_, rung)| format!(", {rung}"));
+        let rung =
+            engine.interfaces().first().map_or_else(String::new, |(_, rung)| format!(", {rung}"));
         let has_rules = options.rules.is_some();
-        Ok((Self { engine, readers, recorder, prints_report: options.report, has_rules }, about + &rung))
+        Ok((
+            Self { engine, readers, recorder, prints_report: options.report, has_rules },
+            about + &rung,
+        ))
     }
 
     /// What the first consumer has counted so far.
@@ -143,7 +153,8 @@ impl Vxtap {
         if prints_report {
             eprintln!("{report}");
         }
-        let wrong: Vec<String> = report.failures.iter().cloned().chain(report.imbalances()).collect();
+        let wrong: Vec<String> =
+            report.failures.iter().cloned().chain(report.imbalances()).collect();
         ensure!(wrong.is_empty(), "the engine's account is wrong: {}", wrong.join("; "));
         let unfiltered = report.session_ledgers()[0].received.frames;
         ensure!(

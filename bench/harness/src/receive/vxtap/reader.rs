@@ -1,4 +1,5 @@
-//! A consumer on a thread of its own, with an application and, for the first one, a record of how long frames took.
+//! A consumer on a thread of its own, with an application and, for the first one, a record of how
+//! long frames took.
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -24,8 +25,8 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// Starts the thread; it ends when the engine has stopped and everything has been read, or when the capture cannot be
-    /// written any more.
+    /// Starts the thread; it ends when the engine has stopped and everything has been read, or when
+    /// the capture cannot be written any more.
     pub(super) fn start(mut self) -> Result<(Arc<Board>, JoinHandle<Result<()>>)> {
         let board = Arc::new(Board::default());
         let theirs = board.clone();

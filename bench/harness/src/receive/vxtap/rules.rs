@@ -6,9 +6,10 @@ use std::fmt::Write;
 const VNI: u32 = 100;
 const MAC: &str = "06:00:00:00:00:00";
 
-/// Configuration of the generator's first session with a filter that has `count` rules in each direction, 2 or more. All but the
-/// last two reject what the generator does not send, addresses that are for documentation (RFC 5737), each with another address
-/// and port; these two accept everything, of IPv4 and of IPv6.
+/// Configuration of the generator's first session with a filter that has `count` rules in each
+/// direction, 2 or more. All but the last two reject what the generator does not send, addresses
+/// that are for documentation (RFC 5737), each with another address and port; these two accept
+/// everything, of IPv4 and of IPv6.
 pub(super) fn toml(count: u32) -> String {
     let mut text = format!(
         "eni = [{{ id = \"first\", mac = \"{MAC}\" }}]\n\
@@ -20,10 +21,11 @@ pub(super) fn toml(count: u32) -> String {
             // Writing to a string does not fail.
             let _ = write!(text, "{{ direction = \"{direction}\", number = {number}, ");
             text.push_str(&match count - number {
-                0 => "action = \"accept\", source = \"::/0\", destination = \"::/0\" }, ".to_owned(),
-                1 => {
-                    "action = \"accept\", source = \"0.0.0.0/0\", destination = \"0.0.0.0/0\" }, ".to_owned()
+                0 => {
+                    "action = \"accept\", source = \"::/0\", destination = \"::/0\" }, ".to_owned()
                 }
+                1 => "action = \"accept\", source = \"0.0.0.0/0\", destination = \"0.0.0.0/0\" }, "
+                    .to_owned(),
                 _ => miss(number),
             });
         }

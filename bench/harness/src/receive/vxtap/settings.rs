@@ -26,7 +26,8 @@ pub(super) fn config(options: &Options) -> Result<Config> {
     Ok(config)
 }
 
-/// Keys and values of the configuration: the row's own, then what `--set` puts in their place or adds.
+/// Keys and values of the configuration: the row's own, then what `--set` puts in their place or
+/// adds.
 fn settings(options: &Options) -> Result<BTreeMap<String, String>> {
     let cpu = options.worker_cpu.map_or_else(first_cpu, Ok)?;
     let wait = options.wait.to_possible_value().context("a way to wait")?;
@@ -36,7 +37,8 @@ fn settings(options: &Options) -> Result<BTreeMap<String, String>> {
         ("workers.cpus", format!("[{cpu}]")),
         ("workers.wait", format!("{:?}", wait.get_name())),
     ];
-    let mut settings: BTreeMap<_, _> = own.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    let mut settings: BTreeMap<_, _> =
+        own.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
     for set in &options.set {
         let (key, value) = set
             .split_once('=')
@@ -100,18 +102,27 @@ mod tests {
     }
 
     fn options(line: &str) -> Options {
-        Line::try_parse_from(["x"].into_iter().chain(line.split_whitespace())).expect("valid").options
+        Line::try_parse_from(["x"].into_iter().chain(line.split_whitespace()))
+            .expect("valid")
+            .options
     }
 
     #[test]
     fn the_options_become_a_configuration() {
-        let options = options("-i if0 --wait busy --consumers 3 --worker-cpu 5 --set memory.fill_ring=512");
+        let options =
+            options("-i if0 --wait busy --consumers 3 --worker-cpu 5 --set memory.fill_ring=512");
         let config = config(&options).expect("valid");
         assert_eq!(config.capture.interfaces, ["if0"]);
-        assert_eq!((config.workers.wait, &config.workers.cpus), (WaitMode::Busy, &Cpus::List(vec![5])));
+        assert_eq!(
+            (config.workers.wait, &config.workers.cpus),
+            (WaitMode::Busy, &Cpus::List(vec![5]))
+        );
         assert_eq!((config.memory.fill_ring, config.outputs.len()), (512, 3));
         let about = about(&options, &config).expect("fits");
-        assert!(about.contains("fill ring 512") && about.contains("3 consumer(s) that nap, busy"), "{about}");
+        assert!(
+            about.contains("fill ring 512") && about.contains("3 consumer(s) that nap, busy"),
+            "{about}"
+        );
     }
 
     #[test]
@@ -132,7 +143,8 @@ mod tests {
 
     #[test]
     fn a_set_key_takes_the_place_of_the_rows_own() {
-        let config = config(&options("--worker-cpu 0 --set workers.wait=\"interrupt\"")).expect("valid");
+        let config =
+            config(&options("--worker-cpu 0 --set workers.wait=\"interrupt\"")).expect("valid");
         assert_eq!(config.workers.wait, WaitMode::Interrupt);
     }
 

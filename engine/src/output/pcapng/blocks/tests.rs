@@ -24,7 +24,10 @@ fn a_section_header_has_these_bytes() {
 #[test]
 fn an_interface_description_has_these_bytes() {
     let mut blocks = Blocks::default();
-    assert_eq!(blocks.interface(Interface { name: "web", description: "d", link: Link::Ethernet }), 0);
+    assert_eq!(
+        blocks.interface(Interface { name: "web", description: "d", link: Link::Ethernet }),
+        0
+    );
     let expected = [
         &[1, 0, 0, 0, 48, 0, 0, 0][..],
         &[1, 0, 0, 0, 0, 0, 0, 0],
@@ -36,7 +39,10 @@ fn an_interface_description_has_these_bytes() {
     ]
     .concat();
     assert_eq!(blocks.bytes(), expected);
-    assert_eq!(blocks.interface(Interface { name: "next", description: "", link: Link::Ethernet }), 1);
+    assert_eq!(
+        blocks.interface(Interface { name: "next", description: "", link: Link::Ethernet }),
+        1
+    );
 }
 
 #[test]
@@ -64,7 +70,9 @@ fn statistics_are_read_back_by_another_parser() {
         3,
         &Statistics { start_ns, end_ns, received: 12, accepted: 10, dropped: 4, delivered: 6 },
     );
-    let Ok((&[], Block::InterfaceStatistics(block))) = parse_block_le(blocks.bytes()) else { panic!() };
+    let Ok((&[], Block::InterfaceStatistics(block))) = parse_block_le(blocks.bytes()) else {
+        panic!()
+    };
     assert_eq!((block.if_id, block.ts_high, block.ts_low), (3, 0x1111_2222, 0x5555_6666));
     assert_eq!(block.isb_starttime(), Some(Ok((0x1111_2222, 0x3333_4444))));
     assert_eq!(block.isb_endtime(), Some(Ok((0x1111_2222, 0x5555_6666))));
@@ -79,7 +87,9 @@ fn what_exceeds_a_field_is_cut_and_not_wrapped() {
     let mut blocks = Blocks::default();
     let name = "ä".repeat(40_000);
     blocks.interface(Interface { name: &name, description: "", link: Link::Ethernet });
-    let Ok((&[], Block::InterfaceDescription(block))) = parse_block_le(blocks.bytes()) else { panic!() };
+    let Ok((&[], Block::InterfaceDescription(block))) = parse_block_le(blocks.bytes()) else {
+        panic!()
+    };
     assert_eq!(block.if_name(), Some(Ok(&name[..65_534])));
 
     blocks.clear();

@@ -43,12 +43,22 @@ fn blocks(path: &Path) -> Vec<String> {
         }
         PcapBlockOwned::NG(Block::EnhancedPacket(block)) => {
             let data = block.packet_data();
-            format!("packet of {} at {}: {} of {}", block.if_id, block.ts_low, data.len(), block.origlen)
+            format!(
+                "packet of {} at {}: {} of {}",
+                block.if_id,
+                block.ts_low,
+                data.len(),
+                block.origlen
+            )
         }
         PcapBlockOwned::NG(Block::InterfaceStatistics(block)) => {
-            let [received, accepted, dropped, delivered] =
-                [block.isb_ifrecv(), block.isb_filteraccept(), block.isb_ifdrop(), block.isb_usrdeliv()]
-                    .map(|count| count.unwrap().unwrap());
+            let [received, accepted, dropped, delivered] = [
+                block.isb_ifrecv(),
+                block.isb_filteraccept(),
+                block.isb_ifdrop(),
+                block.isb_usrdeliv(),
+            ]
+            .map(|count| count.unwrap().unwrap());
             let (_, start) = block.isb_starttime().unwrap().unwrap();
             let (_, end) = block.isb_endtime().unwrap().unwrap();
             format!(
@@ -108,7 +118,11 @@ fn totals_of(key: InterfaceKey, written: u64) -> InterfaceTotals {
     match key {
         InterfaceKey::Session(session) => {
             let dropped = 10 * u64::from(session);
-            InterfaceTotals { received: 2 * written + dropped, accepted: written + dropped, dropped }
+            InterfaceTotals {
+                received: 2 * written + dropped,
+                accepted: written + dropped,
+                dropped,
+            }
         }
         InterfaceKey::Pair { .. } | InterfaceKey::Other | InterfaceKey::Packets => {
             InterfaceTotals { received: written, accepted: written, dropped: 0 }
@@ -139,7 +153,10 @@ fn pairs_beyond_the_limit_share_one_interface() {
     push(&mut writer, key(0, SOURCE, 7), 2, &[0; 14]);
     writer.finish(None, totals_of).unwrap();
     let blocks = blocks(&path);
-    assert_eq!(blocks.iter().filter(|line| line.starts_with("interface")).count(), 2 + PAIRS_MAX + 1);
+    assert_eq!(
+        blocks.iter().filter(|line| line.starts_with("interface")).count(),
+        2 + PAIRS_MAX + 1
+    );
     assert!(
         blocks.contains(
             &"interface other: every pair of VNI and source after the first 4096 of undeclared sessions"
@@ -148,7 +165,10 @@ fn pairs_beyond_the_limit_share_one_interface() {
     );
     let shared = format!("statistics of {} 1-2: 10 of 10 - 0 = 10", pairs + 2);
     assert_eq!(blocks.last(), Some(&shared));
-    assert!(blocks.contains(&"packet of 9 at 2: 14 of 14".to_owned()), "an early pair keeps its own");
+    assert!(
+        blocks.contains(&"packet of 9 at 2: 14 of 14".to_owned()),
+        "an early pair keeps its own"
+    );
 }
 
 #[test]

@@ -80,7 +80,10 @@ fn a_disk_that_is_full_at_any_byte_leaves_whole_blocks() {
         let frames = if bytes.is_empty() { 0 } else { frames_of_a_whole_file(bytes) };
         assert_eq!(frames + error.frames_lost(), 4, "room for {room}");
         assert_eq!(file.whole_bytes(), bytes.len() as u64);
-        assert!(bytes.len() <= room && room - bytes.len() < 80, "keeps the blocks that fit into {room}");
+        assert!(
+            bytes.len() <= room && room - bytes.len() < 80,
+            "keeps the blocks that fit into {room}"
+        );
     }
 }
 
@@ -90,7 +93,10 @@ fn after_a_failed_write_nothing_is_written_any_more() {
     packet(&mut file, 60);
     packet(&mut file, 60);
     let error = file.flush().unwrap_err();
-    assert_eq!(error.to_string(), "cannot write out.pcapng: no storage space; it is whole up to byte 180");
+    assert_eq!(
+        error.to_string(),
+        "cannot write out.pcapng: no storage space; it is whole up to byte 180"
+    );
     assert_eq!(error.frames_lost(), 1);
     packet(&mut file, 1);
     let error = file.flush().unwrap_err();

@@ -51,7 +51,11 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), said: Arc::default(), statement: Plain::default() }
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+            said: Arc::default(),
+            statement: Plain::default(),
+        }
     }
 
     fn open(&self, name: &str, files: PcapngFiles) -> Series {
@@ -167,8 +171,8 @@ fn one_file_grows_where_it_is_and_all_frames_are_in_it() {
 #[test]
 fn a_file_that_is_long_enough_is_followed_by_the_next() {
     let mut bench = Bench::new();
-    let mut series =
-        bench.open("{number}.pcapng", PcapngFiles { rotate_mib: Some(1), ..PcapngFiles::default() });
+    let mut series = bench
+        .open("{number}.pcapng", PcapngFiles { rotate_mib: Some(1), ..PcapngFiles::default() });
     bench.write(&mut series, &vec![(1, 100, START); 2000]);
     assert_eq!(series.written().frames_written, 2000);
     assert_eq!(series.finish(&mut bench.statement).frames_written, 2000);
@@ -176,8 +180,12 @@ fn a_file_that_is_long_enough_is_followed_by_the_next() {
     let names: Vec<_> = files.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["000001.pcapng", "000002.pcapng", "000003.pcapng"]);
     assert_eq!(files.iter().map(|(_, frames)| frames).sum::<u64>(), 2000);
-    let longest = names.iter().map(|name| fs::metadata(bench.dir.path().join(name)).unwrap().len()).max();
-    assert!(longest.unwrap() > (1 << 20) - 2000 && longest.unwrap() < (1 << 20) + 200, "{longest:?}");
+    let longest =
+        names.iter().map(|name| fs::metadata(bench.dir.path().join(name)).unwrap().len()).max();
+    assert!(
+        longest.unwrap() > (1 << 20) - 2000 && longest.unwrap() < (1 << 20) + 200,
+        "{longest:?}"
+    );
     assert_eq!((bench.statement.delivered, bench.statement.stated), (2000, 2000));
     // The next run goes on counting.
     bench.open("{number}.pcapng", PcapngFiles::default()).finish(&mut bench.statement);
@@ -194,8 +202,8 @@ fn files_hold_the_frames_of_their_periods() {
     bench.write(&mut series, &[at(0), at(50), at(51), at(52), at(300)]);
     bench.statement.now_ns = Some(START + 352 * SECOND);
     series.tick(Instant::now(), &mut bench.statement);
-    let expected =
-        [("210509", 2), ("210600", 2), ("211000", 1)].map(|(name, n)| (format!("{name}.pcapng"), n));
+    let expected = [("210509", 2), ("210600", 2), ("211000", 1)]
+        .map(|(name, n)| (format!("{name}.pcapng"), n));
     assert_eq!(series.finish(&mut bench.statement).frames_written, 5);
     assert_eq!(bench.files(), expected);
 }
@@ -239,7 +247,9 @@ fn whoever_sends_frames_of_many_sessions_does_not_get_a_file_for_each_of_them() 
     let said = bench.said();
     let [said] = &said[..] else { panic!("{said:?}") };
     assert!(
-        said.starts_with("2 files are open, and no more may be for those that nobody has declared:"),
+        said.starts_with(
+            "2 files are open, and no more may be for those that nobody has declared:"
+        ),
         "{said}"
     );
     // Who is quiet makes room for others, and that is said when nobody was lost for a time.
@@ -312,7 +322,8 @@ fn what_is_too_old_goes_and_what_is_too_much_for_the_room_of_all() {
     let dir = bench.dir.path().to_owned();
     let hours_old = |name: &str, hours: u64| {
         let file = fs::File::create(dir.join(name)).unwrap();
-        file.set_modified(std::time::SystemTime::now() - Duration::from_secs(hours * 3600)).unwrap();
+        file.set_modified(std::time::SystemTime::now() - Duration::from_secs(hours * 3600))
+            .unwrap();
     };
     hours_old("000001.pcapng", 3);
     hours_old("000002.pcapng.zst", 3);
@@ -330,7 +341,8 @@ fn what_is_too_old_goes_and_what_is_too_much_for_the_room_of_all() {
         names.sort();
         names
     };
-    let expected = ["000003.pcapng", "000005.pcapng", "000005.pcapng.zst", "000006.pcapng", "other.pcapng"];
+    let expected =
+        ["000003.pcapng", "000005.pcapng", "000005.pcapng.zst", "000006.pcapng", "other.pcapng"];
     assert_eq!(names(), expected);
     fs::remove_file(dir.join("000005.pcapng")).unwrap();
     let files = PcapngFiles { rotate_mib: Some(1), keep_mib: Some(2), ..PcapngFiles::default() };
@@ -366,8 +378,10 @@ fn files_of_an_earlier_run_are_compressed_too_and_none_that_somebody_writes_or_t
     write("000007.pcapng.zst.part", 5);
     let files = PcapngFiles { compression: Compression::Zstd, ..PcapngFiles::default() };
     bench.open("{number}.pcapng", files).finish(&mut bench.statement);
-    let mut names: Vec<_> =
-        fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> = fs::read_dir(&dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     let expected = [
         "000001.pcapng.zst",
@@ -383,11 +397,15 @@ fn files_of_an_earlier_run_are_compressed_too_and_none_that_somebody_writes_or_t
     assert_eq!(names, expected);
     assert_eq!(fs::read(dir.join("000005.pcapng.zst")).unwrap(), b"000005.pcapng.zst");
     let said = bench.said();
-    assert!(matches!(&said[..], [said] if said.starts_with("1 files of an earlier run")), "{said:?}");
+    assert!(
+        matches!(&said[..], [said] if said.starts_with("1 files of an earlier run")),
+        "{said:?}"
+    );
 }
 
 #[test]
-fn a_file_whose_name_somebody_has_taken_is_compressed_under_its_other_name_and_the_other_file_is_not() {
+fn a_file_whose_name_somebody_has_taken_is_compressed_under_its_other_name_and_the_other_file_is_not()
+ {
     let mut bench = Bench::new();
     let files = PcapngFiles { compression: Compression::Zstd, ..PcapngFiles::default() };
     let series = bench.open("{number}.pcapng", files);
@@ -456,7 +474,11 @@ fn what_cannot_be_opened_loses_its_frames_and_that_is_said_once() {
     for (seconds, lost) in [(1, 4), (2, 5)] {
         series.tick(Instant::now() + Duration::from_secs(seconds), &mut bench.statement);
         bench.write(&mut series, &[(1, 100, START)]);
-        assert_eq!((bench.said(), series.written().frames_lost), (Vec::new(), lost), "it is said once");
+        assert_eq!(
+            (bench.said(), series.written().frames_lost),
+            (Vec::new(), lost),
+            "it is said once"
+        );
     }
     fs::create_dir(&sub).unwrap();
     series.tick(Instant::now() + Duration::from_secs(3), &mut bench.statement);
