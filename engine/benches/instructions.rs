@@ -10,8 +10,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use scenario::Scenario;
-use vxtap::internals::Rig;
-use vxtap::output::{Consumer, Next};
+use vxtap::internals::WorkerHarness;
+use vxtap::ring::{Consumer, Next};
 
 /// Turns that are not counted: until each chunk has gone round, lists and caches are not as they
 /// will be.
@@ -45,7 +45,7 @@ fn scenario(arguments: &[String]) -> Option<Scenario> {
 }
 
 #[inline(never)]
-fn warm_up(rig: &mut Rig, consumers: &mut [Consumer]) {
+fn warm_up(rig: &mut WorkerHarness, consumers: &mut [Consumer]) {
     for _ in 0..TURNS_BEFORE {
         rig.turn();
         drain(consumers);
@@ -54,7 +54,7 @@ fn warm_up(rig: &mut Rig, consumers: &mut [Consumer]) {
 
 /// Collection is on in here. Returns the number of frames.
 #[inline(never)]
-fn measured(rig: &mut Rig, consumers: &mut [Consumer]) -> u64 {
+fn measured(rig: &mut WorkerHarness, consumers: &mut [Consumer]) -> u64 {
     let mut frames = 0;
     for _ in 0..TURNS {
         frames += u64::from(rig.turn());

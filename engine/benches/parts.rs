@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use traffic::mirrored;
 use vxtap::internals::{FlowHash, Ring, Rules, Sessions, decap};
-use vxtap::output::pcapng::{CaptureWriter, FrameKey, PcapngFile};
+use vxtap::outputs::pcapng::{CaptureWriter, FrameKey, PcapngFile};
 use vxtap::session::Vni;
 
 /// Frames that a bench goes through, one after the other; with outer headers and neighbours they
@@ -174,7 +174,7 @@ fn pcapng_write(criterion: &mut Criterion) {
             source: [10, 0, 0, 1].into(),
             vni: 100,
             direction: None,
-            link: vxtap::output::Link::Ethernet,
+            link: vxtap::ring::Link::Ethernet,
         };
         group.throughput(Throughput::Elements(1));
         group.bench_function(BenchmarkId::from_parameter(len), |bench| {

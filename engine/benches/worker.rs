@@ -16,8 +16,8 @@ use criterion::{
     BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
 };
 use scenario::Scenario;
-use vxtap::internals::Rig;
-use vxtap::output::{Consumer, Next};
+use vxtap::internals::WorkerHarness;
+use vxtap::ring::{Consumer, Next};
 
 /// Frames before anything is timed: each chunk has gone round some times.
 const FRAMES_BEFORE: u64 = 131_072;
@@ -59,7 +59,7 @@ fn read(consumer: &mut Consumer) -> u64 {
 /// has all chunks, takes its time and counts for nothing. Returns the time that `count` frames
 /// took.
 #[expect(clippy::cast_precision_loss, reason = "fewer frames than a float is exact for")]
-fn time(rig: &mut Rig, count: u64) -> Duration {
+fn time(rig: &mut WorkerHarness, count: u64) -> Duration {
     let (start, mut done) = (Instant::now(), 0);
     while done < count {
         done += u64::from(rig.turn());

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use vxtap::Engine;
 use vxtap::config::{Config, Output, OutputKind};
-use vxtap::output::Next;
+use vxtap::ring::Next;
 
 fn main() -> ExitCode {
     let Err(error) = count() else { return ExitCode::SUCCESS };

@@ -15,19 +15,19 @@
 use std::sync::Mutex;
 
 use crate::drop_reason::Drops;
+pub use crate::frame_bytes::FrameBytes;
 pub use crate::reassembly::ReassemblyCounters;
 use crate::session::Pair;
-pub use crate::tally::Tally;
 pub use crate::xsk::KernelCounters;
 
 /// Datagrams of one session, or of one worker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ledger {
+pub struct SessionCounters {
     /// Everything that came. Bytes: of the outer frame for a worker, of the captured inner frame
     /// for a session.
-    pub received: Tally,
+    pub received: FrameBytes,
     /// What at least one output took. Bytes: of the captured inner frame.
-    pub delivered: Tally,
+    pub delivered: FrameBytes,
     /// What none took, by reason.
     pub drops: Drops,
     /// Frames that were cut before they came, so that their captured length is below their original
@@ -39,7 +39,7 @@ pub struct Ledger {
     pub direction_unknown: u64,
 }
 
-impl Ledger {
+impl SessionCounters {
     /// Adds another ledger.
     pub fn merge(&mut self, other: &Self) {
         let Self { received, delivered, drops, cut, sliced, direction_unknown } = other;
@@ -59,14 +59,14 @@ impl Ledger {
 
 /// Frames of one session that were meant for one output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OutputLedger {
+pub struct OutputCounters {
     /// Taken by the output's ring. Bytes: of the captured inner frame.
-    pub delivered: Tally,
+    pub delivered: FrameBytes,
     /// Not taken, because the ring was full or the consumer gone.
     pub full: u64,
 }
 
-impl OutputLedger {
+impl OutputCounters {
     /// Adds another ledger.
     pub const fn merge(&mut self, other: Self) {
         self.delivered.merge(other.delivered);
@@ -100,13 +100,13 @@ pub struct Chunks {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WorkerCounters {
     /// All datagrams.
-    pub all: Ledger,
+    pub all: SessionCounters,
     /// By session; index 0 is the default session. Drops before the session is known are in `all`
     /// only.
-    pub sessions: Vec<Ledger>,
+    pub sessions: Vec<SessionCounters>,
     /// By output, then by session. Outputs that a reload adds come behind those that were there;
     /// those that it takes away keep their place.
-    pub outputs: Vec<Vec<OutputLedger>>,
+    pub outputs: Vec<Vec<OutputCounters>>,
     /// By output: frames put into its rings. Counted by the rings themselves, as a check on
     /// [`Self::outputs`].
     pub pushed: Vec<u64>,
@@ -114,9 +114,9 @@ pub struct WorkerCounters {
     /// what was delivered.
     pub unread: Vec<u64>,
     /// Pairs that nobody declared.
-    pub unknown: Vec<(Pair, Tally)>,
+    pub unknown: Vec<(Pair, FrameBytes)>,
     /// Frames of undeclared pairs that found no place in `unknown`.
-    pub unknown_beyond: Tally,
+    pub unknown_beyond: FrameBytes,
     /// What the kernel counts for the queue.
     pub kernel: KernelCounters,
     /// Where the chunks are.
@@ -132,8 +132,8 @@ impl WorkerCounters {
     /// All zero, for so many sessions (the default one included) and outputs.
     pub(crate) fn zero(session_count: usize, output_count: usize) -> Self {
         Self {
-            sessions: vec![Ledger::default(); session_count],
-            outputs: vec![vec![OutputLedger::default(); session_count]; output_count],
+            sessions: vec![SessionCounters::default(); session_count],
+            outputs: vec![vec![OutputCounters::default(); session_count]; output_count],
             pushed: vec![0; output_count],
             unread: vec![0; output_count],
             ..Self::default()
@@ -151,7 +151,7 @@ impl WorkerCounters {
     pub(crate) fn add_ring(
         &mut self,
         output: usize,
-        ledgers: impl ExactSizeIterator<Item = OutputLedger>,
+        ledgers: impl ExactSizeIterator<Item = OutputCounters>,
         RingCounts { pushed, unread }: RingCounts,
     ) {
         let len = self.outputs.len().max(output + 1);
@@ -161,16 +161,16 @@ impl WorkerCounters {
         self.pushed[output] += pushed;
         self.unread[output] += unread;
         let sums = &mut self.outputs[output];
-        sums.resize(sums.len().max(ledgers.len()), OutputLedger::default());
+        sums.resize(sums.len().max(ledgers.len()), OutputCounters::default());
         sums.iter_mut().zip(ledgers).for_each(|(sum, ledger)| sum.merge(ledger));
     }
 }
 
 /// The place where a worker leaves copies of its counters for others to read.
 #[derive(Debug, Default)]
-pub(crate) struct Board(Mutex<WorkerCounters>);
+pub(crate) struct CountersCell(Mutex<WorkerCounters>);
 
-impl Board {
+impl CountersCell {
     /// Leaves a copy, unless somebody reads the last one at this moment: the worker does not wait.
     pub(crate) fn try_post(&self, copy: impl FnOnce(&mut WorkerCounters)) {
         if let Ok(mut posted) = self.0.try_lock() {
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_ledger_adds_up_until_a_datagram_is_forgotten() {
-        let mut ledger = Ledger::default();
+        let mut ledger = SessionCounters::default();
         ledger.received.add(100);
         ledger.received.add(60);
         assert!(!ledger.adds_up());
@@ -205,13 +205,13 @@ mod tests {
         assert!(ledger.adds_up());
         let mut sum = ledger;
         sum.merge(&ledger);
-        assert_eq!(sum.received, Tally { frames: 4, bytes: 320 });
+        assert_eq!(sum.received, FrameBytes { frames: 4, bytes: 320 });
         assert!(sum.adds_up());
     }
 
     #[test]
     fn a_worker_does_not_wait_for_a_reader() {
-        let board = Board::default();
+        let board = CountersCell::default();
         let reading = board.0.lock().unwrap();
         board.try_post(|posted| posted.unstamped = 1);
         drop(reading);

@@ -1,20 +1,16 @@
 //! What does the kernel say about a network interface?
 //!
 //! Asked over netlink (`RTM_GETLINK`, rtnetlink(7)), so that the answer is about the network
-//! namespace of the calling thread. Nothing is cached, and nothing is changed here but the
-//! interfaces that outputs have.
+//! namespace of the calling thread. Nothing is cached, and nothing is changed here.
 
-use std::fs::{self, File};
 use std::io;
 
-use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
+use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
     LinkAttribute, LinkExtentMask, LinkFlags, LinkMessage, LinkXdp, State as OperState,
 };
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
-
-use crate::xsk;
 
 /// A network interface, as it was when it was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,44 +81,6 @@ impl Interface {
         found.ok_or(InterfaceError::Gone { index })
     }
 }
-
-/// Opens the device of a TAP interface that is up, for packets of `mtu` bytes (1500 at least),
-/// without addresses: the kernel neither asks nor answers anything there, and keeps what arrives to
-/// itself. In the calling thread's network namespace; the interface is gone with the file, unless
-/// it was there.
-pub(crate) fn open_tap(name: &str, mtu: u32) -> io::Result<File> {
-    let device = xsk::open_tap(name)?;
-    xsk::switch_offloads_off(name)?;
-    // Before it is up: an IPv6 address, and the questions about it, come with that.
-    set_sysctl(&format!("ipv6/conf/{name}/disable_ipv6"))?;
-    // No source is behind an interface without addresses, so that nothing of what arrives there
-    // reaches a service of this host.
-    set_sysctl(&format!("ipv4/conf/{name}/rp_filter"))?;
-    let mut link = LinkMessage::default();
-    link.header.flags = LinkFlags::Up | LinkFlags::Noarp;
-    link.header.change_mask = link.header.flags;
-    link.attributes.push(LinkAttribute::IfName(name.to_owned()));
-    link.attributes.push(LinkAttribute::Mtu(mtu.clamp(1500, TAP_MTU_MAX)));
-    let socket = request(RouteNetlinkMessage::SetLink(link), NLM_F_ACK)?;
-    let (answer, _) = socket.recv_from_full()?;
-    let answer =
-        NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer).map_err(io::Error::other)?;
-    match answer.payload {
-        NetlinkPayload::Error(error) if error.code.is_some() => Err(error.to_io()),
-        _ => Ok(device),
-    }
-}
-
-/// Sets a setting of the network to 1, if it is there: without IPv6 its settings are not.
-fn set_sysctl(path: &str) -> io::Result<()> {
-    match fs::write(format!("/proc/sys/net/{path}"), "1") {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-/// `drivers/net/tun.c`: 65535 less the Ethernet header.
-const TAP_MTU_MAX: u32 = 65_521;
 
 /// Lists all interfaces. One request serves both ways to look one up, and the error that names the
 /// others.

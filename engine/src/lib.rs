@@ -17,7 +17,8 @@
 //! | `flow` | between whom, inside the tunnel |
 //! | `filter` | whether it is wanted |
 //! | `ruleset` | by what it is judged, as one snapshot |
-//! | [`output`] | rings towards the consumers, and the consumers |
+//! | [`ring`] | rings towards the consumers, and the consumers |
+//! | [`outputs`] | what the engine does with the frames itself, one folder for each kind |
 //! | [`counters`] | what became of each frame |
 //! | [`engine`] | puts all of it together |
 //! | [`explain`] | says why, for the frames of a capture |
@@ -27,23 +28,35 @@ pub mod capture_file;
 pub mod config;
 pub mod counters;
 mod decap;
+mod diagnostics;
 mod drop_reason;
 pub mod engine;
 pub mod explain;
 mod filter;
 mod flow;
+mod frame_bytes;
 pub mod import;
 pub mod interface;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals;
-mod news;
-pub mod output;
+pub mod outputs;
 mod reassembly;
+#[expect(
+    unsafe_code,
+    reason = "memory shared between worker and consumer; each block carries its proof"
+)]
+pub mod ring;
 mod ruleset;
 pub mod session;
 pub mod steering;
-mod tally;
+#[expect(unsafe_code, reason = "system calls that no crate wraps; each block carries its proof")]
+mod sys;
+#[expect(
+    unsafe_code,
+    reason = "receives into memory shared with consumers; each block carries its proof"
+)]
+mod udp;
 mod vni;
 mod worker;
 #[expect(unsafe_code, reason = "memory shared with the kernel; each block carries its proof")]

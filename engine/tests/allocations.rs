@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use allocation_counter::{AllocationInfo, measure};
 use scenario::Scenario;
-use vxtap::internals::Rig;
-use vxtap::output::{Consumer, Next};
+use vxtap::internals::WorkerHarness;
+use vxtap::ring::{Consumer, Next};
 
 const FRAMES: u64 = 200_000;
 
 /// Turns until `frames` frames have been worked on.
-fn work(rig: &mut Rig, frames: u64) {
+fn work(rig: &mut WorkerHarness, frames: u64) {
     let mut done = 0;
     while done < frames {
         match rig.turn() {

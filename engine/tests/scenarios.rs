@@ -13,8 +13,8 @@ use std::process::{Command, Output};
 
 use etherparse::{EtherType, IpFragOffset, IpNumber, PacketBuilder};
 use vxtap::capture_file::CaptureFile;
-use vxtap::output::Link;
-use vxtap::output::pcapng::{CaptureWriter, FrameKey, PcapngFile};
+use vxtap::outputs::pcapng::{CaptureWriter, FrameKey, PcapngFile};
+use vxtap::ring::Link;
 
 const ENI_MAC: [u8; 6] = [2, 0xaa, 0xbb, 0xcc, 0xdd, 1];
 const ROUTER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 9];
@@ -143,7 +143,7 @@ fn capture(directory: &Path) -> PathBuf {
         writer.packet(key, number, len, std::iter::once(&frame[..])).unwrap();
     }
     writer
-        .finish(None, |_, written| vxtap::output::pcapng::InterfaceTotals {
+        .finish(None, |_, written| vxtap::outputs::pcapng::InterfaceTotals {
             received: written,
             accepted: written,
             dropped: 0,

@@ -12,7 +12,7 @@ use aya::maps::{MapData, PerCpuArray};
 use aya::programs::{Xdp, XdpMode};
 use vxtap::Engine;
 use vxtap::config::{Config, Output, OutputKind};
-use vxtap::output::{Consumer, Next};
+use vxtap::ring::{Consumer, Next};
 use vxtap_bench::live::{OBJECT, Options};
 use vxtap_bench::profile::{Outer, Sizes};
 use vxtap_bench::{Limits, Live, LiveError, Pace, Profile, Totals, Verdict, Verifier};

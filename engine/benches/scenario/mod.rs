@@ -4,8 +4,8 @@ mod rules;
 mod traffic;
 
 use vxtap::config::{Config, Output, OutputKind};
-use vxtap::internals::{Rig, Setup};
-use vxtap::output::Consumer;
+use vxtap::internals::{Setup, WorkerHarness};
+use vxtap::ring::Consumer;
 
 use traffic::mirrored;
 
@@ -24,7 +24,7 @@ pub(crate) struct Scenario {
 
 impl Scenario {
     /// A worker that receives inner frames of 100 bytes, and the consumers of its outputs.
-    pub(crate) fn rig(self) -> (Rig, Vec<Consumer>) {
+    pub(crate) fn rig(self) -> (WorkerHarness, Vec<Consumer>) {
         let Self { chunks, sessions, outputs, rules } = self;
         let (frames, sessions) = mirrored(chunks as usize, 100, sessions);
         // Room for all chunks, so that a consumer that is late holds the worker up and no frame is
@@ -36,7 +36,7 @@ impl Scenario {
         if rules > 0 {
             add_rules(&mut config, rules);
         }
-        Rig::new(
+        WorkerHarness::new(
             &Setup { chunks_in_flight: chunks, chunk_size: 4096, output_ring, config },
             &frames,
         )

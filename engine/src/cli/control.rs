@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::anyhow;
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::geteuid;
-use vxtap::engine::Tail;
+use vxtap::engine::TailRequest;
 
 use super::{Failure, cannot_print, print};
 
@@ -70,7 +70,7 @@ impl Request {
 pub(super) enum Reply {
     Said(Answer),
     /// The connection becomes a stream.
-    Stream(Tail),
+    Stream(TailRequest),
 }
 
 /// What the engine answers.

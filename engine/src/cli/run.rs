@@ -10,7 +10,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::flag;
 use vxtap::Engine;
-use vxtap::config::{Config, OutputKind};
+use vxtap::config::Config;
 use vxtap::engine::{EngineError, Report};
 
 use super::args::ProgressFormat;
@@ -59,7 +59,7 @@ pub(super) fn run(loader: &Loader, format: Option<ProgressFormat>) -> Result<(),
         _ => Failure::Failed(error.into()),
     })?;
     engine.start().map_err(|error| Failure::Failed(error.into()))?;
-    engine.take_notes().iter().for_each(|note| say(note));
+    engine.take_diagnostics().iter().for_each(|note| say(note));
     let from: Vec<_> =
         engine.interfaces().iter().map(|(name, rung)| format!("{name} ({rung})")).collect();
     say(&format!("running: {described} of {} to {targets}; stop with Ctrl-C", from.join(", ")));
@@ -132,8 +132,8 @@ fn watch(
     let start = Instant::now();
     let mut next = start;
     while !asked.stop.load(Ordering::Relaxed) && !engine.has_ended() {
-        engine.tend();
-        engine.take_notes().iter().for_each(|note| say(note));
+        engine.poll_interfaces();
+        engine.take_diagnostics().iter().for_each(|note| say(note));
         if asked.reload.swap(false, Ordering::Relaxed) {
             reload(engine, loader, to_stdout);
         }
@@ -181,7 +181,7 @@ fn reload(engine: &mut Engine, loader: &Loader, to_stdout: bool) -> Answer {
 
 /// Stops the engine and says what it had still to say.
 pub(super) fn stop_engine(engine: Engine) -> Report {
-    engine.take_notes().iter().for_each(|note| say(note));
+    engine.take_diagnostics().iter().for_each(|note| say(note));
     engine.stop()
 }
 
@@ -210,14 +210,6 @@ fn ports(config: &Config) -> String {
 
 /// Where the frames go to.
 fn outputs(config: &Config) -> String {
-    let outputs = config.outputs.iter().map(|output| match &output.kind {
-        OutputKind::Pcapng { path, .. } => {
-            output.kind.only_file().as_ref().unwrap_or(path).display().to_string()
-        }
-        OutputKind::Shared { path, .. } => path.display().to_string(),
-        OutputKind::Interface { interface, .. } => interface.clone(),
-        OutputKind::Stream(stream) => stream.target.to_string(),
-        OutputKind::Consumer => output.name.clone(),
-    });
+    let outputs = config.outputs.iter().map(|output| output.kind.destination(&output.name));
     outputs.collect::<Vec<_>>().join(", ")
 }

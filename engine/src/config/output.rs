@@ -63,12 +63,9 @@ impl Output {
 
     /// Number of rings that each worker may have for it.
     pub(crate) const fn ring_count(&self) -> usize {
-        let consumers = match self.kind {
-            OutputKind::Shared { consumers, .. } => consumers,
-            OutputKind::Pcapng { .. }
-            | OutputKind::Interface { .. }
-            | OutputKind::Stream(_)
-            | OutputKind::Consumer => 1,
+        let consumers = match self.kind.attached_consumers_max() {
+            Some(consumers) => consumers,
+            None => 1,
         };
         self.members as usize * consumers as usize
     }
@@ -87,6 +84,38 @@ impl OutputKind {
         let path = literal
             .map_or_else(|| path.to_owned(), |name| path.with_file_name(OsStr::from_bytes(&name)));
         Self::Pcapng { path, files: PcapngFiles::default() }
+    }
+
+    /// Returns the largest number of consumers with rings of their own that attach to a member at a
+    /// time; `None` if the output has one consumer from the start to its end. The readers of a
+    /// stream share one.
+    pub(crate) const fn attached_consumers_max(&self) -> Option<u32> {
+        match self {
+            Self::Shared { consumers, .. } => Some(*consumers),
+            Self::Stream(_) => Some(1),
+            Self::Pcapng { .. } | Self::Interface { .. } | Self::Consumer => None,
+        }
+    }
+
+    pub(crate) const fn is_stream(&self) -> bool {
+        matches!(self, Self::Stream(_))
+    }
+
+    pub(crate) const fn writes_files(&self) -> bool {
+        matches!(self, Self::Pcapng { .. })
+    }
+
+    /// Returns the file, socket, interface or program that the frames go to, as messages name it.
+    pub fn destination(&self, output: &str) -> String {
+        match self {
+            Self::Pcapng { path, .. } => {
+                self.only_file().as_ref().unwrap_or(path).display().to_string()
+            }
+            Self::Shared { path, .. } => path.display().to_string(),
+            Self::Interface { interface, .. } => interface.clone(),
+            Self::Stream(stream) => stream.target.to_string(),
+            Self::Consumer => output.to_owned(),
+        }
     }
 
     /// The file that an output with one member writes, if it is always the same one.
@@ -129,7 +158,7 @@ pub enum OutputKind {
         vlan_tags: bool,
     },
     /// Lets other processes read them where they lie, without copying:
-    /// [`crate::output::shared::attach`], or what docs/ring-abi.md describes. Whoever may open the
+    /// [`crate::outputs::shared::attach`], or what docs/ring-abi.md describes. Whoever may open the
     /// socket sees all memory of the queues, the frames of other outputs included.
     Shared {
         /// The Unix socket that they come to, for the engine's user only. Relative paths start at

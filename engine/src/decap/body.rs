@@ -3,7 +3,7 @@
 
 use vxtap_ebpf::parse::{Bytes, Datagram};
 
-use super::{Inner, Layer, Link, Shape, UDP_LEN};
+use super::{EncapFlags, Inner, Layer, Link, UDP_LEN};
 use crate::drop_reason::DropReason;
 use crate::vni::Vni;
 
@@ -16,7 +16,7 @@ const IPV6_LEN: usize = 40;
 
 /// A stretch of an outer frame. Lengths and offsets are in bytes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Body {
+pub(super) struct PayloadSpan {
     /// Where it starts in the outer frame.
     pub(super) start: usize,
     /// How much of it is here; at most `sent`.
@@ -25,7 +25,7 @@ pub(super) struct Body {
     sent: usize,
 }
 
-impl Body {
+impl PayloadSpan {
     /// The payload of a datagram in a frame of which `here_len` bytes are here.
     pub(super) fn of(datagram: &Datagram, here_len: usize) -> Self {
         let start = datagram.udp_offset + UDP_LEN;
@@ -60,7 +60,7 @@ impl Body {
         head: &[u8],
         layer: Layer,
         vni: Vni,
-        shape: Shape,
+        shape: EncapFlags,
     ) -> Result<Inner, DropReason> {
         let len_min = match shape.link() {
             Link::Ethernet => ETHERNET_LEN,

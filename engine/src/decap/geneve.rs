@@ -10,7 +10,7 @@
 use vxtap_ebpf::parse::{self, Bytes};
 
 use super::body::{IPV4, IPV6};
-use super::{Body, Inner, Layer, Ports, Shape, vxlan};
+use super::{EncapFlags, Inner, Layer, PayloadSpan, Ports, vxlan};
 use crate::drop_reason::DropReason;
 use crate::vni::Vni;
 
@@ -26,7 +26,7 @@ const ETHERNET: u16 = 0x6558;
 pub(super) fn open(
     head: &[u8],
     layer: Layer,
-    body: Body,
+    body: PayloadSpan,
     ports: &Ports,
 ) -> Result<Inner, DropReason> {
     const IS_CONTROL: u8 = 0x80;
@@ -47,12 +47,12 @@ pub(super) fn open(
     }
     let vni = Vni::from_bytes([header[4], header[5], header[6]]);
     match u16::from_be_bytes([header[2], header[3]]) {
-        ETHERNET => inside.inner(head, layer, vni, Shape::GENEVE),
+        ETHERNET => inside.inner(head, layer, vni, EncapFlags::GENEVE),
         IPV4 | IPV6 if options.are_from_aws() => match nested(head, layer, &inside, ports) {
             Some(inner) => inner,
-            None => inside.inner(head, layer, vni, Shape::GENEVE.with_ip()),
+            None => inside.inner(head, layer, vni, EncapFlags::GENEVE.with_ip()),
         },
-        IPV4 | IPV6 => inside.inner(head, layer, vni, Shape::GENEVE.with_ip()),
+        IPV4 | IPV6 => inside.inner(head, layer, vni, EncapFlags::GENEVE.with_ip()),
         _ => Err(DropReason::TunnelProtocol),
     }
 }
@@ -63,14 +63,14 @@ pub(super) fn open(
 fn nested(
     head: &[u8],
     layer: Layer,
-    packet: &Body,
+    packet: &PayloadSpan,
     ports: &Ports,
 ) -> Option<Result<Inner, DropReason>> {
     let datagram = parse::udp_in_packet(head, packet.start).ok()?;
     if !ports.is_vxlan(datagram.destination_port) {
         return None;
     }
-    let body = Body::of(&datagram, packet.end());
+    let body = PayloadSpan::of(&datagram, packet.end());
     let layer = Layer { source: datagram.source, outer_ip: layer.outer_ip };
     let inner = vxlan::open(head, layer, body);
     Some(inner.map(|inner| Inner { shape: inner.shape.in_geneve(), ..inner }))

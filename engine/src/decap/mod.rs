@@ -18,11 +18,11 @@ use vxtap_ebpf::parse::{self, Refusal, Source};
 use crate::config::Tunnel;
 use crate::drop_reason::DropReason;
 use crate::vni::Vni;
-use body::Body;
+use body::PayloadSpan;
 pub(crate) use geneve::{GENEVE_LEN, options_of};
 pub use geneve::{GeneveOption, GeneveOptions, Gwlb};
 pub(crate) use ports::Ports;
-pub(crate) use shape::Shape;
+pub(crate) use shape::EncapFlags;
 pub use shape::{Encapsulation, Link};
 pub(crate) use vxlan::VXLAN_LEN;
 
@@ -38,7 +38,7 @@ pub(crate) struct Inner {
     /// Which of its mirrors: of the same header.
     pub(crate) vni: Vni,
     /// What the tunnel is made of, and what is inside.
-    pub(crate) shape: Shape,
+    pub(crate) shape: EncapFlags,
     /// Start of the outermost IP header in the outer frame.
     pub(crate) outer_ip: usize,
     /// Start of the inner frame in the outer frame. The last tunnel header ends here.
@@ -85,7 +85,7 @@ pub(crate) fn plain_vxlan(outer: &[u8], port: u16) -> Option<Inner> {
     Some(Inner {
         source: Source::V4([head[26], head[27], head[28], head[29]]),
         vni: Vni::of_word(be32(46)),
-        shape: Shape::VXLAN,
+        shape: EncapFlags::VXLAN,
         outer_ip: 14,
         start: 50,
         captured_len: sent_len.min(outer.len() - 50),
@@ -106,7 +106,7 @@ pub(crate) fn tunnel(head: &[u8], here_len: usize, ports: &Ports) -> Result<Inne
         Refusal::Malformed | Refusal::TooManyExtensions => DropReason::OuterMalformed,
     })?;
     let outer = Layer { source: datagram.source, outer_ip: datagram.ip_offset };
-    let body = Body::of(&datagram, here_len);
+    let body = PayloadSpan::of(&datagram, here_len);
     match ports.tunnel(datagram.destination_port) {
         Tunnel::Vxlan => vxlan::open(head, outer, body),
         Tunnel::VxlanGpe => vxlan::open_gpe(head, outer, body),

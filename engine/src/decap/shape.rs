@@ -32,9 +32,9 @@ pub enum Link {
 
 /// The tunnel headers and what is inside, as flags of a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Shape(u16);
+pub(crate) struct EncapFlags(u16);
 
-impl Shape {
+impl EncapFlags {
     /// VXLAN with Ethernet inside: no bit is set.
     pub(crate) const VXLAN: Self = Self(0);
     /// GENEVE with Ethernet inside.

@@ -6,7 +6,7 @@
 //!   |          VNI, 24 bits                        | reserved, 8 |
 //! ```
 
-use super::{Body, Inner, Layer, Shape};
+use super::{EncapFlags, Inner, Layer, PayloadSpan};
 use crate::drop_reason::DropReason;
 use crate::vni::Vni;
 
@@ -18,20 +18,20 @@ const VNI_IS_VALID: u8 = 0x08;
 
 /// Opens a VXLAN header. "The I flag MUST be set to 1 for a valid VXLAN Network ID"; the other bits
 /// are "ignored on receipt", so that they are noted in the shape and change nothing.
-pub(super) fn open(head: &[u8], layer: Layer, body: Body) -> Result<Inner, DropReason> {
+pub(super) fn open(head: &[u8], layer: Layer, body: PayloadSpan) -> Result<Inner, DropReason> {
     let (header, inside) = header(head, body)?;
     let reserved = u32::from_be_bytes([header[0], header[1], header[2], header[3]]) ^ ONLY_VNI;
     let shape = if reserved == 0 && header[7] == 0 {
-        Shape::VXLAN
+        EncapFlags::VXLAN
     } else {
-        Shape::VXLAN.with_reserved_bits()
+        EncapFlags::VXLAN.with_reserved_bits()
     };
     inside.inner(head, layer, vni(header), shape)
 }
 
 /// Opens a VXLAN-GPE header (draft-ietf-nvo3-vxlan-gpe-12, section 3): flags `R R Ver I P B O`, and
 /// what is inside in the fourth byte. Without the P flag it is VXLAN.
-pub(super) fn open_gpe(head: &[u8], layer: Layer, body: Body) -> Result<Inner, DropReason> {
+pub(super) fn open_gpe(head: &[u8], layer: Layer, body: PayloadSpan) -> Result<Inner, DropReason> {
     const VERSION: u8 = 0x30;
     const HAS_PROTOCOL: u8 = 0x04;
     const IS_CONTROL: u8 = 0x01;
@@ -43,14 +43,14 @@ pub(super) fn open_gpe(head: &[u8], layer: Layer, body: Body) -> Result<Inner, D
         return Err(DropReason::TunnelProtocol);
     }
     let shape = match header[3] {
-        1 | 2 => Shape::VXLAN.with_ip(),
-        3 => Shape::VXLAN,
+        1 | 2 => EncapFlags::VXLAN.with_ip(),
+        3 => EncapFlags::VXLAN,
         _ => return Err(DropReason::TunnelProtocol),
     };
     inside.inner(head, layer, vni(header), shape)
 }
 
-fn header(head: &[u8], body: Body) -> Result<([u8; VXLAN_LEN], Body), DropReason> {
+fn header(head: &[u8], body: PayloadSpan) -> Result<([u8; VXLAN_LEN], PayloadSpan), DropReason> {
     let header: [u8; VXLAN_LEN] = body.array(head).ok_or(DropReason::TunnelTruncated)?;
     let inside = body.behind(VXLAN_LEN).ok_or(DropReason::TunnelTruncated)?;
     if header[0] & VNI_IS_VALID == 0 {

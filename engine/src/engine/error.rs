@@ -1,14 +1,14 @@
 //! Why the engine does not start.
 
 use std::io;
-use std::path::PathBuf;
 
 use crate::capture_file::CaptureFileError;
 use crate::config::ConfigError;
 use crate::interface::InterfaceError;
-use crate::output::pcapng::PcapngError;
+use crate::outputs::OutputError;
 use crate::steering::SteeringError;
-use crate::xsk::{SocketError, UdpError, UmemError};
+use crate::udp::UdpError;
+use crate::xsk::{SocketError, UmemError};
 
 /// Why the engine does not start. Each is one sentence that says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -37,78 +37,9 @@ pub enum EngineError {
     /// A capture file could not be opened for reading.
     #[error(transparent)]
     CaptureFile(#[from] CaptureFileError),
-    /// An output's file could not be created.
-    #[error("output `{output}`: {source}")]
-    Pcapng {
-        /// Name of the output.
-        output: String,
-        /// What went wrong.
-        source: PcapngError,
-    },
-    /// The files of an output were to belong to somebody who is not there.
-    #[error("output `{output}`: {source}")]
-    Owner {
-        /// Name of the output.
-        output: String,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// An output has no socket that consumers could come to.
-    #[error("output `{output}` cannot listen at {}: {source}", path.display())]
-    Door {
-        /// Name of the output.
-        output: String,
-        /// Path of the socket.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// An output has nothing that could be read as a stream.
-    #[error("output `{output}` cannot write to {target}: {source}")]
-    Stream {
-        /// Name of the output.
-        output: String,
-        /// Where it was to be read.
-        target: String,
-        /// What was wrong.
-        source: io::Error,
-    },
-    /// Two outputs are read at one place.
-    #[error("outputs `{first}` and `{second}` write to {target}: give each its own")]
-    SharedStream {
-        /// Where.
-        target: String,
-        /// Name of the one that has it.
-        first: String,
-        /// Name of the other.
-        second: String,
-    },
-    /// An output has no interface.
-    #[error("output `{output}` cannot have the interface {interface}: {source}")]
-    OutputInterface {
-        /// Name of the output.
-        output: String,
-        /// Name of the interface.
-        interface: String,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// An output whose consumers come and go, and a capture file, which would not wait for them.
-    #[error("output `{output}` is for live capture: consumers come to it while it runs")]
-    LiveOnly {
-        /// Name of the output.
-        output: String,
-    },
-    /// Two outputs lead to one file.
-    #[error("outputs `{first}` and `{second}` write to one file, {}: give each its own", path.display())]
-    SharedFile {
-        /// Path of the second.
-        path: PathBuf,
-        /// Name of the first.
-        first: String,
-        /// Name of the second.
-        second: String,
-    },
+    /// An output could not be opened or started.
+    #[error(transparent)]
+    Output(#[from] OutputError),
     /// A configured queue is not there.
     #[error(
         "{interface} has no RX queue {queue}: it has {count}, numbered from 0 (`ethtool -l {interface}`)"

@@ -10,7 +10,7 @@ use vxtap_ebpf::maps::Outcome;
 use crate::capture_file::{CaptureFile, CaptureFileError, LinkType};
 use crate::config::Capture;
 use crate::steering::{Offline, SteeringCounters};
-use crate::xsk::{KernelCounters, KernelSide, SoftNic, Undelivered};
+use crate::xsk::{KernelCounters, RxBackend, SoftNic, Undelivered};
 
 /// Why a capture file was not read to its end. Everything before has been delivered.
 #[derive(Debug, thiserror::Error)]
@@ -96,7 +96,7 @@ impl FileSource {
     }
 }
 
-impl KernelSide for FileSource {
+impl RxBackend for FileSource {
     fn wait(&mut self, _timeout: Duration) -> io::Result<()> {
         if self.is_finished {
             return Ok(());

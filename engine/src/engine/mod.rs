@@ -9,26 +9,16 @@
 //! end, the outputs empty theirs and end, the sockets and the memory go when nobody uses them any
 //! more.
 
-mod clock;
+mod active_mode;
+mod captured_interface;
 mod cpus;
 mod error;
 mod file_source;
-mod guests;
-mod lane;
-mod lanes;
-mod live;
-mod opening;
-mod outlet;
-mod owner;
+mod queue_builder;
 mod reload;
 mod report;
-mod rung;
-mod shared;
-mod sinks;
 mod start;
-mod statement;
 mod stop;
-mod stream;
 mod tail;
 mod watch;
 mod workers;
@@ -38,29 +28,30 @@ use std::sync::{Arc, Mutex};
 
 use crate::capture_file::CaptureFile;
 use crate::config::{self, Config, Fragments, Output};
+use crate::diagnostics::Diagnostics;
 use crate::interface::Interface;
-use crate::output::{Consumer, Origin, Writer};
+pub use crate::outputs::attach::{ConsumerCounters, StreamCounters, StreamReader};
+use crate::outputs::{OutputBuilder, OutputError, OutputInstance};
+use crate::ring::{Consumer, QueueId, Writer};
 use crate::ruleset::Ruleset;
 use crate::session::{Directory, SessionTable};
+pub use crate::udp::UdpError;
 use crate::worker::FragmentTable;
-pub use crate::xsk::{BindMode, SocketError, UdpError, UmemError};
+use crate::worker::{QueueHandle, QueueSet};
+pub use crate::xsk::{BindMode, SocketError, UmemError};
 use crate::xsk::{Geometry, Pages, SoftNic, Umem};
+pub use active_mode::{ActiveMode, ModeFallback};
+use captured_interface::CapturedInterface;
 pub use error::EngineError;
 pub use file_source::InputError;
 use file_source::{FileSource, Progress};
-pub use guests::{GuestCounters, StreamCounters, StreamReader};
-use lane::{Entrance, Open};
-use lanes::{Lane, Lanes};
-use live::Live;
-use opening::Opening;
-use outlet::Outlet;
+use queue_builder::{OpenQueue, SteeringTarget};
 pub use reload::{Changes, ReloadError};
 pub use report::{InterfaceReport, OutputReport, Report, WorkerReport};
-pub use rung::{Rung, StepDown};
-use tail::Window;
-pub use tail::{Tail, TailError};
+use tail::TailOutput;
+pub use tail::{TailError, TailRequest};
 use watch::Watch;
-use workers::{Notes, Workers};
+use workers::Workers;
 
 /// Bytes of the chunks that a capture file's frames lie in: the largest there are. Longer frames
 /// (which no network has; the file says so) are left out and counted.
@@ -72,7 +63,7 @@ const CAPTURE_FILE: &str = "capture file";
 
 /// Where frames come from.
 enum Source {
-    Live(Vec<Live>),
+    Live(Vec<CapturedInterface>),
     File(Arc<Mutex<Progress>>),
 }
 
@@ -83,9 +74,9 @@ pub struct Engine {
     ruleset: Arc<Ruleset>,
     source: Source,
     /// All queues, in the order in which they were opened.
-    lanes: Lanes,
+    queues: QueueSet,
     /// Queues that wait for the start.
-    waiting: Vec<(Origin, Open)>,
+    waiting: Vec<(QueueId, OpenQueue)>,
     /// Length of the rings from each queue to each output.
     ring_len: u32,
     /// Of the ring from each queue to those who look in; 0: there is no memory for it.
@@ -98,11 +89,11 @@ pub struct Engine {
     /// Where outer fragments of all queues become whole; `None` if they do not.
     fragments: Option<FragmentTable>,
     /// Every output that ever was; the place of one is its id.
-    outlets: Vec<Outlet>,
+    instances: Vec<OutputInstance>,
     /// For those who look in, once somebody has.
-    window: Option<Window>,
+    window: Option<TailOutput>,
     workers: Workers,
-    notes: Notes,
+    diagnostics: Diagnostics,
     /// What has gone wrong for good, a sentence each.
     failures: Vec<String>,
     watch: Watch,
@@ -127,7 +118,7 @@ impl Engine {
     /// # Kernel
     ///
     /// Linux 6.1 with `CAP_NET_ADMIN`, `CAP_NET_RAW`, `CAP_BPF` and `CAP_PERFMON`, in the calling
-    /// thread's network namespace. [`Rung::Socket`] needs none of them.
+    /// thread's network namespace. [`ActiveMode::Socket`] needs none of them.
     pub fn open(config: Config) -> Result<Self, EngineError> {
         config.validate()?;
         if config.capture.interfaces.is_empty() {
@@ -135,25 +126,26 @@ impl Engine {
         }
         // All of them before anything happens to one.
         config.capture.interfaces.iter().try_for_each(|name| Interface::find(name).map(drop))?;
-        let notes = Notes::default();
+        let diagnostics = Diagnostics::default();
         let mut remarks = Vec::new();
         let mut lives = Vec::new();
         let mut waiting = Vec::new();
         for (interface, name) in config.capture.interfaces.iter().enumerate() {
-            let (live, queues) = Live::open(&config, name, waiting.len(), &mut remarks)?;
+            let (live, queues) =
+                CapturedInterface::open(&config, name, waiting.len(), &mut remarks)?;
             lives.push(live);
             waiting.extend(
-                queues.into_iter().map(|open| (Origin { interface, queue: open.queue }, open)),
+                queues.into_iter().map(|open| (QueueId { interface, queue: open.queue }, open)),
             );
         }
         // After the interfaces are ours: a second engine that is refused must not touch the files
         // of the first.
         for note in remarks {
-            notes.push(note);
+            diagnostics.push(note);
         }
         let plan = config.memory.plan(Output::count_rings(&config.outputs))?;
         let lens = (plan.output_ring_len, plan.tail_ring_len);
-        Self::assemble(config, Source::Live(lives), waiting, lens, notes)
+        Self::assemble(config, Source::Live(lives), waiting, lens, diagnostics)
     }
 
     /// Opens a capture file (pcap or pcapng) as if its frames came from an interface. Of the
@@ -165,11 +157,9 @@ impl Engine {
     /// [`EngineError`].
     pub fn open_capture_file(config: Config, path: &Path) -> Result<Self, EngineError> {
         config.validate()?;
-        let has_guests = |output: &&Output| {
-            matches!(output.kind, config::OutputKind::Shared { .. } | config::OutputKind::Stream(_))
-        };
-        if let Some(output) = config.outputs.iter().find(has_guests) {
-            return Err(EngineError::LiveOnly { output: output.name.clone() });
+        let attaches = |output: &&Output| output.kind.attached_consumers_max().is_some();
+        if let Some(output) = config.outputs.iter().find(attaches) {
+            return Err(OutputError::LiveOnly { output: output.name.clone() }.into());
         }
         let file = CaptureFile::open(path)?;
         let output_count = u32::try_from(Output::count_rings(&config.outputs)).unwrap_or(u32::MAX);
@@ -180,14 +170,15 @@ impl Engine {
             SoftNic::new(Arc::new(umem), FILE_RING_LEN, FILE_RING_LEN).map_err(no_rings)?;
         let progress = Arc::new(Mutex::new(Progress::default()));
         let kernel = Box::new(FileSource::new(file, nic, &config.capture, progress.clone()));
-        let open = Open { queue: 0, cpu: None, kernel, rx, free, entrance: Entrance::Wide };
-        let waiting = vec![(Origin::default(), open)];
+        let open =
+            OpenQueue { queue: 0, cpu: None, kernel, rx, free, entrance: SteeringTarget::Wide };
+        let waiting = vec![(QueueId::default(), open)];
         Self::assemble(
             config,
             Source::File(progress),
             waiting,
             (FILE_RING_LEN, 0),
-            Notes::default(),
+            Diagnostics::default(),
         )
     }
 
@@ -195,9 +186,9 @@ impl Engine {
     fn assemble(
         config: Config,
         source: Source,
-        waiting: Vec<(Origin, Open)>,
+        waiting: Vec<(QueueId, OpenQueue)>,
         (ring_len, tail_ring_len): (u32, u32),
-        notes: Notes,
+        diagnostics: Diagnostics,
     ) -> Result<Self, EngineError> {
         let mut directory = match source {
             Source::Live(_) => Directory::with_secret_seed(),
@@ -208,7 +199,7 @@ impl Engine {
             directory,
             ruleset,
             source,
-            lanes: Lanes::default(),
+            queues: QueueSet::default(),
             waiting: Vec::new(),
             ring_len,
             tail_ring_len,
@@ -216,29 +207,35 @@ impl Engine {
             writers: Vec::new(),
             fragments: (config.capture.fragments == Fragments::Reassemble)
                 .then(FragmentTable::default),
-            outlets: Vec::new(),
+            instances: Vec::new(),
             window: None,
             workers: Workers::default(),
-            notes,
+            diagnostics,
             failures: Vec::new(),
             watch: Watch::here(),
             is_started: false,
             config,
         };
         for (origin, open) in &waiting {
-            engine.lanes.push(Lane::new(*origin, open.rx.umem().clone()));
+            engine.queues.push(QueueHandle::new(*origin, open.rx.umem().clone()));
         }
         engine.waiting = waiting;
         engine.writers = engine.waiting.iter().map(|_| Vec::new()).collect();
         let mtu = engine.mtu();
-        let opening = Opening::new(&engine.config, &mut engine.directory, &[], mtu, &engine.notes);
-        engine.outlets = opening.open(&engine.config.outputs)?;
-        for id in 0..engine.outlets.len() {
-            if engine.outlets[id].guests.is_some() {
+        let opening = OutputBuilder::new(
+            &engine.config,
+            &mut engine.directory,
+            &[],
+            mtu,
+            &engine.diagnostics,
+        );
+        engine.instances = opening.open(&engine.config.outputs)?;
+        for id in 0..engine.instances.len() {
+            if engine.instances[id].attached.is_some() {
                 continue;
             }
             let (writers, consumer) = engine.rings()?;
-            engine.outlets[id].connect(consumer);
+            engine.instances[id].connect(consumer);
             engine
                 .writers
                 .iter_mut()
@@ -258,7 +255,7 @@ impl Engine {
 
     /// The rings of one output: the writers by lane, and the consumer of all of them.
     fn rings(&self) -> Result<(Vec<Writer>, Consumer), EngineError> {
-        self.lanes.rings(self.ring_len).map_err(no_rings)
+        self.queues.rings(self.ring_len).map_err(no_rings)
     }
 
     /// Takes the consumer of the output called `output`, to be read by the caller, on any one
@@ -270,9 +267,14 @@ impl Engine {
     /// The consumer of an output that a reload adds can be taken after it; until then frames fill
     /// its rings.
     pub fn take_consumer(&mut self, output: &str) -> Option<Consumer> {
-        let mut members =
-            self.outlets.iter_mut().filter(|outlet| !outlet.is_gone && outlet.name == output);
-        members.find(|outlet| outlet.opened.is_none() && outlet.consumer.is_some())?.consumer.take()
+        let mut members = self
+            .instances
+            .iter_mut()
+            .filter(|instance| !instance.is_gone && instance.name == output);
+        members
+            .find(|instance| instance.opened.is_none() && instance.consumer.is_some())?
+            .consumer
+            .take()
     }
 
     /// The sessions, to give names to the ids that frames carry. After a reload there is another
@@ -283,12 +285,12 @@ impl Engine {
 
     /// The interfaces, in the order of the configuration, and how their frames get into memory. A
     /// capture file is one.
-    pub fn interfaces(&self) -> Vec<(&str, Rung)> {
+    pub fn interfaces(&self) -> Vec<(&str, ActiveMode)> {
         match &self.source {
             Source::Live(lives) => {
-                lives.iter().map(|live| (live.interface.name.as_str(), live.rung)).collect()
+                lives.iter().map(|live| (live.interface.name.as_str(), live.mode)).collect()
             }
-            Source::File(_) => vec![(CAPTURE_FILE, Rung::CaptureFile)],
+            Source::File(_) => vec![(CAPTURE_FILE, ActiveMode::CaptureFile)],
         }
     }
 
@@ -312,19 +314,19 @@ impl Engine {
 
     /// Sentences for the operator that have come up since the last call: what is not as good as it
     /// could be.
-    pub fn take_notes(&self) -> Vec<String> {
-        self.notes.take()
+    pub fn take_diagnostics(&self) -> Vec<String> {
+        self.diagnostics.take()
     }
 
     /// Has the pcapng outputs end their files and begin others. Those with one file of a fixed name
     /// begin another one under that name if it was moved away. Says whether there is such an
-    /// output. What comes of it the notes say.
+    /// output. What comes of it the diagnostics say.
     pub fn rotate(&self) -> bool {
         let asked = self
-            .outlets
+            .instances
             .iter()
-            .filter(|outlet| outlet.writes_files())
-            .map(|outlet| outlet.desk.rotate());
+            .filter(|instance| instance.writes_files())
+            .map(|instance| instance.control.rotate());
         asked.count() > 0
     }
 

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use super::opening::Opening;
-use super::outlet::Outlet;
 use super::{Engine, EngineError, Source};
 use crate::config::{Config, ConfigError, Output};
-use crate::output::Writer;
+use crate::outputs::OutputBuilder;
+use crate::outputs::OutputInstance;
+use crate::ring::Writer;
 use crate::ruleset::Ruleset;
 
 /// How often the workers are asked whether they have changed over; a sleeping one takes up to 50 ms
@@ -114,15 +114,18 @@ impl Engine {
         }
         let changes = self.changes(&config);
         let writers = self.add_outputs(&config)?;
-        for outlet in &mut self.outlets {
-            outlet.is_gone |= !outlet.is_in(&config.outputs);
+        for instance in &mut self.instances {
+            instance.is_gone |= !instance.is_in(&config.outputs);
         }
-        let claims: Vec<_> = self.outlets.iter().map(Outlet::claim).collect();
-        let ruleset = Ruleset::new(changes.generation, &config, &mut self.directory, &claims);
+        let subscriptions: Vec<_> =
+            self.instances.iter().map(OutputInstance::subscription).collect();
+        let ruleset =
+            Ruleset::new(changes.generation, &config, &mut self.directory, &subscriptions);
         self.change_over(ruleset, writers);
         self.config = config;
-        let gone = self.outlets.iter().filter(|outlet| outlet.is_gone);
-        gone.filter_map(|outlet| outlet.guests.as_ref()).for_each(|guests| guests.bell.close());
+        let gone = self.instances.iter().filter(|instance| instance.is_gone);
+        gone.filter_map(|instance| instance.attached.as_ref())
+            .for_each(|attached| attached.notifier.close());
         self.open_doors();
         Ok(changes)
     }
@@ -142,15 +145,16 @@ impl Engine {
     /// rings, with their ids.
     fn add_outputs(&mut self, config: &Config) -> Result<Vec<Vec<(usize, Writer)>>, ReloadError> {
         let is_running = |output: &&Output| {
-            self.outlets.iter().any(|outlet| !outlet.is_gone && outlet.is_of(output))
+            self.instances.iter().any(|instance| !instance.is_gone && instance.is_of(output))
         };
         let added: Vec<_> = config.outputs.iter().filter(|output| !is_running(output)).collect();
-        let mut each: Vec<Vec<_>> = (0..self.lanes.len()).map(|_| Vec::new()).collect();
+        let mut each: Vec<Vec<_>> = (0..self.queues.len()).map(|_| Vec::new()).collect();
         if added.is_empty() {
             return Ok(each);
         }
-        let alive = self.outlets.iter().filter(|outlet| outlet.is_alive() && !outlet.is_for_tail());
-        let alive: usize = alive.map(Outlet::ring_count).sum();
+        let alive =
+            self.instances.iter().filter(|instance| instance.is_alive() && !instance.is_for_tail());
+        let alive: usize = alive.map(OutputInstance::ring_count).sum();
         let planned = self.config.memory.outputs_planned(self.planned_outputs);
         if alive + added.iter().map(|output| output.ring_count()).sum::<usize>() > planned {
             let added = added.iter().map(|output| output.name.clone()).collect();
@@ -159,15 +163,22 @@ impl Engine {
         let mtu = self.mtu();
         let has_changed =
             added.iter().any(|output| self.config.outputs.iter().any(|it| it.name == output.name));
-        let opening = Opening::new(config, &mut self.directory, &self.outlets, mtu, &self.notes);
+        let opening = OutputBuilder::new(
+            config,
+            &mut self.directory,
+            &self.instances,
+            mtu,
+            &self.diagnostics,
+        );
         let opened = opening.open(added).map_err(|source| {
+            let source = EngineError::from(source);
             if has_changed { ReloadError::Changed { source } } else { source.into() }
         })?;
-        let first = self.outlets.len();
-        for mut outlet in opened {
-            let id = self.outlets.len();
-            if outlet.guests.is_some() {
-                self.outlets.push(outlet);
+        let first = self.instances.len();
+        for mut instance in opened {
+            let id = self.instances.len();
+            if instance.attached.is_some() {
+                self.instances.push(instance);
                 continue;
             }
             let (writers, consumer) = match self.rings() {
@@ -177,11 +188,11 @@ impl Engine {
                     return Err(error.into());
                 }
             };
-            outlet.connect(consumer);
-            self.outlets.push(outlet);
+            instance.connect(consumer);
+            self.instances.push(instance);
             each.iter_mut().zip(writers).for_each(|(each, writer)| each.push((id, writer)));
         }
-        if let Err(error) = self.start_sinks() {
+        if let Err(error) = self.start_outputs() {
             self.take_back(first);
             return Err(error.into());
         }

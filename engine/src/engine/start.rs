@@ -1,14 +1,13 @@
 //! Starting: the outputs, then the workers, then the frames are let in.
 
-use super::clock::Clock;
-use super::guests::{Guests, Service};
-use super::lane::{Entrance, Open};
-use super::lanes::Lane;
-use super::outlet::{Opened, Running};
-use super::{Engine, EngineError, Source, shared, sinks, stream};
+use super::queue_builder::{OpenQueue, SteeringTarget};
+use super::{Engine, EngineError, Source};
 use crate::config::WaitMode;
-use crate::output::{Consumer, Injector, Origin, Writer};
-use crate::worker::{Parts, WhenFull};
+use crate::outputs::clock::Clock;
+use crate::outputs::{OutputThread, ThreadContext};
+use crate::ring::{QueueId, Writer};
+use crate::worker::QueueHandle;
+use crate::worker::{WhenFull, WorkerConfig};
 
 impl Engine {
     /// Starts the outputs and the workers, and lets the frames in.
@@ -22,14 +21,14 @@ impl Engine {
     /// If it is called twice.
     pub fn start(&mut self) -> Result<(), EngineError> {
         assert!(!std::mem::replace(&mut self.is_started, true), "an engine is started once");
-        self.start_sinks()?;
+        self.start_outputs()?;
         // Nobody can take them any more.
-        self.outlets.iter_mut().for_each(|outlet| outlet.consumer = None);
+        self.instances.iter_mut().for_each(|instance| instance.consumer = None);
         let mut entrances = Vec::new();
         let waiting = std::mem::take(&mut self.waiting).into_iter();
         let writers = std::mem::take(&mut self.writers).into_iter();
         for (place, ((_, open), writers)) in waiting.zip(writers).enumerate() {
-            entrances.push(self.start_worker(self.lanes.get(place), open, writers)?);
+            entrances.push(self.start_worker(self.queues.get(place), open, writers)?);
         }
         // Once all of them run: a queue whose worker is late would lose what it gets.
         entrances
@@ -43,19 +42,19 @@ impl Engine {
     /// Starts the worker of a lane.
     pub(super) fn start_worker(
         &mut self,
-        lane: Lane,
-        open: Open,
+        lane: QueueHandle,
+        open: OpenQueue,
         outputs: Vec<(usize, Writer)>,
-    ) -> Result<Entrance, EngineError> {
-        let Open { queue: _, cpu, kernel, rx, free, entrance } = open;
+    ) -> Result<SteeringTarget, EngineError> {
+        let OpenQueue { queue: _, cpu, kernel, rx, free, entrance } = open;
         let (wait, when_full) = match self.source {
             Source::Live(_) => (self.config.workers.wait, WhenFull::Drop),
             Source::File(_) => (WaitMode::Interrupt, WhenFull::Wait),
         };
-        let Lane { origin, umem: _, board, orders } = lane;
+        let QueueHandle { origin, umem: _, board, orders } = lane;
         let ruleset = self.ruleset.clone();
         let fragments = self.fragments.clone();
-        let parts = Parts {
+        let parts = WorkerConfig {
             kernel,
             queue: rx,
             free,
@@ -67,12 +66,12 @@ impl Engine {
             board,
             orders,
         };
-        self.workers.spawn(origin, self.lane_name(origin), cpu, parts, self.notes.clone())?;
+        self.workers.spawn(origin, self.lane_name(origin), cpu, parts, self.diagnostics.clone())?;
         Ok(entrance)
     }
 
     /// What sentences call a lane.
-    pub(super) fn lane_name(&self, Origin { interface, queue }: Origin) -> String {
+    pub(super) fn lane_name(&self, QueueId { interface, queue }: QueueId) -> String {
         match &self.config.capture.interfaces[..] {
             names @ [_, _, ..] => format!("queue {queue} of {}", names[interface]),
             _ => format!("queue {queue}"),
@@ -80,8 +79,12 @@ impl Engine {
     }
 
     /// Lets the frames of a lane in.
-    pub(super) fn connect(&mut self, place: usize, entrance: Entrance) -> Result<(), EngineError> {
-        let Origin { interface, queue } = self.lanes.get(place).origin;
+    pub(super) fn connect(
+        &mut self,
+        place: usize,
+        entrance: SteeringTarget,
+    ) -> Result<(), EngineError> {
+        let QueueId { interface, queue } = self.queues.get(place).origin;
         match &mut self.source {
             Source::Live(lives) => lives[interface].connect(queue, entrance),
             Source::File(_) => Ok(()),
@@ -89,97 +92,63 @@ impl Engine {
     }
 
     /// Starts the threads of the outputs that are open and have none.
-    pub(super) fn start_sinks(&mut self) -> Result<(), EngineError> {
-        for id in 0..self.outlets.len() {
-            let outlet = &mut self.outlets[id];
-            let Some(opened) = outlet.opened.take() else { continue };
-            let consumer = outlet.consumer.take();
-            self.outlets[id].running = self.start_sink(id, opened, consumer)?;
+    pub(super) fn start_outputs(&mut self) -> Result<(), EngineError> {
+        for id in 0..self.instances.len() {
+            let instance = &mut self.instances[id];
+            let Some(opened) = instance.opened.take() else { continue };
+            let consumer = instance.consumer.take();
+            self.instances[id].running = opened.start(self.thread_context(id), consumer)?;
         }
         Ok(())
     }
 
-    fn start_sink(
-        &self,
-        id: usize,
-        opened: Opened,
-        consumer: Option<Consumer>,
-    ) -> Result<Option<Running>, EngineError> {
-        let outlet = &self.outlets[id];
-        let service = |guests: &Guests| Service {
-            name: outlet.name.clone(),
+    fn thread_context(&self, id: usize) -> ThreadContext {
+        let instance = &self.instances[id];
+        let (_, members) = instance.member;
+        ThreadContext {
+            name: instance.name.clone(),
             id,
-            guests: guests.clone(),
-            ring_len: if outlet.is_for_tail() { self.tail_ring_len } else { self.ring_len },
-            lanes: self.lanes.clone(),
+            members,
+            clock: match self.source {
+                Source::Live(_) => Clock::Wall,
+                Source::File(_) => Clock::Frames,
+            },
+            control: instance.control.clone(),
+            attached: instance.attached.clone(),
+            ring_len: if instance.is_for_tail() { self.tail_ring_len } else { self.ring_len },
+            queues: self.queues.clone(),
             directory: self.directory.clone(),
-            notes: self.notes.clone(),
-        };
-        let running = match (opened, consumer, &outlet.guests) {
-            (Opened::Files(series), Some(consumer), _) => {
-                let clock = match self.source {
-                    Source::Live(_) => Clock::Wall,
-                    Source::File(_) => Clock::Frames,
-                };
-                let output = sinks::Place {
-                    id,
-                    lanes: self.lanes.clone(),
-                    clock,
-                    desk: outlet.desk.clone(),
-                };
-                Running::Writer(sinks::start(*series, consumer, output)?)
-            }
-            (Opened::Interface(device, has_tags), Some(consumer), _) => {
-                let injector = Injector::new(device, &self.directory, has_tags);
-                let (name, notes) = (outlet.name.clone(), self.notes.clone());
-                Running::Writer(sinks::start_injector(injector, consumer, name, notes)?)
-            }
-            (Opened::Door(door), _, Some(guests)) => {
-                let (_, members) = outlet.member;
-                let server = shared::Server { service: service(guests), members };
-                Running::Server(shared::start(server, door)?)
-            }
-            (Opened::Stream(doors, settings), _, Some(guests)) => {
-                let hub = stream::Hub { service: service(guests), settings };
-                Running::Server(stream::start(hub, doors)?)
-            }
-            (
-                Opened::Files(_) | Opened::Interface(..) | Opened::Door(_) | Opened::Stream(..),
-                ..,
-            ) => {
-                return Ok(None);
-            }
-        };
-        Ok(Some(running))
+            diagnostics: self.diagnostics.clone(),
+        }
     }
 
     /// Ends the threads of outputs from an id on, and forgets these: they did not come to be used.
     pub(super) fn take_back(&mut self, first: usize) {
-        for outlet in &mut self.outlets[first..] {
-            if let (Some(guests), Some(Running::Server(thread))) =
-                (&outlet.guests, outlet.running.take())
+        for instance in &mut self.instances[first..] {
+            if let (Some(attached), Some(OutputThread::Server(thread))) =
+                (&instance.attached, instance.running.take())
             {
-                guests.bell.end();
+                attached.notifier.end();
                 // One that panicked has ended too.
                 let _ = thread.join();
             }
         }
-        self.outlets.truncate(first);
+        self.instances.truncate(first);
     }
 
     /// Lets in those who come to the outputs, which the workers know.
     pub(super) fn open_doors(&self) {
-        self.outlets
+        self.instances
             .iter()
-            .filter_map(|outlet| outlet.guests.as_ref())
-            .for_each(|guests| guests.bell.open());
+            .filter_map(|instance| instance.attached.as_ref())
+            .for_each(|attached| attached.notifier.open());
     }
 
     /// Tells the threads that serve consumers that there are other queues or sessions.
     pub(super) fn ring_bells(&self) {
-        self.outlets
+        self.instances
             .iter()
-            .filter_map(|outlet| outlet.guests.as_ref())
-            .for_each(|guests| guests.bell.ring());
+            .filter_map(|instance| instance.attached.as_ref())
+            .for_each(|attached| attached.notifier.ring());
     }
 }

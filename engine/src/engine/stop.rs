@@ -5,9 +5,9 @@ use std::sync::PoisonError;
 use std::thread;
 use std::time::Duration;
 
-use super::outlet::Running;
 use super::{Engine, Report, Source};
-use crate::output::Written;
+use crate::outputs::OutputStats;
+use crate::outputs::OutputThread;
 
 /// Time for frames that were on their way through the kernel when the program was detached.
 const SETTLE: Duration = Duration::from_millis(20);
@@ -38,7 +38,7 @@ impl Engine {
     }
 
     /// Ends everything that runs, in the order of the stream. Does nothing the second time.
-    fn finish(&mut self) -> (Vec<String>, Vec<Option<Written>>) {
+    fn finish(&mut self) -> (Vec<String>, Vec<Option<OutputStats>>) {
         if let Source::Live(lives) = &mut self.source {
             let mut was_attached = false;
             for live in lives {
@@ -57,18 +57,18 @@ impl Engine {
         self.writers.clear();
         self.waiting.clear();
         // All of them first, so that their consumers are waited for at the same time.
-        self.outlets
+        self.instances
             .iter()
-            .filter_map(|outlet| outlet.guests.as_ref())
-            .for_each(|guests| guests.bell.end());
-        for outlet in &mut self.outlets {
-            let ended = match outlet.running.take() {
-                Some(Running::Writer(thread)) => thread.join().map(Some),
-                Some(Running::Server(thread)) => thread.join().map(|()| None),
+            .filter_map(|instance| instance.attached.as_ref())
+            .for_each(|attached| attached.notifier.end());
+        for instance in &mut self.instances {
+            let ended = match instance.running.take() {
+                Some(OutputThread::Writer(thread)) => thread.join().map(Some),
+                Some(OutputThread::Server(thread)) => thread.join().map(|()| None),
                 None => Ok(None),
             };
             written.push(ended.unwrap_or_else(|_| {
-                failures.push(format!("the thread of output `{}` panicked", outlet.name));
+                failures.push(format!("the thread of output `{}` panicked", instance.name));
                 None
             }));
         }

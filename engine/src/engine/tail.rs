@@ -7,12 +7,13 @@
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
-use super::guests::{Bell, Guests};
-use super::outlet::{Opened, Outlet};
 use super::reload::{list, shortened};
-use super::stream::{Doors, Settings, Visitor, Waiting};
 use super::{Engine, EngineError, Source};
 use crate::config::{DEFAULT_SESSION_NAME, OUTPUTS_MAX, Output};
+use crate::outputs::OutputInstance;
+use crate::outputs::attach::{AttachedConsumers, Notifier};
+use crate::outputs::stream::OpenStream;
+use crate::outputs::stream::{Incoming, IncomingQueue};
 use crate::ruleset::Ruleset;
 
 /// What the account calls it.
@@ -53,28 +54,28 @@ pub enum TailError {
 
 /// A place to look in from.
 #[derive(Debug)]
-pub struct Tail {
+pub struct TailRequest {
     sessions: Option<Vec<String>>,
-    waiting: Arc<Waiting>,
-    bell: Arc<Bell>,
+    waiting: Arc<IncomingQueue>,
+    notifier: Arc<Notifier>,
 }
 
-impl Tail {
+impl TailRequest {
     /// Sends the frames to `socket` from now on, as pcapng, until it is closed, or its other end
     /// closes its writing direction: that one then gets the statistics, with what it has lost, and
     /// the end. They are also what it gets when the engine stops.
     pub fn send_to(self, socket: UnixStream) {
-        self.waiting.put(Visitor::of_tail(socket, self.sessions));
-        self.bell.ring();
+        self.waiting.put(Incoming::of_tail(socket, self.sessions));
+        self.notifier.ring();
     }
 }
 
 /// What the engine keeps for those who look in.
 #[derive(Debug)]
-pub(super) struct Window {
+pub(super) struct TailOutput {
     /// The output's id.
     id: usize,
-    waiting: Arc<Waiting>,
+    waiting: Arc<IncomingQueue>,
 }
 
 impl Engine {
@@ -86,7 +87,7 @@ impl Engine {
     /// # Errors
     ///
     /// [`TailError`].
-    pub fn tail(&mut self, sessions: &[String]) -> Result<Tail, TailError> {
+    pub fn tail(&mut self, sessions: &[String]) -> Result<TailRequest, TailError> {
         if matches!(self.source, Source::File(_)) {
             return Err(TailError::CaptureFile);
         }
@@ -94,21 +95,24 @@ impl Engine {
             return Err(TailError::NotRunning);
         }
         self.check_sessions(sessions)?;
-        let has_ended = |window: &Window| {
-            self.outlets[window.id].guests.as_ref().is_none_or(|guests| guests.bell.has_ended())
+        let has_ended = |window: &TailOutput| {
+            self.instances[window.id]
+                .attached
+                .as_ref()
+                .is_none_or(|attached| attached.notifier.has_ended())
         };
         if self.window.as_ref().is_none_or(has_ended) {
             self.window = Some(self.open_window()?);
         }
         let window = self.window.as_ref().ok_or(TailError::NotRunning)?;
-        let guests = self.outlets[window.id].guests.as_ref().ok_or(TailError::NotRunning)?;
-        if guests.board.read(0).attached + window.waiting.len() as u64 >= READERS_MAX as u64 {
+        let attached = self.instances[window.id].attached.as_ref().ok_or(TailError::NotRunning)?;
+        if attached.stats.read(0).attached + window.waiting.len() as u64 >= READERS_MAX as u64 {
             return Err(TailError::TooManyReaders);
         }
-        Ok(Tail {
+        Ok(TailRequest {
             sessions: (!sessions.is_empty()).then(|| sessions.to_vec()),
             waiting: window.waiting.clone(),
-            bell: guests.bell.clone(),
+            notifier: attached.notifier.clone(),
         })
     }
 
@@ -125,7 +129,7 @@ impl Engine {
     }
 
     /// Makes the output for those who look in.
-    fn open_window(&mut self) -> Result<Window, TailError> {
+    fn open_window(&mut self) -> Result<TailOutput, TailError> {
         let outputs = Output::count_rings(&self.config.outputs);
         if self.config.memory.outputs_planned(self.planned_outputs.max(outputs))
             >= OUTPUTS_MAX as usize
@@ -135,19 +139,23 @@ impl Engine {
         if self.tail_ring_len == 0 {
             return Err(TailError::NoMemory);
         }
-        let (id, waiting) = (self.outlets.len(), Arc::<Waiting>::default());
-        let opened =
-            Opened::Stream(Doors::Waiting(waiting.clone()), Settings::of_tail(READERS_MAX));
-        self.outlets.push(Outlet::for_tail(NAME, Guests::of_stream()?, opened));
-        if let Err(error) = self.start_sinks() {
+        let (id, waiting) = (self.instances.len(), Arc::<IncomingQueue>::default());
+        let opened = Box::new(OpenStream::for_tail(waiting.clone(), READERS_MAX));
+        self.instances.push(OutputInstance::for_tail(
+            NAME,
+            AttachedConsumers::of_stream().map_err(EngineError::from)?,
+            opened,
+        ));
+        if let Err(error) = self.start_outputs() {
             self.take_back(id);
             return Err(error.into());
         }
         let generation = self.ruleset.generation;
-        let claims: Vec<_> = self.outlets.iter().map(Outlet::claim).collect();
-        let ruleset = Ruleset::new(generation, &self.config, &mut self.directory, &claims);
-        self.change_over(ruleset, self.lanes.from(0).iter().map(|_| Vec::new()).collect());
+        let subscriptions: Vec<_> =
+            self.instances.iter().map(OutputInstance::subscription).collect();
+        let ruleset = Ruleset::new(generation, &self.config, &mut self.directory, &subscriptions);
+        self.change_over(ruleset, self.queues.from(0).iter().map(|_| Vec::new()).collect());
         self.open_doors();
-        Ok(Window { id, waiting })
+        Ok(TailOutput { id, waiting })
     }
 }

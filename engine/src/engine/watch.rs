@@ -5,13 +5,13 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
-use super::lane::{Opener, Place};
-use super::lanes::Lane;
-use super::{Engine, EngineError, Outlet, Source, cpus, no_rings};
+use super::queue_builder::{QueueBuilder, QueueCpu};
+use super::{Engine, EngineError, OutputInstance, Source, cpus, no_rings};
 use crate::config::Queues;
 use crate::interface::{self, Interface};
-use crate::output::{self, Origin};
-use crate::xsk::rx_queue_count;
+use crate::ring::{self, QueueId};
+use crate::sys::rx_queue_count;
+use crate::worker::QueueHandle;
 
 /// How often the interfaces are looked at: one netlink request for all.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -47,7 +47,7 @@ fn network_namespace() -> Option<u64> {
 }
 
 /// What has become of an interface.
-struct Change {
+struct InterfaceChange {
     place: usize,
     now: Option<Interface>,
     queue_count: u32,
@@ -56,18 +56,18 @@ struct Change {
 impl Engine {
     /// Looks after the interfaces, twice a second however often it is called; to be called at least
     /// once a second, from the network namespace in which the engine was opened. What has changed
-    /// is said by [`Self::take_notes`]. RX queues that have come are served from then on, if all
+    /// is said by [`Self::take_diagnostics`]. RX queues that have come are served from then on, if all
     /// queues are to be; nothing comes any more from an interface that was deleted, and without
     /// another one the engine [has ended](Self::has_ended). Frames that consumers have stay valid
     /// whatever happens.
-    pub fn tend(&mut self) {
+    pub fn poll_interfaces(&mut self) {
         if !self.is_started || !self.watch.is_due() {
             return;
         }
         if self.watch.namespace == network_namespace() {
             self.look();
         } else if !std::mem::replace(&mut self.watch.is_elsewhere_said, true) {
-            self.notes
+            self.diagnostics
                 .push("the interfaces are not watched from another network namespace".to_owned());
         }
     }
@@ -91,7 +91,7 @@ impl Engine {
             if self.workers.any_ended(place) {
                 live.is_gone = true;
                 self.workers.drain_interface(place);
-                self.notes.push(format!(
+                self.diagnostics.push(format!(
                     "a worker of {} has ended, nothing comes from this interface any more",
                     live.interface.name
                 ));
@@ -101,7 +101,7 @@ impl Engine {
 
     /// The interfaces that are not as they were. Nothing if the kernel cannot be asked now: it will
     /// be asked again.
-    fn changes_of_interfaces(&self) -> Vec<Change> {
+    fn changes_of_interfaces(&self) -> Vec<InterfaceChange> {
         if self.watch.namespace != network_namespace() {
             return Vec::new();
         }
@@ -114,14 +114,14 @@ impl Engine {
             let count = now.as_ref().and_then(|now| rx_queue_count(&now.name).ok());
             let queue_count = count.unwrap_or(live.queue_count);
             if now.as_ref() != Some(&live.interface) || queue_count != live.queue_count {
-                changes.push(Change { place, now, queue_count });
+                changes.push(InterfaceChange { place, now, queue_count });
             }
         }
         changes
     }
 
     /// Says what has changed, and does what there is to do.
-    fn follow(&mut self, Change { place, now, queue_count }: Change) {
+    fn follow(&mut self, InterfaceChange { place, now, queue_count }: InterfaceChange) {
         let Source::Live(lives) = &mut self.source else { return };
         let live = &mut lives[place];
         let name = live.interface.name.clone();
@@ -130,28 +130,28 @@ impl Engine {
             let failure = format!("{name} was deleted, nothing comes from it any more");
             self.workers.drain_interface(place);
             if !self.has_ended() {
-                self.notes.push(failure.clone());
+                self.diagnostics.push(failure.clone());
             }
             self.failures.push(failure);
             return;
         };
         let (before, count_before) = (live.interface.clone(), live.queue_count);
         (live.interface, live.queue_count) = (now.clone(), queue_count);
-        let (has_segments, rung) = (live.has_segments, live.rung);
+        let (has_segments, mode) = (live.has_segments, live.mode);
         for note in describe(&before, &now, has_segments) {
-            self.notes.push(note);
+            self.diagnostics.push(note);
         }
         if queue_count != count_before {
-            self.notes
+            self.diagnostics
                 .push(format!("{name} has {queue_count} RX queues now, it had {count_before}"));
         }
         if queue_count > count_before
-            && rung.xdp().is_some()
+            && mode.xdp().is_some()
             && self.config.capture.queues == Queues::All
         {
             for queue in count_before..queue_count {
                 if let Err(error) = self.add_queue(place, queue) {
-                    self.notes.push(format!(
+                    self.diagnostics.push(format!(
                         "queue {queue} of {name} is left to the kernel stack: {error}"
                     ));
                 }
@@ -162,40 +162,42 @@ impl Engine {
     /// Serves another queue, unless it is served already: memory, socket, a ring to each output,
     /// and a worker.
     fn add_queue(&mut self, interface: usize, queue: u32) -> Result<(), EngineError> {
-        let origin = Origin { interface, queue };
-        if self.lanes.has(origin) {
+        let origin = QueueId { interface, queue };
+        if self.queues.has(origin) {
             return Ok(());
         }
         let Source::Live(lives) = &self.source else { return Ok(()) };
         let live = &lives[interface];
-        let opener = Opener { config: &self.config, interface: &live.interface };
+        let opener = QueueBuilder { config: &self.config, interface: &live.interface };
         let mut umem = opener.umem(live.chunk_size, self.planned_outputs)?;
-        let mut notes = Vec::new();
-        let open = opener.open(live.rung, self.place_of(queue), &mut umem, &mut notes)?;
-        for note in notes {
-            self.notes.push(note);
+        let mut diagnostics = Vec::new();
+        let open = opener.open(live.mode, self.place_of(queue), &mut umem, &mut diagnostics)?;
+        for note in diagnostics {
+            self.diagnostics.push(note);
         }
         let mut writers = Vec::new();
-        let has_ring = |(_, outlet): &(usize, &Outlet)| !outlet.is_gone && outlet.guests.is_none();
-        for (id, outlet) in self.outlets.iter().enumerate().filter(has_ring) {
-            let ring = output::ring(self.ring_len as usize, open.rx.umem().clone(), origin);
+        let has_ring = |(_, instance): &(usize, &OutputInstance)| {
+            !instance.is_gone && instance.attached.is_none()
+        };
+        for (id, instance) in self.instances.iter().enumerate().filter(has_ring) {
+            let ring = ring::ring(self.ring_len as usize, open.rx.umem().clone(), origin);
             let (writer, reader) = ring.map_err(no_rings)?;
-            outlet.extend(reader);
+            instance.extend(reader);
             writers.push((id, writer));
         }
-        let lane = Lane::new(origin, open.rx.umem().clone());
+        let lane = QueueHandle::new(origin, open.rx.umem().clone());
         // Only what has a worker becomes known to others, in the order of the workers.
         let entrance = self.start_worker(lane.clone(), open, writers)?;
-        self.lanes.push(lane);
-        let connected = self.connect(self.lanes.len() - 1, entrance);
+        self.queues.push(lane);
+        let connected = self.connect(self.queues.len() - 1, entrance);
         self.ring_bells();
         connected
     }
 
     /// Where the worker of another queue is to run: on the next CPU, or on any if the list of CPUs
     /// has no more.
-    fn place_of(&self, queue: u32) -> Place {
-        let count = self.lanes.len() + 1;
+    fn place_of(&self, queue: u32) -> QueueCpu {
+        let count = self.queues.len() + 1;
         let cpus = cpus::choose(&self.config.workers.cpus, count).unwrap_or_default();
         (queue, cpus.get(count - 1).copied())
     }
@@ -203,14 +205,14 @@ impl Engine {
 
 /// What to say about an interface that is not as it was.
 fn describe(before: &Interface, now: &Interface, has_segments: bool) -> Vec<String> {
-    let mut notes = Vec::new();
+    let mut diagnostics = Vec::new();
     let name = &now.name;
     if before.name != *name {
-        notes.push(format!("{} is called {name} now", before.name));
+        diagnostics.push(format!("{} is called {name} now", before.name));
     }
     match (before.is_up, now.is_up) {
-        (true, false) => notes.push(format!("{name} is down, nothing arrives")),
-        (false, true) => notes.push(format!("{name} is up again")),
+        (true, false) => diagnostics.push(format!("{name} is down, nothing arrives")),
+        (false, true) => diagnostics.push(format!("{name} is up again")),
         _ => {}
     }
     if before.mtu != now.mtu {
@@ -219,9 +221,10 @@ fn describe(before: &Interface, now: &Interface, has_segments: bool) -> Vec<Stri
         } else {
             "; frames that are longer than a chunk go to the kernel stack, counted as several_buffers"
         };
-        notes.push(format!("the MTU of {name} is {} now, it was {}{chunks}", now.mtu, before.mtu));
+        diagnostics
+            .push(format!("the MTU of {name} is {} now, it was {}{chunks}", now.mtu, before.mtu));
     }
-    notes
+    diagnostics
 }
 
 #[cfg(test)]
@@ -238,12 +241,15 @@ mod tests {
             xdp_program: None,
         };
         let now = Interface { name: "mirror".to_owned(), mtu: 9001, is_up: false, ..before };
-        let notes = describe(&before, &now, false);
-        assert_eq!(notes[..2], ["eth1 is called mirror now", "mirror is down, nothing arrives"]);
+        let diagnostics = describe(&before, &now, false);
+        assert_eq!(
+            diagnostics[..2],
+            ["eth1 is called mirror now", "mirror is down, nothing arrives"]
+        );
         assert!(
-            notes[2].starts_with("the MTU of mirror is 9001 now, it was 1500; frames"),
+            diagnostics[2].starts_with("the MTU of mirror is 9001 now, it was 1500; frames"),
             "{}",
-            notes[2]
+            diagnostics[2]
         );
         assert_eq!(describe(&now, &now, true), [""; 0]);
         let up = Interface { is_up: true, ..now.clone() };

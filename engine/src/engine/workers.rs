@@ -1,43 +1,31 @@
 //! The worker threads.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use super::{EngineError, cpus};
-use crate::counters::{Board, WorkerCounters};
-use crate::output::{Origin, Writer};
+use crate::counters::{CountersCell, WorkerCounters};
+use crate::diagnostics::Diagnostics;
+use crate::ring::{QueueId, Writer};
 use crate::ruleset::Ruleset;
-use crate::worker::{Change, Orders, Parts, Worker};
-use crate::xsk::{self, KernelSide};
-
-/// Sentences for the operator, from any thread.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Notes(Arc<Mutex<Vec<String>>>);
-
-impl Notes {
-    pub(super) fn push(&self, note: String) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(note);
-    }
-
-    pub(super) fn take(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
+use crate::sys::sleep_precisely;
+use crate::worker::{ControlChannel, RulesetChange, Worker, WorkerConfig};
+use crate::xsk::RxBackend;
 
 /// A running worker.
 #[derive(Debug)]
-struct Running {
-    origin: Origin,
+struct RunningWorker {
+    origin: QueueId,
     /// What it is called in sentences.
     name: String,
     cpu: Option<usize>,
-    board: Arc<Board>,
-    orders: Arc<Orders>,
+    board: Arc<CountersCell>,
+    orders: Arc<ControlChannel>,
     thread: Option<JoinHandle<io::Result<()>>>,
 }
 
-impl Running {
+impl RunningWorker {
     fn has_ended(&self) -> bool {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
@@ -46,7 +34,7 @@ impl Running {
 /// All workers of an engine.
 #[derive(Debug, Default)]
 pub(super) struct Workers {
-    running: Vec<Running>,
+    running: Vec<RunningWorker>,
 }
 
 impl Workers {
@@ -59,7 +47,7 @@ impl Workers {
     /// to have done so the last time.
     pub(super) fn change(&self, ruleset: &Arc<Ruleset>, outputs: Vec<Vec<(usize, Writer)>>) {
         for (worker, outputs) in self.running.iter().zip(outputs) {
-            worker.orders.announce(Change { ruleset: ruleset.clone(), outputs });
+            worker.orders.announce(RulesetChange { ruleset: ruleset.clone(), outputs });
         }
     }
 
@@ -78,7 +66,7 @@ impl Workers {
         self.of(interface).for_each(|worker| worker.orders.drain());
     }
 
-    fn of(&self, interface: usize) -> impl Iterator<Item = &Running> {
+    fn of(&self, interface: usize) -> impl Iterator<Item = &RunningWorker> {
         self.running.iter().filter(move |worker| worker.origin.interface == interface)
     }
 
@@ -87,13 +75,13 @@ impl Workers {
     /// # Errors
     ///
     /// If the system has no thread to give.
-    pub(super) fn spawn<K: KernelSide + 'static>(
+    pub(super) fn spawn<K: RxBackend + 'static>(
         &mut self,
-        origin: Origin,
+        origin: QueueId,
         name: String,
         cpu: Option<usize>,
-        parts: Parts<K>,
-        notes: Notes,
+        parts: WorkerConfig<K>,
+        diagnostics: Diagnostics,
     ) -> Result<(), EngineError> {
         let (board, orders) = (parts.board.clone(), parts.orders.clone());
         let told = name.clone();
@@ -101,26 +89,28 @@ impl Workers {
             if let Some(cpu) = cpu
                 && !cpus::pin(cpu)
             {
-                notes.push(format!("the worker of {told} could not be pinned to CPU {cpu}"));
+                diagnostics.push(format!("the worker of {told} could not be pinned to CPU {cpu}"));
             }
-            xsk::sleep_precisely();
+            sleep_precisely();
             Worker::new(parts).run()
         };
         let thread =
             thread::Builder::new().name(format!("vxtap-rx-{}", origin.queue)).spawn(run).map_err(
                 |source| EngineError::System { what: "cannot start a worker".to_owned(), source },
             )?;
-        self.running.push(Running { origin, name, cpu, board, orders, thread: Some(thread) });
+        self.running.push(RunningWorker { origin, name, cpu, board, orders, thread: Some(thread) });
         Ok(())
     }
 
     /// Whether a worker of an interface has ended by itself.
     pub(super) fn any_ended(&self, interface: usize) -> bool {
-        self.of(interface).any(Running::has_ended)
+        self.of(interface).any(RunningWorker::has_ended)
     }
 
     /// Queue, CPU and counters of each worker.
-    pub(super) fn counters(&self) -> impl Iterator<Item = (Origin, Option<usize>, WorkerCounters)> {
+    pub(super) fn counters(
+        &self,
+    ) -> impl Iterator<Item = (QueueId, Option<usize>, WorkerCounters)> {
         self.running.iter().map(|worker| (worker.origin, worker.cpu, worker.board.read()))
     }
 
@@ -128,7 +118,7 @@ impl Workers {
     /// them.
     pub(super) fn drain(&mut self) -> Vec<String> {
         self.running.iter().for_each(|worker| worker.orders.drain());
-        let end = |worker: &mut Running| {
+        let end = |worker: &mut RunningWorker| {
             let name = &worker.name;
             let ended = worker.thread.take()?.join();
             worker.orders.forget();

@@ -7,7 +7,7 @@ use crate::decap::{Encapsulation, Gwlb, Inner};
 use crate::drop_reason::DropReason;
 use crate::filter::{CompiledFilter, Policy, Verdict};
 use crate::flow::Flow;
-use crate::output::Outer;
+use crate::ring::Outer;
 use crate::session::{Key, Pair, SessionId};
 
 /// A frame and what is decided about it.

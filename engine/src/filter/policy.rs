@@ -11,7 +11,7 @@ use crate::config::{self, Action, Config, Direction, Eni, NetworkService, Unknow
 use crate::decap::Link;
 use crate::drop_reason::DropReason;
 use crate::flow::Flow;
-use crate::session::{Directory, Key, Marks, Sequence, SessionId};
+use crate::session::{Directory, Key, Sequence, SessionId, VxlanReservedBits};
 
 /// What a session asks of its frames.
 #[derive(Clone, Debug, Default)]
@@ -23,7 +23,7 @@ pub(crate) struct Policy {
     /// Bytes of each frame that are kept; `None`: all.
     pub(crate) packet_length: Option<u32>,
     /// How the mirror marks its frames, if it does.
-    pub(crate) marks: Option<Marks>,
+    pub(crate) marks: Option<VxlanReservedBits>,
     /// How the numbers that it gives them follow each other.
     pub(crate) sequence: Option<Arc<Mutex<Sequence>>>,
 }
@@ -166,7 +166,7 @@ impl Policies {
         let filters: HashMap<_, _> =
             config.filters.iter().map(|it| (&it.name, compile(it))).collect();
         let profiles: HashMap<_, _> =
-            config.profiles.iter().map(|it| (&it.name, Marks::new(it))).collect();
+            config.profiles.iter().map(|it| (&it.name, VxlanReservedBits::new(it))).collect();
         let enis: HashMap<_, _> = config.enis.iter().map(|eni| (&eni.id, identify(eni))).collect();
         let mut by_session = Vec::new();
         for (session, id) in config.sessions.iter().zip(ids) {
@@ -185,7 +185,7 @@ impl Policies {
                 packet_length: *packet_length,
                 marks,
                 sequence: marks
-                    .and_then(Marks::number_bits)
+                    .and_then(VxlanReservedBits::number_bits)
                     .map(|bits| directory.sequence(*id, bits)),
             };
             if by_session.len() <= id.index() {

@@ -6,5 +6,5 @@ mod rig;
 mod rules;
 
 pub use parts::{FlowHash, Ring, Sessions, decap};
-pub use rig::{Rig, Setup};
+pub use rig::{Setup, WorkerHarness};
 pub use rules::Rules;

@@ -9,9 +9,9 @@ use vxtap_ebpf::parse::Source;
 use crate::config;
 use crate::decap::{Ports, plain_vxlan, tunnel};
 use crate::flow::Flow;
-use crate::output::{self, Consumer, Descriptor, Next, Writer};
+use crate::ring::{self, Consumer, Descriptor, Next, Writer};
 use crate::session::{Directory, Key, SessionId, SessionTable, Vni};
-use crate::xsk::{FreeList, Geometry, HEADROOM, Holders, Pages, Umem};
+use crate::xsk::{FreeList, Geometry, HEADROOM, Pages, RefCounts, Umem};
 
 /// Takes the tunnel off, as a worker does. Returns where the inner frame lies in `outer`, as far as
 /// it is here.
@@ -61,7 +61,7 @@ impl FlowHash {
 pub struct Ring {
     umem: Arc<Umem>,
     free: FreeList,
-    holders: Holders,
+    holders: RefCounts,
     writer: Writer,
     consumer: Consumer,
 }
@@ -76,9 +76,9 @@ impl Ring {
         let (umem, free) = Umem::create(Geometry::new(2048, len), Pages::Ordinary).expect("memory");
         let umem = Arc::new(umem);
         let (writer, reader) =
-            output::ring(len as usize, umem.clone(), output::Origin::default()).expect("memory");
+            ring::ring(len as usize, umem.clone(), ring::QueueId::default()).expect("memory");
         let consumer = Consumer::new(vec![reader]);
-        Self { umem, free, holders: Holders::none(len), writer, consumer }
+        Self { umem, free, holders: RefCounts::none(len), writer, consumer }
     }
 
     /// Publishes up to `count` frames of 64 bytes, with one store. Returns how many there was room

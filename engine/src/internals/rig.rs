@@ -7,17 +7,17 @@ use std::time::Duration;
 use vxtap_ebpf::arrival::{AREA_LEN, Arrival};
 
 use crate::config::{BATCH_MAX, Config, WaitMode};
-use crate::counters::{Board, WorkerCounters};
-use crate::output::{self, Consumer};
+use crate::counters::{CountersCell, WorkerCounters};
+use crate::ring::{self, Consumer};
 use crate::ruleset::Ruleset;
 use crate::session::Directory;
-use crate::worker::{Parts, WhenFull, Worker};
+use crate::worker::{WhenFull, Worker, WorkerConfig};
 use crate::xsk::{
-    Chunk, FrameDescriptor, FreeList, Geometry, HEADROOM, KernelCounters, KernelSide, Pages,
+    Chunk, FrameDescriptor, FreeList, Geometry, HEADROOM, KernelCounters, Pages, RxBackend,
     SoftNic, Umem,
 };
 
-/// What a [`Rig`] is made of.
+/// What a [`WorkerHarness`] is made of.
 #[derive(Clone, Debug)]
 pub struct Setup {
     /// Chunks between fill ring, worker and consumers; all of them take their turn.
@@ -31,18 +31,18 @@ pub struct Setup {
 }
 
 /// A worker whose kernel hands it the same frames over and over, in chunks in random order.
-pub struct Rig {
+pub struct WorkerHarness {
     worker: Worker<Replay>,
-    board: Arc<Board>,
+    board: Arc<CountersCell>,
 }
 
-impl std::fmt::Debug for Rig {
+impl std::fmt::Debug for WorkerHarness {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Rig").finish_non_exhaustive()
     }
 }
 
-impl Rig {
+impl WorkerHarness {
     /// A worker. Fills chunk after chunk with the outer `frames`, in turn.
     ///
     /// # Panics
@@ -76,7 +76,10 @@ impl Rig {
 
 /// What a worker over a replay is made of, where it posts its counts, and the consumers of its
 /// outputs.
-fn parts(setup: &Setup, frames: &[Vec<u8>]) -> (Parts<Replay>, Arc<Board>, Vec<Consumer>) {
+fn parts(
+    setup: &Setup,
+    frames: &[Vec<u8>],
+) -> (WorkerConfig<Replay>, Arc<CountersCell>, Vec<Consumer>) {
     let geometry = Geometry::new(setup.chunk_size, setup.chunks_in_flight);
     let (umem, mut free) = Umem::create(geometry, Pages::Collapsed).expect("memory");
     let descriptors = fill(&umem, &mut free, frames);
@@ -87,13 +90,13 @@ fn parts(setup: &Setup, frames: &[Vec<u8>]) -> (Parts<Replay>, Arc<Board>, Vec<C
         (0..crate::config::Output::count_rings(&setup.config.outputs))
             .map(|_| {
                 let (writer, reader) =
-                    output::ring(setup.output_ring, umem.clone(), output::Origin::default())
+                    ring::ring(setup.output_ring, umem.clone(), ring::QueueId::default())
                         .expect("memory");
                 (writer, Consumer::new(vec![reader]))
             })
             .unzip();
-    let board = Arc::new(Board::default());
-    let parts = Parts {
+    let board = Arc::new(CountersCell::default());
+    let parts = WorkerConfig {
         kernel: Replay { nic, descriptors },
         queue,
         free,
@@ -143,7 +146,7 @@ struct Replay {
     descriptors: Vec<FrameDescriptor>,
 }
 
-impl KernelSide for Replay {
+impl RxBackend for Replay {
     fn wait(&mut self, _timeout: Duration) -> io::Result<()> {
         Ok(())
     }

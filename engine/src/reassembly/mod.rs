@@ -66,11 +66,11 @@ const PACKET_COST: usize = 2
     * (size_of::<Key>()
         + size_of::<Packet>()
         + size_of::<(u64, Key)>()
-        + size_of::<(IpAddr, Share)>());
+        + size_of::<(IpAddr, MemoryShare)>());
 
 /// What one source has in the table.
 #[derive(Clone, Copy, Debug, Default)]
-struct Share {
+struct MemoryShare {
     packets: usize,
     bytes: usize,
 }
@@ -85,7 +85,7 @@ pub(crate) struct Reassembly {
     next: u64,
     bytes: usize,
     /// By source: its packets, and their part of `bytes`.
-    shares: HashMap<IpAddr, Share>,
+    shares: HashMap<IpAddr, MemoryShare>,
     whole: Vec<u8>,
     counters: ReassemblyCounters,
 }
@@ -186,7 +186,7 @@ impl Reassembly {
         let cost = PACKET_COST + packet.cost();
         self.bytes -= cost;
         if let Entry::Occupied(mut share) = self.shares.entry(key.source) {
-            let Share { packets, bytes } = share.get_mut();
+            let MemoryShare { packets, bytes } = share.get_mut();
             (*packets, *bytes) = (*packets - 1, *bytes - cost);
             if *packets == 0 {
                 share.remove();

@@ -4,7 +4,7 @@
 //! A worker uses one ruleset for a whole batch, and takes over another one only between two
 //! batches, so that no frame is judged by half of each.
 
-mod choice;
+mod output_selector;
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use crate::config::{Config, Output, UnknownSessions};
 use crate::decap::Ports;
 use crate::filter::{CompiledFilter, Policies, compile};
 use crate::session::{Directory, SessionId, SessionTable};
-pub(crate) use choice::Choice;
-use choice::Narrowing;
+use output_selector::Narrowing;
+pub(crate) use output_selector::OutputSelector;
 
 /// One snapshot. Shared by all workers, never changed.
 #[derive(Debug, Default)]
@@ -26,12 +26,12 @@ pub(crate) struct Ruleset {
     /// Which port carries which tunnel; the same in all rulesets of an engine.
     pub(crate) ports: Ports,
     /// By id of the outputs' members: which frames it gets.
-    pub(crate) choices: Vec<Choice>,
+    pub(crate) choices: Vec<OutputSelector>,
 }
 
 /// What a member of an output is to get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Claim<'n> {
+pub(crate) enum Subscription<'n> {
     /// Nothing: it is not there any more.
     Gone,
     /// What is configured for the output of this name.
@@ -71,7 +71,7 @@ impl Ruleset {
         generation: u32,
         config: &Config,
         directory: &mut Directory,
-        claims: &[Claim<'_>],
+        claims: &[Subscription<'_>],
     ) -> Self {
         let ids = directory.assign(&config.sessions);
         Self {
@@ -87,8 +87,8 @@ impl Ruleset {
     /// The ruleset of a configuration whose outputs are all there and in its order, for an engine
     /// that starts.
     pub(crate) fn first(config: &Config, directory: &mut Directory) -> Self {
-        fn claims(output: &Output) -> impl Iterator<Item = Claim<'_>> {
-            std::iter::repeat_n(Claim::Named(&output.name), output.members as usize)
+        fn claims(output: &Output) -> impl Iterator<Item = Subscription<'_>> {
+            std::iter::repeat_n(Subscription::Named(&output.name), output.members as usize)
         }
         let claims: Vec<_> = config.outputs.iter().flat_map(claims).collect();
         Self::new(0, config, directory, &claims)
@@ -96,26 +96,31 @@ impl Ruleset {
 }
 
 /// What each member gets. The members of an output are in their order.
-fn choices(claims: &[Claim<'_>], config: &Config, ids: &[SessionId], seed: u64) -> Vec<Choice> {
+fn choices(
+    claims: &[Subscription<'_>],
+    config: &Config,
+    ids: &[SessionId],
+    seed: u64,
+) -> Vec<OutputSelector> {
     let filter =
         |name: &String| config.filters.iter().find(|filter| filter.name == *name).map(compile);
     let filters: Vec<Option<Arc<CompiledFilter>>> =
         config.outputs.iter().map(|output| output.filter.as_ref().and_then(filter)).collect();
-    let choice = |(id, claim): (usize, &Claim<'_>)| {
+    let choice = |(id, claim): (usize, &Subscription<'_>)| {
         let name = match *claim {
-            Claim::Gone => return Choice::CLOSED,
-            Claim::Everything => return Choice::default(),
-            Claim::Named(name) => name,
+            Subscription::Gone => return OutputSelector::CLOSED,
+            Subscription::Everything => return OutputSelector::default(),
+            Subscription::Named(name) => name,
         };
         let output = config.outputs.iter().zip(&filters).find(|(output, _)| output.name == name);
-        let Some((Output { members, .. }, filter)) = output else { return Choice::CLOSED };
+        let Some((Output { members, .. }, filter)) = output else { return OutputSelector::CLOSED };
         let place = claims[..id].iter().filter(|other| *other == claim).count();
         let narrowing = (*members > 1 || filter.is_some()).then(|| Narrowing {
             filter: filter.clone().map(|filter| (filter, config.unknown_direction)),
             member: (u32::try_from(place).unwrap_or(u32::MAX), *members),
             seed,
         });
-        Choice { route: route(name, config, ids), narrowing }
+        OutputSelector { route: route(name, config, ids), narrowing }
     };
     claims.iter().enumerate().map(choice).collect()
 }
@@ -173,7 +178,7 @@ mod tests {
         let mut second = Config { sessions: second.sessions.into_iter().rev().collect(), ..second };
         second.sessions[0].vni = 1;
         second.sessions[1].vni = 2;
-        let claims = [Claim::Gone, Claim::Named("b"), Claim::Everything];
+        let claims = [Subscription::Gone, Subscription::Named("b"), Subscription::Everything];
         let ruleset = Ruleset::new(1, &second, &mut directory, &claims);
         assert!(ruleset.choices[2].is_everything());
         let routes: Vec<_> = ruleset.choices.into_iter().map(|choice| choice.route).collect();

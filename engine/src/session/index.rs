@@ -7,7 +7,7 @@
 //! close together: nothing that frames carry is ever put in.
 
 use super::SessionId;
-use crate::xsk::prefetch_line;
+use crate::sys::prefetch;
 
 /// Marks a free slot. Nobody's number: those of IPv4 pairs have 56 bits, VNIs 24.
 const FREE: u64 = u64::MAX;
@@ -86,7 +86,7 @@ impl Index {
     /// Asks the CPU to fetch what [`Self::find`] will read.
     #[inline]
     pub(super) fn prefetch(&self, number: u64) {
-        prefetch_line((&raw const self.slots[self.home(number)]).cast());
+        prefetch((&raw const self.slots[self.home(number)]).cast());
     }
 
     /// Where the search for a number begins.

@@ -4,13 +4,13 @@ use crate::config::{Direction, DirectionBit, Profile, SequenceBits, bit_mask};
 
 /// Where a profile's values are in a header.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Marks {
+pub(crate) struct VxlanReservedBits {
     direction: Option<(u64, Direction)>,
     /// Shift and number of bits.
     sequence: Option<(u32, u32)>,
 }
 
-impl Marks {
+impl VxlanReservedBits {
     /// Of a valid profile.
     pub(crate) fn new(profile: &Profile) -> Self {
         let direction =
@@ -56,20 +56,20 @@ mod tests {
             sequence: Some(SequenceBits { bit: 8, bits: 24 }),
             ..Profile::default()
         };
-        let marks = Marks::new(&profile);
+        let marks = VxlanReservedBits::new(&profile);
         let header = [0x08, 0x12, 0x34, 0x56, 0xff, 0xff, 0xff, 0x01];
         assert_eq!(
             (marks.direction(header), marks.number(header)),
             (Some(Direction::Egress), Some(0x0012_3456))
         );
         assert_eq!(marks.direction([8, 0, 0, 0, 0, 0, 7, 0xfe]), Some(Direction::Ingress));
-        let none = Marks::new(&Profile::default());
+        let none = VxlanReservedBits::new(&Profile::default());
         assert_eq!(
             (none.direction(header), none.number(header), none.number_bits()),
             (None, None, None)
         );
         let first =
             Profile { sequence: Some(SequenceBits { bit: 0, bits: 4 }), ..Profile::default() };
-        assert_eq!(Marks::new(&first).number([0xa8, 0, 0, 0, 0, 0, 7, 0]), Some(10));
+        assert_eq!(VxlanReservedBits::new(&first).number([0xa8, 0, 0, 0, 0, 0, 7, 0]), Some(10));
     }
 }

@@ -12,7 +12,7 @@ mod unknown;
 
 pub use crate::vni::{InvalidVni, Vni};
 pub(crate) use directory::{Directory, Entry, Vlans};
-pub(crate) use marks::Marks;
+pub(crate) use marks::VxlanReservedBits;
 pub(crate) use pair::Key;
 pub use pair::Pair;
 pub(crate) use sequence::Sequence;

@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 
 use super::Pair;
 use super::pair::Key;
-use crate::tally::Tally;
+use crate::frame_bytes::FrameBytes;
 
 /// Pairs that are counted one by one. Beyond them frames are counted together, so that a sender of
 /// made-up VNIs uses up neither memory nor time. 4096 pairs take about 420 KiB per worker; AWS
@@ -19,9 +19,9 @@ pub(crate) const PAIRS_MAX: usize = 4096;
 pub(crate) struct UnknownPairs {
     /// Places in `tallies`.
     places: HashMap<Key, u32, RandomState>,
-    tallies: Vec<(Key, Tally)>,
+    tallies: Vec<(Key, FrameBytes)>,
     pairs_max: usize,
-    beyond: Tally,
+    beyond: FrameBytes,
     /// The pair counted last: traffic comes in runs.
     last: Option<(Key, u32)>,
 }
@@ -33,7 +33,7 @@ impl UnknownPairs {
             places: HashMap::with_capacity_and_hasher(pairs_max, RandomState::default()),
             tallies: Vec::with_capacity(pairs_max),
             pairs_max,
-            beyond: Tally::default(),
+            beyond: FrameBytes::default(),
             last: None,
         }
     }
@@ -58,7 +58,7 @@ impl UnknownPairs {
             None if self.tallies.len() < self.pairs_max => {
                 let place = u32::try_from(self.tallies.len()).ok()?;
                 self.places.insert(key, place);
-                self.tallies.push((key, Tally::default()));
+                self.tallies.push((key, FrameBytes::default()));
                 place
             }
             None => return None,
@@ -68,7 +68,7 @@ impl UnknownPairs {
     }
 
     /// Copies the counts: one per pair, and one for all pairs beyond the table's size.
-    pub(crate) fn copy_to(&self, tallies: &mut Vec<(Pair, Tally)>, beyond: &mut Tally) {
+    pub(crate) fn copy_to(&self, tallies: &mut Vec<(Pair, FrameBytes)>, beyond: &mut FrameBytes) {
         tallies.clear();
         tallies.extend(self.tallies.iter().map(|(key, tally)| (key.pair(), *tally)));
         *beyond = self.beyond;
@@ -88,17 +88,17 @@ mod tests {
         for (last, vni) in [(1, 5), (1, 5), (2, 5), (3, 5), (1, 5), (1, 6)] {
             unknown.count(Key::new(Source::V4([10, 0, 0, last]), Vni::new(vni).unwrap()), 100);
         }
-        let (mut tallies, mut beyond) = (Vec::new(), Tally::default());
+        let (mut tallies, mut beyond) = (Vec::new(), FrameBytes::default());
         unknown.copy_to(&mut tallies, &mut beyond);
         tallies.sort();
         let pair = |last| Pair { source: [10, 0, 0, last].into(), vni: Vni::new(5).unwrap() };
         assert_eq!(
             tallies,
             [
-                (pair(1), Tally { frames: 3, bytes: 300 }),
-                (pair(2), Tally { frames: 1, bytes: 100 })
+                (pair(1), FrameBytes { frames: 3, bytes: 300 }),
+                (pair(2), FrameBytes { frames: 1, bytes: 100 })
             ]
         );
-        assert_eq!(beyond, Tally { frames: 2, bytes: 200 });
+        assert_eq!(beyond, FrameBytes { frames: 2, bytes: 200 });
     }
 }

@@ -1,16 +1,16 @@
 //! What one turn works on: the frames between the RX ring and the output rings.
 
-use super::chain::{Chain, Part, lay_out};
+use super::chain::{Chain, ChainedChunk, lay_out};
 use crate::config::BATCH_MAX;
 use crate::decap::Inner;
 use crate::flow::Flow;
-use crate::output::Descriptor;
+use crate::ring::Descriptor;
 use crate::session::Key;
-use crate::xsk::{FreeList, Received, RxQueue, Shares, Tail};
+use crate::xsk::{ChunkRefs, FreeList, RxFrame, RxQueue, Tail};
 
 /// A frame, with what the stages find out about it one after the other.
 #[derive(Debug)]
-pub(super) struct Work {
+pub(super) struct PacketContext {
     /// What the outputs will be told. Of a frame in several chunks the length is that of the whole,
     /// until it is published.
     pub(super) descriptor: Descriptor,
@@ -18,15 +18,15 @@ pub(super) struct Work {
     pub(super) key: Key,
     /// From the RX ring: the frame, or its first part. The chunk is gone from here once it is
     /// published.
-    pub(super) received: Received,
+    pub(super) received: RxFrame,
     /// The outputs' claims on the published chunk.
-    pub(super) shares: Shares,
+    pub(super) shares: ChunkRefs,
     /// Of the ruleset that it was judged by.
     #[cfg(debug_assertions)]
     pub(super) generation: u32,
 }
 
-impl Work {
+impl PacketContext {
     /// Notes what is inside. Time and session are those of an earlier frame until they are found.
     #[inline]
     #[expect(
@@ -44,7 +44,7 @@ impl Work {
     }
 }
 
-impl Work {
+impl PacketContext {
     /// The flow of the frame inside, also where the session's packet length has cut it.
     #[inline]
     pub(super) fn flow(&self, queue: &RxQueue) -> Option<Flow> {
@@ -54,7 +54,7 @@ impl Work {
 
     /// Divides the frame's captured bytes among its parts, before it is published.
     #[cold]
-    pub(super) fn lay_out(&mut self, parts: &mut [Part], free: &mut FreeList) {
+    pub(super) fn lay_out(&mut self, parts: &mut [ChainedChunk], free: &mut FreeList) {
         let here = self.received.end() - self.descriptor.addr;
         let here = u32::try_from(here).unwrap_or(u32::MAX);
         let tail = lay_out(&self.descriptor, here, parts, self.received.tail(), free);
@@ -62,12 +62,12 @@ impl Work {
     }
 
     /// Bytes in the first chunk of a frame that is laid out.
-    pub(super) fn head_len(&self, parts: &[Part]) -> u32 {
+    pub(super) fn head_len(&self, parts: &[ChainedChunk]) -> u32 {
         self.descriptor.len - parts.iter().map(|part| part.descriptor.len).sum::<u32>()
     }
 
     /// Flags of the first descriptor of a frame that is laid out.
-    pub(super) const fn head_flags(&self, parts: &[Part]) -> u16 {
+    pub(super) const fn head_flags(&self, parts: &[ChainedChunk]) -> u16 {
         self.descriptor.flags | if parts.is_empty() { 0 } else { Descriptor::CONTINUES }
     }
 }
@@ -76,22 +76,22 @@ impl Work {
 /// place.
 #[derive(Debug)]
 pub(super) struct Batch {
-    works: Box<[Work]>,
+    works: Box<[PacketContext]>,
     len: usize,
     chain: Chain,
 }
 
 /// Frames of a batch, by place: bit `n` is the `n`th.
-pub(super) type Places = u64;
-const _: () = assert!(BATCH_MAX <= Places::BITS, "a bit for each frame of a batch");
+pub(super) type BatchMask = u64;
+const _: () = assert!(BATCH_MAX <= BatchMask::BITS, "a bit for each frame of a batch");
 
 impl Batch {
     pub(super) fn new() -> Self {
-        let nothing = |_| Work {
+        let nothing = |_| PacketContext {
             descriptor: Descriptor::default(),
             key: Key::V4(0),
-            received: Received::NOTHING,
-            shares: Shares::NONE,
+            received: RxFrame::NOTHING,
+            shares: ChunkRefs::NONE,
             #[cfg(debug_assertions)]
             generation: 0,
         };
@@ -143,18 +143,18 @@ impl Batch {
     }
 
     #[inline]
-    pub(super) fn works(&self) -> &[Work] {
+    pub(super) fn works(&self) -> &[PacketContext] {
         &self.works[..self.len]
     }
 
     #[inline]
-    pub(super) fn works_mut(&mut self) -> &mut [Work] {
+    pub(super) fn works_mut(&mut self) -> &mut [PacketContext] {
         &mut self.works[..self.len]
     }
 
     /// The frames, and the further parts of those that lie in several chunks.
     #[inline]
-    pub(super) fn with_parts(&mut self) -> (&mut [Work], &mut Vec<Part>) {
+    pub(super) fn with_parts(&mut self) -> (&mut [PacketContext], &mut Vec<ChainedChunk>) {
         (&mut self.works[..self.len], &mut self.chain.parts)
     }
 
@@ -187,14 +187,14 @@ impl Batch {
 
     /// Takes the frames at `places` out; their chunks go to `free`.
     #[inline]
-    pub(super) fn remove(&mut self, places: Places, free: &mut FreeList) {
+    pub(super) fn remove(&mut self, places: BatchMask, free: &mut FreeList) {
         if places != 0 {
             self.remove_some(places, free);
         }
     }
 
     #[cold]
-    fn remove_some(&mut self, places: Places, free: &mut FreeList) {
+    fn remove_some(&mut self, places: BatchMask, free: &mut FreeList) {
         let mut kept = 0;
         for place in 0..self.len {
             if places >> place & 1 == 1 {

@@ -1,8 +1,8 @@
 //! Frames that lie in several chunks: their parts, until all have come and until they are
 //! published.
 
-use crate::output::Descriptor;
-use crate::xsk::{FreeList, Received, Shares, Tail};
+use crate::ring::Descriptor;
+use crate::xsk::{ChunkRefs, FreeList, RxFrame, Tail};
 
 /// Most chunks that a frame may lie in. The longest IP packet with its link header, in chunks of
 /// 2048 bytes, needs 37; what has more is no frame.
@@ -14,22 +14,22 @@ const BATCH_PARTS_MAX: usize = 256;
 
 /// A part of a frame, not its first.
 #[derive(Debug)]
-pub(super) struct Part {
-    pub(super) received: Received,
+pub(super) struct ChainedChunk {
+    pub(super) received: RxFrame,
     /// Set when it is laid out.
     pub(super) descriptor: Descriptor,
-    pub(super) shares: Shares,
+    pub(super) shares: ChunkRefs,
 }
 
 /// The parts of the frames of a batch, and those of a frame of which not all have come. Room for
 /// all is made once.
 #[derive(Debug)]
 pub(super) struct Chain {
-    pub(super) parts: Vec<Part>,
+    pub(super) parts: Vec<ChainedChunk>,
     /// Parts of a frame that goes on in the next descriptor.
-    waiting: Vec<Received>,
+    waiting: Vec<RxFrame>,
     /// Parts of frames that never became whole.
-    broken: Vec<Received>,
+    broken: Vec<RxFrame>,
     broken_frames: u64,
     /// The next descriptor belongs to a frame that is broken already.
     is_skipping: bool,
@@ -62,7 +62,7 @@ impl Chain {
     /// Adds the next part, or what stands for a descriptor that made no sense; returns the frame if
     /// that was its last.
     #[cold]
-    pub(super) fn add(&mut self, received: Received) -> Option<Received> {
+    pub(super) fn add(&mut self, received: RxFrame) -> Option<RxFrame> {
         let is_last = !received.continues();
         let is_bad = received.is_nothing();
         if !is_bad && !self.is_skipping && self.waiting.len() < PARTS_MAX {
@@ -79,11 +79,11 @@ impl Chain {
         None
     }
 
-    fn complete(&mut self) -> Option<Received> {
+    fn complete(&mut self) -> Option<RxFrame> {
         let (start, len) = (self.parts.len(), self.waiting.len() - 1);
         let mut parts = self.waiting.drain(..);
         let mut first = parts.next()?;
-        self.parts.extend(parts.map(Part::new));
+        self.parts.extend(parts.map(ChainedChunk::new));
         first.set_tail(Tail::new(start, len));
         Some(first)
     }
@@ -113,13 +113,13 @@ impl Chain {
 }
 
 /// Whether the parts of a batch can be `count` more without more memory.
-pub(super) const fn has_room_for(parts: &[Part], count: usize) -> bool {
+pub(super) const fn has_room_for(parts: &[ChainedChunk], count: usize) -> bool {
     parts.len() + count <= BATCH_PARTS_MAX
 }
 
-impl Part {
-    pub(super) fn new(received: Received) -> Self {
-        Self { received, descriptor: Descriptor::default(), shares: Shares::NONE }
+impl ChainedChunk {
+    pub(super) fn new(received: RxFrame) -> Self {
+        Self { received, descriptor: Descriptor::default(), shares: ChunkRefs::NONE }
     }
 }
 
@@ -129,7 +129,7 @@ impl Part {
 pub(super) fn lay_out(
     of: &Descriptor,
     head_len: u32,
-    parts: &mut [Part],
+    parts: &mut [ChainedChunk],
     tail: Tail,
     free: &mut FreeList,
 ) -> Tail {

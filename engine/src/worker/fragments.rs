@@ -5,8 +5,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::batch::Work;
-use super::chain::{PARTS_MAX, Part, has_room_for};
+use super::batch::PacketContext;
+use super::chain::{ChainedChunk, PARTS_MAX, has_room_for};
 use crate::drop_reason::DropReason;
 use crate::reassembly::{Added, Reassembly};
 use crate::xsk::{FreeList, RxQueue, Tail};
@@ -37,8 +37,8 @@ impl Fragments {
     pub(super) fn put_together(
         &mut self,
         queue: &mut RxQueue,
-        work: &mut Work,
-        parts: &mut Vec<Part>,
+        work: &mut PacketContext,
+        parts: &mut Vec<ChainedChunk>,
         free: &mut FreeList,
         now_ns: impl FnOnce() -> u64,
     ) -> Result<(), DropReason> {
@@ -68,8 +68,8 @@ impl Fragments {
 fn place(
     whole: &[u8],
     queue: &RxQueue,
-    work: &mut Work,
-    parts: &mut Vec<Part>,
+    work: &mut PacketContext,
+    parts: &mut Vec<ChainedChunk>,
     free: &mut FreeList,
 ) -> Result<(), DropReason> {
     for part in &mut parts[work.received.tail().range()] {
@@ -87,7 +87,7 @@ fn place(
     let start = parts.len();
     for piece in rest.chunks(geometry.frame_max() as usize) {
         let Some(chunk) = free.take() else { break };
-        parts.push(Part::new(queue.fill(chunk, piece)));
+        parts.push(ChainedChunk::new(queue.fill(chunk, piece)));
     }
     if count > 0 {
         work.received.set_tail(Tail::new(start, count));

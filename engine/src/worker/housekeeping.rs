@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::counters::{Board, WorkerCounters};
+use crate::counters::{CountersCell, WorkerCounters};
 
 /// How often counters are copied. A status display once a second wants them fresher than a second;
 /// copying 10 000 sessions takes a fraction of a millisecond.
@@ -16,20 +16,20 @@ const TURNS_PER_LOOK: u32 = 64;
 /// Time-keeping, and the board to post on.
 #[derive(Debug)]
 pub(super) struct Housekeeping {
-    board: Arc<Board>,
+    board: Arc<CountersCell>,
     next: Instant,
     turns: u32,
 }
 
 impl Housekeeping {
-    pub(super) fn new(board: Arc<Board>, session_count: usize, output_count: usize) -> Self {
+    pub(super) fn new(board: Arc<CountersCell>, session_count: usize, output_count: usize) -> Self {
         board.post(|posted| *posted = WorkerCounters::zero(session_count, output_count));
         Self { board, next: Instant::now() + INTERVAL, turns: 0 }
     }
 
     /// One that is due at the next turn.
     #[cfg(test)]
-    pub(super) fn overdue(board: Arc<Board>) -> Self {
+    pub(super) fn overdue(board: Arc<CountersCell>) -> Self {
         Self { board, next: Instant::now(), turns: TURNS_PER_LOOK }
     }
 

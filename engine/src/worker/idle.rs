@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::SLEEP_MAX;
 use crate::config::WaitMode;
-use crate::xsk::KernelSide;
+use crate::xsk::RxBackend;
 
 /// Frames since the last wait from which on traffic is dense: so many come within a nap that the
 /// kernel need not wake the worker for them. At fewer a wake-up by the kernel costs less, and comes
@@ -55,7 +55,7 @@ impl Idle {
     }
 
     /// Looks again, naps or sleeps, as the mode and the traffic say.
-    pub(super) fn wait<K: KernelSide>(&mut self, kernel: &mut K) -> io::Result<()> {
+    pub(super) fn wait<K: RxBackend>(&mut self, kernel: &mut K) -> io::Result<()> {
         let received = std::mem::take(&mut self.received);
         match self.mode {
             // Nobody runs the driver's receive loop but these calls.
@@ -94,7 +94,7 @@ mod tests {
         is_polled: bool,
     }
 
-    impl KernelSide for Far {
+    impl RxBackend for Far {
         fn wait(&mut self, timeout: Duration) -> io::Result<()> {
             self.sleeps.push(timeout);
             Ok(())

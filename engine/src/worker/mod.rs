@@ -6,25 +6,26 @@
 //! 2. refill, before anything else takes time, so that the NIC does not starve,
 //! 3. receive a batch,
 //! 4. take the tunnel off, find the session, apply its filter ([`stages`]),
-//! 5. publish: one store per output ring ([`taps`]),
+//! 5. publish: one store per output ring ([`output_ports`]),
 //! 6. when there was nothing to receive: wait ([`idle`]),
 //! 7. now and then: copy the counters out,
-//! 8. when it is told to: change over to another ruleset, serve another consumer ([`orders`]).
+//! 8. when it is told to: change over to another ruleset, serve another consumer ([`control_channel`]).
 //!
 //! Nothing allocates, locks, formats or reads a clock per frame, but for outer fragments
 //! ([`fragments`]). A system call happens only when there is nothing to do, when the driver asks to
 //! be woken up, or in housekeeping.
 
-mod accounts;
 mod batch;
 mod chain;
+mod control_channel;
 mod fragments;
+mod frame_accounting;
 mod housekeeping;
 mod idle;
-mod orders;
+mod output_port;
+mod output_ports;
+mod queues;
 mod stages;
-mod tap;
-mod taps;
 #[cfg(test)]
 mod tests;
 
@@ -33,22 +34,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::WaitMode;
-use crate::counters::Board;
-use crate::output::Writer;
+use crate::counters::CountersCell;
+use crate::ring::Writer;
 use crate::ruleset::Ruleset;
-use crate::xsk::{FreeList, Holders, KernelSide, RxQueue};
+use crate::xsk::{FreeList, RefCounts, RxBackend, RxQueue};
 use batch::Batch;
+use control_channel::ControlRequest;
+pub(crate) use control_channel::{ControlChannel, RulesetChange};
 pub(crate) use fragments::FragmentTable;
 use housekeeping::Housekeeping;
 use idle::Idle;
-use orders::Mail;
-pub(crate) use orders::{Change, Orders};
+use output_ports::OutputPorts;
+pub(crate) use output_ports::WhenFull;
+pub(crate) use queues::{QueueHandle, QueueSet};
 use stages::Stages;
-use taps::Taps;
-pub(crate) use taps::WhenFull;
 
 /// What a worker is made of.
-pub(crate) struct Parts<K> {
+pub(crate) struct WorkerConfig<K> {
     pub(crate) kernel: K,
     pub(crate) queue: RxQueue,
     pub(crate) free: FreeList,
@@ -59,8 +61,8 @@ pub(crate) struct Parts<K> {
     pub(crate) fragments: Option<FragmentTable>,
     pub(crate) wait: WaitMode,
     pub(crate) when_full: WhenFull,
-    pub(crate) board: Arc<Board>,
-    pub(crate) orders: Arc<Orders>,
+    pub(crate) board: Arc<CountersCell>,
+    pub(crate) orders: Arc<ControlChannel>,
 }
 
 /// The state of a worker; [`Worker::run`] is its life.
@@ -68,20 +70,20 @@ pub(crate) struct Worker<K> {
     kernel: K,
     queue: RxQueue,
     free: FreeList,
-    holders: Holders,
+    holders: RefCounts,
     stages: Stages,
-    taps: Taps,
+    taps: OutputPorts,
     batch: Batch,
     idle: Idle,
     housekeeping: Housekeeping,
-    orders: Arc<Orders>,
+    orders: Arc<ControlChannel>,
     /// How much of its mail it has taken over.
     obeyed: u32,
 }
 
-impl<K: KernelSide> Worker<K> {
-    pub(crate) fn new(parts: Parts<K>) -> Self {
-        let Parts {
+impl<K: RxBackend> Worker<K> {
+    pub(crate) fn new(parts: WorkerConfig<K>) -> Self {
+        let WorkerConfig {
             kernel,
             queue,
             free,
@@ -97,8 +99,8 @@ impl<K: KernelSide> Worker<K> {
         let (session_count, output_count) = (ruleset.sessions.len(), outputs.len());
         let stages = Stages::new(ruleset.clone(), kernel.arrival_minus_utc_ns(), fragments);
         Self {
-            holders: Holders::none(geometry.chunk_count()),
-            taps: Taps::new(outputs, &ruleset, stages.accounts(), when_full),
+            holders: RefCounts::none(geometry.chunk_count()),
+            taps: OutputPorts::new(outputs, &ruleset, stages.accounts(), when_full),
             stages,
             batch: Batch::new(),
             idle: Idle::new(wait),
@@ -160,8 +162,8 @@ impl<K: KernelSide> Worker<K> {
 
     /// Does what it is asked for, between two batches.
     #[cold]
-    fn open(&mut self, mail: Mail) {
-        let Mail { change, rings, count, .. } = mail;
+    fn open(&mut self, mail: ControlRequest) {
+        let ControlRequest { change, rings, count, .. } = mail;
         if let Some(change) = change {
             self.adopt(change);
         }
@@ -174,8 +176,8 @@ impl<K: KernelSide> Worker<K> {
     }
 
     /// Changes over to another ruleset.
-    fn adopt(&mut self, change: Change) {
-        let Change { ruleset, outputs } = change;
+    fn adopt(&mut self, change: RulesetChange) {
+        let RulesetChange { ruleset, outputs } = change;
         self.stages.adopt(ruleset.clone());
         self.taps.adopt(&ruleset, outputs, self.stages.accounts());
         // The counts of an output that is gone are final, and whoever sees its end may read them.

@@ -19,8 +19,8 @@ use super::*;
 use crate::config::{BATCH_MAX, Config, Output, OutputKind, Session, UnknownSessions};
 use crate::counters::WorkerCounters;
 use crate::drop_reason::DropReason;
-use crate::output::{self, Consumer, Next};
-use crate::ruleset::Claim;
+use crate::ring::{self, Consumer, Next};
+use crate::ruleset::Subscription;
 use crate::session::{Directory, SessionId};
 use crate::xsk::{Geometry, KernelCounters, Pages, SoftNic, Umem};
 
@@ -39,7 +39,7 @@ struct TestNic {
     failure: Option<io::Error>,
 }
 
-impl KernelSide for TestNic {
+impl RxBackend for TestNic {
     fn wait(&mut self, _timeout: Duration) -> io::Result<()> {
         let mut input = self.input.lock().unwrap();
         while self.nic.has_room_for(6)
@@ -80,17 +80,17 @@ impl KernelSide for TestNic {
     }
 }
 
-struct Rig {
+struct WorkerHarness {
     worker: Worker<TestNic>,
     input: Arc<Mutex<VecDeque<Vec<u8>>>>,
     consumers: Vec<Consumer>,
-    board: Arc<Board>,
+    board: Arc<CountersCell>,
     directory: Directory,
 }
 
 /// A worker with rings of `ring_lens` to so many outputs. One session is declared: VNI 7 from
 /// 10.0.0.1.
-fn rig(ring_lens: &[u32], unknown: UnknownSessions) -> Rig {
+fn rig(ring_lens: &[u32], unknown: UnknownSessions) -> WorkerHarness {
     rig_of(ring_lens, &config_of(ring_lens.len(), unknown), WhenFull::Drop)
 }
 
@@ -111,7 +111,7 @@ fn config_of(outputs: usize, unknown: UnknownSessions) -> Config {
     }
 }
 
-fn rig_of(ring_lens: &[u32], config: &Config, when_full: WhenFull) -> Rig {
+fn rig_of(ring_lens: &[u32], config: &Config, when_full: WhenFull) -> WorkerHarness {
     let chunk_count = 2 * RING_LEN + BATCH_MAX + ring_lens.iter().sum::<u32>();
     let (umem, free) = Umem::create(Geometry::new(2048, chunk_count), Pages::Ordinary).unwrap();
     let umem = Arc::new(umem);
@@ -119,9 +119,9 @@ fn rig_of(ring_lens: &[u32], config: &Config, when_full: WhenFull) -> Rig {
     let (outputs, consumers): (Vec<_>, _) =
         ring_lens.iter().map(|&len| ring_of(&umem, len)).unzip();
     let input = Arc::new(Mutex::new(VecDeque::new()));
-    let board = Arc::new(Board::default());
+    let board = Arc::new(CountersCell::default());
     let mut directory = Directory::default();
-    let worker = Worker::new(Parts {
+    let worker = Worker::new(WorkerConfig {
         kernel: TestNic { nic, input: input.clone(), is_finished: false, failure: None },
         queue,
         free,
@@ -133,14 +133,14 @@ fn rig_of(ring_lens: &[u32], config: &Config, when_full: WhenFull) -> Rig {
         board: board.clone(),
         orders: Arc::default(),
     });
-    Rig { worker, input, consumers, board, directory }
+    WorkerHarness { worker, input, consumers, board, directory }
 }
 
 fn ring_of(umem: &Arc<Umem>, len: u32) -> (Writer, Consumer) {
-    let (writer, reader) = output::ring(
+    let (writer, reader) = ring::ring(
         len as usize,
         umem.clone(),
-        output::Origin { queue: 4, ..output::Origin::default() },
+        ring::QueueId { queue: 4, ..ring::QueueId::default() },
     )
     .unwrap();
     (writer, Consumer::new(vec![reader]))
@@ -163,7 +163,7 @@ fn mirrored(host: u8, vni: u8, payload: &[u8]) -> (Vec<u8>, Vec<u8>) {
     (outer, inner)
 }
 
-impl Rig {
+impl WorkerHarness {
     /// Lets the worker run until the NIC has nothing more, and returns the consumers and the final
     /// counts.
     fn run(self, frames: impl IntoIterator<Item = Vec<u8>>) -> (Vec<Consumer>, WorkerCounters) {

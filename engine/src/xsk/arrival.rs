@@ -9,7 +9,7 @@ const DISORDER_NS: u64 = 1_000_000;
 /// Tells the times of frames from those that earlier frames have left in their chunks.
 #[derive(Debug)]
 #[expect(clippy::struct_field_names, reason = "the unit is part of the name")]
-pub(super) struct Stamps {
+pub(crate) struct Stamps {
     newest_ns: u64,
     /// Older times are left over. Moves on once per batch.
     oldest_ns: u64,
@@ -19,23 +19,23 @@ pub(super) struct Stamps {
 
 impl Stamps {
     /// Times that never go back, so that an old one is a left-over.
-    pub(super) const MONOTONIC: Self =
+    pub(crate) const MONOTONIC: Self =
         Self { newest_ns: 0, oldest_ns: 0, disorder_ns: DISORDER_NS };
 
     /// Times in any order; nothing is left over, because the writer clears the area of a frame
     /// without time.
-    pub(super) const CLEARED: Self = Self { newest_ns: 0, oldest_ns: 0, disorder_ns: u64::MAX };
+    pub(crate) const CLEARED: Self = Self { newest_ns: 0, oldest_ns: 0, disorder_ns: u64::MAX };
 
     /// A new batch begins.
     #[inline]
-    pub(super) const fn begin_batch(&mut self) {
+    pub(crate) const fn begin_batch(&mut self) {
         self.oldest_ns = self.newest_ns.saturating_sub(self.disorder_ns);
     }
 
     /// The time in `area`, the bytes in front of the frame, in nanoseconds of the writer's clock.
     /// `None` if the frame has none.
     #[inline]
-    pub(super) fn read(&mut self, area: &[u8; AREA_LEN]) -> Option<u64> {
+    pub(crate) fn read(&mut self, area: &[u8; AREA_LEN]) -> Option<u64> {
         let time_ns = Arrival::time_in(area)?;
         if time_ns < self.oldest_ns {
             return None;

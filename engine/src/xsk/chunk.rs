@@ -65,12 +65,12 @@ impl FreeList {
 
 /// Chunks that the kernel has, from the fill ring to the RX ring.
 #[derive(Debug)]
-pub(crate) struct Lent {
+pub(crate) struct InFlight {
     is_lent: Box<[bool]>,
     count: u32,
 }
 
-impl Lent {
+impl InFlight {
     /// Nothing lent yet, of `chunk_count` chunks.
     pub(super) fn none(chunk_count: u32) -> Self {
         Self { is_lent: vec![false; chunk_count as usize].into_boxed_slice(), count: 0 }
@@ -104,11 +104,11 @@ impl Lent {
 
 /// One output's claim on a published chunk. Bit 31 is set if it is the only one.
 #[derive(Debug)]
-pub(crate) struct Share(u32);
+pub(crate) struct ChunkRef(u32);
 
 const ALONE: u32 = 1 << 31;
 
-impl Share {
+impl ChunkRef {
     /// A claim on nothing, to fill a list with.
     pub(crate) const NONE: Self = Self(!ALONE);
 
@@ -120,12 +120,12 @@ impl Share {
 
 /// The claims that a chunk was published with.
 #[derive(Debug)]
-pub(crate) struct Shares {
+pub(crate) struct ChunkRefs {
     index: u32,
     left: u32,
 }
 
-impl Shares {
+impl ChunkRefs {
     /// No claims.
     pub(crate) const NONE: Self = Self { index: u32::MAX, left: 0 };
 
@@ -135,21 +135,21 @@ impl Shares {
     ///
     /// If all have been taken.
     #[inline]
-    pub(crate) const fn take(&mut self) -> Share {
+    pub(crate) const fn take(&mut self) -> ChunkRef {
         self.left =
             self.left.checked_sub(1).expect("no more claims than the chunk was published with");
-        Share(self.index)
+        ChunkRef(self.index)
     }
 }
 
 /// How many outputs hold each published chunk.
 #[derive(Debug)]
-pub(crate) struct Holders {
+pub(crate) struct RefCounts {
     counts: Box<[u8]>,
     published: u32,
 }
 
-impl Holders {
+impl RefCounts {
     /// Nothing published yet, of `chunk_count` chunks.
     pub(crate) fn none(chunk_count: u32) -> Self {
         Self { counts: vec![0; chunk_count as usize].into_boxed_slice(), published: 0 }
@@ -162,7 +162,7 @@ impl Holders {
     ///
     /// If `count` is 0 or above 255, which the limit on outputs rules out.
     #[inline]
-    pub(crate) fn publish(&mut self, chunk: Chunk, count: usize) -> Shares {
+    pub(crate) fn publish(&mut self, chunk: Chunk, count: usize) -> ChunkRefs {
         let Chunk(index) = chunk;
         let count = u8::try_from(count).ok().filter(|&count| count > 0);
         let count = count.expect("a published chunk is held by 1 to 255 outputs");
@@ -170,24 +170,24 @@ impl Holders {
         debug_assert_eq!(*held, 0, "an owned chunk is held by no output");
         *held = count;
         self.published += 1;
-        Shares { index, left: u32::from(count) }
+        ChunkRefs { index, left: u32::from(count) }
     }
 
     /// Publishes `chunk` to one output alone, which costs less.
     #[inline]
-    pub(crate) fn publish_alone(&mut self, chunk: Chunk) -> Share {
+    pub(crate) fn publish_alone(&mut self, chunk: Chunk) -> ChunkRef {
         debug_assert!((chunk.0 as usize) < self.counts.len(), "a chunk of this region");
         self.published += 1;
-        Share(chunk.0 | ALONE)
+        ChunkRef(chunk.0 | ALONE)
     }
 
     /// Gives a claim back; the last one turns into the chunk.
     ///
     /// # Panics
     ///
-    /// If it is [`Share::NONE`].
+    /// If it is [`ChunkRef::NONE`].
     #[inline]
-    pub(crate) fn give_back(&mut self, share: Share) -> Option<Chunk> {
+    pub(crate) fn give_back(&mut self, share: ChunkRef) -> Option<Chunk> {
         let index = share.index();
         if share.0 & ALONE == 0 {
             let count = &mut self.counts[index as usize];
@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn a_chunk_comes_back_from_the_kernel_once() {
         let mut free = FreeList::all(2);
-        let mut lent = Lent::none(2);
+        let mut lent = InFlight::none(2);
         let index = lent.lend(free.take().unwrap());
         assert_eq!(lent.count(), 1);
         assert_eq!(lent.take_back(index), Some(Chunk(index)));
@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_published_chunk_comes_back_with_its_last_share() {
-        let mut holders = Holders::none(1);
+        let mut holders = RefCounts::none(1);
         let mut shares = holders.publish(FreeList::all(1).take().unwrap(), 2);
         let (first, second) = (shares.take(), shares.take());
         assert_eq!(holders.published(), 1);
@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_chunk_published_to_one_alone_comes_back_with_its_share() {
-        let mut holders = Holders::none(2);
+        let mut holders = RefCounts::none(2);
         let mut free = FreeList::all(2);
         let (first, second) = (free.take().unwrap(), free.take().unwrap());
         let share = holders.publish_alone(second);

@@ -1,6 +1,6 @@
 //! Where chunks and frames lie in a UMEM.
 
-use super::chunk::Share;
+use super::chunk::ChunkRef;
 
 /// Bytes in front of each frame beyond those that the kernel keeps free anyway
 /// (`XDP_PACKET_HEADROOM`, 256 bytes, `include/uapi/linux/bpf.h`): the arrival time lies in them.
@@ -80,7 +80,7 @@ impl Geometry {
     /// has 31 bits and a chunk at most 16, so that an address that lies in the chunk is far from
     /// the end of the address space.
     #[inline]
-    pub(crate) fn is_covered(self, addr: u64, before: u16, len: u32, share: &Share) -> bool {
+    pub(crate) fn is_covered(self, addr: u64, before: u16, len: u32, share: &ChunkRef) -> bool {
         let is_in = |addr: u64| addr >> self.chunk_size_log2 == u64::from(share.index());
         is_in(addr.wrapping_sub(u64::from(before)))
             && is_in(addr.wrapping_add(u64::from(len)).wrapping_sub(1))

@@ -9,23 +9,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::cursor::{Consuming, Producing};
-use super::mapping::Mapping;
+use crate::sys::mapping::Mapping;
 
 /// Byte offsets of the parts of a ring inside its mapping.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Layout {
-    pub(super) producer: usize,
-    pub(super) consumer: usize,
-    pub(super) flags: usize,
-    pub(super) slots: usize,
+pub(crate) struct Layout {
+    pub(crate) producer: usize,
+    pub(crate) consumer: usize,
+    pub(crate) flags: usize,
+    pub(crate) slots: usize,
 }
 
 impl Layout {
     /// A layout of our own for rings in plain memory: each index on a cache line of its own.
-    pub(super) const PLAIN: Self = Self { producer: 0, consumer: 128, flags: 256, slots: 384 };
+    pub(crate) const PLAIN: Self = Self { producer: 0, consumer: 128, flags: 256, slots: 384 };
 
     /// Bytes that a ring of `len` slots of type `T` takes.
-    pub(super) const fn bytes<T>(self, len: u32) -> usize {
+    pub(crate) const fn bytes<T>(self, len: u32) -> usize {
         self.slots + size_of::<T>() * len as usize
     }
 }
@@ -35,7 +35,7 @@ impl Layout {
 /// # Safety
 ///
 /// Every bit pattern must be a valid value: the other side writes them.
-pub(super) unsafe trait Slot: Copy {}
+pub(crate) unsafe trait Slot: Copy {}
 // SAFETY: an integer.
 unsafe impl Slot for u64 {}
 // SAFETY: a struct of integers.
@@ -99,7 +99,7 @@ impl<T: Slot> Memory<T> {
 
 /// The producing end: fill ring for the worker, RX ring for the kernel.
 #[derive(Debug)]
-pub(super) struct ProducerRing<T> {
+pub(crate) struct ProducerRing<T> {
     memory: Memory<T>,
     cursor: Producing,
 }
@@ -107,27 +107,27 @@ pub(super) struct ProducerRing<T> {
 impl<T: Slot> ProducerRing<T> {
     /// The end of a ring of `len` slots (a power of two) at `layout` in `mapping`. There must be
     /// only one.
-    pub(super) fn new(mapping: Arc<Mapping>, layout: Layout, len: u32) -> Self {
+    pub(crate) fn new(mapping: Arc<Mapping>, layout: Layout, len: u32) -> Self {
         let memory = Memory::new(mapping, layout, len);
         let cursor = Producing::new(len, memory.producer(), memory.consumer());
         Self { memory, cursor }
     }
 
     /// Number of slots.
-    pub(super) const fn len(&self) -> u32 {
+    pub(crate) const fn len(&self) -> u32 {
         self.memory.len
     }
 
     /// Number of slots that can be written, at least `want` if the ring has them.
     #[inline]
-    pub(super) fn free(&mut self, want: u32) -> u32 {
+    pub(crate) fn free(&mut self, want: u32) -> u32 {
         self.cursor.free(want, self.memory.consumer())
     }
 
     /// Asks `next` for values until it has none or the ring is full, and submits them with one
     /// store. Returns their number. `want` is how many the caller would like to submit.
     #[inline]
-    pub(super) fn submit(&mut self, want: u32, mut next: impl FnMut() -> Option<T>) -> u32 {
+    pub(crate) fn submit(&mut self, want: u32, mut next: impl FnMut() -> Option<T>) -> u32 {
         let free = self.free(want);
         let mut count = 0;
         while count < free.min(want) {
@@ -147,14 +147,14 @@ impl<T: Slot> ProducerRing<T> {
     /// Whether the kernel has asked to be woken up when there is something in the ring
     /// (`XDP_RING_NEED_WAKEUP`).
     #[inline]
-    pub(super) fn needs_wakeup(&self) -> bool {
+    pub(crate) fn needs_wakeup(&self) -> bool {
         self.memory.flags().load(Ordering::Relaxed) & libc::XDP_RING_NEED_WAKEUP != 0
     }
 }
 
 /// The consuming end: RX ring for the worker, fill ring for the kernel.
 #[derive(Debug)]
-pub(super) struct ConsumerRing<T> {
+pub(crate) struct ConsumerRing<T> {
     memory: Memory<T>,
     cursor: Consuming,
 }
@@ -162,32 +162,32 @@ pub(super) struct ConsumerRing<T> {
 impl<T: Slot> ConsumerRing<T> {
     /// The end of a ring of `len` slots (a power of two) at `layout` in `mapping`. There must be
     /// only one.
-    pub(super) fn new(mapping: Arc<Mapping>, layout: Layout, len: u32) -> Self {
+    pub(crate) fn new(mapping: Arc<Mapping>, layout: Layout, len: u32) -> Self {
         let memory = Memory::new(mapping, layout, len);
         let cursor = Consuming::new(len, memory.producer(), memory.consumer());
         Self { memory, cursor }
     }
 
     /// Number of slots.
-    pub(super) const fn len(&self) -> u32 {
+    pub(crate) const fn len(&self) -> u32 {
         self.memory.len
     }
 
     /// Number of slots that can be read.
     #[inline]
-    pub(super) fn available(&mut self) -> u32 {
+    pub(crate) fn available(&mut self) -> u32 {
         self.cursor.available(self.memory.producer())
     }
 
     /// Whether so many slots can be read.
-    pub(super) fn has(&mut self, count: u32) -> bool {
+    pub(crate) fn has(&mut self, count: u32) -> bool {
         self.cursor.has(count, self.memory.producer())
     }
 
     /// Hands up to `max` values to `take`, in order, and releases them with one store. Returns
     /// their number.
     #[inline]
-    pub(super) fn consume(&mut self, max: u32, mut take: impl FnMut(T)) -> u32 {
+    pub(crate) fn consume(&mut self, max: u32, mut take: impl FnMut(T)) -> u32 {
         let count = self.available().min(max);
         for nth in 0..count {
             let slot = self.memory.slot(self.cursor.index(nth));

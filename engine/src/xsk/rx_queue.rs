@@ -6,7 +6,7 @@ use std::sync::Arc;
 use vxtap_ebpf::arrival::AREA_LEN;
 
 use super::arrival::Stamps;
-use super::chunk::{Chunk, FreeList, Lent};
+use super::chunk::{Chunk, FreeList, InFlight};
 use super::geometry::HEADROOM;
 use super::ring::{ConsumerRing, ProducerRing};
 use super::umem::Umem;
@@ -15,7 +15,7 @@ use super::umem::Umem;
 /// holder. The frame, with an arrival time's room in front, lies inside of the chunk:
 /// [`RxQueue::receive`] has checked it, and what is written later cannot be written elsewhere.
 #[derive(Debug)]
-pub(crate) struct Received {
+pub(crate) struct RxFrame {
     /// The chunk it lies in; as long as it is here, nobody else has it.
     chunk: Chunk,
     /// Where it starts in the UMEM, in bytes.
@@ -62,7 +62,7 @@ impl Tail {
     }
 }
 
-impl Received {
+impl RxFrame {
     /// No frame.
     pub(crate) const NOTHING: Self =
         Self { chunk: Chunk::NONE, addr: 0, len: 0, flags: 0, tail: Tail::NONE };
@@ -133,20 +133,20 @@ pub(crate) struct RxQueue {
     umem: Arc<Umem>,
     fill: ProducerRing<u64>,
     rx: ConsumerRing<libc::xdp_desc>,
-    lent: Lent,
+    lent: InFlight,
     stamps: Stamps,
     /// Descriptors that did not name a frame inside a chunk that the kernel had.
     bad_descriptors: u64,
 }
 
 impl RxQueue {
-    pub(super) fn new(
+    pub(crate) fn new(
         umem: Arc<Umem>,
         fill: ProducerRing<u64>,
         rx: ConsumerRing<libc::xdp_desc>,
         stamps: Stamps,
     ) -> Self {
-        let lent = Lent::none(umem.geometry().chunk_count());
+        let lent = InFlight::none(umem.geometry().chunk_count());
         Self { umem, fill, rx, lent, stamps, bad_descriptors: 0 }
     }
 
@@ -177,15 +177,15 @@ impl RxQueue {
         &mut self,
         max: u32,
         free: &mut FreeList,
-        mut take: impl FnMut(Received),
+        mut take: impl FnMut(RxFrame),
     ) -> u32 {
         let Self { umem, rx, lent, stamps, bad_descriptors, .. } = self;
         stamps.begin_batch();
         let geometry = umem.geometry();
         rx.consume(max, |descriptor| {
             let flags =
-                if descriptor.options & libc::XDP_PKT_CONTD == 0 { 0 } else { Received::CONTINUES };
-            let bad = Received { flags: flags | Received::BAD, ..Received::NOTHING };
+                if descriptor.options & libc::XDP_PKT_CONTD == 0 { 0 } else { RxFrame::CONTINUES };
+            let bad = RxFrame { flags: flags | RxFrame::BAD, ..RxFrame::NOTHING };
             let (index, offset) = geometry.locate(descriptor.addr);
             let Some(chunk) = lent.take_back(index) else {
                 *bad_descriptors += 1;
@@ -197,7 +197,7 @@ impl RxQueue {
                 return take(bad);
             }
             umem.prefetch(descriptor.addr);
-            take(Received {
+            take(RxFrame {
                 chunk,
                 addr: descriptor.addr,
                 len: descriptor.len,
@@ -209,7 +209,7 @@ impl RxQueue {
 
     /// The bytes of a received frame.
     #[inline]
-    pub(crate) fn frame<'a>(&'a self, received: &'a Received) -> &'a [u8] {
+    pub(crate) fn frame<'a>(&'a self, received: &'a RxFrame) -> &'a [u8] {
         // SAFETY: `receive` of this queue (a worker has one) has checked that these bytes lie in
         // the chunk, or `overwrite` has written them there; its only token is in `received` and
         // borrowed with it for `'a`: nobody writes to them meanwhile. Once the token is taken out,
@@ -218,13 +218,13 @@ impl RxQueue {
     }
 
     /// Bytes that the chunk of a received frame has for it.
-    pub(crate) fn room(&self, received: &Received) -> usize {
+    pub(crate) fn room(&self, received: &RxFrame) -> usize {
         let (_, offset) = self.umem.geometry().locate(received.addr);
         (self.umem.geometry().chunk_size() - offset) as usize
     }
 
     /// Writes other bytes in the place of a received frame, at most [`Self::room`].
-    pub(crate) fn overwrite(&self, received: &mut Received, bytes: &[u8]) {
+    pub(crate) fn overwrite(&self, received: &mut RxFrame, bytes: &[u8]) {
         let (_, offset) = self.umem.geometry().locate(received.addr);
         let start = offset as usize;
         self.umem.bytes_mut(&mut received.chunk)[start..start + bytes.len()].copy_from_slice(bytes);
@@ -232,9 +232,9 @@ impl RxQueue {
     }
 
     /// Writes bytes into a free chunk, where a frame would be: a further part of one.
-    pub(crate) fn fill(&self, chunk: Chunk, bytes: &[u8]) -> Received {
+    pub(crate) fn fill(&self, chunk: Chunk, bytes: &[u8]) -> RxFrame {
         let addr = self.umem.address_of(&chunk) + u64::from(HEADROOM);
-        let mut part = Received { chunk, addr, ..Received::NOTHING };
+        let mut part = RxFrame { chunk, addr, ..RxFrame::NOTHING };
         self.overwrite(&mut part, bytes);
         part
     }
@@ -242,7 +242,7 @@ impl RxQueue {
     /// When a received frame arrived, in nanoseconds of the kernel side's clock; `None` if it
     /// carries no time.
     #[inline]
-    pub(crate) fn arrival_ns(&mut self, received: &Received) -> Option<u64> {
+    pub(crate) fn arrival_ns(&mut self, received: &RxFrame) -> Option<u64> {
         #[expect(clippy::cast_possible_truncation, reason = "16")]
         const LEN: u32 = AREA_LEN as u32;
         let area_addr = received.addr.wrapping_sub(u64::from(LEN));
@@ -256,7 +256,7 @@ impl RxQueue {
     /// The `len` bytes at `addr`, as far as they lie in the frame's chunk; empty if `addr` does
     /// not.
     #[inline]
-    pub(crate) fn part<'a>(&'a self, received: &'a Received, addr: u64, len: u32) -> &'a [u8] {
+    pub(crate) fn part<'a>(&'a self, received: &'a RxFrame, addr: u64, len: u32) -> &'a [u8] {
         let frame = self.frame(received);
         let start = usize::try_from(addr.wrapping_sub(received.addr)).unwrap_or(usize::MAX);
         let here = frame.get(start..).unwrap_or_default();

@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use super::arrival::Stamps;
 use super::geometry::HEADROOM;
-use super::mapping::Mapping;
 use super::ring::{ConsumerRing, Layout, ProducerRing, Slot};
 use super::rx_queue::RxQueue;
 use super::umem::Umem;
+use crate::sys::mapping::Mapping;
 
 /// Why a frame was not delivered; the names and the order of the checks are those of
 /// `net/xdp/xsk.c`.
@@ -152,7 +152,7 @@ impl SoftNic {
 }
 
 /// Both ends of a ring of `len` slots in memory of its own.
-pub(super) fn ring<T: Slot>(len: u32) -> io::Result<(ProducerRing<T>, ConsumerRing<T>)> {
+pub(crate) fn ring<T: Slot>(len: u32) -> io::Result<(ProducerRing<T>, ConsumerRing<T>)> {
     let mapping = Arc::new(Mapping::anonymous(Layout::PLAIN.bytes::<T>(len))?);
     Ok((
         ProducerRing::new(mapping.clone(), Layout::PLAIN, len),
@@ -163,7 +163,7 @@ pub(super) fn ring<T: Slot>(len: u32) -> io::Result<(ProducerRing<T>, ConsumerRi
 #[cfg(test)]
 mod tests {
     use super::super::geometry::Geometry;
-    use super::super::rx_queue::Received;
+    use super::super::rx_queue::RxFrame;
     use super::super::umem::Pages;
     use super::*;
 
@@ -188,7 +188,7 @@ mod tests {
         let (umem, mut free) = Umem::create(Geometry::new(2048, 1), Pages::Ordinary).unwrap();
         let (mut nic, mut queue) = SoftNic::new(Arc::new(umem), 1, 1).unwrap();
         queue.refill(&mut free);
-        let mut received = Received::NOTHING;
+        let mut received = RxFrame::NOTHING;
         for (time, expected) in [(Some(77), Some(77)), (None, None)] {
             nic.deliver(b"frame", time).unwrap();
             queue.receive(1, &mut free, |frame| received = frame);

@@ -10,9 +10,9 @@ use vxtap_ebpf::arrival::{AREA_LEN, Arrival};
 
 use super::chunk::{Chunk, FreeList};
 use super::geometry::Geometry;
-use super::mapping::{HUGEPAGE_BYTES, Mapping};
-use super::prefetch;
-use super::{sealed, syscall};
+use crate::sys::mapping::{HUGEPAGE_BYTES, Mapping};
+use crate::sys::prefetch;
+use crate::sys::{sealed, syscall};
 
 /// Why there is no UMEM.
 #[derive(Debug, thiserror::Error)]
@@ -195,7 +195,7 @@ impl Umem {
     /// # Panics
     ///
     /// If the bytes do not lie inside of one chunk.
-    pub(super) fn lent_bytes(&self, addr: u64, len: u32) -> NonNull<u8> {
+    pub(crate) fn lent_bytes(&self, addr: u64, len: u32) -> NonNull<u8> {
         assert!(self.geometry.chunk_of(addr, len).is_some(), "the bytes lie in one chunk");
         self.memory.at(usize_of(addr), len as usize)
     }
@@ -211,7 +211,7 @@ impl Umem {
     /// # Panics
     ///
     /// If the bytes, with the arrival time's room in front, do not lie inside of one chunk.
-    pub(super) unsafe fn write_lent(&self, addr: u64, frame: &[u8], arrival_ns: Option<u64>) {
+    pub(crate) unsafe fn write_lent(&self, addr: u64, frame: &[u8], arrival_ns: Option<u64>) {
         let len = u32::try_from(frame.len()).expect("a frame is shorter than a chunk");
         let start = self.lent_bytes(addr, len);
         let arrival = arrival_ns.map_or([0; AREA_LEN], Arrival::bytes);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use vxtap::capture_file::CaptureFile;
 use vxtap::config::{Output, OutputKind};
-use vxtap::output::Next;
+use vxtap::ring::Next;
 use vxtap::{DropReason, Engine};
 use vxtap_bench::profile::Sizes;
 use vxtap_bench::{Limits, Pace, PcapFile, Profile, Totals, Traffic, Verifier, send};

@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use vxtap::config::{BusyPoll, CaptureMode, Queues, WaitMode};
-use vxtap::engine::Rung;
-use vxtap::output::Next;
+use vxtap::engine::ActiveMode;
+use vxtap::ring::Next;
 use vxtap_bench::profile::Sizes;
 use vxtap_bench::{Profile, Session};
 use vxtap_tests::{Veth, privileged};
@@ -50,15 +50,15 @@ fn a_million_frames_over_two_queues_arrive_whole_and_in_order() {
 fn every_mode_and_every_way_of_waiting_delivers() {
     privileged();
     for (mode, wait, busy_poll, rung) in [
-        (CaptureMode::Native, WaitMode::Adaptive, None, Rung::NativeCopy),
-        (CaptureMode::Generic, WaitMode::Adaptive, None, Rung::Generic),
-        (CaptureMode::Auto, WaitMode::Interrupt, None, Rung::NativeCopy),
-        (CaptureMode::Auto, WaitMode::Busy, None, Rung::NativeCopy),
+        (CaptureMode::Native, WaitMode::Adaptive, None, ActiveMode::NativeCopy),
+        (CaptureMode::Generic, WaitMode::Adaptive, None, ActiveMode::Generic),
+        (CaptureMode::Auto, WaitMode::Interrupt, None, ActiveMode::NativeCopy),
+        (CaptureMode::Auto, WaitMode::Busy, None, ActiveMode::NativeCopy),
         (
             CaptureMode::Auto,
             WaitMode::Adaptive,
             Some(BusyPoll { usecs: 20, budget: 64 }),
-            Rung::NativeCopy,
+            ActiveMode::NativeCopy,
         ),
     ] {
         let veth = Veth::pair(2).unwrap();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use vxtap::Engine;
 use vxtap::config::CaptureMode;
-use vxtap::output::Next;
+use vxtap::ring::Next;
 use vxtap_bench::profile::Sizes;
 use vxtap_bench::{Limits, Pace, PacketSocket, Profile, Totals, Traffic, Verifier, send};
 use vxtap_tests::{NetNs, Side, Veth, VethOptions, capture, privileged};
@@ -29,8 +29,8 @@ fn tend_until(
     let start = Instant::now();
     let mut said = Vec::new();
     while !done(engine, &said) {
-        receiver.netns.run(|| engine.tend());
-        said.extend(engine.take_notes());
+        receiver.netns.run(|| engine.poll_interfaces());
+        said.extend(engine.take_diagnostics());
         assert!(start.elapsed() < NOTICED, "not noticed: {said:?}");
         thread::sleep(Duration::from_millis(20));
     }

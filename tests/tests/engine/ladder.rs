@@ -4,7 +4,7 @@ use std::io::Read;
 use std::process::Stdio;
 
 use nix::sys::signal::Signal;
-use vxtap::engine::{Rung, StepDown};
+use vxtap::engine::{ActiveMode, ModeFallback};
 use vxtap_bench::Profile;
 use vxtap_bench::profile::Outer;
 use vxtap_tests::{Process, Side, Veth, privileged, wait_until};
@@ -28,7 +28,7 @@ fn the_reason_for_each_step_down_is_kept_and_said_once() {
     let interface = &outcome.report.interfaces[0];
     assert_eq!(
         (interface.rung, &interface.steps[..]),
-        (Rung::NativeCopy, &[StepDown { rung: Rung::ZeroCopy, reason }][..])
+        (ActiveMode::NativeCopy, &[ModeFallback { rung: ActiveMode::ZeroCopy, reason }][..])
     );
 }
 

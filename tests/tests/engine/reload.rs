@@ -11,7 +11,7 @@ use vxtap::config::{
     Action, Config, Direction, Filter, NetworkService, Output, OutputKind, PortRange, Rule,
     Session, UDP, UnknownSessions,
 };
-use vxtap::output::{Consumer, Next};
+use vxtap::ring::{Consumer, Next};
 use vxtap_bench::send::Source;
 use vxtap_bench::sink::Label;
 use vxtap_bench::{Profile, Traffic, Verifier};

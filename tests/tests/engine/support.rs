@@ -12,7 +12,7 @@ use std::time::Duration;
 use vxtap::Engine;
 use vxtap::config::{Config, Output, OutputKind, Session};
 use vxtap::engine::Report;
-use vxtap::output::{Consumer, Next};
+use vxtap::ring::{Consumer, Next};
 use vxtap_bench::send::Source;
 use vxtap_bench::{Limits, Pace, PacketSocket, Profile, Totals, Traffic, Verdict, Verifier, send};
 use vxtap_tests::{NetNs, Process, Side, Veth};
@@ -124,7 +124,7 @@ pub(crate) fn run(
     let verifier = verify(consumer, Verifier::new(profile).expect("the profile is valid"));
     engine.start().expect("the engine starts");
     let totals = send_traffic(&veth.sender, profile, frames_per_second);
-    let notes = engine.take_notes();
+    let notes = engine.take_diagnostics();
     let report = engine.stop();
     let verdict = verifier.join().expect("the reader does not panic").finish(&totals);
     Outcome { totals, verdict, report, notes }

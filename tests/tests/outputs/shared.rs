@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use vxtap::config::{Config, Output, OutputKind};
 use vxtap::engine::{Engine, OutputReport, Report};
-use vxtap::output::shared::{AttachError, attach};
-use vxtap::output::{Consumer, Next};
+use vxtap::outputs::shared::{AttachError, attach};
+use vxtap::ring::{Consumer, Next};
 use vxtap_bench::{Profile, Traffic, Verifier};
 use vxtap_tests::{Process, Veth, capture, privileged, wait_until};
 
@@ -158,7 +158,7 @@ impl Busy {
             });
             send_until(&veth.sender, &mut traffic, rate, Some(stop))
         });
-        let notes = self.engine.take_notes();
+        let notes = self.engine.take_diagnostics();
         let report = self.engine.stop();
         assert_adds_up(&report);
         let verdict = self.verifier.join().unwrap().finish(&totals);
@@ -217,7 +217,7 @@ fn a_consumer_that_is_killed_in_the_middle_of_a_batch_costs_nobody_else_a_frame(
         wait_until("the last one is gone", SOON, || attach(&socket, None).is_ok()).unwrap();
     });
     let shared = shared_output(&report);
-    let guests = shared.guests.unwrap();
+    let guests = shared.consumers.unwrap();
     assert_eq!((guests.came, guests.cut_off, guests.attached), (KILLS + 1, 0, 0), "\n{report}");
     assert_eq!(guests.refused, 0, "\n{report}");
     assert!(shared.unread >= KILLS * 70, "\n{report}");
@@ -253,7 +253,7 @@ fn a_hostile_consumer_can_write_to_nothing_and_lies_in_vain() {
         // An honest one finds the place free.
         wait_until("nobody is attached", SOON, || attach(&socket, None).is_ok()).unwrap();
     });
-    let guests = shared_output(&report).guests.unwrap();
+    let guests = shared_output(&report).consumers.unwrap();
     assert_eq!((guests.came, guests.cut_off, guests.attached), (6, 2, 0), "\n{report}");
     assert_eq!(notes.iter().filter(|note| note.contains("was cut off")).count(), 2, "{notes:?}");
 }
@@ -314,10 +314,10 @@ fn a_consumer_that_does_not_leave_when_a_reload_takes_its_output_keeps_the_memor
     wait_until("there is room", 2 * SOON, || engine.reload(with.clone()).is_ok()).unwrap();
     assert!(begin.elapsed() > Duration::from_secs(9), "{:?}", begin.elapsed());
     drop(attach(&socket, None).unwrap());
-    let notes = engine.take_notes();
+    let notes = engine.take_diagnostics();
     let report = engine.stop();
     assert_adds_up(&report);
-    let guests = report.outputs[1].guests.unwrap();
+    let guests = report.outputs[1].consumers.unwrap();
     assert_eq!((guests.came, guests.cut_off, guests.attached), (1, 1, 0), "\n{report}");
     assert!(
         notes.iter().any(|note| note.ends_with("it did not leave when the output ended")),

@@ -208,7 +208,7 @@ fn a_reader_that_takes_nothing_does_not_hold_up_the_end_and_one_too_many_is_turn
     let report = engine.stop();
     assert!(begin.elapsed() < Duration::from_secs(4), "{:?}", begin.elapsed());
     assert_adds_up(&report);
-    let guests = report.outputs[1].guests.unwrap();
+    let guests = report.outputs[1].consumers.unwrap();
     assert_eq!(
         (guests.came, guests.refused, guests.cut_off, guests.attached),
         (1, 1, 1, 0),

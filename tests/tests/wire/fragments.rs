@@ -2,7 +2,7 @@
 
 use vxtap::Engine;
 use vxtap::config::{CaptureMode, Fragments};
-use vxtap::output::Encapsulation;
+use vxtap::ring::Encapsulation;
 use vxtap_tests::{NetNs, Veth, VethOptions, privileged};
 
 use super::frames::{Case, Inside, Mirrored};

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use etherparse::{IpNumber, Ipv4Header, Ipv6FlowLabel, Ipv6Header, PacketBuilder};
-use vxtap::output::{Encapsulation, Gwlb};
+use vxtap::ring::{Encapsulation, Gwlb};
 
 /// Addresses of the mirror and of the receiving end.
 pub(crate) const SOURCE_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);

@@ -3,7 +3,7 @@
 use vxtap::Engine;
 use vxtap::capture_file::CaptureFile;
 use vxtap::config::{CaptureMode, Output, OutputKind};
-use vxtap::output::Encapsulation;
+use vxtap::ring::Encapsulation;
 use vxtap_tests::{NetNs, Veth, VethOptions, privileged};
 
 use super::frames::{Case, Inside, Mirrored};

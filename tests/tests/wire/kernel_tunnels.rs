@@ -19,7 +19,7 @@ use nix::sys::signal::Signal;
 use vxtap::Engine;
 use vxtap::capture_file::CaptureFile;
 use vxtap::config::{CaptureMode, Output, OutputKind};
-use vxtap::output::Encapsulation;
+use vxtap::ring::Encapsulation;
 use vxtap_tests::{NetNs, Process, capture, privileged, wait_until};
 
 use super::support::{Got, OUTPUT, assert_adds_up, config, read_all};

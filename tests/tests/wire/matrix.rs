@@ -2,8 +2,8 @@
 
 use vxtap::Engine;
 use vxtap::config::CaptureMode;
-use vxtap::engine::Rung;
-use vxtap::output::Link;
+use vxtap::engine::ActiveMode;
+use vxtap::ring::Link;
 use vxtap_tests::{NetNs, Veth, VethOptions, privileged};
 
 use super::frames::{Mirrored, all_cases};
@@ -43,7 +43,7 @@ fn veth(queues: u32) -> Veth {
     Veth::join(NetNs::new().unwrap(), NetNs::new().unwrap(), options).unwrap()
 }
 
-fn over_veth(mode: CaptureMode, rung: Rung) {
+fn over_veth(mode: CaptureMode, rung: ActiveMode) {
     let veth = veth(2);
     let sent = all(veth.receiver.mac);
     let mut config = config(&[veth.receiver.interface]);
@@ -61,14 +61,14 @@ fn over_veth(mode: CaptureMode, rung: Rung) {
 #[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
 fn native_copy() {
     privileged();
-    over_veth(CaptureMode::Native, Rung::NativeCopy);
+    over_veth(CaptureMode::Native, ActiveMode::NativeCopy);
 }
 
 #[test]
 #[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
 fn generic() {
     privileged();
-    over_veth(CaptureMode::Generic, Rung::Generic);
+    over_veth(CaptureMode::Generic, ActiveMode::Generic);
 }
 
 /// What the stack lets through to UDP sockets of these interfaces; their places are the numbers of
@@ -80,7 +80,7 @@ fn through_udp_sockets(veth: &Veth, interfaces: &[&str]) {
     config.capture.mode = CaptureMode::Socket;
     let engine = veth.receiver.netns.run(|| Engine::open(config)).unwrap();
     let (got, report) = run(engine, &veth.sender, sent.iter().map(|mirrored| &mirrored.frame[..]));
-    assert!(report.interfaces.iter().all(|interface| interface.rung == Rung::Socket));
+    assert!(report.interfaces.iter().all(|interface| interface.rung == ActiveMode::Socket));
     assert_all_came(&sent, &got, false);
     for got in &got {
         let mirrored = sent.iter().find(|mirrored| mirrored.vni == got.vni).unwrap();
@@ -123,7 +123,7 @@ fn a_capture_file() {
     write_pcap(file.path(), sent.iter().map(|mirrored| &mirrored.frame[..]));
     let engine = Engine::open_capture_file(config(&[]), file.path()).unwrap();
     let (got, report) = run_to_the_end(engine);
-    assert_eq!(report.interfaces[0].rung, Rung::CaptureFile);
+    assert_eq!(report.interfaces[0].rung, ActiveMode::CaptureFile);
     assert_all_came(&sent, &got, true);
     assert_adds_up(&report);
 }

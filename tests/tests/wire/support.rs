@@ -8,7 +8,7 @@ use std::time::Duration;
 use vxtap::Engine;
 use vxtap::config::{Config, Output, OutputKind};
 use vxtap::engine::Report;
-use vxtap::output::{Consumer, Encapsulation, Frame, Gwlb, Link, Next};
+use vxtap::ring::{Consumer, Encapsulation, Frame, Gwlb, Link, Next};
 use vxtap_bench::sink::{Pushed, Slot};
 use vxtap_bench::{PacketSocket, Sink};
 use vxtap_tests::Side;

@@ -21,7 +21,7 @@ use rustix::fs::{SealFlags, fcntl_get_seals};
 use vxtap::Engine;
 use vxtap::config::{CaptureMode, Config, Output, OutputKind};
 use vxtap::engine::Report;
-use vxtap::output::{Encapsulation, Next};
+use vxtap::ring::{Encapsulation, Next};
 use vxtap_bench::sink::{Pushed, Slot};
 use vxtap_bench::{PacketSocket, Sink};
 use vxtap_tests::{NetNs, Veth, VethOptions, capture, privileged, wait_until};

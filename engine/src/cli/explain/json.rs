@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use serde::Serialize;
 use vxtap::config::Action;
 use vxtap::explain::{Explanation, Fate};
-use vxtap::output::Encapsulation;
+use vxtap::ring::Encapsulation;
 
 use super::text::sign_name;
 

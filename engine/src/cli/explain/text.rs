@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use vxtap::DropReason;
 use vxtap::config::{Action, Direction};
 use vxtap::explain::{DirectionSign, Explanation, Fate, Miss, Walk};
-use vxtap::output::Encapsulation;
+use vxtap::ring::Encapsulation;
 
 /// Some lines about a frame.
 pub(super) fn frame(number: u64, fate: &Fate<'_>, out: &mut impl Write) -> io::Result<()> {

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use jiff::Timestamp;
 use vxtap::explain::flow_of;
-use vxtap::output::pcap;
+use vxtap::outputs::pcap;
 
 use super::blocks::{Content, Packet};
 use crate::cli::args::TailFormat;

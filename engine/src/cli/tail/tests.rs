@@ -1,5 +1,5 @@
-use vxtap::output::Link;
-use vxtap::output::pcapng::{Blocks as Encoder, Interface, Statistics};
+use vxtap::outputs::pcapng::{Blocks as Encoder, Interface, Statistics};
+use vxtap::ring::Link;
 
 use std::fs::File;
 

@@ -1,7 +1,7 @@
 //! The sums that have to add up.
 
 use super::{OutputReport, Report, WorkerReport};
-use crate::counters::{Ledger, WorkerCounters};
+use crate::counters::{SessionCounters, WorkerCounters};
 use crate::engine::{StreamCounters, StreamReader};
 
 impl Report {
@@ -61,12 +61,12 @@ impl Report {
     }
 }
 
-fn delivered(sessions: &[Ledger]) -> u64 {
+fn delivered(sessions: &[SessionCounters]) -> u64 {
     sessions.iter().map(|ledger| ledger.delivered.frames).sum()
 }
 
 /// Received = delivered + dropped.
-fn imbalance(what: &str, ledger: &Ledger) -> Option<String> {
+fn imbalance(what: &str, ledger: &SessionCounters) -> Option<String> {
     (!ledger.adds_up()).then(|| {
         let (received, delivered, drops) =
             (ledger.received.frames, ledger.delivered.frames, ledger.drops.total());

@@ -6,10 +6,14 @@ mod table;
 use std::sync::PoisonError;
 
 use super::file_source::InputError;
-use super::{CAPTURE_FILE, Engine, GuestCounters, Live, Rung, Source, StepDown, StreamCounters};
-use crate::counters::{Ledger, OutputLedger, Tally, WorkerCounters};
-use crate::output::{Origin, Written};
+use super::{
+    ActiveMode, CAPTURE_FILE, CapturedInterface, ConsumerCounters, Engine, ModeFallback, Source,
+    StreamCounters,
+};
+use crate::counters::{FrameBytes, OutputCounters, SessionCounters, WorkerCounters};
+use crate::outputs::OutputStats;
 use crate::reassembly::ReassemblyCounters;
+use crate::ring::QueueId;
 use crate::session::{SequenceCounters, SessionId};
 use crate::steering::SteeringCounters;
 
@@ -19,9 +23,9 @@ pub struct InterfaceReport {
     /// Its name, or "capture file".
     pub name: String,
     /// How its frames get into memory.
-    pub rung: Rung,
-    /// The better rungs of the ladder, and why it is not on them.
-    pub steps: Vec<StepDown>,
+    pub mode: ActiveMode,
+    /// The better modes of the ladder, and why it is not on them.
+    pub steps: Vec<ModeFallback>,
     /// What the XDP program, or what stands in for it, did with all frames that it saw.
     pub steering: SteeringCounters,
 }
@@ -49,16 +53,16 @@ pub struct OutputReport {
     /// Whether a reload has taken it away.
     pub is_gone: bool,
     /// By session, all workers together.
-    pub sessions: Vec<OutputLedger>,
+    pub sessions: Vec<OutputCounters>,
     /// Frames that lay in its rings when their consumers went, for which they count as delivered.
     pub unread: u64,
     /// Who comes to it, for an output whose consumers come and go.
-    pub guests: Option<GuestCounters>,
+    pub consumers: Option<ConsumerCounters>,
     /// What became of the frames of each reader, for a stream.
     pub stream: Option<StreamCounters>,
     /// What it has written, for an output that the engine empties itself and that has ended; of
     /// pcapng files also before, up to half a second old.
-    pub written: Option<Written>,
+    pub written: Option<OutputStats>,
 }
 
 impl OutputReport {
@@ -68,8 +72,8 @@ impl OutputReport {
     }
 
     /// All sessions together.
-    pub fn total(&self) -> OutputLedger {
-        let mut total = OutputLedger::default();
+    pub fn total(&self) -> OutputCounters {
+        let mut total = OutputCounters::default();
         self.sessions.iter().for_each(|ledger| total.merge(*ledger));
         total
     }
@@ -101,7 +105,7 @@ pub struct Report {
 impl Report {
     pub(super) fn new(engine: &Engine) -> Self {
         let worker = |(origin, cpu, counters)| {
-            let Origin { interface, queue } = origin;
+            let QueueId { interface, queue } = origin;
             WorkerReport { interface, queue, cpu, counters }
         };
         let workers: Vec<_> = engine.workers.counters().map(worker).collect();
@@ -112,8 +116,8 @@ impl Report {
             }
             Source::File(progress) => {
                 let steering = progress.lock().unwrap_or_else(PoisonError::into_inner).steering;
-                let (name, rung) = (CAPTURE_FILE.to_owned(), Rung::CaptureFile);
-                vec![InterfaceReport { name, rung, steps: Vec::new(), steering }]
+                let (name, mode) = (CAPTURE_FILE.to_owned(), ActiveMode::CaptureFile);
+                vec![InterfaceReport { name, mode, steps: Vec::new(), steering }]
             }
         };
         let fragments = engine
@@ -123,17 +127,22 @@ impl Report {
         let fragments = fragments.unwrap_or_default();
         let sequences = engine.directory.sequence_counters();
         let sessions: Vec<_> = engine.sessions().names().map(str::to_owned).collect();
-        let output = |(place, outlet): (usize, &super::Outlet)| OutputReport {
-            name: outlet.name.clone(),
-            member: Some(outlet.member).filter(|(_, members)| *members > 1).map(|(place, _)| place),
-            is_gone: outlet.is_gone,
+        let output = |(place, instance): (usize, &super::OutputInstance)| OutputReport {
+            name: instance.name.clone(),
+            member: Some(instance.member)
+                .filter(|(_, members)| *members > 1)
+                .map(|(place, _)| place),
+            is_gone: instance.is_gone,
             sessions: merge_output(&workers, place, sessions.len()),
             unread: workers.iter().filter_map(|worker| worker.counters.unread.get(place)).sum(),
-            guests: outlet.guests.as_ref().map(|guests| guests.board.read(outlet.member.0)),
-            stream: outlet.readers(),
-            written: outlet.desk.written(),
+            consumers: instance
+                .attached
+                .as_ref()
+                .map(|attached| attached.stats.read(instance.member.0)),
+            stream: instance.readers(),
+            written: instance.control.stats(),
         };
-        let outputs = engine.outlets.iter().enumerate().map(output).collect();
+        let outputs = engine.instances.iter().enumerate().map(output).collect();
         Self {
             interfaces,
             fragments,
@@ -147,15 +156,15 @@ impl Report {
     }
 
     /// All workers together.
-    pub fn total(&self) -> Ledger {
-        let mut total = Ledger::default();
+    pub fn total(&self) -> SessionCounters {
+        let mut total = SessionCounters::default();
         self.workers.iter().for_each(|worker| total.merge(&worker.counters.all));
         total
     }
 
     /// The accounts of the sessions, all workers together; index 0 is the default session.
-    pub fn session_ledgers(&self) -> Vec<Ledger> {
-        let mut ledgers = vec![Ledger::default(); self.sessions.len()];
+    pub fn session_ledgers(&self) -> Vec<SessionCounters> {
+        let mut ledgers = vec![SessionCounters::default(); self.sessions.len()];
         for worker in &self.workers {
             for (sum, ledger) in ledgers.iter_mut().zip(&worker.counters.sessions) {
                 sum.merge(ledger);
@@ -166,13 +175,13 @@ impl Report {
 
     /// Traffic of pairs that nobody declared, by pair, the most frames first, and what was beyond
     /// the tables.
-    pub fn unknown(&self) -> (Vec<(crate::session::Pair, Tally)>, Tally) {
+    pub fn unknown(&self) -> (Vec<(crate::session::Pair, FrameBytes)>, FrameBytes) {
         let mut by_pair = std::collections::BTreeMap::new();
-        let mut beyond = Tally::default();
+        let mut beyond = FrameBytes::default();
         for WorkerReport { counters, .. } in &self.workers {
             beyond.merge(counters.unknown_beyond);
             for (pair, tally) in &counters.unknown {
-                by_pair.entry(*pair).or_insert_with(Tally::default).merge(*tally);
+                by_pair.entry(*pair).or_insert_with(FrameBytes::default).merge(*tally);
             }
         }
         let mut pairs: Vec<_> = by_pair.into_iter().collect();
@@ -210,17 +219,21 @@ impl WorkerReport {
     }
 }
 
-fn live_report(live: &Live, failures: &mut Vec<String>) -> InterfaceReport {
+fn live_report(live: &CapturedInterface, failures: &mut Vec<String>) -> InterfaceReport {
     let steering = live.counters().unwrap_or_else(|error| {
         failures.push(error.to_string());
         SteeringCounters::default()
     });
     let (name, steps) = (live.interface.name.clone(), live.steps.clone());
-    InterfaceReport { name, rung: live.rung, steps, steering }
+    InterfaceReport { name, mode: live.mode, steps, steering }
 }
 
-fn merge_output(workers: &[WorkerReport], place: usize, session_count: usize) -> Vec<OutputLedger> {
-    let mut sums = vec![OutputLedger::default(); session_count];
+fn merge_output(
+    workers: &[WorkerReport],
+    place: usize,
+    session_count: usize,
+) -> Vec<OutputCounters> {
+    let mut sums = vec![OutputCounters::default(); session_count];
     for worker in workers {
         let ledgers = worker.counters.outputs.get(place).map_or(&[][..], Vec::as_slice);
         for (sum, ledger) in sums.iter_mut().zip(ledgers) {

@@ -4,8 +4,8 @@ use std::fmt;
 
 use vxtap_ebpf::maps::Outcome;
 
-use super::{InterfaceReport, OutputReport, Report, Rung};
-use crate::counters::Ledger;
+use super::{ActiveMode, InterfaceReport, OutputReport, Report};
+use crate::counters::SessionCounters;
 use crate::drop_reason::{DropReason, Drops};
 use crate::engine::StreamReader;
 use crate::session::SequenceCounters;
@@ -161,7 +161,7 @@ impl Report {
                 total.delivered.frames,
                 total.full
             )?;
-            guests(f, output)?;
+            consumers(f, output)?;
             if output.unread > 0 {
                 writeln!(f, "    not read when the consumer went: {}", output.unread)?;
             }
@@ -196,14 +196,14 @@ impl Report {
 }
 
 /// Consumers of an output that come and go.
-fn guests(f: &mut fmt::Formatter<'_>, output: &OutputReport) -> fmt::Result {
-    let Some(guests) = output.guests else { return Ok(()) };
+fn consumers(f: &mut fmt::Formatter<'_>, output: &OutputReport) -> fmt::Result {
+    let Some(consumers) = output.consumers else { return Ok(()) };
     let (who, readers) = match &output.stream {
         Some(stream) => ("readers", &stream.readers[..]),
         None => ("consumers", &[][..]),
     };
-    writeln!(f, "    {who} that came: {}, that are there: {}", guests.came, guests.attached)?;
-    for (what, count) in [("cut off", guests.cut_off), ("turned away", guests.refused)] {
+    writeln!(f, "    {who} that came: {}, that are there: {}", consumers.came, consumers.attached)?;
+    for (what, count) in [("cut off", consumers.cut_off), ("turned away", consumers.refused)] {
         if count > 0 {
             writeln!(f, "    {who} that were {what}: {count}")?;
         }
@@ -217,11 +217,11 @@ fn guests(f: &mut fmt::Formatter<'_>, output: &OutputReport) -> fmt::Result {
 
 /// An interface, and what was done with its frames.
 fn steering(f: &mut fmt::Formatter<'_>, interface: &InterfaceReport) -> fmt::Result {
-    let InterfaceReport { name, rung, steps: _, steering } = interface;
-    let (how, seen) = match rung {
-        Rung::CaptureFile => (String::new(), "frames seen in the file"),
-        Rung::Socket => (format!(", {rung}"), "datagrams seen by the UDP sockets"),
-        _ => (format!(", {rung}"), "frames seen by the XDP program"),
+    let InterfaceReport { name, mode, steps: _, steering } = interface;
+    let (how, seen) = match mode {
+        ActiveMode::CaptureFile => (String::new(), "frames seen in the file"),
+        ActiveMode::Socket => (format!(", {mode}"), "datagrams seen by the UDP sockets"),
+        _ => (format!(", {mode}"), "frames seen by the XDP program"),
     };
     writeln!(f, "{name}{how}\n\n  {seen}")?;
     for (outcome, count, fate) in [
@@ -247,7 +247,7 @@ fn steering(f: &mut fmt::Formatter<'_>, interface: &InterfaceReport) -> fmt::Res
     Ok(())
 }
 
-fn row(f: &mut fmt::Formatter<'_>, name: &str, ledger: &Ledger) -> fmt::Result {
+fn row(f: &mut fmt::Formatter<'_>, name: &str, ledger: &SessionCounters) -> fmt::Result {
     let (received, delivered) = (ledger.received.frames, ledger.delivered.frames);
     writeln!(f, "  {name:<24}{received:>14}{delivered:>14}{:>12}", ledger.drops.total())
 }

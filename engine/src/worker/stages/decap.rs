@@ -1,11 +1,11 @@
 //! The first stage: the tunnel comes off.
 
 use super::{Stages, now_ns};
-use crate::counters::Tally;
+use crate::counters::FrameBytes;
 use crate::decap::{self, Inner};
 use crate::drop_reason::DropReason;
-use crate::worker::batch::{Batch, Places, Work};
-use crate::worker::chain::Part;
+use crate::worker::batch::{Batch, BatchMask, PacketContext};
+use crate::worker::chain::ChainedChunk;
 use crate::xsk::{FreeList, RxQueue, Tail};
 
 impl Stages {
@@ -16,7 +16,7 @@ impl Stages {
         queue: &mut RxQueue,
         batch: &mut Batch,
         free: &mut FreeList,
-    ) -> Places {
+    ) -> BatchMask {
         let port = self.ruleset.ports.plain();
         let (mut odd, mut bytes) = (0, 0);
         let has_parts = batch.has_parts();
@@ -28,7 +28,7 @@ impl Stages {
                 None => odd |= 1 << place,
             }
         }
-        self.all.received.merge(Tally { frames: works.len() as u64, bytes });
+        self.all.received.merge(FrameBytes { frames: works.len() as u64, bytes });
         if odd == 0 && !has_parts { 0 } else { self.decap_odd(queue, batch, odd, free) }
     }
 
@@ -39,9 +39,9 @@ impl Stages {
         &mut self,
         queue: &mut RxQueue,
         batch: &mut Batch,
-        odd: Places,
+        odd: BatchMask,
         free: &mut FreeList,
-    ) -> Places {
+    ) -> BatchMask {
         let mut refused = 0;
         let (works, parts) = batch.with_parts();
         self.all.received.bytes +=
@@ -76,8 +76,8 @@ impl Stages {
 /// Takes the tunnel off a frame in one chunk or several.
 fn open(
     queue: &RxQueue,
-    work: &Work,
-    parts: &[Part],
+    work: &PacketContext,
+    parts: &[ChainedChunk],
     tunnels: &decap::Ports,
 ) -> Result<Inner, DropReason> {
     let head = queue.frame(&work.received);

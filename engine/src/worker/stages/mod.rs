@@ -5,18 +5,18 @@
 //! neighbouring frames overlap.
 
 mod decap;
-mod judge;
+mod filter;
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::accounts::{Accounts, Run};
-use super::batch::{Batch, Places, Work};
+use super::batch::{Batch, BatchMask, PacketContext};
 use super::fragments::{FragmentTable, Fragments};
+use super::frame_accounting::{FrameAccounting, Run};
 use crate::config::{BATCH_MAX, UnknownSessions};
-use crate::counters::{Ledger, Tally, WorkerCounters};
+use crate::counters::{FrameBytes, SessionCounters, WorkerCounters};
 use crate::drop_reason::DropReason;
-use crate::output::Descriptor;
+use crate::ring::Descriptor;
 use crate::ruleset::Ruleset;
 use crate::session::{Key, SessionId, UNKNOWN_PAIRS_MAX, UnknownPairs};
 use crate::xsk::{FreeList, RxQueue};
@@ -27,8 +27,8 @@ pub(super) struct Stages {
     ruleset: Arc<Ruleset>,
     unknown_pairs: UnknownPairs,
     /// Of all datagrams; delivered bytes, and what was cut, follow from the accounts.
-    all: Ledger,
-    accounts: Accounts,
+    all: SessionCounters,
+    accounts: FrameAccounting,
     unstamped: u64,
     /// Frames with bits set that are reserved in the tunnel header.
     reserved_bits: u64,
@@ -50,11 +50,11 @@ impl Stages {
     ) -> Self {
         let nobody = Key::V4(0);
         Self {
-            accounts: Accounts::new(ruleset.sessions.len()),
+            accounts: FrameAccounting::new(ruleset.sessions.len()),
             last: (nobody, ruleset.sessions.find(nobody)),
             ruleset,
             unknown_pairs: UnknownPairs::new(UNKNOWN_PAIRS_MAX),
-            all: Ledger::default(),
+            all: SessionCounters::default(),
             unstamped: 0,
             reserved_bits: 0,
             arrival_minus_utc_ns,
@@ -101,7 +101,7 @@ impl Stages {
     /// Fills in when each frame arrived: from the time in front of it if there is one, else the
     /// time of the batch.
     #[inline(never)]
-    fn find_times(&mut self, queue: &mut RxQueue, works: &mut [Work]) {
+    fn find_times(&mut self, queue: &mut RxQueue, works: &mut [PacketContext]) {
         let mut clock = BatchClock::default();
         let offset_ns = self.arrival_minus_utc_ns.cast_unsigned();
         for work in works {
@@ -116,7 +116,7 @@ impl Stages {
     /// neither table stays in the first-level cache; each frame's search is then under way before
     /// the first one needs its result.
     #[inline(never)]
-    fn find_sessions(&mut self, works: &mut [Work]) {
+    fn find_sessions(&mut self, works: &mut [PacketContext]) {
         let (mut last_key, mut session) = self.last;
         for work in &mut *works {
             if !work.key.is_same_v4(last_key) {
@@ -136,7 +136,7 @@ impl Stages {
     /// Counts each frame for its session, and returns the places of those that nobody declared if
     /// they are not wanted.
     #[inline(never)]
-    fn count(&mut self, works: &mut [Work]) -> Places {
+    fn count(&mut self, works: &mut [PacketContext]) -> BatchMask {
         let mut unwanted = 0;
         let mut run = Run::of(SessionId::DEFAULT);
         for (place, work) in works.iter_mut().enumerate() {
@@ -160,7 +160,7 @@ impl Stages {
 
     /// Counts a frame that is not wanted; returns 1.
     #[cold]
-    fn drop_unwanted(&mut self, session: SessionId, bytes: u32, reason: DropReason) -> Places {
+    fn drop_unwanted(&mut self, session: SessionId, bytes: u32, reason: DropReason) -> BatchMask {
         self.all.drops.count(reason);
         self.accounts.drop_unoffered(session, bytes, reason);
         1
@@ -186,7 +186,7 @@ impl Stages {
     /// Counts frames in several chunks that never became whole.
     #[inline]
     pub(super) const fn count_broken(&mut self, (frames, bytes): (u64, u64)) {
-        self.all.received.merge(Tally { frames, bytes });
+        self.all.received.merge(FrameBytes { frames, bytes });
         self.all.drops.add(DropReason::FrameChain, frames);
     }
 
@@ -220,7 +220,7 @@ impl Stages {
     }
 
     /// The sessions' accounts.
-    pub(super) const fn accounts(&self) -> &Accounts {
+    pub(super) const fn accounts(&self) -> &FrameAccounting {
         &self.accounts
     }
 

@@ -1,15 +1,15 @@
 //! Consumers that come and go while the worker runs.
 
 use super::*;
-use crate::output::{Origin, shared_ring};
+use crate::ring::{QueueId, shared_ring};
 
 /// A worker with an output that somebody always reads, and another that consumers come to.
-fn rig_with_guests() -> Rig {
+fn rig_with_guests() -> WorkerHarness {
     let config = config_of(2, UnknownSessions::Drop);
     rig_of(&[256], &config, WhenFull::Drop)
 }
 
-impl Rig {
+impl WorkerHarness {
     fn receive_some(&mut self, count: u8) {
         self.worker.refill();
         for number in 0..count {
@@ -101,14 +101,14 @@ fn what_a_guest_has_not_read_is_counted_and_comes_back() {
 fn a_guest_that_lies_loses_its_ring_and_nobody_else_notices() {
     let mut rig = rig_with_guests();
     let (writer, handover) =
-        shared_ring(64, rig.worker.queue.umem().clone(), Origin::default()).unwrap();
+        shared_ring(64, rig.worker.queue.umem().clone(), QueueId::default()).unwrap();
     rig.announce(writer);
     rig.receive_some(10);
     let tail = std::fs::File::from(handover.files.tail.try_clone().unwrap());
     for garbage in [[0xff_u8; 64], [0x0f; 64]] {
         std::os::unix::fs::FileExt::write_all_at(&tail, &garbage, 0).unwrap();
         rig.receive_some(5);
-        assert!(handover.presence.has_lied());
+        assert!(handover.presence.has_invalid_tail());
     }
     rig.receive_some(5);
     let counters = rig.counters();

@@ -38,7 +38,7 @@ fn frames(count: u16) -> Vec<Vec<u8>> {
     (0..count).map(|number| mirrored(1, 7, &number.to_be_bytes()).0).collect()
 }
 
-impl Rig {
+impl WorkerHarness {
     /// Frames arrive and are worked on.
     fn receive(&mut self, count: u16) {
         self.worker.refill();
@@ -54,7 +54,7 @@ impl Rig {
         &mut self,
         generation: u32,
         config: &Config,
-        claims: &[Claim<'_>],
+        claims: &[Subscription<'_>],
         new: &[(usize, u32)],
     ) {
         config.validate().unwrap_or_else(|error| panic!("{error}"));
@@ -66,7 +66,7 @@ impl Rig {
             self.consumers.push(consumer);
         }
         let orders = self.worker.orders.clone();
-        orders.announce(Change { ruleset: Arc::new(ruleset), outputs });
+        orders.announce(RulesetChange { ruleset: Arc::new(ruleset), outputs });
         assert!(!orders.is_obeyed());
         let mail = orders.mail(self.worker.obeyed).expect("announced");
         self.worker.open(mail);
@@ -85,7 +85,7 @@ fn what_a_filter_rejects_is_counted_for_its_session_and_goes_nowhere() {
         (0, 100)
     );
     assert!(counters.sessions[1].adds_up() && counters.all.adds_up());
-    assert_eq!(counters.outputs[0][1], crate::counters::OutputLedger::default());
+    assert_eq!(counters.outputs[0][1], crate::counters::OutputCounters::default());
     assert_eq!(read_all(&mut consumers[0]).len(), 1);
 }
 
@@ -156,15 +156,15 @@ fn a_session_goes_to_the_outputs_that_it_names() {
 fn a_ruleset_changes_between_two_batches_and_every_count_goes_on() {
     let mut rig = rig_of(&[256, 256], &filtered(2, false), WhenFull::Drop);
     rig.receive(60);
-    rig.change(1, &filtered(2, true), &[Claim::Named("0"), Claim::Named("1")], &[]);
+    rig.change(1, &filtered(2, true), &[Subscription::Named("0"), Subscription::Named("1")], &[]);
     rig.receive(60);
     // Only output 1 from here on, and a session more.
     let mut third = filtered(2, false);
     third.sessions[0].outputs = Some(vec!["1".to_owned()]);
     third.sessions.push(Session { name: "new".into(), vni: 99, ..Session::default() });
-    rig.change(2, &third, &[Claim::Named("0"), Claim::Named("1")], &[]);
+    rig.change(2, &third, &[Subscription::Named("0"), Subscription::Named("1")], &[]);
     rig.receive(60);
-    rig.change(3, &filtered(2, false), &[Claim::Named("0"), Claim::Named("1")], &[]);
+    rig.change(3, &filtered(2, false), &[Subscription::Named("0"), Subscription::Named("1")], &[]);
     rig.receive(10);
     let (mut consumers, counters) = rig.run([]);
     let ledger = &counters.sessions[1];
@@ -184,7 +184,12 @@ fn an_output_ends_when_it_is_taken_away_and_another_begins() {
     rig.receive(50);
     let mut config = config_of(3, UnknownSessions::Pass);
     config.outputs.remove(0);
-    rig.change(1, &config, &[Claim::Gone, Claim::Named("1"), Claim::Named("2")], &[(2, 256)]);
+    rig.change(
+        1,
+        &config,
+        &[Subscription::Gone, Subscription::Named("1"), Subscription::Named("2")],
+        &[(2, 256)],
+    );
     rig.receive(30);
     let mut consumers = std::mem::take(&mut rig.consumers);
     assert_eq!(
@@ -217,9 +222,9 @@ fn an_output_that_a_worker_did_not_live_to_know_ends() {
         1,
         &filtered(2, false),
         &mut rig.directory.clone(),
-        &[Claim::Gone, Claim::Named("new")],
+        &[Subscription::Gone, Subscription::Named("new")],
     ));
-    orders.announce(Change { ruleset, outputs: vec![(1, writer)] });
+    orders.announce(RulesetChange { ruleset, outputs: vec![(1, writer)] });
     drop(rig);
     assert!(matches!(consumer.next(Duration::ZERO), Next::Idle));
     orders.forget();

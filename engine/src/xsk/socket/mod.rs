@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 
 use super::arrival::Stamps;
 use super::chunk::FreeList;
-use super::clock::monotonic_minus_utc_ns;
 use super::geometry::EXTRA_HEADROOM;
-use super::kernel_side::{KernelCounters, KernelSide};
 use super::ring::{ConsumerRing, ProducerRing};
+use super::rx_backend::{KernelCounters, RxBackend};
 use super::rx_queue::RxQueue;
-use super::syscall;
 use super::umem::Umem;
+use crate::sys::clock::monotonic_minus_utc_ns;
+use crate::sys::syscall;
 use rings::{layout, map_ring, ring_offsets};
 pub(crate) use settings::SocketSettings;
 pub use settings::{BindMode, SocketError};
@@ -229,7 +229,7 @@ impl AsFd for Socket {
     }
 }
 
-impl KernelSide for Socket {
+impl RxBackend for Socket {
     fn wait(&mut self, timeout: Duration) -> io::Result<()> {
         let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
         syscall::poll_readable(self.fd.as_fd(), timeout_ms).map(drop).or_else(passing)

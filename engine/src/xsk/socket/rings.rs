@@ -5,9 +5,9 @@ use std::mem::size_of;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
-use super::super::mapping::Mapping;
 use super::super::ring::{Layout, Slot};
-use super::super::syscall;
+use crate::sys::mapping::Mapping;
+use crate::sys::syscall;
 
 /// Where the parts of the rings are in their mappings (`XDP_MMAP_OFFSETS`, with flags since Linux
 /// 5.4).

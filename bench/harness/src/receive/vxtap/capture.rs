@@ -6,8 +6,8 @@ use std::process;
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
-use vxtap::output::Frame;
-use vxtap::output::pcapng::{CaptureWriter, PcapngFile};
+use vxtap::outputs::pcapng::{CaptureWriter, PcapngFile};
+use vxtap::ring::Frame;
 
 /// An open file without a name: its memory or disk space is free again when the process ends,
 /// however it ends.

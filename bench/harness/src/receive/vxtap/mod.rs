@@ -82,7 +82,7 @@ pub enum Wait {
 /// What the thread of a consumer does while nothing is there for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ConsumerWait {
-    /// Naps as [`vxtap::output::Consumer::next`] does, 200 µs at most.
+    /// Naps as [`vxtap::ring::Consumer::next`] does, 200 µs at most.
     Nap,
     /// Looks again at once, lending the CPU to whoever else is ready to run on it: worker and
     /// consumer may share one.
@@ -129,7 +129,7 @@ impl Vxtap {
     /// What the first consumer has counted so far.
     pub(super) fn mark(&self) -> Result<Mark> {
         let counts = self.readers[0].0.counts();
-        for note in self.engine.take_notes() {
+        for note in self.engine.take_diagnostics() {
             eprintln!("vxbench: {note}");
         }
         ensure!(!self.engine.has_ended(), "a worker has ended by itself");

@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
-use vxtap::output::{Consumer, Next};
+use vxtap::ring::{Consumer, Next};
 
 use super::super::app::Application;
 use super::super::background::WAIT_MS;

@@ -1,0 +1,95 @@
+//! The ladder of capture modes: how frames get from the wire into memory, the best way first.
+
+use crate::config::CaptureMode;
+use crate::steering::AttachMode;
+use crate::xsk::BindMode;
+
+/// How frames get from the wire into the UMEM; the ladder's mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ActiveMode {
+    /// Native XDP, the NIC writes into the UMEM.
+    ZeroCopy,
+    /// Native XDP, the kernel copies.
+    NativeCopy,
+    /// Generic XDP: after the kernel has made a socket buffer of the frame.
+    Generic,
+    /// UDP sockets of the kernel stack.
+    Socket,
+    /// A capture file.
+    CaptureFile,
+}
+
+/// A mode that was not taken, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModeFallback {
+    /// The mode.
+    pub mode: ActiveMode,
+    /// Why it was left out or does not work: a clause, without full stop.
+    pub reason: String,
+}
+
+/// What zero-copy of Amazon's driver does: the sources are in docs/tuning.md.
+const ENA_ZERO_COPY: &str = "not tried on an ENA: its zero-copy drops frames in several buffers, is slower than copying \
+                             where it was measured, and takes the link down for a moment for each queue; \
+                             capture.mode = \"zero-copy\" forces it";
+
+impl ActiveMode {
+    /// The modes of an interface, the best first.
+    const LADDER: [Self; 4] = [Self::ZeroCopy, Self::NativeCopy, Self::Generic, Self::Socket];
+
+    /// The modes to try, in this order, and those that are left out.
+    pub(super) fn to_try(
+        mode: CaptureMode,
+        driver: Option<&str>,
+    ) -> (Vec<Self>, Vec<ModeFallback>) {
+        match mode {
+            CaptureMode::Auto if driver == Some("ena") => {
+                let left_out =
+                    ModeFallback { mode: Self::ZeroCopy, reason: ENA_ZERO_COPY.to_owned() };
+                (Self::LADDER[1..].into(), vec![left_out])
+            }
+            CaptureMode::Auto => (Self::LADDER.into(), Vec::new()),
+            CaptureMode::ZeroCopy => (vec![Self::ZeroCopy], Vec::new()),
+            CaptureMode::Native => (vec![Self::NativeCopy], Vec::new()),
+            CaptureMode::Generic => (vec![Self::Generic], Vec::new()),
+            CaptureMode::Socket => (vec![Self::Socket], Vec::new()),
+        }
+    }
+
+    /// How its XDP program is attached and its AF_XDP sockets are bound; `None` if it has none.
+    pub(super) const fn xdp(self) -> Option<(AttachMode, BindMode)> {
+        match self {
+            Self::ZeroCopy => Some((AttachMode::Native, BindMode::ZeroCopy)),
+            Self::NativeCopy => Some((AttachMode::Native, BindMode::Copy)),
+            Self::Generic => Some((AttachMode::Generic, BindMode::Copy)),
+            Self::Socket | Self::CaptureFile => None,
+        }
+    }
+}
+
+impl std::fmt::Display for ActiveMode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::ZeroCopy => "zero-copy",
+            Self::NativeCopy => "native copy",
+            Self::Generic => "generic copy",
+            Self::Socket => "UDP socket",
+            Self::CaptureFile => "capture file",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ladder_begins_at_the_top_but_on_an_ena() {
+        let (modes, left_out) = ActiveMode::to_try(CaptureMode::Auto, Some("mlx5_core"));
+        assert_eq!((modes.len(), modes[0], left_out), (4, ActiveMode::ZeroCopy, Vec::new()));
+        let (modes, left_out) = ActiveMode::to_try(CaptureMode::Auto, Some("ena"));
+        assert_eq!((modes[0], left_out[0].mode), (ActiveMode::NativeCopy, ActiveMode::ZeroCopy));
+        let forced = ActiveMode::to_try(CaptureMode::ZeroCopy, Some("ena"));
+        assert_eq!(forced, (vec![ActiveMode::ZeroCopy], Vec::new()));
+    }
+}

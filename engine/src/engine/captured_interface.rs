@@ -1,0 +1,291 @@
+//! An interface in use: which mode of the ladder it is on, and the gate by which frames come in.
+//!
+//! The order is: look at the interface, load the program, attach it, open the sockets, and put the
+//! sockets into the program's map once the workers run. Until then the kernel stack gets the
+//! frames, as before.
+
+use std::iter::repeat;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use super::active_mode::{ActiveMode, ModeFallback};
+use super::queue_builder::{self, OpenQueue, QueueBuilder, QueueCpu, SteeringTarget};
+use super::{EngineError, cpus};
+use crate::config::{Config, Fragments, Output, Queues};
+use crate::interface::Interface;
+use crate::steering::{self, AttachMode, Steering, SteeringCounters, SteeringError};
+use crate::sys::{driver_of, rx_queue_count};
+use crate::udp::UdpStats;
+use crate::xsk::{SocketError, Umem};
+
+/// What decides which frames come in.
+enum IngressPath {
+    /// The XDP program.
+    Program { steering: Box<Steering>, is_attached: bool },
+    /// The kernel stack; what it lets through is counted for each queue.
+    Stack(Vec<Arc<UdpStats>>),
+}
+
+/// An interface in use.
+pub(super) struct CapturedInterface {
+    /// As it was last seen.
+    pub(super) interface: Interface,
+    pub(super) mode: ActiveMode,
+    /// The better modes, and why it is not on them.
+    pub(super) steps: Vec<ModeFallback>,
+    /// RX queues that there were when it was last looked at.
+    pub(super) queue_count: u32,
+    pub(super) chunk_size: u32,
+    /// Whether frames that are longer than a chunk come in several.
+    pub(super) has_segments: bool,
+    /// Set when it is no longer there.
+    pub(super) is_gone: bool,
+    gate: IngressPath,
+}
+
+/// Tries the modes of one interface.
+struct ModeSelection<'a> {
+    opener: QueueBuilder<'a>,
+    places: Vec<QueueCpu>,
+    umems: Vec<Arc<Umem>>,
+    /// Loaded once; the program stays attached from one mode to the next where both attach it the
+    /// same way, because some drivers take the link down for every change.
+    steering: Option<Box<Steering>>,
+    attached: Option<AttachMode>,
+}
+
+impl CapturedInterface {
+    /// Opens an interface on the best mode that works, with its queues. The workers of the first
+    /// `workers_before` CPUs are those of other interfaces. `diagnostics` gets a sentence for each thing
+    /// that is not as good as it could be.
+    pub(super) fn open(
+        config: &Config,
+        name: &str,
+        workers_before: usize,
+        diagnostics: &mut Vec<String>,
+    ) -> Result<(Self, Vec<OpenQueue>), EngineError> {
+        let interface = Interface::find(name)?;
+        let (queues, queue_count) = queue_list(&interface, &config.capture.queues)?;
+        if !interface.is_up {
+            diagnostics.push(format!(
+                "{name} is down, nothing arrives: bring it up with `ip link set dev {name} up`"
+            ));
+        }
+        let cpus = cpus::choose(&config.workers.cpus, workers_before + queues.len())?;
+        let cpus = cpus.into_iter().skip(workers_before).map(Some).chain(repeat(None));
+        let opener = QueueBuilder { config, interface: &interface };
+        let chunk_size = opener.chunk_size();
+        let umems: Result<_, _> = queues
+            .iter()
+            .map(|_| opener.umem(chunk_size, Output::count_rings(&config.outputs)))
+            .collect();
+        let places = queues.into_iter().zip(cpus).collect();
+        let mut climb =
+            ModeSelection { opener, places, umems: umems?, steering: None, attached: None };
+        let (modes, mut steps) =
+            ActiveMode::to_try(config.capture.mode, driver_of(name).as_deref());
+        let mut remarks = Vec::new();
+        let (mode, open) = climb.climb(&modes, &mut steps, &mut remarks)?;
+        diagnostics.extend(step_notes(name, &steps).into_iter().chain(remarks));
+        queue_builder::note_hugepages(config, &climb.umems, diagnostics);
+        let ModeSelection { steering, .. } = climb;
+        let gate = match steering {
+            Some(steering) if mode.xdp().is_some() => {
+                IngressPath::Program { steering, is_attached: true }
+            }
+            _ => IngressPath::Stack(Vec::new()),
+        };
+        Ok((
+            Self {
+                interface,
+                mode,
+                steps,
+                queue_count,
+                chunk_size,
+                has_segments: true,
+                is_gone: false,
+                gate,
+            },
+            open,
+        ))
+    }
+
+    /// Lets the frames of a queue in.
+    pub(super) fn connect(
+        &mut self,
+        queue: u32,
+        entrance: SteeringTarget,
+    ) -> Result<(), EngineError> {
+        match (&mut self.gate, entrance) {
+            (
+                IngressPath::Program { steering, .. },
+                SteeringTarget::Socket { socket, has_segments },
+            ) => {
+                if !has_segments {
+                    steering.leave_several_buffers()?;
+                    self.has_segments = false;
+                }
+                steering.set_socket(queue, socket.as_fd())?;
+            }
+            (IngressPath::Stack(boards), SteeringTarget::Stack(board)) => boards.push(board),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Takes the program off the interface; says whether it was there. Its counters can still be
+    /// read.
+    pub(super) fn detach(&mut self) -> bool {
+        match &mut self.gate {
+            IngressPath::Program { steering, is_attached } => {
+                steering.detach();
+                std::mem::replace(is_attached, false)
+            }
+            IngressPath::Stack(_) => false,
+        }
+    }
+
+    /// What was done with the frames that were seen.
+    pub(super) fn counters(&self) -> Result<SteeringCounters, SteeringError> {
+        match &self.gate {
+            IngressPath::Program { steering, .. } => steering.counters(),
+            IngressPath::Stack(boards) => {
+                let mut counters = SteeringCounters::default();
+                for counts in boards.iter().map(|board| board.read()) {
+                    counters.redirected += counts.redirected;
+                    counters.source_not_allowed += counts.source_not_allowed;
+                    counters.malformed += counts.malformed;
+                }
+                Ok(counters)
+            }
+        }
+    }
+}
+
+impl ModeSelection<'_> {
+    /// Goes down the ladder to the first mode that works; the others go to `steps`.
+    fn climb(
+        &mut self,
+        modes: &[ActiveMode],
+        steps: &mut Vec<ModeFallback>,
+        diagnostics: &mut Vec<String>,
+    ) -> Result<(ActiveMode, Vec<OpenQueue>), EngineError> {
+        for (place, &mode) in modes.iter().enumerate() {
+            let is_last = place + 1 == modes.len();
+            match self.open_all(mode, diagnostics) {
+                Ok(open) => return Ok((mode, open)),
+                Err(error) if !is_last && is_step_down(&error) => {
+                    steps.push(ModeFallback { mode, reason: cause(&error) });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        unreachable!("the last mode returns")
+    }
+
+    /// Tries one mode on all queues.
+    fn open_all(
+        &mut self,
+        mode: ActiveMode,
+        diagnostics: &mut Vec<String>,
+    ) -> Result<Vec<OpenQueue>, EngineError> {
+        match mode.xdp() {
+            Some((mode, _)) => self.attach(mode)?,
+            None => self.steering = None,
+        }
+        let Self { opener, places, umems, .. } = self;
+        let each = places.iter().zip(umems);
+        each.map(|(&place, umem)| opener.open(mode, place, umem, diagnostics)).collect()
+    }
+
+    fn attach(&mut self, mode: AttachMode) -> Result<(), EngineError> {
+        let QueueBuilder { config, interface } = self.opener;
+        let mut steering = match self.steering.take() {
+            Some(steering) => steering,
+            None => Box::new(load(config)?),
+        };
+        if self.attached != Some(mode) {
+            self.attached = None;
+            let attached = steering.attach(interface.index, &interface.name, mode);
+            self.attached = attached.is_ok().then_some(mode);
+            self.steering = Some(steering);
+            return Ok(attached?);
+        }
+        self.steering = Some(steering);
+        Ok(())
+    }
+}
+
+fn load(config: &Config) -> Result<Steering, EngineError> {
+    let capture = &config.capture;
+    let ports: Vec<_> = capture.ports.iter().map(|port| port.number).collect();
+    let settings = steering::Settings {
+        ports: &ports,
+        allowed_sources: &capture.allowed_sources,
+        stamp_arrival: capture.arrival_times,
+        fragments: capture.fragments == Fragments::Reassemble,
+    };
+    Ok(Steering::load(&settings)?)
+}
+
+/// Whether the error says that kernel, driver or privileges do not suffice for this mode, so that
+/// the next one is worth a try.
+const fn is_step_down(error: &EngineError) -> bool {
+    match error {
+        EngineError::Steering(error) => matches!(
+            error,
+            SteeringError::NoNativeMode { .. }
+                | SteeringError::MtuTooLarge { .. }
+                | SteeringError::Attach { .. }
+                | SteeringError::NotPermitted { .. }
+                | SteeringError::Load { .. }
+        ),
+        EngineError::Socket(error) => matches!(
+            error,
+            SocketError::Unsupported { .. }
+                | SocketError::NoSegments { .. }
+                | SocketError::NotPermitted
+        ),
+        _ => false,
+    }
+}
+
+/// What the kernel said to a mode.
+fn cause(error: &EngineError) -> String {
+    match error {
+        EngineError::Steering(SteeringError::NoNativeMode { source, .. }) => {
+            format!("the driver has no native XDP ({source})")
+        }
+        EngineError::Socket(SocketError::Unsupported { mode, source, .. }) => {
+            format!("the driver does not offer {mode} ({source})")
+        }
+        other => other.to_string(),
+    }
+}
+
+/// A sentence for each reason.
+fn step_notes(name: &str, steps: &[ModeFallback]) -> Vec<String> {
+    let of_one_reason = steps.chunk_by(|one, other| one.reason == other.reason);
+    let note = |steps: &[ModeFallback]| {
+        let modes: Vec<_> = steps.iter().map(|step| step.mode.to_string()).collect();
+        format!("{name} is not captured in {} mode: {}", modes.join(" or "), steps[0].reason)
+    };
+    of_one_reason.map(note).collect()
+}
+
+/// The queues to read, and how many the interface has.
+fn queue_list(interface: &Interface, queues: &Queues) -> Result<(Vec<u32>, u32), EngineError> {
+    let count = rx_queue_count(&interface.name).map_err(|source| EngineError::System {
+        what: format!("cannot ask {} for its queues", interface.name),
+        source,
+    })?;
+    match queues {
+        Queues::All => Ok(((0..count).collect(), count)),
+        Queues::List(list) => match list.iter().find(|&&queue| queue >= count) {
+            Some(&queue) => {
+                Err(EngineError::NoSuchQueue { interface: interface.name.clone(), queue, count })
+            }
+            None => Ok((list.clone(), count)),
+        },
+    }
+}

@@ -1,0 +1,172 @@
+//! A lane: an RX queue with its memory and its door to the kernel, for one worker.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use super::EngineError;
+use super::active_mode::ActiveMode;
+use crate::config::{Capture, Config};
+use crate::interface::Interface;
+use crate::udp::{UdpSettings, UdpSource, UdpStats};
+use crate::xsk::{
+    BindMode, FreeList, Geometry, Pages, RxBackend, RxQueue, Socket, SocketSettings, Umem,
+};
+
+/// Bytes that a frame has beyond the interface's MTU: Ethernet header and two VLAN tags.
+const LINK_HEADER_MAX: u32 = 14 + 2 * 4;
+
+/// A queue that is open, ready for its worker.
+pub(super) struct OpenQueue {
+    pub(super) queue: u32,
+    /// Where its worker is to run; `None` if the CPUs are not known.
+    pub(super) cpu: Option<usize>,
+    pub(super) kernel: Box<dyn RxBackend>,
+    pub(super) rx: RxQueue,
+    pub(super) free: FreeList,
+    pub(super) entrance: SteeringTarget,
+}
+
+/// How frames find a queue.
+#[derive(Debug)]
+pub(super) enum SteeringTarget {
+    /// The XDP program has to be given this socket.
+    Socket {
+        socket: OwnedFd,
+        /// Whether it takes frames in several buffers.
+        has_segments: bool,
+    },
+    /// The kernel stack knows the sockets; what they do is counted here.
+    Stack(Arc<UdpStats>),
+    /// It needs nothing.
+    Wide,
+}
+
+/// An RX queue, and the CPU of its worker if the CPUs are known.
+pub(super) type QueueCpu = (u32, Option<usize>);
+
+/// Opens queues of one interface.
+#[derive(Clone, Copy)]
+pub(super) struct QueueBuilder<'a> {
+    pub(super) config: &'a Config,
+    pub(super) interface: &'a Interface,
+}
+
+impl QueueBuilder<'_> {
+    /// Memory for a queue, in chunks of this size.
+    pub(super) fn umem(
+        &self,
+        chunk_size: u32,
+        planned_outputs: usize,
+    ) -> Result<Arc<Umem>, EngineError> {
+        let memory = &self.config.memory;
+        let geometry = Geometry::new(chunk_size, memory.plan(planned_outputs)?.chunk_count);
+        let pages = if memory.hugepages { Pages::Reserved } else { Pages::Collapsed };
+        Ok(Arc::new(Umem::create(geometry, pages)?.0))
+    }
+
+    /// Opens a queue on a mode; nobody else may have its memory. `diagnostics` gets a sentence for what
+    /// is not as good as it could be.
+    pub(super) fn open(
+        &self,
+        mode: ActiveMode,
+        place: QueueCpu,
+        umem: &mut Arc<Umem>,
+        diagnostics: &mut Vec<String>,
+    ) -> Result<OpenQueue, EngineError> {
+        match mode.xdp() {
+            Some((_, mode)) => self.open_xdp(mode, place, umem),
+            None => self.open_udp(place, umem, diagnostics),
+        }
+    }
+
+    fn open_xdp(
+        &self,
+        mode: BindMode,
+        (queue, cpu): QueueCpu,
+        umem: &mut Arc<Umem>,
+    ) -> Result<OpenQueue, EngineError> {
+        let Self { config, interface } = self;
+        let mut free = Umem::chunks(umem).expect("no queue of another mode is left");
+        let mtu_max = mtu_max(umem.geometry().chunk_size());
+        let settings = SocketSettings {
+            if_index: interface.index,
+            queue,
+            mode,
+            needs_segments_above: Some(mtu_max).filter(|max| interface.mtu > *max),
+            fill_len: config.memory.fill_ring,
+            rx_len: config.memory.rx_ring,
+            busy_poll: config.capture.busy_poll.as_ref().map(|poll| (poll.usecs, poll.budget)),
+        };
+        let (socket, rx) = Socket::open(umem, &mut free, &settings)?;
+        let handle = socket.as_fd().try_clone_to_owned();
+        let what = "cannot duplicate a socket's descriptor".to_owned();
+        let handle = handle.map_err(|source| EngineError::System { what, source })?;
+        let entrance =
+            SteeringTarget::Socket { socket: handle, has_segments: socket.has_segments() };
+        Ok(OpenQueue { queue, cpu, kernel: Box::new(socket), rx, free, entrance })
+    }
+
+    fn open_udp(
+        &self,
+        (queue, cpu): QueueCpu,
+        umem: &mut Arc<Umem>,
+        diagnostics: &mut Vec<String>,
+    ) -> Result<OpenQueue, EngineError> {
+        let Self { config, interface } = self;
+        let Capture { ports, allowed_sources, .. } = &config.capture;
+        let ports: Vec<_> = ports.iter().map(|port| port.number).collect();
+        let free = Umem::chunks(umem).expect("no queue of another mode is left");
+        let settings = UdpSettings {
+            interface: &interface.name,
+            ports: &ports,
+            allowed_sources,
+            frame_len_max: (interface.mtu + LINK_HEADER_MAX) as usize,
+        };
+        let rings = (config.memory.fill_ring, config.memory.rx_ring);
+        let board = Arc::new(UdpStats::default());
+        let (source, rx, granted) = UdpSource::open(umem.clone(), &settings, rings, board.clone())?;
+        if let Some(note) = small_buffer(granted).filter(|_| queue == 0) {
+            diagnostics.push(note);
+        }
+        let entrance = SteeringTarget::Stack(board);
+        Ok(OpenQueue { queue, cpu, kernel: Box::new(source), rx, free, entrance })
+    }
+
+    /// Size of a chunk in bytes: as configured, else the smallest that holds frames of the
+    /// interface's MTU, else the largest there is, of which a frame then takes several.
+    pub(super) fn chunk_size(&self) -> u32 {
+        const SIZES: [u32; 2] = [2048, 4096];
+        let fits = |&size: &u32| self.interface.mtu <= mtu_max(size);
+        let configured = self.config.memory.chunk_size;
+        configured.unwrap_or_else(|| SIZES.into_iter().find(fits).unwrap_or(SIZES[1]))
+    }
+}
+
+/// Longest packet, in bytes, that fits into a chunk with its link-layer header.
+const fn mtu_max(chunk_size: u32) -> u32 {
+    Geometry::new(chunk_size, 1).frame_max() - LINK_HEADER_MAX
+}
+
+/// What to say about a receive buffer that is smaller than it should be.
+fn small_buffer(granted: u32) -> Option<String> {
+    let wanted = UdpSettings::BUFFER;
+    (granted < wanted).then(|| {
+        format!(
+            "the receive buffers of the UDP sockets have {} KiB, bursts may be lost: allow more with `sysctl -w \
+             net.core.rmem_max={wanted}`, or give the process CAP_NET_ADMIN",
+            granted / 1024
+        )
+    })
+}
+
+pub(super) fn note_hugepages(config: &Config, umems: &[Arc<Umem>], diagnostics: &mut Vec<String>) {
+    const HUGEPAGE_BYTES: u64 = 2 << 20;
+    if config.memory.hugepages && !umems.iter().all(|umem| umem.is_huge()) {
+        let pages: u64 =
+            umems.iter().map(|umem| umem.geometry().len().div_ceil(HUGEPAGE_BYTES)).sum();
+        diagnostics.push(format!(
+            "not enough huge pages are reserved and the kernel could not make some, using ordinary ones: {pages} of \
+             2 MiB are needed (`sysctl vm.nr_hugepages`)"
+        ));
+    }
+}

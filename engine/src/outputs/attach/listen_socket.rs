@@ -1,0 +1,106 @@
+//! The socket that an output listens at.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
+/// Waiting connections beyond which the kernel lets nobody wait.
+const BACKLOG: i32 = 16;
+
+/// A listening Unix socket with a name in the file system, which is removed with it.
+#[derive(Debug)]
+pub(crate) struct ListenSocket {
+    listener: OwnedFd,
+    path: PathBuf,
+    /// Inode of the name: what somebody else puts in its place stays.
+    inode: u64,
+}
+
+impl ListenSocket {
+    /// Makes the socket, for nobody but the engine's user. The name that an engine has left behind
+    /// is taken over.
+    pub(crate) fn open(path: &Path, kind: SocketType) -> io::Result<Self> {
+        let address = SocketAddrUnix::new(path)?;
+        let listener = socket(kind)?;
+        if let Err(error) = rustix::net::bind(&listener, &address) {
+            if error != Errno::ADDRINUSE || !is_left_behind(path, &address, kind)? {
+                return Err(error.into());
+            }
+            fs::remove_file(path)?;
+            rustix::net::bind(&listener, &address)?;
+        }
+        // Nobody can connect before it listens.
+        fs::set_permissions(path, Permissions::from_mode(0o600))?;
+        let inode = fs::symlink_metadata(path)?.ino();
+        rustix::net::listen(&listener, BACKLOG)?;
+        Ok(Self { listener, path: path.to_owned(), inode })
+    }
+
+    /// Lets somebody in who waits; `None` if nobody does.
+    pub(crate) fn accept(&self) -> io::Result<Option<OwnedFd>> {
+        match rustix::net::accept_with(&self.listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
+        {
+            Ok(connection) => Ok(Some(connection)),
+            Err(Errno::AGAIN | Errno::CONNABORTED | Errno::INTR) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl AsFd for ListenSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
+    }
+}
+
+impl Drop for ListenSocket {
+    fn drop(&mut self) {
+        if fs::symlink_metadata(&self.path).is_ok_and(|metadata| metadata.ino() == self.inode) {
+            // If it cannot be removed, the next engine takes it over.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn socket(kind: SocketType) -> io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    Ok(rustix::net::socket_with(AddressFamily::UNIX, kind, flags, None)?)
+}
+
+/// Whether the name is that of a socket at which nobody listens any more.
+fn is_left_behind(path: &Path, address: &SocketAddrUnix, kind: SocketType) -> io::Result<bool> {
+    let is_socket = fs::symlink_metadata(path)?.file_type().is_socket();
+    Ok(is_socket && rustix::net::connect(&socket(kind)?, address) == Err(Errno::CONNREFUSED))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_left_behind_is_taken_over_and_one_in_use_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("socket");
+        let door = ListenSocket::open(&path, SocketType::SEQPACKET).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        assert_eq!(
+            ListenSocket::open(&path, SocketType::SEQPACKET).unwrap_err().kind(),
+            io::ErrorKind::AddrInUse
+        );
+        drop(door);
+        assert!(!path.exists());
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        drop(ListenSocket::open(&path, SocketType::SEQPACKET).unwrap());
+        fs::write(&path, "a file").unwrap();
+        assert_eq!(
+            ListenSocket::open(&path, SocketType::SEQPACKET).unwrap_err().kind(),
+            io::ErrorKind::AddrInUse
+        );
+        assert_eq!(fs::read(&path).unwrap(), b"a file", "a file is nobody's socket");
+    }
+}

@@ -1,0 +1,118 @@
+//! The output kind `pcapng`: opens the files of a member and runs the thread that writes them.
+
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::interface_stats::InterfaceStats;
+use super::{Plan, RotatingWriter, Statement, owner};
+use crate::config::{ConfigError, FileName, KeyPath, PcapngFiles};
+use crate::outputs::builder::OutputBuilder;
+use crate::outputs::clock::utc_ns;
+use crate::outputs::control::OutputControl;
+use crate::outputs::open_output::{Exclusive, OpenOutput, OutputThread, ThreadContext};
+use crate::outputs::{OutputError, OutputStats};
+use crate::ring::{Consumer, Next};
+
+/// Longest wait for frames, and interval of the periodic work on files.
+const WAIT: Duration = Duration::from_millis(250);
+
+/// Opens the files of a member.
+pub(in crate::outputs) fn open(
+    builder: &OutputBuilder<'_>,
+    output: &str,
+    member: u32,
+    path: &Path,
+    files: &PcapngFiles,
+) -> Result<Option<Box<dyn OpenOutput>>, OutputError> {
+    let name = FileName::of(path)
+        .map_err(|problem| ConfigError::InProgram { key: KeyPath::default(), problem })?;
+    // A name without fields is that of one file, with the member's number in it.
+    let path = if name.has_fields() { path.to_owned() } else { name.plain(path, member) };
+    // Before it is opened, which would empty it.
+    if let Some(first) = file_id(&path).and_then(|id| builder.owner_of(&id)) {
+        let (first, second) = (first.clone(), output.to_owned());
+        return Err(OutputError::SharedFile { path, first, second });
+    }
+    let no_owner = |source| OutputError::Owner { output: output.to_owned(), source };
+    let owner = files.owner.as_deref().map(owner::find).transpose().map_err(no_owner)?;
+    let (diagnostics, title) = (builder.diagnostics.clone(), output.to_owned());
+    let plan = Plan {
+        path,
+        name,
+        files: files.clone(),
+        member,
+        owner,
+        directory: builder.directory.clone(),
+        sessions: builder.sessions.clone(),
+        tell: Arc::new(move |sentence| diagnostics.push(format!("output `{title}`: {sentence}"))),
+    };
+    let failed = |source| OutputError::Pcapng { output: output.to_owned(), source };
+    let writer = RotatingWriter::open(plan, Instant::now(), utc_ns()).map_err(failed)?;
+    Ok(Some(Box::new(writer)))
+}
+
+/// Returns the identity of a regular file; `None` for pipes and terminals, which several outputs
+/// may write to, and for a path that does not exist.
+fn file_id(path: &Path) -> Option<Exclusive> {
+    let metadata = fs::metadata(path).ok().filter(Metadata::is_file)?;
+    Some(Exclusive::File(metadata.dev(), metadata.ino()))
+}
+
+impl OpenOutput for RotatingWriter {
+    fn exclusive(&self) -> Option<Exclusive> {
+        self.file_id().map(|(device, inode)| Exclusive::File(device, inode))
+    }
+
+    fn start(
+        self: Box<Self>,
+        context: ThreadContext,
+        consumer: Option<Consumer>,
+    ) -> Result<Option<OutputThread>, OutputError> {
+        let Some(consumer) = consumer else { return Ok(None) };
+        let ThreadContext { id, queues, clock, control, .. } = context;
+        let mut stats = InterfaceStats::new(queues, id, clock);
+        let thread = OutputThread::writer("vxtap-pcapng", move || {
+            let (writer, out_of_order) = drain(*self, consumer, &mut stats, &control);
+            OutputStats { out_of_order, ..writer.finish(&mut stats) }
+        })?;
+        Ok(Some(thread))
+    }
+}
+
+/// Moves frames from the consumer into files until the workers have closed its rings. Returns the
+/// number of frames that came out of order.
+fn drain(
+    mut writer: RotatingWriter,
+    mut consumer: Consumer,
+    statement: &mut dyn Statement,
+    control: &OutputControl,
+) -> (RotatingWriter, u64) {
+    let mut rotations = 0;
+    let mut ticked_at = Instant::now();
+    loop {
+        match consumer.next(WAIT) {
+            Next::Batch(batch) => {
+                for frame in &batch {
+                    writer.packet(&frame, statement);
+                }
+            }
+            Next::Idle => {}
+            Next::Closed => break,
+        }
+        let now = Instant::now();
+        if now.saturating_duration_since(ticked_at) < WAIT {
+            continue;
+        }
+        ticked_at = now;
+        writer.tick(now, statement);
+        let requested = control.rotations();
+        if std::mem::replace(&mut rotations, requested) != requested {
+            writer.rotate(statement);
+        }
+        control.publish(OutputStats { out_of_order: consumer.out_of_order(), ..writer.written() });
+    }
+    (writer, consumer.out_of_order())
+}

@@ -1,0 +1,490 @@
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use ruzstd::decoding::FrameDecoder;
+
+use super::*;
+use crate::capture_file::CaptureFile;
+use crate::config::{Compression, Session};
+use crate::outputs::pcapng::{InterfaceKey, InterfaceTotals};
+use crate::ring::{Consumer, Descriptor, Next, QueueId, ring};
+use crate::xsk::{Geometry, Pages, RefCounts, Umem};
+
+const SECOND: u64 = 1_000_000_000;
+/// 2026-11-27 21:05:09 UTC.
+const START: u64 = 1_795_813_509 * SECOND;
+
+/// Says what it is told, and nothing beyond.
+#[derive(Default)]
+struct Plain {
+    delivered: u64,
+    stated: u64,
+    now_ns: Option<u64>,
+}
+
+impl Statement for Plain {
+    fn refresh(&mut self) {}
+
+    fn deliver(&mut self, _: InterfaceKey, frames: u64) {
+        self.delivered += frames;
+    }
+
+    fn totals(&mut self, _: InterfaceKey, frames: u64, _: bool) -> InterfaceTotals {
+        self.stated += frames;
+        InterfaceTotals { received: frames, accepted: frames, dropped: 0 }
+    }
+
+    fn now_ns(&self) -> Option<u64> {
+        self.now_ns
+    }
+}
+
+/// A directory, the output that writes there, and what it says.
+struct Bench {
+    dir: tempfile::TempDir,
+    said: Arc<Mutex<Vec<String>>>,
+    statement: Plain,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+            said: Arc::default(),
+            statement: Plain::default(),
+        }
+    }
+
+    fn open(&self, name: &str, files: PcapngFiles) -> RotatingWriter {
+        let path = self.dir.path().join(name);
+        let mut directory = Directory::default();
+        let web = Session { name: "web".into(), vni: 100, ..Session::default() };
+        let sessions = directory.assign(&[web]);
+        let said = self.said.clone();
+        let plan = Plan {
+            name: FileName::of(&path).unwrap(),
+            path,
+            files,
+            member: 0,
+            owner: None,
+            directory,
+            sessions,
+            tell: Arc::new(move |sentence| said.lock().unwrap().push(sentence)),
+        };
+        RotatingWriter::open(plan, Instant::now(), START).unwrap()
+    }
+
+    /// Has frames written, each of a session, with a VNI, at a time.
+    fn write(&mut self, series: &mut RotatingWriter, frames: &[(u32, u8, u64)]) {
+        for frames in frames.chunks(1024) {
+            let mut consumer = consumer_of(frames);
+            while let Next::Batch(batch) = consumer.next(Duration::ZERO) {
+                for frame in &batch {
+                    series.packet(&frame, &mut self.statement);
+                }
+            }
+        }
+    }
+
+    /// What the files are called, and the number of frames in each.
+    fn files(&self) -> Vec<(String, u64)> {
+        let mut files: Vec<_> = fs::read_dir(self.dir.path())
+            .unwrap()
+            .map(|entry| {
+                let path = entry.unwrap().path();
+                assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+                (path.file_name().unwrap().to_str().unwrap().to_owned(), frames_in(&path))
+            })
+            .collect();
+        files.sort();
+        files
+    }
+
+    fn said(&self) -> Vec<String> {
+        std::mem::take(&mut self.said.lock().unwrap())
+    }
+}
+
+fn frames_in(path: &Path) -> u64 {
+    let mut bytes = fs::read(path).unwrap();
+    if path.extension().is_some_and(|extension| extension == "zst") {
+        let mut plain = Vec::with_capacity(64 << 20);
+        FrameDecoder::new().decode_all_to_vec(&bytes, &mut plain).unwrap();
+        bytes = plain;
+    }
+    let mut file = CaptureFile::from_reader("file", io::Cursor::new(bytes)).unwrap();
+    while file.next().unwrap().is_some() {}
+    file.frames()
+}
+
+/// Outer IPv4, UDP and tunnel header.
+const OUTER_LEN: u16 = 36;
+const FRAME_LEN: u32 = 1400;
+
+/// A consumer of frames that came from 10.0.1.5, whose engine has stopped.
+fn consumer_of(frames: &[(u32, u8, u64)]) -> Consumer {
+    let chunk_count = u32::try_from(frames.len()).unwrap();
+    let (umem, mut free) = Umem::create(Geometry::new(2048, chunk_count), Pages::Ordinary).unwrap();
+    let (umem, mut holders) = (Arc::new(umem), RefCounts::none(chunk_count));
+    let (mut writer, reader) =
+        ring(frames.len().next_power_of_two(), umem.clone(), QueueId::default()).unwrap();
+    for &(session, vni, timestamp_ns) in frames {
+        let mut chunk = free.take().unwrap();
+        let outer = &mut umem.bytes_mut(&mut chunk)[256..];
+        outer[0] = 0x45;
+        outer[12..16].copy_from_slice(&[10, 0, 1, 5]);
+        (outer[28], outer[34]) = (0x08, vni);
+        let addr = umem.address_of(&chunk) + 256 + u64::from(OUTER_LEN);
+        let share = holders.publish(chunk, 1).take();
+        let descriptor = Descriptor {
+            timestamp_ns,
+            addr,
+            len: FRAME_LEN,
+            original_len: 1400,
+            session,
+            outer_len: OUTER_LEN,
+            flags: 0,
+        };
+        writer.push_all([(&descriptor, share)]);
+    }
+    writer.publish();
+    Consumer::new(vec![reader])
+}
+
+#[test]
+fn one_file_grows_where_it_is_and_all_frames_are_in_it() {
+    let mut bench = Bench::new();
+    let mut series = bench.open("a.pcapng", PcapngFiles::default());
+    assert_eq!(bench.files(), [("a.pcapng".to_owned(), 0)]);
+    bench.write(&mut series, &[(1, 100, START), (1, 100, START + 1), (0, 7, START + 2)]);
+    series.tick(Instant::now() + Duration::from_secs(1), &mut bench.statement);
+    assert_eq!(bench.files(), [("a.pcapng".to_owned(), 3)]);
+    let written = series.finish(&mut bench.statement);
+    assert_eq!((written.frames_written, written.frames_lost), (3, 0));
+    assert_eq!((bench.statement.delivered, bench.statement.stated), (3, 3));
+    assert_eq!(bench.said(), [""; 0]);
+}
+
+#[test]
+fn a_file_that_is_long_enough_is_followed_by_the_next() {
+    let mut bench = Bench::new();
+    let mut series = bench
+        .open("{number}.pcapng", PcapngFiles { rotate_mib: Some(1), ..PcapngFiles::default() });
+    bench.write(&mut series, &vec![(1, 100, START); 2000]);
+    assert_eq!(series.written().frames_written, 2000);
+    assert_eq!(series.finish(&mut bench.statement).frames_written, 2000);
+    let files = bench.files();
+    let names: Vec<_> = files.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["000001.pcapng", "000002.pcapng", "000003.pcapng"]);
+    assert_eq!(files.iter().map(|(_, frames)| frames).sum::<u64>(), 2000);
+    let longest =
+        names.iter().map(|name| fs::metadata(bench.dir.path().join(name)).unwrap().len()).max();
+    assert!(
+        longest.unwrap() > (1 << 20) - 2000 && longest.unwrap() < (1 << 20) + 200,
+        "{longest:?}"
+    );
+    assert_eq!((bench.statement.delivered, bench.statement.stated), (2000, 2000));
+    // The next run goes on counting.
+    bench.open("{number}.pcapng", PcapngFiles::default()).finish(&mut bench.statement);
+    assert_eq!(bench.files()[3].0, "000004.pcapng");
+}
+
+#[test]
+fn files_hold_the_frames_of_their_periods() {
+    let mut bench = Bench::new();
+    let mut series =
+        bench.open("%H%M%S.pcapng", PcapngFiles { rotate_s: Some(60), ..PcapngFiles::default() });
+    let at = |seconds: u64| (1, 100, START + seconds * SECOND);
+    // The minute ends 51 s after the start.
+    bench.write(&mut series, &[at(0), at(50), at(51), at(52), at(300)]);
+    bench.statement.now_ns = Some(START + 352 * SECOND);
+    series.tick(Instant::now(), &mut bench.statement);
+    let expected = [("210509", 2), ("210600", 2), ("211000", 1)]
+        .map(|(name, n)| (format!("{name}.pcapng"), n));
+    assert_eq!(series.finish(&mut bench.statement).frames_written, 5);
+    assert_eq!(bench.files(), expected);
+}
+
+#[test]
+fn sessions_have_files_of_their_own_when_asked_even_more_than_may_be_open() {
+    let mut bench = Bench::new();
+    let mut series = bench.open("{session}-{vni}-%S.pcapng", PcapngFiles::default());
+    series.open.most = 40;
+    assert_eq!(bench.files(), [], "a file begins with the first frame");
+    let pairs = u8::MAX;
+    for round in 0..2 {
+        let mut frames: Vec<_> = (0..pairs).map(|vni| (0, vni, START + round)).collect();
+        frames.extend((0..20).map(|vni| (1, vni, START + round)));
+        bench.write(&mut series, &frames);
+    }
+    assert_eq!(series.open.iter().len(), 10 + 20);
+    let written = series.finish(&mut bench.statement);
+    assert_eq!((written.frames_written, written.frames_lost), (2 * 275, 0));
+    let files = bench.files();
+    assert_eq!(files.iter().map(|(_, frames)| frames).sum::<u64>(), 2 * 275);
+    assert!(files.iter().any(|(name, _)| name == "vni-7_10.0.1.5-7-09.pcapng"));
+    assert!(files.iter().any(|(name, _)| name == "web-7-09.pcapng"));
+    assert!(files.len() > 275 && !files.iter().any(|(name, _)| name.contains(".part")));
+}
+
+#[test]
+fn whoever_sends_frames_of_many_sessions_does_not_get_a_file_for_each_of_them() {
+    let mut bench = Bench::new();
+    bench.statement.now_ns = Some(START);
+    let mut series = bench.open("{session}-{vni}.pcapng", PcapngFiles::default());
+    series.open.most = 8;
+    for round in 0..5 {
+        let frames: Vec<_> = (0..4).map(|vni| (0, vni, START + round)).collect();
+        bench.write(&mut series, &frames);
+        // Those of declared sessions find room all the same.
+        let frames: Vec<_> = (0..6).map(|vni| (1, vni, START + round)).collect();
+        bench.write(&mut series, &frames);
+        series.tick(Instant::now(), &mut bench.statement);
+    }
+    let said = bench.said();
+    let [said] = &said[..] else { panic!("{said:?}") };
+    assert!(
+        said.starts_with(
+            "2 files are open, and no more may be for those that nobody has declared:"
+        ),
+        "{said}"
+    );
+    // Who is quiet makes room for others, and that is said when nobody was lost for a time.
+    bench.write(&mut series, &[(0, 9, START + 11 * SECOND)]);
+    let now = Instant::now();
+    for seconds in [0, 5, 11] {
+        series.tick(now + Duration::from_secs(seconds), &mut bench.statement);
+    }
+    assert_eq!(bench.said(), ["there is room for files again; 10 frames are in none"]);
+    let written = series.finish(&mut bench.statement);
+    assert_eq!((written.frames_written, written.frames_lost), (2 * 5 + 6 * 5 + 1, 2 * 5));
+    assert_eq!(bench.files().len(), 2 + 6 + 1);
+}
+
+#[test]
+fn files_end_when_that_is_asked_for() {
+    let mut bench = Bench::new();
+    let mut series = bench.open("%S.pcapng", PcapngFiles::default());
+    series.rotate(&mut bench.statement);
+    bench.write(&mut series, &[(1, 100, START)]);
+    series.rotate(&mut bench.statement);
+    bench.write(&mut series, &[(1, 100, START + 1), (1, 100, START + 2)]);
+    series.finish(&mut bench.statement);
+    assert_eq!(bench.files(), [("09-2.pcapng".to_owned(), 2), ("09.pcapng".to_owned(), 1)]);
+}
+
+#[test]
+fn one_file_is_followed_by_another_when_it_was_moved_away() {
+    let mut bench = Bench::new();
+    let mut series = bench.open("a.pcapng", PcapngFiles::default());
+    bench.write(&mut series, &[(1, 100, START)]);
+    series.rotate(&mut bench.statement);
+    let said = bench.said();
+    assert!(
+        matches!(&said[..], [said] if said.ends_with("a.pcapng is still there: move it away, then another one begins"))
+    );
+    fs::rename(bench.dir.path().join("a.pcapng"), bench.dir.path().join("b.pcapng")).unwrap();
+    series.rotate(&mut bench.statement);
+    bench.write(&mut series, &[(1, 100, START), (1, 100, START)]);
+    assert_eq!(series.finish(&mut bench.statement).frames_written, 3);
+    assert_eq!(bench.files(), [("a.pcapng".to_owned(), 2), ("b.pcapng".to_owned(), 1)]);
+}
+
+#[test]
+fn whole_files_are_compressed_and_the_oldest_go() {
+    let mut bench = Bench::new();
+    let files = PcapngFiles {
+        rotate_mib: Some(5),
+        keep_files: Some(2),
+        compression: Compression::Zstd,
+        fsync: Fsync::Second,
+        ..PcapngFiles::default()
+    };
+    let mut series = bench.open("{number}.pcapng", files);
+    bench.write(&mut series, &vec![(1, 100, START); 10_000]);
+    series.tick(Instant::now() + Duration::from_secs(2), &mut bench.statement);
+    assert_eq!(series.finish(&mut bench.statement).frames_written, 10_000);
+    let files = bench.files();
+    let names: Vec<_> = files.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["000002.pcapng.zst", "000003.pcapng.zst"]);
+    assert!(files.iter().map(|(_, frames)| frames).sum::<u64>() > 6000);
+    let bytes = fs::metadata(bench.dir.path().join(names[0])).unwrap().len();
+    assert!(bytes < 1 << 20, "{bytes}");
+    assert_eq!(bench.said(), [""; 0]);
+}
+
+#[test]
+fn what_is_too_old_goes_and_what_is_too_much_for_the_room_of_all() {
+    let mut bench = Bench::new();
+    let dir = bench.dir.path().to_owned();
+    let hours_old = |name: &str, hours: u64| {
+        let file = fs::File::create(dir.join(name)).unwrap();
+        file.set_modified(std::time::SystemTime::now() - Duration::from_secs(hours * 3600))
+            .unwrap();
+    };
+    hours_old("000001.pcapng", 3);
+    hours_old("000002.pcapng.zst", 3);
+    hours_old("000003.pcapng", 1);
+    hours_old("other.pcapng", 3);
+    // Is about to be removed by whoever has compressed it.
+    hours_old("000005.pcapng", 3);
+    hours_old("000005.pcapng.zst", 1);
+    let files = PcapngFiles { keep_s: Some(2 * 3600), ..PcapngFiles::default() };
+    bench.open("{number}.pcapng", files).finish(&mut bench.statement);
+    let names = || {
+        let entries = fs::read_dir(&dir).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    let expected =
+        ["000003.pcapng", "000005.pcapng", "000005.pcapng.zst", "000006.pcapng", "other.pcapng"];
+    assert_eq!(names(), expected);
+    fs::remove_file(dir.join("000005.pcapng")).unwrap();
+    let files = PcapngFiles { rotate_mib: Some(1), keep_mib: Some(2), ..PcapngFiles::default() };
+    let mut series = bench.open("{number}.pcapng", files);
+    bench.write(&mut series, &vec![(1, 100, START); 3000]);
+    series.finish(&mut bench.statement);
+    // Two of a MiB would be a little more than two MiB: each has its statistics on top.
+    assert_eq!(names(), ["000010.pcapng", "000011.pcapng", "other.pcapng"]);
+    assert_eq!(bench.said(), [""; 0]);
+}
+
+#[test]
+fn files_of_an_earlier_run_are_compressed_too_and_none_that_somebody_writes_or_that_is_not_ours() {
+    let mut bench = Bench::new();
+    let dir = bench.dir.path().to_owned();
+    let write = |name: &str, seconds_old: u64| {
+        fs::write(dir.join(name), name).unwrap();
+        let file = fs::File::options().write(true).open(dir.join(name)).unwrap();
+        file.set_modified(std::time::SystemTime::now() - Duration::from_secs(seconds_old)).unwrap();
+        file
+    };
+    write("000001.pcapng", 61);
+    write("secret", 61);
+    std::os::unix::fs::symlink(dir.join("secret"), dir.join("000002.pcapng")).unwrap();
+    let busy = write("000003.pcapng", 61);
+    assert!(crate::outputs::pcapng::secure_open::lock(&busy).unwrap());
+    // Somebody may write it still, who knows nothing of locks.
+    write("000004.pcapng", 5);
+    // Somebody wants to read it, or an engine was killed before it could remove it.
+    write("000005.pcapng", 61);
+    write("000005.pcapng.zst", 61);
+    write("000006.pcapng.part", 5);
+    write("000007.pcapng.zst.part", 5);
+    let files = PcapngFiles { compression: Compression::Zstd, ..PcapngFiles::default() };
+    bench.open("{number}.pcapng", files).finish(&mut bench.statement);
+    let mut names: Vec<_> = fs::read_dir(&dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    let expected = [
+        "000001.pcapng.zst",
+        "000002.pcapng",
+        "000003.pcapng",
+        "000004.pcapng",
+        "000005.pcapng",
+        "000005.pcapng.zst",
+        "000006.pcapng.zst",
+        "000008.pcapng.zst",
+        "secret",
+    ];
+    assert_eq!(names, expected);
+    assert_eq!(fs::read(dir.join("000005.pcapng.zst")).unwrap(), b"000005.pcapng.zst");
+    let said = bench.said();
+    assert!(
+        matches!(&said[..], [said] if said.starts_with("1 files of an earlier run")),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn a_file_whose_name_somebody_has_taken_is_compressed_under_its_other_name_and_the_other_file_is_not()
+ {
+    let mut bench = Bench::new();
+    let files = PcapngFiles { compression: Compression::Zstd, ..PcapngFiles::default() };
+    let series = bench.open("{number}.pcapng", files);
+    fs::write(bench.dir.path().join("000001.pcapng"), "somebody's").unwrap();
+    series.finish(&mut bench.statement);
+    let mut names: Vec<_> =
+        fs::read_dir(bench.dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["000001-2.pcapng.zst", "000001.pcapng"]);
+}
+
+#[test]
+fn a_capture_file_that_goes_back_in_time_is_in_files_as_a_whole() {
+    let mut bench = Bench::new();
+    let mut series = bench.open("{vni}.pcapng", PcapngFiles::default());
+    series.open.most = 8;
+    let frames: Vec<_> = (0..100).map(|vni| (0, vni, START - u64::from(vni) * SECOND)).collect();
+    bench.write(&mut series, &frames);
+    let written = series.finish(&mut bench.statement);
+    assert_eq!((written.frames_written, written.frames_lost), (100, 0));
+    assert_eq!((bench.files().len(), bench.said().len()), (100, 0));
+}
+
+#[test]
+fn the_sources_of_a_session_that_names_none_are_as_many_as_whoever_sends_them_likes() {
+    let bench = Bench::new();
+    let is_stranger = |name: &str| {
+        let series = bench.open(name, PcapngFiles::default());
+        let (source, link) = ("10.0.1.5".parse().unwrap(), crate::decap::Link::Ethernet);
+        let frame = |session| FrameKey { session, source, vni: 100, direction: None, link };
+        [0, 1].map(|session| series.opener.is_stranger(&frame(session)))
+    };
+    assert_eq!(is_stranger("{session}.pcapng"), [true, false]);
+    assert_eq!(is_stranger("{source}.pcapng"), [true, true]);
+}
+
+#[test]
+fn a_file_that_another_one_has_replaced_is_not_taken_for_it_when_it_is_compressed() {
+    let mut bench = Bench::new();
+    let files = PcapngFiles { compression: Compression::Zstd, ..PcapngFiles::default() };
+    let mut series = bench.open("a.pcapng", files);
+    bench.write(&mut series, &[(1, 100, START)]);
+    fs::rename(bench.dir.path().join("a.pcapng"), bench.dir.path().join("b.pcapng")).unwrap();
+    series.rotate(&mut bench.statement);
+    // Long enough for whoever compresses to look.
+    std::thread::sleep(Duration::from_millis(100));
+    bench.write(&mut series, &[(1, 100, START), (1, 100, START)]);
+    assert_eq!(series.finish(&mut bench.statement).frames_written, 3);
+    assert_eq!(bench.files(), [("a.pcapng.zst".to_owned(), 2), ("b.pcapng".to_owned(), 1)]);
+}
+
+#[test]
+fn what_cannot_be_opened_loses_its_frames_and_that_is_said_once() {
+    let mut bench = Bench::new();
+    let mut series = bench.open("sub/{vni}.pcapng", PcapngFiles::default());
+    let sub = bench.dir.path().join("sub");
+    assert_eq!(fs::metadata(&sub).unwrap().permissions().mode() & 0o777, 0o700);
+    fs::remove_dir(&sub).unwrap();
+    bench.write(&mut series, &[(1, 100, START), (1, 101, START)]);
+    let said = bench.said();
+    assert!(
+        matches!(&said[..], [said] if said.contains("100.pcapng.part: No such file") && said.ends_with("until it can be")),
+        "{said:?}"
+    );
+    bench.write(&mut series, &[(1, 100, START)]);
+    for (seconds, lost) in [(1, 4), (2, 5)] {
+        series.tick(Instant::now() + Duration::from_secs(seconds), &mut bench.statement);
+        bench.write(&mut series, &[(1, 100, START)]);
+        assert_eq!(
+            (bench.said(), series.written().frames_lost),
+            (Vec::new(), lost),
+            "it is said once"
+        );
+    }
+    fs::create_dir(&sub).unwrap();
+    series.tick(Instant::now() + Duration::from_secs(3), &mut bench.statement);
+    bench.write(&mut series, &[(1, 100, START)]);
+    assert_eq!(bench.said(), ["files can be begun again; 5 frames are in none"]);
+    let written = series.finish(&mut bench.statement);
+    assert_eq!((written.frames_written, written.frames_lost), (1, 5));
+    assert_eq!(frames_in(&sub.join("100.pcapng")), 1);
+}

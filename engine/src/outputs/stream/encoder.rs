@@ -1,0 +1,135 @@
+//! How do frames become a stream of capture records, for programs that read one as it comes?
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use crate::config::StreamFormat;
+use crate::decap::Link;
+use crate::outputs::ethernet::Head;
+use crate::outputs::pcap;
+use crate::outputs::pcapng::{
+    CaptureWriter, FrameKey, InterfaceTotals, MAX_CAPTURED_BYTES, PcapngFile, Period,
+};
+use crate::ring::Frame;
+use crate::session::{Directory, SessionId};
+
+/// Most bytes that a frame takes up beside its own, the description of its session included: of a
+/// name of 255 bytes and of what is said of it. That of a pair is shorter.
+const OVERHEAD_MAX: usize = 1024;
+
+/// Encodes the frames for one reader. What it has encoded waits in memory until it is
+/// [taken](Self::take).
+#[derive(Debug)]
+pub(crate) struct Encoder {
+    format: Format,
+    /// Where the frames that wait end.
+    ends: Vec<usize>,
+}
+
+#[derive(Debug)]
+enum Format {
+    Pcapng(Box<CaptureWriter<Vec<u8>>>),
+    Pcap(Vec<u8>),
+}
+
+/// Some of a stream, cut where a record ends.
+#[derive(Debug, Default)]
+pub(crate) struct Records {
+    pub(crate) bytes: Vec<u8>,
+    /// For each frame the number of bytes up to its end.
+    pub(crate) ends: Vec<usize>,
+}
+
+impl Records {
+    /// Puts others behind these.
+    pub(crate) fn append(&mut self, others: &Self) {
+        let len = self.bytes.len();
+        self.bytes.extend_from_slice(&others.bytes);
+        self.ends.extend(others.ends.iter().map(|end| len + end));
+    }
+}
+
+impl Encoder {
+    /// Begins a stream. pcapng describes these sessions at once, and others of the directory when
+    /// their first frames come.
+    pub(crate) fn new(format: StreamFormat, directory: &Directory, sessions: &[SessionId]) -> Self {
+        let format = match format {
+            StreamFormat::Pcapng => {
+                let file = PcapngFile::over(Vec::new(), PathBuf::new(), Instant::now());
+                let writer = CaptureWriter::with_directory(file, directory, sessions);
+                Format::Pcapng(Box::new(writer.unwrap_or_else(|error| unreachable!("{error}"))))
+            }
+            StreamFormat::Pcap => {
+                let mut bytes = Vec::new();
+                pcap::header(&mut bytes);
+                Format::Pcap(bytes)
+            }
+        };
+        Self { format, ends: Vec::new() }
+    }
+
+    /// Most bytes that a frame takes up in the stream.
+    pub(crate) fn len_max(frame: &Frame<'_>) -> usize {
+        MAX_CAPTURED_BYTES.min(frame.captured_len() as usize) + OVERHEAD_MAX
+    }
+
+    /// Appends a frame, with an Ethernet header if it came without one.
+    pub(crate) fn packet(&mut self, frame: &Frame<'_>) {
+        let head = Head::of(frame, None);
+        let original_len = frame.original_len() + head.grows_by();
+        let (time_ns, pieces) = (frame.timestamp_ns(), head.pieces(frame));
+        match &mut self.format {
+            // Memory takes everything.
+            Format::Pcapng(writer) => {
+                drop(writer.packet(key_of(frame), time_ns, original_len, pieces))
+            }
+            Format::Pcap(bytes) => pcap::record(bytes, time_ns, original_len, pieces),
+        }
+        self.ends.push(self.waiting());
+    }
+
+    /// Notes for the end of the stream that a frame is missing.
+    pub(crate) fn lose(&mut self, frame: &Frame<'_>) {
+        if let Format::Pcapng(writer) = &mut self.format {
+            writer.lose(key_of(frame));
+        }
+    }
+
+    /// The same of frames of a session that never came here.
+    pub(crate) fn lose_of(&mut self, session: SessionId, frames: u64) {
+        if let (Format::Pcapng(writer), 1..) = (&mut self.format, frames) {
+            writer.lose_of(session, frames);
+        }
+    }
+
+    /// Ends the stream, with statistics if its format has such. `period` is the time from the first
+    /// to the last moment of the capture.
+    pub(crate) fn finish(&mut self, period: Period) {
+        let totals = |_, frames| InterfaceTotals { received: frames, accepted: frames, dropped: 0 };
+        if let Format::Pcapng(writer) = &mut self.format {
+            // Memory takes everything.
+            drop(writer.finish(Some(period), totals));
+        }
+    }
+
+    /// Number of bytes that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        match &self.format {
+            Format::Pcapng(writer) => writer.waiting(),
+            Format::Pcap(bytes) => bytes.len(),
+        }
+    }
+
+    /// Takes what waits.
+    pub(crate) fn take(&mut self) -> Records {
+        let bytes = match &mut self.format {
+            Format::Pcapng(writer) => writer.take(),
+            Format::Pcap(bytes) => std::mem::take(bytes),
+        };
+        Records { bytes, ends: std::mem::take(&mut self.ends) }
+    }
+}
+
+fn key_of(frame: &Frame<'_>) -> FrameKey {
+    FrameKey { link: Link::Ethernet, ..FrameKey::from(frame) }
+}

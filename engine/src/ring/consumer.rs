@@ -1,0 +1,350 @@
+//! The reading end of an output.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crossbeam_utils::Backoff;
+
+use super::Reader;
+use super::frame::Batch;
+use super::merge::Merge;
+use crate::sys::sleep_precisely;
+
+/// Most descriptors in a [`Batch`]. Large enough that the one store per batch does not count, small
+/// enough that the worker gets its chunks back soon.
+const DESCRIPTORS_MAX: u64 = 256;
+
+/// Naps of a consumer that finds nothing: from the first, doubling, to the longest. Shorter: more
+/// wake-ups while nothing arrives (5000 per second at the longest nap); longer: short rings
+/// overflow before the consumer looks again, and frames are delayed after a quiet time.
+const NAP_MIN: Duration = Duration::from_micros(20);
+const NAP_MAX: Duration = Duration::from_micros(200);
+
+/// Reads the frames of one output from the rings of all workers, in turn. Frames of one worker come
+/// in order.
+#[derive(Debug)]
+pub struct Consumer {
+    readers: Vec<Reader>,
+    /// Whose turn it is.
+    turn: usize,
+    /// Whether the thread that naps has been told to nap precisely.
+    is_precise: bool,
+    inbox: Arc<NewRings>,
+    /// How many rings came through the inbox.
+    delivered: usize,
+    merge: Merge,
+    /// What ends when the consumer does.
+    hold: Option<Box<dyn KeepAlive>>,
+}
+
+/// Something that a consumer keeps as long as it reads.
+pub(crate) trait KeepAlive: std::fmt::Debug + Send {}
+impl<T: std::fmt::Debug + Send> KeepAlive for T {}
+
+/// Through it a consumer gets rings of workers that begin later. Lives as long as the consumer, for
+/// the engine to see whether it does.
+#[derive(Debug, Default)]
+pub(crate) struct NewRings {
+    /// How many rings were put in.
+    count: AtomicUsize,
+    readers: Mutex<Vec<Reader>>,
+    /// Nothing comes any more, whatever the rings say.
+    is_closed: AtomicBool,
+}
+
+impl NewRings {
+    /// Gives the consumer another ring.
+    pub(crate) fn put(&self, reader: Reader) {
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
+        self.count.fetch_add(1, Ordering::Release);
+    }
+
+    /// Tells the consumer that whoever writes to the rings is gone; what is in them it can still
+    /// read.
+    pub(crate) fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
+    }
+}
+
+/// What a consumer finds.
+#[derive(Debug)]
+pub enum Next<'a> {
+    /// Frames.
+    Batch(Batch<'a>),
+    /// None within the time.
+    Idle,
+    /// None, and none will come: the engine has stopped and everything has been read.
+    Closed,
+}
+
+impl Consumer {
+    pub(crate) fn new(readers: Vec<Reader>) -> Self {
+        let (inbox, merge) = (Arc::default(), Merge::new(0));
+        Self { readers, turn: 0, is_precise: false, inbox, delivered: 0, merge, hold: None }
+    }
+
+    /// Gives it something to keep as long as it reads.
+    pub(crate) fn hold(&mut self, thing: impl KeepAlive + 'static) {
+        self.hold = Some(Box::new(thing));
+    }
+
+    /// Brings the frames of several queues into the order of their times from now on: a frame waits
+    /// up to `window` for earlier ones of other queues, no longer than until its ring is half full.
+    /// `Duration::ZERO`: the queues take turns, and only the frames of one are in order.
+    pub fn order_within(&mut self, window: Duration) {
+        self.merge = Merge::new(u64::try_from(window.as_nanos()).unwrap_or(u64::MAX));
+    }
+
+    /// Frames that came out of order although [a window](Self::order_within) was set, because
+    /// earlier ones took longer.
+    pub const fn out_of_order(&self) -> u64 {
+        self.merge.out_of_order()
+    }
+
+    /// Where further rings can be put in.
+    pub(crate) const fn inbox(&self) -> &Arc<NewRings> {
+        &self.inbox
+    }
+
+    #[cold]
+    fn open_inbox(&mut self) {
+        let mut readers = self.inbox.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        self.delivered += readers.len();
+        self.readers.append(&mut readers);
+    }
+
+    /// Waits up to `timeout` for frames: spins for some microseconds, then naps of at most 200 µs.
+    /// The first nap sets the calling thread's timer slack (`PR_SET_TIMERSLACK(2const)`) to 1 µs.
+    pub fn next(&mut self, timeout: Duration) -> Next<'_> {
+        match self.wait(timeout) {
+            Found::Merge => Next::Batch(Batch::merged(&mut self.readers, &self.merge)),
+            Found::Reader(index) => {
+                Next::Batch(Batch::new(&mut self.readers[index], DESCRIPTORS_MAX))
+            }
+            Found::Nothing => Next::Idle,
+            Found::End => Next::Closed,
+        }
+    }
+
+    fn wait(&mut self, timeout: Duration) -> Found {
+        let backoff = Backoff::new();
+        let mut nap = NAP_MIN;
+        let mut deadline = None;
+        loop {
+            let found = self.look();
+            if !matches!(found, Found::Nothing) {
+                return found;
+            }
+            if !backoff.is_completed() {
+                backoff.snooze();
+                continue;
+            }
+            let now = Instant::now();
+            let left = deadline.get_or_insert_with(|| now + timeout).saturating_duration_since(now);
+            if left.is_zero() {
+                return Found::Nothing;
+            }
+            if !std::mem::replace(&mut self.is_precise, true) {
+                sleep_precisely();
+            }
+            thread::sleep(nap.min(left));
+            nap = (2 * nap).min(NAP_MAX);
+        }
+    }
+
+    /// Looks at each ring once, beginning with the one after the last that had frames.
+    fn look(&mut self) -> Found {
+        if self.inbox.count.load(Ordering::Acquire) != self.delivered {
+            self.open_inbox();
+        }
+        // Before the rings are looked at: what was published before the end is read.
+        let is_closed = self.inbox.is_closed.load(Ordering::Acquire);
+        let count = self.readers.len();
+        if self.merge.is_on() && count > 1 {
+            return self.look_at_all(is_closed);
+        }
+        let mut finished = 0;
+        for step in 1..=count {
+            let index = (self.turn + step) % count;
+            let reader = &mut self.readers[index];
+            if reader.available() > 0 {
+                self.turn = index;
+                return Found::Reader(index);
+            }
+            finished += usize::from(reader.is_finished());
+        }
+        if is_closed || finished == count { Found::End } else { Found::Nothing }
+    }
+
+    /// Looks at all rings, for frames that need not wait for earlier ones.
+    fn look_at_all(&mut self, is_closed: bool) -> Found {
+        let Self { readers, merge, .. } = self;
+        // Nothing is waited for where nothing comes.
+        let now_ns = if is_closed { u64::MAX } else { utc_ns() };
+        if merge.choose(readers, usize::try_from(DESCRIPTORS_MAX).unwrap_or(usize::MAX), now_ns) {
+            return Found::Merge;
+        }
+        if is_closed || readers.iter_mut().all(Reader::is_finished) {
+            Found::End
+        } else {
+            Found::Nothing
+        }
+    }
+}
+
+/// Nanoseconds since 1970-01-01 UTC.
+fn utc_ns() -> u64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX)
+}
+
+enum Found {
+    Reader(usize),
+    /// Frames of several readers, chosen by the merge.
+    Merge,
+    Nothing,
+    End,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Descriptor, Writer};
+    use super::super::{QueueId, ring};
+    use super::*;
+    use crate::xsk::{FreeList, Geometry, Pages, RefCounts, Umem};
+
+    fn push(writer: &mut Writer, umem: &Umem, free: &mut FreeList, holders: &mut RefCounts) {
+        push_at(writer, umem, free, holders, 0);
+    }
+
+    fn queue(next: &Next<'_>) -> Option<u32> {
+        match next {
+            Next::Batch(batch) => batch.iter().next().map(|frame| frame.queue()),
+            Next::Idle | Next::Closed => None,
+        }
+    }
+
+    #[test]
+    fn the_rings_take_turns_and_the_end_comes_when_all_writers_are_gone() {
+        let (umem, mut free) = Umem::create(Geometry::new(2048, 1024), Pages::Ordinary).unwrap();
+        let (umem, mut holders) = (Arc::new(umem), RefCounts::none(1024));
+        let (mut zero, zero_reader) = ring(512, umem.clone(), QueueId::default()).unwrap();
+        let (mut one, one_reader) =
+            ring(512, umem.clone(), QueueId { queue: 1, ..QueueId::default() }).unwrap();
+        let mut consumer = Consumer::new(vec![zero_reader, one_reader]);
+        assert!(matches!(consumer.next(Duration::ZERO), Next::Idle));
+        push(&mut zero, &umem, &mut free, &mut holders);
+        for _ in 0..300 {
+            push(&mut one, &umem, &mut free, &mut holders);
+        }
+        // The second ring, which is looked at first, has more than one batch takes.
+        let turns = [(); 3].map(|()| queue(&consumer.next(Duration::ZERO)));
+        assert_eq!(turns, [Some(1), Some(0), Some(1)]);
+        drop(zero);
+        assert!(matches!(consumer.next(Duration::ZERO), Next::Idle), "one writer is left");
+        push(&mut one, &umem, &mut free, &mut holders);
+        drop(one);
+        assert_eq!(queue(&consumer.next(Duration::ZERO)), Some(1));
+        assert!(matches!(consumer.next(Duration::ZERO), Next::Closed));
+    }
+
+    /// Pushes a frame that arrived at `time_ns`.
+    fn push_at(
+        writer: &mut Writer,
+        umem: &Umem,
+        free: &mut FreeList,
+        holders: &mut RefCounts,
+        time_ns: u64,
+    ) {
+        let chunk = free.take().unwrap();
+        let addr = umem.address_of(&chunk) + 256;
+        let share = holders.publish(chunk, 1).take();
+        writer.push_all([(
+            &Descriptor { addr, len: 1, timestamp_ns: time_ns, ..Descriptor::default() },
+            share,
+        )]);
+        writer.publish();
+    }
+
+    /// Times of what comes next; nothing if there is nothing.
+    fn times(next: &Next<'_>) -> Vec<u64> {
+        match next {
+            Next::Batch(batch) => batch.iter().map(|frame| frame.timestamp_ns()).collect(),
+            Next::Idle | Next::Closed => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn within_the_window_frames_of_several_rings_come_in_the_order_of_their_times() {
+        let (umem, mut free) = Umem::create(Geometry::new(2048, 1024), Pages::Ordinary).unwrap();
+        let (umem, mut holders) = (Arc::new(umem), RefCounts::none(1024));
+        let (mut zero, zero_reader) = ring(64, umem.clone(), QueueId::default()).unwrap();
+        let (mut one, one_reader) =
+            ring(64, umem.clone(), QueueId { queue: 1, ..QueueId::default() }).unwrap();
+        let mut consumer = Consumer::new(vec![zero_reader, one_reader]);
+        consumer.order_within(Duration::from_secs(3600));
+        let now = utc_ns();
+        for time in [1, 4, 6] {
+            push_at(&mut zero, &umem, &mut free, &mut holders, now + time);
+        }
+        assert_eq!(
+            times(&consumer.next(Duration::ZERO)),
+            [0; 0],
+            "the other ring may have earlier ones"
+        );
+        for time in [2, 3, 5] {
+            push_at(&mut one, &umem, &mut free, &mut holders, now + time);
+        }
+        // Whether something comes behind 5 is not known.
+        assert_eq!(times(&consumer.next(Duration::ZERO)), [1, 2, 3, 4, 5].map(|time| now + time));
+        assert_eq!(times(&consumer.next(Duration::ZERO)), [0; 0]);
+        // A ring that is half full is not kept waiting, and what comes too late is counted.
+        for time in 7..38 {
+            push_at(&mut zero, &umem, &mut free, &mut holders, now + time);
+        }
+        assert_eq!(times(&consumer.next(Duration::ZERO)).len(), 32);
+        push_at(&mut one, &umem, &mut free, &mut holders, now + 8);
+        drop(zero);
+        assert_eq!(times(&consumer.next(Duration::ZERO)), [now + 8]);
+        assert_eq!(consumer.out_of_order(), 1);
+        push_at(&mut one, &umem, &mut free, &mut holders, now + 40);
+        drop(one);
+        assert_eq!(times(&consumer.next(Duration::ZERO)), [now + 40]);
+        assert!(matches!(consumer.next(Duration::ZERO), Next::Closed));
+    }
+
+    #[test]
+    fn a_frame_waits_no_longer_than_the_window() {
+        const WINDOW: Duration = Duration::from_millis(20);
+        let (umem, mut free) = Umem::create(Geometry::new(2048, 64), Pages::Ordinary).unwrap();
+        let (umem, mut holders) = (Arc::new(umem), RefCounts::none(64));
+        let (mut zero, zero_reader) = ring(32, umem.clone(), QueueId::default()).unwrap();
+        let (_one, one_reader) = ring(32, umem.clone(), QueueId::default()).unwrap();
+        let mut consumer = Consumer::new(vec![zero_reader, one_reader]);
+        consumer.order_within(WINDOW);
+        let begin = Instant::now();
+        push_at(&mut zero, &umem, &mut free, &mut holders, utc_ns());
+        assert_eq!(times(&consumer.next(Duration::from_secs(5))).len(), 1);
+        assert!(begin.elapsed() >= WINDOW && begin.elapsed() < Duration::from_secs(4));
+    }
+
+    #[test]
+    fn a_ring_that_comes_later_is_read_like_the_others() {
+        let (umem, mut free) = Umem::create(Geometry::new(2048, 8), Pages::Ordinary).unwrap();
+        let (umem, mut holders) = (Arc::new(umem), RefCounts::none(8));
+        let (_zero, zero_reader) = ring(4, umem.clone(), QueueId::default()).unwrap();
+        let (mut one, one_reader) =
+            ring(4, umem.clone(), QueueId { queue: 1, ..QueueId::default() }).unwrap();
+        let mut consumer = Consumer::new(vec![zero_reader]);
+        push(&mut one, &umem, &mut free, &mut holders);
+        assert!(matches!(consumer.next(Duration::ZERO), Next::Idle));
+        let inbox = Arc::downgrade(consumer.inbox());
+        inbox.upgrade().unwrap().put(one_reader);
+        assert_eq!(queue(&consumer.next(Duration::ZERO)), Some(1));
+        drop(consumer);
+        assert!(inbox.upgrade().is_none());
+        assert!(one.is_reader_gone());
+    }
+}

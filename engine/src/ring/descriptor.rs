@@ -1,0 +1,81 @@
+//! What the worker tells a consumer about a frame.
+
+use crate::config::Direction;
+use crate::decap::{EncapFlags, Link};
+
+/// One frame, or one part of a frame that lies in several chunks. 32 bytes, so that two share a
+/// cache line; what the outer headers say (source, VNI) is not repeated here, since they lie in the
+/// chunk right in front of the frame.
+///
+/// ```text
+///   chunk: ... | outer Ethernet | outer IP | UDP | tunnel header | inner frame ... |
+///                               ^ addr - outer_len               ^ addr            ^ addr + len
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C, align(32))]
+pub(crate) struct Descriptor {
+    /// Arrival, in nanoseconds since 1970-01-01 UTC.
+    pub(crate) timestamp_ns: u64,
+    /// Where the bytes start in the worker's UMEM.
+    pub(crate) addr: u64,
+    /// Bytes in this chunk.
+    pub(crate) len: u32,
+    /// Bytes of the whole inner frame before it was cut.
+    pub(crate) original_len: u32,
+    /// The session's id.
+    pub(crate) session: u32,
+    /// Bytes from the start of the outer IP header to `addr`; 0 in all parts but the first.
+    pub(crate) outer_len: u16,
+    /// Bits [`Self::CONTINUES`], [`Self::INGRESS`], [`Self::EGRESS`] and those of [`EncapFlags`]; all
+    /// others zero.
+    pub(crate) flags: u16,
+}
+
+impl Descriptor {
+    /// The frame goes on in the next descriptor.
+    pub(crate) const CONTINUES: u16 = 1 << 0;
+
+    /// The frame goes to the mirrored interface. At most one of this and [`Self::EGRESS`] is set.
+    pub(crate) const INGRESS: u16 = 1 << 1;
+    /// The frame comes from the mirrored interface.
+    pub(crate) const EGRESS: u16 = 1 << 2;
+
+    /// Notes the direction, of a descriptor that has none yet.
+    #[inline]
+    pub(crate) const fn set_direction(&mut self, direction: Direction) {
+        self.flags |= match direction {
+            Direction::Ingress => Self::INGRESS,
+            Direction::Egress => Self::EGRESS,
+        };
+    }
+
+    /// The direction, if it was found out.
+    #[inline]
+    pub(crate) const fn direction(&self) -> Option<Direction> {
+        match self.flags & (Self::INGRESS | Self::EGRESS) {
+            Self::INGRESS => Some(Direction::Ingress),
+            Self::EGRESS => Some(Direction::Egress),
+            _ => None,
+        }
+    }
+
+    /// The tunnel that the frame came in.
+    #[inline]
+    pub(crate) const fn shape(&self) -> EncapFlags {
+        EncapFlags::of_bits(self.flags)
+    }
+
+    /// What the frame begins with.
+    #[inline]
+    pub(crate) const fn link(&self) -> Link {
+        self.shape().link()
+    }
+
+    /// Whether the frame goes on in the next descriptor.
+    #[inline]
+    pub(crate) const fn continues(&self) -> bool {
+        self.flags & Self::CONTINUES != 0
+    }
+}
+
+const _: () = assert!(size_of::<Descriptor>() == 32);

@@ -1,0 +1,333 @@
+//! Frames as a consumer sees them: borrowed from the chunk they arrived in.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use super::Reader;
+use super::descriptor::Descriptor;
+use super::merge::{Merge, Place};
+use super::outer::Outer;
+use crate::config::Direction;
+use crate::decap::Link;
+use crate::session::{Pair, SessionId, Vni};
+
+/// Some frames, in order of arrival: of one worker, or of several in the order of their times.
+/// Dropping it gives their memory back to the workers, so a consumer holds on to it no longer than
+/// it needs.
+#[derive(Debug)]
+pub struct Batch<'a>(Source<'a>);
+
+#[derive(Debug)]
+enum Source<'a> {
+    /// `count` is of descriptors, not frames.
+    One { reader: &'a mut Reader, count: u64 },
+    /// All readers, and the frames that are taken from them.
+    Merged { readers: &'a mut [Reader], merge: &'a Merge },
+}
+
+impl<'a> Batch<'a> {
+    /// Up to `max` available descriptors, cut where a frame ends; more if one frame alone has more.
+    pub(super) fn new(reader: &'a mut Reader, max: u64) -> Self {
+        let available = reader.available();
+        let mut count = available.min(max);
+        while count > 0 && count < available && reader.descriptor(count - 1).continues() {
+            count += 1;
+        }
+        Self(Source::One { reader, count })
+    }
+
+    /// The frames that a merge has chosen.
+    pub(super) const fn merged(readers: &'a mut [Reader], merge: &'a Merge) -> Self {
+        Self(Source::Merged { readers, merge })
+    }
+
+    /// The frames, oldest first.
+    pub fn iter(&self) -> Frames<'_> {
+        match &self.0 {
+            Source::One { reader, count } => Frames(Walk::One { reader, next: 0, end: *count }),
+            Source::Merged { readers, merge } => {
+                Frames(Walk::Merged { readers, places: merge.places().iter() })
+            }
+        }
+    }
+}
+
+impl<'a> IntoIterator for &'a Batch<'_> {
+    type Item = Frame<'a>;
+    type IntoIter = Frames<'a>;
+
+    fn into_iter(self) -> Frames<'a> {
+        self.iter()
+    }
+}
+
+impl Drop for Batch<'_> {
+    fn drop(&mut self) {
+        match &mut self.0 {
+            Source::One { reader, count } => reader.release(*count),
+            Source::Merged { readers, merge } => {
+                readers
+                    .iter_mut()
+                    .zip(merge.counts())
+                    .for_each(|(reader, count)| reader.release(*count));
+            }
+        }
+    }
+}
+
+/// Iterator over the frames of a [`Batch`].
+#[derive(Debug)]
+pub struct Frames<'a>(Walk<'a>);
+
+#[derive(Debug)]
+enum Walk<'a> {
+    One { reader: &'a Reader, next: u64, end: u64 },
+    Merged { readers: &'a [Reader], places: std::slice::Iter<'a, Place> },
+}
+
+impl<'a> Iterator for Frames<'a> {
+    type Item = Frame<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Frame<'a>> {
+        match &mut self.0 {
+            Walk::One { reader, next, end } => {
+                if next >= end {
+                    return None;
+                }
+                let frame = Frame::at(reader, *next);
+                *next += if frame.first.continues() { frame.parts().count() as u64 } else { 1 };
+                Some(frame)
+            }
+            Walk::Merged { readers, places } => {
+                let Place { reader, nth } = *places.next()?;
+                Some(Frame::at(&readers[reader as usize], u64::from(nth)))
+            }
+        }
+    }
+}
+
+/// A mirrored frame without its tunnel, from the first byte of its Ethernet header on. No frame
+/// check sequence.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame<'a> {
+    reader: &'a Reader,
+    first: Descriptor,
+    /// What `first` names.
+    bytes: &'a [u8],
+    position: u64,
+}
+
+impl<'a> Frame<'a> {
+    /// The frame whose first descriptor is the `position`th of a reader.
+    #[inline]
+    fn at(reader: &'a Reader, position: u64) -> Self {
+        reader.prefetch_behind(position);
+        let (first, bytes) = reader.segment(position);
+        Self { reader, first, bytes, position }
+    }
+
+    /// The frame's bytes, chunk by chunk.
+    #[inline]
+    fn parts(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let (reader, mut position) = (self.reader, self.position);
+        let mut next = Some((self.first, self.bytes));
+        std::iter::from_fn(move || {
+            let (descriptor, bytes) = next?;
+            position += 1;
+            next = descriptor.continues().then(|| reader.segment(position));
+            Some(bytes)
+        })
+    }
+
+    /// The bytes, in one piece for each chunk that the frame lies in.
+    #[inline]
+    pub fn segments(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        self.parts()
+    }
+
+    /// All bytes in one piece: borrowed if the frame lies in one chunk, else copied.
+    #[inline]
+    pub fn bytes(&self) -> Cow<'a, [u8]> {
+        if self.first.continues() {
+            Cow::Owned(self.parts().flatten().copied().collect())
+        } else {
+            Cow::Borrowed(self.bytes)
+        }
+    }
+
+    /// Length of the bytes that are here.
+    #[inline]
+    pub fn captured_len(&self) -> u32 {
+        if !self.first.continues() {
+            return self.first.len;
+        }
+        let len: usize = self.parts().map(<[u8]>::len).sum();
+        // A ring of 65 536 chunks of 64 KiB is just about as long.
+        u32::try_from(len).unwrap_or(u32::MAX)
+    }
+
+    /// Length that the frame had before the mirror, a capture file or the session's packet length
+    /// cut it, in bytes; at least [`Self::captured_len`]. From the inner IP header and the outer
+    /// UDP header.
+    pub const fn original_len(&self) -> u32 {
+        self.first.original_len
+    }
+
+    /// Whether the end of the frame is missing: the mirror, a capture file or the session's packet
+    /// length has cut it.
+    #[inline]
+    pub fn is_cut(&self) -> bool {
+        self.captured_len() < self.original_len()
+    }
+
+    /// Whether the frame goes to the mirrored interface or comes from it. `None` if that cannot be
+    /// inferred, or if the session has none of an ENI, a filter and a packet length, so that nobody
+    /// looked.
+    pub const fn direction(&self) -> Option<Direction> {
+        self.first.direction()
+    }
+
+    /// Arrival at this host, in nanoseconds since 1970-01-01 UTC.
+    pub const fn timestamp_ns(&self) -> u64 {
+        self.first.timestamp_ns
+    }
+
+    /// The session that the frame belongs to.
+    pub const fn session(&self) -> SessionId {
+        SessionId(self.first.session)
+    }
+
+    /// The interface that it came from: its place in `capture.interface`. 0 for a capture file.
+    pub const fn interface(&self) -> usize {
+        self.reader.origin().interface
+    }
+
+    /// The RX queue of that interface.
+    pub const fn queue(&self) -> u32 {
+        self.reader.origin().queue
+    }
+
+    /// What the frame begins with: an Ethernet header, or an IP header where the tunnel carries
+    /// packets.
+    #[inline]
+    pub const fn link(&self) -> Link {
+        self.first.link()
+    }
+
+    /// The headers in front of the frame.
+    #[inline]
+    pub fn outer(&self) -> Outer<'a> {
+        Outer::new(self.reader.outer(self.position), self.first.shape())
+    }
+
+    /// VNI by which the session is found.
+    pub fn vni(&self) -> Vni {
+        self.outer().vni()
+    }
+
+    /// Source address by which the session is found.
+    pub fn source(&self) -> IpAddr {
+        self.outer().source()
+    }
+
+    /// Source and VNI: who mirrors.
+    pub fn pair(&self) -> Pair {
+        self.outer().pair()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::{QueueId, Writer, ring};
+    use super::*;
+    use crate::xsk::{FreeList, Geometry, Pages, RefCounts, Umem};
+
+    const OUTER_LEN: u16 = 36 + 20;
+
+    /// A ring to which a test adds frames.
+    struct Worker {
+        umem: Arc<Umem>,
+        free: FreeList,
+        holders: RefCounts,
+        writer: Writer,
+    }
+
+    fn worker() -> (Worker, Reader) {
+        let (umem, free) = Umem::create(Geometry::new(2048, 8), Pages::Ordinary).unwrap();
+        let umem = Arc::new(umem);
+        let (writer, reader) = ring(8, umem.clone(), QueueId::default()).unwrap();
+        (Worker { umem, free, holders: RefCounts::none(8), writer }, reader)
+    }
+
+    impl Worker {
+        /// A frame whose parts lie in a chunk each, behind the headers of an IPv6 tunnel from `::7`
+        /// with VNI 9.
+        fn push(&mut self, parts: &[&[u8]]) {
+            for (nth, part) in parts.iter().enumerate() {
+                let mut chunk = self.free.take().unwrap();
+                let outer_len = if nth == 0 { OUTER_LEN } else { 0 };
+                let start = 256 + usize::from(outer_len);
+                let bytes = self.umem.bytes_mut(&mut chunk);
+                if nth == 0 {
+                    bytes[256] = 0x60;
+                    bytes[256 + 23] = 7;
+                    bytes[start - 2] = 9;
+                }
+                bytes[start..start + part.len()].copy_from_slice(part);
+                let descriptor = Descriptor {
+                    addr: self.umem.address_of(&chunk) + start as u64,
+                    len: u32::try_from(part.len()).unwrap(),
+                    original_len: 9000,
+                    outer_len,
+                    flags: if nth + 1 < parts.len() { Descriptor::CONTINUES } else { 0 },
+                    ..Descriptor::default()
+                };
+                self.writer.push_all([(&descriptor, self.holders.publish(chunk, 1).take())]);
+            }
+            self.writer.publish();
+        }
+    }
+
+    #[test]
+    fn a_frame_in_several_chunks_is_one_frame_with_a_segment_for_each() {
+        let (mut worker, mut reader) = worker();
+        worker.push(&[b"one"]);
+        worker.push(&[b"first ", b"second ", b"third"]);
+        worker.push(&[b"last"]);
+        let batch = Batch::new(&mut reader, 64);
+        let frames: Vec<_> = batch.iter().collect();
+        assert_eq!(
+            frames.iter().map(Frame::bytes).collect::<Vec<_>>(),
+            [&b"one"[..], b"first second third", b"last"]
+        );
+        assert!(matches!(
+            (frames[0].bytes(), frames[1].bytes()),
+            (Cow::Borrowed(_), Cow::Owned(_))
+        ));
+        assert_eq!(
+            frames[1].segments().collect::<Vec<_>>(),
+            [&b"first "[..], b"second ", b"third"]
+        );
+        assert_eq!((frames[1].captured_len(), frames[1].original_len()), (18, 9000));
+        assert_eq!(frames[1].pair().to_string(), "VNI 9 from ::7");
+    }
+
+    #[test]
+    fn a_batch_never_ends_in_the_middle_of_a_frame_and_releases_what_it_held() {
+        let (mut worker, mut reader) = worker();
+        worker.push(&[b"one"]);
+        worker.push(&[b"a", b"b", b"c"]);
+        worker.push(&[b"last"]);
+        for expected in [4, 1] {
+            let batch = Batch::new(&mut reader, 2);
+            assert!(matches!(batch.0, Source::One { count, .. } if count == expected));
+        }
+        assert_eq!(reader.available(), 0);
+        let mut returned = 0;
+        worker.writer.reclaim(|_| returned += 1);
+        assert_eq!(returned, 5);
+    }
+}

@@ -1,0 +1,30 @@
+//! Rings from the workers to the consumers. An output has a consumer with one ring from each worker.
+//!
+//! No bytes move: a ring carries descriptors, and its tail (the consumer's index) returns the chunks.
+//! A consumer that does not keep up fills its own rings and loses frames there, counted; other
+//! consumers lose none.
+
+mod consumer;
+mod descriptor;
+mod frame;
+pub(crate) mod layout;
+mod memory;
+mod merge;
+mod outer;
+mod reader;
+mod spsc;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+pub use crate::decap::{Encapsulation, GeneveOption, GeneveOptions, Gwlb, Link};
+pub(crate) use consumer::NewRings;
+pub use consumer::{Consumer, Next};
+pub(crate) use descriptor::Descriptor;
+pub use frame::{Batch, Frame};
+pub(crate) use layout::VERSION;
+pub(crate) use memory::Files;
+pub use outer::Outer;
+pub(crate) use reader::Reader;
+pub(crate) use spsc::{PeerState, QueueId, RingFds, open, ring, shared_ring};
+pub(crate) use writer::Writer;
