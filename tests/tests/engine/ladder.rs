@@ -27,8 +27,8 @@ fn the_reason_for_each_step_down_is_kept_and_said_once() {
     assert_eq!(outcome.notes, [expected]);
     let interface = &outcome.report.interfaces[0];
     assert_eq!(
-        (interface.rung, &interface.steps[..]),
-        (ActiveMode::NativeCopy, &[ModeFallback { rung: ActiveMode::ZeroCopy, reason }][..])
+        (interface.mode, &interface.steps[..]),
+        (ActiveMode::NativeCopy, &[ModeFallback { mode: ActiveMode::ZeroCopy, reason }][..])
     );
 }
 

@@ -1,8 +1,8 @@
-//! What a mirror may look like on the wire, on every rung of the ladder.
+//! What a mirror may look like on the wire, on every mode of the ladder.
 //!
 //! | module | claim |
 //! |---|---|
-//! | `matrix` | every tunnel over every network with everything inside comes out as it went in, on every rung |
+//! | `matrix` | every tunnel over every network with everything inside comes out as it went in, on every mode |
 //! | `fragments` | what came in IP fragments comes out whole, and every fragment is counted |
 //! | `jumbo` | packets of 9001 bytes come through every output as they were sent |
 //! | `kernel_tunnels` | what the kernel's own tunnels send comes out as tshark sees it on the same wire |

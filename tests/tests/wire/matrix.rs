@@ -1,4 +1,4 @@
-//! Every tunnel over every network with everything inside comes out as it went in, on every rung.
+//! Every tunnel over every network with everything inside comes out as it went in, on every mode.
 
 use vxtap::Engine;
 use vxtap::config::CaptureMode;
@@ -43,14 +43,14 @@ fn veth(queues: u32) -> Veth {
     Veth::join(NetNs::new().unwrap(), NetNs::new().unwrap(), options).unwrap()
 }
 
-fn over_veth(mode: CaptureMode, rung: ActiveMode) {
+fn over_veth(mode: CaptureMode, mode: ActiveMode) {
     let veth = veth(2);
     let sent = all(veth.receiver.mac);
     let mut config = config(&[veth.receiver.interface]);
     config.capture.mode = mode;
     let engine = veth.receiver.netns.run(|| Engine::open(config)).unwrap();
     let (got, report) = run(engine, &veth.sender, sent.iter().map(|mirrored| &mirrored.frame[..]));
-    assert_eq!(report.interfaces[0].rung, rung);
+    assert_eq!(report.interfaces[0].mode, mode);
     assert_all_came(&sent, &got, true);
     assert!(got.iter().any(|got| got.segments == 3), "8900 bytes in chunks of 4096");
     assert_adds_up(&report);
@@ -80,7 +80,7 @@ fn through_udp_sockets(veth: &Veth, interfaces: &[&str]) {
     config.capture.mode = CaptureMode::Socket;
     let engine = veth.receiver.netns.run(|| Engine::open(config)).unwrap();
     let (got, report) = run(engine, &veth.sender, sent.iter().map(|mirrored| &mirrored.frame[..]));
-    assert!(report.interfaces.iter().all(|interface| interface.rung == ActiveMode::Socket));
+    assert!(report.interfaces.iter().all(|interface| interface.mode == ActiveMode::Socket));
     assert_all_came(&sent, &got, false);
     for got in &got {
         let mirrored = sent.iter().find(|mirrored| mirrored.vni == got.vni).unwrap();
@@ -123,7 +123,7 @@ fn a_capture_file() {
     write_pcap(file.path(), sent.iter().map(|mirrored| &mirrored.frame[..]));
     let engine = Engine::open_capture_file(config(&[]), file.path()).unwrap();
     let (got, report) = run_to_the_end(engine);
-    assert_eq!(report.interfaces[0].rung, ActiveMode::CaptureFile);
+    assert_eq!(report.interfaces[0].mode, ActiveMode::CaptureFile);
     assert_all_came(&sent, &got, true);
     assert_adds_up(&report);
 }

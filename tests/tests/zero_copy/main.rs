@@ -157,8 +157,8 @@ fn assert_sealed() {
     assert!(found > 0, "the engine has memory");
 }
 
-fn rung(report: &Report) -> String {
-    report.interfaces[0].rung.to_string()
+fn mode(report: &Report) -> String {
+    report.interfaces[0].mode.to_string()
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn frames_of_one_queue_come_out_as_they_were_sent() {
     privileged();
     with_queues(1);
     let report = deliver(config(RECEIVER));
-    assert_eq!((rung(&report), report.workers.len()), (expected("VXTAP_RUNG"), 1));
+    assert_eq!((mode(&report), report.workers.len()), (expected("VXTAP_RUNG"), 1));
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn frames_of_two_queues_come_out_as_they_were_sent() {
     privileged();
     with_queues(2);
     let report = deliver(config(RECEIVER));
-    assert_eq!((rung(&report), report.workers.len()), (expected("VXTAP_RUNG"), 2));
+    assert_eq!((mode(&report), report.workers.len()), (expected("VXTAP_RUNG"), 2));
     let frames: Vec<_> =
         report.workers.iter().map(|worker| worker.counters.all.received.frames).collect();
     assert!(frames.iter().all(|&frames| frames > 0), "both queues: {frames:?}");
@@ -202,7 +202,7 @@ fn frames_come_out_of_huge_pages_as_they_were_sent() {
         assert!(free() < before, "huge pages are in use");
         drop(engine);
         let report = deliver(config);
-        assert_eq!(rung(&report), expected("VXTAP_RUNG"));
+        assert_eq!(mode(&report), expected("VXTAP_RUNG"));
     }
     fs::write("/proc/sys/vm/nr_hugepages", "0").unwrap();
 }
@@ -215,14 +215,14 @@ fn zero_copy_is_used_or_refused_with_the_reason() {
     let mut forced = config(RECEIVER);
     forced.capture.mode = CaptureMode::ZeroCopy;
     if expected("VXTAP_RUNG") == "zero-copy" {
-        assert_eq!(rung(&deliver(forced)), "zero-copy");
+        assert_eq!(mode(&deliver(forced)), "zero-copy");
         return;
     }
     let error = Engine::open(forced).unwrap_err().to_string();
     assert!(error.starts_with("the driver does not offer zero-copy for queue 0 ("), "{error}");
     let report = deliver(config(RECEIVER));
     let step = &report.interfaces[0].steps[0];
-    assert_eq!(step.rung.to_string(), "zero-copy");
+    assert_eq!(step.mode.to_string(), "zero-copy");
     assert!(step.reason.starts_with("the driver does not offer zero-copy ("), "{}", step.reason);
 }
 
@@ -234,8 +234,8 @@ fn jumbo_frames_need_segments_or_the_engine_steps_down_to_where_it_needs_none() 
     let veth = Veth::join(NetNs::new().unwrap(), NetNs::new().unwrap(), options).unwrap();
     let engine = veth.receiver.netns.run(|| Engine::open(config(veth.receiver.interface))).unwrap();
     let report = engine.stop();
-    assert_eq!(rung(&report), expected("VXTAP_JUMBO_RUNG"), "{:?}", report.interfaces[0].steps);
-    if rung(&report) == "UDP socket" {
+    assert_eq!(mode(&report), expected("VXTAP_JUMBO_RUNG"), "{:?}", report.interfaces[0].steps);
+    if mode(&report) == "UDP socket" {
         let reason = &report.interfaces[0].steps[1].reason;
         assert!(reason.contains("cannot be divided by this kernel (before Linux 6.6)"), "{reason}");
     }

@@ -287,14 +287,14 @@ mod tests {
 
     #[test]
     fn the_ladder_has_a_column_for_each_load_and_the_fall_after_the_peak() {
-        let rung = |mpps: u64, delivered| {
+        let mode = |mpps: u64, delivered| {
             let mut run = made_up::run("vxtap", 1, mpps * 1_000_000, delivered);
             run.cell.measure = Measure::Ladder;
             run.cell.layout = Layout::B;
             run.cell.offered = Offered::Rate(mpps * 1_000_000);
             run
         };
-        let text = tables(&[rung(1, 900_000), rung(2, 1_500_000), rung(3, 1_200_000)]);
+        let text = tables(&[mode(1, 900_000), mode(2, 1_500_000), mode(3, 1_200_000)]);
         assert!(
             text.contains("| row   | 1mpps | 2mpps | 3mpps | lowest after the peak |"),
             "{text}"

@@ -117,12 +117,12 @@ impl Vxtap {
                 .push(Reader { consumer, wait: options.consumer_wait, sampler, capture }.start()?);
         }
         engine.start()?;
-        let rung =
-            engine.interfaces().first().map_or_else(String::new, |(_, rung)| format!(", {rung}"));
+        let mode =
+            engine.interfaces().first().map_or_else(String::new, |(_, mode)| format!(", {mode}"));
         let has_rules = options.rules.is_some();
         Ok((
             Self { engine, readers, recorder, prints_report: options.report, has_rules },
-            about + &rung,
+            about + &mode,
         ))
     }
 
