@@ -43,14 +43,14 @@ fn veth(queues: u32) -> Veth {
     Veth::join(NetNs::new().unwrap(), NetNs::new().unwrap(), options).unwrap()
 }
 
-fn over_veth(mode: CaptureMode, mode: ActiveMode) {
+fn over_veth(mode: CaptureMode, active: ActiveMode) {
     let veth = veth(2);
     let sent = all(veth.receiver.mac);
     let mut config = config(&[veth.receiver.interface]);
     config.capture.mode = mode;
     let engine = veth.receiver.netns.run(|| Engine::open(config)).unwrap();
     let (got, report) = run(engine, &veth.sender, sent.iter().map(|mirrored| &mirrored.frame[..]));
-    assert_eq!(report.interfaces[0].mode, mode);
+    assert_eq!(report.interfaces[0].mode, active);
     assert_all_came(&sent, &got, true);
     assert!(got.iter().any(|got| got.segments == 3), "8900 bytes in chunks of 4096");
     assert_adds_up(&report);
