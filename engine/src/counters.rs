@@ -172,14 +172,14 @@ pub(crate) struct CountersCell(Mutex<WorkerCounters>);
 
 impl CountersCell {
     /// Leaves a copy, unless somebody reads the last one at this moment: the worker does not wait.
-    pub(crate) fn try_post(&self, copy: impl FnOnce(&mut WorkerCounters)) {
+    pub(crate) fn try_publish(&self, copy: impl FnOnce(&mut WorkerCounters)) {
         if let Ok(mut posted) = self.0.try_lock() {
             copy(&mut posted);
         }
     }
 
     /// Leaves a copy, waiting for a reader if there is one.
-    pub(crate) fn post(&self, copy: impl FnOnce(&mut WorkerCounters)) {
+    pub(crate) fn publish(&self, copy: impl FnOnce(&mut WorkerCounters)) {
         copy(&mut self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
     }
 
@@ -213,10 +213,10 @@ mod tests {
     fn a_worker_does_not_wait_for_a_reader() {
         let board = CountersCell::default();
         let reading = board.0.lock().unwrap();
-        board.try_post(|posted| posted.unstamped = 1);
+        board.try_publish(|posted| posted.unstamped = 1);
         drop(reading);
         assert_eq!(board.read().unstamped, 0);
-        board.try_post(|posted| posted.unstamped = 2);
+        board.try_publish(|posted| posted.unstamped = 2);
         assert_eq!(board.read().unstamped, 2);
     }
 }

@@ -27,7 +27,7 @@ struct Session<'a> {
 /// are those of the inner frames as they were captured.
 pub(super) fn line(elapsed: Duration, report: &Report) -> String {
     let total = report.total();
-    let ledgers = report.session_ledgers();
+    let ledgers = report.session_counters();
     let sessions = report.sessions.iter().zip(&ledgers).map(|(name, ledger)| {
         let received = ledger.received;
         Session { name, frames: received.frames, bytes: received.bytes }

@@ -35,7 +35,8 @@ const ENA_ZERO_COPY: &str = "not tried on an ENA: its zero-copy drops frames in 
 
 impl ActiveMode {
     /// The modes of an interface, the best first.
-    const LADDER: [Self; 4] = [Self::ZeroCopy, Self::NativeCopy, Self::Generic, Self::Socket];
+    const FALLBACK_ORDER: [Self; 4] =
+        [Self::ZeroCopy, Self::NativeCopy, Self::Generic, Self::Socket];
 
     /// The modes to try, in this order, and those that are left out.
     pub(super) fn to_try(
@@ -46,9 +47,9 @@ impl ActiveMode {
             CaptureMode::Auto if driver == Some("ena") => {
                 let left_out =
                     ModeFallback { mode: Self::ZeroCopy, reason: ENA_ZERO_COPY.to_owned() };
-                (Self::LADDER[1..].into(), vec![left_out])
+                (Self::FALLBACK_ORDER[1..].into(), vec![left_out])
             }
-            CaptureMode::Auto => (Self::LADDER.into(), Vec::new()),
+            CaptureMode::Auto => (Self::FALLBACK_ORDER.into(), Vec::new()),
             CaptureMode::ZeroCopy => (vec![Self::ZeroCopy], Vec::new()),
             CaptureMode::Native => (vec![Self::NativeCopy], Vec::new()),
             CaptureMode::Generic => (vec![Self::Generic], Vec::new()),

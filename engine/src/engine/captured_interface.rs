@@ -32,7 +32,7 @@ pub(super) struct CapturedInterface {
     pub(super) interface: Interface,
     pub(super) mode: ActiveMode,
     /// The better modes, and why it is not on them.
-    pub(super) steps: Vec<ModeFallback>,
+    pub(super) fallbacks: Vec<ModeFallback>,
     /// RX queues that there were when it was last looked at.
     pub(super) queue_count: u32,
     pub(super) chunk_size: u32,
@@ -40,13 +40,13 @@ pub(super) struct CapturedInterface {
     pub(super) has_segments: bool,
     /// Set when it is no longer there.
     pub(super) is_gone: bool,
-    gate: IngressPath,
+    ingress: IngressPath,
 }
 
 /// Tries the modes of one interface.
 struct ModeSelection<'a> {
-    opener: QueueBuilder<'a>,
-    places: Vec<QueueCpu>,
+    builder: QueueBuilder<'a>,
+    queue_cpus: Vec<QueueCpu>,
     umems: Vec<Arc<Umem>>,
     /// Loaded once; the program stays attached from one mode to the next where both attach it the
     /// same way, because some drivers take the link down for every change.
@@ -73,23 +73,23 @@ impl CapturedInterface {
         }
         let cpus = cpus::choose(&config.workers.cpus, workers_before + queues.len())?;
         let cpus = cpus.into_iter().skip(workers_before).map(Some).chain(repeat(None));
-        let opener = QueueBuilder { config, interface: &interface };
-        let chunk_size = opener.chunk_size();
+        let builder = QueueBuilder { config, interface: &interface };
+        let chunk_size = builder.chunk_size();
         let umems: Result<_, _> = queues
             .iter()
-            .map(|_| opener.umem(chunk_size, Output::count_rings(&config.outputs)))
+            .map(|_| builder.umem(chunk_size, Output::count_rings(&config.outputs)))
             .collect();
-        let places = queues.into_iter().zip(cpus).collect();
-        let mut climb =
-            ModeSelection { opener, places, umems: umems?, steering: None, attached: None };
-        let (modes, mut steps) =
+        let queue_cpus = queues.into_iter().zip(cpus).collect();
+        let mut select =
+            ModeSelection { builder, queue_cpus, umems: umems?, steering: None, attached: None };
+        let (modes, mut fallbacks) =
             ActiveMode::to_try(config.capture.mode, driver_of(name).as_deref());
         let mut remarks = Vec::new();
-        let (mode, open) = climb.climb(&modes, &mut steps, &mut remarks)?;
-        diagnostics.extend(step_notes(name, &steps).into_iter().chain(remarks));
-        queue_builder::note_hugepages(config, &climb.umems, diagnostics);
-        let ModeSelection { steering, .. } = climb;
-        let gate = match steering {
+        let (mode, open) = select.select(&modes, &mut fallbacks, &mut remarks)?;
+        diagnostics.extend(fallback_messages(name, &fallbacks).into_iter().chain(remarks));
+        queue_builder::warn_of_missing_hugepages(config, &select.umems, diagnostics);
+        let ModeSelection { steering, .. } = select;
+        let ingress = match steering {
             Some(steering) if mode.xdp().is_some() => {
                 IngressPath::Program { steering, is_attached: true }
             }
@@ -99,12 +99,12 @@ impl CapturedInterface {
             Self {
                 interface,
                 mode,
-                steps,
+                fallbacks,
                 queue_count,
                 chunk_size,
                 has_segments: true,
                 is_gone: false,
-                gate,
+                ingress,
             },
             open,
         ))
@@ -114,9 +114,9 @@ impl CapturedInterface {
     pub(super) fn connect(
         &mut self,
         queue: u32,
-        entrance: SteeringTarget,
+        target: SteeringTarget,
     ) -> Result<(), EngineError> {
-        match (&mut self.gate, entrance) {
+        match (&mut self.ingress, target) {
             (
                 IngressPath::Program { steering, .. },
                 SteeringTarget::Socket { socket, has_segments },
@@ -127,7 +127,9 @@ impl CapturedInterface {
                 }
                 steering.set_socket(queue, socket.as_fd())?;
             }
-            (IngressPath::Stack(boards), SteeringTarget::Stack(board)) => boards.push(board),
+            (IngressPath::Stack(stats), SteeringTarget::Stack(counters_cell)) => {
+                stats.push(counters_cell)
+            }
             _ => {}
         }
         Ok(())
@@ -136,7 +138,7 @@ impl CapturedInterface {
     /// Takes the program off the interface; says whether it was there. Its counters can still be
     /// read.
     pub(super) fn detach(&mut self) -> bool {
-        match &mut self.gate {
+        match &mut self.ingress {
             IngressPath::Program { steering, is_attached } => {
                 steering.detach();
                 std::mem::replace(is_attached, false)
@@ -147,11 +149,11 @@ impl CapturedInterface {
 
     /// What was done with the frames that were seen.
     pub(super) fn counters(&self) -> Result<SteeringCounters, SteeringError> {
-        match &self.gate {
+        match &self.ingress {
             IngressPath::Program { steering, .. } => steering.counters(),
-            IngressPath::Stack(boards) => {
+            IngressPath::Stack(stats) => {
                 let mut counters = SteeringCounters::default();
-                for counts in boards.iter().map(|board| board.read()) {
+                for counts in stats.iter().map(|counters_cell| counters_cell.read()) {
                     counters.redirected += counts.redirected;
                     counters.source_not_allowed += counts.source_not_allowed;
                     counters.malformed += counts.malformed;
@@ -163,19 +165,19 @@ impl CapturedInterface {
 }
 
 impl ModeSelection<'_> {
-    /// Goes down the ladder to the first mode that works; the others go to `steps`.
-    fn climb(
+    /// Goes down the ladder to the first mode that works; the others go to `fallbacks`.
+    fn select(
         &mut self,
         modes: &[ActiveMode],
-        steps: &mut Vec<ModeFallback>,
+        fallbacks: &mut Vec<ModeFallback>,
         diagnostics: &mut Vec<String>,
     ) -> Result<(ActiveMode, Vec<OpenQueue>), EngineError> {
-        for (place, &mode) in modes.iter().enumerate() {
-            let is_last = place + 1 == modes.len();
+        for (index, &mode) in modes.iter().enumerate() {
+            let is_last = index + 1 == modes.len();
             match self.open_all(mode, diagnostics) {
                 Ok(open) => return Ok((mode, open)),
-                Err(error) if !is_last && is_step_down(&error) => {
-                    steps.push(ModeFallback { mode, reason: cause(&error) });
+                Err(error) if !is_last && allows_fallback(&error) => {
+                    fallbacks.push(ModeFallback { mode, reason: cause(&error) });
                 }
                 Err(error) => return Err(error),
             }
@@ -193,13 +195,13 @@ impl ModeSelection<'_> {
             Some((mode, _)) => self.attach(mode)?,
             None => self.steering = None,
         }
-        let Self { opener, places, umems, .. } = self;
-        let each = places.iter().zip(umems);
-        each.map(|(&place, umem)| opener.open(mode, place, umem, diagnostics)).collect()
+        let Self { builder, queue_cpus, umems, .. } = self;
+        let each = queue_cpus.iter().zip(umems);
+        each.map(|(&index, umem)| builder.open(mode, index, umem, diagnostics)).collect()
     }
 
     fn attach(&mut self, mode: AttachMode) -> Result<(), EngineError> {
-        let QueueBuilder { config, interface } = self.opener;
+        let QueueBuilder { config, interface } = self.builder;
         let mut steering = match self.steering.take() {
             Some(steering) => steering,
             None => Box::new(load(config)?),
@@ -230,7 +232,7 @@ fn load(config: &Config) -> Result<Steering, EngineError> {
 
 /// Whether the error says that kernel, driver or privileges do not suffice for this mode, so that
 /// the next one is worth a try.
-const fn is_step_down(error: &EngineError) -> bool {
+const fn allows_fallback(error: &EngineError) -> bool {
     match error {
         EngineError::Steering(error) => matches!(
             error,
@@ -264,11 +266,11 @@ fn cause(error: &EngineError) -> String {
 }
 
 /// A sentence for each reason.
-fn step_notes(name: &str, steps: &[ModeFallback]) -> Vec<String> {
-    let of_one_reason = steps.chunk_by(|one, other| one.reason == other.reason);
-    let note = |steps: &[ModeFallback]| {
-        let modes: Vec<_> = steps.iter().map(|step| step.mode.to_string()).collect();
-        format!("{name} is not captured in {} mode: {}", modes.join(" or "), steps[0].reason)
+fn fallback_messages(name: &str, fallbacks: &[ModeFallback]) -> Vec<String> {
+    let of_one_reason = fallbacks.chunk_by(|one, other| one.reason == other.reason);
+    let note = |fallbacks: &[ModeFallback]| {
+        let modes: Vec<_> = fallbacks.iter().map(|fallback| fallback.mode.to_string()).collect();
+        format!("{name} is not captured in {} mode: {}", modes.join(" or "), fallbacks[0].reason)
     };
     of_one_reason.map(note).collect()
 }

@@ -91,7 +91,7 @@ pub struct Engine {
     /// Every output that ever was; the place of one is its id.
     instances: Vec<OutputInstance>,
     /// For those who look in, once somebody has.
-    window: Option<TailOutput>,
+    tail_output: Option<TailOutput>,
     workers: Workers,
     diagnostics: Diagnostics,
     /// What has gone wrong for good, a sentence each.
@@ -128,12 +128,12 @@ impl Engine {
         config.capture.interfaces.iter().try_for_each(|name| Interface::find(name).map(drop))?;
         let diagnostics = Diagnostics::default();
         let mut remarks = Vec::new();
-        let mut lives = Vec::new();
+        let mut interfaces = Vec::new();
         let mut waiting = Vec::new();
         for (interface, name) in config.capture.interfaces.iter().enumerate() {
-            let (live, queues) =
+            let (captured, queues) =
                 CapturedInterface::open(&config, name, waiting.len(), &mut remarks)?;
-            lives.push(live);
+            interfaces.push(captured);
             waiting.extend(
                 queues.into_iter().map(|open| (QueueId { interface, queue: open.queue }, open)),
             );
@@ -145,7 +145,7 @@ impl Engine {
         }
         let plan = config.memory.plan(Output::count_rings(&config.outputs))?;
         let lens = (plan.output_ring_len, plan.tail_ring_len);
-        Self::assemble(config, Source::Live(lives), waiting, lens, diagnostics)
+        Self::assemble(config, Source::Live(interfaces), waiting, lens, diagnostics)
     }
 
     /// Opens a capture file (pcap or pcapng) as if its frames came from an interface. Of the
@@ -171,7 +171,7 @@ impl Engine {
         let progress = Arc::new(Mutex::new(Progress::default()));
         let kernel = Box::new(FileSource::new(file, nic, &config.capture, progress.clone()));
         let open =
-            OpenQueue { queue: 0, cpu: None, kernel, rx, free, entrance: SteeringTarget::Wide };
+            OpenQueue { queue: 0, cpu: None, kernel, rx, free, target: SteeringTarget::NotSteered };
         let waiting = vec![(QueueId::default(), open)];
         Self::assemble(
             config,
@@ -208,7 +208,7 @@ impl Engine {
             fragments: (config.capture.fragments == Fragments::Reassemble)
                 .then(FragmentTable::default),
             instances: Vec::new(),
-            window: None,
+            tail_output: None,
             workers: Workers::default(),
             diagnostics,
             failures: Vec::new(),
@@ -216,20 +216,20 @@ impl Engine {
             is_started: false,
             config,
         };
-        for (origin, open) in &waiting {
-            engine.queues.push(QueueHandle::new(*origin, open.rx.umem().clone()));
+        for (queue_id, open) in &waiting {
+            engine.queues.push(QueueHandle::new(*queue_id, open.rx.umem().clone()));
         }
         engine.waiting = waiting;
         engine.writers = engine.waiting.iter().map(|_| Vec::new()).collect();
         let mtu = engine.mtu();
-        let opening = OutputBuilder::new(
+        let builder = OutputBuilder::new(
             &engine.config,
             &mut engine.directory,
             &[],
             mtu,
             &engine.diagnostics,
         );
-        engine.instances = opening.open(&engine.config.outputs)?;
+        engine.instances = builder.open(&engine.config.outputs)?;
         for id in 0..engine.instances.len() {
             if engine.instances[id].attached.is_some() {
                 continue;
@@ -248,7 +248,9 @@ impl Engine {
     /// Longest packet, in bytes, that a mirror can send inside a frame that is captured here.
     fn mtu(&self) -> u32 {
         match &self.source {
-            Source::Live(lives) => lives.iter().map(|live| live.interface.mtu).max().unwrap_or(0),
+            Source::Live(interfaces) => {
+                interfaces.iter().map(|captured| captured.interface.mtu).max().unwrap_or(0)
+            }
             Source::File(_) => 0,
         }
     }
@@ -287,9 +289,10 @@ impl Engine {
     /// capture file is one.
     pub fn interfaces(&self) -> Vec<(&str, ActiveMode)> {
         match &self.source {
-            Source::Live(lives) => {
-                lives.iter().map(|live| (live.interface.name.as_str(), live.mode)).collect()
-            }
+            Source::Live(interfaces) => interfaces
+                .iter()
+                .map(|captured| (captured.interface.name.as_str(), captured.mode))
+                .collect(),
             Source::File(_) => vec![(CAPTURE_FILE, ActiveMode::CaptureFile)],
         }
     }
@@ -298,9 +301,9 @@ impl Engine {
     /// become useless. [`Self::stop`] says why.
     pub fn has_ended(&self) -> bool {
         match &self.source {
-            Source::Live(lives) => {
-                let is_over = |place| self.is_over(place);
-                (0..lives.len()).all(is_over)
+            Source::Live(interfaces) => {
+                let is_over = |index| self.is_over(index);
+                (0..interfaces.len()).all(is_over)
             }
             Source::File(_) => self.workers.any_ended(0),
         }
@@ -308,7 +311,8 @@ impl Engine {
 
     /// Whether nothing comes from an interface any more.
     fn is_over(&self, interface: usize) -> bool {
-        let is_gone = matches!(&self.source, Source::Live(lives) if lives[interface].is_gone);
+        let is_gone =
+            matches!(&self.source, Source::Live(interfaces) if interfaces[interface].is_gone);
         is_gone || self.workers.any_ended(interface)
     }
 

@@ -23,7 +23,7 @@ pub(super) struct OpenQueue {
     pub(super) kernel: Box<dyn RxBackend>,
     pub(super) rx: RxQueue,
     pub(super) free: FreeList,
-    pub(super) entrance: SteeringTarget,
+    pub(super) target: SteeringTarget,
 }
 
 /// How frames find a queue.
@@ -38,7 +38,7 @@ pub(super) enum SteeringTarget {
     /// The kernel stack knows the sockets; what they do is counted here.
     Stack(Arc<UdpStats>),
     /// It needs nothing.
-    Wide,
+    NotSteered,
 }
 
 /// An RX queue, and the CPU of its worker if the CPUs are known.
@@ -69,13 +69,13 @@ impl QueueBuilder<'_> {
     pub(super) fn open(
         &self,
         mode: ActiveMode,
-        place: QueueCpu,
+        index: QueueCpu,
         umem: &mut Arc<Umem>,
         diagnostics: &mut Vec<String>,
     ) -> Result<OpenQueue, EngineError> {
         match mode.xdp() {
-            Some((_, mode)) => self.open_xdp(mode, place, umem),
-            None => self.open_udp(place, umem, diagnostics),
+            Some((_, mode)) => self.open_xdp(mode, index, umem),
+            None => self.open_udp(index, umem, diagnostics),
         }
     }
 
@@ -101,9 +101,8 @@ impl QueueBuilder<'_> {
         let handle = socket.as_fd().try_clone_to_owned();
         let what = "cannot duplicate a socket's descriptor".to_owned();
         let handle = handle.map_err(|source| EngineError::System { what, source })?;
-        let entrance =
-            SteeringTarget::Socket { socket: handle, has_segments: socket.has_segments() };
-        Ok(OpenQueue { queue, cpu, kernel: Box::new(socket), rx, free, entrance })
+        let target = SteeringTarget::Socket { socket: handle, has_segments: socket.has_segments() };
+        Ok(OpenQueue { queue, cpu, kernel: Box::new(socket), rx, free, target })
     }
 
     fn open_udp(
@@ -123,13 +122,14 @@ impl QueueBuilder<'_> {
             frame_len_max: (interface.mtu + LINK_HEADER_MAX) as usize,
         };
         let rings = (config.memory.fill_ring, config.memory.rx_ring);
-        let board = Arc::new(UdpStats::default());
-        let (source, rx, granted) = UdpSource::open(umem.clone(), &settings, rings, board.clone())?;
+        let counters_cell = Arc::new(UdpStats::default());
+        let (source, rx, granted) =
+            UdpSource::open(umem.clone(), &settings, rings, counters_cell.clone())?;
         if let Some(note) = small_buffer(granted).filter(|_| queue == 0) {
             diagnostics.push(note);
         }
-        let entrance = SteeringTarget::Stack(board);
-        Ok(OpenQueue { queue, cpu, kernel: Box::new(source), rx, free, entrance })
+        let target = SteeringTarget::Stack(counters_cell);
+        Ok(OpenQueue { queue, cpu, kernel: Box::new(source), rx, free, target })
     }
 
     /// Size of a chunk in bytes: as configured, else the smallest that holds frames of the
@@ -159,7 +159,11 @@ fn small_buffer(granted: u32) -> Option<String> {
     })
 }
 
-pub(super) fn note_hugepages(config: &Config, umems: &[Arc<Umem>], diagnostics: &mut Vec<String>) {
+pub(super) fn warn_of_missing_hugepages(
+    config: &Config,
+    umems: &[Arc<Umem>],
+    diagnostics: &mut Vec<String>,
+) {
     const HUGEPAGE_BYTES: u64 = 2 << 20;
     if config.memory.hugepages && !umems.iter().all(|umem| umem.is_huge()) {
         let pages: u64 =

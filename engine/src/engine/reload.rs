@@ -126,7 +126,7 @@ impl Engine {
         let gone = self.instances.iter().filter(|instance| instance.is_gone);
         gone.filter_map(|instance| instance.attached.as_ref())
             .for_each(|attached| attached.notifier.close());
-        self.open_doors();
+        self.allow_consumers();
         Ok(changes)
     }
 
@@ -163,14 +163,14 @@ impl Engine {
         let mtu = self.mtu();
         let has_changed =
             added.iter().any(|output| self.config.outputs.iter().any(|it| it.name == output.name));
-        let opening = OutputBuilder::new(
+        let builder = OutputBuilder::new(
             config,
             &mut self.directory,
             &self.instances,
             mtu,
             &self.diagnostics,
         );
-        let opened = opening.open(added).map_err(|source| {
+        let opened = builder.open(added).map_err(|source| {
             let source = EngineError::from(source);
             if has_changed { ReloadError::Changed { source } } else { source.into() }
         })?;
@@ -184,7 +184,7 @@ impl Engine {
             let (writers, consumer) = match self.rings() {
                 Ok(rings) => rings,
                 Err(error) => {
-                    self.take_back(first);
+                    self.remove_from(first);
                     return Err(error.into());
                 }
             };
@@ -193,7 +193,7 @@ impl Engine {
             each.iter_mut().zip(writers).for_each(|(each, writer)| each.push((id, writer)));
         }
         if let Err(error) = self.start_outputs() {
-            self.take_back(first);
+            self.remove_from(first);
             return Err(error.into());
         }
         Ok(each)

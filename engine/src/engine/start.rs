@@ -27,31 +27,31 @@ impl Engine {
         let mut entrances = Vec::new();
         let waiting = std::mem::take(&mut self.waiting).into_iter();
         let writers = std::mem::take(&mut self.writers).into_iter();
-        for (place, ((_, open), writers)) in waiting.zip(writers).enumerate() {
-            entrances.push(self.start_worker(self.queues.get(place), open, writers)?);
+        for (index, ((_, open), writers)) in waiting.zip(writers).enumerate() {
+            entrances.push(self.start_worker(self.queues.get(index), open, writers)?);
         }
         // Once all of them run: a queue whose worker is late would lose what it gets.
         entrances
             .into_iter()
             .enumerate()
-            .try_for_each(|(place, entrance)| self.connect(place, entrance))?;
-        self.open_doors();
+            .try_for_each(|(index, target)| self.connect(index, target))?;
+        self.allow_consumers();
         Ok(())
     }
 
     /// Starts the worker of a lane.
     pub(super) fn start_worker(
         &mut self,
-        lane: QueueHandle,
+        handle: QueueHandle,
         open: OpenQueue,
         outputs: Vec<(usize, Writer)>,
     ) -> Result<SteeringTarget, EngineError> {
-        let OpenQueue { queue: _, cpu, kernel, rx, free, entrance } = open;
+        let OpenQueue { queue: _, cpu, kernel, rx, free, target } = open;
         let (wait, when_full) = match self.source {
             Source::Live(_) => (self.config.workers.wait, WhenFull::Drop),
             Source::File(_) => (WaitMode::Interrupt, WhenFull::Wait),
         };
-        let QueueHandle { origin, umem: _, board, orders } = lane;
+        let QueueHandle { queue_id, umem: _, counters_cell, control } = handle;
         let ruleset = self.ruleset.clone();
         let fragments = self.fragments.clone();
         let parts = WorkerConfig {
@@ -63,15 +63,21 @@ impl Engine {
             fragments,
             wait,
             when_full,
-            board,
-            orders,
+            counters_cell,
+            control,
         };
-        self.workers.spawn(origin, self.lane_name(origin), cpu, parts, self.diagnostics.clone())?;
-        Ok(entrance)
+        self.workers.spawn(
+            queue_id,
+            self.queue_name(queue_id),
+            cpu,
+            parts,
+            self.diagnostics.clone(),
+        )?;
+        Ok(target)
     }
 
     /// What sentences call a lane.
-    pub(super) fn lane_name(&self, QueueId { interface, queue }: QueueId) -> String {
+    pub(super) fn queue_name(&self, QueueId { interface, queue }: QueueId) -> String {
         match &self.config.capture.interfaces[..] {
             names @ [_, _, ..] => format!("queue {queue} of {}", names[interface]),
             _ => format!("queue {queue}"),
@@ -81,12 +87,12 @@ impl Engine {
     /// Lets the frames of a lane in.
     pub(super) fn connect(
         &mut self,
-        place: usize,
-        entrance: SteeringTarget,
+        index: usize,
+        target: SteeringTarget,
     ) -> Result<(), EngineError> {
-        let QueueId { interface, queue } = self.queues.get(place).origin;
+        let QueueId { interface, queue } = self.queues.get(index).queue_id;
         match &mut self.source {
-            Source::Live(lives) => lives[interface].connect(queue, entrance),
+            Source::Live(interfaces) => interfaces[interface].connect(queue, target),
             Source::File(_) => Ok(()),
         }
     }
@@ -123,7 +129,7 @@ impl Engine {
     }
 
     /// Ends the threads of outputs from an id on, and forgets these: they did not come to be used.
-    pub(super) fn take_back(&mut self, first: usize) {
+    pub(super) fn remove_from(&mut self, first: usize) {
         for instance in &mut self.instances[first..] {
             if let (Some(attached), Some(OutputThread::Server(thread))) =
                 (&instance.attached, instance.running.take())
@@ -137,7 +143,7 @@ impl Engine {
     }
 
     /// Lets in those who come to the outputs, which the workers know.
-    pub(super) fn open_doors(&self) {
+    pub(super) fn allow_consumers(&self) {
         self.instances
             .iter()
             .filter_map(|instance| instance.attached.as_ref())
@@ -145,7 +151,7 @@ impl Engine {
     }
 
     /// Tells the threads that serve consumers that there are other queues or sessions.
-    pub(super) fn ring_bells(&self) {
+    pub(super) fn notify_consumers(&self) {
         self.instances
             .iter()
             .filter_map(|instance| instance.attached.as_ref())

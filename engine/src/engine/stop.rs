@@ -22,7 +22,7 @@ impl Engine {
     pub fn stop(mut self) -> Report {
         if self.is_started && self.has_ended() {
             // Whether because its interface is gone.
-            self.look();
+            self.check_interfaces();
         }
         let (failures, written) = self.finish();
         let mut report = Report::new(&self);
@@ -39,10 +39,10 @@ impl Engine {
 
     /// Ends everything that runs, in the order of the stream. Does nothing the second time.
     fn finish(&mut self) -> (Vec<String>, Vec<Option<OutputStats>>) {
-        if let Source::Live(lives) = &mut self.source {
+        if let Source::Live(interfaces) = &mut self.source {
             let mut was_attached = false;
-            for live in lives {
-                was_attached |= live.detach();
+            for captured in interfaces {
+                was_attached |= captured.detach();
             }
             if was_attached {
                 thread::sleep(SETTLE);

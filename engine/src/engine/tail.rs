@@ -95,23 +95,25 @@ impl Engine {
             return Err(TailError::NotRunning);
         }
         self.check_sessions(sessions)?;
-        let has_ended = |window: &TailOutput| {
-            self.instances[window.id]
+        let has_ended = |tail_output: &TailOutput| {
+            self.instances[tail_output.id]
                 .attached
                 .as_ref()
                 .is_none_or(|attached| attached.notifier.has_ended())
         };
-        if self.window.as_ref().is_none_or(has_ended) {
-            self.window = Some(self.open_window()?);
+        if self.tail_output.as_ref().is_none_or(has_ended) {
+            self.tail_output = Some(self.open_tail_output()?);
         }
-        let window = self.window.as_ref().ok_or(TailError::NotRunning)?;
-        let attached = self.instances[window.id].attached.as_ref().ok_or(TailError::NotRunning)?;
-        if attached.stats.read(0).attached + window.waiting.len() as u64 >= READERS_MAX as u64 {
+        let tail_output = self.tail_output.as_ref().ok_or(TailError::NotRunning)?;
+        let attached =
+            self.instances[tail_output.id].attached.as_ref().ok_or(TailError::NotRunning)?;
+        if attached.stats.read(0).attached + tail_output.waiting.len() as u64 >= READERS_MAX as u64
+        {
             return Err(TailError::TooManyReaders);
         }
         Ok(TailRequest {
             sessions: (!sessions.is_empty()).then(|| sessions.to_vec()),
-            waiting: window.waiting.clone(),
+            waiting: tail_output.waiting.clone(),
             notifier: attached.notifier.clone(),
         })
     }
@@ -129,7 +131,7 @@ impl Engine {
     }
 
     /// Makes the output for those who look in.
-    fn open_window(&mut self) -> Result<TailOutput, TailError> {
+    fn open_tail_output(&mut self) -> Result<TailOutput, TailError> {
         let outputs = Output::count_rings(&self.config.outputs);
         if self.config.memory.outputs_planned(self.planned_outputs.max(outputs))
             >= OUTPUTS_MAX as usize
@@ -147,7 +149,7 @@ impl Engine {
             opened,
         ));
         if let Err(error) = self.start_outputs() {
-            self.take_back(id);
+            self.remove_from(id);
             return Err(error.into());
         }
         let generation = self.ruleset.generation;
@@ -155,7 +157,7 @@ impl Engine {
             self.instances.iter().map(OutputInstance::subscription).collect();
         let ruleset = Ruleset::new(generation, &self.config, &mut self.directory, &subscriptions);
         self.change_over(ruleset, self.queues.from(0).iter().map(|_| Vec::new()).collect());
-        self.open_doors();
+        self.allow_consumers();
         Ok(TailOutput { id, waiting })
     }
 }

@@ -23,13 +23,13 @@ pub(super) struct Watch {
     /// The network namespace that they are in.
     namespace: Option<u64>,
     /// Whether it was said that somebody looks from another one.
-    is_elsewhere_said: bool,
+    is_reported: bool,
 }
 
 impl Watch {
     /// A watch of interfaces in the network namespace of the calling thread.
     pub(super) fn here() -> Self {
-        Self { last: None, namespace: network_namespace(), is_elsewhere_said: false }
+        Self { last: None, namespace: network_namespace(), is_reported: false }
     }
 
     fn is_due(&mut self) -> bool {
@@ -48,7 +48,7 @@ fn network_namespace() -> Option<u64> {
 
 /// What has become of an interface.
 struct InterfaceChange {
-    place: usize,
+    index: usize,
     now: Option<Interface>,
     queue_count: u32,
 }
@@ -65,35 +65,37 @@ impl Engine {
             return;
         }
         if self.watch.namespace == network_namespace() {
-            self.look();
-        } else if !std::mem::replace(&mut self.watch.is_elsewhere_said, true) {
+            self.check_interfaces();
+        } else if !std::mem::replace(&mut self.watch.is_reported, true) {
             self.diagnostics
                 .push("the interfaces are not watched from another network namespace".to_owned());
         }
     }
 
     /// Looks at the interfaces, and does what there is to do.
-    pub(super) fn look(&mut self) {
+    pub(super) fn check_interfaces(&mut self) {
         for change in self.changes_of_interfaces() {
-            self.follow(change);
+            self.apply(change);
         }
-        self.say_who_has_ended();
+        self.report_ended_workers();
     }
 
     /// Says of an interface that is there and has lost a worker that this is so, while others go
     /// on.
-    fn say_who_has_ended(&mut self) {
+    fn report_ended_workers(&mut self) {
         if self.has_ended() {
             return;
         }
-        let Source::Live(lives) = &mut self.source else { return };
-        for (place, live) in lives.iter_mut().enumerate().filter(|(_, live)| !live.is_gone) {
-            if self.workers.any_ended(place) {
-                live.is_gone = true;
-                self.workers.drain_interface(place);
+        let Source::Live(interfaces) = &mut self.source else { return };
+        for (index, captured) in
+            interfaces.iter_mut().enumerate().filter(|(_, captured)| !captured.is_gone)
+        {
+            if self.workers.any_ended(index) {
+                captured.is_gone = true;
+                self.workers.drain_interface(index);
                 self.diagnostics.push(format!(
                     "a worker of {} has ended, nothing comes from this interface any more",
-                    live.interface.name
+                    captured.interface.name
                 ));
             }
         }
@@ -105,39 +107,42 @@ impl Engine {
         if self.watch.namespace != network_namespace() {
             return Vec::new();
         }
-        let Source::Live(lives) = &self.source else { return Vec::new() };
+        let Source::Live(interfaces) = &self.source else { return Vec::new() };
         let Ok(all) = interface::all() else { return Vec::new() };
         let mut changes = Vec::new();
-        for (place, live) in lives.iter().enumerate().filter(|(_, live)| !live.is_gone) {
-            let now = all.iter().find(|interface| interface.index == live.interface.index).cloned();
+        for (index, captured) in
+            interfaces.iter().enumerate().filter(|(_, captured)| !captured.is_gone)
+        {
+            let now =
+                all.iter().find(|interface| interface.index == captured.interface.index).cloned();
             // By the name that it has now.
             let count = now.as_ref().and_then(|now| rx_queue_count(&now.name).ok());
-            let queue_count = count.unwrap_or(live.queue_count);
-            if now.as_ref() != Some(&live.interface) || queue_count != live.queue_count {
-                changes.push(InterfaceChange { place, now, queue_count });
+            let queue_count = count.unwrap_or(captured.queue_count);
+            if now.as_ref() != Some(&captured.interface) || queue_count != captured.queue_count {
+                changes.push(InterfaceChange { index, now, queue_count });
             }
         }
         changes
     }
 
     /// Says what has changed, and does what there is to do.
-    fn follow(&mut self, InterfaceChange { place, now, queue_count }: InterfaceChange) {
-        let Source::Live(lives) = &mut self.source else { return };
-        let live = &mut lives[place];
-        let name = live.interface.name.clone();
+    fn apply(&mut self, InterfaceChange { index, now, queue_count }: InterfaceChange) {
+        let Source::Live(interfaces) = &mut self.source else { return };
+        let captured = &mut interfaces[index];
+        let name = captured.interface.name.clone();
         let Some(now) = now else {
-            live.is_gone = true;
+            captured.is_gone = true;
             let failure = format!("{name} was deleted, nothing comes from it any more");
-            self.workers.drain_interface(place);
+            self.workers.drain_interface(index);
             if !self.has_ended() {
                 self.diagnostics.push(failure.clone());
             }
             self.failures.push(failure);
             return;
         };
-        let (before, count_before) = (live.interface.clone(), live.queue_count);
-        (live.interface, live.queue_count) = (now.clone(), queue_count);
-        let (has_segments, mode) = (live.has_segments, live.mode);
+        let (before, count_before) = (captured.interface.clone(), captured.queue_count);
+        (captured.interface, captured.queue_count) = (now.clone(), queue_count);
+        let (has_segments, mode) = (captured.has_segments, captured.mode);
         for note in describe(&before, &now, has_segments) {
             self.diagnostics.push(note);
         }
@@ -150,7 +155,7 @@ impl Engine {
             && self.config.capture.queues == Queues::All
         {
             for queue in count_before..queue_count {
-                if let Err(error) = self.add_queue(place, queue) {
+                if let Err(error) = self.add_queue(index, queue) {
                     self.diagnostics.push(format!(
                         "queue {queue} of {name} is left to the kernel stack: {error}"
                     ));
@@ -162,16 +167,17 @@ impl Engine {
     /// Serves another queue, unless it is served already: memory, socket, a ring to each output,
     /// and a worker.
     fn add_queue(&mut self, interface: usize, queue: u32) -> Result<(), EngineError> {
-        let origin = QueueId { interface, queue };
-        if self.queues.has(origin) {
+        let queue_id = QueueId { interface, queue };
+        if self.queues.has(queue_id) {
             return Ok(());
         }
-        let Source::Live(lives) = &self.source else { return Ok(()) };
-        let live = &lives[interface];
-        let opener = QueueBuilder { config: &self.config, interface: &live.interface };
-        let mut umem = opener.umem(live.chunk_size, self.planned_outputs)?;
+        let Source::Live(interfaces) = &self.source else { return Ok(()) };
+        let captured = &interfaces[interface];
+        let builder = QueueBuilder { config: &self.config, interface: &captured.interface };
+        let mut umem = builder.umem(captured.chunk_size, self.planned_outputs)?;
         let mut diagnostics = Vec::new();
-        let open = opener.open(live.mode, self.place_of(queue), &mut umem, &mut diagnostics)?;
+        let open =
+            builder.open(captured.mode, self.place_of(queue), &mut umem, &mut diagnostics)?;
         for note in diagnostics {
             self.diagnostics.push(note);
         }
@@ -180,17 +186,17 @@ impl Engine {
             !instance.is_gone && instance.attached.is_none()
         };
         for (id, instance) in self.instances.iter().enumerate().filter(has_ring) {
-            let ring = ring::ring(self.ring_len as usize, open.rx.umem().clone(), origin);
+            let ring = ring::ring(self.ring_len as usize, open.rx.umem().clone(), queue_id);
             let (writer, reader) = ring.map_err(no_rings)?;
             instance.extend(reader);
             writers.push((id, writer));
         }
-        let lane = QueueHandle::new(origin, open.rx.umem().clone());
+        let handle = QueueHandle::new(queue_id, open.rx.umem().clone());
         // Only what has a worker becomes known to others, in the order of the workers.
-        let entrance = self.start_worker(lane.clone(), open, writers)?;
-        self.queues.push(lane);
-        let connected = self.connect(self.queues.len() - 1, entrance);
-        self.ring_bells();
+        let target = self.start_worker(handle.clone(), open, writers)?;
+        self.queues.push(handle);
+        let connected = self.connect(self.queues.len() - 1, target);
+        self.notify_consumers();
         connected
     }
 

@@ -16,12 +16,12 @@ use crate::xsk::RxBackend;
 /// A running worker.
 #[derive(Debug)]
 struct RunningWorker {
-    origin: QueueId,
+    queue_id: QueueId,
     /// What it is called in sentences.
     name: String,
     cpu: Option<usize>,
-    board: Arc<CountersCell>,
-    orders: Arc<ControlChannel>,
+    counters_cell: Arc<CountersCell>,
+    control: Arc<ControlChannel>,
     thread: Option<JoinHandle<io::Result<()>>>,
 }
 
@@ -47,7 +47,7 @@ impl Workers {
     /// to have done so the last time.
     pub(super) fn change(&self, ruleset: &Arc<Ruleset>, outputs: Vec<Vec<(usize, Writer)>>) {
         for (worker, outputs) in self.running.iter().zip(outputs) {
-            worker.orders.announce(RulesetChange { ruleset: ruleset.clone(), outputs });
+            worker.control.post(RulesetChange { ruleset: ruleset.clone(), outputs });
         }
     }
 
@@ -55,19 +55,19 @@ impl Workers {
     pub(super) fn have_changed(&self) -> bool {
         self.running.iter().all(|worker| {
             if worker.has_ended() {
-                worker.orders.forget();
+                worker.control.discard();
             }
-            worker.has_ended() || worker.orders.is_obeyed()
+            worker.has_ended() || worker.control.is_acked()
         })
     }
 
     /// Lets the workers of an interface finish what is in their rings, and end.
     pub(super) fn drain_interface(&self, interface: usize) {
-        self.of(interface).for_each(|worker| worker.orders.drain());
+        self.of(interface).for_each(|worker| worker.control.drain());
     }
 
     fn of(&self, interface: usize) -> impl Iterator<Item = &RunningWorker> {
-        self.running.iter().filter(move |worker| worker.origin.interface == interface)
+        self.running.iter().filter(move |worker| worker.queue_id.interface == interface)
     }
 
     /// Starts a worker on a thread of its own, pinned to `cpu`; `name` is what sentences call it.
@@ -77,13 +77,13 @@ impl Workers {
     /// If the system has no thread to give.
     pub(super) fn spawn<K: RxBackend + 'static>(
         &mut self,
-        origin: QueueId,
+        queue_id: QueueId,
         name: String,
         cpu: Option<usize>,
         parts: WorkerConfig<K>,
         diagnostics: Diagnostics,
     ) -> Result<(), EngineError> {
-        let (board, orders) = (parts.board.clone(), parts.orders.clone());
+        let (counters_cell, control) = (parts.counters_cell.clone(), parts.control.clone());
         let told = name.clone();
         let run = move || {
             if let Some(cpu) = cpu
@@ -94,11 +94,21 @@ impl Workers {
             sleep_precisely();
             Worker::new(parts).run()
         };
-        let thread =
-            thread::Builder::new().name(format!("vxtap-rx-{}", origin.queue)).spawn(run).map_err(
-                |source| EngineError::System { what: "cannot start a worker".to_owned(), source },
-            )?;
-        self.running.push(RunningWorker { origin, name, cpu, board, orders, thread: Some(thread) });
+        let thread = thread::Builder::new()
+            .name(format!("vxtap-rx-{}", queue_id.queue))
+            .spawn(run)
+            .map_err(|source| EngineError::System {
+                what: "cannot start a worker".to_owned(),
+                source,
+            })?;
+        self.running.push(RunningWorker {
+            queue_id,
+            name,
+            cpu,
+            counters_cell,
+            control,
+            thread: Some(thread),
+        });
         Ok(())
     }
 
@@ -111,17 +121,17 @@ impl Workers {
     pub(super) fn counters(
         &self,
     ) -> impl Iterator<Item = (QueueId, Option<usize>, WorkerCounters)> {
-        self.running.iter().map(|worker| (worker.origin, worker.cpu, worker.board.read()))
+        self.running.iter().map(|worker| (worker.queue_id, worker.cpu, worker.counters_cell.read()))
     }
 
     /// Lets the workers finish what is in their rings, and returns what went wrong with any of
     /// them.
     pub(super) fn drain(&mut self) -> Vec<String> {
-        self.running.iter().for_each(|worker| worker.orders.drain());
+        self.running.iter().for_each(|worker| worker.control.drain());
         let end = |worker: &mut RunningWorker| {
             let name = &worker.name;
             let ended = worker.thread.take()?.join();
-            worker.orders.forget();
+            worker.control.discard();
             match ended {
                 Ok(Ok(())) => None,
                 Ok(Err(error)) => Some(format!("the worker of {name} stopped: {error}")),

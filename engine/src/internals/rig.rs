@@ -33,7 +33,7 @@ pub struct Setup {
 /// A worker whose kernel hands it the same frames over and over, in chunks in random order.
 pub struct WorkerHarness {
     worker: Worker<Replay>,
-    board: Arc<CountersCell>,
+    counters_cell: Arc<CountersCell>,
 }
 
 impl std::fmt::Debug for WorkerHarness {
@@ -49,8 +49,8 @@ impl WorkerHarness {
     ///
     /// If a frame does not fit or there is no memory.
     pub fn new(setup: &Setup, frames: &[Vec<u8>]) -> (Self, Vec<Consumer>) {
-        let (parts, board, consumers) = parts(setup, frames);
-        (Self { worker: Worker::new(parts), board }, consumers)
+        let (parts, counters_cell, consumers) = parts(setup, frames);
+        (Self { worker: Worker::new(parts), counters_cell }, consumers)
     }
 
     /// The kernel delivers up to a batch, then the worker does a turn. Returns the number of frames
@@ -68,9 +68,9 @@ impl WorkerHarness {
     ///
     /// Never: a replay does not fail.
     pub fn finish(self) -> WorkerCounters {
-        let Self { worker, board } = self;
+        let Self { worker, counters_cell } = self;
         worker.run().expect("a replay does not fail");
-        board.read()
+        counters_cell.read()
     }
 }
 
@@ -95,7 +95,7 @@ fn parts(
                 (writer, Consumer::new(vec![reader]))
             })
             .unzip();
-    let board = Arc::new(CountersCell::default());
+    let counters_cell = Arc::new(CountersCell::default());
     let parts = WorkerConfig {
         kernel: Replay { nic, descriptors },
         queue,
@@ -105,10 +105,10 @@ fn parts(
         fragments: None,
         wait: WaitMode::Busy,
         when_full: WhenFull::Drop,
-        board: board.clone(),
-        orders: Arc::default(),
+        counters_cell: counters_cell.clone(),
+        control: Arc::default(),
     };
-    (parts, board, consumers)
+    (parts, counters_cell, consumers)
 }
 
 /// Writes the frames, each with an arrival time, into the chunks and shuffles the free list: the

@@ -36,7 +36,7 @@ pub(crate) struct ControlChannel {
     word: AtomicU32,
     mailbox: Mutex<ControlRequest>,
     /// How many of them the worker has taken over.
-    obeyed: AtomicU32,
+    acked: AtomicU32,
 }
 
 const DRAIN: u32 = 1 << 31;
@@ -47,8 +47,8 @@ impl ControlChannel {
         self.word.fetch_or(DRAIN, Ordering::Release);
     }
 
-    /// Asks for a change; the one before has to be [`Self::is_obeyed`].
-    pub(crate) fn announce(&self, change: RulesetChange) {
+    /// Asks for a change; the one before has to be [`Self::is_acked`].
+    pub(crate) fn post(&self, change: RulesetChange) {
         self.put(|mail| mail.change = Some(change));
     }
 
@@ -74,13 +74,13 @@ impl ControlChannel {
     }
 
     /// Whether the worker has taken over all that was announced.
-    pub(crate) fn is_obeyed(&self) -> bool {
-        self.word.load(Ordering::Acquire) & !DRAIN == self.obeyed.load(Ordering::Acquire)
+    pub(crate) fn is_acked(&self) -> bool {
+        self.word.load(Ordering::Acquire) & !DRAIN == self.acked.load(Ordering::Acquire)
     }
 
     /// Throws away what the worker has not taken over because it has ended, and what comes later.
     /// The rings close: nobody would write to them any more.
-    pub(crate) fn forget(&self) {
+    pub(crate) fn discard(&self) {
         let mut mail = self.lock();
         *mail = ControlRequest { count: mail.count, is_closed: true, ..ControlRequest::default() };
     }
@@ -90,10 +90,10 @@ impl ControlChannel {
         self.word.load(Ordering::Acquire) & DRAIN != 0
     }
 
-    /// What was put in and not taken over yet; `obeyed` is how often something was.
+    /// What was put in and not taken over yet; `acked` is how often something was.
     #[inline]
-    pub(super) fn mail(&self, obeyed: u32) -> Option<ControlRequest> {
-        if self.word.load(Ordering::Acquire) & !DRAIN == obeyed { None } else { Some(self.open()) }
+    pub(super) fn mail(&self, acked: u32) -> Option<ControlRequest> {
+        if self.word.load(Ordering::Acquire) & !DRAIN == acked { None } else { Some(self.open()) }
     }
 
     #[cold]
@@ -104,7 +104,7 @@ impl ControlChannel {
     }
 
     /// To be said once so much has been taken over.
-    pub(super) fn obey(&self, obeyed: u32) {
-        self.obeyed.store(obeyed, Ordering::Release);
+    pub(super) fn ack(&self, acked: u32) {
+        self.acked.store(acked, Ordering::Release);
     }
 }

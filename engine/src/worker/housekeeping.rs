@@ -16,21 +16,25 @@ const TURNS_PER_LOOK: u32 = 64;
 /// Time-keeping, and the board to post on.
 #[derive(Debug)]
 pub(super) struct Housekeeping {
-    board: Arc<CountersCell>,
+    counters_cell: Arc<CountersCell>,
     next: Instant,
     turns: u32,
 }
 
 impl Housekeeping {
-    pub(super) fn new(board: Arc<CountersCell>, session_count: usize, output_count: usize) -> Self {
-        board.post(|posted| *posted = WorkerCounters::zero(session_count, output_count));
-        Self { board, next: Instant::now() + INTERVAL, turns: 0 }
+    pub(super) fn new(
+        counters_cell: Arc<CountersCell>,
+        session_count: usize,
+        output_count: usize,
+    ) -> Self {
+        counters_cell.publish(|posted| *posted = WorkerCounters::zero(session_count, output_count));
+        Self { counters_cell, next: Instant::now() + INTERVAL, turns: 0 }
     }
 
     /// One that is due at the next turn.
     #[cfg(test)]
-    pub(super) fn overdue(board: Arc<CountersCell>) -> Self {
-        Self { board, next: Instant::now(), turns: TURNS_PER_LOOK }
+    pub(super) fn overdue(counters_cell: Arc<CountersCell>) -> Self {
+        Self { counters_cell, next: Instant::now(), turns: TURNS_PER_LOOK }
     }
 
     /// Whether it is time to post; to be asked once per turn.
@@ -51,7 +55,11 @@ impl Housekeeping {
     }
 
     /// Posts a copy; the last one even if that means to wait for a reader.
-    pub(super) fn post(&self, is_last: bool, copy: impl FnOnce(&mut WorkerCounters)) {
-        if is_last { self.board.post(copy) } else { self.board.try_post(copy) }
+    pub(super) fn publish(&self, is_last: bool, copy: impl FnOnce(&mut WorkerCounters)) {
+        if is_last {
+            self.counters_cell.publish(copy)
+        } else {
+            self.counters_cell.try_publish(copy)
+        }
     }
 }

@@ -61,8 +61,8 @@ pub(crate) struct WorkerConfig<K> {
     pub(crate) fragments: Option<FragmentTable>,
     pub(crate) wait: WaitMode,
     pub(crate) when_full: WhenFull,
-    pub(crate) board: Arc<CountersCell>,
-    pub(crate) orders: Arc<ControlChannel>,
+    pub(crate) counters_cell: Arc<CountersCell>,
+    pub(crate) control: Arc<ControlChannel>,
 }
 
 /// The state of a worker; [`Worker::run`] is its life.
@@ -76,9 +76,9 @@ pub(crate) struct Worker<K> {
     batch: Batch,
     idle: Idle,
     housekeeping: Housekeeping,
-    orders: Arc<ControlChannel>,
+    control: Arc<ControlChannel>,
     /// How much of its mail it has taken over.
-    obeyed: u32,
+    acked: u32,
 }
 
 impl<K: RxBackend> Worker<K> {
@@ -92,8 +92,8 @@ impl<K: RxBackend> Worker<K> {
             fragments,
             wait,
             when_full,
-            board,
-            orders,
+            counters_cell,
+            control,
         } = parts;
         let geometry = queue.umem().geometry();
         let (session_count, output_count) = (ruleset.sessions.len(), outputs.len());
@@ -104,12 +104,12 @@ impl<K: RxBackend> Worker<K> {
             stages,
             batch: Batch::new(),
             idle: Idle::new(wait),
-            housekeeping: Housekeeping::new(board, session_count, output_count),
+            housekeeping: Housekeeping::new(counters_cell, session_count, output_count),
             kernel,
             queue,
             free,
-            orders,
-            obeyed: 0,
+            control,
+            acked: 0,
         }
     }
 
@@ -131,8 +131,8 @@ impl<K: RxBackend> Worker<K> {
 
     fn work(&mut self) -> io::Result<()> {
         loop {
-            let is_draining = self.orders.is_draining();
-            if let Some(mail) = self.orders.mail(self.obeyed) {
+            let is_draining = self.control.is_draining();
+            if let Some(mail) = self.control.mail(self.acked) {
                 self.open(mail);
             }
             self.refill();
@@ -141,7 +141,7 @@ impl<K: RxBackend> Worker<K> {
             }
             let received = self.receive();
             if self.housekeeping.is_due(received == 0 && self.idle.is_about_to_sleep()) {
-                self.post(false);
+                self.publish(false);
                 if !is_draining {
                     self.kernel.check()?;
                 }
@@ -171,8 +171,8 @@ impl<K: RxBackend> Worker<K> {
             let Self { stages, taps, .. } = self;
             taps.attach(stages.ruleset(), rings, stages.accounts());
         }
-        self.obeyed = count;
-        self.orders.obey(count);
+        self.acked = count;
+        self.control.ack(count);
     }
 
     /// Changes over to another ruleset.
@@ -181,7 +181,7 @@ impl<K: RxBackend> Worker<K> {
         self.stages.adopt(ruleset.clone());
         self.taps.adopt(&ruleset, outputs, self.stages.accounts());
         // The counts of an output that is gone are final, and whoever sees its end may read them.
-        self.post(true);
+        self.publish(true);
         self.taps.close_gone();
     }
 
@@ -210,13 +210,13 @@ impl<K: RxBackend> Worker<K> {
 
     /// A batch from the RX ring to the output rings; returns the number of descriptors taken.
     fn receive(&mut self) -> u32 {
-        let Self { queue, free, holders, stages, taps, batch, orders, .. } = self;
+        let Self { queue, free, holders, stages, taps, batch, control, .. } = self;
         let bad_before = queue.bad_descriptors();
         let count = batch.receive(queue, free);
         stages.count_bad(queue.bad_descriptors() - bad_before);
         stages.count_broken(batch.take_broken(free));
         stages.run(queue, batch, free);
-        taps.publish(queue, batch, holders, free, stages, orders);
+        taps.publish(queue, batch, holders, free, stages, control);
         self.check_conservation();
         count
     }
@@ -237,10 +237,10 @@ impl<K: RxBackend> Worker<K> {
     /// that consumers still read stay in memory as long as they hold them.
     fn settle(&mut self) {
         self.taps.reclaim(&mut self.holders, &mut self.free);
-        self.post(true);
+        self.publish(true);
     }
 
-    fn post(&mut self, is_last: bool) {
+    fn publish(&mut self, is_last: bool) {
         let Self { kernel, queue, free, holders, stages, taps, batch, housekeeping, .. } = self;
         stages.set_clock(kernel.arrival_minus_utc_ns());
         if taps.drops_when_full() {
@@ -256,7 +256,7 @@ impl<K: RxBackend> Worker<K> {
             total: queue.umem().geometry().chunk_count(),
         };
         let kernel = kernel.counters();
-        housekeeping.post(is_last, |posted| {
+        housekeeping.publish(is_last, |posted| {
             stages.copy_to(posted);
             taps.copy_to(stages.accounts(), posted);
             posted.chunks = chunks;

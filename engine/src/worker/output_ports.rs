@@ -179,7 +179,7 @@ impl OutputPorts {
         holders: &mut RefCounts,
         free: &mut FreeList,
         stages: &mut Stages,
-        orders: &ControlChannel,
+        control: &ControlChannel,
     ) {
         let count = batch.works().len();
         if count == 0 {
@@ -191,8 +191,8 @@ impl OutputPorts {
             .works()
             .iter()
             .for_each(|work| assert_eq!(work.generation, stages.generation(), "one ruleset"));
-        if self.when_full == WhenFull::Wait && !orders.is_draining() {
-            self.wait_for_room(batch.descriptors(), holders, free, orders);
+        if self.when_full == WhenFull::Wait && !control.is_draining() {
+            self.wait_for_room(batch.descriptors(), holders, free, control);
         }
         if !self.is_uniform || batch.has_parts() {
             self.publish_chosen(queue, batch, holders, free, stages);
@@ -313,11 +313,11 @@ impl OutputPorts {
         count: usize,
         holders: &mut RefCounts,
         free: &mut FreeList,
-        orders: &ControlChannel,
+        control: &ControlChannel,
     ) {
         let is_stuck =
             |tap: &OutputPort| tap.is_open && tap.writer.room() < count.min(tap.writer.len());
-        while self.open.iter().any(is_stuck) && !orders.is_draining() {
+        while self.open.iter().any(is_stuck) && !control.is_draining() {
             self.reclaim(holders, free);
             if self.open.iter().any(is_stuck) {
                 thread::sleep(ROOM_PAUSE);

@@ -12,18 +12,18 @@ use crate::xsk::Umem;
 /// A queue that has been opened, for good.
 #[derive(Clone, Debug)]
 pub(crate) struct QueueHandle {
-    pub(crate) origin: QueueId,
+    pub(crate) queue_id: QueueId,
     pub(crate) umem: Arc<Umem>,
     /// Where its worker posts its counts.
-    pub(crate) board: Arc<CountersCell>,
+    pub(crate) counters_cell: Arc<CountersCell>,
     /// What its worker is asked for.
-    pub(crate) orders: Arc<ControlChannel>,
+    pub(crate) control: Arc<ControlChannel>,
 }
 
 impl QueueHandle {
     /// A queue that no worker serves yet.
-    pub(crate) fn new(origin: QueueId, umem: Arc<Umem>) -> Self {
-        Self { origin, umem, board: Arc::default(), orders: Arc::default() }
+    pub(crate) fn new(queue_id: QueueId, umem: Arc<Umem>) -> Self {
+        Self { queue_id, umem, counters_cell: Arc::default(), control: Arc::default() }
     }
 }
 
@@ -37,8 +37,8 @@ impl QueueSet {
     }
 
     /// Adds a queue, for good: from now on other threads attach rings to it.
-    pub(crate) fn push(&self, lane: QueueHandle) {
-        self.lock().push(lane);
+    pub(crate) fn push(&self, handle: QueueHandle) {
+        self.lock().push(handle);
     }
 
     /// How many there are.
@@ -57,19 +57,20 @@ impl QueueSet {
     }
 
     /// Whether a queue is one of them.
-    pub(crate) fn has(&self, origin: QueueId) -> bool {
-        self.lock().iter().any(|lane| lane.origin == origin)
+    pub(crate) fn has(&self, queue_id: QueueId) -> bool {
+        self.lock().iter().any(|handle| handle.queue_id == queue_id)
     }
 
     /// What the workers have counted.
     pub(crate) fn counters(&self) -> Vec<WorkerCounters> {
-        self.from(0).iter().map(|lane| lane.board.read()).collect()
+        self.from(0).iter().map(|handle| handle.counters_cell.read()).collect()
     }
 
     /// The rings of one output: the writers by lane, and the consumer of all of them.
     pub(crate) fn rings(&self, ring_len: u32) -> io::Result<(Vec<Writer>, Consumer)> {
-        let ring =
-            |lane: &QueueHandle| ring::ring(ring_len as usize, lane.umem.clone(), lane.origin);
+        let ring = |handle: &QueueHandle| {
+            ring::ring(ring_len as usize, handle.umem.clone(), handle.queue_id)
+        };
         let rings: Vec<_> = self.lock().iter().map(ring).collect::<io::Result<_>>()?;
         let (writers, readers) = rings.into_iter().unzip();
         Ok((writers, Consumer::new(readers)))

@@ -84,7 +84,7 @@ struct WorkerHarness {
     worker: Worker<TestNic>,
     input: Arc<Mutex<VecDeque<Vec<u8>>>>,
     consumers: Vec<Consumer>,
-    board: Arc<CountersCell>,
+    counters_cell: Arc<CountersCell>,
     directory: Directory,
 }
 
@@ -119,7 +119,7 @@ fn rig_of(ring_lens: &[u32], config: &Config, when_full: WhenFull) -> WorkerHarn
     let (outputs, consumers): (Vec<_>, _) =
         ring_lens.iter().map(|&len| ring_of(&umem, len)).unzip();
     let input = Arc::new(Mutex::new(VecDeque::new()));
-    let board = Arc::new(CountersCell::default());
+    let counters_cell = Arc::new(CountersCell::default());
     let mut directory = Directory::default();
     let worker = Worker::new(WorkerConfig {
         kernel: TestNic { nic, input: input.clone(), is_finished: false, failure: None },
@@ -130,10 +130,10 @@ fn rig_of(ring_lens: &[u32], config: &Config, when_full: WhenFull) -> WorkerHarn
         fragments: Some(FragmentTable::default()),
         wait: WaitMode::Interrupt,
         when_full,
-        board: board.clone(),
-        orders: Arc::default(),
+        counters_cell: counters_cell.clone(),
+        control: Arc::default(),
     });
-    WorkerHarness { worker, input, consumers, board, directory }
+    WorkerHarness { worker, input, consumers, counters_cell, directory }
 }
 
 fn ring_of(umem: &Arc<Umem>, len: u32) -> (Writer, Consumer) {
@@ -169,7 +169,7 @@ impl WorkerHarness {
     fn run(self, frames: impl IntoIterator<Item = Vec<u8>>) -> (Vec<Consumer>, WorkerCounters) {
         self.input.lock().unwrap().extend(frames);
         self.worker.run().unwrap();
-        (self.consumers, self.board.read())
+        (self.consumers, self.counters_cell.read())
     }
 }
 
@@ -318,7 +318,7 @@ fn a_worker_told_to_drain_finishes_what_is_in_its_ring() {
     for _ in 0..100 {
         rig.worker.kernel.nic.deliver(&frame, None).unwrap();
     }
-    rig.worker.orders.drain();
+    rig.worker.control.drain();
     let (mut consumers, counters) = rig.run([]);
     assert_eq!(read_all(&mut consumers[0]).len(), 100);
     assert_eq!(counters.unstamped, 100);
@@ -337,10 +337,10 @@ fn a_worker_whose_queue_fails_still_accounts_for_what_is_in_its_ring() {
         rig.worker.kernel.nic.deliver(&frame, None).unwrap();
     }
     rig.worker.kernel.failure = Some(io::Error::other("gone"));
-    rig.worker.housekeeping = Housekeeping::overdue(rig.board.clone());
+    rig.worker.housekeeping = Housekeeping::overdue(rig.counters_cell.clone());
     let error = rig.worker.run().unwrap_err();
     assert_eq!(error.to_string(), "gone");
-    assert_eq!(rig.board.read().all.received.frames, 100);
+    assert_eq!(rig.counters_cell.read().all.received.frames, 100);
     assert_eq!(read_all(&mut rig.consumers[0]).len(), 100);
 }
 

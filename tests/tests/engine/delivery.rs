@@ -37,7 +37,7 @@ fn a_million_frames_over_two_queues_arrive_whole_and_in_order() {
         assert_eq!(worker.counters.unstamped, 0);
     }
     let sent = outcome.totals.sessions.iter().map(|session| session.frames);
-    let received = report.session_ledgers()[1..]
+    let received = report.session_counters()[1..]
         .iter()
         .map(|ledger| ledger.received.frames)
         .collect::<Vec<_>>();
@@ -99,7 +99,11 @@ fn ipv6_outside_small_chunks_and_every_size_deliver() {
     let outcome = run(&veth, config, &profile, 30_000);
     assert!(outcome.verdict.is_perfect(), "{}\n{}", outcome.verdict, outcome.report);
     assert_adds_up(&outcome.report);
-    assert_eq!(outcome.report.session_ledgers()[0].received.frames, 0, "all sessions are declared");
+    assert_eq!(
+        outcome.report.session_counters()[0].received.frames,
+        0,
+        "all sessions are declared"
+    );
 }
 
 #[test]

@@ -27,7 +27,7 @@ fn the_reason_for_each_step_down_is_kept_and_said_once() {
     assert_eq!(outcome.notes, [expected]);
     let interface = &outcome.report.interfaces[0];
     assert_eq!(
-        (interface.mode, &interface.steps[..]),
+        (interface.mode, &interface.fallbacks[..]),
         (ActiveMode::NativeCopy, &[ModeFallback { mode: ActiveMode::ZeroCopy, reason }][..])
     );
 }

@@ -95,7 +95,8 @@ fn tcpdump_and_tshark_find_every_frame_with_the_vlan_of_its_session() {
     let report = engine.stop();
     assert_adds_up(&report);
     assert!(verifier.join().unwrap().finish(&totals).is_perfect());
-    let sent: Vec<_> = report.session_ledgers()[1..].iter().map(|it| it.delivered.frames).collect();
+    let sent: Vec<_> =
+        report.session_counters()[1..].iter().map(|it| it.delivered.frames).collect();
     for (mut process, path) in sniffers {
         // The interface is gone, which ends a sniffer.
         if process.ended().unwrap().is_none() {

@@ -221,7 +221,7 @@ fn zero_copy_is_used_or_refused_with_the_reason() {
     let error = Engine::open(forced).unwrap_err().to_string();
     assert!(error.starts_with("the driver does not offer zero-copy for queue 0 ("), "{error}");
     let report = deliver(config(RECEIVER));
-    let step = &report.interfaces[0].steps[0];
+    let step = &report.interfaces[0].fallbacks[0];
     assert_eq!(step.mode.to_string(), "zero-copy");
     assert!(step.reason.starts_with("the driver does not offer zero-copy ("), "{}", step.reason);
 }
@@ -234,9 +234,9 @@ fn jumbo_frames_need_segments_or_the_engine_steps_down_to_where_it_needs_none() 
     let veth = Veth::join(NetNs::new().unwrap(), NetNs::new().unwrap(), options).unwrap();
     let engine = veth.receiver.netns.run(|| Engine::open(config(veth.receiver.interface))).unwrap();
     let report = engine.stop();
-    assert_eq!(mode(&report), expected("VXTAP_JUMBO_RUNG"), "{:?}", report.interfaces[0].steps);
+    assert_eq!(mode(&report), expected("VXTAP_JUMBO_RUNG"), "{:?}", report.interfaces[0].fallbacks);
     if mode(&report) == "UDP socket" {
-        let reason = &report.interfaces[0].steps[1].reason;
+        let reason = &report.interfaces[0].fallbacks[1].reason;
         assert!(reason.contains("cannot be divided by this kernel (before Linux 6.6)"), "{reason}");
     }
 }

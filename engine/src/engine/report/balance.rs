@@ -9,10 +9,10 @@ impl Report {
     /// stopped; one that is running has frames between two counters.
     pub fn imbalances(&self) -> Vec<String> {
         let interfaces =
-            (0..self.interfaces.len()).filter_map(|place| self.interface_imbalance(place));
-        let sessions = self.sessions.iter().zip(self.session_ledgers());
-        let sessions =
-            sessions.filter_map(|(name, ledger)| imbalance(&format!("session {name}"), &ledger));
+            (0..self.interfaces.len()).filter_map(|index| self.interface_imbalance(index));
+        let sessions = self.sessions.iter().zip(self.session_counters());
+        let sessions = sessions
+            .filter_map(|(name, counters)| imbalance(&format!("session {name}"), &counters));
         let workers = self.workers.iter().flat_map(|worker| self.worker_imbalances(worker));
         let outputs = self.outputs.iter().filter_map(output_imbalance);
         let streams = self.outputs.iter().flat_map(stream_imbalances);
@@ -23,16 +23,16 @@ impl Report {
     }
 
     /// Redirected = received + lost in the kernel, for each interface.
-    fn interface_imbalance(&self, place: usize) -> Option<String> {
-        let workers = self.workers.iter().filter(|worker| worker.interface == place);
+    fn interface_imbalance(&self, index: usize) -> Option<String> {
+        let workers = self.workers.iter().filter(|worker| worker.interface == index);
         let (mut received, mut lost) = (0, 0);
         for worker in workers {
             received += worker.counters.all.received.frames;
             lost += worker.lost_in_kernel();
         }
-        let redirected = self.interfaces[place].steering.redirected;
+        let redirected = self.interfaces[index].steering.redirected;
         (redirected != received + lost).then(|| {
-            let name = &self.interfaces[place].name;
+            let name = &self.interfaces[index].name;
             format!("{name}: redirected {redirected} is not received {received} + lost in the kernel {lost}")
         })
     }
@@ -45,8 +45,11 @@ impl Report {
         if delivered != counted {
             broken.push(format!("{name}: the sessions' {delivered} delivered are not {counted}"));
         }
-        for (output, (ledgers, pushed)) in self.outputs.iter().zip(outputs.iter().zip(pushed)) {
-            let delivered: u64 = ledgers.iter().map(|ledger| ledger.delivered.frames).sum();
+        for (output, (counters_by_session, pushed)) in
+            self.outputs.iter().zip(outputs.iter().zip(pushed))
+        {
+            let delivered: u64 =
+                counters_by_session.iter().map(|counters| counters.delivered.frames).sum();
             if delivered != *pushed {
                 let output = output.title();
                 broken.push(format!(
@@ -62,14 +65,14 @@ impl Report {
 }
 
 fn delivered(sessions: &[SessionCounters]) -> u64 {
-    sessions.iter().map(|ledger| ledger.delivered.frames).sum()
+    sessions.iter().map(|counters| counters.delivered.frames).sum()
 }
 
 /// Received = delivered + dropped.
-fn imbalance(what: &str, ledger: &SessionCounters) -> Option<String> {
-    (!ledger.adds_up()).then(|| {
+fn imbalance(what: &str, counters: &SessionCounters) -> Option<String> {
+    (!counters.adds_up()).then(|| {
         let (received, delivered, drops) =
-            (ledger.received.frames, ledger.delivered.frames, ledger.drops.total());
+            (counters.received.frames, counters.delivered.frames, counters.drops.total());
         format!("{what}: received {received} is not delivered {delivered} + dropped {drops}")
     })
 }

@@ -25,7 +25,7 @@ pub struct InterfaceReport {
     /// How its frames get into memory.
     pub mode: ActiveMode,
     /// The better modes of the ladder, and why it is not on them.
-    pub steps: Vec<ModeFallback>,
+    pub fallbacks: Vec<ModeFallback>,
     /// What the XDP program, or what stands in for it, did with all frames that it saw.
     pub steering: SteeringCounters,
 }
@@ -74,7 +74,7 @@ impl OutputReport {
     /// All sessions together.
     pub fn total(&self) -> OutputCounters {
         let mut total = OutputCounters::default();
-        self.sessions.iter().for_each(|ledger| total.merge(*ledger));
+        self.sessions.iter().for_each(|counters| total.merge(*counters));
         total
     }
 }
@@ -104,20 +104,21 @@ pub struct Report {
 
 impl Report {
     pub(super) fn new(engine: &Engine) -> Self {
-        let worker = |(origin, cpu, counters)| {
-            let QueueId { interface, queue } = origin;
+        let worker = |(queue_id, cpu, counters)| {
+            let QueueId { interface, queue } = queue_id;
             WorkerReport { interface, queue, cpu, counters }
         };
         let workers: Vec<_> = engine.workers.counters().map(worker).collect();
         let mut failures = Vec::new();
         let interfaces = match &engine.source {
-            Source::Live(lives) => {
-                lives.iter().map(|live| live_report(live, &mut failures)).collect()
-            }
+            Source::Live(interfaces) => interfaces
+                .iter()
+                .map(|captured| interface_report(captured, &mut failures))
+                .collect(),
             Source::File(progress) => {
                 let steering = progress.lock().unwrap_or_else(PoisonError::into_inner).steering;
                 let (name, mode) = (CAPTURE_FILE.to_owned(), ActiveMode::CaptureFile);
-                vec![InterfaceReport { name, mode, steps: Vec::new(), steering }]
+                vec![InterfaceReport { name, mode, fallbacks: Vec::new(), steering }]
             }
         };
         let fragments = engine
@@ -127,14 +128,14 @@ impl Report {
         let fragments = fragments.unwrap_or_default();
         let sequences = engine.directory.sequence_counters();
         let sessions: Vec<_> = engine.sessions().names().map(str::to_owned).collect();
-        let output = |(place, instance): (usize, &super::OutputInstance)| OutputReport {
+        let output = |(index, instance): (usize, &super::OutputInstance)| OutputReport {
             name: instance.name.clone(),
             member: Some(instance.member)
                 .filter(|(_, members)| *members > 1)
-                .map(|(place, _)| place),
+                .map(|(index, _)| index),
             is_gone: instance.is_gone,
-            sessions: merge_output(&workers, place, sessions.len()),
-            unread: workers.iter().filter_map(|worker| worker.counters.unread.get(place)).sum(),
+            sessions: merge_output(&workers, index, sessions.len()),
+            unread: workers.iter().filter_map(|worker| worker.counters.unread.get(index)).sum(),
             consumers: instance
                 .attached
                 .as_ref()
@@ -163,14 +164,14 @@ impl Report {
     }
 
     /// The accounts of the sessions, all workers together; index 0 is the default session.
-    pub fn session_ledgers(&self) -> Vec<SessionCounters> {
-        let mut ledgers = vec![SessionCounters::default(); self.sessions.len()];
+    pub fn session_counters(&self) -> Vec<SessionCounters> {
+        let mut counters_by_session = vec![SessionCounters::default(); self.sessions.len()];
         for worker in &self.workers {
-            for (sum, ledger) in ledgers.iter_mut().zip(&worker.counters.sessions) {
-                sum.merge(ledger);
+            for (sum, counters) in counters_by_session.iter_mut().zip(&worker.counters.sessions) {
+                sum.merge(counters);
             }
         }
-        ledgers
+        counters_by_session
     }
 
     /// Traffic of pairs that nobody declared, by pair, the most frames first, and what was beyond
@@ -180,12 +181,12 @@ impl Report {
         let mut beyond = FrameBytes::default();
         for WorkerReport { counters, .. } in &self.workers {
             beyond.merge(counters.unknown_beyond);
-            for (pair, tally) in &counters.unknown {
-                by_pair.entry(*pair).or_insert_with(FrameBytes::default).merge(*tally);
+            for (pair, count) in &counters.unknown {
+                by_pair.entry(*pair).or_insert_with(FrameBytes::default).merge(*count);
             }
         }
         let mut pairs: Vec<_> = by_pair.into_iter().collect();
-        pairs.sort_by_key(|(pair, tally)| (std::cmp::Reverse(tally.frames), *pair));
+        pairs.sort_by_key(|(pair, count)| (std::cmp::Reverse(count.frames), *pair));
         (pairs, beyond)
     }
 
@@ -219,25 +220,25 @@ impl WorkerReport {
     }
 }
 
-fn live_report(live: &CapturedInterface, failures: &mut Vec<String>) -> InterfaceReport {
-    let steering = live.counters().unwrap_or_else(|error| {
+fn interface_report(captured: &CapturedInterface, failures: &mut Vec<String>) -> InterfaceReport {
+    let steering = captured.counters().unwrap_or_else(|error| {
         failures.push(error.to_string());
         SteeringCounters::default()
     });
-    let (name, steps) = (live.interface.name.clone(), live.steps.clone());
-    InterfaceReport { name, mode: live.mode, steps, steering }
+    let (name, fallbacks) = (captured.interface.name.clone(), captured.fallbacks.clone());
+    InterfaceReport { name, mode: captured.mode, fallbacks, steering }
 }
 
 fn merge_output(
     workers: &[WorkerReport],
-    place: usize,
+    index: usize,
     session_count: usize,
 ) -> Vec<OutputCounters> {
     let mut sums = vec![OutputCounters::default(); session_count];
     for worker in workers {
-        let ledgers = worker.counters.outputs.get(place).map_or(&[][..], Vec::as_slice);
-        for (sum, ledger) in sums.iter_mut().zip(ledgers) {
-            sum.merge(*ledger);
+        let counters_by_session = worker.counters.outputs.get(index).map_or(&[][..], Vec::as_slice);
+        for (sum, counters) in sums.iter_mut().zip(counters_by_session) {
+            sum.merge(*counters);
         }
     }
     sums

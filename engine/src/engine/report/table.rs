@@ -16,8 +16,8 @@ const PAIRS_SHOWN: usize = 10;
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, interface) in self.interfaces.iter().enumerate() {
-            f.write_str(if place > 0 { "\n" } else { "" })?;
+        for (index, interface) in self.interfaces.iter().enumerate() {
+            f.write_str(if index > 0 { "\n" } else { "" })?;
             steering(f, interface)?;
         }
         self.fragments(f)?;
@@ -66,9 +66,9 @@ impl Report {
         writeln!(f, "\n  {:<24}{:>14}{:>14}{:>12}", "worker", "received", "delivered", "dropped")?;
         for worker in &self.workers {
             let name = self.name_of(worker);
-            let place =
+            let index =
                 worker.cpu.map_or_else(|| name.clone(), |cpu| format!("{name} on CPU {cpu}"));
-            row(f, &place, &worker.counters.all)?;
+            row(f, &index, &worker.counters.all)?;
             let kernel = worker.counters.kernel;
             for (name, count) in [
                 ("rx_dropped", kernel.rx_dropped),
@@ -94,10 +94,11 @@ impl Report {
 
     fn sessions(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\n  {:<24}{:>14}{:>14}{:>12}", "session", "received", "delivered", "dropped")?;
-        for (place, (name, ledger)) in self.sessions.iter().zip(&self.session_ledgers()).enumerate()
+        for (index, (name, counters)) in
+            self.sessions.iter().zip(&self.session_counters()).enumerate()
         {
-            row(f, name, ledger)?;
-            if let Some((_, counters)) = self.sequences.iter().find(|(id, _)| id.index() == place) {
+            row(f, name, counters)?;
+            if let Some((_, counters)) = self.sequences.iter().find(|(id, _)| id.index() == index) {
                 let SequenceCounters { received, lost, restarts } = counters;
                 let anew = if *restarts > 0 {
                     format!(", begun anew {restarts} times")
@@ -109,18 +110,18 @@ impl Report {
                     "    numbered by the mirror: {received}, lost on the way here: {lost}{anew}"
                 )?;
             }
-            if ledger.cut > 0 {
-                writeln!(f, "    of these cut before they came: {}", ledger.cut)?;
+            if counters.cut > 0 {
+                writeln!(f, "    of these cut before they came: {}", counters.cut)?;
             }
-            if ledger.sliced > 0 {
-                writeln!(f, "    of these cut to the packet length: {}", ledger.sliced)?;
+            if counters.sliced > 0 {
+                writeln!(f, "    of these cut to the packet length: {}", counters.sliced)?;
             }
-            if ledger.direction_unknown > 0 {
-                writeln!(f, "    of these without a direction: {}", ledger.direction_unknown)?;
+            if counters.direction_unknown > 0 {
+                writeln!(f, "    of these without a direction: {}", counters.direction_unknown)?;
             }
             for reason in DropReason::OF_FILTERS {
-                if ledger.drops.get(reason) > 0 {
-                    writeln!(f, "    {reason}: {}", ledger.drops.get(reason))?;
+                if counters.drops.get(reason) > 0 {
+                    writeln!(f, "    {reason}: {}", counters.drops.get(reason))?;
                 }
             }
         }
@@ -133,10 +134,10 @@ impl Report {
             return Ok(());
         }
         writeln!(f, "\n  {:<38}{:>14}", "pairs that no session declares", "received")?;
-        for (pair, tally) in pairs.iter().take(PAIRS_SHOWN) {
-            writeln!(f, "  {:<38}{:>14}", pair.to_string(), tally.frames)?;
+        for (pair, count) in pairs.iter().take(PAIRS_SHOWN) {
+            writeln!(f, "  {:<38}{:>14}", pair.to_string(), count.frames)?;
         }
-        let rest: u64 = pairs.iter().skip(PAIRS_SHOWN).map(|(_, tally)| tally.frames).sum();
+        let rest: u64 = pairs.iter().skip(PAIRS_SHOWN).map(|(_, count)| count.frames).sum();
         if pairs.len() > PAIRS_SHOWN {
             let others = format!("{} other pairs", pairs.len() - PAIRS_SHOWN);
             writeln!(f, "  {others:<38}{rest:>14}")?;
@@ -217,7 +218,7 @@ fn consumers(f: &mut fmt::Formatter<'_>, output: &OutputReport) -> fmt::Result {
 
 /// An interface, and what was done with its frames.
 fn steering(f: &mut fmt::Formatter<'_>, interface: &InterfaceReport) -> fmt::Result {
-    let InterfaceReport { name, mode, steps: _, steering } = interface;
+    let InterfaceReport { name, mode, fallbacks: _, steering } = interface;
     let (how, seen) = match mode {
         ActiveMode::CaptureFile => (String::new(), "frames seen in the file"),
         ActiveMode::Socket => (format!(", {mode}"), "datagrams seen by the UDP sockets"),
@@ -247,9 +248,9 @@ fn steering(f: &mut fmt::Formatter<'_>, interface: &InterfaceReport) -> fmt::Res
     Ok(())
 }
 
-fn row(f: &mut fmt::Formatter<'_>, name: &str, ledger: &SessionCounters) -> fmt::Result {
-    let (received, delivered) = (ledger.received.frames, ledger.delivered.frames);
-    writeln!(f, "  {name:<24}{received:>14}{delivered:>14}{:>12}", ledger.drops.total())
+fn row(f: &mut fmt::Formatter<'_>, name: &str, counters: &SessionCounters) -> fmt::Result {
+    let (received, delivered) = (counters.received.frames, counters.delivered.frames);
+    writeln!(f, "  {name:<24}{received:>14}{delivered:>14}{:>12}", counters.drops.total())
 }
 
 /// " + reason count" for each reason that has one.

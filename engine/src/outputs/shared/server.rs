@@ -208,9 +208,10 @@ impl Server {
 
     /// Rings from each queue from a place on.
     fn rings(&self, first: usize) -> io::Result<Vec<(Arc<ControlChannel>, Writer, RingFds)>> {
-        let ring = |lane: QueueHandle| {
-            let (writer, handover) = shared_ring(self.service.ring_len, lane.umem, lane.origin)?;
-            Ok((lane.orders, writer, handover))
+        let ring = |handle: QueueHandle| {
+            let (writer, handover) =
+                shared_ring(self.service.ring_len, handle.umem, handle.queue_id)?;
+            Ok((handle.control, writer, handover))
         };
         self.service.queues.from(first).into_iter().map(ring).collect()
     }
@@ -223,15 +224,15 @@ impl Server {
         rings: Vec<(Arc<ControlChannel>, Writer, RingFds)>,
     ) -> io::Result<()> {
         let mut writers = Vec::new();
-        for (orders, writer, RingFds { umem, files, presence }) in rings {
+        for (control, writer, RingFds { umem, files, presence }) in rings {
             let files = [&umem, &files.ring, &files.tail].map(OwnedFd::as_fd);
             protocol::send_parcel(client.as_fd(), FdMessage::Ring, &files)?;
-            writers.push((orders, writer));
+            writers.push((control, writer));
             guest.presences.push(presence);
         }
         let output = self.service.id + guest.member as usize;
-        for (orders, writer) in writers {
-            orders.attach(output, writer);
+        for (control, writer) in writers {
+            control.attach(output, writer);
         }
         Ok(())
     }

@@ -240,11 +240,11 @@ impl StreamFanout {
             consumer.order_within(self.settings.order_window);
             Rings { consumer, count: 0 }
         });
-        for lane in self.service.queues.from(rings.count) {
+        for handle in self.service.queues.from(rings.count) {
             let (writer, reader) =
-                ring::ring(self.service.ring_len as usize, lane.umem.clone(), lane.origin)?;
+                ring::ring(self.service.ring_len as usize, handle.umem.clone(), handle.queue_id)?;
             rings.consumer.inbox().put(reader);
-            lane.orders.attach(self.service.id, writer);
+            handle.control.attach(self.service.id, writer);
             rings.count += 1;
         }
         Ok(())

@@ -21,21 +21,21 @@ impl WorkerHarness {
     /// A guest of the second output.
     fn attach(&mut self, len: u32) -> Consumer {
         let (writer, consumer) = ring_of(self.worker.queue.umem(), len);
-        self.announce(writer);
+        self.post(writer);
         consumer
     }
 
-    fn announce(&mut self, writer: Writer) {
-        let orders = self.worker.orders.clone();
-        orders.attach(1, writer);
-        let mail = orders.mail(self.worker.obeyed).expect("announced");
+    fn post(&mut self, writer: Writer) {
+        let control = self.worker.control.clone();
+        control.attach(1, writer);
+        let mail = control.mail(self.worker.acked).expect("announced");
         self.worker.open(mail);
-        assert!(orders.is_obeyed() && orders.mail(self.worker.obeyed).is_none());
+        assert!(control.is_acked() && control.mail(self.worker.acked).is_none());
     }
 
     fn counters(&mut self) -> WorkerCounters {
-        self.worker.post(true);
-        self.board.read()
+        self.worker.publish(true);
+        self.counters_cell.read()
     }
 }
 
@@ -102,7 +102,7 @@ fn a_guest_that_lies_loses_its_ring_and_nobody_else_notices() {
     let mut rig = rig_with_guests();
     let (writer, handover) =
         shared_ring(64, rig.worker.queue.umem().clone(), QueueId::default()).unwrap();
-    rig.announce(writer);
+    rig.post(writer);
     rig.receive_some(10);
     let tail = std::fs::File::from(handover.files.tail.try_clone().unwrap());
     for garbage in [[0xff_u8; 64], [0x0f; 64]] {
@@ -124,13 +124,13 @@ fn a_guest_that_lies_loses_its_ring_and_nobody_else_notices() {
 #[test]
 fn a_guest_that_comes_when_the_worker_has_ended_finds_its_ring_closed() {
     let rig = rig_with_guests();
-    let (orders, umem) = (rig.worker.orders.clone(), rig.worker.queue.umem().clone());
+    let (control, umem) = (rig.worker.control.clone(), rig.worker.queue.umem().clone());
     let (before, mut early) = ring_of(&umem, 64);
-    orders.attach(1, before);
+    control.attach(1, before);
     drop(rig);
-    orders.forget();
+    control.discard();
     let (after, mut late) = ring_of(&umem, 64);
-    orders.attach(1, after);
+    control.attach(1, after);
     for consumer in [&mut early, &mut late] {
         assert!(matches!(consumer.next(Duration::ZERO), Next::Closed));
     }

@@ -65,12 +65,12 @@ impl WorkerHarness {
             outputs.push((id, writer));
             self.consumers.push(consumer);
         }
-        let orders = self.worker.orders.clone();
-        orders.announce(RulesetChange { ruleset: Arc::new(ruleset), outputs });
-        assert!(!orders.is_obeyed());
-        let mail = orders.mail(self.worker.obeyed).expect("announced");
+        let control = self.worker.control.clone();
+        control.post(RulesetChange { ruleset: Arc::new(ruleset), outputs });
+        assert!(!control.is_acked());
+        let mail = control.mail(self.worker.acked).expect("announced");
         self.worker.open(mail);
-        assert!(orders.is_obeyed());
+        assert!(control.is_acked());
     }
 }
 
@@ -198,8 +198,8 @@ fn an_output_ends_when_it_is_taken_away_and_another_begins() {
         "what was in the ring can be read, then it is closed"
     );
     rig.worker.refill();
-    rig.worker.post(true);
-    let counters = rig.board.read();
+    rig.worker.publish(true);
+    let counters = rig.counters_cell.read();
     let delivered: Vec<_> =
         counters.outputs.iter().map(|output| output[1].delivered.frames).collect();
     assert_eq!((delivered, counters.pushed), (vec![50, 80, 30], vec![50, 80, 30]));
@@ -216,7 +216,7 @@ fn an_output_ends_when_it_is_taken_away_and_another_begins() {
 #[test]
 fn an_output_that_a_worker_did_not_live_to_know_ends() {
     let rig = rig_of(&[128], &filtered(1, false), WhenFull::Drop);
-    let orders = rig.worker.orders.clone();
+    let control = rig.worker.control.clone();
     let (writer, mut consumer) = ring_of(rig.worker.queue.umem(), 64);
     let ruleset = Arc::new(Ruleset::new(
         1,
@@ -224,10 +224,10 @@ fn an_output_that_a_worker_did_not_live_to_know_ends() {
         &mut rig.directory.clone(),
         &[Subscription::Gone, Subscription::Named("new")],
     ));
-    orders.announce(RulesetChange { ruleset, outputs: vec![(1, writer)] });
+    control.post(RulesetChange { ruleset, outputs: vec![(1, writer)] });
     drop(rig);
     assert!(matches!(consumer.next(Duration::ZERO), Next::Idle));
-    orders.forget();
+    control.discard();
     assert!(matches!(consumer.next(Duration::ZERO), Next::Closed));
-    assert!(!orders.is_obeyed());
+    assert!(!control.is_acked());
 }

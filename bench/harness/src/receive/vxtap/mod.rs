@@ -156,7 +156,7 @@ impl Vxtap {
         let wrong: Vec<String> =
             report.failures.iter().cloned().chain(report.imbalances()).collect();
         ensure!(wrong.is_empty(), "the engine's account is wrong: {}", wrong.join("; "));
-        let unfiltered = report.session_ledgers()[0].received.frames;
+        let unfiltered = report.session_counters()[0].received.frames;
         ensure!(
             !has_rules || unfiltered == 0,
             "{unfiltered} frames had no rules to pass: they are of other sessions"
