@@ -1,17 +1,18 @@
-//! The ladder of capture modes: how frames get from the wire into memory, the best way first.
+//! Capture modes: how frames get from the wire into memory, and the order in which they are tried.
 
 use crate::config::CaptureMode;
 use crate::steering::AttachMode;
 use crate::xsk::BindMode;
 
-/// How frames get from the wire into the UMEM; the ladder's mode.
+/// The mode in which an interface is captured, after fallback from the configured one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ActiveMode {
-    /// Native XDP, the NIC writes into the UMEM.
+    /// Native XDP; the NIC writes into the UMEM.
     ZeroCopy,
-    /// Native XDP, the kernel copies.
+    /// Native XDP; the kernel copies into the UMEM.
     NativeCopy,
-    /// Generic XDP: after the kernel has made a socket buffer of the frame.
+    /// Generic XDP (`XDP_FLAGS_SKB_MODE`): runs after the kernel has made a socket buffer of the
+    /// frame.
     Generic,
     /// UDP sockets of the kernel stack.
     Socket,
@@ -19,16 +20,16 @@ pub enum ActiveMode {
     CaptureFile,
 }
 
-/// A mode that was not taken, and why.
+/// A mode that was not taken, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModeFallback {
     /// The mode.
     pub mode: ActiveMode,
-    /// Why it was left out or does not work: a clause, without full stop.
+    /// Reason why it was left out or does not work: a clause, without full stop.
     pub reason: String,
 }
 
-/// What zero-copy of Amazon's driver does: the sources are in docs/tuning.md.
+/// Reason to leave out zero-copy on Amazon's driver; sources are in docs/tuning.md.
 const ENA_ZERO_COPY: &str = "not tried on an ENA: its zero-copy drops frames in several buffers, is slower than copying \
                              where it was measured, and takes the link down for a moment for each queue; \
                              capture.mode = \"zero-copy\" forces it";
@@ -38,7 +39,7 @@ impl ActiveMode {
     const FALLBACK_ORDER: [Self; 4] =
         [Self::ZeroCopy, Self::NativeCopy, Self::Generic, Self::Socket];
 
-    /// The modes to try, in this order, and those that are left out.
+    /// Returns the modes to try, in this order, and the modes that are left out.
     pub(super) fn to_try(
         mode: CaptureMode,
         driver: Option<&str>,
@@ -57,7 +58,8 @@ impl ActiveMode {
         }
     }
 
-    /// How its XDP program is attached and its AF_XDP sockets are bound; `None` if it has none.
+    /// Returns how the XDP program is attached and the AF_XDP sockets are bound in this mode;
+    /// `None` if it has neither.
     pub(super) const fn xdp(self) -> Option<(AttachMode, BindMode)> {
         match self {
             Self::ZeroCopy => Some((AttachMode::Native, BindMode::ZeroCopy)),

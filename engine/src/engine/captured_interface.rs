@@ -1,6 +1,6 @@
-//! An interface in use: which mode of the ladder it is on, and the gate by which frames come in.
+//! An interface that is captured: its mode, and the path by which frames come in.
 //!
-//! The order is: look at the interface, load the program, attach it, open the sockets, and put the
+//! The order is: query the interface, load the program, attach it, open the sockets, and put the
 //! sockets into the program's map once the workers run. Until then the kernel stack gets the
 //! frames, as before.
 
@@ -18,32 +18,32 @@ use crate::sys::{driver_of, rx_queue_count};
 use crate::udp::UdpStats;
 use crate::xsk::{SocketError, Umem};
 
-/// What decides which frames come in.
+/// The part of the system that decides which frames come in.
 enum IngressPath {
     /// The XDP program.
     Program { steering: Box<Steering>, is_attached: bool },
-    /// The kernel stack; what it lets through is counted for each queue.
+    /// The kernel stack; the UDP sockets count what they receive, for each queue.
     Stack(Vec<Arc<UdpStats>>),
 }
 
-/// An interface in use.
+/// An interface that is captured.
 pub(super) struct CapturedInterface {
-    /// As it was last seen.
+    /// State of the interface when it was last queried.
     pub(super) interface: Interface,
     pub(super) mode: ActiveMode,
-    /// The better modes, and why it is not on them.
+    /// The better modes, and the reasons against them.
     pub(super) fallbacks: Vec<ModeFallback>,
-    /// RX queues that there were when it was last looked at.
+    /// Number of RX queues when it was last queried.
     pub(super) queue_count: u32,
     pub(super) chunk_size: u32,
-    /// Whether frames that are longer than a chunk come in several.
+    /// `true` if a frame longer than a chunk is received in several.
     pub(super) has_segments: bool,
-    /// Set when it is no longer there.
+    /// Set once the interface no longer exists.
     pub(super) is_gone: bool,
     ingress: IngressPath,
 }
 
-/// Tries the modes of one interface.
+/// Tries the capture modes of one interface.
 struct ModeSelection<'a> {
     builder: QueueBuilder<'a>,
     queue_cpus: Vec<QueueCpu>,
@@ -55,9 +55,9 @@ struct ModeSelection<'a> {
 }
 
 impl CapturedInterface {
-    /// Opens an interface on the best mode that works, with its queues. The workers of the first
-    /// `workers_before` CPUs are those of other interfaces. `diagnostics` gets a sentence for each thing
-    /// that is not as good as it could be.
+    /// Opens an interface with its queues in the best mode that works. The workers of the first
+    /// `workers_before` CPUs belong to other interfaces. Adds a message to `diagnostics` for each
+    /// thing that is not as good as it could be.
     pub(super) fn open(
         config: &Config,
         name: &str,
@@ -110,7 +110,7 @@ impl CapturedInterface {
         ))
     }
 
-    /// Lets the frames of a queue in.
+    /// Starts to deliver the frames of a queue.
     pub(super) fn connect(
         &mut self,
         queue: u32,
@@ -135,8 +135,8 @@ impl CapturedInterface {
         Ok(())
     }
 
-    /// Takes the program off the interface; says whether it was there. Its counters can still be
-    /// read.
+    /// Detaches the program from the interface; returns `false` if none was attached. The counters
+    /// can still be read.
     pub(super) fn detach(&mut self) -> bool {
         match &mut self.ingress {
             IngressPath::Program { steering, is_attached } => {
@@ -147,7 +147,7 @@ impl CapturedInterface {
         }
     }
 
-    /// What was done with the frames that were seen.
+    /// Returns the outcomes of all frames that were seen.
     pub(super) fn counters(&self) -> Result<SteeringCounters, SteeringError> {
         match &self.ingress {
             IngressPath::Program { steering, .. } => steering.counters(),
@@ -165,7 +165,7 @@ impl CapturedInterface {
 }
 
 impl ModeSelection<'_> {
-    /// Goes down the ladder to the first mode that works; the others go to `fallbacks`.
+    /// Tries the modes in order until one works; adds the others to `fallbacks`.
     fn select(
         &mut self,
         modes: &[ActiveMode],
@@ -185,7 +185,7 @@ impl ModeSelection<'_> {
         unreachable!("the last mode returns")
     }
 
-    /// Tries one mode on all queues.
+    /// Opens all queues in one mode.
     fn open_all(
         &mut self,
         mode: ActiveMode,
@@ -230,8 +230,8 @@ fn load(config: &Config) -> Result<Steering, EngineError> {
     Ok(Steering::load(&settings)?)
 }
 
-/// Whether the error says that kernel, driver or privileges do not suffice for this mode, so that
-/// the next one is worth a try.
+/// Returns whether kernel, driver or privileges do not suffice for this mode, so that the next one
+/// is worth a try.
 const fn allows_fallback(error: &EngineError) -> bool {
     match error {
         EngineError::Steering(error) => matches!(
@@ -252,7 +252,7 @@ const fn allows_fallback(error: &EngineError) -> bool {
     }
 }
 
-/// What the kernel said to a mode.
+/// Returns the reason against a mode, from the error that it caused.
 fn cause(error: &EngineError) -> String {
     match error {
         EngineError::Steering(SteeringError::NoNativeMode { source, .. }) => {
@@ -265,7 +265,7 @@ fn cause(error: &EngineError) -> String {
     }
 }
 
-/// A sentence for each reason.
+/// Returns one message for each reason.
 fn fallback_messages(name: &str, fallbacks: &[ModeFallback]) -> Vec<String> {
     let of_one_reason = fallbacks.chunk_by(|one, other| one.reason == other.reason);
     let note = |fallbacks: &[ModeFallback]| {
@@ -275,7 +275,7 @@ fn fallback_messages(name: &str, fallbacks: &[ModeFallback]) -> Vec<String> {
     of_one_reason.map(note).collect()
 }
 
-/// The queues to read, and how many the interface has.
+/// Returns the queues to read, and the number of queues that the interface has.
 fn queue_list(interface: &Interface, queues: &Queues) -> Result<(Vec<u32>, u32), EngineError> {
     let count = rx_queue_count(&interface.name).map_err(|source| EngineError::System {
         what: format!("cannot ask {} for its queues", interface.name),

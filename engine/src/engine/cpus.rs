@@ -1,18 +1,18 @@
-//! Which CPU a worker is pinned to.
+//! Chooses the CPUs that workers are pinned to.
 
 use core_affinity::CoreId;
 
 use super::EngineError;
 use crate::config::Cpus;
 
-/// A CPU for each of `worker_count` workers, in the order of the queues. Automatically: the CPUs
-/// that this process may use, in turn, without CPU 0 if there are enough others, since the system's
-/// own work gathers there.
+/// Returns a CPU for each of `worker_count` workers, in the order of the queues. [`Cpus::Auto`]
+/// takes the CPUs that this process may use, in turn, without CPU 0 if there are enough others,
+/// since the system's own work gathers there.
 ///
 /// # Errors
 ///
-/// [`EngineError::NoSuchCpu`] if a listed CPU is not one that the process may use,
-/// [`EngineError::TooFewCpus`] if the list is shorter than the queues are many.
+/// [`EngineError::NoSuchCpu`] if the process may not use a listed CPU, [`EngineError::TooFewCpus`]
+/// if the list has fewer CPUs than there are queues.
 pub(super) fn choose(cpus: &Cpus, worker_count: usize) -> Result<Vec<usize>, EngineError> {
     let available: Vec<usize> =
         core_affinity::get_core_ids().unwrap_or_default().iter().map(|core| core.id).collect();
@@ -34,7 +34,7 @@ fn automatic(available: &[usize], worker_count: usize) -> Vec<usize> {
     candidates.iter().copied().cycle().take(worker_count).collect()
 }
 
-/// Pins the calling thread to `cpu`; says whether the system agreed.
+/// Pins the calling thread to `cpu`; returns `false` if the system refuses.
 pub(super) fn pin(cpu: usize) -> bool {
     core_affinity::set_for_current(CoreId { id: cpu })
 }

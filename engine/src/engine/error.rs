@@ -1,4 +1,4 @@
-//! Why the engine does not start.
+//! Errors of opening and starting an engine.
 
 use std::io;
 
@@ -10,7 +10,7 @@ use crate::steering::SteeringError;
 use crate::udp::UdpError;
 use crate::xsk::{SocketError, UmemError};
 
-/// Why the engine does not start. Each is one sentence that says what to do.
+/// Reason why the engine does not start. Each is one sentence that says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The configuration is not valid.

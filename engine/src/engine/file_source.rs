@@ -1,5 +1,5 @@
-//! Frames from a capture file, let in at the same door as those from a NIC: steered by the XDP
-//! program's parser, copied into chunks of the fill ring, announced in the RX ring.
+//! Frames from a capture file, received like those from a NIC: steered by the XDP program's parser,
+//! copied into chunks of the fill ring, announced in the RX ring.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +12,7 @@ use crate::config::Capture;
 use crate::steering::{Offline, SteeringCounters};
 use crate::xsk::{KernelCounters, RxBackend, SoftNic, Undelivered};
 
-/// Why a capture file was not read to its end. Everything before has been delivered.
+/// Reason why a capture file was not read to its end. All frames before it have been delivered.
 #[derive(Debug, thiserror::Error)]
 pub enum InputError {
     /// The file is damaged or cannot be read on.
@@ -21,23 +21,23 @@ pub enum InputError {
     /// A frame that is not Ethernet.
     #[error("frame {number} was captured from {link_type}, and only Ethernet can be steered")]
     LinkType {
-        /// Counted from 1.
+        /// Number of the frame, counted from 1.
         number: u64,
-        /// What it is.
+        /// Link type of the frame.
         link_type: LinkType,
     },
 }
 
-/// What the engine wants to know of a source that a worker owns.
+/// State of a capture file that its worker shares with the engine.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
-    /// As the XDP program counts.
+    /// Outcomes, as the XDP program counts them.
     pub(super) steering: SteeringCounters,
     /// Set when reading ended early.
     pub(super) error: Option<InputError>,
 }
 
-/// Plays the NIC.
+/// An [`RxBackend`] that reads a capture file.
 #[derive(Debug)]
 pub(super) struct FileSource {
     file: CaptureFile,
@@ -67,7 +67,7 @@ impl FileSource {
         }
     }
 
-    /// Reads on until the rings have no room or the file ends.
+    /// Reads until the rings have no room or the file ends.
     fn read(&mut self) -> Result<(), InputError> {
         let Self { file, nic, offline, steering, counters, is_finished, .. } = self;
         while nic.has_room() {

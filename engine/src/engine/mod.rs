@@ -1,13 +1,12 @@
-//! Puts the stations together: opens them in order, starts the threads, and takes everything down
-//! again without losing a frame that is already in.
+//! Opens interfaces, workers and outputs, starts and stops them, and reports their counters.
 //!
 //! ```text
 //!   open ── Engine ── take_consumer ... ── start ── report ... ── stop ── Report
 //! ```
 //!
-//! Taking down goes with the stream: the program is detached, the workers empty their rings and
-//! end, the outputs empty theirs and end, the sockets and the memory go when nobody uses them any
-//! more.
+//! An engine stops in the order in which frames pass: the program is detached, the workers empty
+//! their rings and end, the outputs empty theirs and end, and sockets and memory go with their last
+//! user.
 
 mod active_mode;
 mod captured_interface;
@@ -53,15 +52,15 @@ pub use tail::{TailError, TailRequest};
 use watch::Watch;
 use workers::Workers;
 
-/// Bytes of the chunks that a capture file's frames lie in: the largest there are. Longer frames
-/// (which no network has; the file says so) are left out and counted.
+/// Chunk size of a capture file in bytes, the largest there is. Longer frames, which no network
+/// has, are left out and counted.
 const FILE_CHUNK_SIZE: u32 = 65_536;
-/// Rings of a capture file: a batch is on its way while the next is read.
+/// Length of the rings of a capture file: one batch is processed while the next is read.
 const FILE_RING_LEN: u32 = 2 * config::BATCH_MAX;
-/// What stands in an account for the name of an interface.
+/// Name of a capture file where reports name an interface.
 const CAPTURE_FILE: &str = "capture file";
 
-/// Where frames come from.
+/// The source of frames.
 enum Source {
     Live(Vec<CapturedInterface>),
     File(Arc<Mutex<Progress>>),
@@ -75,26 +74,27 @@ pub struct Engine {
     source: Source,
     /// All queues, in the order in which they were opened.
     queues: QueueSet,
-    /// Queues that wait for the start.
+    /// Opened queues whose workers have not been started.
     waiting: Vec<(QueueId, OpenQueue)>,
     /// Length of the rings from each queue to each output.
     ring_len: u32,
-    /// Of the ring from each queue to those who look in; 0: there is no memory for it.
+    /// Length of the ring from each queue to the readers of `vxtap tail`; 0 if no memory is left
+    /// for it.
     tail_ring_len: u32,
     /// Number of outputs that were configured when the memory was planned.
     planned_outputs: usize,
-    /// For each lane the writers of its output rings with the outputs' ids, until the workers get
+    /// For each queue the writers of its output rings with the outputs' ids, until the workers own
     /// them.
     writers: Vec<Vec<(usize, Writer)>>,
-    /// Where outer fragments of all queues become whole; `None` if they do not.
+    /// Reassembles the outer fragments of all queues; `None` if they are not reassembled.
     fragments: Option<FragmentTable>,
-    /// Every output that ever was; the place of one is its id.
+    /// All outputs that ever existed; the index is the output's id.
     instances: Vec<OutputInstance>,
-    /// For those who look in, once somebody has.
+    /// The output of `vxtap tail`, from its first use on.
     tail_output: Option<TailOutput>,
     workers: Workers,
     diagnostics: Diagnostics,
-    /// What has gone wrong for good, a sentence each.
+    /// Permanent failures, a message each.
     failures: Vec<String>,
     watch: Watch,
     is_started: bool,
@@ -124,7 +124,7 @@ impl Engine {
         if config.capture.interfaces.is_empty() {
             return Err(EngineError::NoInterface);
         }
-        // All of them before anything happens to one.
+        // All interfaces are looked up before any of them is changed.
         config.capture.interfaces.iter().try_for_each(|name| Interface::find(name).map(drop))?;
         let diagnostics = Diagnostics::default();
         let mut remarks = Vec::new();
@@ -138,8 +138,8 @@ impl Engine {
                 queues.into_iter().map(|open| (QueueId { interface, queue: open.queue }, open)),
             );
         }
-        // After the interfaces are ours: a second engine that is refused must not touch the files
-        // of the first.
+        // Only after the interfaces are open: a second engine that is refused must not touch the
+        // files of the first.
         for note in remarks {
             diagnostics.push(note);
         }
@@ -148,9 +148,9 @@ impl Engine {
         Self::assemble(config, Source::Live(interfaces), waiting, lens, diagnostics)
     }
 
-    /// Opens a capture file (pcap or pcapng) as if its frames came from an interface. Of the
-    /// configuration, `capture` says which ports and sources count; memory, workers and modes do
-    /// not matter. Needs no privileges. Outputs that are slow are waited for.
+    /// Opens a capture file (pcap or pcapng) as if its frames came from an interface. Of `capture`,
+    /// only the ports and the allowed sources count; memory, workers and modes do not matter. Needs
+    /// no privileges. Reading waits for slow outputs.
     ///
     /// # Errors
     ///
@@ -182,7 +182,7 @@ impl Engine {
         )
     }
 
-    /// Makes the outputs and their rings: one from each queue to each output.
+    /// Opens the outputs and creates their rings, one from each queue to each output.
     fn assemble(
         config: Config,
         source: Source,
@@ -245,7 +245,8 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Longest packet, in bytes, that a mirror can send inside a frame that is captured here.
+    /// Returns the longest packet, in bytes, that a mirror can send inside a frame that is captured
+    /// here.
     fn mtu(&self) -> u32 {
         match &self.source {
             Source::Live(interfaces) => {
@@ -255,19 +256,22 @@ impl Engine {
         }
     }
 
-    /// The rings of one output: the writers by lane, and the consumer of all of them.
+    /// Creates the rings of one output: the writers by queue, and the consumer of all of them.
     fn rings(&self) -> Result<(Vec<Writer>, Consumer), EngineError> {
         self.queues.rings(self.ring_len).map_err(no_rings)
     }
 
-    /// Takes the consumer of the output called `output`, to be read by the caller, on any one
-    /// thread. `None` if there is no such output, if the engine empties it itself, if it has been
-    /// taken, or if the engine has been started: an output whose consumer nobody has taken by then,
-    /// or that is dropped, takes no frames, which is counted. What a consumer has not read when it
-    /// is dropped stays counted as delivered to it. Of an output with several members the first one
-    /// that has not been taken: call it as often as there are members, which come in their order.
-    /// The consumer of an output that a reload adds can be taken after it; until then frames fill
-    /// its rings.
+    /// Takes the consumer of the output called `output`. The caller owns it and may read it on any
+    /// one thread.
+    ///
+    /// Returns `None` if there is no such output, if the engine reads it itself, if it has been
+    /// taken, or if the engine has been started. An output whose consumer has not been taken by
+    /// then, or was dropped, takes no frames, which is counted. Frames that a consumer has not read
+    /// when it is dropped stay counted as delivered to it.
+    ///
+    /// An output with several members returns them one after the other, in their order. The
+    /// consumer of an output that a reload adds can be taken after the reload; until then frames
+    /// fill its rings.
     pub fn take_consumer(&mut self, output: &str) -> Option<Consumer> {
         let mut members = self
             .instances
@@ -279,14 +283,14 @@ impl Engine {
             .take()
     }
 
-    /// The sessions, to give names to the ids that frames carry. After a reload there is another
-    /// table; what an older one says of the ids it knows stays true.
+    /// Returns the sessions, which name the ids that frames carry. A reload makes another table;
+    /// the names that an older one gives to its ids stay right.
     pub fn sessions(&self) -> &Arc<SessionTable> {
         &self.ruleset.sessions
     }
 
-    /// The interfaces, in the order of the configuration, and how their frames get into memory. A
-    /// capture file is one.
+    /// Returns the interfaces, in the order of the configuration, and their capture modes. A
+    /// capture file counts as one interface.
     pub fn interfaces(&self) -> Vec<(&str, ActiveMode)> {
         match &self.source {
             Source::Live(interfaces) => interfaces
@@ -297,8 +301,8 @@ impl Engine {
         }
     }
 
-    /// Whether the engine has ended by itself: a capture file has been read, or each interface has
-    /// become useless. [`Self::stop`] says why.
+    /// Returns whether the engine has ended by itself: the capture file has been read, or no
+    /// interface delivers frames any more. [`Self::stop`] returns the reason.
     pub fn has_ended(&self) -> bool {
         match &self.source {
             Source::Live(interfaces) => {
@@ -309,22 +313,21 @@ impl Engine {
         }
     }
 
-    /// Whether nothing comes from an interface any more.
+    /// Returns whether an interface delivers no more frames.
     fn is_over(&self, interface: usize) -> bool {
         let is_gone =
             matches!(&self.source, Source::Live(interfaces) if interfaces[interface].is_gone);
         is_gone || self.workers.any_ended(interface)
     }
 
-    /// Sentences for the operator that have come up since the last call: what is not as good as it
-    /// could be.
+    /// Returns the messages for the operator since the last call.
     pub fn take_diagnostics(&self) -> Vec<String> {
         self.diagnostics.take()
     }
 
-    /// Has the pcapng outputs end their files and begin others. Those with one file of a fixed name
-    /// begin another one under that name if it was moved away. Says whether there is such an
-    /// output. What comes of it the diagnostics say.
+    /// Rotates all pcapng outputs: ends their files and begins others. An output with a fixed file
+    /// name begins another file under that name if the first was moved away. Returns `false` if
+    /// there is no such output; problems are reported by [`Self::take_diagnostics`].
     pub fn rotate(&self) -> bool {
         let asked = self
             .instances
@@ -334,7 +337,7 @@ impl Engine {
         asked.count() > 0
     }
 
-    /// What has become of every frame so far. Counts are up to a tenth of a second old.
+    /// Returns the counters of every frame so far, up to a tenth of a second old.
     pub fn report(&self) -> Report {
         Report::new(self)
     }

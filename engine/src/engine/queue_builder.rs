@@ -1,4 +1,4 @@
-//! A lane: an RX queue with its memory and its door to the kernel, for one worker.
+//! Opens an RX queue: its memory, and its AF_XDP or UDP socket.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use crate::xsk::{
 /// Bytes that a frame has beyond the interface's MTU: Ethernet header and two VLAN tags.
 const LINK_HEADER_MAX: u32 = 14 + 2 * 4;
 
-/// A queue that is open, ready for its worker.
+/// An opened queue that waits for its worker.
 pub(super) struct OpenQueue {
     pub(super) queue: u32,
-    /// Where its worker is to run; `None` if the CPUs are not known.
+    /// CPU that its worker is pinned to; `None` if the CPUs are not known.
     pub(super) cpu: Option<usize>,
     pub(super) kernel: Box<dyn RxBackend>,
     pub(super) rx: RxQueue,
@@ -26,18 +26,18 @@ pub(super) struct OpenQueue {
     pub(super) target: SteeringTarget,
 }
 
-/// How frames find a queue.
+/// The way in which frames are steered to a queue.
 #[derive(Debug)]
 pub(super) enum SteeringTarget {
-    /// The XDP program has to be given this socket.
+    /// The socket goes into the XDP program's map.
     Socket {
         socket: OwnedFd,
-        /// Whether it takes frames in several buffers.
+        /// `true` if the socket takes frames in several buffers (`XDP_USE_SG`).
         has_segments: bool,
     },
-    /// The kernel stack knows the sockets; what they do is counted here.
+    /// The kernel stack knows the UDP sockets; they count here.
     Stack(Arc<UdpStats>),
-    /// It needs nothing.
+    /// Frames need no steering.
     NotSteered,
 }
 
@@ -52,7 +52,7 @@ pub(super) struct QueueBuilder<'a> {
 }
 
 impl QueueBuilder<'_> {
-    /// Memory for a queue, in chunks of this size.
+    /// Creates the UMEM of a queue, with chunks of `chunk_size` bytes.
     pub(super) fn umem(
         &self,
         chunk_size: u32,
@@ -64,8 +64,8 @@ impl QueueBuilder<'_> {
         Ok(Arc::new(Umem::create(geometry, pages)?.0))
     }
 
-    /// Opens a queue on a mode; nobody else may have its memory. `diagnostics` gets a sentence for what
-    /// is not as good as it could be.
+    /// Opens a queue in a mode. The caller must hold the only reference to its memory. Adds a
+    /// message to `diagnostics` for each thing that is not as good as it could be.
     pub(super) fn open(
         &self,
         mode: ActiveMode,
@@ -132,8 +132,8 @@ impl QueueBuilder<'_> {
         Ok(OpenQueue { queue, cpu, kernel: Box::new(source), rx, free, target })
     }
 
-    /// Size of a chunk in bytes: as configured, else the smallest that holds frames of the
-    /// interface's MTU, else the largest there is, of which a frame then takes several.
+    /// Returns the size of a chunk in bytes: as configured, else the smallest that holds frames of
+    /// the interface's MTU, else the largest there is; a frame then takes several.
     pub(super) fn chunk_size(&self) -> u32 {
         const SIZES: [u32; 2] = [2048, 4096];
         let fits = |&size: &u32| self.interface.mtu <= mtu_max(size);
@@ -142,12 +142,12 @@ impl QueueBuilder<'_> {
     }
 }
 
-/// Longest packet, in bytes, that fits into a chunk with its link-layer header.
+/// Returns the longest packet, in bytes, that fits into a chunk with its link-layer header.
 const fn mtu_max(chunk_size: u32) -> u32 {
     Geometry::new(chunk_size, 1).frame_max() - LINK_HEADER_MAX
 }
 
-/// What to say about a receive buffer that is smaller than it should be.
+/// Returns a message if a receive buffer is smaller than requested.
 fn small_buffer(granted: u32) -> Option<String> {
     let wanted = UdpSettings::BUFFER;
     (granted < wanted).then(|| {

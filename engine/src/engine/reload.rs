@@ -1,7 +1,7 @@
-//! A running engine takes over another configuration: sessions, filters and outputs, at a batch
+//! Changes the configuration of a running engine: sessions, filters and outputs, at a batch
 //! boundary of each worker.
 //!
-//! Everything that can fail happens before the workers hear of it. Sockets, memory and the XDP
+//! Everything that can fail happens before the workers are asked. Sockets, memory and the XDP
 //! program stay as they are.
 
 use std::collections::HashSet;
@@ -17,45 +17,45 @@ use crate::outputs::OutputInstance;
 use crate::ring::Writer;
 use crate::ruleset::Ruleset;
 
-/// How often the workers are asked whether they have changed over; a sleeping one takes up to 50 ms
-/// to notice.
+/// Interval at which the workers are asked whether they have changed over; a sleeping one takes up
+/// to 50 ms to notice.
 const TURN: Duration = Duration::from_millis(1);
 
-/// Why an engine keeps its configuration. Nothing has changed then.
+/// Reason why an engine keeps its configuration. Nothing has changed then.
 #[derive(Debug, thiserror::Error)]
 pub enum ReloadError {
     /// The new configuration is not valid.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// It changes what cannot change while the engine runs.
+    /// The new configuration changes keys that need a restart.
     #[error("{} cannot change while the engine runs: restart it for that", list(keys))]
     Fixed {
         /// The keys whose values differ.
         keys: Vec<&'static str>,
     },
-    /// There is no memory for another output.
+    /// No memory is left for another output.
     #[error(
         "outputs {}: the memory is planned for {planned} and {alive} are there: restart with a higher memory.outputs",
         list(added)
     )]
     NoRoom {
-        /// The outputs that were to be added.
+        /// Names of the outputs that were to be added.
         added: Vec<String>,
-        /// For how many outputs there is memory.
+        /// Number of outputs that the memory is planned for.
         planned: usize,
-        /// Outputs that use it, those included that are taken away and have not ended yet.
+        /// Number of outputs that use it, including removed ones that have not ended yet.
         alive: usize,
     },
     /// An output cannot be opened or started.
     #[error(transparent)]
     Output(#[from] EngineError),
-    /// An output that changes cannot be opened, for instance because it is to have what it has
-    /// already.
+    /// A changed output cannot be opened, for example because its old version still has the same
+    /// file.
     #[error(
         "{source}; what a changed output keeps (file, interface, socket) is free when the output has gone: reload without it, then with it"
     )]
     Changed {
-        /// Why not.
+        /// The error of the output.
         source: EngineError,
     },
     /// A capture file is read with one configuration.
@@ -66,21 +66,21 @@ pub enum ReloadError {
     NotRunning,
 }
 
-/// What a reload has changed.
+/// Differences between two configurations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// How many configurations the engine had before: 1 after the first reload.
+    /// Number of configurations that the engine had before: 1 after the first reload.
     pub generation: u32,
-    /// Names of sessions that came, went, or are judged or routed differently.
+    /// Names of sessions that were added or removed, or are filtered or routed differently.
     pub sessions: Difference,
     /// Names of filters.
     pub filters: Difference,
-    /// Names of outputs. One that changed was replaced: it ended, and another one with its name
-    /// began.
+    /// Names of outputs. A changed output was replaced: the old one ended, and a new one with its
+    /// name began.
     pub outputs: Difference,
 }
 
-/// Names of things that two configurations differ in.
+/// Names that differ between two configurations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Difference {
     /// Only in the new one.
@@ -92,10 +92,10 @@ pub struct Difference {
 }
 
 impl Engine {
-    /// Takes over the sessions, filters and outputs of another configuration. Each worker does so
-    /// between two batches; no frame is lost by it, and none is judged by half of each. When this
-    /// returns, all of them have. Outputs that are not in the new configuration end as soon as they
-    /// have read what is in their rings.
+    /// Applies the sessions, filters and outputs of another configuration. Each worker does so
+    /// between two batches: no frame is lost, and each frame is evaluated by exactly one
+    /// configuration. When this returns, all workers have changed over. Outputs that are not in the
+    /// new configuration end as soon as their rings have been read.
     ///
     /// # Errors
     ///
@@ -130,8 +130,8 @@ impl Engine {
         Ok(changes)
     }
 
-    /// Has all workers take over a ruleset, with the writers of new outputs for each. When this
-    /// returns, they have.
+    /// Makes all workers change over to a ruleset, with the writers of new outputs for each, and
+    /// waits until they have.
     pub(super) fn change_over(&mut self, ruleset: Ruleset, writers: Vec<Vec<(usize, Writer)>>) {
         let ruleset = Arc::new(ruleset);
         self.workers.change(&ruleset, writers);
@@ -141,8 +141,8 @@ impl Engine {
         self.ruleset = ruleset;
     }
 
-    /// Opens and starts the outputs that are new; returns for each worker the writers of their
-    /// rings, with their ids.
+    /// Opens and starts new outputs. Returns for each worker the writers of their rings, with the
+    /// outputs' ids.
     fn add_outputs(&mut self, config: &Config) -> Result<Vec<Vec<(usize, Writer)>>, ReloadError> {
         let is_running = |output: &&Output| {
             self.instances.iter().any(|instance| !instance.is_gone && instance.is_of(output))
@@ -258,7 +258,7 @@ impl fmt::Display for Changes {
     }
 }
 
-/// Names that a sentence repeats.
+/// Largest number of names in a message.
 const NAMES_SHOWN: usize = 5;
 
 pub(super) fn shortened(names: &[String]) -> Vec<String> {

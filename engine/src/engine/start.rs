@@ -1,4 +1,4 @@
-//! Starting: the outputs, then the workers, then the frames are let in.
+//! Starts an engine: the outputs, then the workers, then the delivery of frames.
 
 use super::queue_builder::{OpenQueue, SteeringTarget};
 use super::{Engine, EngineError, Source};
@@ -10,7 +10,7 @@ use crate::worker::QueueHandle;
 use crate::worker::{WhenFull, WorkerConfig};
 
 impl Engine {
-    /// Starts the outputs and the workers, and lets the frames in.
+    /// Starts the outputs and the workers, and then the delivery of frames.
     ///
     /// # Errors
     ///
@@ -22,7 +22,7 @@ impl Engine {
     pub fn start(&mut self) -> Result<(), EngineError> {
         assert!(!std::mem::replace(&mut self.is_started, true), "an engine is started once");
         self.start_outputs()?;
-        // Nobody can take them any more.
+        // No consumer can be taken after the start.
         self.instances.iter_mut().for_each(|instance| instance.consumer = None);
         let mut entrances = Vec::new();
         let waiting = std::mem::take(&mut self.waiting).into_iter();
@@ -30,7 +30,7 @@ impl Engine {
         for (index, ((_, open), writers)) in waiting.zip(writers).enumerate() {
             entrances.push(self.start_worker(self.queues.get(index), open, writers)?);
         }
-        // Once all of them run: a queue whose worker is late would lose what it gets.
+        // Only once all of them run: a queue whose worker is late would lose frames.
         entrances
             .into_iter()
             .enumerate()
@@ -39,7 +39,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Starts the worker of a lane.
+    /// Starts the worker of a queue.
     pub(super) fn start_worker(
         &mut self,
         handle: QueueHandle,
@@ -76,7 +76,7 @@ impl Engine {
         Ok(target)
     }
 
-    /// What sentences call a lane.
+    /// Returns the name of a queue in messages.
     pub(super) fn queue_name(&self, QueueId { interface, queue }: QueueId) -> String {
         match &self.config.capture.interfaces[..] {
             names @ [_, _, ..] => format!("queue {queue} of {}", names[interface]),
@@ -84,7 +84,7 @@ impl Engine {
         }
     }
 
-    /// Lets the frames of a lane in.
+    /// Starts to deliver the frames of a queue.
     pub(super) fn connect(
         &mut self,
         index: usize,
@@ -128,21 +128,21 @@ impl Engine {
         }
     }
 
-    /// Ends the threads of outputs from an id on, and forgets these: they did not come to be used.
+    /// Ends the threads of outputs from an id on, and removes these outputs, which were never used.
     pub(super) fn remove_from(&mut self, first: usize) {
         for instance in &mut self.instances[first..] {
             if let (Some(attached), Some(OutputThread::Server(thread))) =
                 (&instance.attached, instance.running.take())
             {
                 attached.notifier.end();
-                // One that panicked has ended too.
+                // A thread that panicked has ended too.
                 let _ = thread.join();
             }
         }
         self.instances.truncate(first);
     }
 
-    /// Lets in those who come to the outputs, which the workers know.
+    /// Lets consumers attach to the outputs, which the workers know by then.
     pub(super) fn allow_consumers(&self) {
         self.instances
             .iter()
@@ -150,7 +150,7 @@ impl Engine {
             .for_each(|attached| attached.notifier.open());
     }
 
-    /// Tells the threads that serve consumers that there are other queues or sessions.
+    /// Notifies the threads that serve consumers of new queues or sessions.
     pub(super) fn notify_consumers(&self) {
         self.instances
             .iter()

@@ -1,5 +1,5 @@
-//! Taking down, with the stream: the program is detached, the workers empty their rings and end,
-//! the outputs empty theirs.
+//! Stops an engine in the order in which frames pass: the program is detached, the workers empty
+//! their rings and end, then the outputs.
 
 use std::sync::PoisonError;
 use std::thread;
@@ -9,19 +9,18 @@ use super::{Engine, Report, Source};
 use crate::outputs::OutputStats;
 use crate::outputs::OutputThread;
 
-/// Time for frames that were on their way through the kernel when the program was detached.
+/// Time for frames that are on their way through the kernel when the program is detached.
 const SETTLE: Duration = Duration::from_millis(20);
 
 impl Engine {
-    /// Detaches the program, lets everything that is in drain, ends all threads, and gives the
-    /// final account.
+    /// Detaches the program, drains the rings, ends all threads, and returns the final report.
     ///
-    /// Waits for the outputs that the engine empties itself, not for consumers that were taken;
-    /// these read on what is in their rings and then find them closed. Dropping an engine does the
-    /// same without the account.
+    /// Waits for the outputs that the engine reads itself, not for consumers that were taken: these
+    /// read the rest of their rings and then find them closed. Dropping an engine does the same
+    /// without a report.
     pub fn stop(mut self) -> Report {
         if self.is_started && self.has_ended() {
-            // Whether because its interface is gone.
+            // Finds out whether the interface was deleted.
             self.check_interfaces();
         }
         let (failures, written) = self.finish();
@@ -37,7 +36,7 @@ impl Engine {
         report
     }
 
-    /// Ends everything that runs, in the order of the stream. Does nothing the second time.
+    /// Ends all threads, in the order in which frames pass. Does nothing the second time.
     fn finish(&mut self) -> (Vec<String>, Vec<Option<OutputStats>>) {
         if let Source::Live(interfaces) = &mut self.source {
             let mut was_attached = false;
@@ -53,10 +52,10 @@ impl Engine {
             fragments.lock().unwrap_or_else(PoisonError::into_inner).clear();
         }
         let mut written = Vec::new();
-        // The writers of an engine that was never started are what keeps its outputs open.
+        // The writers of an engine that was never started keep its outputs open.
         self.writers.clear();
         self.waiting.clear();
-        // All of them first, so that their consumers are waited for at the same time.
+        // All of them are told first, so that they wait for their consumers at the same time.
         self.instances
             .iter()
             .filter_map(|instance| instance.attached.as_ref())

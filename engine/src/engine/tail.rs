@@ -1,8 +1,8 @@
-//! Looking into a running engine: what passes, for somebody who comes with a socket and without an
-//! entry in the configuration.
+//! Attaches the readers of `vxtap tail` to a running engine, without an output in the
+//! configuration.
 //!
-//! The first one that comes makes the engine an output for it, which stays and costs nothing while
-//! nobody looks. Its rings are short: its memory is what the configured outputs leave.
+//! The first reader makes the engine add an output, which stays and costs nothing while it has no
+//! readers. Its rings are short: they use the memory that the configured outputs leave.
 
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -16,43 +16,43 @@ use crate::outputs::stream::OpenStream;
 use crate::outputs::stream::{Incoming, IncomingQueue};
 use crate::ruleset::Ruleset;
 
-/// What the account calls it.
+/// Name of the output in reports.
 const NAME: &str = "vxtap tail";
-/// Most readers at a time.
+/// Largest number of readers at a time.
 const READERS_MAX: usize = 8;
 
-/// Why somebody cannot look into an engine.
+/// Reason why a reader cannot attach.
 #[derive(Debug, thiserror::Error)]
 pub enum TailError {
     /// There is no such session.
     #[error("no session is called {:?}: there are {}", name, list(&shortened(known)))]
     NoSession {
-        /// The name that was asked for.
+        /// The requested name.
         name: String,
-        /// The names there are.
+        /// The existing names.
         known: Vec<String>,
     },
-    /// The outputs have all the memory.
+    /// The outputs use all the memory.
     #[error("no memory is left for it: raise memory.per_queue_mib, or shorten memory.output_ring")]
     NoMemory,
-    /// A frame cannot have so many consumers.
+    /// A frame can have no more outputs.
     #[error("{OUTPUTS_MAX} outputs are as many as there can be")]
     TooManyOutputs,
-    /// Others look already.
+    /// The largest number of readers is attached.
     #[error("{READERS_MAX} others look already, which is as many as may")]
     TooManyReaders,
-    /// A capture file waits for nobody.
+    /// A capture file is not live.
     #[error("a capture file is read without being looked at")]
     CaptureFile,
     /// The engine has not been started, or has ended.
     #[error("the engine is not running")]
     NotRunning,
-    /// The system has refused something.
+    /// A system call failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
 }
 
-/// A place to look in from.
+/// Permission for one reader to attach.
 #[derive(Debug)]
 pub struct TailRequest {
     sessions: Option<Vec<String>>,
@@ -61,28 +61,27 @@ pub struct TailRequest {
 }
 
 impl TailRequest {
-    /// Sends the frames to `socket` from now on, as pcapng, until it is closed, or its other end
-    /// closes its writing direction: that one then gets the statistics, with what it has lost, and
-    /// the end. They are also what it gets when the engine stops.
+    /// Sends frames to `socket` from now on, as pcapng, until the peer closes it or shuts down its
+    /// writing direction. In the latter case, and when the engine stops, the peer gets the
+    /// statistics, with its losses, and the end of the file.
     pub fn send_to(self, socket: UnixStream) {
         self.waiting.put(Incoming::of_tail(socket, self.sessions));
         self.notifier.ring();
     }
 }
 
-/// What the engine keeps for those who look in.
+/// The output that serves the readers of `vxtap tail`.
 #[derive(Debug)]
 pub(super) struct TailOutput {
-    /// The output's id.
+    /// Id of the output.
     id: usize,
     waiting: Arc<IncomingQueue>,
 }
 
 impl Engine {
-    /// Prepares for somebody to look at what passes: the frames of the sessions with these names,
-    /// or of all if there is none. A frame is seen before it is known whether an output has room
-    /// for it, and whether or not one takes it. Who looks and is slow loses frames, and nobody else
-    /// any.
+    /// Prepares a reader for the frames of the sessions with these names, or of all sessions if
+    /// there are none. The reader gets frames that pass the filters, even if no output takes them.
+    /// A slow reader loses only its own frames.
     ///
     /// # Errors
     ///
@@ -130,7 +129,7 @@ impl Engine {
         }
     }
 
-    /// Makes the output for those who look in.
+    /// Adds the output of `vxtap tail`.
     fn open_tail_output(&mut self) -> Result<TailOutput, TailError> {
         let outputs = Output::count_rings(&self.config.outputs);
         if self.config.memory.outputs_planned(self.planned_outputs.max(outputs))

@@ -1,5 +1,5 @@
-//! The interfaces change while the engine runs: link down and up, another MTU, more or fewer RX
-//! queues, deleted.
+//! Follows changes of the interfaces while the engine runs: link down and up, another MTU, more or
+//! fewer RX queues, deletion.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -13,21 +13,21 @@ use crate::ring::{self, QueueId};
 use crate::sys::rx_queue_count;
 use crate::worker::QueueHandle;
 
-/// How often the interfaces are looked at: one netlink request for all.
+/// Interval between two queries: one netlink request for all interfaces.
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// When and from where the interfaces are looked at.
+/// State of the periodic query.
 #[derive(Debug)]
 pub(super) struct Watch {
     last: Option<Instant>,
-    /// The network namespace that they are in.
+    /// Network namespace of the interfaces.
     namespace: Option<u64>,
-    /// Whether it was said that somebody looks from another one.
+    /// `true` once a call from another namespace was reported.
     is_reported: bool,
 }
 
 impl Watch {
-    /// A watch of interfaces in the network namespace of the calling thread.
+    /// Returns a watch of interfaces in the network namespace of the calling thread.
     pub(super) fn here() -> Self {
         Self { last: None, namespace: network_namespace(), is_reported: false }
     }
@@ -41,12 +41,12 @@ impl Watch {
     }
 }
 
-/// Identifies the network namespace of the calling thread (`namespaces(7)`).
+/// Returns the identity of the network namespace of the calling thread (`namespaces(7)`).
 fn network_namespace() -> Option<u64> {
     fs::metadata("/proc/thread-self/ns/net").ok().map(|namespace| namespace.ino())
 }
 
-/// What has become of an interface.
+/// A change of an interface.
 struct InterfaceChange {
     index: usize,
     now: Option<Interface>,
@@ -54,12 +54,13 @@ struct InterfaceChange {
 }
 
 impl Engine {
-    /// Looks after the interfaces, twice a second however often it is called; to be called at least
-    /// once a second, from the network namespace in which the engine was opened. What has changed
-    /// is said by [`Self::take_diagnostics`]. RX queues that have come are served from then on, if all
-    /// queues are to be; nothing comes any more from an interface that was deleted, and without
-    /// another one the engine [has ended](Self::has_ended). Frames that consumers have stay valid
-    /// whatever happens.
+    /// Queries the interfaces, twice a second however often it is called, and applies what has
+    /// changed. Call it at least once a second, from the network namespace in which the engine was
+    /// opened.
+    ///
+    /// Changes are reported by [`Self::take_diagnostics`]. New RX queues are served if all queues
+    /// are configured. A deleted interface delivers no more frames; without another one the engine
+    /// [has ended](Self::has_ended). Frames that consumers hold stay valid in any case.
     pub fn poll_interfaces(&mut self) {
         if !self.is_started || !self.watch.is_due() {
             return;
@@ -72,7 +73,7 @@ impl Engine {
         }
     }
 
-    /// Looks at the interfaces, and does what there is to do.
+    /// Queries the interfaces and applies what has changed.
     pub(super) fn check_interfaces(&mut self) {
         for change in self.changes_of_interfaces() {
             self.apply(change);
@@ -80,8 +81,7 @@ impl Engine {
         self.report_ended_workers();
     }
 
-    /// Says of an interface that is there and has lost a worker that this is so, while others go
-    /// on.
+    /// Reports interfaces that still exist but have lost a worker, while others go on.
     fn report_ended_workers(&mut self) {
         if self.has_ended() {
             return;
@@ -101,8 +101,8 @@ impl Engine {
         }
     }
 
-    /// The interfaces that are not as they were. Nothing if the kernel cannot be asked now: it will
-    /// be asked again.
+    /// Returns the interfaces that have changed; none if the kernel cannot be asked now, which is
+    /// tried again.
     fn changes_of_interfaces(&self) -> Vec<InterfaceChange> {
         if self.watch.namespace != network_namespace() {
             return Vec::new();
@@ -115,7 +115,7 @@ impl Engine {
         {
             let now =
                 all.iter().find(|interface| interface.index == captured.interface.index).cloned();
-            // By the name that it has now.
+            // By its current name.
             let count = now.as_ref().and_then(|now| rx_queue_count(&now.name).ok());
             let queue_count = count.unwrap_or(captured.queue_count);
             if now.as_ref() != Some(&captured.interface) || queue_count != captured.queue_count {
@@ -125,7 +125,7 @@ impl Engine {
         changes
     }
 
-    /// Says what has changed, and does what there is to do.
+    /// Reports and applies a change.
     fn apply(&mut self, InterfaceChange { index, now, queue_count }: InterfaceChange) {
         let Source::Live(interfaces) = &mut self.source else { return };
         let captured = &mut interfaces[index];
@@ -164,8 +164,8 @@ impl Engine {
         }
     }
 
-    /// Serves another queue, unless it is served already: memory, socket, a ring to each output,
-    /// and a worker.
+    /// Serves a new queue, unless it is served already: memory, socket, a ring to each output, and
+    /// a worker.
     fn add_queue(&mut self, interface: usize, queue: u32) -> Result<(), EngineError> {
         let queue_id = QueueId { interface, queue };
         if self.queues.has(queue_id) {
@@ -192,7 +192,7 @@ impl Engine {
             writers.push((id, writer));
         }
         let handle = QueueHandle::new(queue_id, open.rx.umem().clone());
-        // Only what has a worker becomes known to others, in the order of the workers.
+        // Other threads see only queues that have workers, in the order of the workers.
         let target = self.start_worker(handle.clone(), open, writers)?;
         self.queues.push(handle);
         let connected = self.connect(self.queues.len() - 1, target);
@@ -200,8 +200,8 @@ impl Engine {
         connected
     }
 
-    /// Where the worker of another queue is to run: on the next CPU, or on any if the list of CPUs
-    /// has no more.
+    /// Returns the CPU for the worker of a new queue: the next one, or none if the list has no
+    /// more.
     fn place_of(&self, queue: u32) -> QueueCpu {
         let count = self.queues.len() + 1;
         let cpus = cpus::choose(&self.config.workers.cpus, count).unwrap_or_default();
@@ -209,7 +209,7 @@ impl Engine {
     }
 }
 
-/// What to say about an interface that is not as it was.
+/// Returns messages about the change of an interface.
 fn describe(before: &Interface, now: &Interface, has_segments: bool) -> Vec<String> {
     let mut diagnostics = Vec::new();
     let name = &now.name;

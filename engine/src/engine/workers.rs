@@ -1,4 +1,4 @@
-//! The worker threads.
+//! The worker threads of an engine.
 
 use std::io;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::xsk::RxBackend;
 #[derive(Debug)]
 struct RunningWorker {
     queue_id: QueueId,
-    /// What it is called in sentences.
+    /// Name of its queue in messages.
     name: String,
     cpu: Option<usize>,
     counters_cell: Arc<CountersCell>,
@@ -38,20 +38,20 @@ pub(super) struct Workers {
 }
 
 impl Workers {
-    /// Whether none was started.
+    /// Returns whether no worker was started.
     pub(super) const fn is_empty(&self) -> bool {
         self.running.is_empty()
     }
 
-    /// Asks each worker to change over to a ruleset, with the rings of its new outputs; they have
-    /// to have done so the last time.
+    /// Posts a ruleset to each worker, with the rings of its new outputs. The last change must be
+    /// acked.
     pub(super) fn change(&self, ruleset: &Arc<Ruleset>, outputs: Vec<Vec<(usize, Writer)>>) {
         for (worker, outputs) in self.running.iter().zip(outputs) {
             worker.control.post(RulesetChange { ruleset: ruleset.clone(), outputs });
         }
     }
 
-    /// Whether all have changed over, but for those that have ended.
+    /// Returns whether all workers have changed over or ended.
     pub(super) fn have_changed(&self) -> bool {
         self.running.iter().all(|worker| {
             if worker.has_ended() {
@@ -61,7 +61,7 @@ impl Workers {
         })
     }
 
-    /// Lets the workers of an interface finish what is in their rings, and end.
+    /// Makes the workers of an interface finish what is in their rings, and end.
     pub(super) fn drain_interface(&self, interface: usize) {
         self.of(interface).for_each(|worker| worker.control.drain());
     }
@@ -70,11 +70,12 @@ impl Workers {
         self.running.iter().filter(move |worker| worker.queue_id.interface == interface)
     }
 
-    /// Starts a worker on a thread of its own, pinned to `cpu`; `name` is what sentences call it.
+    /// Starts a worker on its own thread, pinned to `cpu`; `name` is the name of its queue in
+    /// messages.
     ///
     /// # Errors
     ///
-    /// If the system has no thread to give.
+    /// If the system refuses the thread.
     pub(super) fn spawn<K: RxBackend + 'static>(
         &mut self,
         queue_id: QueueId,
@@ -112,20 +113,20 @@ impl Workers {
         Ok(())
     }
 
-    /// Whether a worker of an interface has ended by itself.
+    /// Returns whether a worker of an interface has ended by itself.
     pub(super) fn any_ended(&self, interface: usize) -> bool {
         self.of(interface).any(RunningWorker::has_ended)
     }
 
-    /// Queue, CPU and counters of each worker.
+    /// Returns queue, CPU and counters of each worker.
     pub(super) fn counters(
         &self,
     ) -> impl Iterator<Item = (QueueId, Option<usize>, WorkerCounters)> {
         self.running.iter().map(|worker| (worker.queue_id, worker.cpu, worker.counters_cell.read()))
     }
 
-    /// Lets the workers finish what is in their rings, and returns what went wrong with any of
-    /// them.
+    /// Makes all workers finish what is in their rings and end; returns a message for each that
+    /// failed.
     pub(super) fn drain(&mut self) -> Vec<String> {
         self.running.iter().for_each(|worker| worker.control.drain());
         let end = |worker: &mut RunningWorker| {
