@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Sentences for the operator, from any thread.
+/// Messages for the operator, from any thread.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Diagnostics(Arc<Mutex<Vec<String>>>);
 
@@ -16,13 +16,13 @@ impl Diagnostics {
     }
 }
 
-/// What was said last of something that is tried again and again.
+/// Remembers the last message about something that is tried again and again.
 #[derive(Debug, Default)]
 pub(crate) struct LogOnChange(Option<String>);
 
 impl LogOnChange {
-    /// What came of a try: the sentence, if it is not what was said last. `None`: it went well, and
-    /// whatever comes next is news.
+    /// Returns the message of the latest try if it differs from the last one. `None` stands for
+    /// success; the next message is returned then in any case.
     pub(crate) fn of(&mut self, sentence: Option<String>) -> Option<String> {
         let is_known = self.0 == sentence;
         self.0.clone_from(&sentence);

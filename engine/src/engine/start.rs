@@ -155,6 +155,6 @@ impl Engine {
         self.instances
             .iter()
             .filter_map(|instance| instance.attached.as_ref())
-            .for_each(|attached| attached.notifier.ring());
+            .for_each(|attached| attached.notifier.notify());
     }
 }

@@ -33,16 +33,18 @@ pub enum TailError {
         known: Vec<String>,
     },
     /// The outputs use all the memory.
-    #[error("no memory is left for it: raise memory.per_queue_mib, or shorten memory.output_ring")]
+    #[error(
+        "no memory is left for its ring: raise memory.per_queue_mib, or shorten memory.output_ring"
+    )]
     NoMemory,
     /// A frame can have no more outputs.
-    #[error("{OUTPUTS_MAX} outputs are as many as there can be")]
+    #[error("there can be no more than {OUTPUTS_MAX} outputs")]
     TooManyOutputs,
     /// The largest number of readers is attached.
-    #[error("{READERS_MAX} others look already, which is as many as may")]
+    #[error("no more than {READERS_MAX} readers can attach at a time")]
     TooManyReaders,
     /// A capture file is not live.
-    #[error("a capture file is read without being looked at")]
+    #[error("vxtap tail shows live traffic, not a capture file")]
     CaptureFile,
     /// The engine has not been started, or has ended.
     #[error("the engine is not running")]
@@ -66,7 +68,7 @@ impl TailRequest {
     /// statistics, with its losses, and the end of the file.
     pub fn send_to(self, socket: UnixStream) {
         self.waiting.put(Incoming::of_tail(socket, self.sessions));
-        self.notifier.ring();
+        self.notifier.notify();
     }
 }
 

@@ -94,7 +94,7 @@ impl Engine {
                 captured.is_gone = true;
                 self.workers.drain_interface(index);
                 self.diagnostics.push(format!(
-                    "a worker of {} has ended, nothing comes from this interface any more",
+                    "a worker of {} has ended: the interface delivers no more frames",
                     captured.interface.name
                 ));
             }
@@ -132,7 +132,7 @@ impl Engine {
         let name = captured.interface.name.clone();
         let Some(now) = now else {
             captured.is_gone = true;
-            let failure = format!("{name} was deleted, nothing comes from it any more");
+            let failure = format!("{name} was deleted: it delivers no more frames");
             self.workers.drain_interface(index);
             if !self.has_ended() {
                 self.diagnostics.push(failure.clone());
@@ -148,7 +148,7 @@ impl Engine {
         }
         if queue_count != count_before {
             self.diagnostics
-                .push(format!("{name} has {queue_count} RX queues now, it had {count_before}"));
+                .push(format!("{name} has {queue_count} RX queues (before: {count_before})"));
         }
         if queue_count > count_before
             && mode.xdp().is_some()
@@ -214,7 +214,7 @@ fn describe(before: &Interface, now: &Interface, has_segments: bool) -> Vec<Stri
     let mut diagnostics = Vec::new();
     let name = &now.name;
     if before.name != *name {
-        diagnostics.push(format!("{} is called {name} now", before.name));
+        diagnostics.push(format!("{} was renamed to {name}", before.name));
     }
     match (before.is_up, now.is_up) {
         (true, false) => diagnostics.push(format!("{name} is down, nothing arrives")),
@@ -228,7 +228,7 @@ fn describe(before: &Interface, now: &Interface, has_segments: bool) -> Vec<Stri
             "; frames that are longer than a chunk go to the kernel stack, counted as several_buffers"
         };
         diagnostics
-            .push(format!("the MTU of {name} is {} now, it was {}{chunks}", now.mtu, before.mtu));
+            .push(format!("the MTU of {name} is {} (before: {}){chunks}", now.mtu, before.mtu));
     }
     diagnostics
 }

@@ -1,12 +1,12 @@
-//! The sums that have to add up.
+//! Sums of counters that must be equal.
 
 use super::{OutputReport, Report, WorkerReport};
 use crate::counters::{SessionCounters, WorkerCounters};
 use crate::engine::{StreamCounters, StreamReader};
 
 impl Report {
-    /// The sums that do not add up, a sentence each. Empty for the report of an engine that has
-    /// stopped; one that is running has frames between two counters.
+    /// Returns a message for each sum that is not equal. Empty for the report of an engine that has
+    /// stopped; while an engine runs, frames are between two counters.
     pub fn imbalances(&self) -> Vec<String> {
         let interfaces =
             (0..self.interfaces.len()).filter_map(|index| self.interface_imbalance(index));
@@ -22,7 +22,7 @@ impl Report {
         interfaces.chain(workers).chain(sessions).chain(outputs).chain(streams).collect()
     }
 
-    /// Redirected = received + lost in the kernel, for each interface.
+    /// Checks redirected = received + lost in the kernel, for each interface.
     fn interface_imbalance(&self, index: usize) -> Option<String> {
         let workers = self.workers.iter().filter(|worker| worker.interface == index);
         let (mut received, mut lost) = (0, 0);
@@ -68,7 +68,7 @@ fn delivered(sessions: &[SessionCounters]) -> u64 {
     sessions.iter().map(|counters| counters.delivered.frames).sum()
 }
 
-/// Received = delivered + dropped.
+/// Checks received = delivered + dropped.
 fn imbalance(what: &str, counters: &SessionCounters) -> Option<String> {
     (!counters.adds_up()).then(|| {
         let (received, delivered, drops) =
@@ -77,7 +77,7 @@ fn imbalance(what: &str, counters: &SessionCounters) -> Option<String> {
     })
 }
 
-/// Delivered = written + lost, for an output that the engine empties itself.
+/// Checks delivered = written + lost, for an output that the engine reads itself.
 fn output_imbalance(output: &OutputReport) -> Option<String> {
     let delivered = output.total().delivered.frames;
     let written = output.written.as_ref()?;
@@ -89,8 +89,8 @@ fn output_imbalance(output: &OutputReport) -> Option<String> {
     })
 }
 
-/// Delivered = taken + unread, for a stream, and of each of its readers offered = sent + lost +
-/// unsent.
+/// Checks delivered = taken + unread for a stream, and offered = sent + lost + unsent for each of
+/// its readers.
 fn stream_imbalances(output: &OutputReport) -> Vec<String> {
     let Some(StreamCounters { taken, readers, .. }) = &output.stream else { return Vec::new() };
     let (name, delivered, unread) = (&output.name, output.total().delivered.frames, output.unread);

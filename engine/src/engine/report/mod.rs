@@ -1,4 +1,4 @@
-//! The account of an engine: every frame, and what became of it.
+//! Counters of an engine: every frame, and its outcome.
 
 mod balance;
 mod table;
@@ -17,61 +17,61 @@ use crate::ring::QueueId;
 use crate::session::{SequenceCounters, SessionId};
 use crate::steering::SteeringCounters;
 
-/// An interface's account.
+/// Counters of an interface.
 #[derive(Clone, Debug)]
 pub struct InterfaceReport {
-    /// Its name, or "capture file".
+    /// Name of the interface, or "capture file".
     pub name: String,
-    /// How its frames get into memory.
+    /// Mode in which it is captured.
     pub mode: ActiveMode,
-    /// The better modes of the ladder, and why it is not on them.
+    /// The better modes, and the reasons against them.
     pub fallbacks: Vec<ModeFallback>,
-    /// What the XDP program, or what stands in for it, did with all frames that it saw.
+    /// Outcomes of all frames that the XDP program, or its substitute, saw.
     pub steering: SteeringCounters,
 }
 
-/// A worker's account.
+/// Counters of a worker.
 #[derive(Clone, Debug)]
 pub struct WorkerReport {
-    /// Place of the interface in [`Report::interfaces`].
+    /// Index of the interface in [`Report::interfaces`].
     pub interface: usize,
-    /// RX queue that it serves.
+    /// RX queue that it reads.
     pub queue: u32,
     /// CPU that it is pinned to.
     pub cpu: Option<usize>,
-    /// What it has counted.
+    /// Its counters.
     pub counters: WorkerCounters,
 }
 
-/// An output's account.
+/// Counters of one member of an output.
 #[derive(Debug)]
 pub struct OutputReport {
-    /// Its name.
+    /// Name of the output.
     pub name: String,
-    /// Its place among the members of the output, from 0; `None` if it has one only.
+    /// Number of the member, from 0; `None` if the output has only one.
     pub member: Option<u32>,
-    /// Whether a reload has taken it away.
+    /// `true` once a reload has removed the output.
     pub is_gone: bool,
-    /// By session, all workers together.
+    /// Counters by session, all workers together.
     pub sessions: Vec<OutputCounters>,
-    /// Frames that lay in its rings when their consumers went, for which they count as delivered.
+    /// Frames that lay in its rings, counted as delivered, when their consumers detached.
     pub unread: u64,
-    /// Who comes to it, for an output whose consumers come and go.
+    /// Counters of the consumers, for an output whose consumers attach while it runs.
     pub consumers: Option<ConsumerCounters>,
-    /// What became of the frames of each reader, for a stream.
+    /// Counters of each reader, for a stream.
     pub stream: Option<StreamCounters>,
-    /// What it has written, for an output that the engine empties itself and that has ended; of
-    /// pcapng files also before, up to half a second old.
+    /// Frames written by an output that the engine reads itself, once it has ended; for pcapng also
+    /// before, up to half a second old.
     pub written: Option<OutputStats>,
 }
 
 impl OutputReport {
-    /// What the account calls it: `NAME`, or `NAME/MEMBER`.
+    /// Returns its name in reports: `NAME`, or `NAME/MEMBER`.
     pub fn title(&self) -> String {
         self.member.map_or_else(|| self.name.clone(), |member| format!("{}/{member}", self.name))
     }
 
-    /// All sessions together.
+    /// Returns the sum of all sessions.
     pub fn total(&self) -> OutputCounters {
         let mut total = OutputCounters::default();
         self.sessions.iter().for_each(|counters| total.merge(*counters));
@@ -79,26 +79,25 @@ impl OutputReport {
     }
 }
 
-/// The account of an engine; [`std::fmt::Display`] is the conservation table.
+/// Counters of an engine; [`std::fmt::Display`] is the conservation table.
 #[derive(Debug)]
 pub struct Report {
-    /// What was captured, in the order of the configuration.
+    /// The captured interfaces, in the order of the configuration.
     pub interfaces: Vec<InterfaceReport>,
-    /// Outer fragments of all interfaces; all zero if they are not put together.
+    /// Outer fragments of all interfaces; all zero if they are not reassembled.
     pub fragments: ReassemblyCounters,
-    /// What the numbers say that mirrors give to the frames of sessions whose profile has them, by
-    /// session.
+    /// Losses by the sequence numbers of mirrors, for sessions whose profile has such numbers.
     pub sequences: Vec<(SessionId, SequenceCounters)>,
     /// The workers, in the order in which they were started.
     pub workers: Vec<WorkerReport>,
     /// Names of the sessions; index 0 is the default session.
     pub sessions: Vec<String>,
-    /// The members of the outputs, in the order in which they came; once somebody has looked in,
-    /// `vxtap tail` is among them.
+    /// The members of the outputs, in the order in which they were added; `vxtap tail` is among
+    /// them once it was used.
     pub outputs: Vec<OutputReport>,
-    /// Why a capture file was not read to its end.
+    /// Reason why a capture file was not read to its end.
     pub input_error: Option<InputError>,
-    /// Anything else that went wrong, a sentence each.
+    /// Other failures, a message each.
     pub failures: Vec<String>,
 }
 
@@ -156,14 +155,14 @@ impl Report {
         }
     }
 
-    /// All workers together.
+    /// Returns the sum of all workers.
     pub fn total(&self) -> SessionCounters {
         let mut total = SessionCounters::default();
         self.workers.iter().for_each(|worker| total.merge(&worker.counters.all));
         total
     }
 
-    /// The accounts of the sessions, all workers together; index 0 is the default session.
+    /// Returns the counters of the sessions, all workers together; index 0 is the default session.
     pub fn session_counters(&self) -> Vec<SessionCounters> {
         let mut counters_by_session = vec![SessionCounters::default(); self.sessions.len()];
         for worker in &self.workers {
@@ -174,8 +173,8 @@ impl Report {
         counters_by_session
     }
 
-    /// Traffic of pairs that nobody declared, by pair, the most frames first, and what was beyond
-    /// the tables.
+    /// Returns the traffic of undeclared pairs, the most frames first, and the traffic beyond the
+    /// tables.
     pub fn unknown(&self) -> (Vec<(crate::session::Pair, FrameBytes)>, FrameBytes) {
         let mut by_pair = std::collections::BTreeMap::new();
         let mut beyond = FrameBytes::default();
@@ -190,19 +189,20 @@ impl Report {
         (pairs, beyond)
     }
 
-    /// What was done with the frames of all interfaces.
+    /// Returns the outcomes of the frames of all interfaces.
     pub fn steering(&self) -> SteeringCounters {
         let mut total = SteeringCounters::default();
         self.interfaces.iter().for_each(|interface| total.merge(&interface.steering));
         total
     }
 
-    /// Frames that were let in and that the kernel lost before a worker saw them.
+    /// Returns the number of frames that were redirected and that the kernel lost before a worker
+    /// saw them.
     pub fn lost_in_kernel(&self) -> u64 {
         self.workers.iter().map(WorkerReport::lost_in_kernel).sum()
     }
 
-    /// What a worker is called in sentences.
+    /// Returns the name of a worker in messages.
     fn name_of(&self, worker: &WorkerReport) -> String {
         match &self.interfaces[..] {
             interfaces @ [_, _, ..] => {

@@ -1,4 +1,4 @@
-//! The conservation table.
+//! The conservation table, for people.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use crate::engine::StreamReader;
 use crate::session::SequenceCounters;
 use crate::steering::outcome_name;
 
-/// Undeclared pairs that the table lists one by one.
+/// Number of undeclared pairs that the table lists one by one.
 const PAIRS_SHOWN: usize = 10;
 
 impl fmt::Display for Report {
@@ -101,23 +101,20 @@ impl Report {
             if let Some((_, counters)) = self.sequences.iter().find(|(id, _)| id.index() == index) {
                 let SequenceCounters { received, lost, restarts } = counters;
                 let anew = if *restarts > 0 {
-                    format!(", begun anew {restarts} times")
+                    format!(", restarted {restarts} times")
                 } else {
                     String::new()
                 };
-                writeln!(
-                    f,
-                    "    numbered by the mirror: {received}, lost on the way here: {lost}{anew}"
-                )?;
+                writeln!(f, "    sequence numbers: {received}, missing: {lost}{anew}")?;
             }
             if counters.cut > 0 {
-                writeln!(f, "    of these cut before they came: {}", counters.cut)?;
+                writeln!(f, "    truncated by the mirror: {}", counters.cut)?;
             }
             if counters.sliced > 0 {
-                writeln!(f, "    of these cut to the packet length: {}", counters.sliced)?;
+                writeln!(f, "    truncated here to the packet length: {}", counters.sliced)?;
             }
             if counters.direction_unknown > 0 {
-                writeln!(f, "    of these without a direction: {}", counters.direction_unknown)?;
+                writeln!(f, "    direction unknown: {}", counters.direction_unknown)?;
             }
             for reason in DropReason::OF_FILTERS {
                 if counters.drops.get(reason) > 0 {
@@ -133,7 +130,7 @@ impl Report {
         if pairs.is_empty() {
             return Ok(());
         }
-        writeln!(f, "\n  {:<38}{:>14}", "pairs that no session declares", "received")?;
+        writeln!(f, "\n  {:<38}{:>14}", "undeclared pairs (source, VNI)", "received")?;
         for (pair, count) in pairs.iter().take(PAIRS_SHOWN) {
             writeln!(f, "  {:<38}{:>14}", pair.to_string(), count.frames)?;
         }
@@ -152,7 +149,7 @@ impl Report {
         writeln!(f, "\n  {:<24}{:>14}{:>14}{:>14}", "output", "delivered", "full", "written")?;
         for output in &self.outputs {
             let total = output.total();
-            let gone = if output.is_gone { "  until a reload" } else { "" };
+            let gone = if output.is_gone { "  removed by a reload" } else { "" };
             let written =
                 output.written.as_ref().map_or("-".to_owned(), |it| it.frames_written.to_string());
             writeln!(
@@ -164,7 +161,7 @@ impl Report {
             )?;
             consumers(f, output)?;
             if output.unread > 0 {
-                writeln!(f, "    not read when the consumer went: {}", output.unread)?;
+                writeln!(f, "    not read when the consumer detached: {}", output.unread)?;
             }
             let of_written = output.written.as_ref().map_or(0, |written| written.out_of_order);
             let out_of_order =
@@ -196,17 +193,17 @@ impl Report {
     }
 }
 
-/// Consumers of an output that come and go.
+/// Writes the consumers of an output that attach while it runs.
 fn consumers(f: &mut fmt::Formatter<'_>, output: &OutputReport) -> fmt::Result {
     let Some(consumers) = output.consumers else { return Ok(()) };
     let (who, readers) = match &output.stream {
         Some(stream) => ("readers", &stream.readers[..]),
         None => ("consumers", &[][..]),
     };
-    writeln!(f, "    {who} that came: {}, that are there: {}", consumers.came, consumers.attached)?;
-    for (what, count) in [("cut off", consumers.cut_off), ("turned away", consumers.refused)] {
+    writeln!(f, "    {who} attached: {}, ever: {}", consumers.attached, consumers.came)?;
+    for (what, count) in [("disconnected", consumers.cut_off), ("refused", consumers.refused)] {
         if count > 0 {
-            writeln!(f, "    {who} that were {what}: {count}")?;
+            writeln!(f, "    {who} {what}: {count}")?;
         }
     }
     for reader in readers {
@@ -216,7 +213,7 @@ fn consumers(f: &mut fmt::Formatter<'_>, output: &OutputReport) -> fmt::Result {
     Ok(())
 }
 
-/// An interface, and what was done with its frames.
+/// Writes an interface and the outcomes of its frames.
 fn steering(f: &mut fmt::Formatter<'_>, interface: &InterfaceReport) -> fmt::Result {
     let InterfaceReport { name, mode, fallbacks: _, steering } = interface;
     let (how, seen) = match mode {
@@ -235,10 +232,10 @@ fn steering(f: &mut fmt::Formatter<'_>, interface: &InterfaceReport) -> fmt::Res
         (
             Outcome::SeveralBuffers,
             steering.several_buffers,
-            "passed: longer than a chunk, which this kernel does not divide",
+            "passed: longer than a chunk, and this kernel has no multi-buffer AF_XDP",
         ),
         (Outcome::SourceNotAllowed, steering.source_not_allowed, "dropped"),
-        (Outcome::Unstamped, steering.unstamped, "of the redirected ones, without arrival time"),
+        (Outcome::Unstamped, steering.unstamped, "of the redirected frames, without arrival time"),
     ] {
         if count > 0 || outcome == Outcome::Redirected {
             let name = outcome_name(outcome);
@@ -253,7 +250,7 @@ fn row(f: &mut fmt::Formatter<'_>, name: &str, counters: &SessionCounters) -> fm
     writeln!(f, "  {name:<24}{received:>14}{delivered:>14}{:>12}", counters.drops.total())
 }
 
-/// " + reason count" for each reason that has one.
+/// Returns " + reason count" for each reason with a count.
 fn reasons(drops: &Drops) -> String {
     let counted = DropReason::ALL.into_iter().filter(|&reason| drops.get(reason) > 0);
     counted.fold(String::new(), |text, reason| text + &format!(" + {reason} {}", drops.get(reason)))

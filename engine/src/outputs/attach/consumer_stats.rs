@@ -1,22 +1,23 @@
-//! What an output that consumers come to has counted of them.
+//! Counters of the consumers that attach to an output.
 
 use std::sync::{Mutex, PoisonError};
 
-/// Consumers of one member of an output.
+/// Counters of the consumers of one member of an output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConsumerCounters {
-    /// That are there now.
+    /// Consumers that are attached.
     pub attached: u64,
-    /// That ever came.
+    /// Consumers that ever attached.
     pub came: u64,
-    /// That were cut off, because their tail made no sense, or because they did not take the end of
-    /// their stream. Part of those that came.
+    /// Consumers that were disconnected, because their ring index was invalid, or because they did
+    /// not detach when the output ended. Part of `came`.
     pub cut_off: u64,
-    /// That were turned away, because the member had as many as it may, or there was no memory.
+    /// Consumers that were refused, because the member had the largest number of consumers, or
+    /// there was no memory.
     pub refused: u64,
 }
 
-/// The counters by member, for others to read.
+/// The counters by member, shared between threads.
 #[derive(Debug)]
 pub(crate) struct ConsumerStats(Mutex<Vec<ConsumerCounters>>);
 
@@ -25,7 +26,7 @@ impl ConsumerStats {
         Self(Mutex::new(vec![ConsumerCounters::default(); members as usize]))
     }
 
-    /// The counters of a member.
+    /// Returns the counters of a member.
     pub(crate) fn read(&self, member: u32) -> ConsumerCounters {
         let counters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         counters.get(member as usize).copied().unwrap_or_default()

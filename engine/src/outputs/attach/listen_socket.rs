@@ -1,4 +1,4 @@
-//! The socket that an output listens at.
+//! A Unix socket with a path that consumers connect to.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -9,21 +9,21 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
-/// Waiting connections beyond which the kernel lets nobody wait.
+/// Largest number of pending connections.
 const BACKLOG: i32 = 16;
 
-/// A listening Unix socket with a name in the file system, which is removed with it.
+/// A listening Unix socket whose path is removed with it.
 #[derive(Debug)]
 pub(crate) struct ListenSocket {
     listener: OwnedFd,
     path: PathBuf,
-    /// Inode of the name: what somebody else puts in its place stays.
+    /// Inode of the path: a file that replaces it is not removed.
     inode: u64,
 }
 
 impl ListenSocket {
-    /// Makes the socket, for nobody but the engine's user. The name that an engine has left behind
-    /// is taken over.
+    /// Creates the socket with mode 0600. Replaces a socket at this path on which no process
+    /// listens any more.
     pub(crate) fn open(path: &Path, kind: SocketType) -> io::Result<Self> {
         let address = SocketAddrUnix::new(path)?;
         let listener = socket(kind)?;
@@ -34,14 +34,14 @@ impl ListenSocket {
             fs::remove_file(path)?;
             rustix::net::bind(&listener, &address)?;
         }
-        // Nobody can connect before it listens.
+        // No process can connect before it listens.
         fs::set_permissions(path, Permissions::from_mode(0o600))?;
         let inode = fs::symlink_metadata(path)?.ino();
         rustix::net::listen(&listener, BACKLOG)?;
         Ok(Self { listener, path: path.to_owned(), inode })
     }
 
-    /// Lets somebody in who waits; `None` if nobody does.
+    /// Accepts a pending connection; `None` if there is none.
     pub(crate) fn accept(&self) -> io::Result<Option<OwnedFd>> {
         match rustix::net::accept_with(&self.listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
         {
@@ -61,7 +61,7 @@ impl AsFd for ListenSocket {
 impl Drop for ListenSocket {
     fn drop(&mut self) {
         if fs::symlink_metadata(&self.path).is_ok_and(|metadata| metadata.ino() == self.inode) {
-            // If it cannot be removed, the next engine takes it over.
+            // If it cannot be removed, the next engine replaces it.
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -72,7 +72,7 @@ fn socket(kind: SocketType) -> io::Result<OwnedFd> {
     Ok(rustix::net::socket_with(AddressFamily::UNIX, kind, flags, None)?)
 }
 
-/// Whether the name is that of a socket at which nobody listens any more.
+/// Returns whether the path is a socket on which no process listens any more.
 fn is_left_behind(path: &Path, address: &SocketAddrUnix, kind: SocketType) -> io::Result<bool> {
     let is_socket = fs::symlink_metadata(path)?.file_type().is_socket();
     Ok(is_socket && rustix::net::connect(&socket(kind)?, address) == Err(Errno::CONNREFUSED))

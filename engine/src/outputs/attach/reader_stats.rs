@@ -1,25 +1,25 @@
-//! What became of the frames of each reader of a stream.
+//! Counters of the readers of a stream.
 
 use std::sync::{Mutex, PoisonError};
 
-/// Readers that are gone and still listed one by one.
+/// Number of detached readers that are still listed one by one.
 const GONE_MAX: usize = 16;
 
-/// A reader of a stream, and what became of its frames since it came:
-/// `offered = sent + lost + unsent`, but for moments while it reads.
+/// A reader of a stream. Since it attached, `offered = sent + lost + unsent`, except for moments
+/// while it reads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StreamReader {
-    /// Who it is: address, process or path; of the oldest that are gone, that they are several.
+    /// Peer address, process or path; the first entry aggregates the oldest detached readers.
     pub name: String,
-    /// Frames that were for it.
+    /// Frames selected for the reader.
     pub offered: u64,
-    /// Written to it, whole.
+    /// Frames written to it completely.
     pub sent: u64,
-    /// Lost, because what waited for it had no room for more.
+    /// Frames lost because its send queue was full.
     pub lost: u64,
-    /// Wait for it, or waited when it went.
+    /// Frames in its send queue, now or when it detached.
     pub unsent: u64,
-    /// Whether it is there now.
+    /// `true` while the reader is attached.
     pub is_there: bool,
 }
 
@@ -36,20 +36,20 @@ impl StreamReader {
     }
 }
 
-/// The account of a stream.
+/// Counters of a stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StreamCounters {
-    /// Frames that were taken from the rings, each for all readers that were there.
+    /// Frames taken from the rings, each for all attached readers.
     pub taken: u64,
-    /// Came behind a later one, as it came longer after it than the frames of several queues are
-    /// kept apart. Part of the others.
+    /// Frames delivered out of timestamp order because they missed the merge window. Included in
+    /// `taken`.
     pub out_of_order: u64,
-    /// The readers in the order in which they came. The oldest that are gone are together the first
-    /// one.
+    /// The readers in the order in which they attached. The first entry aggregates the oldest
+    /// detached readers.
     pub readers: Vec<StreamReader>,
 }
 
-/// The account of a stream, for others to read.
+/// The counters of a stream, shared between threads.
 #[derive(Debug, Default)]
 pub(crate) struct ReaderStats(Mutex<StreamCounters>);
 
@@ -63,10 +63,10 @@ impl ReaderStats {
     }
 }
 
-/// Readers that are gone.
+/// Readers that have detached.
 #[derive(Debug, Default)]
 pub(crate) struct PastReaders {
-    /// The oldest together, and their number.
+    /// The sum of the oldest, and their number.
     before: (StreamReader, usize),
     last: std::collections::VecDeque<StreamReader>,
 }
@@ -83,7 +83,7 @@ impl PastReaders {
         }
     }
 
-    /// All of them, and behind them those that are there.
+    /// Returns all of them, followed by the attached readers.
     pub(crate) fn and(&self, present: impl Iterator<Item = StreamReader>) -> Vec<StreamReader> {
         let (before, count) = &self.before;
         let before = (*count > 0).then(|| before.clone());
@@ -97,10 +97,10 @@ mod tests {
 
     #[test]
     fn the_oldest_readers_become_one_and_nothing_is_forgotten() {
-        let mut gone = PastReaders::default();
+        let mut past = PastReaders::default();
         for number in 0..20 {
             let name = number.to_string();
-            gone.add(StreamReader {
+            past.add(StreamReader {
                 name,
                 offered: 3,
                 sent: 2,
@@ -111,7 +111,7 @@ mod tests {
         }
         let present =
             StreamReader { name: "here".to_owned(), is_there: true, ..StreamReader::default() };
-        let all = gone.and(std::iter::once(present));
+        let all = past.and(std::iter::once(present));
         assert_eq!(all.len(), 1 + GONE_MAX + 1);
         assert_eq!((&*all[0].name, all[0].offered, all[1].name.as_str()), ("4 before", 12, "4"));
         assert_eq!(all.iter().map(|reader| reader.offered).sum::<u64>(), 60);

@@ -1,4 +1,4 @@
-//! `include/vxtap.h` says what this program does: every number in it is compared here.
+//! Compares every number of `include/vxtap.h` with this program.
 
 use std::collections::BTreeMap;
 use std::mem::offset_of;
@@ -10,7 +10,7 @@ use crate::ring::{Descriptor, Encapsulation, Link};
 
 const HEADER: &str = include_str!("../../../../include/vxtap.h");
 
-/// Every `#define NAME NUMBER`.
+/// Returns every `#define NAME NUMBER`.
 fn numbers() -> BTreeMap<&'static str, u64> {
     let define = |line: &'static str| {
         let mut words = line.strip_prefix("#define ")?.split_whitespace();
@@ -54,8 +54,7 @@ fn every_number_is_that_of_the_program() {
     assert!(EncapFlags::of_bits(64).has_reserved_bits());
 }
 
-/// The places that the header asserts of its structs, which the compiler of whoever uses it checks:
-/// here against ours.
+/// Compares the offsets that the header asserts of its structs with those of this program.
 #[test]
 fn every_place_is_that_of_the_program() {
     let asserted: Vec<_> = HEADER

@@ -1,4 +1,4 @@
-//! The end of the process that reads.
+//! The consumer's end of a shared output, for Rust programs.
 
 use std::fs::File;
 use std::io;
@@ -16,46 +16,46 @@ use crate::ring::{self, Files, Reader, VERSION};
 use crate::ring::{Consumer, NewRings};
 use crate::session::SessionId;
 
-/// How long a frame waits for earlier ones of other queues, unless the consumer is told otherwise:
-/// as in the outputs of the engine itself.
+/// Default of the time that a frame waits for earlier ones of other queues, as in the outputs of
+/// the engine itself.
 pub const ORDER_WINDOW: Duration = Duration::from_millis(1);
 
-/// Why a process does not get an output's frames.
+/// Reason why a process cannot attach to an output.
 #[derive(Debug, thiserror::Error)]
 pub enum AttachError {
-    /// Nobody listens there, or it may not be opened.
+    /// No process listens there, or the socket may not be opened.
     #[error("cannot connect to {path}: {source}")]
     Connect {
-        /// The socket.
+        /// Path of the socket.
         path: String,
-        /// What the kernel said.
+        /// The error of the system call.
         source: io::Error,
     },
     /// The engine has refused.
     #[error("{sentence}")]
     Refused {
-        /// What the engine said.
+        /// Message of the engine.
         sentence: String,
     },
-    /// The engine is of a version that is not known here.
+    /// The engine speaks a version that is not known here.
     #[error("the engine speaks version {theirs}, and version {VERSION} is known here")]
     Version {
         /// The engine's version.
         theirs: u32,
     },
-    /// The other side is not an engine, has gone away, or its memory cannot be mapped.
+    /// The peer is not an engine, has closed the connection, or its memory cannot be mapped.
     #[error("cannot attach to the output: {0}")]
     Io(#[from] io::Error),
 }
 
-/// An output's frames in this process.
+/// The frames of an output, in this process.
 #[derive(Debug)]
 pub struct Attachment {
-    /// Reads the frames, where the engine has them. Dropping it ends the attachment.
+    /// Reads the frames in the engine's memory. Dropping it ends the attachment.
     pub consumer: Consumer,
-    /// The member that it reads.
+    /// Number of the member that it reads.
     pub member: u32,
-    /// Number of members that the output has.
+    /// Number of members of the output.
     pub members: u32,
     sessions: Names,
 }
@@ -63,19 +63,19 @@ pub struct Attachment {
 type Names = Arc<Mutex<Vec<(SessionId, String)>>>;
 
 impl Attachment {
-    /// The sessions as the engine has them now, in the order of their ids.
+    /// Returns the engine's current sessions, in the order of their ids.
     pub fn sessions(&self) -> Vec<(SessionId, String)> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-/// Attaches to an output of `type = "shared"` that another process has: to one of its members, or
-/// to whichever has the fewest consumers. Needs no privileges but access to the socket. The frames
-/// are read where they lie, in memory that this process can only read; a thread of its own waits
-/// for further queues and for the engine's end.
+/// Attaches to an output of `type = "shared"` of another process: to one of its members, or to the
+/// member with the fewest consumers. Needs no privileges but access to the socket. The frames are
+/// read in place, in memory that this process can only read; a thread waits for further queues and
+/// for the end of the engine.
 ///
-/// The frames of several queues come in the order of their times, within [`ORDER_WINDOW`] unless
-/// [another one is set](Consumer::order_within).
+/// The frames of several queues are merged in the order of their times, within [`ORDER_WINDOW`]
+/// unless [another one is set](Consumer::order_within).
 ///
 /// # Errors
 ///
@@ -102,13 +102,13 @@ pub fn attach(path: &Path, member: Option<u32>) -> Result<Attachment, AttachErro
     }
     let mut consumer = Consumer::new(readers);
     consumer.order_within(ORDER_WINDOW);
-    let inbox = Arc::downgrade(consumer.inbox());
+    let new_rings = Arc::downgrade(consumer.new_rings());
     consumer.hold(Link(socket.clone()));
-    let follow = {
+    let receive_updates = {
         let names = names.clone();
-        move || follow(&socket, &inbox, &names)
+        move || receive_updates(&socket, &new_rings, &names)
     };
-    thread::Builder::new().name("vxtap-shared".to_owned()).spawn(follow)?;
+    thread::Builder::new().name("vxtap-shared".to_owned()).spawn(receive_updates)?;
     let Welcome { member, members, .. } = welcome;
     Ok(Attachment { consumer, member, members, sessions: names })
 }
@@ -130,46 +130,46 @@ fn hung_up() -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, "the engine has hung up")
 }
 
-/// The connection, which ends when its consumer does.
+/// The connection, which ends with its consumer.
 #[derive(Debug)]
 struct Link(Arc<OwnedFd>);
 
 impl Drop for Link {
     fn drop(&mut self) {
-        // The thread that waits at it wakes up. That the other side has done so before is no harm.
+        // Wakes the thread that waits at it; an earlier shutdown by the peer does no harm.
         let _ = rustix::net::shutdown(&*self.0, Shutdown::Both);
     }
 }
 
-/// Takes what the engine sends later, until one of the two ends.
-fn follow(socket: &OwnedFd, inbox: &Weak<NewRings>, names: &Names) {
+/// Receives what the engine sends later, until one of the two ends.
+fn receive_updates(socket: &OwnedFd, new_rings: &Weak<NewRings>, names: &Names) {
     loop {
         match receive_ring(socket, names) {
-            Ok(Received::Ring(reader)) => match inbox.upgrade() {
-                Some(inbox) => inbox.put(reader),
+            Ok(Received::Ring(reader)) => match new_rings.upgrade() {
+                Some(new_rings) => new_rings.put(reader),
                 None => return,
             },
             Ok(Received::Other) => {}
             Ok(Received::End) | Err(_) => break,
         }
     }
-    if let Some(inbox) = inbox.upgrade() {
-        inbox.close();
+    if let Some(new_rings) = new_rings.upgrade() {
+        new_rings.close();
     }
 }
 
-/// What a message brings.
+/// Content of a message.
 enum Received {
     Ring(Reader),
-    /// What has been taken in.
+    /// Anything that has been processed.
     Other,
-    /// The engine has hung up.
+    /// The engine has closed the connection.
     End,
 }
 
 /// Waits for a message.
 fn receive_ring(socket: &OwnedFd, names: &Names) -> io::Result<Received> {
-    let Some((parcel, files)) = protocol::receive_parcel(socket.as_fd())? else {
+    let Some((parcel, files)) = protocol::receive_files(socket.as_fd())? else {
         return Ok(Received::End);
     };
     let mut files = files.into_iter();
@@ -187,7 +187,7 @@ fn receive_ring(socket: &OwnedFd, names: &Names) -> io::Result<Received> {
 
 fn read_names(file: &File) -> io::Result<Vec<(SessionId, String)>> {
     let mut bytes = vec![0; usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?];
-    // Where the file is read next is the same for all who have got it, and not to be relied on.
+    // Reads at an offset: the file position is shared by all receivers.
     file.read_exact_at(&mut bytes, 0)?;
     let text = String::from_utf8_lossy(&bytes);
     let session = |line: &str| {

@@ -1,4 +1,4 @@
-//! One connection: somebody who wants to read, or does.
+//! The engine's end of one connection.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -11,8 +11,8 @@ use rustix::net::RecvFlags;
 use crate::outputs::shared::protocol::{self, Hello};
 use crate::ring::PeerState;
 
-/// Longest wait for somebody's hello.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Longest wait for a hello.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A connection.
 #[derive(Debug)]
@@ -23,13 +23,13 @@ pub(super) struct Connection {
 
 #[derive(Debug)]
 pub(super) enum ConnectionState {
-    /// Has said nothing yet.
-    Silent { since: Instant },
-    /// Has said hello.
-    Asking(Hello),
-    /// Reads.
+    /// Has sent nothing yet.
+    Pending { since: Instant },
+    /// Has sent its hello.
+    Greeted(Hello),
+    /// Has rings.
     Attached(AttachedConsumer),
-    /// Is to be hung up on.
+    /// Has to be closed.
     Over,
 }
 
@@ -37,50 +37,50 @@ pub(super) enum ConnectionState {
 #[derive(Debug)]
 pub(super) struct AttachedConsumer {
     pub(super) member: u32,
-    /// Of its rings, by lane.
-    pub(super) presences: Vec<Arc<PeerState>>,
+    /// Liveness of the consumer for each of its rings, by queue.
+    pub(super) peers: Vec<Arc<PeerState>>,
     /// Number of sessions that it knows.
     pub(super) sessions: usize,
 }
 
 impl Connection {
     pub(super) fn new(socket: OwnedFd) -> Self {
-        Self { socket, state: ConnectionState::Silent { since: Instant::now() } }
+        Self { socket, state: ConnectionState::Pending { since: Instant::now() } }
     }
 
-    /// Looks whether it has said something, without waiting; returns whether it stays.
-    pub(super) fn look(&mut self) -> bool {
+    /// Reads without waiting; returns whether the connection stays.
+    pub(super) fn receive(&mut self) -> bool {
         let heard = protocol::receive(self.socket.as_fd(), RecvFlags::DONTWAIT);
         match (heard, &self.state) {
-            (Err(error), ConnectionState::Silent { since }) if is_nothing(&error) => {
-                since.elapsed() < PATIENCE
+            (Err(error), ConnectionState::Pending { since }) if is_nothing(&error) => {
+                since.elapsed() < HELLO_TIMEOUT
             }
             (Err(error), _) => is_nothing(&error),
-            (Ok(Some(bytes)), ConnectionState::Silent { .. }) => match Hello::of_bytes(&bytes) {
+            (Ok(Some(bytes)), ConnectionState::Pending { .. }) => match Hello::of_bytes(&bytes) {
                 Some(hello) => {
-                    self.state = ConnectionState::Asking(hello);
+                    self.state = ConnectionState::Greeted(hello);
                     true
                 }
                 None => false,
             },
-            // It has hung up, or says more than it has to.
+            // The peer has closed it, or sends more than the protocol allows.
             (Ok(_), _) => false,
         }
     }
 
-    /// The member that it reads.
+    /// Returns the number of the member that it reads.
     pub(super) const fn member(&self) -> Option<u32> {
         match &self.state {
-            ConnectionState::Attached(guest) => Some(guest.member),
-            ConnectionState::Silent { .. } | ConnectionState::Asking(_) | ConnectionState::Over => {
-                None
-            }
+            ConnectionState::Attached(consumer) => Some(consumer.member),
+            ConnectionState::Pending { .. }
+            | ConnectionState::Greeted(_)
+            | ConnectionState::Over => None,
         }
     }
 
-    /// Whether a worker has cut it off.
+    /// Returns whether a worker has found its ring index invalid.
     pub(super) fn has_invalid_tail(&self) -> bool {
-        matches!(&self.state, ConnectionState::Attached(guest) if guest.presences.iter().any(|it| it.has_invalid_tail()))
+        matches!(&self.state, ConnectionState::Attached(consumer) if consumer.peers.iter().any(|it| it.has_invalid_tail()))
     }
 }
 
@@ -96,13 +96,13 @@ fn is_nothing(error: &io::Error) -> bool {
 
 impl AttachedConsumer {
     pub(super) const fn new(member: u32) -> Self {
-        Self { member, presences: Vec::new(), sessions: 0 }
+        Self { member, peers: Vec::new(), sessions: 0 }
     }
 }
 
 impl Drop for AttachedConsumer {
     fn drop(&mut self) {
-        // From now on the workers take back what it had.
-        self.presences.iter().for_each(|presence| presence.leave());
+        // From now on the workers reclaim its chunks.
+        self.peers.iter().for_each(|peer| peer.leave());
     }
 }

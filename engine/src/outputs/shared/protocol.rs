@@ -24,12 +24,12 @@ pub(crate) use crate::ring::VERSION;
 
 /// The first eight bytes of each message.
 const MAGIC: [u8; 8] = *b"vxtapSHR";
-/// [`Hello::member`]: whichever has the fewest consumers.
+/// Value of [`Hello::member`] for the member with the fewest consumers.
 const ANY: u32 = u32::MAX;
-/// Room for a sentence in a [`Welcome`].
+/// Room for the text in a [`Welcome`], in bytes.
 const SENTENCE_MAX: usize = 104;
 
-/// What a consumer says first: magic, version, member.
+/// First message of a consumer: magic, version, member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Hello {
     pub(crate) version: u32,
@@ -40,7 +40,7 @@ pub(crate) struct Hello {
 impl Hello {
     pub(crate) const LEN: usize = 16;
 
-    /// A hello of this version.
+    /// Returns a hello of this version.
     pub(crate) const fn new(member: Option<u32>) -> Self {
         Self { version: VERSION, member }
     }
@@ -51,7 +51,7 @@ impl Hello {
         bytes
     }
 
-    /// `None` if it is not one.
+    /// Parses a hello; `None` if the bytes are none.
     pub(crate) fn of_bytes(bytes: &[u8]) -> Option<Self> {
         let [version, member] =
             words(bytes.get(..Self::LEN).filter(|_| bytes.len() == Self::LEN)?)?;
@@ -59,30 +59,30 @@ impl Hello {
     }
 }
 
-/// Why a consumer is not welcome.
+/// Reason why a consumer is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Status {
     Welcome = 0,
-    /// Of another version.
+    /// Another version.
     Version = 1,
     /// There is no such member.
     NoSuchMember = 2,
-    /// The member has as many consumers as it may.
+    /// The member has the largest number of consumers.
     Full = 3,
     /// There is no memory for rings, or the output ends.
     Unable = 4,
 }
 
-/// The answer: magic, version, status, member, members, rings, a sentence that ends in NUL.
+/// Answer of the engine: magic, version, status, member, members, rings, a text that ends with NUL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Welcome {
     pub(crate) version: u32,
     pub(crate) status: u32,
     pub(crate) member: u32,
     pub(crate) members: u32,
-    /// How many rings follow at once.
+    /// Number of rings that follow at once.
     pub(crate) rings: u32,
-    /// For whoever reads it, if the consumer is not welcome.
+    /// Message for the user if the consumer is refused.
     pub(crate) sentence: String,
 }
 
@@ -98,7 +98,7 @@ impl Welcome {
         bytes
     }
 
-    /// `None` if it is not one.
+    /// Parses a welcome; `None` if the bytes are none.
     pub(crate) fn of_bytes(bytes: &[u8]) -> Option<Self> {
         let bytes = bytes.get(..Self::LEN)?;
         let [version, status, member, members, rings, _] = words(bytes)?;
@@ -108,7 +108,7 @@ impl Welcome {
     }
 }
 
-/// What comes with files.
+/// Kind of a message with files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FdMessage {
     /// UMEM, ring, tail.
@@ -117,7 +117,7 @@ pub(crate) enum FdMessage {
     Sessions,
 }
 
-/// Most files in a message.
+/// Largest number of files in a message.
 const FILES_MAX: usize = 3;
 
 impl FdMessage {
@@ -136,8 +136,8 @@ pub(crate) fn send(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<()> {
     Ok(rustix::net::send(socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT).map(drop)?)
 }
 
-/// Sends files, without waiting. They can be closed afterwards.
-pub(crate) fn send_parcel(
+/// Sends files, without waiting. The caller may close them afterwards.
+pub(crate) fn send_files(
     socket: BorrowedFd<'_>,
     parcel: FdMessage,
     files: &[BorrowedFd<'_>],
@@ -151,15 +151,15 @@ pub(crate) fn send_parcel(
     Ok(sendmsg(socket, &[IoSlice::new(&bytes)], &mut ancillary, flags).map(drop)?)
 }
 
-/// Waits for a message without files; `None` if the other side has hung up.
+/// Waits for a message without files; `None` if the peer has closed the connection.
 pub(crate) fn receive(socket: BorrowedFd<'_>, flags: RecvFlags) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = [0; 256];
     let (len, _) = rustix::net::recv(socket, &mut bytes, flags)?;
     Ok((len > 0).then(|| bytes[..len].to_vec()))
 }
 
-/// Waits for files; `None` if the other side has hung up.
-pub(crate) fn receive_parcel(
+/// Waits for files; `None` if the peer has closed the connection.
+pub(crate) fn receive_files(
     socket: BorrowedFd<'_>,
 ) -> io::Result<Option<(FdMessage, Vec<OwnedFd>)>> {
     let mut bytes = [0; FdMessage::LEN];
@@ -188,7 +188,7 @@ pub(crate) fn receive_parcel(
     Ok(Some((parcel, files)))
 }
 
-/// Writes the magic and words behind it.
+/// Writes the magic, followed by words.
 fn put(bytes: &mut [u8], words: &[u32]) {
     bytes[..8].copy_from_slice(&MAGIC);
     for (place, word) in bytes[8..].chunks_exact_mut(4).zip(words) {
@@ -196,7 +196,7 @@ fn put(bytes: &mut [u8], words: &[u32]) {
     }
 }
 
-/// The words behind the magic, if that is there.
+/// Returns the words that follow the magic; `None` without it.
 fn words<const N: usize>(bytes: &[u8]) -> Option<[u32; N]> {
     let mut words = [0; N];
     let rest = bytes.strip_prefix(&MAGIC)?;

@@ -17,43 +17,42 @@ use crate::sys::sealed;
 use crate::worker::ControlChannel;
 use crate::worker::QueueHandle;
 
-/// How often it looks whether a consumer was cut off.
+/// Interval at which it checks the ring indices of the consumers.
 const INTERVAL: Timespec = Timespec { tv_sec: 0, tv_nsec: 250_000_000 };
-/// How long consumers may take to the end of what is in their rings, after a reload has taken the
-/// output away.
-const CLOSING_PATIENCE: Duration = Duration::from_secs(10);
+/// Time that consumers have to read the rest of their rings, after a reload has removed the output.
+const DETACH_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What a server is made of.
+/// The thread that serves all members of an output.
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) service: Service,
     pub(crate) members: u32,
 }
 
-fn serve(server: &Server, door: ListenSocket) -> io::Result<()> {
+fn serve(server: &Server, socket: ListenSocket) -> io::Result<()> {
     let notifier = &server.service.attached.notifier;
     notifier.wait_until_open()?;
-    let mut entrance = Acceptor::new(door);
+    let mut acceptor = Acceptor::new(socket);
     let mut closing_since = None;
-    let mut clients = Vec::new();
+    let mut connections = Vec::new();
     let mut sessions = Sessions::default();
     loop {
-        wait(server, entrance.door(), &clients)?;
+        wait(server, acceptor.socket(), &connections)?;
         notifier.drain();
-        if notifier.is_over() {
+        if notifier.must_end() {
             return Ok(());
         }
         if !notifier.is_open() {
-            entrance.close();
-            clients.retain(|client: &Connection| client.member().is_some());
+            acceptor.close();
+            connections.retain(|connection: &Connection| connection.member().is_some());
         }
-        // First who is gone, so that somebody else finds a place.
-        clients.retain_mut(|client| server.stays(client));
-        server.admit(&mut clients, &mut sessions);
-        clients.retain_mut(|client| server.keep_up(client, &mut sessions));
-        server.count_attached(&clients);
+        // Detached consumers first, so that others find a place.
+        connections.retain_mut(|connection| server.is_active(connection));
+        server.answer_hellos(&mut connections, &mut sessions);
+        connections.retain_mut(|connection| server.send_updates(connection, &mut sessions));
+        server.count_attached(&connections);
         if notifier.is_open() {
-            if let Some(sentence) = entrance.let_in(&mut clients) {
+            if let Some(sentence) = acceptor.accept(&mut connections) {
                 server
                     .service
                     .diagnostics
@@ -61,20 +60,24 @@ fn serve(server: &Server, door: ListenSocket) -> io::Result<()> {
             }
             continue;
         }
-        if closing_since.get_or_insert_with(Instant::now).elapsed() >= CLOSING_PATIENCE {
-            server.cut_off_all(&mut clients);
+        if closing_since.get_or_insert_with(Instant::now).elapsed() >= DETACH_TIMEOUT {
+            server.disconnect_all(&mut connections);
         }
-        if clients.is_empty() {
+        if connections.is_empty() {
             return Ok(());
         }
     }
 }
 
-/// Waits until something happens at a socket, or the bell rings, or it is time to look.
-fn wait(server: &Server, door: Option<&ListenSocket>, clients: &[Connection]) -> io::Result<()> {
+/// Waits for an event at a socket or the notifier, or for the interval.
+fn wait(
+    server: &Server,
+    socket: Option<&ListenSocket>,
+    connections: &[Connection],
+) -> io::Result<()> {
     let mut entries = vec![PollFd::new(&*server.service.attached.notifier, PollFlags::IN)];
-    entries.extend(door.map(|door| PollFd::new(door, PollFlags::IN)));
-    entries.extend(clients.iter().map(|client| PollFd::new(client, PollFlags::IN)));
+    entries.extend(socket.map(|socket| PollFd::new(socket, PollFlags::IN)));
+    entries.extend(connections.iter().map(|connection| PollFd::new(connection, PollFlags::IN)));
     match poll(&mut entries, Some(&INTERVAL)) {
         Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
         Err(error) => Err(error.into()),
@@ -93,65 +96,70 @@ impl Server {
         self.service.attached.notifier.set_ended();
     }
 
-    /// Whether a connection stays one.
-    fn stays(&self, client: &mut Connection) -> bool {
-        if let Some(member) = client.member().filter(|_| client.has_invalid_tail()) {
+    /// Returns whether a connection stays.
+    fn is_active(&self, connection: &mut Connection) -> bool {
+        if let Some(member) = connection.member().filter(|_| connection.has_invalid_tail()) {
             self.service.attached.stats.count(member, |it| it.cut_off += 1);
-            let sentence = "was cut off, because what it says of its reading makes no sense";
+            let sentence = "was disconnected: its ring index is invalid";
             self.service
                 .diagnostics
                 .push(format!("a consumer of output `{}` {sentence}", self.service.name));
             return false;
         }
-        client.look()
+        connection.receive()
     }
 
-    /// Cuts off whoever has not left although the output has ended.
-    fn cut_off_all(&self, clients: &mut Vec<Connection>) {
-        for member in clients.drain(..).filter_map(|client| client.member()) {
+    /// Disconnects the consumers that have not detached although the output has ended.
+    fn disconnect_all(&self, connections: &mut Vec<Connection>) {
+        for member in connections.drain(..).filter_map(|connection| connection.member()) {
             self.service.attached.stats.count(member, |it| {
                 it.cut_off += 1;
                 it.attached -= 1;
             });
-            let sentence = "was cut off, because it did not leave when the output ended";
+            let sentence = "was disconnected: it did not detach when the output ended";
             self.service
                 .diagnostics
                 .push(format!("a consumer of output `{}` {sentence}", self.service.name));
         }
     }
 
-    /// Gives those who have said hello their rings, or says why not.
-    fn admit(&self, clients: &mut Vec<Connection>, sessions: &mut Sessions) {
-        for place in 0..clients.len() {
-            let ConnectionState::Asking(hello) = clients[place].state else { continue };
-            let (member, answer) = self.judge(hello, clients);
-            let client = &mut clients[place];
+    /// Attaches or refuses the consumers that have sent a hello.
+    fn answer_hellos(&self, connections: &mut Vec<Connection>, sessions: &mut Sessions) {
+        for place in 0..connections.len() {
+            let ConnectionState::Greeted(hello) = connections[place].state else { continue };
+            let (member, answer) = self.choose_member(hello, connections);
+            let connection = &mut connections[place];
             let attached = answer.and_then(|()| {
                 let unable = |error: io::Error| {
                     (Status::Unable, format!("output `{}`: {error}", self.service.name))
                 };
-                self.attach(client, member, sessions).map_err(unable)
+                self.attach(connection, member, sessions).map_err(unable)
             });
-            client.state = match attached {
-                Ok(guest) => ConnectionState::Attached(guest),
+            connection.state = match attached {
+                Ok(consumer) => ConnectionState::Attached(consumer),
                 Err((status, sentence)) => {
                     self.service.attached.stats.count(member, |it| it.refused += 1);
                     let welcome = self.answer(status, member, 0, sentence);
-                    // If it does not hear it, it sees that we hang up.
-                    let _ = protocol::send(client.as_fd(), &welcome.to_bytes());
+                    // A peer that does not get it sees the end of the connection.
+                    let _ = protocol::send(connection.as_fd(), &welcome.to_bytes());
                     ConnectionState::Over
                 }
             };
         }
-        clients.retain(|client| !matches!(client.state, ConnectionState::Over));
+        connections.retain(|connection| !matches!(connection.state, ConnectionState::Over));
     }
 
-    /// The member that a consumer gets, and whether it does.
-    fn judge(&self, hello: Hello, clients: &[Connection]) -> (u32, Result<(), (Status, String)>) {
+    /// Returns the member for a consumer, and whether it may attach.
+    fn choose_member(
+        &self,
+        hello: Hello,
+        connections: &[Connection],
+    ) -> (u32, Result<(), (Status, String)>) {
         let Self { service: Service { name, attached, .. }, members } = self;
         let consumers = attached.rings;
-        let count =
-            |member| clients.iter().filter(|client| client.member() == Some(member)).count();
+        let count = |member| {
+            connections.iter().filter(|connection| connection.member() == Some(member)).count()
+        };
         let least = || (0..*members).min_by_key(|member| count(*member)).unwrap_or(0);
         let member = hello.member.unwrap_or_else(least);
         let refusal = if hello.version != VERSION {
@@ -188,80 +196,82 @@ impl Server {
         }
     }
 
-    /// Gives a consumer a ring from each queue. The workers hear of it last.
+    /// Creates a ring from each queue for a consumer. The workers get their ends last.
     fn attach(
         &self,
-        client: &Connection,
+        connection: &Connection,
         member: u32,
         sessions: &mut Sessions,
     ) -> io::Result<AttachedConsumer> {
         let rings = self.rings(0)?;
-        let mut guest = AttachedConsumer::new(member);
+        let mut consumer = AttachedConsumer::new(member);
         let count = u32::try_from(rings.len()).map_err(io::Error::other)?;
         let welcome = self.answer(Status::Welcome, member, count, String::new());
-        protocol::send(client.as_fd(), &welcome.to_bytes())?;
-        sessions.send(client, &mut guest, &self.service.directory)?;
-        self.hand_over(client, &mut guest, rings)?;
+        protocol::send(connection.as_fd(), &welcome.to_bytes())?;
+        sessions.send(connection, &mut consumer, &self.service.directory)?;
+        self.send_rings(connection, &mut consumer, rings)?;
         self.service.attached.stats.count(member, |it| it.came += 1);
-        Ok(guest)
+        Ok(consumer)
     }
 
-    /// Rings from each queue from a place on.
+    /// Creates rings from each queue from an index on.
     fn rings(&self, first: usize) -> io::Result<Vec<(Arc<ControlChannel>, Writer, RingFds)>> {
         let ring = |handle: QueueHandle| {
-            let (writer, handover) =
+            let (writer, ring_fds) =
                 shared_ring(self.service.ring_len, handle.umem, handle.queue_id)?;
-            Ok((handle.control, writer, handover))
+            Ok((handle.control, writer, ring_fds))
         };
         self.service.queues.from(first).into_iter().map(ring).collect()
     }
 
-    /// Gives the ends of rings to a consumer and to the workers.
-    fn hand_over(
+    /// Sends the consumer its ends of rings, and the workers theirs.
+    fn send_rings(
         &self,
-        client: &Connection,
-        guest: &mut AttachedConsumer,
+        connection: &Connection,
+        consumer: &mut AttachedConsumer,
         rings: Vec<(Arc<ControlChannel>, Writer, RingFds)>,
     ) -> io::Result<()> {
         let mut writers = Vec::new();
-        for (control, writer, RingFds { umem, files, presence }) in rings {
+        for (control, writer, RingFds { umem, files, presence: peer }) in rings {
             let files = [&umem, &files.ring, &files.tail].map(OwnedFd::as_fd);
-            protocol::send_parcel(client.as_fd(), FdMessage::Ring, &files)?;
+            protocol::send_files(connection.as_fd(), FdMessage::Ring, &files)?;
             writers.push((control, writer));
-            guest.presences.push(presence);
+            consumer.peers.push(peer);
         }
-        let output = self.service.id + guest.member as usize;
+        let output = self.service.id + consumer.member as usize;
         for (control, writer) in writers {
             control.attach(output, writer);
         }
         Ok(())
     }
 
-    /// Gives a consumer the rings of queues and the names of sessions that have come; returns
-    /// whether it stays.
-    fn keep_up(&self, client: &mut Connection, sessions: &mut Sessions) -> bool {
-        let ConnectionState::Attached(guest) = &mut client.state else { return true };
-        let mut guest = std::mem::replace(guest, AttachedConsumer::new(0));
-        let mut keep_up = || {
-            if guest.presences.len() < self.service.queues.len() {
-                let rings = self.rings(guest.presences.len())?;
-                self.hand_over(client, &mut guest, rings)?;
+    /// Sends a consumer the rings of new queues and the names of new sessions; returns whether it
+    /// stays.
+    fn send_updates(&self, connection: &mut Connection, sessions: &mut Sessions) -> bool {
+        let ConnectionState::Attached(consumer) = &mut connection.state else { return true };
+        let mut consumer = std::mem::replace(consumer, AttachedConsumer::new(0));
+        let mut send_updates = || {
+            if consumer.peers.len() < self.service.queues.len() {
+                let rings = self.rings(consumer.peers.len())?;
+                self.send_rings(connection, &mut consumer, rings)?;
             }
-            sessions.send(client, &mut guest, &self.service.directory)
+            sessions.send(connection, &mut consumer, &self.service.directory)
         };
-        let kept = keep_up();
-        client.state = ConnectionState::Attached(guest);
+        let kept = send_updates();
+        connection.state = ConnectionState::Attached(consumer);
         if let Err(error) = &kept {
-            self.service
-                .diagnostics
-                .push(format!("a consumer of output `{}` was cut off: {error}", self.service.name));
+            self.service.diagnostics.push(format!(
+                "a consumer of output `{}` was disconnected: {error}",
+                self.service.name
+            ));
         }
         kept.is_ok()
     }
 
-    fn count_attached(&self, clients: &[Connection]) {
+    fn count_attached(&self, connections: &[Connection]) {
         for member in 0..self.members {
-            let count = clients.iter().filter(|client| client.member() == Some(member)).count();
+            let count =
+                connections.iter().filter(|connection| connection.member() == Some(member)).count();
             self.service.attached.stats.count(member, |it| it.attached = count as u64);
         }
     }
@@ -278,12 +288,12 @@ impl Sessions {
     /// Sends them to a consumer that does not know all of them.
     fn send(
         &mut self,
-        client: &Connection,
-        guest: &mut AttachedConsumer,
+        connection: &Connection,
+        consumer: &mut AttachedConsumer,
         directory: &Directory,
     ) -> io::Result<()> {
         let count = directory.len();
-        if guest.sessions == count {
+        if consumer.sessions == count {
             return Ok(());
         }
         if self.count != count {
@@ -293,9 +303,9 @@ impl Sessions {
                 (Some(sealed::text(c"vxtap-sessions", text.as_bytes())?), count);
         }
         if let Some(file) = &self.file {
-            protocol::send_parcel(client.as_fd(), FdMessage::Sessions, &[file.as_fd()])?;
+            protocol::send_files(connection.as_fd(), FdMessage::Sessions, &[file.as_fd()])?;
         }
-        guest.sessions = count;
+        consumer.sessions = count;
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! How do frames become a stream of capture records, for programs that read one as it comes?
+//! Encodes frames as a stream of capture records that a program reads as it grows.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -13,16 +13,15 @@ use crate::outputs::pcapng::{
 use crate::ring::Frame;
 use crate::session::{Directory, SessionId};
 
-/// Most bytes that a frame takes up beside its own, the description of its session included: of a
-/// name of 255 bytes and of what is said of it. That of a pair is shorter.
+/// Largest number of bytes that a frame takes in addition to its own, including the description of
+/// its session: a name of 255 bytes and its text. The description of a pair is shorter.
 const OVERHEAD_MAX: usize = 1024;
 
-/// Encodes the frames for one reader. What it has encoded waits in memory until it is
-/// [taken](Self::take).
+/// Encodes the frames of one reader into memory until they are [taken](Self::take).
 #[derive(Debug)]
 pub(crate) struct Encoder {
     format: Format,
-    /// Where the frames that wait end.
+    /// End offsets of the encoded frames.
     ends: Vec<usize>,
 }
 
@@ -32,16 +31,16 @@ enum Format {
     Pcap(Vec<u8>),
 }
 
-/// Some of a stream, cut where a record ends.
+/// A part of a stream that ends with a record.
 #[derive(Debug, Default)]
 pub(crate) struct Records {
     pub(crate) bytes: Vec<u8>,
-    /// For each frame the number of bytes up to its end.
+    /// Number of bytes up to the end of each frame.
     pub(crate) ends: Vec<usize>,
 }
 
 impl Records {
-    /// Puts others behind these.
+    /// Appends other records.
     pub(crate) fn append(&mut self, others: &Self) {
         let len = self.bytes.len();
         self.bytes.extend_from_slice(&others.bytes);
@@ -50,8 +49,8 @@ impl Records {
 }
 
 impl Encoder {
-    /// Begins a stream. pcapng describes these sessions at once, and others of the directory when
-    /// their first frames come.
+    /// Begins a stream. pcapng describes `sessions` at once, and other sessions of the directory
+    /// with their first frames.
     pub(crate) fn new(format: StreamFormat, directory: &Directory, sessions: &[SessionId]) -> Self {
         let format = match format {
             StreamFormat::Pcapng => {
@@ -68,18 +67,18 @@ impl Encoder {
         Self { format, ends: Vec::new() }
     }
 
-    /// Most bytes that a frame takes up in the stream.
+    /// Returns the largest number of bytes that a frame takes in the stream.
     pub(crate) fn len_max(frame: &Frame<'_>) -> usize {
         MAX_CAPTURED_BYTES.min(frame.captured_len() as usize) + OVERHEAD_MAX
     }
 
-    /// Appends a frame, with an Ethernet header if it came without one.
+    /// Appends a frame, with an Ethernet header if it has none.
     pub(crate) fn packet(&mut self, frame: &Frame<'_>) {
         let head = Head::of(frame, None);
         let original_len = frame.original_len() + head.grows_by();
         let (time_ns, pieces) = (frame.timestamp_ns(), head.pieces(frame));
         match &mut self.format {
-            // Memory takes everything.
+            // Writing to memory does not fail.
             Format::Pcapng(writer) => {
                 drop(writer.packet(key_of(frame), time_ns, original_len, pieces))
             }
@@ -88,31 +87,31 @@ impl Encoder {
         self.ends.push(self.waiting());
     }
 
-    /// Notes for the end of the stream that a frame is missing.
+    /// Counts a missing frame for the statistics at the end of the stream.
     pub(crate) fn lose(&mut self, frame: &Frame<'_>) {
         if let Format::Pcapng(writer) = &mut self.format {
             writer.lose(key_of(frame));
         }
     }
 
-    /// The same of frames of a session that never came here.
+    /// Counts missing frames of a session that never reached the encoder.
     pub(crate) fn lose_of(&mut self, session: SessionId, frames: u64) {
         if let (Format::Pcapng(writer), 1..) = (&mut self.format, frames) {
             writer.lose_of(session, frames);
         }
     }
 
-    /// Ends the stream, with statistics if its format has such. `period` is the time from the first
+    /// Ends the stream, with statistics if its format has them. `period` is the time from the first
     /// to the last moment of the capture.
     pub(crate) fn finish(&mut self, period: Period) {
         let totals = |_, frames| InterfaceTotals { received: frames, accepted: frames, dropped: 0 };
         if let Format::Pcapng(writer) = &mut self.format {
-            // Memory takes everything.
+            // Writing to memory does not fail.
             drop(writer.finish(Some(period), totals));
         }
     }
 
-    /// Number of bytes that wait.
+    /// Returns the number of encoded bytes.
     pub(crate) fn waiting(&self) -> usize {
         match &self.format {
             Format::Pcapng(writer) => writer.waiting(),
@@ -120,7 +119,7 @@ impl Encoder {
         }
     }
 
-    /// Takes what waits.
+    /// Takes the encoded records.
     pub(crate) fn take(&mut self) -> Records {
         let bytes = match &mut self.format {
             Format::Pcapng(writer) => writer.take(),

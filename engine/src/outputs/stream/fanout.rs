@@ -13,53 +13,53 @@ use crate::diagnostics::LogOnChange;
 use crate::outputs::attach::{PastReaders, Service, StreamCounters};
 use crate::ring::{self, Consumer, Next};
 
-/// How often it looks who comes and who has gone, while frames come.
+/// Interval at which it accepts and removes readers while frames arrive.
 const INTERVAL: Duration = Duration::from_millis(20);
-/// How often it asks a door that cannot call.
-const ASK: Duration = Duration::from_millis(250);
-/// How often it looks whether the readers have taken the ends of their streams.
-const END_TURN: Duration = Duration::from_millis(5);
+/// Interval at which it polls a target that cannot wake it.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// Interval at which it checks whether the readers have read the ends of their streams.
+const END_INTERVAL: Duration = Duration::from_millis(5);
 
-/// What a hub is made of.
+/// The thread that serves all readers of a stream.
 #[derive(Debug)]
 pub(crate) struct StreamFanout {
     pub(crate) service: Service,
     pub(crate) settings: StreamSettings,
 }
 
-/// Most readers that are let in, or turned away, in one turn: whoever may connect must not keep the
-/// frames from those who read.
-const VISITORS_PER_TURN: usize = 16;
+/// Largest number of readers that are accepted or refused in one turn, so that connections without
+/// end do not keep frames from the readers.
+const ACCEPTS_PER_TURN: usize = 16;
 
-/// The rings that frames come from while somebody reads.
+/// The rings that frames come from while there are readers.
 #[derive(Debug)]
 struct Rings {
     consumer: Consumer,
-    /// From how many queues.
+    /// Number of queues with a ring.
     count: usize,
 }
 
-/// What a running hub has.
+/// State of the running thread.
 #[derive(Debug, Default)]
 struct FanoutState {
     rings: Option<Rings>,
     readers: Vec<Reader>,
-    gone: PastReaders,
+    past_readers: PastReaders,
     taken: u64,
-    /// Of consumers that are gone.
+    /// Count of consumers that no longer exist.
     out_of_order: u64,
-    /// Of what goes wrong with readers that come.
-    of_readers: LogOnChange,
-    /// Of what goes wrong with queues that come.
-    of_queues: LogOnChange,
-    /// Nobody is let in before, as it did not work.
-    shut_until: Option<Instant>,
+    /// Last error with new readers.
+    reader_errors: LogOnChange,
+    /// Last error with new queues.
+    queue_errors: LogOnChange,
+    /// No reader is accepted before this time, after a failure.
+    paused_until: Option<Instant>,
 }
 
 impl FanoutState {
-    /// Gives the rings back. What is in them is taken first: of a worker that has ended nobody else
-    /// would count it.
-    fn let_go(&mut self, ring_len: u32) {
+    /// Returns the rings to the workers. Takes what is in them first: the ring of a worker that has
+    /// ended is counted by nothing else.
+    fn release_rings(&mut self, ring_len: u32) {
         let Some(Rings { mut consumer, count }) = self.rings.take() else { return };
         consumer.order_within(Duration::ZERO);
         let most = count as u64 * u64::from(ring_len);
@@ -84,47 +84,47 @@ impl StreamFanout {
         self.service.attached.notifier.set_ended();
     }
 
-    /// Whatever ends it, the readers get the ends of their streams.
-    fn serve(&self, doors: StreamListener) -> io::Result<()> {
+    /// Serves readers until the end; the readers get the ends of their streams in any case.
+    fn serve(&self, listener: StreamListener) -> io::Result<()> {
         let mut state = FanoutState::default();
-        let served = self.serve_readers(doors, &mut state);
+        let served = self.serve_readers(listener, &mut state);
         self.end_all(&mut state);
         served
     }
 
-    fn serve_readers(&self, doors: StreamListener, state: &mut FanoutState) -> io::Result<()> {
+    fn serve_readers(&self, listener: StreamListener, state: &mut FanoutState) -> io::Result<()> {
         self.service.attached.notifier.wait_until_open()?;
-        let mut doors = Some(doors);
+        let mut listener = Some(listener);
         loop {
             self.service.attached.notifier.drain();
             if !self.service.attached.notifier.is_open() {
-                doors = None;
+                listener = None;
             }
-            if let Some(doors) = &mut doors {
-                self.let_in(doors, state);
+            if let Some(listener) = &mut listener {
+                self.accept_readers(listener, state);
             }
             if state.readers.is_empty() {
                 if state.rings.is_some() {
-                    state.let_go(self.service.ring_len);
-                    self.post(state);
+                    state.release_rings(self.service.ring_len);
+                    self.publish_stats(state);
                 }
-                let Some(doors) = &doors else { return Ok(()) };
-                match state.shut_until {
-                    Some(_) => thread::sleep(ASK),
-                    None => self.wait(doors)?,
+                let Some(listener) = &listener else { return Ok(()) };
+                match state.paused_until {
+                    Some(_) => thread::sleep(POLL_INTERVAL),
+                    None => self.wait(listener)?,
                 }
                 continue;
             }
-            // What fails is tried again in the next turn; what other queues bring goes on.
-            let failed = self.keep_up(&mut state.rings).err();
+            // A failure is tried again in the next turn; the other queues go on.
+            let failed = self.attach_new_queues(&mut state.rings).err();
             let sentence = failed.map(|error| format!("gets nothing from a new queue: {error}"));
-            self.tell(state.of_queues.of(sentence));
+            self.report_change(state.queue_errors.of(sentence));
             if self.turn(state) {
                 self.end_all(state);
             }
-            self.look(state);
+            self.remove_readers(state);
             let is_left = state.readers.is_empty() && self.service.attached.notifier.is_open();
-            if is_left && doors.as_ref().is_some_and(StreamListener::are_shut) {
+            if is_left && listener.as_ref().is_some_and(StreamListener::is_exhausted) {
                 let sentence = "nothing is written to standard output any more";
                 self.service
                     .diagnostics
@@ -134,78 +134,81 @@ impl StreamFanout {
         }
     }
 
-    /// Waits until somebody comes, or the bell rings.
-    fn wait(&self, doors: &StreamListener) -> io::Result<()> {
+    /// Waits until a reader connects or the notifier is notified.
+    fn wait(&self, listener: &StreamListener) -> io::Result<()> {
         let mut entries = vec![PollFd::new(&*self.service.attached.notifier, PollFlags::IN)];
-        let listener = doors.listener();
-        entries.extend(listener.as_ref().map(|listener| PollFd::new(listener, PollFlags::IN)));
-        let ask = Timespec { tv_sec: 0, tv_nsec: ASK.subsec_nanos().into() };
-        match poll(&mut entries, doors.is_to_be_asked().then_some(&ask)) {
+        let wakeup = listener.wakeup();
+        entries.extend(wakeup.as_ref().map(|wakeup| PollFd::new(wakeup, PollFlags::IN)));
+        let ask = Timespec { tv_sec: 0, tv_nsec: POLL_INTERVAL.subsec_nanos().into() };
+        match poll(&mut entries, listener.needs_polling().then_some(&ask)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
 
-    fn let_in(&self, doors: &mut StreamListener, state: &mut FanoutState) {
-        if state.shut_until.is_some_and(|until| Instant::now() < until) {
+    fn accept_readers(&self, listener: &mut StreamListener, state: &mut FanoutState) {
+        if state.paused_until.is_some_and(|until| Instant::now() < until) {
             return;
         }
-        state.shut_until = None;
-        for _ in 0..VISITORS_PER_TURN {
-            // It is taken while its reader is there.
-            if doors.has_one_place() && !state.readers.is_empty() {
+        state.paused_until = None;
+        for _ in 0..ACCEPTS_PER_TURN {
+            // The one place is taken while its reader is attached.
+            if listener.is_exclusive() && !state.readers.is_empty() {
                 return;
             }
-            match doors.next() {
-                Ok(Some(visitor)) => self.admit(visitor, state),
+            match listener.next() {
+                Ok(Some(incoming)) => self.admit(incoming, state),
                 Ok(None) => return,
                 Err(error) => {
-                    self.tell(
-                        state.of_readers.of(Some(format!("cannot let a reader in: {error}"))),
+                    self.report_change(
+                        state.reader_errors.of(Some(format!("cannot let a reader in: {error}"))),
                     );
-                    // Whatever it is will not be over at once.
-                    state.shut_until = Some(Instant::now() + ASK);
+                    // A failure will not be over at once.
+                    state.paused_until = Some(Instant::now() + POLL_INTERVAL);
                     return;
                 }
             }
         }
     }
 
-    fn tell(&self, sentence: Option<String>) {
+    fn report_change(&self, sentence: Option<String>) {
         if let Some(sentence) = sentence {
             self.service.diagnostics.push(format!("output `{}` {sentence}", self.service.name));
         }
     }
 
-    fn admit(&self, visitor: Incoming, state: &mut FanoutState) {
+    fn admit(&self, incoming: Incoming, state: &mut FanoutState) {
         if state.readers.len() >= self.settings.readers_max {
             self.service.attached.stats.count(0, |it| it.refused += 1);
             return;
         }
-        // First the rings: whoever has the header of a stream gets every frame from then on.
-        let reader = self.keep_up(&mut state.rings).and_then(|()| {
-            Reader::new(visitor, &self.settings, &self.service.directory, self.full())
+        // The rings come first: a reader that has the header of a stream gets every frame from then
+        // on.
+        let reader = self.attach_new_queues(&mut state.rings).and_then(|()| {
+            Reader::new(incoming, &self.settings, &self.service.directory, self.full())
         });
         match reader {
             Ok(reader) => {
                 state.readers.push(reader);
-                state.of_readers.of(None);
+                state.reader_errors.of(None);
                 self.service.attached.stats.count(0, |it| it.came += 1);
-                self.post(state);
+                self.publish_stats(state);
             }
             Err(error) => {
                 self.service.attached.stats.count(0, |it| it.refused += 1);
-                self.tell(state.of_readers.of(Some(format!("cannot serve a reader: {error}"))));
+                self.report_change(
+                    state.reader_errors.of(Some(format!("cannot serve a reader: {error}"))),
+                );
             }
         }
     }
 
-    /// Moves frames for a while; returns whether none will come any more.
+    /// Moves frames for one interval; returns whether the rings are closed.
     fn turn(&self, state: &mut FanoutState) -> bool {
         let FanoutState { rings, readers, taken, .. } = state;
         let Some(Rings { consumer, .. }) = rings else { return false };
-        if self.service.attached.notifier.is_over() {
-            // Also where a worker has never run, and nobody closes its ring.
+        if self.service.attached.notifier.must_end() {
+            // Also if a worker never ran, so that its ring is never closed.
             consumer.inbox().close();
         }
         let begin = Instant::now();
@@ -222,7 +225,7 @@ impl StreamFanout {
                             reader.offer(&frame);
                         }
                     }
-                    readers.iter_mut().for_each(Reader::hand_over);
+                    readers.iter_mut().for_each(Reader::flush);
                 }
                 Next::Idle => return false,
                 Next::Closed => return true,
@@ -233,8 +236,8 @@ impl StreamFanout {
         }
     }
 
-    /// Has rings from all queues.
-    fn keep_up(&self, rings: &mut Option<Rings>) -> io::Result<()> {
+    /// Makes sure that there are rings from all queues.
+    fn attach_new_queues(&self, rings: &mut Option<Rings>) -> io::Result<()> {
         let rings = rings.get_or_insert_with(|| {
             let mut consumer = Consumer::new(Vec::new());
             consumer.order_within(self.settings.order_window);
@@ -250,28 +253,28 @@ impl StreamFanout {
         Ok(())
     }
 
-    /// Sees who has gone, and who is to go.
-    fn look(&self, state: &mut FanoutState) {
+    /// Removes readers that have detached or have to.
+    fn remove_readers(&self, state: &mut FanoutState) {
         if state.readers.iter().any(Reader::wants_to_end) {
             let full = self.full();
             let ending = state.readers.iter_mut().filter(|reader| reader.wants_to_end());
             ending.for_each(|reader| reader.end(&full));
         }
-        let FanoutState { readers, gone, .. } = state;
+        let FanoutState { readers, past_readers, .. } = state;
         readers.retain_mut(|reader| {
-            let stays = reader.stays();
-            if !stays {
-                gone.add(reader.report());
+            let is_active = reader.is_active();
+            if !is_active {
+                past_readers.add(reader.report());
                 if let Some(error) = reader.failure() {
                     let reader = reader.name();
-                    self.tell(Some(format!("cannot write to {reader}: {error}")));
+                    self.report_change(Some(format!("cannot write to {reader}: {error}")));
                 }
-                let was_cut_off = reader.is_given_up();
+                let was_cut_off = reader.is_aborted();
                 self.service.attached.stats.count(0, |it| it.cut_off += u64::from(was_cut_off));
             }
-            stays
+            is_active
         });
-        self.post(state);
+        self.publish_stats(state);
     }
 
     /// Ends the streams of all readers.
@@ -279,26 +282,26 @@ impl StreamFanout {
         let full = self.full();
         state.readers.iter_mut().for_each(|reader| reader.end(&full));
         while !state.readers.is_empty() {
-            thread::sleep(END_TURN);
-            self.look(state);
+            thread::sleep(END_INTERVAL);
+            self.remove_readers(state);
         }
-        state.let_go(self.service.ring_len);
-        self.post(state);
+        state.release_rings(self.service.ring_len);
+        self.publish_stats(state);
     }
 
-    fn post(&self, state: &FanoutState) {
-        let FanoutState { rings, readers, gone, taken, out_of_order, .. } = state;
+    fn publish_stats(&self, state: &FanoutState) {
+        let FanoutState { rings, readers, past_readers, taken, out_of_order, .. } = state;
         let now = rings.as_ref().map_or(0, |rings| rings.consumer.out_of_order());
         let Some(stats) = &self.service.attached.readers else { return };
         stats.publish(StreamCounters {
             taken: *taken,
             out_of_order: out_of_order + now,
-            readers: gone.and(readers.iter().map(Reader::report)),
+            readers: past_readers.and(readers.iter().map(Reader::report)),
         });
         self.service.attached.stats.count(0, |it| it.attached = readers.len() as u64);
     }
 
-    /// By session: frames that found a ring of the output full.
+    /// Returns the number of frames by session that found a ring of the output full.
     fn full(&self) -> Vec<u64> {
         let mut full = Vec::new();
         for counters in self.service.queues.counters() {

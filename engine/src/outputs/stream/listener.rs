@@ -1,4 +1,4 @@
-//! Where the readers of a stream come from.
+//! Accepts the readers of a stream.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -18,34 +18,34 @@ use super::writer::StreamWriter;
 use crate::config::StreamTarget;
 use crate::outputs::attach::ListenSocket;
 
-/// Only the user that captures may read what was captured.
+/// Only the user that captures may read the frames.
 const MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 
-/// Somebody who wants to read.
+/// A reader that connects.
 #[derive(Debug)]
 pub(crate) struct Incoming {
-    /// What the account calls it.
+    /// Its name in reports.
     pub(super) name: String,
-    pub(super) sink: Arc<StreamWriter>,
-    /// The sessions that it wants; `None`: all.
+    pub(super) writer: Arc<StreamWriter>,
+    /// The sessions that it asks for; `None`: all.
     pub(super) sessions: Option<Vec<String>>,
-    /// Whether it asks for the end of its stream by closing its own direction.
+    /// `true` if it asks for the end of its stream by shutting down its writing direction.
     pub(super) ends_when_half_closed: bool,
 }
 
-/// What an output has opened for its readers.
+/// The opened target of a stream.
 #[derive(Debug)]
 pub(crate) enum StreamListener {
-    /// Until the one reader has it.
+    /// Taken by the only reader.
     Stdout(Option<StreamWriter>),
     Fifo(PathBuf),
     Unix(ListenSocket),
     Tcp(TcpListener),
-    /// Nobody comes by themselves: they are put in.
+    /// Readers of `vxtap tail`, which the control socket puts in.
     IncomingQueue(Arc<IncomingQueue>),
 }
 
-/// Those who are put in, until the hub lets them in.
+/// Readers that wait to be accepted.
 #[derive(Debug, Default)]
 pub(crate) struct IncomingQueue(Mutex<VecDeque<Incoming>>);
 
@@ -54,25 +54,25 @@ impl IncomingQueue {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts somebody in; the hub's bell has to be rung then.
-    pub(crate) fn put(&self, visitor: Incoming) {
-        self.lock().push_back(visitor);
+    /// Adds a reader; the notifier has to be notified then.
+    pub(crate) fn put(&self, incoming: Incoming) {
+        self.lock().push_back(incoming);
     }
 
-    /// How many there are.
+    /// Returns the number of readers.
     pub(crate) fn len(&self) -> usize {
         self.lock().len()
     }
 }
 
 impl Incoming {
-    /// Somebody who looks in: at the sessions with these names, or at all.
+    /// Returns a reader of `vxtap tail` for the sessions with these names, or for all.
     pub(crate) fn of_tail(socket: UnixStream, sessions: Option<Vec<String>>) -> Self {
         let socket = OwnedFd::from(socket);
         let name = process_of(&socket);
         Self {
             name,
-            sink: Arc::new(StreamWriter::Socket(socket)),
+            writer: Arc::new(StreamWriter::Socket(socket)),
             sessions,
             ends_when_half_closed: true,
         }
@@ -80,7 +80,7 @@ impl Incoming {
 }
 
 impl StreamListener {
-    /// Opens what readers come to.
+    /// Opens the target of a stream.
     pub(crate) fn open(target: &StreamTarget) -> io::Result<Self> {
         match target {
             StreamTarget::Stdout => stdout().map(Some).map(Self::Stdout),
@@ -96,63 +96,63 @@ impl StreamListener {
         }
     }
 
-    /// What becomes readable when somebody comes.
-    pub(super) fn listener(&self) -> Option<BorrowedFd<'_>> {
+    /// Returns the descriptor that becomes readable when a reader connects.
+    pub(super) fn wakeup(&self) -> Option<BorrowedFd<'_>> {
         match self {
-            Self::Unix(door) => Some(door.as_fd()),
+            Self::Unix(socket) => Some(socket.as_fd()),
             Self::Tcp(listener) => Some(listener.as_fd()),
             Self::Stdout(_) | Self::Fifo(_) | Self::IncomingQueue(_) => None,
         }
     }
 
-    /// Whether it has one reader at a time.
-    pub(super) const fn has_one_place(&self) -> bool {
+    /// Returns whether it has only one reader at a time.
+    pub(super) const fn is_exclusive(&self) -> bool {
         matches!(self, Self::Stdout(_) | Self::Fifo(_))
     }
 
-    /// Whether it has to be asked now and then whether somebody has come.
-    pub(super) const fn is_to_be_asked(&self) -> bool {
+    /// Returns whether it has to be polled for readers.
+    pub(super) const fn needs_polling(&self) -> bool {
         matches!(self, Self::Fifo(_))
     }
 
-    /// Whether nobody comes any more.
-    pub(super) const fn are_shut(&self) -> bool {
+    /// Returns whether no more readers can come.
+    pub(super) const fn is_exhausted(&self) -> bool {
         matches!(self, Self::Stdout(None))
     }
 
-    /// Lets somebody in who waits; `None` if nobody does.
+    /// Accepts a reader; `None` if none waits.
     pub(super) fn next(&mut self) -> io::Result<Option<Incoming>> {
         match self {
             Self::IncomingQueue(waiting) => Ok(waiting.lock().pop_front()),
-            Self::Stdout(sink) => {
-                Ok(sink.take().map(|sink| visitor("standard output".to_owned(), sink)))
+            Self::Stdout(writer) => {
+                Ok(writer.take().map(|writer| incoming("standard output".to_owned(), writer)))
             }
             Self::Fifo(path) => {
-                Ok(open_fifo(path)?.map(|sink| visitor(path.display().to_string(), sink)))
+                Ok(open_fifo(path)?.map(|writer| incoming(path.display().to_string(), writer)))
             }
-            Self::Unix(door) => Ok(door
+            Self::Unix(socket) => Ok(socket
                 .accept()?
-                .map(|socket| visitor(process_of(&socket), StreamWriter::Socket(socket)))),
+                .map(|socket| incoming(process_of(&socket), StreamWriter::Socket(socket)))),
             Self::Tcp(listener) => match listener.accept() {
                 Ok((stream, peer)) => {
-                    // Frames are not to wait for more frames, and a host that is gone is to be
-                    // noticed. It works without.
+                    // Frames must not wait for more frames, and a host that is gone has to be
+                    // noticed. Both are optional.
                     let _ = stream.set_nodelay(true);
                     let _ = rustix::net::sockopt::set_socket_keepalive(&stream, true);
-                    Ok(Some(visitor(peer.to_string(), StreamWriter::Socket(stream.into()))))
+                    Ok(Some(incoming(peer.to_string(), StreamWriter::Socket(stream.into()))))
                 }
-                Err(error) if is_nobody(&error) => Ok(None),
+                Err(error) if is_disconnected(&error) => Ok(None),
                 Err(error) => Err(error),
             },
         }
     }
 }
 
-fn visitor(name: String, sink: StreamWriter) -> Incoming {
-    Incoming { name, sink: Arc::new(sink), sessions: None, ends_when_half_closed: false }
+fn incoming(name: String, writer: StreamWriter) -> Incoming {
+    Incoming { name, writer: Arc::new(writer), sessions: None, ends_when_half_closed: false }
 }
 
-fn is_nobody(error: &io::Error) -> bool {
+fn is_disconnected(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, Interrupted, WouldBlock};
     matches!(error.kind(), WouldBlock | ConnectionAborted | Interrupted)
 }
@@ -162,8 +162,8 @@ fn process_of(socket: &OwnedFd) -> String {
     pid.map_or_else(|_| "a process".to_owned(), |pid| format!("process {pid}"))
 }
 
-/// Standard output. Of a pipe a file description of our own, so that nobody else finds it not
-/// waiting.
+/// Opens standard output. A pipe gets a new file description, so that `O_NONBLOCK` does not change
+/// the pipe of other processes.
 fn stdout() -> io::Result<StreamWriter> {
     let stdout = io::stdout();
     if stdout.is_terminal() {
@@ -175,15 +175,15 @@ fn stdout() -> io::Result<StreamWriter> {
     match FileType::from_raw_mode(rustix::fs::fstat(&stdout)?.st_mode) {
         FileType::Socket => own().map(StreamWriter::Socket),
         FileType::Fifo => match open_for_writing(Path::new("/proc/self/fd/1")) {
-            Ok(Some(sink)) => Ok(sink),
-            // Somebody else's pipe: it is written to as it is.
+            Ok(Some(writer)) => Ok(writer),
+            // A pipe of another user: written to with the description that it has.
             _ => own().map(StreamWriter::File),
         },
         _ => own().map(StreamWriter::File),
     }
 }
 
-/// Makes a named pipe; one that is there is used.
+/// Creates a named pipe, or uses the one that exists.
 fn make_fifo(path: &Path) -> io::Result<()> {
     match rustix::fs::mknodat(rustix::fs::CWD, path, FileType::Fifo, MODE, 0) {
         Ok(()) => Ok(()),
@@ -192,16 +192,16 @@ fn make_fifo(path: &Path) -> io::Result<()> {
     }
 }
 
-/// The writing end of a named pipe, if somebody reads it.
+/// Opens the writing end of a named pipe if a process reads it.
 fn open_fifo(path: &Path) -> io::Result<Option<StreamWriter>> {
-    let sink = open_for_writing(path)?;
-    sink.as_ref().map_or(Ok(()), |sink| check_fifo(path, &rustix::fs::fstat(sink)?))?;
-    Ok(sink)
+    let writer = open_for_writing(path)?;
+    writer.as_ref().map_or(Ok(()), |writer| check_fifo(path, &rustix::fs::fstat(writer)?))?;
+    Ok(writer)
 }
 
-/// Whether frames may go there: it is a named pipe, and no one that somebody else has put into a
-/// directory that everybody may write to, as `fs.protected_fifos` has it (Linux,
-/// Documentation/admin-guide/sysctl/fs.rst).
+/// Returns an error unless the file is a named pipe that may be written to: not one that another
+/// user has put into a directory with write permission for all, as with `fs.protected_fifos`
+/// (Linux, Documentation/admin-guide/sysctl/fs.rst).
 fn check_fifo(path: &Path, found: &Stat) -> io::Result<()> {
     if FileType::from_raw_mode(found.st_mode) != FileType::Fifo {
         return Err(io::Error::other(format!("{} is no named pipe", path.display())));
@@ -223,7 +223,7 @@ fn check_fifo(path: &Path, found: &Stat) -> io::Result<()> {
 fn open_for_writing(path: &Path) -> io::Result<Option<StreamWriter>> {
     let flags = i32::try_from(OFlags::NONBLOCK.bits()).map_err(io::Error::other)?;
     match fs::OpenOptions::new().write(true).custom_flags(flags).open(path) {
-        Ok(pipe) => Ok(Some(StreamWriter::SendQueue(pipe.into()))),
+        Ok(queue) => Ok(Some(StreamWriter::SendQueue(queue.into()))),
         Err(error) if error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) => Ok(None),
         Err(error) => Err(error),
     }

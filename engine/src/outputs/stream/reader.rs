@@ -1,4 +1,4 @@
-//! One reader of a stream: which frames it gets, and what became of them.
+//! One reader of a stream: the frames that it gets, and its counters.
 
 use std::io;
 use std::sync::Arc;
@@ -15,48 +15,48 @@ use crate::outputs::pcapng::Period;
 use crate::ring::Frame;
 use crate::session::{Directory, SessionId};
 
-/// How long somebody who takes nothing is waited for at the end.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// How long anybody is waited for at the end.
-const PATIENCE_MAX: Duration = Duration::from_secs(10);
+/// Longest wait for a reader that takes nothing, at the end.
+const STALL_TIMEOUT: Duration = Duration::from_secs(1);
+/// Longest wait for any reader, at the end.
+const END_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A reader.
 #[derive(Debug)]
 pub(super) struct Reader {
     name: String,
     encoder: Encoder,
-    pipe: Arc<SendQueue>,
-    sink: Arc<StreamWriter>,
+    queue: Arc<SendQueue>,
+    writer: Arc<StreamWriter>,
     wanted: Wanted,
     ends_when_half_closed: bool,
-    /// Most bytes that may wait.
+    /// Largest number of bytes in the send queue.
     capacity: usize,
-    /// Bytes that waited when the batch began.
+    /// Bytes in the send queue when the batch began.
     queued: usize,
     offered: u64,
     lost: u64,
-    /// When it came, in nanoseconds since 1970-01-01 UTC.
+    /// Time at which it attached, in nanoseconds since 1970-01-01 UTC.
     since_ns: u64,
-    /// By session: what the rings of the output had lost by then.
+    /// By session: frames that the rings of the output had lost by then.
     full_before: Vec<u64>,
     ending: Option<Ending>,
 }
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        // Its thread would wait for more.
-        self.pipe.give_up();
+        // Otherwise its thread would wait for more records.
+        self.queue.abort();
     }
 }
 
-/// A reader that gets nothing new.
+/// A reader whose stream ends.
 #[derive(Clone, Copy, Debug)]
 enum Ending {
-    /// It takes what waits; since when so much has been left.
+    /// It still reads; the queue has had this length since then.
     Taking { queued: usize, since: Instant, begin: Instant },
-    /// Its thread is to end.
-    GivenUp { since: Instant },
-    /// It is gone itself.
+    /// Its thread has to end.
+    Aborted { since: Instant },
+    /// It has detached.
     PastReaders { since: Instant },
 }
 
@@ -73,7 +73,7 @@ impl Wanted {
         self.names.is_none() || self.by_session.get(session.index()).copied().unwrap_or(false)
     }
 
-    /// Takes over the sessions that have come since.
+    /// Adds the sessions that have been declared since.
     fn refresh(&mut self, directory: &Directory) {
         if let Some(names) = &self.names
             && self.by_session.len() != directory.len()
@@ -84,15 +84,15 @@ impl Wanted {
 }
 
 impl Reader {
-    /// Begins the stream of somebody who came; `full` is what the rings of the output have lost by
-    /// session.
+    /// Begins the stream of a reader; `full` holds the frames that the rings of the output have
+    /// lost, by session.
     pub(super) fn new(
-        visitor: Incoming,
+        incoming: Incoming,
         settings: &StreamSettings,
         directory: &Directory,
         full: Vec<u64>,
     ) -> io::Result<Self> {
-        let Incoming { name, sink, sessions, ends_when_half_closed } = visitor;
+        let Incoming { name, writer, sessions, ends_when_half_closed } = incoming;
         let mut wanted = Wanted { names: sessions, by_session: Vec::new() };
         wanted.refresh(directory);
         let sessions = (1..directory.len()).filter_map(|id| u32::try_from(id).ok().map(SessionId));
@@ -100,8 +100,8 @@ impl Reader {
         let mut reader = Self {
             name,
             encoder: Encoder::new(settings.format, directory, &described),
-            pipe: SendQueue::open(sink.clone())?,
-            sink,
+            queue: SendQueue::open(writer.clone())?,
+            writer,
             wanted,
             ends_when_half_closed,
             capacity: settings.capacity,
@@ -112,17 +112,17 @@ impl Reader {
             full_before: full,
             ending: None,
         };
-        reader.hand_over();
+        reader.flush();
         Ok(reader)
     }
 
-    /// To be called before each batch.
+    /// Prepares for a batch; called before each.
     pub(super) fn begin(&mut self, directory: &Directory) {
         self.wanted.refresh(directory);
-        self.queued = self.pipe.queued();
+        self.queued = self.queue.queued();
     }
 
-    /// Encodes a frame if it is for this reader and there is room.
+    /// Encodes a frame if it is selected and there is room.
     pub(super) fn offer(&mut self, frame: &Frame<'_>) {
         if self.ending.is_some() || !self.wanted.has(frame.session()) {
             return;
@@ -136,20 +136,20 @@ impl Reader {
         }
     }
 
-    /// Gives what was encoded to the thread that writes it.
-    pub(super) fn hand_over(&mut self) {
+    /// Passes the encoded records to the thread that writes them.
+    pub(super) fn flush(&mut self) {
         if self.encoder.waiting() > 0 {
-            self.pipe.put(self.encoder.take());
+            self.queue.put(self.encoder.take());
         }
     }
 
-    /// Whether it has said that it wants the end of its stream.
+    /// Returns whether the reader has asked for the end of its stream.
     pub(super) fn wants_to_end(&self) -> bool {
-        self.ending.is_none() && self.ends_when_half_closed && self.sink.is_half_closed()
+        self.ending.is_none() && self.ends_when_half_closed && self.writer.is_half_closed()
     }
 
-    /// Ends its stream, with statistics; `full` is what the rings of the output have lost by
-    /// session.
+    /// Ends its stream, with statistics; `full` holds the frames that the rings of the output have
+    /// lost, by session.
     pub(super) fn end(&mut self, full: &[u64]) {
         if self.ending.is_some() {
             return;
@@ -161,66 +161,66 @@ impl Reader {
             }
         }
         self.encoder.finish(Period { start_ns: self.since_ns, end_ns: utc_ns() });
-        self.hand_over();
-        self.pipe.finish();
+        self.flush();
+        self.queue.finish();
         let now = Instant::now();
-        self.ending = Some(Ending::Taking { queued: self.pipe.queued(), since: now, begin: now });
+        self.ending = Some(Ending::Taking { queued: self.queue.queued(), since: now, begin: now });
     }
 
-    /// Whether there is still something to be done for it.
-    pub(super) fn stays(&mut self) -> bool {
-        if self.pipe.is_over() {
+    /// Returns whether the reader still has to be served.
+    pub(super) fn is_active(&mut self) -> bool {
+        if self.queue.is_closed() {
             return false;
         }
         let now = Instant::now();
-        if !matches!(self.ending, Some(Ending::PastReaders { .. } | Ending::GivenUp { .. }))
-            && self.sink.is_gone()
+        if !matches!(self.ending, Some(Ending::PastReaders { .. } | Ending::Aborted { .. }))
+            && self.writer.is_gone()
         {
-            self.pipe.give_up();
+            self.queue.abort();
             self.ending = Some(Ending::PastReaders { since: now });
         }
         match &mut self.ending {
             None => true,
             Some(Ending::Taking { queued, since, begin }) => {
-                let left = self.pipe.queued();
+                let left = self.queue.queued();
                 if left != *queued {
                     (*queued, *since) = (left, now);
                 }
-                let waited = now.saturating_duration_since(*since) >= PATIENCE;
-                if waited || now.saturating_duration_since(*begin) >= PATIENCE_MAX {
-                    self.pipe.give_up();
-                    self.sink.cut();
-                    self.ending = Some(Ending::GivenUp { since: now });
+                let waited = now.saturating_duration_since(*since) >= STALL_TIMEOUT;
+                if waited || now.saturating_duration_since(*begin) >= END_TIMEOUT {
+                    self.queue.abort();
+                    self.writer.cut();
+                    self.ending = Some(Ending::Aborted { since: now });
                 }
                 true
             }
-            // The thread ends within a turn of its own, but where the system lets it wait for
-            // something else than a reader.
-            Some(Ending::GivenUp { since } | Ending::PastReaders { since }) => {
-                now.saturating_duration_since(*since) < PATIENCE
+            // The thread ends within one interval, unless the system makes it wait for something
+            // else than a reader.
+            Some(Ending::Aborted { since } | Ending::PastReaders { since }) => {
+                now.saturating_duration_since(*since) < STALL_TIMEOUT
             }
         }
     }
 
-    /// Whether it was cut off, because it took nothing at the end.
-    pub(super) const fn is_given_up(&self) -> bool {
-        matches!(self.ending, Some(Ending::GivenUp { .. }))
+    /// Returns whether it was disconnected because it took nothing at the end.
+    pub(super) const fn is_aborted(&self) -> bool {
+        matches!(self.ending, Some(Ending::Aborted { .. }))
     }
 
-    /// Why nothing could be written to it, if it is not that it has gone.
+    /// Returns the error of writing, unless the reader has just detached.
     pub(super) fn failure(&self) -> Option<String> {
-        self.pipe.failure()
+        self.queue.failure()
     }
 
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its account.
+    /// Returns its counters.
     pub(super) fn report(&self) -> StreamReader {
         let Self { offered, lost, .. } = *self;
-        let sent = self.pipe.sent();
-        let unsent = self.pipe.put_in().saturating_sub(sent);
+        let sent = self.queue.sent();
+        let unsent = self.queue.added().saturating_sub(sent);
         StreamReader { name: self.name.clone(), offered, sent, lost, unsent, is_there: true }
     }
 }

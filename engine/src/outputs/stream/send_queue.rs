@@ -1,4 +1,4 @@
-//! What waits for a reader, and the thread that writes it.
+//! The records that wait for a reader, and the thread that writes them.
 
 use std::collections::VecDeque;
 use std::io;
@@ -10,19 +10,19 @@ use std::time::Duration;
 use super::encoder::Records;
 use super::writer::StreamWriter;
 
-/// How soon a thread that waits for its reader notices that it is to give up.
-const TURN: Duration = Duration::from_millis(100);
-/// Records shorter than this are put together, so that many small ones cost one call.
-const PIECE_MIN: usize = 1 << 16;
+/// Interval at which a thread that waits for its reader checks whether to give up.
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
+/// Shorter records are combined, so that many small ones cost one system call.
+const COMBINE_MIN: usize = 1 << 16;
 
-/// Between the hub, which puts records in, and the thread of a reader, which writes them.
+/// Queue between the fan-out, which adds records, and the thread of a reader, which writes them.
 #[derive(Debug, Default)]
 pub(super) struct SendQueue {
     state: Mutex<QueueState>,
     changed: Condvar,
-    /// Bytes that are in and not written.
+    /// Bytes that were added and not written.
     queued: AtomicUsize,
-    /// Frames that were put in.
+    /// Frames that were added.
     put: AtomicU64,
     /// Frames that are written to their last byte.
     sent: AtomicU64,
@@ -33,43 +33,43 @@ struct QueueState {
     pieces: VecDeque<Records>,
     word: Word,
     /// Nothing is written any more.
-    is_over: bool,
-    /// Why not, if it is neither that all is written nor that nobody reads it.
+    is_closed: bool,
+    /// The error that ended the writing, other than a reader that detached.
     failure: Option<String>,
 }
 
-/// What the thread is told.
+/// Command to the thread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Word {
     #[default]
     GoOn,
-    /// Write what is in, then end.
+    /// Write the rest, then end.
     Finish,
     /// End at once.
-    GiveUp,
+    Abort,
 }
 
 impl SendQueue {
-    /// Starts the thread, which writes to `sink`.
-    pub(super) fn open(sink: Arc<StreamWriter>) -> io::Result<Arc<Self>> {
-        let pipe = Arc::new(Self::default());
-        let own = pipe.clone();
-        // Nobody waits for it: what it writes to may be stuck in the kernel.
-        thread::Builder::new().name("vxtap-reader".to_owned()).spawn(move || own.run(&sink))?;
-        Ok(pipe)
+    /// Starts the thread, which writes to `writer`.
+    pub(super) fn open(writer: Arc<StreamWriter>) -> io::Result<Arc<Self>> {
+        let queue = Arc::new(Self::default());
+        let own = queue.clone();
+        // Detached: its descriptor may be stuck in the kernel.
+        thread::Builder::new().name("vxtap-reader".to_owned()).spawn(move || own.run(&writer))?;
+        Ok(queue)
     }
 
     fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts records in.
+    /// Adds records.
     pub(super) fn put(&self, records: Records) {
         self.queued.fetch_add(records.bytes.len(), Ordering::Relaxed);
         self.put.fetch_add(records.ends.len() as u64, Ordering::Relaxed);
         let mut state = self.lock();
         match state.pieces.back_mut() {
-            Some(last) if last.bytes.len() + records.bytes.len() <= PIECE_MIN => {
+            Some(last) if last.bytes.len() + records.bytes.len() <= COMBINE_MIN => {
                 last.append(&records)
             }
             _ => state.pieces.push_back(records),
@@ -78,66 +78,65 @@ impl SendQueue {
         self.changed.notify_one();
     }
 
-    /// Bytes that are in and not written.
+    /// Returns the bytes that were added and not written.
     pub(super) fn queued(&self) -> usize {
         self.queued.load(Ordering::Relaxed)
     }
 
-    /// Frames that were put in.
-    pub(super) fn put_in(&self) -> u64 {
+    /// Returns the number of frames that were added.
+    pub(super) fn added(&self) -> u64 {
         self.put.load(Ordering::Relaxed)
     }
 
-    /// Frames that are written to their last byte.
+    /// Returns the number of frames that are written to their last byte.
     pub(super) fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }
 
-    /// Nothing is put in any more.
+    /// Tells the thread that no more records follow.
     pub(super) fn finish(&self) {
-        self.tell(Word::Finish);
+        self.report_change(Word::Finish);
     }
 
-    /// The reader is not waited for any more.
-    pub(super) fn give_up(&self) {
-        self.tell(Word::GiveUp);
+    /// Tells the thread to stop waiting for the reader.
+    pub(super) fn abort(&self) {
+        self.report_change(Word::Abort);
     }
 
-    fn tell(&self, word: Word) {
+    fn report_change(&self, word: Word) {
         self.lock().word = word;
         self.changed.notify_one();
     }
 
-    /// Whether nothing is written any more.
-    pub(super) fn is_over(&self) -> bool {
-        self.lock().is_over
+    /// Returns whether nothing is written any more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.lock().is_closed
     }
 
-    /// Why nothing is written any more, if it is neither that all is written nor that nobody reads
-    /// it.
+    /// Returns the error that ended the writing, other than a reader that detached.
     pub(super) fn failure(&self) -> Option<String> {
         self.lock().failure.clone()
     }
 
-    fn run(&self, sink: &StreamWriter) {
+    fn run(&self, writer: &StreamWriter) {
         let mut written = Ok(());
         while written.is_ok()
             && let Some(records) = self.next()
         {
-            written = self.write(sink, &records);
+            written = self.write(writer, &records);
         }
-        sink.finish();
+        writer.finish();
         let mut state = self.lock();
-        state.is_over = true;
+        state.is_closed = true;
         state.failure =
-            written.err().filter(|error| !is_nobody(error)).map(|error| error.to_string());
+            written.err().filter(|error| !is_disconnected(error)).map(|error| error.to_string());
     }
 
-    /// Waits for records; `None` if none are to be written any more.
+    /// Waits for records; `None` if there are no more.
     fn next(&self) -> Option<Records> {
         let mut state = self.lock();
         loop {
-            if state.word == Word::GiveUp {
+            if state.word == Word::Abort {
                 return None;
             }
             if let Some(records) = state.pieces.pop_front() {
@@ -150,10 +149,10 @@ impl SendQueue {
         }
     }
 
-    fn write(&self, sink: &StreamWriter, records: &Records) -> io::Result<()> {
+    fn write(&self, writer: &StreamWriter, records: &Records) -> io::Result<()> {
         let (mut rest, mut ends) = (&records.bytes[..], &records.ends[..]);
         while !rest.is_empty() {
-            match sink.write(rest) {
+            match writer.write(rest) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => {
                     rest = &rest[count..];
@@ -164,10 +163,10 @@ impl SendQueue {
                     self.queued.fetch_sub(count, Ordering::Relaxed);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if self.lock().word == Word::GiveUp {
+                    if self.lock().word == Word::Abort {
                         return Err(error);
                     }
-                    sink.wait(TURN)?;
+                    writer.wait(CHECK_INTERVAL)?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
@@ -177,8 +176,8 @@ impl SendQueue {
     }
 }
 
-/// Whether a reader has gone, or was given up.
-fn is_nobody(error: &io::Error) -> bool {
+/// Returns whether the error means that the reader has detached or was given up.
+fn is_disconnected(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, WouldBlock};
     matches!(
         error.kind(),
@@ -212,46 +211,46 @@ mod tests {
     #[test]
     fn a_frame_is_sent_when_its_last_byte_is() {
         let (mut reader, writer) = UnixStream::pair().unwrap();
-        let pipe = SendQueue::open(Arc::new(StreamWriter::Socket(writer.into()))).unwrap();
-        // More than the socket takes, of which one frame is longer than all that.
-        pipe.put(records(1000, 3));
-        pipe.put(records(4 << 20, 1));
-        until(|| pipe.sent() == 3);
-        assert!(pipe.queued() > 0 && !pipe.is_over());
-        pipe.finish();
+        let queue = SendQueue::open(Arc::new(StreamWriter::Socket(writer.into()))).unwrap();
+        // More than the socket takes; one frame is longer than its buffer.
+        queue.put(records(1000, 3));
+        queue.put(records(4 << 20, 1));
+        until(|| queue.sent() == 3);
+        assert!(queue.queued() > 0 && !queue.is_closed());
+        queue.finish();
         let mut bytes = Vec::new();
         reader.read_to_end(&mut bytes).unwrap();
-        until(|| pipe.is_over());
-        assert_eq!((bytes.len(), pipe.sent(), pipe.queued()), (3000 + (4 << 20), 4, 0));
+        until(|| queue.is_closed());
+        assert_eq!((bytes.len(), queue.sent(), queue.queued()), (3000 + (4 << 20), 4, 0));
     }
 
     #[test]
     fn a_reader_that_stands_still_can_be_given_up_and_one_that_has_gone_is_noticed() {
         let (_reader, writer) = UnixStream::pair().unwrap();
-        let pipe = SendQueue::open(Arc::new(StreamWriter::Socket(writer.into()))).unwrap();
-        pipe.put(records(1 << 20, 8));
-        pipe.finish();
-        assert!(!pipe.is_over());
-        pipe.give_up();
-        until(|| pipe.is_over());
+        let queue = SendQueue::open(Arc::new(StreamWriter::Socket(writer.into()))).unwrap();
+        queue.put(records(1 << 20, 8));
+        queue.finish();
+        assert!(!queue.is_closed());
+        queue.abort();
+        until(|| queue.is_closed());
 
         let (reader, writer) = UnixStream::pair().unwrap();
-        let sink = Arc::new(StreamWriter::Socket(writer.into()));
-        let pipe = SendQueue::open(sink.clone()).unwrap();
-        assert!(!sink.is_gone());
+        let writer = Arc::new(StreamWriter::Socket(writer.into()));
+        let queue = SendQueue::open(writer.clone()).unwrap();
+        assert!(!writer.is_gone());
         drop(reader);
-        assert!(sink.is_gone());
-        pipe.put(records(1, 1));
-        until(|| pipe.is_over());
-        assert_eq!((pipe.sent(), pipe.failure()), (0, None));
+        assert!(writer.is_gone());
+        queue.put(records(1, 1));
+        until(|| queue.is_closed());
+        assert_eq!((queue.sent(), queue.failure()), (0, None));
     }
 
     #[test]
     fn what_cannot_be_written_says_why() {
         let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-        let pipe = SendQueue::open(Arc::new(StreamWriter::File(full.into()))).unwrap();
-        pipe.put(records(1, 1));
-        until(|| pipe.is_over());
-        assert_eq!(pipe.failure().as_deref(), Some("No space left on device (os error 28)"));
+        let queue = SendQueue::open(Arc::new(StreamWriter::File(full.into()))).unwrap();
+        queue.put(records(1, 1));
+        until(|| queue.is_closed());
+        assert_eq!(queue.failure().as_deref(), Some("No space left on device (os error 28)"));
     }
 }

@@ -1,26 +1,26 @@
-//! What a stream is like.
+//! Format and limits of a stream.
 
 use std::time::Duration;
 
 use crate::config::{Stream, StreamFormat};
 
-/// Most bytes that wait for somebody who looks in.
+/// Largest number of bytes in the send queue of a `vxtap tail`.
 const TAIL_CAPACITY: usize = 4 << 20;
 
-/// What a stream is like.
+/// Format and limits of a stream.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StreamSettings {
     pub(crate) format: StreamFormat,
-    /// Most readers at a time.
+    /// Largest number of readers at a time.
     pub(crate) readers_max: usize,
-    /// Most bytes that wait for a reader.
+    /// Largest number of bytes in the send queue of a reader.
     pub(crate) capacity: usize,
-    /// How long a frame waits for earlier ones.
+    /// Longest time that a frame waits for earlier ones.
     pub(crate) order_window: Duration,
 }
 
 impl StreamSettings {
-    /// For those who look in: what comes first is shown first.
+    /// Returns the settings of `vxtap tail`.
     pub(crate) const fn of_tail(readers_max: usize) -> Self {
         let order_window = Duration::from_millis(1);
         Self { format: StreamFormat::Pcapng, readers_max, capacity: TAIL_CAPACITY, order_window }

@@ -1,4 +1,4 @@
-//! What the frames of a reader are written to, without waiting for longer than is wanted.
+//! The descriptor that the frames of a reader are written to, with time limits.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -7,23 +7,23 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
 
-/// Most bytes that are written at once: what a pipe or the buffer of a socket holds. More only
-/// copies for longer.
+/// Largest number of bytes in one write: the capacity of a pipe or socket buffer. More would only
+/// be copied in vain.
 const WRITE_MAX: usize = 1 << 16;
 
 /// The writing end of a stream.
 #[derive(Debug)]
 pub(crate) enum StreamWriter {
     Socket(OwnedFd),
-    /// A pipe with a file description of our own, which does not wait.
+    /// A pipe with its own file description, which does not block.
     SendQueue(OwnedFd),
-    /// Whatever else standard output is: writing may take as long as it takes.
+    /// Any other standard output; writing may block.
     File(OwnedFd),
 }
 
 impl StreamWriter {
-    /// Writes some of the bytes and returns how many; [`io::ErrorKind::WouldBlock`] if the reader
-    /// has to take some first.
+    /// Writes some of the bytes and returns their number; [`io::ErrorKind::WouldBlock`] if the
+    /// reader has to take some first.
     pub(super) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         let bytes = &bytes[..bytes.len().min(WRITE_MAX)];
         let written = match self {
@@ -35,19 +35,19 @@ impl StreamWriter {
         Ok(written?)
     }
 
-    /// Waits until something can be written, no longer than `time`.
+    /// Waits until it is writable, at most for `time`.
     pub(super) fn wait(&self, time: Duration) -> io::Result<()> {
         self.poll(PollFlags::OUT, time).map(drop)
     }
 
-    /// Whether nobody will ever read what is written. Over TCP that shows when something is written
-    /// only.
+    /// Returns whether the reader has detached. Over TCP only a write shows it.
     pub(super) fn is_gone(&self) -> bool {
-        let gone = PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL;
-        self.poll(PollFlags::empty(), Duration::ZERO).is_ok_and(|found| found.intersects(gone))
+        let past_readers = PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL;
+        self.poll(PollFlags::empty(), Duration::ZERO)
+            .is_ok_and(|found| found.intersects(past_readers))
     }
 
-    /// Whether the reader has closed its own direction of a socket.
+    /// Returns whether the reader has shut down its direction of a socket.
     pub(super) fn is_half_closed(&self) -> bool {
         let found = self.poll(PollFlags::RDHUP, Duration::ZERO);
         matches!(self, Self::Socket(_)) && found.is_ok_and(|found| found.contains(PollFlags::RDHUP))
@@ -63,21 +63,21 @@ impl StreamWriter {
         }
     }
 
-    /// Says that nothing follows. What the reader has sent is thrown away first: unread, it would
-    /// make the kernel reset the connection, and the reader lose the end.
+    /// Shuts down the writing direction. Reads and discards what the reader has sent: unread bytes
+    /// would make the kernel reset the connection, and the reader would lose the end.
     pub(super) fn finish(&self) {
         let Self::Socket(socket) = self else { return };
         while matches!(rustix::net::recv(socket, &mut [0; 512], RecvFlags::DONTWAIT), Ok((1.., _)))
         {
         }
-        // A reader that is gone needs no end.
+        // A reader that has detached needs no end.
         let _ = rustix::net::shutdown(socket, Shutdown::Write);
     }
 
-    /// Hangs up, whatever waits.
+    /// Disconnects at once.
     pub(super) fn cut(&self) {
         if let Self::Socket(socket) = self {
-            // If it is gone, so much the better.
+            // An error means that the reader has detached already.
             let _ = rustix::net::shutdown(socket, Shutdown::Both);
         }
     }
