@@ -102,7 +102,7 @@ pub fn attach(path: &Path, member: Option<u32>) -> Result<Attachment, AttachErro
     }
     let mut consumer = Consumer::new(readers);
     consumer.order_within(ORDER_WINDOW);
-    let new_rings = Arc::downgrade(consumer.new_rings());
+    let new_rings = Arc::downgrade(consumer.inbox());
     consumer.hold(Link(socket.clone()));
     let receive_updates = {
         let names = names.clone();
