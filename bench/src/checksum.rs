@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-/// A ones' complement sum under way, in the machine's byte order.
+/// A ones' complement sum in progress, in the machine's byte order.
 ///
 /// RFC 1071 section 2(B): the sum of byte-swapped words is the byte-swapped sum, so swapping is
 /// left to the end.

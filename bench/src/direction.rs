@@ -1,6 +1,6 @@
-//! Which way a mirrored frame goes.
+//! Direction of a mirrored frame.
 
-/// Which way a frame crosses the mirrored interface.
+/// Direction in which a frame crosses the mirrored interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// Away from the mirrored interface.

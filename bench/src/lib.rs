@@ -1,30 +1,30 @@
-//! Mirrored traffic made from a seed, and the proof that it arrived.
+//! Mirrored traffic made from a seed, and its verification.
 //!
-//! A [`Profile`] says what to make. Everything else follows from it: the n-th frame of each flow
-//! and direction is a pure function of the profile, so that the sender keeps nothing about what it
-//! sent and the receiver can make every frame again and compare it byte for byte.
+//! A [`Profile`] defines the traffic. Everything else follows from it: the n-th frame of each flow
+//! and direction is a pure function of the profile, so that the sender keeps no record of sent
+//! frames, and the receiver can make every frame again and compare it byte for byte.
 //!
 //! ```text
-//!  profile ─► traffic ─► send ─► sink (interface or capture file) ~~~► receiver ─► verify ─► verdict
-//!               │  frames, proof    │ pace                                           │
+//!  profile ─► traffic ─► send ─► sink (interface or capture file) ~~~► receiver ─► verify ─► verification
+//!               │  frames, payload_tag │ pace                                        │
 //!               └───────────────────┴──── the same inner frames, made twice ─────────┘
 //! ```
 //!
-//! What the frames look like on the wire is what AWS VPC Traffic Mirroring sends; the `outer`
-//! module lists the fields. The `vxgen` command is a thin layer over this library.
+//! The frames have the format of AWS VPC Traffic Mirroring; the `outer_headers` module lists the
+//! fields. The `vxgen` command is a thin layer over this library.
 
-pub mod capture;
+mod bit_hash;
+pub mod capture_file;
 mod checksum;
 mod direction;
-mod flow;
 mod frames;
+mod inner_flow;
 pub mod live;
-mod mix;
-mod outer;
+mod outer_headers;
 pub mod pace;
+pub mod payload_tag;
 pub mod player;
 pub mod profile;
-pub mod proof;
 pub mod send;
 pub mod sink;
 mod sizes;
@@ -33,14 +33,14 @@ pub mod traffic;
 pub mod verify;
 
 pub use direction::Direction;
-pub use live::{Live, LiveError};
+pub use live::{LiveError, LiveSender};
 pub use pace::Pace;
 pub use player::Player;
-pub use profile::{Profile, ProfileError, Session};
-pub use send::{Limits, SendError, send};
+pub use profile::{MirrorSession, Profile, ProfileError};
+pub use send::{SendError, SendLimits, send};
 #[cfg(feature = "af-xdp")]
 pub use sink::AfXdpSocket;
-pub use sink::{PacketSocket, PcapFile, Sink, SinkError};
+pub use sink::{FrameSink, PacketSocket, PcapFile, SinkError};
 pub use totals::Totals;
 pub use traffic::{Sent, Traffic};
-pub use verify::{Verdict, Verifier};
+pub use verify::{Verification, Verifier};

@@ -1,4 +1,4 @@
-//! When each frame is due, and waiting for it.
+//! The schedule of the frames, and waiting for it.
 
 use std::num::NonZeroU64;
 use std::str::FromStr;
@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 /// `PR_SET_TIMERSLACK`) and the wake-up would make the frame late.
 const SLEEP_ABOVE: Duration = Duration::from_micros(100);
 
-/// How fast frames are sent. The schedule is absolute, so lateness is made up for and does not add
-/// up.
+/// Rate of sending. The schedule is absolute, so lateness is made up for and does not add up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pace {
     /// As fast as the sink takes them.
@@ -22,7 +21,7 @@ pub enum Pace {
 }
 
 impl Pace {
-    /// When a frame is due, counted from the start; `number` counts from 0, `recorded` is its time
+    /// Due time of a frame, counted from the start; `number` counts from 0, `recorded` is its time
     /// in the file.
     #[expect(clippy::cast_possible_truncation, reason = "584 years in nanoseconds fit 64 bits")]
     pub(crate) fn due(self, number: u64, recorded: Duration) -> Duration {
@@ -66,16 +65,16 @@ impl FromStr for Pace {
     }
 }
 
-/// Where the time comes from: the machine, or the schedule itself.
+/// Source of the time: the machine's clock, or the schedule itself.
 #[derive(Debug)]
-pub(crate) enum Clock {
+pub(crate) enum PaceClock {
     /// Counts from this moment.
     Real(Instant),
     /// Is always on time: a file takes frames whenever they come.
     Virtual(Duration),
 }
 
-impl Clock {
+impl PaceClock {
     pub(crate) fn now(&self) -> Duration {
         match self {
             Self::Real(start) => start.elapsed(),
@@ -83,7 +82,7 @@ impl Clock {
         }
     }
 
-    /// Waits until this time and returns the time that it is then.
+    /// Waits until this time and returns the time after the wait.
     pub(crate) fn wait_until(&mut self, due: Duration) -> Duration {
         match self {
             Self::Real(start) => loop {
@@ -91,7 +90,7 @@ impl Clock {
                 if now >= due {
                     return now;
                 }
-                // Sleeps until a little before, and spins the rest.
+                // Sleeps until shortly before, and spins for the rest.
                 match due.saturating_sub(now).checked_sub(SLEEP_ABOVE) {
                     Some(time) if !time.is_zero() => thread::sleep(time),
                     _ => std::hint::spin_loop(),
@@ -144,7 +143,7 @@ mod tests {
 
     #[test]
     fn waiting_never_ends_early() {
-        let mut clock = Clock::Real(Instant::now());
+        let mut clock = PaceClock::Real(Instant::now());
         for due in [1, 90, 300, 1500].map(Duration::from_micros) {
             assert!(clock.wait_until(due) >= due);
         }

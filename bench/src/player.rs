@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::capture::{self, CaptureError};
-use crate::send::Source;
+use crate::capture_file::{self, CaptureError};
+use crate::send::FrameSource;
 use crate::sink::Label;
 
 /// The frames of a capture file, as a source. They are held in memory: the file's size at most.
@@ -14,7 +14,7 @@ use crate::sink::Label;
 pub struct Player {
     bytes: Vec<u8>,
     frames: Vec<Recorded>,
-    /// Time that a loop takes: from the first frame to the last, and one mean gap.
+    /// Duration of a loop: from the first frame to the last, and one mean gap.
     span: Duration,
     loops: u32,
     /// Loops that have ended, and frames of this one that were sent.
@@ -34,7 +34,7 @@ impl Player {
     /// Reads a file, to be played this many times.
     ///
     /// # Errors
-    /// Those of [`capture::read`]; a damaged file is not played in part.
+    /// Those of [`capture_file::read`]; a damaged file is not played in part.
     pub fn open(path: &Path, loops: NonZeroU32) -> Result<Self, CaptureError> {
         let mut player = Self {
             bytes: Vec::new(),
@@ -46,7 +46,7 @@ impl Player {
             cut: 0,
         };
         let mut first = None;
-        capture::read(path, |packet| {
+        capture_file::read(path, |packet| {
             let at = packet.at.saturating_sub(*first.get_or_insert(packet.at));
             let start = player.bytes.len();
             player.bytes.extend_from_slice(packet.bytes);
@@ -74,7 +74,7 @@ impl Player {
     }
 }
 
-impl Source for Player {
+impl FrameSource for Player {
     fn next_frame(&mut self, frame: &mut Vec<u8>) -> Option<Label> {
         if self.done == self.loops {
             return None;

@@ -1,38 +1,34 @@
-//! What traffic is made.
+//! Description of the traffic to make.
 
 use std::collections::HashSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-pub use crate::sizes::Sizes;
-
-/// Largest inner frame in bytes: what fits one outer IPv4 packet of 9001 bytes, the largest MTU of
-/// EC2 (9001 - 20 IPv4 - 8 UDP - 8 VXLAN).
-pub const MAX_INNER_LEN: u16 = 8965;
+pub use crate::sizes::{MAX_INNER_LEN, Sizes, SizesError};
 
 /// Most flows in a session. Each has a client port of its own out of the 16 384 of the dynamic
-/// range (49152-65535, RFC 6335 section 6), which IANA assigns to nobody, so that dissectors seldom
-/// take the filler for a protocol of its own.
+/// range (49152-65535, RFC 6335 section 6), which IANA does not assign, so that dissectors seldom
+/// take the filler for another protocol.
 pub const MAX_FLOWS_PER_SESSION: u32 = 16_384;
 
 /// Most flows of a profile; each takes about 100 bytes in the generator and again in the verifier.
 pub const MAX_FLOWS: u64 = 1 << 22;
 
-/// Most sessions of a profile: the proof's session index has 16 bits.
+/// Most sessions of a profile: the payload tag's session index has 16 bits.
 pub const MAX_SESSIONS: usize = 1 << 16;
 
-/// What traffic to make; the same profile gives the same bytes.
+/// Traffic to make; the same profile gives the same bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
     /// Addresses, ports, filler and the order of flows follow from it.
     pub seed: u64,
     /// The mirror sessions, 1 to [`MAX_SESSIONS`] different ones.
-    pub sessions: Vec<Session>,
+    pub sessions: Vec<MirrorSession>,
     /// Inner flows in each session, 1 to [`MAX_FLOWS_PER_SESSION`].
     pub flows_per_session: u32,
-    /// Which protocols the flows speak.
-    pub mix: Mix,
+    /// Weights of the protocols.
+    pub mix: ProtocolMix,
     /// Share of the flows that use IPv6 inside, in percent, 0 to 100.
     pub ipv6_percent: u8,
     /// Lengths of the inner frames.
@@ -40,29 +36,29 @@ pub struct Profile {
     /// Frames to make before the traffic ends; `None`: it does not end by itself.
     pub count: Option<u64>,
     /// The tunnel around the inner frames.
-    pub outer: Outer,
+    pub outer: OuterHeaders,
 }
 
 impl Default for Profile {
     fn default() -> Self {
         Self {
             seed: 1,
-            sessions: Session::numbered(8, IpAddr::V4(Ipv4Addr::new(10, 0, 1, 1)), 100),
+            sessions: MirrorSession::numbered(8, IpAddr::V4(Ipv4Addr::new(10, 0, 1, 1)), 100),
             flows_per_session: 16,
-            mix: Mix::default(),
+            mix: ProtocolMix::default(),
             ipv6_percent: 20,
             sizes: Sizes::Imix,
             count: None,
-            outer: Outer::default(),
+            outer: OuterHeaders::default(),
         }
     }
 }
 
 impl Profile {
-    /// Checks every limit that the fields name.
+    /// Checks every limit of the fields.
     ///
     /// # Errors
-    /// The first limit that is not kept.
+    /// The first violated limit.
     pub fn check(&self) -> Result<(), ProfileError> {
         if self.sessions.is_empty() || self.sessions.len() > MAX_SESSIONS {
             return Err(ProfileError::Sessions { count: self.sessions.len() });
@@ -98,16 +94,16 @@ impl Profile {
     }
 }
 
-/// A mirror session as it shows on the wire.
+/// A mirror session as it appears on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Session {
+pub struct MirrorSession {
     /// Outer source address: the mirrored interface's primary address.
     pub source: IpAddr,
     /// VXLAN network identifier, 0 to 16 777 215.
     pub vni: u32,
 }
 
-impl Session {
+impl MirrorSession {
     /// Returns `count` sessions whose addresses and VNIs go up by one, starting with `source` and
     /// `vni`.
     ///
@@ -122,14 +118,14 @@ impl Session {
     }
 }
 
-impl fmt::Display for Session {
-    /// Writes it as [`Session::from_str`] reads it.
+impl fmt::Display for MirrorSession {
+    /// Writes it as [`MirrorSession::from_str`] reads it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}={}", self.source, self.vni)
     }
 }
 
-impl FromStr for Session {
+impl FromStr for MirrorSession {
     type Err = ProfileError;
 
     /// Reads `SOURCE=VNI`, for example `10.0.1.5=100`.
@@ -145,7 +141,7 @@ impl FromStr for Session {
 /// Shares of the protocols among the flows, as weights: of every `total` flows, `tcp` speak TCP and
 /// so on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mix {
+pub struct ProtocolMix {
     /// TCP segments with plain payload.
     pub tcp: u16,
     /// UDP datagrams with plain payload.
@@ -156,13 +152,13 @@ pub struct Mix {
     pub icmp: u16,
 }
 
-impl Default for Mix {
+impl Default for ProtocolMix {
     fn default() -> Self {
         Self { tcp: 60, udp: 25, dns: 10, icmp: 5 }
     }
 }
 
-impl Mix {
+impl ProtocolMix {
     /// Sum of the weights.
     pub fn total(&self) -> u32 {
         let Self { tcp, udp, dns, icmp } = *self;
@@ -170,7 +166,7 @@ impl Mix {
     }
 }
 
-impl FromStr for Mix {
+impl FromStr for ProtocolMix {
     type Err = ProfileError;
 
     /// Reads `tcp=60,udp=25,dns=10,icmp=5`; a protocol that is not named has no flows.
@@ -194,8 +190,8 @@ impl FromStr for Mix {
 
 /// The tunnel's addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outer {
-    /// Destination MAC address: the receiving interface's, where the kernel's stack is to see the
+pub struct OuterHeaders {
+    /// Destination MAC address: the receiving interface's if the kernel's stack is to receive the
     /// frames too.
     pub destination_mac: [u8; 6],
     /// Source MAC address.
@@ -210,7 +206,7 @@ pub struct Outer {
     pub ipv6_checksum: Ipv6Checksum,
 }
 
-impl Default for Outer {
+impl Default for OuterHeaders {
     fn default() -> Self {
         Self {
             destination_mac: [0x02, 0, 0, 0, 0, 0x02],
@@ -237,19 +233,19 @@ pub enum Ipv6Checksum {
     Zero,
 }
 
-/// Why a profile cannot be used.
+/// Reason why a profile cannot be used.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum ProfileError {
-    /// No session, or more than the proof can number.
+    /// No session, or more than the payload tag can number.
     #[error("{count} sessions: give 1 to {MAX_SESSIONS}")]
     Sessions {
-        /// How many were given.
+        /// The given number.
         count: usize,
     },
     /// No flow, or more than there are client ports.
     #[error("{count} flows per session: give 1 to {MAX_FLOWS_PER_SESSION}")]
     FlowsPerSession {
-        /// How many were given.
+        /// The given number.
         count: u32,
     },
     /// More flows than the generator's table holds.
@@ -278,7 +274,7 @@ pub enum ProfileError {
     /// A session that is not `SOURCE=VNI`.
     #[error("`{text}` is no session: write SOURCE=VNI, for example 10.0.1.5=100")]
     SessionText {
-        /// What was given.
+        /// The given text.
         text: String,
     },
     /// A VNI of more than 24 bits.
@@ -287,30 +283,13 @@ pub enum ProfileError {
         /// The value given.
         vni: u32,
     },
-    /// Two sessions that nobody could tell apart.
-    #[error("the session {session} is given twice: each pair of source and VNI may stand once")]
+    /// Two identical sessions.
+    #[error("the session {session} is given twice: each pair of source and VNI may be given once")]
     SessionTwice {
         /// The session.
-        session: Session,
+        session: MirrorSession,
     },
-    /// A frame length outside the limits.
-    #[error("inner frame length {len}: give 1 to {MAX_INNER_LEN} bytes")]
-    Size {
-        /// The length given.
-        len: u64,
-    },
-    /// A text that is no list of lengths.
-    #[error(
-        "`{text}` is no frame length: write imix, a length in bytes, or lengths separated by commas"
-    )]
-    SizeText {
-        /// What was given.
-        text: String,
-    },
-    /// A list that is empty or too long to keep a table of.
-    #[error("{count} frame lengths: give 1 to {max}", max = crate::sizes::MAX_LENGTHS)]
-    SizeCount {
-        /// How many were given.
-        count: usize,
-    },
+    /// Frame lengths that cannot be used.
+    #[error(transparent)]
+    Sizes(#[from] SizesError),
 }

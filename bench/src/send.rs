@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::pace::{Clock, Pace};
-use crate::sink::{Label, Pushed, Sink, SinkError, Slot, Timing};
+use crate::pace::{Pace, PaceClock};
+use crate::sink::{FrameSink, Label, OutgoingFrame, Pushed, SinkError, Timing};
 use crate::totals::Totals;
 
 /// Most frames handed to a sink at once: enough to make a system call's cost small, and few against
@@ -14,30 +14,29 @@ const BATCH: usize = 32;
 /// Frames due within this time of the first leave with it. Longer makes bursts; shorter makes
 /// batches small and the clock read per frame.
 const HORIZON: Duration = Duration::from_micros(200);
-/// Time between two calls of the progress function, and longest wait without a look at the stop
-/// flag.
+/// Time between two calls of the progress function, and longest wait until the stop flag is
+/// checked.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
-/// Attempts at a full sink that only give way to other threads, before sleeping in between.
+/// Attempts at a full sink that only yield to other threads, before sleeping in between.
 const YIELDS: u32 = 64;
-/// Attempts in all before a frame is refused: with the sleeps at least 10 ms, in which a living
+/// Attempts in all before a frame is refused: with the sleeps at least 10 ms, in which a working
 /// receiver empties any ring.
 const ATTEMPTS: u32 = YIELDS + 100;
 const PAUSE: Duration = Duration::from_micros(100);
 
-/// Where frames come from.
-pub trait Source {
+/// A source of frames.
+pub trait FrameSource {
     /// Replaces the buffer's content by the next frame; `None` at the end.
     fn next_frame(&mut self, frame: &mut Vec<u8>) -> Option<Label>;
 
-    /// When the frame that comes next was recorded, counted from the first; zero where there is no
-    /// record.
+    /// Recorded time of the next frame, counted from the first; zero if there is no record.
     fn next_at(&self) -> Duration;
 }
 
-/// When to send, and when to stop before the source ends.
+/// Rate of sending, and limits that end it before the source does.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits<'a> {
-    /// How fast to send.
+pub struct SendLimits<'a> {
+    /// Rate of sending.
     pub pace: Pace,
     /// Longest time to send for; a frame due at or after it is not sent.
     pub duration: Option<Duration>,
@@ -45,37 +44,38 @@ pub struct Limits<'a> {
     pub stop: Option<&'a AtomicBool>,
 }
 
-/// Why sending ended before its time.
+/// Reason why sending ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
     /// The sink refused a frame for good, or could not be finished.
     #[error("sending stopped after {frames} frames: {cause}", frames = .totals.frames, cause = .source)]
     Sink {
-        /// What was sent before.
+        /// Totals before the error.
         totals: Box<Totals>,
         /// The sink's error.
         source: SinkError,
     },
 }
 
-/// Sends what the source has until it or one of the limits ends it, and says what the sink took.
+/// Sends the source's frames until the source or one of the limits ends, and returns the totals of
+/// the frames that the sink took.
 ///
 /// `progress` is called about every 100 ms with the totals so far.
 ///
 /// # Errors
-/// An error of the sink that trying again does not help against.
-pub fn send<S: Source, K: Sink>(
+/// An error of the sink that persists when the frame is pushed again.
+pub fn send<S: FrameSource, K: FrameSink>(
     source: &mut S,
     sink: &mut K,
-    limits: Limits<'_>,
+    limits: SendLimits<'_>,
     progress: impl FnMut(&Totals),
 ) -> Result<Totals, SendError> {
     let clock = match sink.timing() {
-        Timing::Live => Clock::Real(Instant::now()),
-        Timing::Written => Clock::Virtual(Duration::ZERO),
+        Timing::Live => PaceClock::Real(Instant::now()),
+        Timing::Written => PaceClock::Virtual(Duration::ZERO),
     };
     let mut run =
-        Run { source, sink, limits, progress, clock, totals: Totals::default(), number: 0 };
+        SendLoop { source, sink, limits, progress, clock, totals: Totals::default(), number: 0 };
     let result = run.send_all().and_then(|()| run.sink.finish());
     let mut totals = run.totals;
     totals.elapsed = run.clock.now();
@@ -85,20 +85,20 @@ pub fn send<S: Source, K: Sink>(
     }
 }
 
-struct Run<'a, S, K, P> {
+struct SendLoop<'a, S, K, P> {
     source: &'a mut S,
     sink: &'a mut K,
-    limits: Limits<'a>,
+    limits: SendLimits<'a>,
     progress: P,
-    clock: Clock,
+    clock: PaceClock,
     totals: Totals,
     /// Frames taken from the source.
     number: u64,
 }
 
-impl<S: Source, K: Sink, P: FnMut(&Totals)> Run<'_, S, K, P> {
+impl<S: FrameSource, K: FrameSink, P: FnMut(&Totals)> SendLoop<'_, S, K, P> {
     fn send_all(&mut self) -> Result<(), SinkError> {
-        let mut batch: Vec<Slot> = (0..BATCH).map(|_| Slot::default()).collect();
+        let mut batch: Vec<OutgoingFrame> = (0..BATCH).map(|_| OutgoingFrame::default()).collect();
         let mut report_at = PROGRESS_EVERY;
         loop {
             let due = self.next_due();
@@ -129,16 +129,16 @@ impl<S: Source, K: Sink, P: FnMut(&Totals)> Run<'_, S, K, P> {
     }
 
     /// Fills the batch with the frames due before `until`, and returns how many there are.
-    fn fill(&mut self, batch: &mut [Slot], until: Duration) -> usize {
-        for (len, slot) in batch.iter_mut().enumerate() {
-            slot.due = self.next_due();
-            if slot.due >= until
-                || self.limits.duration.is_some_and(|duration| slot.due >= duration)
+    fn fill(&mut self, batch: &mut [OutgoingFrame], until: Duration) -> usize {
+        for (len, frame) in batch.iter_mut().enumerate() {
+            frame.due = self.next_due();
+            if frame.due >= until
+                || self.limits.duration.is_some_and(|duration| frame.due >= duration)
             {
                 return len;
             }
-            slot.label = self.source.next_frame(&mut slot.bytes);
-            if slot.label.is_none() {
+            frame.label = self.source.next_frame(&mut frame.bytes);
+            if frame.label.is_none() {
                 return len;
             }
             self.number += 1;
@@ -146,16 +146,16 @@ impl<S: Source, K: Sink, P: FnMut(&Totals)> Run<'_, S, K, P> {
         batch.len()
     }
 
-    fn deliver(&mut self, mut slots: &[Slot]) -> Result<(), SinkError> {
+    fn deliver(&mut self, mut frames: &[OutgoingFrame]) -> Result<(), SinkError> {
         let mut attempts = 0;
-        while let [first, rest @ ..] = slots {
-            match self.sink.push(slots)? {
+        while let [first, rest @ ..] = frames {
+            match self.sink.push(frames)? {
                 Pushed::Taken(count) => {
-                    let (taken, left) = slots.split_at(count);
-                    for slot in taken {
-                        self.count(slot);
+                    let (taken, left) = frames.split_at(count);
+                    for frame in taken {
+                        self.count(frame);
                     }
-                    slots = left;
+                    frames = left;
                     attempts = 0;
                 }
                 Pushed::Full if attempts < ATTEMPTS => {
@@ -166,7 +166,7 @@ impl<S: Source, K: Sink, P: FnMut(&Totals)> Run<'_, S, K, P> {
                 Pushed::Full => {
                     debug_assert!(first.label.is_some());
                     self.totals.refused += 1;
-                    slots = rest;
+                    frames = rest;
                     attempts = 0;
                 }
             }
@@ -174,9 +174,9 @@ impl<S: Source, K: Sink, P: FnMut(&Totals)> Run<'_, S, K, P> {
         Ok(())
     }
 
-    fn count(&mut self, slot: &Slot) {
-        let Some(Label { session, inner_len }) = slot.label else { return };
-        self.totals.add(session, slot.bytes.len(), inner_len);
+    fn count(&mut self, frame: &OutgoingFrame) {
+        let Some(Label { session, inner_len }) = frame.label else { return };
+        self.totals.add(session, frame.bytes.len(), inner_len);
     }
 
     fn report(&mut self, now: Duration, report_at: &mut Duration) {

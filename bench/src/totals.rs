@@ -1,9 +1,9 @@
-//! What was really sent.
+//! Totals of the frames that were sent.
 
 use std::fmt;
 use std::time::Duration;
 
-/// Frames and bytes that a sink took, and the trouble it made.
+/// Frames and bytes that a sink took, with retries and refused frames.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Frames taken.
@@ -23,7 +23,7 @@ pub struct Totals {
     pub sessions: Vec<SessionTotals>,
 }
 
-/// What was sent of one session.
+/// Totals of one session.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SessionTotals {
     /// Frames taken.

@@ -1,4 +1,4 @@
-//! The generator: which frame is sent next, and the whole of it.
+//! The generator: chooses the next frame and makes it.
 
 use std::time::Duration;
 
@@ -6,15 +6,15 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
 
 use crate::direction::Direction;
-use crate::flow::{self, Stream};
-use crate::frames::{FrameId, Frames};
-use crate::outer;
-use crate::profile::{Outer, Profile, ProfileError};
-use crate::send::Source;
+use crate::frames::{FrameBuilder, FrameId};
+use crate::inner_flow::{self, RandomStream};
+use crate::outer_headers;
+use crate::profile::{OuterHeaders, Profile, ProfileError};
+use crate::send::FrameSource;
 use crate::sink::Label;
 use crate::totals::Totals;
 
-/// What the generator made.
+/// Description of a generated frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sent {
     /// Index in the profile's list of sessions.
@@ -45,8 +45,8 @@ pub struct Sent {
 /// ```
 #[derive(Debug)]
 pub struct Traffic {
-    frames: Frames,
-    outer: Outer,
+    frames: FrameBuilder,
+    outer: OuterHeaders,
     /// Per flow: outer UDP source port of each direction.
     ports: Vec<[u16; 2]>,
     /// Per flow: frames made, both directions together.
@@ -63,31 +63,32 @@ impl Traffic {
     /// Those of [`Profile::check`].
     pub fn new(profile: &Profile) -> Result<Self, ProfileError> {
         profile.check()?;
-        let frames = Frames::new(profile);
-        let port =
-            |flow: &flow::Flow| [Direction::Egress, Direction::Ingress].map(|d| flow.outer_port(d));
+        let frames = FrameBuilder::new(profile);
+        let port = |flow: &inner_flow::InnerFlow| {
+            [Direction::Egress, Direction::Ingress].map(|d| flow.outer_port(d))
+        };
         Ok(Self {
             ports: frames.flows().iter().map(port).collect(),
             made: vec![0; frames.flows().len()],
             frames,
             outer: profile.outer.clone(),
-            order: flow::random(profile.seed, Stream::Order),
+            order: inner_flow::random(profile.seed, RandomStream::Order),
             left: profile.count,
         })
     }
 
-    /// Replaces the buffer's content by the next outer frame and says which it is; `None` after the
-    /// profile's count. Allocates only where the buffer has to grow.
+    /// Replaces the buffer's content with the next outer frame and returns its description; `None`
+    /// after the profile's count. Allocates only if the buffer has to grow.
     pub fn next_frame(&mut self, frame: &mut Vec<u8>) -> Option<Sent> {
         let (index, sent) = self.advance()?;
         let flow = &self.frames.flows()[index];
         let session = &self.frames.sessions()[sent.session];
         let port = self.ports[index][sent.direction as usize];
         frame.clear();
-        outer::write(&self.outer, session, port, sent.inner_len, frame);
+        outer_headers::write(&self.outer, session, port, sent.inner_len, frame);
         self.frames
             .write(FrameId { flow, direction: sent.direction, sequence: sent.sequence }, frame);
-        outer::finish(&self.outer, session, frame);
+        outer_headers::finish(&self.outer, session, frame);
         Some(sent)
     }
 
@@ -129,11 +130,12 @@ impl Traffic {
     }
 
     fn outer_len(&self, sent: &Sent) -> usize {
-        outer::len(self.frames.sessions()[sent.session].source) + usize::from(sent.inner_len)
+        outer_headers::len(self.frames.sessions()[sent.session].source)
+            + usize::from(sent.inner_len)
     }
 }
 
-impl Source for Traffic {
+impl FrameSource for Traffic {
     fn next_frame(&mut self, frame: &mut Vec<u8>) -> Option<Label> {
         let sent = Self::next_frame(self, frame)?;
         Some(Label { session: Some(sent.session), inner_len: sent.inner_len.into() })

@@ -1,9 +1,9 @@
-//! Claim: what `vxgen run` cannot do is refused in one sentence, with the exit code that says whose
-//! fault it is.
+//! Claim: `vxgen run` refuses an impossible request in one sentence, with an exit code that tells
+//! wrong usage from a failure.
 
 use std::process::Command;
 
-/// Runs `vxgen ARGUMENTS`: exit code and what it said on standard error.
+/// Runs `vxgen ARGUMENTS` and returns its exit code and standard error.
 fn vxgen(arguments: &str) -> (Option<i32>, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_vxgen")).args(arguments.split(' ')).output();
     let output = output.expect("vxgen starts");
@@ -33,7 +33,7 @@ fn options_of_live_frames_need_live_frames() {
 
 #[test]
 fn what_no_interface_could_send_is_wrong_usage() {
-    for (arguments, complaint) in [
+    for (arguments, expected) in [
         ("--table 0", "a table of 0 frames: give 1 to 16384"),
         ("--batch 257", "batches of 257 frames: give 1 to 256"),
         ("--sizes 9000", "inner frame length 9000: give 1 to 8965 bytes"),
@@ -50,7 +50,7 @@ fn what_no_interface_could_send_is_wrong_usage() {
         let (code, error) =
             vxgen(&format!("run --interface no-such-if0 --via live --count 1 {arguments}"));
         assert_eq!(code, Some(2), "{error}");
-        assert!(error.contains(complaint), "{error}");
+        assert!(error.contains(expected), "{error}");
     }
 }
 

@@ -1,5 +1,4 @@
-//! Claim: capture files are written and read without loss, and `vxgen verify` judges what is in
-//! them.
+//! Claim: capture files are written and read without loss, and `vxgen verify` checks their frames.
 
 mod pcapng;
 
@@ -9,7 +8,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use vxtap_bench::{
-    Limits, Pace, PcapFile, Player, Profile, Session, Totals, Traffic, capture, send,
+    MirrorSession, Pace, PcapFile, Player, Profile, SendLimits, Totals, Traffic, capture_file, send,
 };
 
 const EPOCH: Duration = Duration::from_secs(1_700_000_000);
@@ -22,8 +21,8 @@ const fn per_second(rate: u64) -> Pace {
     Pace::PerSecond(NonZeroU64::new(rate).expect("not zero"))
 }
 
-const fn limits(pace: Pace) -> Limits<'static> {
-    Limits { pace, duration: None, stop: None }
+const fn limits(pace: Pace) -> SendLimits<'static> {
+    SendLimits { pace, duration: None, stop: None }
 }
 
 fn made(profile: &Profile) -> Vec<Vec<u8>> {
@@ -45,7 +44,7 @@ fn a_capture_file_reads_back_with_the_same_frames_and_times() {
     let profile = profile(2000);
     let totals = write(&path, &profile, per_second(7000));
     let mut expected = made(&profile).into_iter().zip(0_u64..);
-    capture::read(&path, |packet| {
+    capture_file::read(&path, |packet| {
         let (bytes, n) = expected.next().expect("no more than were made");
         assert_eq!(packet.bytes, bytes);
         assert_eq!(packet.original_len as usize, bytes.len());
@@ -66,7 +65,7 @@ fn a_cut_capture_file_gives_what_is_before_the_cut_and_says_where() {
     let whole = std::fs::read(&path).expect("file");
     std::fs::write(&path, &whole[..whole.len() - 1]).expect("file");
     let mut frames = 0;
-    let error = capture::read(&path, |_| frames += 1).expect_err("cut");
+    let error = capture_file::read(&path, |_| frames += 1).expect_err("cut");
     assert_eq!(frames, 9);
     let start = format!(
         "{} is damaged or cut off at byte {}, after 9 frames: ",
@@ -81,7 +80,7 @@ fn a_file_that_is_no_capture_is_refused() {
     let dir = tempfile::tempdir().expect("directory");
     let path = dir.path().join("text");
     std::fs::write(&path, "just some text that is long enough to be a header").expect("file");
-    let error = capture::read(&path, |_| {}).expect_err("no capture");
+    let error = capture_file::read(&path, |_| {}).expect_err("no capture");
     assert_eq!(
         error.to_string(),
         format!("{} is no capture file: vxgen reads pcap and pcapng", path.display())
@@ -102,7 +101,7 @@ fn a_player_repeats_the_files_frames_at_the_files_times() {
     assert_eq!(totals.frames, 200);
     let expected = made(&profile);
     let mut frames = 0_u16;
-    capture::read(&copy, |packet| {
+    capture_file::read(&copy, |packet| {
         assert_eq!(packet.at, EPOCH + Duration::from_millis(frames.into()), "frame {frames}");
         assert_eq!(packet.bytes, expected[usize::from(frames) % 100]);
         frames += 1;
@@ -122,9 +121,11 @@ fn a_pcapng_file_gives_times_and_the_sessions_of_its_interfaces() {
     file.extend(pcapng::frame(0, EPOCH + Duration::from_nanos(1), &[2; 64]));
     std::fs::write(&path, &file).expect("file");
     let mut seen = Vec::new();
-    capture::read(&path, |packet| seen.push((packet.at, packet.bytes.to_vec(), packet.session)))
-        .expect("whole");
-    let session = Some("10.0.1.1=100".parse::<Session>().expect("a session"));
+    capture_file::read(&path, |packet| {
+        seen.push((packet.at, packet.bytes.to_vec(), packet.session));
+    })
+    .expect("whole");
+    let session = Some("10.0.1.1=100".parse::<MirrorSession>().expect("a session"));
     assert_eq!(
         seen,
         [(EPOCH, vec![1; 61], None), (EPOCH + Duration::from_nanos(1), vec![2; 64], session)]
@@ -142,14 +143,14 @@ fn a_frame_longer_than_the_read_buffer_is_read() {
     file.extend(pcapng::frame(0, EPOCH, &[1; 60]));
     std::fs::write(&path, &file).expect("file");
     let mut lens = Vec::new();
-    capture::read(&path, |packet| lens.push(packet.bytes.len())).expect("whole");
+    capture_file::read(&path, |packet| lens.push(packet.bytes.len())).expect("whole");
     assert_eq!(lens, [1 << 20, 60]);
 }
 
 /// Writes the inner frames of a profile as vxtap would, without those that `keep` refuses.
 fn write_inner(path: &Path, profile: &Profile, keep: impl Fn(usize) -> bool) {
     let mut file = pcapng::section();
-    for Session { source, vni } in &profile.sessions {
+    for MirrorSession { source, vni } in &profile.sessions {
         file.extend(pcapng::interface(&format!("VNI {vni}, source {source}")));
     }
     let mut traffic = Traffic::new(profile).expect("valid profile");

@@ -1,12 +1,15 @@
-//! Claim: frames reach the sink on schedule and in order, and what it did not take is counted.
+//! Claim: frames reach the sink on schedule and in order, and those that it did not take are
+//! counted.
 
 use std::num::NonZeroU64;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use vxtap_bench::sink::Slot;
+use vxtap_bench::sink::OutgoingFrame;
 use vxtap_bench::sink::{Pushed, Timing};
-use vxtap_bench::{Limits, Pace, Profile, SendError, Sink, SinkError, Totals, Traffic, send};
+use vxtap_bench::{
+    FrameSink, Pace, Profile, SendError, SendLimits, SinkError, Totals, Traffic, send,
+};
 
 fn profile(count: u64) -> Profile {
     Profile { count: Some(count), ..Profile::default() }
@@ -16,8 +19,8 @@ const fn per_second(rate: u64) -> Pace {
     Pace::PerSecond(NonZeroU64::new(rate).expect("not zero"))
 }
 
-const fn limits(pace: Pace) -> Limits<'static> {
-    Limits { pace, duration: None, stop: None }
+const fn limits(pace: Pace) -> SendLimits<'static> {
+    SendLimits { pace, duration: None, stop: None }
 }
 
 fn made(profile: &Profile) -> Vec<Vec<u8>> {
@@ -26,7 +29,7 @@ fn made(profile: &Profile) -> Vec<Vec<u8>> {
     std::iter::from_fn(|| traffic.next_frame(&mut frame).map(|_| frame.clone())).collect()
 }
 
-/// Takes what a script says: how many of the frames handed over, 0 for "full".
+/// Follows a script: the number of frames to take of each push, 0 for "full".
 #[derive(Default)]
 struct Scripted {
     script: Vec<usize>,
@@ -37,8 +40,8 @@ struct Scripted {
     finished: bool,
 }
 
-impl Sink for Scripted {
-    fn push(&mut self, frames: &[Slot]) -> Result<Pushed, SinkError> {
+impl FrameSink for Scripted {
+    fn push(&mut self, frames: &[OutgoingFrame]) -> Result<Pushed, SinkError> {
         self.pushes += 1;
         let count = self.script.pop().unwrap_or(usize::MAX).min(frames.len());
         if self.always_full || count == 0 {
@@ -58,7 +61,7 @@ impl Sink for Scripted {
     }
 }
 
-fn run(profile: &Profile, sink: &mut Scripted, limits: Limits<'_>) -> Totals {
+fn run(profile: &Profile, sink: &mut Scripted, limits: SendLimits<'_>) -> Totals {
     let mut traffic = Traffic::new(profile).expect("valid profile");
     send(&mut traffic, sink, limits, |_| {}).expect("sent")
 }
@@ -113,7 +116,7 @@ fn a_duration_at_a_rate_gives_an_exact_count() {
     let unlimited = Profile { count: None, ..Profile::default() };
     for (rate, milliseconds, frames) in [(1000, 2500, 2500), (300_000, 1, 300)] {
         let duration = Some(Duration::from_millis(milliseconds));
-        let limits = Limits { duration, ..limits(per_second(rate)) };
+        let limits = SendLimits { duration, ..limits(per_second(rate)) };
         assert_eq!(run(&unlimited, &mut Scripted::default(), limits).frames, frames);
     }
 }
@@ -133,7 +136,7 @@ fn full_speed_ends_after_the_duration_and_reports_on_the_way() {
     let mut reports = 0;
     let mut traffic = Traffic::new(&endless).expect("valid profile");
     let totals =
-        send(&mut traffic, &mut sink, Limits { duration, ..limits(Pace::Full) }, |totals| {
+        send(&mut traffic, &mut sink, SendLimits { duration, ..limits(Pace::Full) }, |totals| {
             assert!(totals.elapsed >= Duration::from_millis(100));
             reports += 1;
         });
@@ -147,8 +150,8 @@ fn full_speed_ends_after_the_duration_and_reports_on_the_way() {
 #[derive(Default)]
 struct Counting(u64);
 
-impl Sink for Counting {
-    fn push(&mut self, frames: &[Slot]) -> Result<Pushed, SinkError> {
+impl FrameSink for Counting {
+    fn push(&mut self, frames: &[OutgoingFrame]) -> Result<Pushed, SinkError> {
         self.0 += frames.len() as u64;
         Ok(Pushed::Taken(frames.len()))
     }
@@ -165,7 +168,7 @@ impl Sink for Counting {
 #[test]
 fn a_stop_flag_ends_the_sending_even_between_distant_frames() {
     let stop = AtomicBool::new(false);
-    let slow = Limits { stop: Some(&stop), ..limits(per_second(1)) };
+    let slow = SendLimits { stop: Some(&stop), ..limits(per_second(1)) };
     let mut traffic = Traffic::new(&profile(4)).expect("valid profile");
     let totals = send(&mut traffic, &mut Counting::default(), slow, |_| {
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
@@ -178,8 +181,8 @@ fn a_stop_flag_ends_the_sending_even_between_distant_frames() {
 #[test]
 fn an_error_of_the_sink_ends_the_sending_and_keeps_the_totals() {
     struct Broken;
-    impl Sink for Broken {
-        fn push(&mut self, frames: &[Slot]) -> Result<Pushed, SinkError> {
+    impl FrameSink for Broken {
+        fn push(&mut self, frames: &[OutgoingFrame]) -> Result<Pushed, SinkError> {
             let frame_len = frames[0].bytes.len();
             Err(SinkError::TooLong { interface: "veth0".into(), frame_len, mtu: frame_len - 14 })
         }

@@ -1,7 +1,8 @@
-//! Claim: the verifier sees each way in which what arrives can differ from what was sent.
+//! Claim: the verifier detects each difference between the frames that arrive and those that were
+//! sent.
 
-use vxtap_bench::profile::Mix;
-use vxtap_bench::{Profile, Session, Totals, Traffic, Verdict, Verifier};
+use vxtap_bench::profile::ProtocolMix;
+use vxtap_bench::{MirrorSession, Profile, Totals, Traffic, Verification, Verifier};
 
 const COUNT: u64 = 2000;
 const LAST: usize = 1999;
@@ -11,26 +12,26 @@ fn profile() -> Profile {
         count: Some(COUNT),
         flows_per_session: 8,
         ipv6_percent: 50,
-        mix: Mix { tcp: 1, udp: 1, dns: 1, icmp: 1 },
+        mix: ProtocolMix { tcp: 1, udp: 1, dns: 1, icmp: 1 },
         ..Profile::default()
     }
 }
 
 /// A frame as the receiver gets it.
 #[derive(Clone)]
-struct Received {
-    session: Session,
+struct ReceivedFrame {
+    session: MirrorSession,
     flow: (u16, u8),
     inner: Vec<u8>,
 }
 
-fn frames(profile: &Profile) -> Vec<Received> {
+fn frames(profile: &Profile) -> Vec<ReceivedFrame> {
     let mut traffic = Traffic::new(profile).expect("valid profile");
     let mut frame = Vec::new();
     let mut all = Vec::new();
     while let Some(sent) = traffic.next_frame(&mut frame) {
         let flow = (sent.flow, sent.direction as u8);
-        all.push(Received {
+        all.push(ReceivedFrame {
             session: profile.sessions[sent.session],
             flow,
             inner: frame[50..].to_vec(),
@@ -39,20 +40,20 @@ fn frames(profile: &Profile) -> Vec<Received> {
     all
 }
 
-fn verify(frames: &[Received]) -> Verdict {
+fn verify(frames: &[ReceivedFrame]) -> Verification {
     let mut verifier = Verifier::new(&profile()).expect("valid profile");
     for frame in frames {
         verifier.frame(frame.session.source, frame.session.vni, &frame.inner);
     }
     let verdict = verifier.finish(&Traffic::totals(&profile()).expect("valid profile"));
-    let Verdict { received, intact, duplicated, corrupted, misplaced, foreign, .. } = verdict;
+    let Verification { received, intact, duplicated, corrupted, misplaced, foreign, .. } = verdict;
     assert_eq!(received, intact + duplicated + corrupted + misplaced + foreign);
     assert_eq!(verdict.sent, intact + verdict.missing);
     verdict
 }
 
-/// Gives frames to a verifier without saying where they came from.
-fn verify_unnamed(frames: &[Received]) -> Verifier {
+/// Gives frames to a verifier without their session.
+fn verify_unnamed(frames: &[ReceivedFrame]) -> Verifier {
     let mut verifier = Verifier::new(&profile()).expect("valid profile");
     for frame in frames {
         verifier.inner_frame(&frame.inner);
@@ -60,10 +61,11 @@ fn verify_unnamed(frames: &[Received]) -> Verifier {
     verifier
 }
 
-/// What differs from a perfect verdict: missing, duplicated, reordered, corrupted, misplaced,
+/// Differences from a perfect result: missing, duplicated, reordered, corrupted, misplaced,
 /// foreign.
-const fn faults(verdict: &Verdict) -> [u64; 6] {
-    let Verdict { missing, duplicated, reordered, corrupted, misplaced, foreign, .. } = *verdict;
+const fn faults(verdict: &Verification) -> [u64; 6] {
+    let Verification { missing, duplicated, reordered, corrupted, misplaced, foreign, .. } =
+        *verdict;
     [missing, duplicated, reordered, corrupted, misplaced, foreign]
 }
 
@@ -118,7 +120,7 @@ fn a_frame_that_arrives_twice_is_duplicated() {
 #[test]
 fn a_frame_overtaken_within_its_flow_is_reordered() {
     let mut all = frames(&profile());
-    let is_same = |a: &Received, b: &Received| (a.session, a.flow) == (b.session, b.flow);
+    let is_same = |a: &ReceivedFrame, b: &ReceivedFrame| (a.session, a.flow) == (b.session, b.flow);
     let next =
         (1..all.len()).find(|&i| is_same(&all[i], &all[0])).expect("another frame of the flow");
     all.swap(0, next);
@@ -127,9 +129,9 @@ fn a_frame_overtaken_within_its_flow_is_reordered() {
 
 /// Verifies damaged copies of each of the first frames: enough for every protocol, family and
 /// direction.
-fn verify_damaged(damage: impl Fn(&[u8], &mut dyn FnMut(&[u8]))) -> Verdict {
+fn verify_damaged(damage: impl Fn(&[u8], &mut dyn FnMut(&[u8]))) -> Verification {
     let mut verifier = Verifier::new(&profile()).expect("valid profile");
-    for Received { session, inner, .. } in frames(&profile()).iter().take(200) {
+    for ReceivedFrame { session, inner, .. } in frames(&profile()).iter().take(200) {
         damage(inner, &mut |damaged| verifier.frame(session.source, session.vni, damaged));
     }
     verifier.finish(&Totals::default())
@@ -176,7 +178,7 @@ fn frames_of_another_seed_and_other_traffic_are_foreign() {
     all.extend(frames(&other));
     let arp = [[0xFF; 14].as_slice(), &[0; 46]].concat();
     for inner in [vec![], vec![0; 13], arp] {
-        all.push(Received { session: profile().sessions[0], flow: (0, 0), inner });
+        all.push(ReceivedFrame { session: profile().sessions[0], flow: (0, 0), inner });
     }
     assert_eq!(faults(&verify(&all)), [0, 0, 0, 0, 0, 53]);
 }
@@ -188,7 +190,7 @@ fn frames_of_a_profile_that_differs_in_anything_inside_are_foreign() {
         Profile { seed: 2, ..usual() },
         Profile { sessions: usual().sessions[1..].to_vec(), ..usual() },
         Profile {
-            sessions: Session::numbered(8, "10.0.1.1".parse().expect("address"), 99),
+            sessions: MirrorSession::numbered(8, "10.0.1.1".parse().expect("address"), 99),
             ..usual()
         },
         Profile { flows_per_session: 9, ..usual() },

@@ -1,22 +1,22 @@
-//! Claim: every frame is what an AWS mirror would send, as an independent parser sees it.
+//! Claim: every frame is equal to that of an AWS mirror, as an independent parser reads it.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use etherparse::{NetSlice, SlicedPacket, TransportSlice, UdpSlice};
 use proptest::prelude::*;
-use vxtap_bench::profile::{Ipv6Checksum, MAX_INNER_LEN, Mix, Outer, Sizes};
-use vxtap_bench::{Direction, Profile, Sent, Session, Traffic, proof};
+use vxtap_bench::profile::{Ipv6Checksum, MAX_INNER_LEN, OuterHeaders, ProtocolMix, Sizes};
+use vxtap_bench::{Direction, MirrorSession, Profile, Sent, Traffic, payload_tag};
 
 /// All protocols over both families, in sessions with outer IPv4 and outer IPv6.
 fn profile(count: u64) -> Profile {
-    let mut sessions = Session::numbered(3, "10.9.1.1".parse().expect("address"), 500);
-    sessions.extend(Session::numbered(2, "fd00:9::1".parse().expect("address"), 0xFF_FFFE));
+    let mut sessions = MirrorSession::numbered(3, "10.9.1.1".parse().expect("address"), 500);
+    sessions.extend(MirrorSession::numbered(2, "fd00:9::1".parse().expect("address"), 0xFF_FFFE));
     Profile {
         sessions,
         flows_per_session: 40,
         ipv6_percent: 50,
-        mix: Mix { tcp: 1, udp: 1, dns: 1, icmp: 1 },
+        mix: ProtocolMix { tcp: 1, udp: 1, dns: 1, icmp: 1 },
         count: Some(count),
         ..Profile::default()
     }
@@ -79,7 +79,11 @@ fn check_outer<'a>(profile: &Profile, sent: &Sent, frame: &'a [u8]) -> &'a [u8] 
     check_vxlan(profile, &session, &datagram)
 }
 
-fn check_vxlan<'a>(profile: &Profile, session: &Session, datagram: &UdpSlice<'a>) -> &'a [u8] {
+fn check_vxlan<'a>(
+    profile: &Profile,
+    session: &MirrorSession,
+    datagram: &UdpSlice<'a>,
+) -> &'a [u8] {
     assert_eq!(datagram.destination_port(), profile.outer.port);
     assert!(datagram.source_port() >= 65_408);
     let (vxlan, inner) = datagram.payload().split_at(8);
@@ -88,7 +92,7 @@ fn check_vxlan<'a>(profile: &Profile, session: &Session, datagram: &UdpSlice<'a>
     inner
 }
 
-/// Checks lengths, checksums, MAC addresses and the proof of an inner frame.
+/// Checks lengths, checksums, MAC addresses and the payload tag of an inner frame.
 fn check_inner(sent: &Sent, inner: &[u8]) {
     assert_eq!(inner.len(), usize::from(sent.inner_len));
     let [high, low] = u16::try_from(sent.session).expect("16 bits").to_be_bytes();
@@ -111,7 +115,7 @@ fn check_inner(sent: &Sent, inner: &[u8]) {
         }
         NetSlice::Arp(_) => panic!("no ARP is made"),
     };
-    check_proof(sent, payload);
+    check_tag(sent, payload);
 }
 
 fn check_transport_v4<'a>(
@@ -162,19 +166,19 @@ fn check_transport_v6<'a>(
     }
 }
 
-/// Finds the proof at the start of a plain payload, or in the last option of a DNS message.
-fn check_proof(sent: &Sent, payload: &[u8]) {
+/// Finds the payload tag at the start of a plain payload, or in the last option of a DNS message.
+fn check_tag(sent: &Sent, payload: &[u8]) {
     let start = if payload.starts_with(b"vxg1") {
         0
     } else {
         let name = format!("\x05f{:04x}\x05s{:04x}\x05vxtap\x04test\0", sent.flow, sent.session);
         assert_eq!(payload[12..36], *name.as_bytes());
-        payload.windows(4).position(|bytes| bytes == b"vxg1").expect("a proof")
+        payload.windows(4).position(|bytes| bytes == b"vxg1").expect("a payload tag")
     };
-    let proof = proof::Proof::read(&payload[start..]).expect("a proof");
-    assert!(proof::is_intact(&payload[start..]));
-    assert_eq!((usize::from(proof.session), proof.flow), (sent.session, sent.flow));
-    assert_eq!((proof.direction, proof.sequence), (sent.direction, sent.sequence));
+    let tag = payload_tag::PayloadTag::read(&payload[start..]).expect("a payload tag");
+    assert!(payload_tag::is_intact(&payload[start..]));
+    assert_eq!((usize::from(tag.session), tag.flow), (sent.session, sent.flow));
+    assert_eq!((tag.direction, tag.sequence), (sent.direction, sent.sequence));
 }
 
 #[test]
@@ -185,7 +189,7 @@ fn every_frame_parses_with_the_lengths_and_checksums_it_should_have() {
 
 #[test]
 fn an_echo_request_is_answered_by_its_reply() {
-    let profile = Profile { mix: Mix { tcp: 0, udp: 0, dns: 0, icmp: 1 }, ..profile(2000) };
+    let profile = Profile { mix: ProtocolMix { tcp: 0, udp: 0, dns: 0, icmp: 1 }, ..profile(2000) };
     // Per flow, the type and the rest of the header of its first frame.
     let mut requests = HashMap::new();
     for_each_frame(&profile, |sent, frame| {
@@ -207,7 +211,7 @@ fn an_echo_request_is_answered_by_its_reply() {
 
 #[test]
 fn the_outer_checksum_over_ipv6_can_be_left_out() {
-    let outer = Outer { ipv6_checksum: Ipv6Checksum::Zero, ..Outer::default() };
+    let outer = OuterHeaders { ipv6_checksum: Ipv6Checksum::Zero, ..OuterHeaders::default() };
     let profile = Profile { outer, ..profile(500) };
     for_each_frame(&profile, |_, frame| assert_eq!(udp(&parse(frame)).checksum(), 0));
 }
@@ -235,7 +239,7 @@ fn both_directions_of_a_flow_share_the_outer_source_port_except_dns() {
 
 #[test]
 fn the_segments_of_a_tcp_flow_follow_on_each_other_and_acknowledge_all_that_was_heard() {
-    let profile = Profile { mix: Mix { tcp: 1, udp: 0, dns: 0, icmp: 0 }, ..profile(5000) };
+    let profile = Profile { mix: ProtocolMix { tcp: 1, udp: 0, dns: 0, icmp: 0 }, ..profile(5000) };
     // Per flow and direction, the number that its next segment must have.
     let mut next: HashMap<(usize, u16, Direction), u32> = HashMap::new();
     for_each_frame(&profile, |sent, frame| {
@@ -306,7 +310,7 @@ proptest! {
     ) {
         let [tcp, udp, dns, icmp] = weights;
         prop_assume!(weights.iter().any(|&weight| weight > 0));
-        let mix = Mix { tcp, udp, dns, icmp };
+        let mix = ProtocolMix { tcp, udp, dns, icmp };
         let profile = Profile { seed, sizes: Sizes::List(sizes), mix, ipv6_percent, ..profile(200) };
         for_each_frame(&profile, |sent, frame| check_inner(&sent, check_outer(&profile, &sent, frame)));
     }
@@ -326,7 +330,7 @@ fn a_profile_outside_the_limits_is_refused_by_name() {
         "101 percent of IPv6: give 0 to 100"
     );
     assert_eq!(
-        refused(Profile { mix: Mix { tcp: 0, udp: 0, dns: 0, icmp: 0 }, ..usual() }),
+        refused(Profile { mix: ProtocolMix { tcp: 0, udp: 0, dns: 0, icmp: 0 }, ..usual() }),
         "the protocol mix has no weight above 0: name at least one of tcp, udp, dns, icmp"
     );
     assert_eq!(
@@ -337,25 +341,25 @@ fn a_profile_outside_the_limits_is_refused_by_name() {
         refused(Profile { sizes: Sizes::List(vec![]), ..usual() }),
         "0 frame lengths: give 1 to 1024"
     );
-    let session = |text: &str| text.parse::<Session>().expect("a session");
+    let session = |text: &str| text.parse::<MirrorSession>().expect("a session");
     assert_eq!(
         refused(Profile { sessions: vec![session("10.0.0.1=16777216")], ..usual() }),
         "VNI 16777216 does not fit 24 bits: the largest is 16777215"
     );
     assert_eq!(
         refused(Profile { sessions: vec![session("10.0.0.1=5"); 2], ..usual() }),
-        "the session 10.0.0.1=5 is given twice: each pair of source and VNI may stand once"
+        "the session 10.0.0.1=5 is given twice: each pair of source and VNI may be given once"
     );
-    let unreadable = |text: &str| text.parse::<Mix>().expect_err("refused").to_string();
+    let unreadable = |text: &str| text.parse::<ProtocolMix>().expect_err("refused").to_string();
     assert_eq!(
         unreadable("tcp=60,sctp=1"),
         "`sctp=1` is no part of a protocol mix: write for example tcp=60,udp=25 (weights 0 to 65535)"
     );
     assert_eq!(
-        "10.0.0.1".parse::<Session>().expect_err("refused").to_string(),
+        "10.0.0.1".parse::<MirrorSession>().expect_err("refused").to_string(),
         "`10.0.0.1` is no session: write SOURCE=VNI, for example 10.0.1.5=100"
     );
-    let many = Session::numbered(300, "10.0.0.1".parse().expect("address"), 0);
+    let many = MirrorSession::numbered(300, "10.0.0.1".parse().expect("address"), 0);
     assert_eq!(
         refused(Profile { sessions: many, flows_per_session: 16_384, ..usual() }),
         "4915200 flows in all: sessions times flows per session may be 4194304 at most"

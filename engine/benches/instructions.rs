@@ -1,7 +1,7 @@
-//! What callgrind counts the instructions of: a worker and its consumers on one thread.
+//! A worker and its consumers on one thread, whose instructions callgrind counts.
 //!
-//! `cargo xtask bench --micro` runs it, once for each scenario of `ceilings.toml`, and looks for
-//! the names of the functions here and in the worker.
+//! `cargo xtask bench --micro` runs it once for each scenario of `ceilings.toml`, and searches the
+//! output for the names of the functions here and in the worker.
 
 mod scenario;
 
@@ -13,10 +13,10 @@ use scenario::Scenario;
 use vxtap::internals::WorkerHarness;
 use vxtap::ring::{Consumer, Next};
 
-/// Turns that are not counted: until each chunk has gone round, lists and caches are not as they
-/// will be.
+/// Uncounted turns, until each chunk has been used once and lists and caches are in their steady
+/// state.
 const TURNS_BEFORE: u32 = 256;
-/// Turns that are counted, with a batch of 64 frames each.
+/// Counted turns, with a batch of 64 frames each.
 const TURNS: u32 = 3125;
 
 fn main() -> ExitCode {
@@ -27,9 +27,9 @@ fn main() -> ExitCode {
         );
         return ExitCode::SUCCESS;
     };
-    let (mut rig, mut consumers) = scenario.rig();
-    warm_up(&mut rig, &mut consumers);
-    let frames = measured(&mut rig, &mut consumers);
+    let (mut harness, mut consumers) = scenario.harness();
+    warm_up(&mut harness, &mut consumers);
+    let frames = measured(&mut harness, &mut consumers);
     report(frames);
     ExitCode::SUCCESS
 }
@@ -45,25 +45,25 @@ fn scenario(arguments: &[String]) -> Option<Scenario> {
 }
 
 #[inline(never)]
-fn warm_up(rig: &mut WorkerHarness, consumers: &mut [Consumer]) {
+fn warm_up(harness: &mut WorkerHarness, consumers: &mut [Consumer]) {
     for _ in 0..TURNS_BEFORE {
-        rig.turn();
+        harness.turn();
         drain(consumers);
     }
 }
 
-/// Collection is on in here. Returns the number of frames.
+/// Runs the counted turns; callgrind collects in this function. Returns the number of frames.
 #[inline(never)]
-fn measured(rig: &mut WorkerHarness, consumers: &mut [Consumer]) -> u64 {
+fn measured(harness: &mut WorkerHarness, consumers: &mut [Consumer]) -> u64 {
     let mut frames = 0;
     for _ in 0..TURNS {
-        frames += u64::from(rig.turn());
+        frames += u64::from(harness.turn());
         drain(consumers);
     }
     frames
 }
 
-/// The least that a consumer does: reads a byte of each frame and gives the batch back.
+/// Does the least work of a consumer: reads a byte of each frame and releases the batch.
 #[inline(never)]
 fn drain(consumers: &mut [Consumer]) {
     let mut sum = 0;
@@ -76,7 +76,7 @@ fn drain(consumers: &mut [Consumer]) {
     black_box(sum);
 }
 
-#[expect(clippy::print_stdout, reason = "the answer to who counts")]
+#[expect(clippy::print_stdout, reason = "read by the counting program")]
 fn report(frames: u64) {
     println!("{frames}");
 }

@@ -1,24 +1,24 @@
-//! Each station of the path alone, on one thread. Times are per frame.
+//! Each stage of the data path alone, on one thread. Times are per frame.
 
-#[path = "scenario/rules.rs"]
-mod rules;
-#[path = "scenario/traffic.rs"]
-mod traffic;
+#[path = "scenario/filters.rs"]
+mod filters;
+#[path = "scenario/mirrored_frames.rs"]
+mod mirrored_frames;
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use traffic::mirrored;
-use vxtap::internals::{FlowHash, Ring, Rules, Sessions, decap};
+use mirrored_frames::mirrored;
+use vxtap::internals::{FlowHash, Ring, Rules, SessionLookup, decap};
 use vxtap::outputs::pcapng::{CaptureWriter, FrameKey, PcapngFile};
 use vxtap::session::Vni;
 
-/// Frames that a bench goes through, one after the other; with outer headers and neighbours they
-/// fit a second-level cache.
+/// Frames that a bench repeats; with outer headers and neighbours they fit a second-level cache.
 const FRAMES: usize = 1024;
 
-/// Calls `work` with each of `items` in turn, `count` times in all. Returns how long it took.
+/// Calls `work` with `items` in order, repeated `count` times in all. Returns the time of the
+/// calls.
 fn time<T>(count: u64, items: &[T], mut work: impl FnMut(&T)) -> Duration {
     let start = Instant::now();
     (0..count).zip(items.iter().cycle()).for_each(|(_, item)| work(item));
@@ -50,7 +50,7 @@ fn session_lookup(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(1));
     for count in [1, 100, 10_000] {
         let (frames, declared) = mirrored(FRAMES, 100, count);
-        let sessions = Sessions::new(&declared);
+        let sessions = SessionLookup::new(&declared);
         let pair = |frame: &Vec<u8>| {
             let source = frame[26..30].try_into().expect("an outer IPv4 header");
             let vni = u32::from_be_bytes([0, frame[46], frame[47], frame[48]]);
@@ -71,13 +71,13 @@ fn session_lookup(criterion: &mut Criterion) {
     }
 }
 
-/// The compiled rules beside the same rules asked one after the other.
+/// The compiled rules beside a linear search of the same rules.
 fn filter(criterion: &mut Criterion) {
     let frames = inner_frames();
     let mut group = criterion.benchmark_group("filter");
     group.throughput(Throughput::Elements(1));
     for count in [10, 100, 1000] {
-        let rules = Rules::new(&rules::filter(count), &rules::eni(0));
+        let rules = Rules::new(&filters::filter(count), &filters::eni(0));
         assert!(frames.iter().all(|frame| rules.accept(frame)), "the last rule accepts all");
         group.bench_function(BenchmarkId::new("compiled", count), |bench| {
             bench.iter_custom(|count| {
@@ -109,8 +109,7 @@ fn hash(criterion: &mut Criterion) {
     });
 }
 
-/// One of three things that happen to a frame on its way through an output ring; the other two are
-/// not timed.
+/// One of three phases of a frame's way through an output ring; the other two are not timed.
 #[derive(Clone, Copy, PartialEq)]
 enum Phase {
     Publish,
@@ -133,8 +132,8 @@ fn ring(criterion: &mut Criterion) {
 
 const RING_LEN: u32 = 4096;
 
-/// Fills and empties the whole ring as often as `count` frames take, in batches of 64, and returns
-/// the time of one phase, as for `count` frames.
+/// Fills and empties the whole ring as often as `count` frames need, in batches of 64, and returns
+/// the time of one phase, scaled to `count` frames.
 fn time_phase(ring: &mut Ring, timed: Phase, count: u64) -> Duration {
     let rounds = count.div_ceil(u64::from(RING_LEN));
     let mut spent = Duration::ZERO;
@@ -157,7 +156,7 @@ fn time_phase(ring: &mut Ring, timed: Phase, count: u64) -> Duration {
     per_count(spent, rounds * u64::from(RING_LEN), count)
 }
 
-/// What `count` frames take if `done` took `spent`.
+/// Time of `count` frames if `done` frames took `spent`.
 #[expect(clippy::cast_precision_loss, reason = "fewer frames than a float is exact for")]
 fn per_count(spent: Duration, done: u64, count: u64) -> Duration {
     spent.mul_f64(count as f64 / done as f64)

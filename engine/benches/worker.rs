@@ -1,8 +1,8 @@
 //! The whole worker over rings that replay traffic, with a consumer on another CPU that reads the
-//! first line of each frame and gives it back. The time is per frame that went all the way.
+//! first line of each frame and releases it. The time is per frame from receive to release.
 //!
 //! Worker and consumer are pinned to the first two CPUs that this process may use; on a machine
-//! with one CPU the figures say nothing.
+//! with one CPU the figures are meaningless.
 
 mod scenario;
 
@@ -19,10 +19,10 @@ use scenario::Scenario;
 use vxtap::internals::WorkerHarness;
 use vxtap::ring::{Consumer, Next};
 
-/// Frames before anything is timed: each chunk has gone round some times.
+/// Frames before the first timed one, so that each chunk has been used several times.
 const FRAMES_BEFORE: u64 = 131_072;
 
-/// The thread that reads, and its end.
+/// The consumer's thread, and its stop flag.
 struct Reading {
     is_over: Arc<AtomicBool>,
     thread: JoinHandle<u64>,
@@ -55,14 +55,13 @@ fn read(consumer: &mut Consumer) -> u64 {
     batch.iter().filter_map(|frame| frame.segments().next()?.get(12).copied()).map(u64::from).sum()
 }
 
-/// Turns until `count` frames have been worked on. A turn that finds nothing, because the consumer
-/// has all chunks, takes its time and counts for nothing. Returns the time that `count` frames
-/// took.
+/// Runs turns until `count` frames have been processed, and returns the time of `count` frames. A
+/// turn that finds no frame, because the consumer has all chunks, takes time and does not count.
 #[expect(clippy::cast_precision_loss, reason = "fewer frames than a float is exact for")]
-fn time(rig: &mut WorkerHarness, count: u64) -> Duration {
+fn time(harness: &mut WorkerHarness, count: u64) -> Duration {
     let (start, mut done) = (Instant::now(), 0);
     while done < count {
-        done += u64::from(rig.turn());
+        done += u64::from(harness.turn());
     }
     start.elapsed().mul_f64(count as f64 / done as f64)
 }
@@ -74,26 +73,25 @@ fn bench(
     parameter: u32,
     scenario: Scenario,
 ) {
-    let (mut rig, consumers) = scenario.rig();
+    let (mut harness, consumers) = scenario.harness();
     let reading = Reading::start(consumers, cpu);
-    time(&mut rig, FRAMES_BEFORE);
+    time(&mut harness, FRAMES_BEFORE);
     let mut group = criterion.benchmark_group("worker");
     group.throughput(Throughput::Elements(1)).sampling_mode(SamplingMode::Flat);
     group.bench_function(BenchmarkId::new(name, parameter), |bench| {
-        bench.iter_custom(|count| time(&mut rig, count));
+        bench.iter_custom(|count| time(&mut harness, count));
     });
     group.finish();
     reading.end();
-    let all = rig.finish().all;
+    let all = harness.finish().all;
     assert_eq!(all.received.frames, all.delivered.frames, "each frame went all the way");
 }
 
-/// One frame after the other of one session to one output, with no rules: what all others are
-/// compared with.
+/// One session, one output and no rules: the base that all others are compared with.
 const PLAIN: Scenario = Scenario { chunks: 4096, sessions: 1, outputs: 1, rules: 0 };
 
 fn worker(criterion: &mut Criterion) {
-    // To be asked before this thread is pinned: a pinned one may use no other.
+    // Asked before this thread is pinned: a pinned thread may use no other CPU.
     let cpus = core_affinity::get_core_ids().unwrap_or_default();
     cpus.first().copied().map(core_affinity::set_for_current);
     let mut bench = {

@@ -15,10 +15,10 @@ use vxtap::ring::{Consumer, Next};
 const FRAMES: u64 = 200_000;
 
 /// Turns until `frames` frames have been worked on.
-fn work(rig: &mut WorkerHarness, frames: u64) {
+fn work(harness: &mut WorkerHarness, frames: u64) {
     let mut done = 0;
     while done < frames {
-        match rig.turn() {
+        match harness.turn() {
             // The consumer has all chunks, and may share the CPU with this thread.
             0 => thread::yield_now(),
             count => done += u64::from(count),
@@ -46,12 +46,12 @@ fn consume(consumers: &mut [Consumer], is_over: &AtomicBool) -> u64 {
 
 /// What the worker's thread and the consumers' allocate for [`FRAMES`] frames.
 fn allocations(scenario: Scenario) -> [AllocationInfo; 2] {
-    let (mut rig, mut consumers) = scenario.rig();
+    let (mut harness, mut consumers) = scenario.harness();
     let is_over = AtomicBool::new(false);
     let mut consumed = 0;
     let both = thread::scope(|scope| {
         let reading = scope.spawn(|| measure(|| consumed = consume(&mut consumers, &is_over)));
-        let worker = measure(|| work(&mut rig, FRAMES));
+        let worker = measure(|| work(&mut harness, FRAMES));
         is_over.store(true, Ordering::Relaxed);
         [worker, reading.join().expect("the consumer does not panic")]
     });

@@ -13,9 +13,11 @@ use aya::programs::{Xdp, XdpMode};
 use vxtap::Engine;
 use vxtap::config::{Config, Output, OutputKind};
 use vxtap::ring::{Consumer, Next};
-use vxtap_bench::live::{OBJECT, Options};
-use vxtap_bench::profile::{Outer, Sizes};
-use vxtap_bench::{Limits, Live, LiveError, Pace, Profile, Totals, Verdict, Verifier};
+use vxtap_bench::live::{LiveOptions, OBJECT};
+use vxtap_bench::profile::{OuterHeaders, Sizes};
+use vxtap_bench::{
+    LiveError, LiveSender, Pace, Profile, SendLimits, Totals, Verification, Verifier,
+};
 use vxtap_ebpf::generator::{DROP_PROGRAM, DROPPED, DROPPED_WORDS, Dropped};
 use vxtap_tests::{Side, Veth, capture, privileged, wait_until};
 
@@ -29,21 +31,21 @@ const fn per_second(rate: u64) -> Pace {
     Pace::PerSecond(NonZeroU64::new(rate).unwrap())
 }
 
-const fn limits(pace: Pace) -> Limits<'static> {
-    Limits { pace, duration: None, stop: None }
+const fn limits(pace: Pace) -> SendLimits<'static> {
+    SendLimits { pace, duration: None, stop: None }
 }
 
 fn send(
     sender: &Side,
     profile: &Profile,
-    options: Options,
-    limits: Limits<'_>,
+    options: LiveOptions,
+    limits: SendLimits<'_>,
 ) -> Result<Totals, LiveError> {
-    sender.netns.run(|| Live::open(sender.interface, profile, options)?.run(limits, |_| {}))
+    sender.netns.run(|| LiveSender::open(sender.interface, profile, options)?.run(limits, |_| {}))
 }
 
 /// Has every frame read by the engine at the receiving end.
-fn receive(veth: &Veth, profile: &Profile, options: Options) -> (Totals, Verdict) {
+fn receive(veth: &Veth, profile: &Profile, options: LiveOptions) -> (Totals, Verification) {
     let mut config = Config::default();
     config.capture.interfaces = vec![veth.receiver.interface.to_owned()];
     config.memory.per_queue_mib = 160;
@@ -117,25 +119,25 @@ fn every_frame_of_the_profile_arrives_once_whole_and_in_order() {
     privileged();
     let veth = Veth::pair(1).unwrap();
     let profile = Profile { count: Some(16_384), ..Profile::default() };
-    let (totals, verdict) = receive(&veth, &profile, Options::default());
+    let (totals, verdict) = receive(&veth, &profile, LiveOptions::default());
     assert_eq!((totals.frames, totals.refused), (16_384, 0));
     assert!(verdict.is_perfect(), "{verdict}");
 }
 
 #[test]
 #[ignore = "requires CAP_NET_ADMIN and CAP_BPF; run by cargo xtask test"]
-fn frames_between_the_proofs_have_headers_and_lengths_of_the_profile_but_no_proof() {
+fn frames_between_the_tags_have_headers_and_lengths_of_the_profile_but_no_tag() {
     privileged();
     let veth = Veth::pair(1).unwrap();
     let profile = Profile { count: Some(10_000), ..Profile::default() };
-    for (proof_every, proofs) in [(0, 0), (10, 1000), (3, 3334)] {
-        let options = Options { proof_every, ..Options::default() };
+    for (tag_every, tags) in [(0, 0), (10, 1000), (3, 3334)] {
+        let options = LiveOptions { tag_every, ..LiveOptions::default() };
         let (totals, verdict) = receive(&veth, &profile, options);
         assert_eq!(totals.frames, 10_000);
         assert_eq!((verdict.received, verdict.bytes), (10_000, totals.inner_bytes), "{verdict}");
         // The verifier takes frames without a proof between two ends that it knows for damaged
         // ones.
-        assert_eq!((verdict.intact, verdict.corrupted), (proofs, 10_000 - proofs), "{verdict}");
+        assert_eq!((verdict.intact, verdict.corrupted), (tags, 10_000 - tags), "{verdict}");
     }
 }
 
@@ -148,8 +150,8 @@ fn a_rate_is_kept_and_the_duration_too() {
     let mut sent = 0;
     for rate in [3_000, 200_000, 700_000] {
         let duration = Duration::from_millis(700);
-        let limits = Limits { pace: per_second(rate), duration: Some(duration), stop: None };
-        let options = Options { proof_every: 0, ..Options::default() };
+        let limits = SendLimits { pace: per_second(rate), duration: Some(duration), stop: None };
+        let options = LiveOptions { tag_every: 0, ..LiveOptions::default() };
         let start = Instant::now();
         let totals = send(&veth.sender, &Profile::default(), options, limits).unwrap();
         let took = start.elapsed();
@@ -175,7 +177,7 @@ fn what_is_said_to_be_sent_is_what_driver_and_receiver_count() {
     let drops = Drops::attach(&veth.receiver);
     // More at once than the ring of the pair holds beside what is in it, so that some may be
     // refused.
-    let options = Options { proof_every: 0, batch: Some(256), ..Options::default() };
+    let options = LiveOptions { tag_every: 0, batch: Some(256), ..LiveOptions::default() };
     let profile = Profile { count: Some(300_000), sizes: Sizes::Fixed(200), ..Profile::default() };
     let totals = send(&veth.sender, &profile, options, limits(Pace::Full)).unwrap();
     assert_eq!(totals.frames + totals.refused, 300_000);
@@ -194,9 +196,9 @@ fn datagrams_to_another_port_are_foreign_to_the_dropping_program() {
     privileged();
     let veth = Veth::pair(1).unwrap();
     let drops = Drops::attach(&veth.receiver);
-    let outer = Outer { port: 4790, ..Outer::default() };
+    let outer = OuterHeaders { port: 4790, ..OuterHeaders::default() };
     let profile = Profile { count: Some(500), outer, ..Profile::default() };
-    send(&veth.sender, &profile, Options::default(), limits(per_second(PACE))).unwrap();
+    send(&veth.sender, &profile, LiveOptions::default(), limits(per_second(PACE))).unwrap();
     assert_eq!(drops.of_frames(500), Dropped { frames: 0, inner_bytes: 0, foreign: 500 });
 }
 
@@ -207,10 +209,11 @@ fn a_run_without_end_stops_when_told() {
     let veth = Veth::pair(1).unwrap();
     let drops = Drops::attach(&veth.receiver);
     let stop = AtomicBool::new(false);
-    let limits = Limits { pace: per_second(PACE), duration: None, stop: Some(&stop) };
+    let limits = SendLimits { pace: per_second(PACE), duration: None, stop: Some(&stop) };
     let totals = veth.sender.netns.run(|| {
         let mut live =
-            Live::open(veth.sender.interface, &Profile::default(), Options::default()).unwrap();
+            LiveSender::open(veth.sender.interface, &Profile::default(), LiveOptions::default())
+                .unwrap();
         live.run(limits, |so_far| stop.store(so_far.frames > 0, Ordering::Relaxed))
     });
     let totals = totals.unwrap();
@@ -224,7 +227,7 @@ fn an_interface_that_takes_no_frames_is_an_error_that_says_why() {
     privileged();
     let veth = Veth::pair(1).unwrap();
     let refusal = |profile: &Profile| {
-        let sent = send(&veth.sender, profile, Options::default(), limits(Pace::Full));
+        let sent = send(&veth.sender, profile, LiveOptions::default(), limits(Pace::Full));
         sent.expect_err("refused").to_string()
     };
     let profile = Profile { count: Some(100), ..Profile::default() };

@@ -15,9 +15,9 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Compare(Box<compare::Options>),
-    Search(Box<search::Options>),
-    Receive(receive::Options),
+    Compare(Box<compare::CompareOptions>),
+    Search(Box<search::SearchOptions>),
+    Receive(receive::ReceiveOptions),
 }
 
 fn main() -> ExitCode {

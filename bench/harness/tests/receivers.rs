@@ -1,4 +1,4 @@
-//! Claim: every receiver that is compared gets every frame of traffic that it has time for, intact,
+//! Claim: every compared receiver gets every frame of a traffic that it can keep up with, intact,
 //! and counts it right.
 //!
 //! The frames come from `vxgen`'s generator through a packet socket, at a pace that all keep up
@@ -15,9 +15,9 @@ use std::thread;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
-use vxtap_bench::send::Limits;
-use vxtap_bench::{Pace, PacketSocket, Profile, Session, Totals, Traffic, send};
-use vxtap_harness::protocol::{Mark, Ready};
+use vxtap_bench::send::SendLimits;
+use vxtap_bench::{MirrorSession, Pace, PacketSocket, Profile, Totals, Traffic, send};
+use vxtap_harness::mark_protocol::{Mark, Ready};
 use vxtap_tests::leftovers::assert_no_xdp_program;
 use vxtap_tests::{NetNs, Process, Veth, capture, privileged, wait_until};
 
@@ -27,13 +27,13 @@ const PER_SECOND: u64 = 40_000;
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A `vxbench receive` process.
-struct Receiver {
+struct ReceiverProcess {
     process: Process,
     input: ChildStdin,
     lines: mpsc::Receiver<String>,
 }
 
-impl Receiver {
+impl ReceiverProcess {
     fn start(netns: &NetNs, row: &str) -> (Self, String) {
         let mut command = netns.command(env!("CARGO_BIN_EXE_vxbench"));
         command.arg("receive").args(row.split(' ')).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -60,7 +60,7 @@ impl Receiver {
         self.answer()
     }
 
-    /// Ends it in order.
+    /// Ends the process with the command of the protocol.
     fn end(mut self) {
         writeln!(self.input, "end").unwrap();
         let status = self.process.wait(TIMEOUT).unwrap();
@@ -78,7 +78,7 @@ fn send_all(veth: &Veth, profile: &Profile) -> Totals {
         let mut traffic = Traffic::new(profile).unwrap();
         let mut socket = PacketSocket::open(veth.sender.interface).unwrap();
         let pace = Pace::PerSecond(NonZeroU64::new(PER_SECOND).unwrap());
-        let limits = Limits { pace, duration: None, stop: None };
+        let limits = SendLimits { pace, duration: None, stop: None };
         send(&mut traffic, &mut socket, limits, |_| {}).unwrap()
     })
 }
@@ -88,7 +88,7 @@ fn send_all(veth: &Veth, profile: &Profile) -> Totals {
 fn receives_everything(row: &str, profile: &Profile) -> Mark {
     privileged();
     let veth = Veth::pair(1).unwrap();
-    let (mut receiver, about) = Receiver::start(&veth.receiver.netns, row);
+    let (mut receiver, about) = ReceiverProcess::start(&veth.receiver.netns, row);
     assert_eq!(receiver.mark().frames, 0, "{about}");
     let sent = send_all(&veth, profile);
     assert_eq!((sent.frames, sent.refused), (FRAMES, 0));
@@ -142,7 +142,7 @@ fn vxtap_receives_everything_and_writes_it_until_the_disk_is_full() {
     let mount = ["-t", "tmpfs", "-o", "size=1m", "vxtap-test"];
     capture(Command::new("mount").args(mount).arg(directory.path())).unwrap();
     let row = format!("vxtap --pcapng {}", directory.path().display());
-    let (mut receiver, _) = Receiver::start(&veth.receiver.netns, &row);
+    let (mut receiver, _) = ReceiverProcess::start(&veth.receiver.netns, &row);
     capture(Command::new("umount").arg("--lazy").arg(directory.path())).unwrap();
     send_all(&veth, &profile());
     let mark = receiver.mark();
@@ -158,7 +158,7 @@ fn a_consumer_that_spins_never_sleeps_and_one_that_naps_does() {
     let veth = Veth::pair(1).unwrap();
     for (wait, sleeps) in [("spin", false), ("nap", true)] {
         let row = format!("vxtap --wait busy --consumer-wait {wait}");
-        let (receiver, about) = Receiver::start(&veth.receiver.netns, &row);
+        let (receiver, about) = ReceiverProcess::start(&veth.receiver.netns, &row);
         // The lowest of three: a page fault can put any thread to sleep once.
         let slept = (0..3).map(|_| {
             let before = sleeps_of(&receiver.process, "consumer");
@@ -171,10 +171,10 @@ fn a_consumer_that_spins_never_sleeps_and_one_that_naps_does() {
     }
 }
 
-/// How often a thread has given up its CPU because it had nothing to do; giving way to others does
-/// not count (`voluntary_ctxt_switches` of `proc_pid_status(5)`). Waits for the thread: it gives
-/// itself its name when it first runs, which on a CPU shared with a worker that spins can be after
-/// the receiver says that it is ready.
+/// Returns the number of times that a thread has given up its CPU because it had nothing to do;
+/// yielding does not count (`voluntary_ctxt_switches` of `proc_pid_status(5)`). Waits for the
+/// thread: it sets its name when it first runs, which on a CPU shared with a spinning worker can be
+/// after the receiver reports that it is ready.
 fn sleeps_of(process: &Process, thread: &str) -> u64 {
     let name = format!("Name:\t{thread}\n");
     let mut status = None;
@@ -213,7 +213,7 @@ fn a_bare_socket_receives_everything() {
 fn a_packet_socket_on_the_kernels_vxlan_device_receives_everything() {
     receives_everything("tpacket", &profile());
     let source = "10.0.1.1".parse().unwrap();
-    let one_vni = Profile { sessions: Session::numbered(1, source, 7), ..profile() };
+    let one_vni = Profile { sessions: MirrorSession::numbered(1, source, 7), ..profile() };
     receives_everything("tpacket --vni 7 --vni-count 1", &one_vni);
 }
 

@@ -1,33 +1,33 @@
 //! Every inner frame of a profile, as a function of (flow, direction, sequence number).
 //!
-//! The sender and the verifier both make frames here. What they have in common is checked from
-//! outside: the tests parse the frames with etherparse, and tshark reads them without a complaint.
+//! The sender and the verifier both make frames here. Common errors are excluded from outside: the
+//! tests parse the frames with etherparse, and tshark reads them without a warning.
 
-mod dns;
-mod layout;
+mod dns_message;
+mod frame_layout;
 mod transport;
 
 use std::net::IpAddr;
 
 use rand_chacha::rand_core::Rng;
 
+use crate::bit_hash::hash;
 use crate::direction::Direction;
-use crate::flow::{self, Flow, Protocol, Stream};
-use crate::mix::mix;
-use crate::profile::{MAX_INNER_LEN, Profile, Session};
-use crate::proof::{self, Proof};
+use crate::inner_flow::{self, InnerFlow, Protocol, RandomStream};
+use crate::payload_tag::{self, PayloadTag};
+use crate::profile::{MAX_INNER_LEN, MirrorSession, Profile};
 use crate::sizes::Cycle;
-use layout::{Kind, Layout};
+use frame_layout::{FrameLayout, Kind};
 
-pub(crate) use layout::PROOF_STARTS;
+pub(crate) use frame_layout::TAG_STARTS;
 
-/// Different places in the random bytes at which a frame's filler may start.
+/// Different offsets in the random bytes at which a frame's filler may start.
 const FILLER_STARTS: usize = 1 << 16;
 
 /// Names one frame.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FrameId<'a> {
-    pub(crate) flow: &'a Flow,
+    pub(crate) flow: &'a InnerFlow,
     pub(crate) direction: Direction,
     /// Number within the flow and direction, from 0.
     pub(crate) sequence: u64,
@@ -42,8 +42,8 @@ impl FrameId<'_> {
         }
     }
 
-    /// Place in the cycle of lengths.
-    fn place(&self) -> u64 {
+    /// Position in the cycle of lengths.
+    fn size_position(&self) -> u64 {
         u64::from(self.flow.size_start).wrapping_add(self.sequence)
     }
 
@@ -55,10 +55,10 @@ impl FrameId<'_> {
 
 /// The frames of a profile.
 #[derive(Debug)]
-pub(crate) struct Frames {
+pub(crate) struct FrameBuilder {
     run: u32,
-    sessions: Vec<Session>,
-    flows: Vec<Flow>,
+    sessions: Vec<MirrorSession>,
+    flows: Vec<InnerFlow>,
     flows_per_session: usize,
     /// One cycle per [`Kind`].
     cycles: Vec<Cycle>,
@@ -66,56 +66,56 @@ pub(crate) struct Frames {
     filler: Vec<u8>,
 }
 
-impl Frames {
+impl FrameBuilder {
     /// Makes the tables of a profile that has been checked.
     pub(crate) fn new(profile: &Profile) -> Self {
         let cycle = |kind| {
-            let layout = Layout::of(kind);
-            Cycle::new(&profile.sizes, layout.transport_end(), layout.proof_end())
+            let layout = FrameLayout::of(kind);
+            Cycle::new(&profile.sizes, layout.transport_end(), layout.tag_end())
         };
         let mut filler = vec![0; FILLER_STARTS + usize::from(MAX_INNER_LEN)];
-        flow::random(profile.seed, Stream::Filler).fill_bytes(&mut filler);
+        inner_flow::random(profile.seed, RandomStream::Filler).fill_bytes(&mut filler);
         Self {
             run: run_id(profile),
             sessions: profile.sessions.clone(),
-            flows: flow::table(profile),
+            flows: inner_flow::table(profile),
             flows_per_session: profile.flows_per_session as usize,
             cycles: Kind::all().into_iter().map(cycle).collect(),
             filler,
         }
     }
 
-    /// Which profile the frames belong to, as every proof says it.
+    /// Hash of the profile, as every payload tag has it.
     pub(crate) const fn run(&self) -> u32 {
         self.run
     }
 
-    pub(crate) fn flows(&self) -> &[Flow] {
+    pub(crate) fn flows(&self) -> &[InnerFlow] {
         &self.flows
     }
 
-    pub(crate) fn sessions(&self) -> &[Session] {
+    pub(crate) fn sessions(&self) -> &[MirrorSession] {
         &self.sessions
     }
 
-    /// Index of the flow that a proof names; `None` where the profile has none such.
-    pub(crate) fn index(&self, proof: &Proof) -> Option<usize> {
-        let (session, flow) = (usize::from(proof.session), usize::from(proof.flow));
+    /// Index of the flow that a payload tag names; `None` if the profile has no such flow.
+    pub(crate) fn index(&self, tag: &PayloadTag) -> Option<usize> {
+        let (session, flow) = (usize::from(tag.session), usize::from(tag.flow));
         let is_known = session < self.sessions.len() && flow < self.flows_per_session;
         is_known.then_some(session * self.flows_per_session + flow)
     }
 
     /// Length in bytes of a frame.
     pub(crate) fn frame_len(&self, id: FrameId<'_>) -> u16 {
-        self.cycle(id.kind()).frame_len(id.place())
+        self.cycle(id.kind()).frame_len(id.size_position())
     }
 
     /// Appends a frame.
     pub(crate) fn write(&self, id: FrameId<'_>, frame: &mut Vec<u8>) {
         let start = frame.len();
         let frame_len = self.frame_len(id);
-        let layout = Layout::of(id.kind());
-        layout::write_ethernet_ip(id, frame_len, frame);
+        let layout = FrameLayout::of(id.kind());
+        frame_layout::write_ethernet_ip(id, frame_len, frame);
         let transport = frame.len();
         match id.flow.protocol {
             Protocol::Tcp => transport::write_tcp(id, self.tcp_numbers(id), frame),
@@ -123,16 +123,16 @@ impl Frames {
             Protocol::Udp => transport::write_udp(id, frame_len - layout.transport_start(), frame),
             Protocol::Dns => {
                 transport::write_udp(id, frame_len - layout.transport_start(), frame);
-                dns::write(id, frame_len - layout.proof_start(), frame);
+                dns_message::write(id, frame_len - layout.tag_start(), frame);
             }
         }
-        self.write_proof(id, frame_len - layout.proof_start(), frame);
+        self.write_tag(id, frame_len - layout.tag_start(), frame);
         debug_assert_eq!(frame.len() - start, usize::from(frame_len));
         transport::finish(id, &mut frame[transport..]);
     }
 
-    fn write_proof(&self, id: FrameId<'_>, payload_len: u16, frame: &mut Vec<u8>) {
-        let proof = Proof {
+    fn write_tag(&self, id: FrameId<'_>, payload_len: u16, frame: &mut Vec<u8>) {
+        let tag = PayloadTag {
             run: self.run,
             session: id.flow.session,
             flow: id.flow.number,
@@ -140,7 +140,7 @@ impl Frames {
             sequence: id.sequence,
             payload_len,
         };
-        proof.write(self.filler(id, usize::from(payload_len) - proof::LEN), frame);
+        tag.write(self.filler(id, usize::from(payload_len) - payload_tag::LEN), frame);
     }
 
     /// The numbers with which a segment continues the flow's other frames: sequence,
@@ -158,7 +158,7 @@ impl Frames {
     fn tcp_sequence(&self, id: FrameId<'_>) -> u32 {
         let cycle = self.cycle(id.kind());
         let before = cycle.payload_before(u64::from(id.flow.size_start));
-        let bytes = cycle.payload_before(id.place()).wrapping_sub(before);
+        let bytes = cycle.payload_before(id.size_position()).wrapping_sub(before);
         id.flow.initial[id.direction as usize].wrapping_add(bytes as u32)
     }
 
@@ -170,36 +170,28 @@ impl Frames {
     fn filler(&self, id: FrameId<'_>, len: usize) -> &[u8] {
         let FrameId { flow, direction, sequence } = id;
         let name = u64::from(flow.session) << 32 | u64::from(flow.number) << 8 | direction as u64;
-        let start = (mix(mix(sequence) ^ name) % FILLER_STARTS as u64) as usize;
+        let start = (hash(hash(sequence) ^ name) % FILLER_STARTS as u64) as usize;
         &self.filler[start..start + len]
     }
 }
 
-/// Hashes the fields of a profile that decide what inner frames look like.
+/// Hashes the fields of a profile on which inner frames depend.
 #[expect(clippy::cast_possible_truncation, reason = "an address is taken in halves")]
 fn run_id(profile: &Profile) -> u32 {
-    let Profile {
-        seed,
-        sessions,
-        flows_per_session,
-        mix: shares,
-        ipv6_percent,
-        sizes,
-        count: _,
-        outer: _,
-    } = profile;
-    let sessions = sessions.iter().flat_map(|Session { source, vni }| {
+    let Profile { seed, sessions, flows_per_session, mix, ipv6_percent, sizes, count: _, outer: _ } =
+        profile;
+    let sessions = sessions.iter().flat_map(|MirrorSession { source, vni }| {
         let bits = match source {
             IpAddr::V4(v4) => u128::from(v4.to_bits()),
             IpAddr::V6(v6) => v6.to_bits(),
         };
         [bits as u64, (bits >> 64) as u64, u64::from(*vni)]
     });
-    let shares = [shares.tcp, shares.udp, shares.dns, shares.icmp].map(u64::from);
+    let mix = [mix.tcp, mix.udp, mix.dns, mix.icmp].map(u64::from);
     let hash = sessions
-        .chain(shares)
+        .chain(mix)
         .chain([u64::from(*flows_per_session), u64::from(*ipv6_percent)])
         .chain(sizes.lengths().iter().map(|&len| u64::from(len)))
-        .fold(mix(*seed), |sum, value| mix(sum.rotate_left(7) ^ value));
+        .fold(hash(*seed), |sum, value| hash(sum.rotate_left(7) ^ value));
     (hash >> 32) as u32
 }

@@ -1,9 +1,9 @@
 //! TCP, UDP and ICMP headers of inner frames, and their checksums.
 
 use super::FrameId;
-use super::layout::protocol_number;
+use super::frame_layout::protocol_number;
 use crate::checksum::{Sum, udp};
-use crate::flow::Protocol;
+use crate::inner_flow::Protocol;
 
 /// Appends a TCP header (RFC 9293 section 3.1); `numbers` are sequence and acknowledgement number.
 pub(super) fn write_tcp(id: FrameId<'_>, numbers: [u32; 2], frame: &mut Vec<u8>) {

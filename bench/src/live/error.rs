@@ -1,4 +1,4 @@
-//! Why live frames cannot be sent, each in one sentence with what to do.
+//! Errors of sending live frames, each one sentence with a remedy.
 
 use std::error::Error;
 use std::io;
@@ -9,7 +9,7 @@ use super::{FRAME_MAX, TABLE_MAX};
 use crate::profile::ProfileError;
 use crate::totals::Totals;
 
-/// Why there are no live frames, or not all of them.
+/// Reason why live frames cannot be sent, or not all of them.
 #[derive(Debug, thiserror::Error)]
 pub enum LiveError {
     /// The profile cannot be used.
@@ -21,19 +21,19 @@ pub enum LiveError {
         /// Name of the interface.
         interface: String,
     },
-    /// A table of no frames, or of more than the kernel's memory is taken for.
+    /// A table of no frames, or of more than the kernel's memory is allocated for.
     #[error("a table of {given} frames: give 1 to {TABLE_MAX}")]
     Table {
-        /// How many were given.
+        /// The given number.
         given: u32,
     },
     /// A batch of a size that the kernel does not take.
     #[error("batches of {given} frames: give 1 to 256")]
     Batch {
-        /// How many were given.
+        /// The given number.
         given: u32,
     },
-    /// A frame that a live frame's memory does not hold.
+    /// A frame longer than a live frame's memory.
     #[error(
         "a frame of {frame_len} bytes is too long for live frames, which have {FRAME_MAX} at most: give a smaller size or \
          --via packet"
@@ -42,7 +42,7 @@ pub enum LiveError {
         /// Bytes of the frame, tunnel included.
         frame_len: usize,
     },
-    /// Ends that do not belong to the frame cannot have its checksum.
+    /// Left-over frame ends make the checksum wrong.
     #[error(
         "the outer UDP checksum over IPv6 covers the whole frame, of which only the headers are written: give \
          --proof-every 1 or --zero-checksum-v6"
@@ -51,7 +51,7 @@ pub enum LiveError {
     /// Generated traffic has no recorded times.
     #[error("live frames have no recorded times: give a rate or full speed")]
     Recorded,
-    /// A step that takes privileges.
+    /// A step that needs privileges.
     #[error("not permitted to {what}; run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON")]
     NotPermitted {
         /// The step, as an infinitive.
@@ -67,12 +67,12 @@ pub enum LiveError {
     Kernel {
         /// The step, as an infinitive.
         what: &'static str,
-        /// Says it at length.
+        /// Underlying error.
         source: Box<dyn Error + Send + Sync>,
     },
     /// Frames that the kernel did not offer to the device, or none that the device took.
     #[error(
-        "{} of {} frames could not be handed to {interface}: {}",
+        "{} of {} frames could not be passed to {interface}: {}",
         totals.refused, totals.refused + totals.frames, reason(interface, *errno)
     )]
     NotTaken {
@@ -80,13 +80,13 @@ pub enum LiveError {
         interface: String,
         /// The kernel's reason; 0: it gave none.
         errno: i32,
-        /// What was sent, and what was not.
+        /// Frames that were sent and refused.
         totals: Box<Totals>,
     },
 }
 
 impl LiveError {
-    /// Whether it was asked for what cannot be, rather than that something failed.
+    /// Returns whether the caller requested something impossible, as opposed to a failure.
     pub const fn is_usage(&self) -> bool {
         matches!(
             self,
@@ -99,7 +99,7 @@ impl LiveError {
         )
     }
 
-    /// Sorts an error of aya by what can be done about it.
+    /// Classifies an error of aya by its remedy.
     pub(super) fn of(what: &'static str, error: impl Error + Send + Sync + 'static) -> Self {
         match os_error(&error) {
             Some(Errno::EPERM | Errno::EACCES) => Self::NotPermitted { what },
@@ -108,7 +108,7 @@ impl LiveError {
     }
 }
 
-/// Says what a refused redirect means; the numbers are those of `kernel/bpf/devmap.c` and
+/// Explains a refused redirect; the numbers are those of `kernel/bpf/devmap.c` and
 /// `drivers/net/veth.c`.
 fn reason(interface: &str, errno: i32) -> String {
     match Errno::from_raw(errno) {
@@ -133,7 +133,7 @@ pub(super) fn os_error(error: &(dyn Error + 'static)) -> Option<Errno> {
     numbers.last().map(Errno::from_raw)
 }
 
-/// The innermost message that is a sentence; a verifier's log is not.
+/// Returns the first line of the innermost message, which leaves out a verifier's log.
 fn cause(error: &(dyn Error + 'static)) -> String {
     let chain = std::iter::successors(Some(error), |&error| error.source());
     let texts = chain.map(|error| error.to_string().lines().next().unwrap_or_default().to_owned());

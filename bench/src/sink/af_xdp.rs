@@ -1,4 +1,4 @@
-//! Frames to a network interface through an AF_XDP socket's TX ring, by way of libxdp: an
+//! Sends frames to a network interface through an AF_XDP socket's TX ring with libxdp: an
 //! implementation that shares nothing with the engine's.
 #![expect(
     unsafe_code,
@@ -16,14 +16,14 @@ use nix::net::if_::if_nametoindex;
 use xsk_rs::config::{Interface, LibxdpFlags, SocketConfig, UmemConfig};
 use xsk_rs::{CompQueue, FillQueue, FrameDesc, RxQueue, Socket, TxQueue, Umem};
 
-use super::{Pushed, Sink, SinkError, Slot, Timing};
+use super::{FrameSink, OutgoingFrame, Pushed, SinkError, Timing};
 
-/// Frames on their way at most: as many as xsk-rs's default TX and completion rings hold, so that
-/// there is always room for one that has a descriptor.
+/// Most frames in flight: as many as xsk-rs's default TX and completion rings hold, so that there
+/// is always room for one that has a descriptor.
 const FRAMES: NonZeroU32 = NonZeroU32::new(2048).expect("not zero");
 /// Most descriptors taken back at once.
 const COMPLETIONS: usize = 64;
-/// Time in which the kernel sends what it was given; it takes microseconds.
+/// Time in which the kernel sends the frames of the TX ring; it takes microseconds.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// An AF_XDP socket on queue 0 of an interface, which sends and receives nothing: no XDP program is
@@ -36,7 +36,7 @@ pub struct AfXdpSocket {
     umem: Umem,
     tx: TxQueue,
     completions: CompQueue,
-    /// Frames that nobody else has: each descriptor is here, in the TX ring, or in the completion
+    /// Frames without another owner: each descriptor is here, in the TX ring, or in the completion
     /// ring.
     free: Vec<FrameDesc>,
     /// Kept for the socket's other rings.
@@ -100,10 +100,10 @@ impl AfXdpSocket {
         }
     }
 
-    /// Puts a frame into the UMEM; the descriptor says where.
+    /// Writes a frame into the chunk of the descriptor.
     fn write(&self, bytes: &[u8], descriptor: &mut FrameDesc) -> Result<(), SinkError> {
-        // SAFETY: the descriptor is of this UMEM, and came from the list of those that nobody else
-        // has.
+        // SAFETY: the descriptor is of this UMEM and came from `free`, so that no other owner has
+        // its chunk.
         let mut data = unsafe { self.umem.data_mut(descriptor) };
         let mut cursor = data.cursor();
         cursor.set_pos(0);
@@ -121,8 +121,8 @@ impl AfXdpSocket {
     }
 }
 
-impl Sink for AfXdpSocket {
-    fn push(&mut self, frames: &[Slot]) -> Result<Pushed, SinkError> {
+impl FrameSink for AfXdpSocket {
+    fn push(&mut self, frames: &[OutgoingFrame]) -> Result<Pushed, SinkError> {
         self.reclaim();
         let count = frames.len().min(self.free.len());
         if count == 0 {
@@ -130,11 +130,11 @@ impl Sink for AfXdpSocket {
             return Ok(Pushed::Full);
         }
         let mut descriptors = self.free.split_off(self.free.len() - count);
-        for (slot, descriptor) in frames.iter().zip(&mut descriptors) {
-            self.write(&slot.bytes, descriptor)?;
+        for (frame, descriptor) in frames.iter().zip(&mut descriptors) {
+            self.write(&frame.bytes, descriptor)?;
         }
-        // SAFETY: the descriptors are of this UMEM and were taken from the list of those that
-        // nobody else has.
+        // SAFETY: the descriptors are of this UMEM and were taken from `free`, so that no other
+        // owner has their chunks.
         let produced = unsafe { self.tx.produce(&descriptors) };
         debug_assert_eq!(produced, count, "the ring has room for all descriptors there are");
         self.wake_up()?;

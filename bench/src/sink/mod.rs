@@ -1,57 +1,57 @@
-//! Where frames go: a network interface or a capture file.
+//! Destinations of frames: a network interface or a capture file.
 
 #[cfg(feature = "af-xdp")]
 mod af_xdp;
-mod packet;
-mod pcap;
+mod packet_socket;
+mod pcap_file;
 
 use std::io;
 use std::time::Duration;
 
 #[cfg(feature = "af-xdp")]
 pub use af_xdp::AfXdpSocket;
-pub use packet::PacketSocket;
-pub use pcap::PcapFile;
+pub use packet_socket::PacketSocket;
+pub use pcap_file::PcapFile;
 
-/// What a source says about a frame.
+/// Properties of a frame that its source knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Label {
-    /// Index of its session; `None` where that is not known.
+    /// Index of its session; `None` if it is not known.
     pub session: Option<usize>,
-    /// Length in bytes of its inner frame; 0 where that is not known.
+    /// Length in bytes of its inner frame; 0 if it is not known.
     pub inner_len: usize,
 }
 
 /// A frame on its way to the sink.
 #[derive(Debug, Default)]
-pub struct Slot {
+pub struct OutgoingFrame {
     /// The outer frame.
     pub bytes: Vec<u8>,
-    /// When it is due, counted from the start.
+    /// Due time, counted from the start.
     pub due: Duration,
-    /// What the source said about it.
+    /// Label from the source.
     pub(crate) label: Option<Label>,
 }
 
 /// Takes outer frames.
-pub trait Sink {
+pub trait FrameSink {
     /// Takes as many of the frames as it can, from the first on; the slice is never empty.
     ///
     /// # Errors
     /// The first frame cannot be taken, and trying again would not help.
-    fn push(&mut self, frames: &[Slot]) -> Result<Pushed, SinkError>;
+    fn push(&mut self, frames: &[OutgoingFrame]) -> Result<Pushed, SinkError>;
 
-    /// Whether frames leave when they are due or are only written down with that time.
+    /// Returns whether frames leave when they are pushed or are written with their due time.
     fn timing(&self) -> Timing;
 
-    /// Puts everything taken where it belongs; called once, after the last frame.
+    /// Completes the output of all frames taken; called once, after the last frame.
     ///
     /// # Errors
-    /// Frames that were taken did not get there.
+    /// Frames that were taken did not reach their destination.
     fn finish(&mut self) -> Result<(), SinkError>;
 }
 
-/// What became of the frames handed to a sink.
+/// Result of handing frames to a sink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pushed {
     /// This many were taken, at least one.
@@ -60,7 +60,7 @@ pub enum Pushed {
     Full,
 }
 
-/// What a sink makes of a frame's due time.
+/// Use that a sink makes of a frame's due time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Timing {
     /// Frames leave when they are pushed.
@@ -69,7 +69,7 @@ pub enum Timing {
     Written,
 }
 
-/// Why a sink cannot be opened or does not take a frame.
+/// Reason why a sink cannot be opened or does not take a frame.
 #[derive(Debug, thiserror::Error)]
 pub enum SinkError {
     /// No interface of this name in the thread's network namespace.
@@ -89,7 +89,7 @@ pub enum SinkError {
         interface: String,
         /// The system call that failed.
         call: &'static str,
-        /// What it said.
+        /// Error of the system call.
         source: io::Error,
     },
     /// A frame longer than a chunk of the AF_XDP socket.
@@ -112,9 +112,9 @@ pub enum SinkError {
     AfXdp {
         /// Name of the interface.
         interface: String,
-        /// What it was about.
+        /// Failed step.
         what: &'static str,
-        /// What the kernel or libxdp said.
+        /// Error of the kernel or of libxdp.
         cause: String,
     },
     /// A frame longer than the interface takes.
@@ -132,7 +132,7 @@ pub enum SinkError {
     Send {
         /// Name of the interface.
         interface: String,
-        /// What the kernel said.
+        /// Error of the system call.
         source: io::Error,
     },
     /// The file cannot be made or written.
@@ -140,7 +140,7 @@ pub enum SinkError {
     File {
         /// The file.
         path: String,
-        /// What the kernel said.
+        /// Error of the system call.
         source: io::Error,
     },
 }

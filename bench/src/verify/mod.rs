@@ -1,25 +1,25 @@
-//! The receiver's side: which frames arrived, and whether they are what was sent.
+//! The receiver's side: finds the frames that arrived, and compares them with those that were sent.
 
-mod arrivals;
-mod verdict;
+mod sequence_set;
+mod verification;
 
 use std::collections::HashSet;
 use std::net::IpAddr;
 
-use crate::flow::Flow;
-use crate::frames::{FrameId, Frames, PROOF_STARTS};
-use crate::profile::{Profile, ProfileError, Session};
-use crate::proof::{Proof, is_intact};
+use crate::frames::{FrameBuilder, FrameId, TAG_STARTS};
+use crate::inner_flow::InnerFlow;
+use crate::payload_tag::{PayloadTag, is_intact};
+use crate::profile::{MirrorSession, Profile, ProfileError};
 use crate::totals::{SessionTotals, Totals};
-use arrivals::{Arrival, Arrivals};
+use sequence_set::{SequenceSet, SequenceStatus};
 
-pub use verdict::{SessionVerdict, Verdict};
+pub use verification::{SessionVerification, Verification};
 
 /// Checks inner frames against the profile that made them.
 ///
-/// A frame is found by its proof, made again, and compared in full. A frame without a readable
-/// proof that lies between two addresses of the profile's flows is one of its frames, corrupted;
-/// any other is foreign.
+/// A frame is identified by its payload tag, made again, and compared in full. A frame without a
+/// readable payload tag that lies between two addresses of the profile's flows is one of its
+/// frames, corrupted; any other is foreign.
 ///
 /// # Examples
 /// ```
@@ -39,18 +39,18 @@ pub use verdict::{SessionVerdict, Verdict};
 /// ```
 #[derive(Debug)]
 pub struct Verifier {
-    frames: Frames,
+    frames: FrameBuilder,
     /// Per flow and direction.
-    arrivals: Vec<[Arrivals; 2]>,
+    arrivals: Vec<[SequenceSet; 2]>,
     /// Source and destination of every frame that the profile makes.
     ends: HashSet<(IpAddr, IpAddr)>,
     again: Vec<u8>,
-    verdict: Verdict,
+    verdict: Verification,
 }
 
-/// What a received frame is.
+/// Classification of a received frame.
 enum Finding {
-    Intact(Proof, usize),
+    Intact(PayloadTag, usize),
     Corrupted,
     Foreign,
 }
@@ -62,15 +62,15 @@ impl Verifier {
     /// Those of [`Profile::check`].
     pub fn new(profile: &Profile) -> Result<Self, ProfileError> {
         profile.check()?;
-        let frames = Frames::new(profile);
-        let both = |flow: &Flow| [(flow.local, flow.remote), (flow.remote, flow.local)];
+        let frames = FrameBuilder::new(profile);
+        let both = |flow: &InnerFlow| [(flow.local, flow.remote), (flow.remote, flow.local)];
         Ok(Self {
-            arrivals: vec![<[Arrivals; 2]>::default(); frames.flows().len()],
+            arrivals: vec![<[SequenceSet; 2]>::default(); frames.flows().len()],
             ends: frames.flows().iter().flat_map(both).collect(),
             again: Vec::new(),
-            verdict: Verdict {
-                sessions: vec![SessionVerdict::default(); profile.sessions.len()],
-                ..Verdict::default()
+            verdict: Verification {
+                sessions: vec![SessionVerification::default(); profile.sessions.len()],
+                ..Verification::default()
             },
             frames,
         })
@@ -78,43 +78,42 @@ impl Verifier {
 
     /// Takes an inner frame that was received from this outer source address under this VNI.
     pub fn frame(&mut self, source: IpAddr, vni: u32, inner: &[u8]) {
-        self.take(Some(Session { source, vni }), inner);
+        self.take(Some(MirrorSession { source, vni }), inner);
     }
 
-    /// Takes an inner frame of which it is not known where it came from; it cannot be found
-    /// misplaced.
+    /// Takes an inner frame whose origin is not known; it cannot be found misplaced.
     pub fn inner_frame(&mut self, inner: &[u8]) {
         self.take(None, inner);
     }
 
-    /// Returns what was sent at least, going by the highest sequence number of each flow and
+    /// Returns the least number of sent frames, by the highest sequence number of each flow and
     /// direction.
     ///
-    /// For a receiver that does not know what was sent: losses at a flow's end stay unseen.
+    /// For a receiver without the sender's totals: losses at a flow's end stay unseen.
     pub fn sent_at_least(&self) -> Totals {
         let mut totals = Totals {
             sessions: vec![SessionTotals::default(); self.verdict.sessions.len()],
             ..Totals::default()
         };
         for (flow, arrivals) in self.frames.flows().iter().zip(&self.arrivals) {
-            let seen: u64 = arrivals.iter().map(Arrivals::seen).sum();
+            let seen: u64 = arrivals.iter().map(SequenceSet::seen).sum();
             totals.frames += seen;
             totals.sessions[usize::from(flow.session)].frames += seen;
         }
         totals
     }
 
-    /// Compares what arrived with what the sender says it sent.
+    /// Compares the frames that arrived with the sender's totals.
     ///
-    /// The sessions of `sent` may be left empty where they are not known.
-    pub fn finish(&self, sent: &Totals) -> Verdict {
+    /// The sessions of `sent` may be left empty if they are not known.
+    pub fn finish(&self, sent: &Totals) -> Verification {
         let mut verdict = self.verdict.clone();
         verdict.sent = sent.frames;
         verdict.missing = sent.frames.saturating_sub(verdict.intact);
         verdict.unexpected = verdict.intact.saturating_sub(sent.frames);
         for (index, session) in verdict.sessions.iter_mut().enumerate() {
             let known = sent.sessions.get(index).map(|s| s.frames);
-            // A session behind the last that sent anything sent nothing.
+            // Sessions after the last one in `sent` sent nothing.
             let unknown = if sent.sessions.is_empty() { session.intact } else { 0 };
             session.sent = known.unwrap_or(unknown);
             session.missing = session.sent.saturating_sub(session.intact);
@@ -122,34 +121,34 @@ impl Verifier {
         verdict
     }
 
-    fn take(&mut self, session: Option<Session>, inner: &[u8]) {
+    fn take(&mut self, session: Option<MirrorSession>, inner: &[u8]) {
         self.verdict.received += 1;
         self.verdict.bytes += inner.len() as u64;
         match self.examine(inner) {
             Finding::Foreign => self.verdict.foreign += 1,
             Finding::Corrupted => self.verdict.corrupted += 1,
-            Finding::Intact(proof, _) if self.is_misplaced(session, &proof) => {
-                self.verdict.misplaced += 1
+            Finding::Intact(tag, _) if self.is_misplaced(session, &tag) => {
+                self.verdict.misplaced += 1;
             }
-            Finding::Intact(proof, index) => self.arrived(&proof, index, inner.len()),
+            Finding::Intact(tag, index) => self.arrived(&tag, index, inner.len()),
         }
     }
 
-    fn is_misplaced(&self, session: Option<Session>, proof: &Proof) -> bool {
-        session.is_some_and(|session| session != self.frames.sessions()[usize::from(proof.session)])
+    fn is_misplaced(&self, session: Option<MirrorSession>, tag: &PayloadTag) -> bool {
+        session.is_some_and(|session| session != self.frames.sessions()[usize::from(tag.session)])
     }
 
-    fn arrived(&mut self, proof: &Proof, index: usize, len: usize) {
+    fn arrived(&mut self, tag: &PayloadTag, index: usize, len: usize) {
         let Self { arrivals, verdict, .. } = self;
-        match arrivals[index][proof.direction as usize].add(proof.sequence) {
-            Arrival::InOrder => {}
-            Arrival::Late => verdict.reordered += 1,
-            Arrival::Again => {
+        match arrivals[index][tag.direction as usize].add(tag.sequence) {
+            SequenceStatus::InOrder => {}
+            SequenceStatus::Late => verdict.reordered += 1,
+            SequenceStatus::Again => {
                 verdict.duplicated += 1;
                 return;
             }
         }
-        let session = &mut verdict.sessions[usize::from(proof.session)];
+        let session = &mut verdict.sessions[usize::from(tag.session)];
         verdict.intact += 1;
         session.intact += 1;
         session.bytes += len as u64;
@@ -157,15 +156,15 @@ impl Verifier {
 
     fn examine(&mut self, inner: &[u8]) -> Finding {
         let mut is_others = false;
-        for payload in PROOF_STARTS.iter().filter_map(|&start| inner.get(start..)) {
-            let Some(proof) = Proof::read(payload) else { continue };
-            if proof.run != self.frames.run() {
+        for payload in TAG_STARTS.iter().filter_map(|&start| inner.get(start..)) {
+            let Some(tag) = PayloadTag::read(payload) else { continue };
+            if tag.run != self.frames.run() {
                 is_others |= is_intact(payload);
                 continue;
             }
-            match self.frames.index(&proof) {
-                Some(index) if self.is_same(&proof, index, inner) => {
-                    return Finding::Intact(proof, index);
+            match self.frames.index(&tag) {
+                Some(index) if self.is_same(&tag, index, inner) => {
+                    return Finding::Intact(tag, index);
                 }
                 _ => return Finding::Corrupted,
             }
@@ -177,13 +176,13 @@ impl Verifier {
         }
     }
 
-    /// Makes the frame again that the proof names and compares.
-    fn is_same(&mut self, proof: &Proof, index: usize, inner: &[u8]) -> bool {
+    /// Makes the frame of the payload tag again and compares.
+    fn is_same(&mut self, tag: &PayloadTag, index: usize, inner: &[u8]) -> bool {
         let Self { frames, again, .. } = self;
         let id = FrameId {
             flow: &frames.flows()[index],
-            direction: proof.direction,
-            sequence: proof.sequence,
+            direction: tag.direction,
+            sequence: tag.sequence,
         };
         again.clear();
         frames.write(id, again);

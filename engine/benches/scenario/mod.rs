@@ -1,13 +1,13 @@
-//! What a worker is measured with.
+//! The scenarios that a worker is measured with.
 
-mod rules;
-mod traffic;
+mod filters;
+mod mirrored_frames;
 
 use vxtap::config::{Config, Output, OutputKind};
-use vxtap::internals::{Setup, WorkerHarness};
+use vxtap::internals::{HarnessConfig, WorkerHarness};
 use vxtap::ring::Consumer;
 
-use traffic::mirrored;
+use mirrored_frames::mirrored;
 
 /// The work of a worker.
 #[derive(Clone, Copy, Debug)]
@@ -24,11 +24,10 @@ pub(crate) struct Scenario {
 
 impl Scenario {
     /// A worker that receives inner frames of 100 bytes, and the consumers of its outputs.
-    pub(crate) fn rig(self) -> (WorkerHarness, Vec<Consumer>) {
+    pub(crate) fn harness(self) -> (WorkerHarness, Vec<Consumer>) {
         let Self { chunks, sessions, outputs, rules } = self;
         let (frames, sessions) = mirrored(chunks as usize, 100, sessions);
-        // Room for all chunks, so that a consumer that is late holds the worker up and no frame is
-        // lost.
+        // Room for all chunks, so that a late consumer holds the worker up and no frame is lost.
         let output_ring = (chunks.next_power_of_two() as usize).max(8192);
         let output = |number: usize| Output::new(number.to_string(), OutputKind::Consumer);
         let mut config =
@@ -37,19 +36,19 @@ impl Scenario {
             add_rules(&mut config, rules);
         }
         WorkerHarness::new(
-            &Setup { chunks_in_flight: chunks, chunk_size: 4096, output_ring, config },
+            &HarnessConfig { chunks_in_flight: chunks, chunk_size: 4096, output_ring, config },
             &frames,
         )
     }
 }
 
-/// Gives each session an interface and a filter of so many rules.
+/// Gives each session an interface and a filter of this number of rules.
 fn add_rules(config: &mut Config, rules: u32) {
-    config.filters.push(rules::filter(rules));
+    config.filters.push(filters::filter(rules));
     for (number, session) in config.sessions.iter_mut().enumerate() {
-        let eni = rules::eni(number);
+        let eni = filters::eni(number);
         session.eni = Some(eni.id.clone());
-        session.filter = Some(rules::NAME.to_owned());
+        session.filter = Some(filters::NAME.to_owned());
         config.enis.push(eni);
     }
 }

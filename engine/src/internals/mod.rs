@@ -1,10 +1,10 @@
 //! The data path in parts and as a whole, for the benches of this repository. No part of the API:
 //! no promise of stability.
 
-mod parts;
-mod rig;
-mod rules;
+mod filter_forms;
+mod single_stages;
+mod worker_harness;
 
-pub use parts::{FlowHash, Ring, Sessions, decap};
-pub use rig::{Setup, WorkerHarness};
-pub use rules::Rules;
+pub use filter_forms::Rules;
+pub use single_stages::{FlowHash, Ring, SessionLookup, decap};
+pub use worker_harness::{HarnessConfig, WorkerHarness};

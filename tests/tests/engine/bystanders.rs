@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::process::Command;
 
-use vxtap_bench::{Profile, Session};
+use vxtap_bench::{MirrorSession, Profile};
 use vxtap_tests::{Veth, capture, privileged};
 
 use super::support::{SOON, assert_adds_up, config, open, run};
@@ -51,10 +51,10 @@ fn mirrors_from_sources_that_are_not_allowed_are_dropped_and_counted() {
     privileged();
     let veth = Veth::pair(2).unwrap();
     let sessions = [
-        Session::numbered(1, "10.0.1.1".parse().unwrap(), 1),
-        Session::numbered(1, "10.9.1.1".parse().unwrap(), 2),
-        Session::numbered(1, "fd00:1::1".parse().unwrap(), 3),
-        Session::numbered(1, "fd00:9::1".parse().unwrap(), 4),
+        MirrorSession::numbered(1, "10.0.1.1".parse().unwrap(), 1),
+        MirrorSession::numbered(1, "10.9.1.1".parse().unwrap(), 2),
+        MirrorSession::numbered(1, "fd00:1::1".parse().unwrap(), 3),
+        MirrorSession::numbered(1, "fd00:9::1".parse().unwrap(), 4),
     ];
     let profile = Profile { sessions: sessions.concat(), count: Some(8000), ..Profile::default() };
     let mut config = config(&veth.receiver);

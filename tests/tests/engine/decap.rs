@@ -10,7 +10,7 @@ use vxtap::config::{Output, OutputKind};
 use vxtap::ring::Next;
 use vxtap::{DropReason, Engine};
 use vxtap_bench::profile::Sizes;
-use vxtap_bench::{Limits, Pace, PcapFile, Profile, Totals, Traffic, Verifier, send};
+use vxtap_bench::{Pace, PcapFile, Profile, SendLimits, Totals, Traffic, Verifier, send};
 
 use vxtap_tests::wait_until;
 
@@ -28,7 +28,8 @@ fn files(profile: &Profile) -> (Files, Totals) {
     let (mirror, ours) =
         (directory.path().join("mirror.pcap"), directory.path().join("ours.pcapng"));
     let mut sink = PcapFile::create(&mirror, Duration::from_secs(1_700_000_000)).unwrap();
-    let limits = Limits { pace: "100kpps".parse::<Pace>().unwrap(), duration: None, stop: None };
+    let limits =
+        SendLimits { pace: "100kpps".parse::<Pace>().unwrap(), duration: None, stop: None };
     let totals = send(&mut Traffic::new(profile).unwrap(), &mut sink, limits, |_| {}).unwrap();
     (Files { _directory: directory, mirror, ours }, totals)
 }

@@ -6,7 +6,7 @@ use vxtap::config::{BusyPoll, CaptureMode, Queues, WaitMode};
 use vxtap::engine::ActiveMode;
 use vxtap::ring::Next;
 use vxtap_bench::profile::Sizes;
-use vxtap_bench::{Profile, Session};
+use vxtap_bench::{MirrorSession, Profile};
 use vxtap_tests::{Veth, privileged};
 
 use super::support::{OUTPUT, assert_adds_up, config, declared, open, run, send_traffic};
@@ -89,7 +89,7 @@ fn ipv6_outside_small_chunks_and_every_size_deliver() {
     let veth = Veth::pair(2).unwrap();
     let profile = Profile {
         count: Some(30_000),
-        sessions: Session::numbered(3, "fd00::1:1".parse().unwrap(), 0xff_fff0),
+        sessions: MirrorSession::numbered(3, "fd00::1:1".parse().unwrap(), 0xff_fff0),
         sizes: Sizes::List((60..1514).step_by(7).collect()),
         ..Profile::default()
     };

@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use vxtap::Config;
 use vxtap::capture_file::{CaptureFile, CaptureFileError};
 use vxtap::config::{Output, OutputKind};
-use vxtap_bench::{Limits, Pace, PcapFile, Profile, Traffic, send};
+use vxtap_bench::{Pace, PcapFile, Profile, SendLimits, Traffic, send};
 use vxtap_tests::{Process, Veth, capture, privileged, wait_until};
 
 use super::support::{SOON, assert_adds_up, config, declared, finish, open, send_traffic, vxtap};
@@ -218,7 +218,7 @@ fn tshark_finds_the_same_frames_after_vxtap_decap() {
         (directory.path().join("mirror.pcap"), directory.path().join("ours.pcapng"));
     let profile = Profile { count: Some(2000), ..Profile::default() };
     let mut sink = PcapFile::create(&mirror, Duration::from_secs(1_700_000_000)).unwrap();
-    let limits = Limits { pace: Pace::Full, duration: None, stop: None };
+    let limits = SendLimits { pace: Pace::Full, duration: None, stop: None };
     send(&mut Traffic::new(&profile).unwrap(), &mut sink, limits, |_| {}).unwrap();
     drop(sink);
     let (code, _, stderr) =

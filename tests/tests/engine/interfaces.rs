@@ -9,7 +9,7 @@ use vxtap::Engine;
 use vxtap::config::CaptureMode;
 use vxtap::ring::Next;
 use vxtap_bench::profile::Sizes;
-use vxtap_bench::{Limits, Pace, PacketSocket, Profile, Totals, Traffic, Verifier, send};
+use vxtap_bench::{Pace, PacketSocket, Profile, SendLimits, Totals, Traffic, Verifier, send};
 use vxtap_tests::{NetNs, Side, Veth, VethOptions, capture, privileged};
 
 use super::support::{
@@ -51,7 +51,7 @@ impl Load {
             let mut socket = PacketSocket::open(interface).unwrap();
             let mut traffic = Traffic::new(&Profile::default()).unwrap();
             let pace = Pace::PerSecond(20_000.try_into().unwrap());
-            let limits = Limits { pace, duration: None, stop: Some(&until) };
+            let limits = SendLimits { pace, duration: None, stop: Some(&until) };
             send(&mut traffic, &mut socket, limits, |_| {}).unwrap()
         };
         // A thread stays in the namespace in which it was started.

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use nix::sys::signal::Signal;
 use vxtap::engine::{ActiveMode, ModeFallback};
 use vxtap_bench::Profile;
-use vxtap_bench::profile::Outer;
+use vxtap_bench::profile::OuterHeaders;
 use vxtap_tests::{Process, Side, Veth, privileged, wait_until};
 
 use super::refusals::{as_nobody, open_to_all};
@@ -33,8 +33,12 @@ fn the_reason_for_each_step_down_is_kept_and_said_once() {
 }
 
 /// A tunnel that ends at this host.
-fn to(receiver: &Side) -> Outer {
-    Outer { destination_mac: receiver.mac, ipv4_destination: receiver.address, ..Outer::default() }
+fn to(receiver: &Side) -> OuterHeaders {
+    OuterHeaders {
+        destination_mac: receiver.mac,
+        ipv4_destination: receiver.address,
+        ..OuterHeaders::default()
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use vxtap::config::{
     Session, UDP, UnknownSessions,
 };
 use vxtap::ring::{Consumer, Next};
-use vxtap_bench::send::Source;
+use vxtap_bench::send::FrameSource;
 use vxtap_bench::sink::Label;
 use vxtap_bench::{Profile, Traffic, Verifier};
 use vxtap_tests::{Veth, privileged, wait_until};
@@ -82,7 +82,7 @@ fn two_hundred_reloads_under_load_lose_no_frame() {
     let veth = Veth::pair(2).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let profile = Profile {
-        sessions: vxtap_bench::Session::numbered(4, [10, 0, 1, 1].into(), 100),
+        sessions: vxtap_bench::MirrorSession::numbered(4, [10, 0, 1, 1].into(), 100),
         ..Profile::default()
     };
     let profile = Profile { ipv6_percent: 0, count: None, ..profile };
@@ -145,7 +145,7 @@ struct Numbered(u32);
 
 const HOST: [u8; 4] = [10, 0, 1, 1];
 
-impl Source for Numbered {
+impl FrameSource for Numbered {
     fn next_frame(&mut self, frame: &mut Vec<u8>) -> Option<Label> {
         let number = self.0;
         self.0 += 1;
@@ -346,7 +346,7 @@ fn the_file_is_read_again_on_a_hangup_and_when_somebody_asks() {
 
     let profile = Profile {
         count: Some(1000),
-        sessions: vxtap_bench::Session::numbered(1, HOST.into(), 101),
+        sessions: vxtap_bench::MirrorSession::numbered(1, HOST.into(), 101),
         ..Profile::default()
     };
     super::support::send_traffic(&veth.sender, &profile, 20_000);

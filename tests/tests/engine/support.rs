@@ -13,8 +13,10 @@ use vxtap::Engine;
 use vxtap::config::{Config, Output, OutputKind, Session};
 use vxtap::engine::Report;
 use vxtap::ring::{Consumer, Next};
-use vxtap_bench::send::Source;
-use vxtap_bench::{Limits, Pace, PacketSocket, Profile, Totals, Traffic, Verdict, Verifier, send};
+use vxtap_bench::send::FrameSource;
+use vxtap_bench::{
+    Pace, PacketSocket, Profile, SendLimits, Totals, Traffic, Verification, Verifier, send,
+};
 use vxtap_tests::{NetNs, Process, Side, Veth};
 
 /// Name of the output that the tests read themselves.
@@ -33,7 +35,7 @@ pub(crate) fn config(receiver: &Side) -> Config {
 
 /// The sessions of a traffic profile, declared as `session-0` and so on.
 pub(crate) fn declared(profile: &Profile) -> Vec<Session> {
-    let session = |(number, session): (usize, &vxtap_bench::Session)| Session {
+    let session = |(number, session): (usize, &vxtap_bench::MirrorSession)| Session {
         name: format!("session-{number}"),
         vni: session.vni,
         source: Some(session.source),
@@ -51,7 +53,7 @@ pub(crate) fn send_traffic(sender: &Side, profile: &Profile, frames_per_second: 
 /// Sends frames from the sending end until there are no more or `stop` is set.
 pub(crate) fn send_until(
     sender: &Side,
-    source: &mut (impl Source + Send),
+    source: &mut (impl FrameSource + Send),
     frames_per_second: u64,
     stop: Option<&AtomicBool>,
 ) -> Totals {
@@ -62,14 +64,14 @@ pub(crate) fn send_until(
 pub(crate) fn send_on(
     netns: &NetNs,
     interface: &str,
-    source: &mut (impl Source + Send),
+    source: &mut (impl FrameSource + Send),
     frames_per_second: u64,
     stop: Option<&AtomicBool>,
 ) -> Totals {
     let pace = NonZeroU64::new(frames_per_second).map_or(Pace::Full, Pace::PerSecond);
     netns.run(|| {
         let mut socket = PacketSocket::open(interface).expect("the sending end is there");
-        let limits = Limits { pace, duration: None, stop };
+        let limits = SendLimits { pace, duration: None, stop };
         send(source, &mut socket, limits, |_| {}).expect("the frames can be sent")
     })
 }
@@ -107,7 +109,7 @@ pub(crate) fn count(mut consumer: Consumer) -> u64 {
 /// What a run of the engine came to.
 pub(crate) struct Outcome {
     pub(crate) totals: Totals,
-    pub(crate) verdict: Verdict,
+    pub(crate) verdict: Verification,
     pub(crate) report: Report,
     pub(crate) notes: Vec<String>,
 }

@@ -4,8 +4,8 @@ use std::thread;
 use std::time::Duration;
 
 use etherparse::PacketBuilder;
-use vxtap_bench::sink::{Pushed, Slot};
-use vxtap_bench::{PacketSocket, Sink};
+use vxtap_bench::sink::{OutgoingFrame, Pushed};
+use vxtap_bench::{FrameSink, PacketSocket};
 use vxtap_tests::Veth;
 
 /// An address and a port.
@@ -29,7 +29,7 @@ pub(crate) fn mirror(veth: &Veth, frames: impl Iterator<Item = (u16, Vec<u8>)> +
         let mut socket = PacketSocket::open(interface).unwrap();
         for (place, (port, frame)) in frames.enumerate() {
             let payload = [&[8, 0, 0, 0, 0, 0, 7, 0][..], &frame].concat();
-            let mut slot = Slot::default();
+            let mut slot = OutgoingFrame::default();
             PacketBuilder::ethernet2([2; 6], [0xff; 6])
                 .ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64)
                 .udp(port, 4789)

@@ -9,8 +9,8 @@ use vxtap::Engine;
 use vxtap::config::{Config, Output, OutputKind};
 use vxtap::engine::Report;
 use vxtap::ring::{Consumer, Encapsulation, Frame, Gwlb, Link, Next};
-use vxtap_bench::sink::{Pushed, Slot};
-use vxtap_bench::{PacketSocket, Sink};
+use vxtap_bench::sink::{OutgoingFrame, Pushed};
+use vxtap_bench::{FrameSink, PacketSocket};
 use vxtap_tests::Side;
 
 use super::frames::TARGET_V6;
@@ -80,7 +80,7 @@ pub(crate) fn send_frames<'f>(sender: &Side, frames: impl Iterator<Item = &'f [u
     sender.netns.run(|| {
         let mut socket = PacketSocket::open(sender.interface).unwrap();
         for frame in frames {
-            let mut slot = Slot::default();
+            let mut slot = OutgoingFrame::default();
             slot.bytes.extend_from_slice(frame);
             while matches!(socket.push(std::slice::from_ref(&slot)).unwrap(), Pushed::Full) {
                 thread::sleep(Duration::from_micros(50));

@@ -22,8 +22,8 @@ use vxtap::Engine;
 use vxtap::config::{CaptureMode, Config, Output, OutputKind};
 use vxtap::engine::Report;
 use vxtap::ring::{Encapsulation, Next};
-use vxtap_bench::sink::{Pushed, Slot};
-use vxtap_bench::{PacketSocket, Sink};
+use vxtap_bench::sink::{OutgoingFrame, Pushed};
+use vxtap_bench::{FrameSink, PacketSocket};
 use vxtap_tests::{NetNs, Veth, VethOptions, capture, privileged, wait_until};
 
 use frames::{Case, Inside, Mirrored};
@@ -114,7 +114,7 @@ fn deliver(config: Config) -> Report {
     assert_sealed();
     let mut socket = PacketSocket::open(SENDER).unwrap();
     for mirrored in &sent {
-        let mut slot = Slot::default();
+        let mut slot = OutgoingFrame::default();
         slot.bytes.extend_from_slice(&mirrored.frame);
         while matches!(socket.push(std::slice::from_ref(&slot)).unwrap(), Pushed::Full) {
             thread::sleep(Duration::from_millis(1));

@@ -1,16 +1,16 @@
-//! The CPU time that receiving takes, in the kernel and in the receiver.
+//! CPU time of receiving, in the kernel and in the receiver.
 //!
-//! What is counted depends on the layout, so that nothing is missed and nothing counts twice on a
-//! kernel without `CONFIG_IRQ_TIME_ACCOUNTING` (where softirq time is also part of the run time of
-//! the task that it interrupted):
+//! The counters differ by layout, so that nothing is missed and nothing counts twice on a kernel
+//! without `CONFIG_IRQ_TIME_ACCOUNTING` (there softirq time is also part of the run time of the
+//! interrupted task):
 //!
 //! - **Receiver**: the run time of its threads, in nanoseconds, from `/proc/PID/task/*/schedstat`,
-//!   split into user and system as utime and stime of `/proc/PID/stat` stand to each other.
+//!   split into user and system in the ratio of utime and stime in `/proc/PID/stat`.
 //! - **Softirq, layout A**: the column `softirq` of `/proc/stat` for both CPUs, in ticks. The
 //!   veth's softirq runs on the generator's CPU. `ksoftirqd`'s work is in that column
-//!   (`account_system_time()` of `kernel/sched/cputime.c` asks whether a softirq is being served,
-//!   not by whom), so its run time is not added. What interrupts the receiver on its own CPU,
-//!   timers and RCU, is in both figures: it is a per mille.
+//!   (`account_system_time()` of `kernel/sched/cputime.c` tests that a softirq is being served, not
+//!   which task serves it), so its run time is not added. Interrupts on the receiver's own CPU,
+//!   timers and RCU, are in both figures: about one per mille.
 //! - **Softirq, layout B**: the run time of the NAPI thread and of the `ksoftirqd` of its CPU,
 //!   which may take over the softirqs that the NAPI thread raises (those of the vxlan device's GRO
 //!   cells). Threaded NAPI is no softirq to the kernel's accounting: it is not in the column. Run
@@ -25,7 +25,10 @@ use super::proc_stat::{TICK_NS, Ticks};
 
 /// CPU time in nanoseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(clippy::struct_field_names, reason = "the unit stands with every number in results.json")]
+#[expect(
+    clippy::struct_field_names,
+    reason = "every number of results.json has its unit in its name"
+)]
 pub(crate) struct CpuTime {
     /// The kernel's part of receiving before the receiver's socket.
     pub(crate) softirq_ns: u64,
@@ -36,13 +39,13 @@ pub(crate) struct CpuTime {
 }
 
 impl CpuTime {
-    /// All of it.
+    /// Sum of the three.
     pub(crate) const fn total_ns(&self) -> u64 {
         self.softirq_ns + self.user_ns + self.system_ns
     }
 }
 
-/// Where the softirq time is read.
+/// Source of the softirq time.
 #[derive(Debug, Clone)]
 pub(crate) enum Softirq {
     /// The column of `/proc/stat`, for these CPUs.
@@ -53,21 +56,21 @@ pub(crate) enum Softirq {
 
 /// Reads the counters of one run.
 #[derive(Debug)]
-pub(crate) struct Meter {
+pub(crate) struct CpuMeter {
     receiver: u32,
     softirq: Softirq,
 }
 
 /// The counters at one moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Sample {
+pub(crate) struct CpuSample {
     softirq_ns: u64,
     receiver_ns: u64,
     user_ticks: u64,
     system_ticks: u64,
 }
 
-impl Meter {
+impl CpuMeter {
     /// A meter for the process `receiver`.
     pub(crate) const fn new(receiver: u32, softirq: Softirq) -> Self {
         Self { receiver, softirq }
@@ -77,7 +80,7 @@ impl Meter {
     ///
     /// # Errors
     /// When the receiver or a kernel thread is gone.
-    pub(crate) fn sample(&self) -> Result<Sample> {
+    pub(crate) fn sample(&self) -> Result<CpuSample> {
         let softirq_ns = match &self.softirq {
             Softirq::Column(cpus) => Ticks::now(cpus)?.softirq * TICK_NS,
             Softirq::Threads(threads) => {
@@ -89,11 +92,11 @@ impl Meter {
         let (user_ticks, system_ticks) =
             user_and_system(&stat).with_context(|| format!("{path} has no utime and stime"))?;
         let receiver_ns = process_run_time(self.receiver)?;
-        Ok(Sample { softirq_ns, receiver_ns, user_ticks, system_ticks })
+        Ok(CpuSample { softirq_ns, receiver_ns, user_ticks, system_ticks })
     }
 }
 
-impl Sample {
+impl CpuSample {
     /// The receiver's user time since `earlier`, in the ticks of `/proc/stat`.
     pub(crate) const fn user_ticks_since(self, earlier: Self) -> u64 {
         self.user_ticks.saturating_sub(earlier.user_ticks)
@@ -164,8 +167,10 @@ mod tests {
 
     #[test]
     fn the_run_time_is_split_as_the_ticks_stand_to_each_other() {
-        let before = Sample { softirq_ns: 100, receiver_ns: 1000, user_ticks: 5, system_ticks: 5 };
-        let after = Sample { softirq_ns: 700, receiver_ns: 5000, user_ticks: 35, system_ticks: 15 };
+        let before =
+            CpuSample { softirq_ns: 100, receiver_ns: 1000, user_ticks: 5, system_ticks: 5 };
+        let after =
+            CpuSample { softirq_ns: 700, receiver_ns: 5000, user_ticks: 35, system_ticks: 15 };
         let time = after.since(before);
         assert_eq!(time, CpuTime { softirq_ns: 600, user_ns: 3000, system_ns: 1000 });
         assert_eq!(time.total_ns(), 4600);
@@ -173,14 +178,14 @@ mod tests {
 
     #[test]
     fn a_time_below_one_tick_is_all_user_time() {
-        let after = Sample { receiver_ns: 4000, ..Sample::default() };
-        let time = after.since(Sample::default());
+        let after = CpuSample { receiver_ns: 4000, ..CpuSample::default() };
+        let time = after.since(CpuSample::default());
         assert_eq!(time, CpuTime { softirq_ns: 0, user_ns: 4000, system_ns: 0 });
     }
 
     #[test]
     fn this_process_has_run() {
-        let meter = Meter::new(std::process::id(), Softirq::Column(vec![0]));
+        let meter = CpuMeter::new(std::process::id(), Softirq::Column(vec![0]));
         let sample = meter.sample().expect("it runs");
         assert!(sample.receiver_ns > 0);
     }
@@ -188,7 +193,7 @@ mod tests {
     #[test]
     fn a_process_that_has_ended_is_an_error() {
         // The largest process id on Linux is 2^22.
-        let error = process_run_time(1 << 23).expect_err("nobody has it");
+        let error = process_run_time(1 << 23).expect_err("no such process");
         assert_eq!(error.to_string(), "cannot read /proc/8388608/task: the process has ended");
     }
 }

@@ -1,4 +1,4 @@
-//! Ctrl-C: noticed wherever something is waited for, so that the guards clean up.
+//! Ctrl-C, checked in every wait, so that the guards clean up.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-/// How late a signal may be noticed.
-pub(crate) const TURN: Duration = Duration::from_millis(20);
+/// Longest delay until a signal is noticed.
+pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Set by SIGINT, SIGTERM and SIGHUP.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// From here on a signal sets the flag instead of ending this process.
+    /// Makes the signals set the flag instead of ending this process.
     ///
     /// # Errors
     /// When a signal cannot be taken over.
@@ -29,7 +29,7 @@ impl Interrupt {
         Ok(interrupt)
     }
 
-    /// Whether a signal has come.
+    /// Returns whether a signal has come.
     pub(crate) fn has_come(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
@@ -53,7 +53,7 @@ impl Interrupt {
             if left.is_zero() {
                 return Ok(());
             }
-            thread::sleep(left.min(TURN));
+            thread::sleep(left.min(POLL_INTERVAL));
         }
     }
 }

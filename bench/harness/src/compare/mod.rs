@@ -1,31 +1,31 @@
-//! The instrument: `vxbench compare` gives every receiver the same traffic in turn, round after
-//! round, and writes down what each delivered, lost and cost.
+//! The instrument: `vxbench compare` gives every receiver the same traffic, round after round, and
+//! records the frames that each delivered and lost, and the CPU time that each took.
 //!
 //! ```text
-//!   options ─► plan: turns of all rows ─► rounds ─► run: bed, receiver, generator, cpu
-//!                                                    │
-//!              report: tables, JSON, plots ◄─ summary ◄─ stats
+//!   options ─► run_plan: iterations ─► rounds ─► single_run: testbed, receiver, generator, cpu
+//!                                                  │
+//!              report: tables, JSON, plots ◄─ receiver_summary ◄─ stats
 //! ```
 
-pub(crate) mod bed;
+pub(crate) mod child_process;
 pub(crate) mod cpu;
-mod disturbance;
 mod external;
-pub(crate) mod generator;
 pub(crate) mod interrupt;
+mod noise;
 pub(crate) mod offered;
 mod options;
-mod plan;
 mod proc_stat;
 pub(crate) mod receiver;
+pub(crate) mod receiver_spec;
+mod receiver_summary;
 mod report;
 mod rounds;
-pub(crate) mod rows;
-mod run;
+mod run_plan;
 mod sanity;
+mod single_run;
 mod stats;
-mod summary;
-pub(crate) mod talk;
+pub(crate) mod testbed;
+pub(crate) mod vxgen_process;
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -34,31 +34,32 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use vxtap_tests::missing_privileges;
 
-pub use options::Options;
+pub use options::CompareOptions;
 
-use bed::{Bed, Cpus};
-use generator::Generator;
 use interrupt::Interrupt;
 use proc_stat::Ticks;
 use report::{Document, Machine};
-use rounds::Outcome;
-use run::Setup;
+use rounds::Measurements;
+use single_run::RunSetup;
+use testbed::{CpuPair, Testbed};
+use vxgen_process::Generator;
 
-/// What a run takes besides its traffic: namespaces, start and end of the receiver, the rest in its
+/// Time of a run besides its traffic: namespaces, start and end of the receiver, the rest in its
 /// buffers.
 const OVERHEAD: Duration = Duration::from_millis(900);
 
-/// How long the machine is looked at before the first run, and how busy it may be, in percent of
-/// the two CPUs.
+/// Time for which the load of the machine is measured before the first run, and the highest load
+/// without a note, in percent of the two CPUs.
 const LOOK: Duration = Duration::from_millis(500);
 const BUSY_MAX: f64 = 10.0;
 
-/// Runs the comparison that the options ask for.
+/// Runs the comparison of the options.
 ///
 /// # Errors
-/// When an option makes no sense, privileges are missing, the results cannot be written, a run
-/// failed, or, with `--quick`, a run is not sane. Results that there are have been written by then.
-pub fn run(options: &Options) -> Result<()> {
+/// When an option is not valid, privileges are missing, the results cannot be written, a run
+/// failed, or, with `--quick`, a run is not plausible. The results so far have been written by
+/// then.
+pub fn run(options: &CompareOptions) -> Result<()> {
     let options = &options.resolved();
     let rows = options.check()?;
     let missing = missing_privileges();
@@ -68,48 +69,48 @@ pub fn run(options: &Options) -> Result<()> {
         missing.join(", ")
     );
     let interrupt = Interrupt::catch()?;
-    for name in Bed::remove_stale()? {
-        say(&format!("removed {name}, left by an earlier comparison"));
+    for name in Testbed::remove_stale()? {
+        log(&format!("removed {name}, left by an earlier comparison"));
     }
 
-    let turns = options.request(&rows).turns();
+    let iterations = options.request(&rows).iterations();
     ensure!(
-        !turns.is_empty(),
-        "there is nothing to measure: no row of these has what the measures ask for"
+        !iterations.is_empty(),
+        "there is nothing to measure: no chosen row supports the requested measures"
     );
-    let runs = plan::run_count(&turns);
+    let runs = run_plan::run_count(&iterations);
     let time = (options.seconds + OVERHEAD) * u32::try_from(runs)?;
-    say(&format!(
-        "{runs} runs in {} turns, about {} minutes",
-        turns.len(),
+    log(&format!(
+        "{runs} runs in {} iterations, about {} minutes",
+        iterations.len(),
         time.as_secs().div_ceil(60)
     ));
 
-    let cpus = Cpus { generator: options.generator_cpu, receiver: options.receiver_cpu };
-    let setup = Setup { generator: generator(options)?, cpus, interrupt: &interrupt };
-    let mut outcome = Outcome::default();
-    bed::pin_this(cpus.generator)?;
-    outcome.notes.extend(disturbance(cpus, &interrupt)?);
-    let ended = rounds::run_all(&setup, options, &rows, &turns, &mut outcome);
-    let Outcome { runs, notes, failures } = outcome;
+    let cpus = CpuPair { generator: options.generator_cpu, receiver: options.receiver_cpu };
+    let setup = RunSetup { generator: generator(options)?, cpus, interrupt: &interrupt };
+    let mut measured = Measurements::default();
+    testbed::pin_this(cpus.generator)?;
+    measured.notes.extend(background_load(cpus, &interrupt)?);
+    let ended = rounds::run_all(&setup, options, &rows, &iterations, &mut measured);
+    let Measurements { runs, notes, failures } = measured;
     ensure!(!runs.is_empty() || ended.is_err(), "no run succeeded:\n{}", notes.join("\n"));
 
-    let summary = summary::summarise(&runs, &rows, &options.reference);
+    let summary = receiver_summary::summarise(&runs, &rows, &options.reference);
     let command = env::args().collect();
     let version = env!("CARGO_PKG_VERSION");
     let document =
         Document { machine: Machine::here(cpus), command, version, rows, notes, summary, runs };
     if !document.runs.is_empty() {
         print(&report::write(&options.out, &document)?);
-        say(&format!("results.json, table.md and plots are in {}", options.out.display()));
+        log(&format!("results.json, table.md and plots are in {}", options.out.display()));
     }
     ended?;
     ensure!(failures == 0, "{failures} runs failed; the notes name them");
     if options.quick { check(&document, &options.out) } else { Ok(()) }
 }
 
-/// A sentence about what else keeps the CPUs busy, if something does.
-fn disturbance(cpus: Cpus, interrupt: &Interrupt) -> Result<Option<String>> {
+/// Returns a note if other work keeps the CPUs busy.
+fn background_load(cpus: CpuPair, interrupt: &Interrupt) -> Result<Option<String>> {
     let all = cpus.all();
     let start = Ticks::now(&all)?;
     interrupt.pause(LOOK)?;
@@ -118,25 +119,25 @@ fn disturbance(cpus: Cpus, interrupt: &Interrupt) -> Result<Option<String>> {
         format!("before the first run the two CPUs were {busy:.0} % busy with something else")
     });
     if let Some(note) = &note {
-        say(note);
+        log(note);
     }
     Ok(note)
 }
 
-fn generator(options: &Options) -> Result<Generator> {
+fn generator(options: &CompareOptions) -> Result<Generator> {
     Ok(Generator {
-        vxgen: vxgen(options.vxgen.as_deref())?,
+        vxgen: vxgen_path(options.vxgen.as_deref())?,
         via: "live".to_owned(),
-        proof_every: options.proof_every,
+        tag_every: options.tag_every,
         sessions: options.sessions,
     })
 }
 
-/// The generator that was named, or the one that lies beside this program.
+/// Returns the given path of the generator, or that of `vxgen` beside this program.
 ///
 /// # Errors
 /// When there is none.
-pub(crate) fn vxgen(named: Option<&Path>) -> Result<PathBuf> {
+pub(crate) fn vxgen_path(named: Option<&Path>) -> Result<PathBuf> {
     let path = match named {
         Some(path) => path.to_owned(),
         None => {
@@ -151,23 +152,23 @@ pub(crate) fn vxgen(named: Option<&Path>) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// The checks of the smoke test.
+/// Checks the results of the smoke test.
 fn check(document: &Document, directory: &Path) -> Result<()> {
     report::check_json(directory)?;
-    let complaints = sanity::complaints(&document.runs);
-    if !complaints.is_empty() {
-        bail!("this cannot be:\n{}", complaints.join("\n"));
+    let violations = sanity::violations(&document.runs);
+    if !violations.is_empty() {
+        bail!("impossible results:\n{}", violations.join("\n"));
     }
-    say(&format!("{} runs, and all of them are sane", document.runs.len()));
+    log(&format!("{} runs, and the results of all are plausible", document.runs.len()));
     Ok(())
 }
 
-/// Says what happens, to standard error.
-pub(crate) fn say(message: &str) {
+/// Writes a message to standard error.
+pub(crate) fn log(message: &str) {
     eprintln!("vxbench: {message}");
 }
 
-/// Prints the result, to standard output.
+/// Prints the result to standard output.
 #[expect(clippy::print_stdout, reason = "the result of the command, not a message about it")]
 pub(crate) fn print(text: &str) {
     println!("{}", text.trim_end());

@@ -1,4 +1,4 @@
-//! How much traffic is offered, what the frames are, and how the two CPUs share the work.
+//! Offered load, frame sizes, and the distribution of the work over the two CPUs.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 use vxtap_bench::Pace;
 use vxtap_bench::profile::Sizes;
 
-/// How fast the generator sends.
+/// Rate of the generator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum Offered {
     /// As fast as it can.
     Full,
     /// Frames per second.
     Rate(u64),
-    /// Percent of what the row delivered at full load in the same layout with the same size.
+    /// Percent of the receiver's rate at full load in the same layout with the same size.
     Percent(u64),
 }
 
@@ -53,7 +53,7 @@ impl fmt::Display for Offered {
     }
 }
 
-/// Length of the inner frames, as `vxgen --sizes` takes it.
+/// Length of the inner frames, in the syntax of `vxgen --sizes`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Size(String);
 
@@ -65,8 +65,8 @@ impl Size {
 
     /// The arguments of `vxgen run` for the frames.
     ///
-    /// Frames below 100 bytes are UDP over IPv4 alone, the shortest that have room for a proof
-    /// record; others are vxgen's mix of protocols.
+    /// Frames below 100 bytes are UDP over IPv4 alone, the shortest that have room for a payload
+    /// tag; others are vxgen's default mix of protocols.
     pub(crate) fn arguments(&self) -> Vec<&str> {
         let mut arguments = vec!["--sizes", &self.0];
         if self.0.parse::<u16>().is_ok_and(|len| len < 100) {
@@ -91,17 +91,17 @@ impl fmt::Display for Size {
     }
 }
 
-/// Which CPU does what.
+/// Assignment of the work to the CPUs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
 #[clap(rename_all = "UPPER")]
-pub(crate) enum Layout {
+pub(crate) enum CpuLayout {
     /// The generator and the veth's softirq on one CPU, the receiver alone on the other.
     A,
     /// The generator on one CPU; the veth's NAPI thread and the receiver share the other.
     B,
 }
 
-impl fmt::Display for Layout {
+impl fmt::Display for CpuLayout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::A => "A",

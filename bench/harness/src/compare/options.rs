@@ -6,32 +6,32 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use clap::value_parser;
 
-use super::offered::{Layout, Offered, Size};
-use super::plan::{Measure, Request};
-use super::rows::{LADDER, Row};
+use super::offered::{CpuLayout, Offered, Size};
+use super::receiver_spec::{LADDER, ReceiverSpec};
+use super::run_plan::{Measure, PlanRequest};
 
 /// Measures the receivers side by side, on a veth pair in network namespaces of its own.
 ///
 /// Prints tables and writes results.json, table.md and plots. Needs root. Nothing else should run
-/// on the machine meanwhile. docs/performance.md says what each column means.
+/// on the machine meanwhile. The columns are described in docs/performance.md.
 #[derive(Debug, Clone, clap::Args)]
-pub struct Options {
+pub struct CompareOptions {
     /// Built-in rows to measure, in this order; by default all
     #[arg(long, value_delimiter = ',', value_name = "ROW")]
     pub(crate) rows: Vec<String>,
-    /// A row of your own, as NAME=RECEIVER ARGUMENTS of `vxbench receive`; may be repeated
+    /// A user-defined row, as NAME=RECEIVER ARGUMENTS of `vxbench receive`; may be repeated
     #[arg(long = "row", value_name = "NAME=ARGUMENTS")]
-    pub(crate) own_rows: Vec<Row>,
-    /// What to find out
+    pub(crate) own_rows: Vec<ReceiverSpec>,
+    /// Measures to take
     #[arg(long, value_delimiter = ',', default_value = "throughput")]
     pub(crate) measures: Vec<Measure>,
     /// A: the receiver has a CPU of its own; B: it shares one with the interface's NAPI thread
     #[arg(long, value_delimiter = ',', default_value = "A,B", ignore_case = true)]
-    pub(crate) layouts: Vec<Layout>,
+    pub(crate) layouts: Vec<CpuLayout>,
     /// Lengths of the inner frames, in bytes, or imix
     #[arg(long, value_delimiter = ',', default_value = "64,imix,1400")]
     pub(crate) sizes: Vec<Size>,
-    /// How many times everything is measured
+    /// Number of rounds; each measures everything once
     #[arg(long, default_value_t = 5, value_parser = value_parser!(u32).range(1..=1000))]
     pub(crate) rounds: u32,
     /// Length of one run in seconds, 0.1 to 60
@@ -59,18 +59,18 @@ pub struct Options {
         default_value = "1mpps,2mpps,3mpps,4mpps,5mpps,6mpps"
     )]
     pub(crate) ladder_loads: Vec<Offered>,
-    /// Every N-th frame carries a record that proves it undamaged; 0: none
-    #[arg(long, value_name = "N", default_value_t = 64)]
-    pub(crate) proof_every: u32,
+    /// Every N-th frame carries a payload tag, whose checksum shows damage; 0: none
+    #[arg(long = "proof-every", value_name = "N", default_value_t = 64)]
+    pub(crate) tag_every: u32,
     /// Mirror sessions of the traffic; with more than one the kernel's vxlan device is made
     /// `external`, which costs more
     #[arg(long, default_value_t = 1, value_parser = value_parser!(u32).range(1..=65_536))]
     pub(crate) sessions: u32,
-    /// Steal time and user time of other processes above which a turn of the rows is measured
-    /// again, in percent of the two CPUs' time
-    #[arg(long, value_name = "PERCENT", default_value_t = 5.0)]
-    pub(crate) disturbance_limit: f64,
-    /// How many times a disturbed turn is measured again
+    /// Steal time and user time of other processes above which an iteration is measured again, in
+    /// percent of the two CPUs' time
+    #[arg(long = "disturbance-limit", value_name = "PERCENT", default_value_t = 5.0)]
+    pub(crate) noise_limit: f64,
+    /// Number of times that a noisy iteration is measured again
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = value_parser!(u8).range(..=10))]
     pub(crate) repeats: u8,
     /// CPU of the generator
@@ -85,11 +85,11 @@ pub struct Options {
     /// A smoke test of one to three minutes: short runs of everything, and checks that no frame is
     /// damaged or invented
     ///
-    /// Fails when a row delivers nothing, more than was sent, or damaged frames. Says nothing about
-    /// speed.
+    /// Fails when a receiver delivers nothing, more than was sent, or damaged frames. The rates of
+    /// a smoke test are not meaningful.
     #[arg(long, conflicts_with_all = ["rounds", "seconds", "measures", "sizes"])]
     pub(crate) quick: bool,
-    /// The generator; by default the vxgen that lies beside this program
+    /// The generator; by default the vxgen beside this program
     #[arg(long, value_name = "PROGRAM")]
     pub(crate) vxgen: Option<PathBuf>,
 }
@@ -98,8 +98,8 @@ pub struct Options {
 /// frames.
 const QUICK_TIME: Duration = Duration::from_millis(400);
 
-impl Options {
-    /// These options, or those of the smoke test.
+impl CompareOptions {
+    /// Returns these options, or those of the smoke test.
     pub(crate) fn resolved(&self) -> Self {
         if !self.quick {
             return self.clone();
@@ -120,12 +120,12 @@ impl Options {
     /// Checks what clap cannot.
     ///
     /// # Errors
-    /// When a row is unknown or a number makes no sense.
-    pub(crate) fn check(&self) -> Result<Vec<Row>> {
+    /// When a row is unknown or a number is not valid.
+    pub(crate) fn check(&self) -> Result<Vec<ReceiverSpec>> {
         let rows = if self.rows.is_empty() && !self.own_rows.is_empty() {
             self.own_rows.clone()
         } else {
-            Row::select(&self.rows, &self.own_rows)?
+            ReceiverSpec::select(&self.rows, &self.own_rows)?
         };
         ensure!(
             self.generator_cpu != self.receiver_cpu,
@@ -133,9 +133,9 @@ impl Options {
             self.receiver_cpu
         );
         ensure!(
-            (0.0..=100.0).contains(&self.disturbance_limit),
+            (0.0..=100.0).contains(&self.noise_limit),
             "--disturbance-limit {}: give 0 to 100 percent",
-            self.disturbance_limit
+            self.noise_limit
         );
         let fixed = self.ladder_loads.iter().all(|load| matches!(load, Offered::Rate(_)));
         ensure!(
@@ -145,13 +145,13 @@ impl Options {
         Ok(rows)
     }
 
-    /// What is to be measured of these rows.
-    pub(crate) fn request(&self, rows: &[Row]) -> Request {
+    /// Builds the request for the plan.
+    pub(crate) fn request(&self, rows: &[ReceiverSpec]) -> PlanRequest {
         let chosen = !self.rows.is_empty() || !self.own_rows.is_empty();
-        let indices = |fits: &dyn Fn(&Row) -> bool| {
+        let indices = |fits: &dyn Fn(&ReceiverSpec) -> bool| {
             (0..rows.len()).filter(|&index| fits(&rows[index])).collect::<Vec<_>>()
         };
-        Request {
+        PlanRequest {
             measures: self.measures.clone(),
             layouts: self.layouts.clone(),
             sizes: self.sizes.clone(),
@@ -159,9 +159,9 @@ impl Options {
             loss: self.loss_loads.clone(),
             latency: self.latency_loads.clone(),
             ladder: self.ladder_loads.clone(),
-            rows: rows.len(),
-            rows_with_times: indices(&|row| row.has_times),
-            rows_of_ladder: indices(&|row| chosen || LADDER.contains(&row.name.as_str())),
+            receivers: rows.len(),
+            receivers_with_times: indices(&|row| row.has_times),
+            receivers_of_ladder: indices(&|row| chosen || LADDER.contains(&row.name.as_str())),
         }
     }
 }
@@ -179,16 +179,16 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::compare::plan::run_count;
+    use crate::compare::run_plan::run_count;
 
     #[derive(Debug, Parser)]
-    struct Line {
+    struct CompareCli {
         #[command(flatten)]
-        options: Options,
+        options: CompareOptions,
     }
 
-    fn options(line: &str) -> Options {
-        Line::try_parse_from(format!("compare {line}").split_whitespace())
+    fn options(line: &str) -> CompareOptions {
+        CompareCli::try_parse_from(format!("compare {line}").split_whitespace())
             .expect("a command line")
             .options
     }
@@ -197,29 +197,29 @@ mod tests {
     fn the_default_is_a_throughput_table_of_all_rows() {
         let options = options("");
         let rows = options.check().expect("nothing is wrong");
-        let turns = options.request(&rows).turns();
+        let iterations = options.request(&rows).iterations();
         // Two layouts, three sizes, five rounds.
-        assert_eq!((turns.len(), run_count(&turns)), (30, 30 * rows.len()));
+        assert_eq!((iterations.len(), run_count(&iterations)), (30, 30 * rows.len()));
     }
 
     #[test]
     fn the_smoke_test_measures_everything_once_and_briefly() {
         let options = options("--quick").resolved();
         let rows = options.check().expect("nothing is wrong");
-        let turns = options.request(&rows).turns();
+        let iterations = options.request(&rows).iterations();
         assert_eq!(options.measures.len(), 4);
-        assert!(turns.iter().all(|turn| turn.round == 1));
+        assert!(iterations.iter().all(|iteration| iteration.round == 1));
         // A run takes a second or two; the limit is three minutes.
-        assert!(run_count(&turns) < 90, "{}", run_count(&turns));
+        assert!(run_count(&iterations) < 90, "{}", run_count(&iterations));
     }
 
     #[test]
     fn a_row_of_ones_own_alone_is_measured_alone() {
         let line = ["compare", "--row", "mine=vxtap --wait busy", "--measures", "ladder"];
-        let options = Line::try_parse_from(line).expect("a command line").options;
+        let options = CompareCli::try_parse_from(line).expect("a command line").options;
         let rows = options.check().expect("nothing is wrong");
         assert_eq!(rows.len(), 1);
-        assert_eq!(options.request(&rows).rows_of_ladder, [0]);
+        assert_eq!(options.request(&rows).receivers_of_ladder, [0]);
     }
 
     #[test]
@@ -237,7 +237,7 @@ mod tests {
             error("--ladder-loads 50%"),
             "--ladder-loads takes rates only, as 1mpps,2mpps: it has the same steps for every row"
         );
-        assert!(Line::try_parse_from(["compare", "--seconds", "0"]).is_err());
-        assert!(Line::try_parse_from(["compare", "--quick", "--rounds", "3"]).is_err());
+        assert!(CompareCli::try_parse_from(["compare", "--seconds", "0"]).is_err());
+        assert!(CompareCli::try_parse_from(["compare", "--quick", "--rounds", "3"]).is_err());
     }
 }

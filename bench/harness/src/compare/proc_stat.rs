@@ -5,10 +5,11 @@ use std::fs;
 use anyhow::{Context, Result};
 
 /// `/proc/stat` counts in ticks of a hundredth of a second: `USER_HZ` is 100 on every architecture
-/// that vxtap builds for (`include/asm-generic/param.h`), whatever the kernel's own `CONFIG_HZ`.
+/// that vxtap builds for (`include/asm-generic/param.h`), independent of the kernel's own
+/// `CONFIG_HZ`.
 pub(crate) const TICK_NS: u64 = 10_000_000;
 
-/// What the counters are used for, in ticks.
+/// The used columns, in ticks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Ticks {
     /// In user mode, with and without nice.
@@ -75,8 +76,8 @@ impl Ticks {
         if self.total == 0 { 0.0 } else { busy as f64 * 100.0 / self.total as f64 }
     }
 
-    /// What has passed since `earlier`. A counter that went back, as idle may on some kernels,
-    /// counts as unchanged.
+    /// Ticks that have passed since `earlier`. A counter that went back, as idle may on some
+    /// kernels, counts as unchanged.
     pub(crate) const fn since(self, earlier: Self) -> Self {
         Self {
             user: self.user.saturating_sub(earlier.user),

@@ -1,61 +1,61 @@
-//! The receiver of a run: a `vxbench receive` that answers marks, or a program that tells its count
-//! at its end.
+//! The receiver of a run: a `vxbench receive` that answers marks, or a program that reports its
+//! counts at its end.
 
 use std::env;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use super::bed::{Bed, Place};
-use super::external::External;
+use super::child_process::ChildProcess;
+use super::external::{self, ExternalReceiver, StopTime};
 use super::interrupt::Interrupt;
-use super::rows::{Program, Row};
-use super::talk::Talker;
-use crate::protocol::{Mark, Ready};
+use super::receiver_spec::{ReceiverProgram, ReceiverSpec};
+use super::testbed::{LinkUnderTest, Testbed};
+use crate::mark_protocol::{Mark, Ready};
 
-/// How long a receiver may take until it takes frames.
+/// Longest time until a receiver takes frames.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long the answer to a mark may take. An overloaded CPU answers late.
+/// Longest time until a mark is answered. An overloaded CPU answers late.
 const MARK_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long it may take to detach and end.
+/// Longest time until a receiver has detached and ended.
 const END_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Time between two looks at whether more frames come. Above the 100 ms to 1 s that a packet ring
-/// keeps an unfilled block, as far as the receivers of this crate go.
+/// Interval at which the receiver is checked for further frames. It is above the 100 ms for which
+/// the packet rings of this crate's receivers keep an unfilled block.
 const SETTLE: Duration = Duration::from_millis(200);
 
-/// How long the rest may take: the 64 MiB of a packet ring are read within a second.
+/// Longest time to read the rest: the 64 MiB of a packet ring are read within a second.
 const DRAIN_MAX: Duration = Duration::from_secs(3);
 
 /// A `vxbench receive` that is ready.
 #[derive(Debug)]
-pub(crate) struct Marked {
-    talker: Talker,
+pub(crate) struct MarkedReceiver {
+    child: ChildProcess,
     about: String,
 }
 
-impl Marked {
+impl MarkedReceiver {
     /// Starts `vxbench receive ARGUMENTS` and waits until it takes frames.
     ///
     /// # Errors
-    /// When it does not become ready, with what it said.
+    /// When it does not become ready; the error holds its standard error.
     pub(crate) fn start(
-        place: &impl Place,
+        link: &impl LinkUnderTest,
         arguments: &[String],
         interrupt: &Interrupt,
     ) -> Result<Self> {
         let program = env::current_exe().context("cannot find the path of vxbench")?;
         let program = program.to_str().context("the path of vxbench is not UTF-8")?;
-        let mut command = place.receiver(program);
-        command.arg("receive").args(arguments).args(["--interface", place.receives_on()]);
-        let mut talker = Talker::start("the receiver", &mut command, interrupt)?;
-        let line = talker.line("the word that it is ready", START_TIMEOUT)?;
+        let mut command = link.receiver(program);
+        command.arg("receive").args(arguments).args(["--interface", link.rx_interface()]);
+        let mut child = ChildProcess::start("the receiver", &mut command, interrupt)?;
+        let line = child.read_line("the line that reports ready", START_TIMEOUT)?;
         let ready: Ready = serde_json::from_str(&line)
-            .with_context(|| format!("the receiver does not say ready: {line}"))?;
-        ensure!(ready.ready, "the receiver says that it is not ready: {line}");
-        Ok(Self { talker, about: ready.about })
+            .with_context(|| format!("the receiver does not report ready: {line}"))?;
+        ensure!(ready.ready, "the receiver reports that it is not ready: {line}");
+        Ok(Self { child, about: ready.about })
     }
 
     /// Asks for the counts, and begins a new latency histogram.
@@ -63,8 +63,8 @@ impl Marked {
     /// # Errors
     /// When the receiver does not answer.
     pub(crate) fn mark(&mut self) -> Result<Mark> {
-        self.talker.say("mark")?;
-        let line = self.talker.line("an answer to a mark", MARK_TIMEOUT)?;
+        self.child.write_line("mark")?;
+        let line = self.child.read_line("an answer to a mark", MARK_TIMEOUT)?;
         serde_json::from_str(&line).with_context(|| format!("this is no answer to a mark: {line}"))
     }
 
@@ -85,28 +85,24 @@ impl Marked {
         }
     }
 
-    /// What exactly was set up.
+    /// Description of the set-up.
     pub(crate) fn about(&self) -> &str {
         &self.about
     }
 
     /// Process id.
     pub(crate) fn id(&self) -> u32 {
-        self.talker.id()
+        self.child.id()
     }
 
-    /// Ends it in order.
+    /// Ends the receiver with the command of the protocol.
     ///
     /// # Errors
     /// When it fails or does not end.
     pub(crate) fn end(mut self) -> Result<()> {
-        self.talker.say("end")?;
-        let (status, complaint) = self.talker.end(END_TIMEOUT)?;
-        ensure!(
-            status.success(),
-            "the receiver failed at its end ({status}): {}",
-            complaint.trim()
-        );
+        self.child.write_line("end")?;
+        let (status, stderr) = self.child.end(END_TIMEOUT)?;
+        ensure!(status.success(), "the receiver failed at its end ({status}): {}", stderr.trim());
         Ok(())
     }
 }
@@ -115,18 +111,9 @@ impl Marked {
 #[derive(Debug)]
 pub(crate) enum Receiver {
     /// Answers marks.
-    Marked(Marked),
-    /// Tells its count at its end.
-    External(External),
-}
-
-/// When an external program is ended, the only way to learn its count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ending {
-    /// With the traffic: what it had not read by then does not count.
-    AtOnce,
-    /// When it has read the rest.
-    Drained,
+    Marked(MarkedReceiver),
+    /// Reports its counts at its end.
+    External(ExternalReceiver),
 }
 
 impl Receiver {
@@ -134,28 +121,28 @@ impl Receiver {
     /// frames.
     ///
     /// # Errors
-    /// When it does not start, with what it said.
+    /// When it does not start; the error holds its standard error.
     pub(crate) fn start(
-        bed: &Bed,
-        row: &Row,
+        testbed: &Testbed,
+        row: &ReceiverSpec,
         sessions: u32,
         interrupt: &Interrupt,
     ) -> Result<Self> {
         let program = match &row.program {
-            Program::Receive(arguments) => {
+            ReceiverProgram::Receive(arguments) => {
                 let mut arguments = arguments.clone();
                 if arguments.first().is_some_and(|receiver| receiver == "tpacket") {
                     arguments.extend(["--vni-count".to_owned(), sessions.to_string()]);
                 }
-                return Marked::start(bed, &arguments, interrupt).map(Self::Marked);
+                return MarkedReceiver::start(testbed, &arguments, interrupt).map(Self::Marked);
             }
-            Program::Tcpdump => super::external::TCPDUMP,
-            Program::Dumpcap => super::external::DUMPCAP,
+            ReceiverProgram::Tcpdump => external::TCPDUMP,
+            ReceiverProgram::Dumpcap => external::DUMPCAP,
         };
-        External::start(bed, program, sessions, interrupt).map(Self::External)
+        ExternalReceiver::start(testbed, program, sessions, interrupt).map(Self::External)
     }
 
-    /// What exactly was set up.
+    /// Description of the set-up.
     pub(crate) fn about(&self) -> &str {
         match self {
             Self::Marked(marked) => marked.about(),
@@ -171,7 +158,7 @@ impl Receiver {
         }
     }
 
-    /// The counts so far; an external program has none yet.
+    /// Returns the counts so far; those of an external program are not known before its end.
     ///
     /// # Errors
     /// When the receiver does not answer.
@@ -182,12 +169,12 @@ impl Receiver {
         }
     }
 
-    /// The counts of the moment when the traffic ends, and those when the rest has been read; ends
+    /// Returns the counts at the end of the traffic, and those after the rest has been read; ends
     /// the receiver.
     ///
     /// # Errors
     /// When the receiver does not answer or fails.
-    pub(crate) fn finish(self, ending: Ending, interrupt: &Interrupt) -> Result<[Mark; 2]> {
+    pub(crate) fn finish(self, stop: StopTime, interrupt: &Interrupt) -> Result<[Mark; 2]> {
         match self {
             Self::Marked(mut marked) => {
                 let at_end = marked.mark()?;
@@ -196,7 +183,7 @@ impl Receiver {
                 Ok([at_end, drained])
             }
             Self::External(external) => {
-                let mark = external.finish(ending, interrupt)?;
+                let mark = external.finish(stop, interrupt)?;
                 Ok([mark.clone(), mark])
             }
         }

@@ -1,143 +1,174 @@
-//! Does the turns of the plan one after the other, and again where too much time was taken from
-//! them.
+//! Executes the iterations of the plan in order, and repeats the noisy ones.
 
 use std::time::Duration;
 
 use anyhow::Result;
 
-use super::disturbance::{Decision, calmest, decide};
-use super::generator::Load;
-use super::offered::{Layout, Offered, Size};
-use super::options::Options;
-use super::plan::{Measure, Turn};
-use super::rows::Row;
-use super::run::{Job, Run, Setup};
+use super::noise::{RepeatDecision, decide, least_noisy};
+use super::offered::{CpuLayout, Offered, Size};
+use super::options::CompareOptions;
+use super::receiver_spec::ReceiverSpec;
+use super::run_plan::{Iteration, Measure};
+use super::single_run::{RunJob, RunRecord, RunSetup};
 use super::stats::Spread;
+use super::vxgen_process::OfferedLoad;
 
-/// Least rate that a share of a small maximum becomes, in frames per second.
+/// Least rate for a share of a small maximum, in frames per second.
 const RATE_MIN: f64 = 1000.0;
 
-/// What has been measured so far, and what went wrong.
+/// The runs so far, with notes on failures.
 #[derive(Debug, Default)]
-pub(crate) struct Outcome {
-    /// All runs, those that do not count too.
-    pub(crate) runs: Vec<Run>,
-    /// One sentence each: runs that failed, turns that were repeated.
+pub(crate) struct Measurements {
+    /// All runs, including those that are not kept.
+    pub(crate) runs: Vec<RunRecord>,
+    /// One sentence each: failed runs, repeated iterations.
     pub(crate) notes: Vec<String>,
     /// Number of runs that failed.
     pub(crate) failures: usize,
 }
 
-/// Does all turns. A run that fails is noted, and the next one begins.
+/// Executes all iterations. A run that fails is noted, and the next one begins.
 ///
 /// # Errors
-/// When a signal comes: `outcome` has what there was until then.
+/// When a signal comes: `measured` holds the results until then.
 pub(crate) fn run_all(
-    setup: &Setup<'_>,
-    options: &Options,
-    rows: &[Row],
-    turns: &[Turn],
-    outcome: &mut Outcome,
+    setup: &RunSetup<'_>,
+    options: &CompareOptions,
+    receivers: &[ReceiverSpec],
+    iterations: &[Iteration],
+    measured: &mut Measurements,
 ) -> Result<()> {
-    for (index, turn) in turns.iter().enumerate() {
-        super::say(&format!("{}/{}: round {}, {}", index + 1, turns.len(), turn.round, turn.cell));
-        let mut attempts: Vec<Vec<Run>> = Vec::new();
-        let taken = loop {
+    for (index, iteration) in iterations.iter().enumerate() {
+        super::log(&format!(
+            "{}/{}: round {}, {}",
+            index + 1,
+            iterations.len(),
+            iteration.round,
+            iteration.cell
+        ));
+        let mut attempts: Vec<Vec<RunRecord>> = Vec::new();
+        let noise = loop {
             let number = u32::try_from(attempts.len() + 1)?;
-            attempts.push(attempt(setup, options, rows, turn, number, outcome)?);
-            let taken: Vec<f64> = attempts.iter().map(|runs| most_taken(runs)).collect();
-            match decide(&taken, options.disturbance_limit, options.repeats.into()) {
-                Decision::Repeat => note_disturbance(turn, &taken, "it is repeated", outcome),
-                Decision::GiveUp => {
-                    note_disturbance(turn, &taken, "the least disturbed turn is kept", outcome);
-                    break taken;
+            attempts.push(attempt(setup, options, receivers, iteration, number, measured)?);
+            let noise: Vec<f64> = attempts.iter().map(|runs| noise_max(runs)).collect();
+            match decide(&noise, options.noise_limit, options.repeats.into()) {
+                RepeatDecision::Repeat => note_noise(iteration, &noise, "it is repeated", measured),
+                RepeatDecision::GiveUp => {
+                    note_noise(iteration, &noise, "the least noisy iteration is kept", measured);
+                    break noise;
                 }
-                Decision::Keep => break taken,
+                RepeatDecision::Keep => break noise,
             }
         };
-        let kept = kept_attempt(&taken, options.disturbance_limit);
+        let kept = kept_attempt(&noise, options.noise_limit);
         for (index, runs) in attempts.into_iter().enumerate() {
-            outcome
+            measured
                 .runs
-                .extend(runs.into_iter().map(|run| Run { kept: Some(index) == kept, ..run }));
+                .extend(runs.into_iter().map(|run| RunRecord { kept: Some(index) == kept, ..run }));
         }
     }
     Ok(())
 }
 
-/// The last attempt where it is calm, else the calmest.
-fn kept_attempt(taken: &[f64], limit: f64) -> Option<usize> {
-    let last = taken.len().checked_sub(1)?;
-    if taken[last] <= limit { Some(last) } else { calmest(taken) }
+/// Returns the last attempt if its noise is within the limit, else the least noisy one.
+fn kept_attempt(noise: &[f64], limit: f64) -> Option<usize> {
+    let last = noise.len().checked_sub(1)?;
+    if noise[last] <= limit { Some(last) } else { least_noisy(noise) }
 }
 
 /// One run of every row.
 fn attempt(
-    setup: &Setup<'_>,
-    options: &Options,
-    rows: &[Row],
-    turn: &Turn,
+    setup: &RunSetup<'_>,
+    options: &CompareOptions,
+    receivers: &[ReceiverSpec],
+    iteration: &Iteration,
     number: u32,
-    outcome: &mut Outcome,
-) -> Result<Vec<Run>> {
+    measured: &mut Measurements,
+) -> Result<Vec<RunRecord>> {
     let mut runs = Vec::new();
-    for row in turn.rows.iter().map(|&index| &rows[index]) {
-        let known = maximum(&outcome.runs, row, turn.cell.layout, &turn.cell.size);
-        let Some(offered) = resolve(turn.cell.offered, known) else {
-            fail(outcome, turn, row, "its maximum is not known: it delivered nothing at full load");
+    for receiver in iteration.receivers.iter().map(|&index| &receivers[index]) {
+        let known = maximum(&measured.runs, receiver, iteration.cell.layout, &iteration.cell.size);
+        let Some(offered) = resolve(iteration.cell.offered, known) else {
+            fail(
+                measured,
+                iteration,
+                receiver,
+                "its maximum is not known: it delivered nothing at full load",
+            );
             continue;
         };
-        let load = Load { size: turn.cell.size.clone(), offered, time: run_time(options, turn) };
-        let job = Job { row, cell: &turn.cell, round: turn.round, attempt: number, load };
+        let load = OfferedLoad {
+            size: iteration.cell.size.clone(),
+            offered,
+            time: run_time(options, iteration),
+        };
+        let job = RunJob {
+            row: receiver,
+            cell: &iteration.cell,
+            round: iteration.round,
+            attempt: number,
+            load,
+        };
         match setup.run(&job) {
             Ok(run) => {
-                super::say(&line(&run));
+                super::log(&line(&run));
                 runs.push(run);
             }
             Err(error) => {
-                // The error of a run that a signal ended says no more than that.
+                // A run that a signal ended fails with a message about the signal only.
                 setup.interrupt.check()?;
-                fail(outcome, turn, row, &format!("{error:#}"));
+                fail(measured, iteration, receiver, &format!("{error:#}"));
             }
         }
     }
     Ok(runs)
 }
 
-/// Latency needs some time after its warm-up.
-fn run_time(options: &Options, turn: &Turn) -> Duration {
+/// Latency is measured after a warm-up, which needs some time.
+fn run_time(options: &CompareOptions, iteration: &Iteration) -> Duration {
     let least = Duration::from_millis(800);
-    if turn.cell.measure == Measure::Latency { options.seconds.max(least) } else { options.seconds }
+    if iteration.cell.measure == Measure::Latency {
+        options.seconds.max(least)
+    } else {
+        options.seconds
+    }
 }
 
-fn fail(outcome: &mut Outcome, turn: &Turn, row: &Row, why: &str) {
-    let note = format!("{}, round {}, {}: FAILED: {why}", row.name, turn.round, turn.cell);
-    super::say(&note);
-    outcome.notes.push(note);
-    outcome.failures += 1;
+fn fail(measured: &mut Measurements, iteration: &Iteration, receiver: &ReceiverSpec, why: &str) {
+    let note =
+        format!("{}, round {}, {}: FAILED: {why}", receiver.name, iteration.round, iteration.cell);
+    super::log(&note);
+    measured.notes.push(note);
+    measured.failures += 1;
 }
 
-fn note_disturbance(turn: &Turn, taken: &[f64], what: &str, outcome: &mut Outcome) {
-    let all: Vec<String> = taken.iter().map(|percent| format!("{percent:.1}")).collect();
+fn note_noise(iteration: &Iteration, noise: &[f64], what: &str, measured: &mut Measurements) {
+    let all: Vec<String> = noise.iter().map(|percent| format!("{percent:.1}")).collect();
     let note = format!(
         "round {}, {}: steal time and other processes took up to {} % of a run: {what}",
-        turn.round,
-        turn.cell,
+        iteration.round,
+        iteration.cell,
         all.join(", then ")
     );
-    super::say(&note);
-    outcome.notes.push(note);
+    super::log(&note);
+    measured.notes.push(note);
 }
 
-fn most_taken(runs: &[Run]) -> f64 {
-    runs.iter().map(|run| run.disturbance.percent()).fold(0.0, f64::max)
+fn noise_max(runs: &[RunRecord]) -> f64 {
+    runs.iter().map(|run| run.noise.percent()).fold(0.0, f64::max)
 }
 
-/// What the row delivered at full load, in frames per second: the median of the rounds so far.
-fn maximum(runs: &[Run], row: &Row, layout: Layout, size: &Size) -> Option<f64> {
-    let fits = |run: &&Run| {
+/// Rate that the receiver delivered at full load, in frames per second: the median of the rounds so
+/// far.
+fn maximum(
+    runs: &[RunRecord],
+    receiver: &ReceiverSpec,
+    layout: CpuLayout,
+    size: &Size,
+) -> Option<f64> {
+    let fits = |run: &&RunRecord| {
         run.kept
-            && run.row == row.name
+            && run.row == receiver.name
             && run.cell.measure == Measure::Throughput
             && run.cell.layout == layout
             && run.cell.size == *size
@@ -159,8 +190,8 @@ fn resolve(offered: Offered, maximum: Option<f64>) -> Option<Offered> {
     Some(Offered::Rate(rate.max(RATE_MIN) as u64))
 }
 
-/// A run on one line, shown when it has ended.
-fn line(run: &Run) -> String {
+/// A run on one line, printed when it has ended.
+fn line(run: &RunRecord) -> String {
     let cost = run
         .per_frame(run.cpu.total_ns())
         .map_or_else(String::new, |ns| format!(", {ns:.0} ns/frame"));
@@ -170,35 +201,35 @@ fn line(run: &Run) -> String {
         run.offered_mpps(),
         run.delivered_mpps(),
         run.lost_percent(),
-        run.disturbance.steal_percent,
-        run.disturbance.others_percent
+        run.noise.steal_percent,
+        run.noise.others_percent
     )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compare::run::made_up;
+    use crate::compare::single_run::made_up;
 
-    fn row(name: &str) -> Row {
+    fn receiver(name: &str) -> ReceiverSpec {
         format!("{name}=vxtap").parse().expect("a row")
     }
 
     #[test]
     fn a_share_is_of_the_median_of_what_the_row_itself_delivered() {
-        let mut runs: Vec<Run> = [100_000, 300_000, 200_000]
+        let mut runs: Vec<RunRecord> = [100_000, 300_000, 200_000]
             .iter()
             .zip(1..)
             .map(|(&delivered, round)| made_up::run("x", round, 900_000, delivered))
             .collect();
         runs.push(made_up::run("y", 1, 900_000, 800_000));
-        let mut disturbed = made_up::run("x", 4, 900_000, 900_000);
-        disturbed.kept = false;
-        runs.push(disturbed);
+        let mut noisy = made_up::run("x", 4, 900_000, 900_000);
+        noisy.kept = false;
+        runs.push(noisy);
         let size = "64".parse().expect("a size");
-        let known = maximum(&runs, &row("x"), Layout::A, &size);
+        let known = maximum(&runs, &receiver("x"), CpuLayout::A, &size);
         assert_eq!(resolve(Offered::Percent(50), known), Some(Offered::Rate(100_000)));
-        assert_eq!(maximum(&runs, &row("x"), Layout::B, &size), None);
+        assert_eq!(maximum(&runs, &receiver("x"), CpuLayout::B, &size), None);
     }
 
     #[test]
@@ -209,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn the_calm_attempt_is_kept() {
+    fn the_attempt_without_noise_is_kept() {
         assert_eq!(kept_attempt(&[1.0], 3.0), Some(0));
         assert_eq!(kept_attempt(&[9.0, 2.0], 3.0), Some(1));
         assert_eq!(kept_attempt(&[9.0, 5.0, 7.0], 3.0), Some(1));

@@ -1,11 +1,11 @@
-//! What must hold of every run on every machine, however slow: no frame is invented, none is
-//! damaged.
+//! Properties that every run must have on every machine, however slow: no frame is invented, and
+//! none is damaged.
 
-use super::plan::Measure;
-use super::run::Run;
+use super::run_plan::Measure;
+use super::single_run::RunRecord;
 
-/// Returns one sentence for each thing that cannot be.
-pub(crate) fn complaints(runs: &[Run]) -> Vec<String> {
+/// Returns one sentence for each violated property.
+pub(crate) fn violations(runs: &[RunRecord]) -> Vec<String> {
     runs.iter()
         .flat_map(|run| {
             of_run(run).into_iter().map(|what| format!("{}, {}: {what}", run.row, run.cell))
@@ -13,7 +13,7 @@ pub(crate) fn complaints(runs: &[Run]) -> Vec<String> {
         .collect()
 }
 
-fn of_run(run: &Run) -> Vec<String> {
+fn of_run(run: &RunRecord) -> Vec<String> {
     let mut found = Vec::new();
     if run.delivered_in_time() == 0 {
         found.push(format!("no frame of {} was delivered", run.sent.frames));
@@ -37,13 +37,13 @@ fn of_run(run: &Run) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compare::run::made_up;
-    use crate::protocol::Latency;
+    use crate::compare::single_run::made_up;
+    use crate::mark_protocol::Latency;
 
     #[test]
     fn a_sane_run_raises_no_complaint() {
         assert!(
-            complaints(&[made_up::run("x", 1, 1000, 1000), made_up::run("y", 1, 1000, 1)])
+            violations(&[made_up::run("x", 1, 1000, 1000), made_up::run("y", 1, 1000, 1)])
                 .is_empty()
         );
     }
@@ -57,7 +57,7 @@ mod tests {
         damaged.drained.damaged = 3;
         let cell = "throughput, layout A, 64 bytes inner, offered full";
         assert_eq!(
-            complaints(&[silent, inventive, damaged]),
+            violations(&[silent, inventive, damaged]),
             [
                 format!("silent, {cell}: no frame of 900 was delivered"),
                 format!("inventive, {cell}: 1001 frames were delivered, but only 1000 sent"),
@@ -70,8 +70,8 @@ mod tests {
     fn a_latency_run_has_a_latency() {
         let mut run = made_up::run("x", 1, 1000, 1000);
         run.cell.measure = Measure::Latency;
-        assert_eq!(complaints(std::slice::from_ref(&run)).len(), 1);
+        assert_eq!(violations(std::slice::from_ref(&run)).len(), 1);
         run.at_end.latency = Some(Latency { count: 10, ..Latency::default() });
-        assert!(complaints(&[run]).is_empty());
+        assert!(violations(&[run]).is_empty());
     }
 }

@@ -1,8 +1,8 @@
-//! Medians, spreads, and ratios of what was measured in the same round.
+//! Medians, spreads, and ratios of the values of the same round.
 
 use serde::Serialize;
 
-/// How the values of several rounds lie. All in the unit of the values.
+/// Distribution of the values of several rounds, in the unit of the values.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(crate) struct Spread {
     /// Number of values, at least 1.
@@ -39,8 +39,8 @@ impl Spread {
 /// The value below which `quarters` quarters of the sorted, non-empty values lie, interpolated
 /// between neighbours.
 fn quantile(sorted: &[f64], quarters: usize) -> f64 {
-    let place = (sorted.len() - 1) * quarters;
-    let (index, rest) = (place / 4, place % 4);
+    let link = (sorted.len() - 1) * quarters;
+    let (index, rest) = (link / 4, link % 4);
     let low = sorted[index];
     let high = sorted[(index + 1).min(sorted.len() - 1)];
     let share = [0.0, 0.25, 0.5, 0.75][rest];
@@ -53,7 +53,7 @@ pub(crate) type InRound = (u32, f64);
 /// Returns `row / reference` for every round that has both; rounds whose reference is 0 have no
 /// ratio.
 ///
-/// What disturbs the machine in a round disturbs both, so that these ratios carry over better than
+/// Noise on the machine affects both values of a round, so that these ratios carry over better than
 /// the values.
 pub(crate) fn same_round_ratios(row: &[InRound], reference: &[InRound]) -> Vec<f64> {
     let mut ratios = Vec::new();

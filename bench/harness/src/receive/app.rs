@@ -1,38 +1,25 @@
-//! What every receiver does with every frame: the part of an application's work that no tool that
-//! looks at traffic can leave out.
+//! The work that every receiver does with every frame: the part that no application that inspects
+//! traffic can leave out.
 
 use std::hint::black_box;
 
-use vxtap_bench::proof;
+use vxtap_bench::payload_tag;
 
-use super::board::Board;
+use super::shared_counts::{Counts, SharedCounts};
 
 /// Ethernet header without VLAN tag, as all of the generator's inner frames have it.
 const ETHERNET_LEN: usize = 14;
 const IPV6_LEN: usize = 40;
-/// First bytes of every proof record.
+/// First bytes of every payload tag.
 const MAGIC: [u8; 4] = *b"vxg1";
 const DNS_PORT: u16 = 53;
-/// Bytes of the generator's DNS messages before the proof record: header, question, OPT record;
-/// then also the answer.
+/// Bytes of the generator's DNS messages before the payload tag: header, question, OPT record; in a
+/// response also the answer.
 const DNS_QUERY_LEN: usize = 12 + 28 + 15;
 const DNS_RESPONSE_LEN: usize = DNS_QUERY_LEN + 16;
 
-/// What an application has counted since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Frames of the generator's.
-    pub frames: u64,
-    /// Their inner bytes.
-    pub bytes: u64,
-    /// Other frames.
-    pub foreign: u64,
-    /// Those of `frames` with a proof record that does not fit them.
-    pub damaged: u64,
-}
-
-/// The application that takes the frames: it reads each 5-tuple, counts, and checks the proof where
-/// there is one.
+/// The application that takes the frames: it reads each 5-tuple, counts, and checks the payload tag
+/// if there is one.
 #[derive(Debug, Default)]
 pub struct Application {
     counts: Counts,
@@ -46,7 +33,7 @@ impl Application {
     /// Never inlined: the same instructions for all receivers.
     #[inline(never)]
     pub fn frame(&mut self, inner: &[u8]) {
-        let Some(flow) = Flow::read(inner) else {
+        let Some(flow) = FlowDigest::read(inner) else {
             self.counts.foreign += 1;
             return;
         };
@@ -54,12 +41,12 @@ impl Application {
         self.counts.bytes += inner.len() as u64;
         self.digest = self.digest.rotate_left(5) ^ flow.digest;
         let payload = inner.get(flow.payload..).unwrap_or_default();
-        if payload.starts_with(&MAGIC) && !proof::is_intact(payload) {
+        if payload.starts_with(&MAGIC) && !payload_tag::is_intact(payload) {
             self.counts.damaged += 1;
         }
     }
 
-    /// Counts a frame whose bytes are not looked at.
+    /// Counts a frame without reading its bytes.
     pub const fn unread(&mut self, inner_len: usize) {
         self.counts.frames += 1;
         self.counts.bytes += inner_len as u64;
@@ -70,27 +57,27 @@ impl Application {
         self.counts.foreign += 1;
     }
 
-    /// What it has counted.
+    /// Returns the counts so far.
     pub const fn counts(&self) -> Counts {
         self.counts
     }
 
-    /// Shows the counts to the thread that answers marks; to be called once per batch.
-    pub fn publish(&self, board: &Board) {
+    /// Publishes the counts for the thread that answers marks; to be called once per batch.
+    pub fn publish(&self, counts: &SharedCounts) {
         black_box(self.digest);
-        board.publish(self.counts);
+        counts.publish(self.counts);
     }
 }
 
-/// What is read of a frame's headers.
-struct Flow {
+/// Result of reading a frame's headers.
+struct FlowDigest {
     digest: u64,
-    /// Where the proof record may begin.
+    /// Offset at which the payload tag may begin.
     payload: usize,
 }
 
-impl Flow {
-    /// Reads the 5-tuple of a frame of the generator's; `None` for any other.
+impl FlowDigest {
+    /// Reads the 5-tuple of one of the generator's frames; `None` for any other.
     fn read(inner: &[u8]) -> Option<Self> {
         let ethernet: &[u8; ETHERNET_LEN] = inner.first_chunk()?;
         if !is_ours(ethernet) {
@@ -104,12 +91,12 @@ impl Flow {
         let transport = ETHERNET_LEN + ip_len;
         let ports: [u8; 4] = *inner.get(transport..)?.first_chunk()?;
         let digest = addresses ^ u64::from(u32::from_be_bytes(ports)) ^ u64::from(protocol) << 32;
-        Some(Self { digest, payload: transport + proof_start(protocol, ports) })
+        Some(Self { digest, payload: transport + tag_start(protocol, ports) })
     }
 }
 
-/// Whether a frame goes between a mirrored interface `06:00:00:00:s:s` and its router
-/// `06:ff:ff:ff:s:s`, as all that the generator makes do.
+/// Returns whether a frame goes between a mirrored interface `06:00:00:00:s:s` and its router
+/// `06:ff:ff:ff:s:s`, as all of the generator's frames do.
 fn is_ours(ethernet: &[u8; ETHERNET_LEN]) -> bool {
     const INTERFACE: [u8; 4] = [0x06, 0, 0, 0];
     const ROUTER: [u8; 4] = [0x06, 0xff, 0xff, 0xff];
@@ -135,9 +122,8 @@ fn words(addresses: &[u8]) -> u64 {
     words.fold(0, |sum, word| sum.rotate_left(13) ^ u64::from_ne_bytes(*word))
 }
 
-/// Where the proof record begins in the generator's frames of a protocol, from the transport header
-/// on.
-fn proof_start(protocol: u8, ports: [u8; 4]) -> usize {
+/// Offset of the payload tag in the generator's frames of a protocol, from the transport header on.
+fn tag_start(protocol: u8, ports: [u8; 4]) -> usize {
     let [source, destination] =
         [[ports[0], ports[1]], [ports[2], ports[3]]].map(u16::from_be_bytes);
     match protocol {
@@ -186,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn the_proof_of_every_protocol_and_family_is_found_and_damage_seen() {
+    fn the_tag_of_every_protocol_and_family_is_found_and_damage_seen() {
         let mut frames = frames(2000);
         for frame in &mut frames {
             *frame.last_mut().expect("not empty") ^= 1;
@@ -195,10 +181,10 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_without_proof_is_counted_and_not_called_damaged() {
+    fn a_frame_without_tag_is_counted_and_not_called_damaged() {
         let mut frames = frames(500);
         for frame in &mut frames {
-            let at = frame.windows(4).position(|four| four == MAGIC).expect("a proof");
+            let at = frame.windows(4).position(|four| four == MAGIC).expect("a tag");
             frame[at] = 0;
             *frame.last_mut().expect("not empty") ^= 1;
         }

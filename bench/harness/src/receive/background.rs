@@ -7,81 +7,80 @@ use std::thread::{self, JoinHandle};
 use anyhow::{Context, Result, anyhow};
 
 use super::app::Application;
-use super::board::Board;
-use crate::protocol::Mark;
+use super::shared_counts::SharedCounts;
+use crate::mark_protocol::Mark;
 
-/// Longest time that a receiver waits for frames before it looks whether it is to end, in
-/// milliseconds.
+/// Longest time that a receiver waits for frames before it checks the stop flag, in milliseconds.
 pub(super) const WAIT_MS: u16 = 100;
 
 /// A receiver that takes its frames in a loop.
 pub(super) trait Receive {
-    /// Says what exactly was set up.
+    /// Describes the set-up.
     fn about(&self) -> String;
 
-    /// Gives the application what is there. If there is nothing, waits as the receiver waits, up to
-    /// [`WAIT_MS`].
+    /// Gives the application the frames that are available. If there are none, waits in the
+    /// receiver's way, up to [`WAIT_MS`].
     fn batch(&mut self, app: &mut Application) -> Result<()>;
 
-    /// Frames that the kernel interface says it lost since the start; `None` if it says nothing.
+    /// Frames that the kernel interface reports as lost since the start; `None` if it reports none.
     fn lost(&mut self) -> Result<Option<u64>>;
 }
 
 /// A [`Receive`] at work.
 #[derive(Debug)]
 pub(super) struct Background {
-    board: Arc<Board>,
+    counts: Arc<SharedCounts>,
     thread: JoinHandle<Result<()>>,
 }
 
 impl Background {
-    /// Opens a receiver on a new thread and starts its loop; returns what the receiver says about
-    /// itself too.
+    /// Opens a receiver on a new thread and starts its loop; also returns the receiver's
+    /// description of its set-up.
     pub(super) fn start<R: Receive>(
         open: impl FnOnce() -> Result<R> + Send + 'static,
     ) -> Result<(Self, String)> {
-        let board = Arc::new(Board::default());
+        let counts = Arc::new(SharedCounts::default());
         let (tell, told) = mpsc::channel();
-        let theirs = board.clone();
+        let theirs = counts.clone();
         let thread = thread::Builder::new().name("receive".to_owned()).spawn(move || {
             let mut receiver = open()?;
-            // Nobody listens only if the process is ending.
+            // The channel is closed only if the process is ending.
             let _ = tell.send(receiver.about());
             run(&mut receiver, &theirs)
         })?;
         match told.recv() {
-            Ok(about) => Ok((Self { board, thread }, about)),
-            // The sender went before it said anything.
+            Ok(about) => Ok((Self { counts, thread }, about)),
+            // The thread ended before it sent its description.
             Err(mpsc::RecvError) => {
                 Err(join(thread).err().unwrap_or_else(|| anyhow!("no receiver")))
             }
         }
     }
 
-    /// What has been counted so far.
+    /// Returns the counts so far.
     pub(super) fn mark(&self) -> Result<Mark> {
-        let counts = self.board.counts();
+        let counts = self.counts.counts();
         if self.thread.is_finished() {
-            // Why, `end` says.
+            // The reason is returned by `end`.
             return Err(anyhow!("the receiving thread has ended"));
         }
-        Ok(Mark { kernel_lost: self.board.ask_lost()?, ..Mark::from(counts) })
+        Ok(Mark { kernel_lost: self.counts.ask_lost()?, ..Mark::from(counts) })
     }
 
     /// Ends the loop and closes the receiver.
     pub(super) fn end(self) -> Result<()> {
-        self.board.stop();
+        self.counts.stop();
         join(self.thread).context("receiving failed")
     }
 }
 
-fn run<R: Receive>(receiver: &mut R, board: &Board) -> Result<()> {
+fn run<R: Receive>(receiver: &mut R, counts: &SharedCounts) -> Result<()> {
     let mut app = Application::default();
-    while !board.is_stopped() {
+    while !counts.is_stopped() {
         receiver.batch(&mut app)?;
-        app.publish(board);
-        if board.is_asked() {
-            board.tell_lost(receiver.lost()?);
+        app.publish(counts);
+        if counts.is_asked() {
+            counts.tell_lost(receiver.lost()?);
         }
     }
     Ok(())

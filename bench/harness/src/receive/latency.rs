@@ -1,12 +1,12 @@
-//! How long frames take from the XDP program to the application.
+//! Measures the time from the XDP program to the application.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hdrhistogram::Histogram;
 
-use crate::protocol::Latency;
+use crate::mark_protocol::Latency;
 
-/// Longest time that is told apart, in nanoseconds: a minute.
+/// Longest recorded time, in nanoseconds: a minute.
 const LONGEST_NS: u64 = 60_000_000_000;
 /// Digits kept of each time: percentiles are right to one in a hundred, and the histogram stays in
 /// the cache.
@@ -28,7 +28,7 @@ impl Recorder {
         Samples { times: self.lock() }
     }
 
-    /// Returns the percentiles of what was recorded since the last call, and starts anew.
+    /// Returns the percentiles of the times since the last call, and starts a new histogram.
     pub(super) fn take(&self) -> Latency {
         let times = std::mem::replace(&mut *self.lock(), empty());
         Latency {

@@ -1,4 +1,4 @@
-//! Row `recvmmsg`: a UDP socket, as receivers that want no privileges have it.
+//! Receiver `recvmmsg`: a UDP socket, as unprivileged receivers use it.
 
 use std::fs;
 use std::io::IoSliceMut;
@@ -14,7 +14,7 @@ use nix::sys::socket::{MsgFlags, MultiHeaders, recvmmsg, setsockopt};
 
 use super::app::Application;
 use super::background::{Receive, WAIT_MS};
-use super::{interface, tunnel};
+use super::{decapsulation, interface_setup};
 
 /// Datagrams taken at once.
 const BATCH: usize = 64;
@@ -26,7 +26,7 @@ const SOCKET_BUFFER: usize = 64 << 20;
 
 /// A UDP socket on port 4789, recvmmsg(2) of 64 datagrams
 #[derive(Debug, Clone, Args)]
-pub struct Options {
+pub struct UdpOptions {
     /// Interface that the traffic arrives at
     #[arg(long, short, default_value = "vxrx0")]
     pub interface: String,
@@ -36,18 +36,18 @@ pub struct Options {
 }
 
 /// A UDP socket and the buffers of a batch.
-pub(super) struct Udp {
+pub(super) struct UdpReceiver {
     socket: UdpSocket,
     headers: MultiHeaders<()>,
     buffers: Vec<[u8; BUFFER_LEN]>,
 }
 
-impl Udp {
-    pub(super) fn open(options: &Options) -> Result<Self> {
-        interface::turn_gro_on(&options.interface)?;
-        interface::take_datagrams(&options.interface, options.local)?;
-        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, tunnel::PORT))
-            .with_context(|| format!("cannot bind UDP port {}", tunnel::PORT))?;
+impl UdpReceiver {
+    pub(super) fn open(options: &UdpOptions) -> Result<Self> {
+        interface_setup::turn_gro_on(&options.interface)?;
+        interface_setup::take_datagrams(&options.interface, options.local)?;
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, decapsulation::PORT))
+            .with_context(|| format!("cannot bind UDP port {}", decapsulation::PORT))?;
         setsockopt(&socket, RcvBufForce, &SOCKET_BUFFER).context("cannot set SO_RCVBUFFORCE")?;
         socket.set_read_timeout(Some(Duration::from_millis(WAIT_MS.into())))?;
         let headers = MultiHeaders::preallocate(BATCH, None);
@@ -55,7 +55,7 @@ impl Udp {
     }
 }
 
-impl Receive for Udp {
+impl Receive for UdpReceiver {
     fn about(&self) -> String {
         format!(
             "UDP socket, blocking recvmmsg of up to {BATCH}, SO_RCVBUFFORCE {} MiB",
@@ -80,7 +80,7 @@ impl Receive for Udp {
             received => received.context("recvmmsg failed")?,
         };
         for message in received {
-            match message.iovs().next().and_then(tunnel::inner_of_datagram) {
+            match message.iovs().next().and_then(decapsulation::inner_of_datagram) {
                 Some(inner) => app.frame(inner),
                 None => app.foreign(),
             }
@@ -91,13 +91,13 @@ impl Receive for Udp {
     fn lost(&mut self) -> Result<Option<u64>> {
         let path = "/proc/thread-self/net/udp";
         let table = fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
-        drops(&table, tunnel::PORT)
+        drops(&table, decapsulation::PORT)
             .map(Some)
             .ok_or_else(|| anyhow!("{path} does not list the socket"))
     }
 }
 
-/// Datagrams that the socket on a port had no room for: the last column of `/proc/net/udp`
+/// Datagrams dropped by the socket of a port for lack of space: the last column of `/proc/net/udp`
 /// (`udp4_format_sock` of `net/ipv4/udp.c`).
 fn drops(table: &str, port: u16) -> Option<u64> {
     let local = format!(":{port:04X}");

@@ -1,5 +1,5 @@
-//! Rows `xsk-rs` and `xsk-decap`: an AF_XDP socket through xsk-rs and libxdp, with their default
-//! program and sizes, and nothing around it.
+//! Receivers `xsk-rs` and `xsk-decap`: an AF_XDP socket through xsk-rs and libxdp, with their
+//! default program and sizes, and nothing else.
 
 use std::num::NonZeroU32;
 
@@ -10,7 +10,7 @@ use xsk_rs::{CompQueue, FillQueue, FrameDesc, RxQueue, Socket, TxQueue, Umem};
 
 use super::app::Application;
 use super::background::{Receive, WAIT_MS};
-use super::tunnel;
+use super::decapsulation;
 
 /// Descriptors taken at once, as the engine does.
 const BATCH: usize = 64;
@@ -18,49 +18,49 @@ const QUEUE: u32 = 0;
 
 /// A bare AF_XDP socket with the default sizes of xsk-rs
 #[derive(Debug, Clone, Args)]
-pub struct Options {
+pub struct XskOptions {
     /// Interface that the traffic arrives at
     #[arg(long, short, default_value = "vxrx0")]
     pub interface: String,
-    /// What it does while nothing arrives
-    #[arg(long, value_enum, default_value_t = Wait::Poll)]
-    pub wait: Wait,
+    /// Wait mode of the socket
+    #[arg(long, value_enum, default_value_t = XskWait::Poll)]
+    pub wait: XskWait,
 }
 
-/// What a bare socket does while nothing arrives.
+/// Wait mode of a bare socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Wait {
-    /// Looks again at once.
+pub enum XskWait {
+    /// Polls without a pause.
     Busy,
     /// Sleeps in poll(2).
     Poll,
 }
 
-/// What is done with a received chunk before it goes back to the fill ring.
+/// Handling of a received chunk before it goes back to the fill ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Work {
-    /// Nothing: its bytes are not looked at.
+pub(super) enum FrameHandling {
+    /// None: its bytes are not read.
     Refill,
-    /// The tunnel is taken off and the application gets the frame.
+    /// The frame is decapsulated and given to the application.
     Decapsulate,
 }
 
 /// An AF_XDP socket. All chunks are in the fill ring, in the RX ring, or in the batch.
-pub(super) struct Xsk {
-    wait: Wait,
-    work: Work,
+pub(super) struct XskReceiver {
+    wait: XskWait,
+    handling: FrameHandling,
     umem: Umem,
     fill: FillQueue,
     rx: RxQueue,
-    /// Where the descriptors of a batch are put.
+    /// Descriptors of a batch.
     batch: Vec<FrameDesc>,
-    // Kept for as long as the socket.
+    // Kept open as long as the socket.
     _completion: CompQueue,
     _tx: TxQueue,
 }
 
-impl Xsk {
-    pub(super) fn open(options: &Options, work: Work) -> Result<Self> {
+impl XskReceiver {
+    pub(super) fn open(options: &XskOptions, handling: FrameHandling) -> Result<Self> {
         let umem_config = UmemConfig::default();
         let chunk_count =
             NonZeroU32::new(umem_config.fill_queue_size().get()).context("an empty fill ring")?;
@@ -78,20 +78,22 @@ impl Xsk {
         let filled = unsafe { fill.produce(&chunks) };
         ensure!(filled == chunks.len(), "the fill ring took {filled} of {} chunks", chunks.len());
         chunks.truncate(BATCH);
-        let Options { wait, .. } = *options;
-        Ok(Self { wait, work, umem, fill, rx, batch: chunks, _completion: completion, _tx: tx })
+        let XskOptions { wait, .. } = *options;
+        Ok(Self { wait, handling, umem, fill, rx, batch: chunks, _completion: completion, _tx: tx })
     }
 
-    /// Looks at, or leaves out, the first `count` frames of the batch.
+    /// Handles the first `count` frames of the batch.
     fn give(&self, app: &mut Application, count: usize) {
         for chunk in &self.batch[..count] {
-            match self.work {
-                Work::Refill => app.unread(chunk.lengths().data().saturating_sub(tunnel::IPV4_LEN)),
-                Work::Decapsulate => {
-                    // SAFETY: the kernel has handed the chunk over and gets it back only after
-                    // this.
+            match self.handling {
+                FrameHandling::Refill => {
+                    app.unread(chunk.lengths().data().saturating_sub(decapsulation::IPV4_LEN))
+                }
+                FrameHandling::Decapsulate => {
+                    // SAFETY: the kernel has handed the chunk over, and gets it back only after
+                    // this borrow ends.
                     let frame = unsafe { self.umem.data(chunk) };
-                    match tunnel::inner_of_frame(frame.contents()) {
+                    match decapsulation::inner_of_frame(frame.contents()) {
                         Some(inner) => app.frame(inner),
                         None => app.foreign(),
                     }
@@ -102,11 +104,10 @@ impl Xsk {
 
     /// Gives the kernel back the first `count` chunks of the batch.
     fn refill(&mut self, count: usize) -> Result<()> {
-        // The kernel says late which entries of the fill ring it has taken: at the end of its own
-        // batch.
+        // The kernel updates its consumer index of the fill ring late: at the end of its own batch.
         loop {
-            // SAFETY: the kernel has handed these chunks over, and nobody else has them. All of
-            // them go in or none.
+            // SAFETY: the kernel has handed these chunks over, and no other owner has them. Either
+            // all of them go in or none.
             let filled = unsafe { self.fill.produce(&self.batch[..count]) };
             if filled == count {
                 return self.wake_up();
@@ -115,7 +116,7 @@ impl Xsk {
         }
     }
 
-    /// Tells a kernel that sleeps for want of chunks that there are some.
+    /// Wakes a kernel that sleeps for lack of chunks.
     fn wake_up(&mut self) -> Result<()> {
         if self.fill.needs_wakeup() {
             self.fill.wakeup(self.rx.fd_mut(), 0)?;
@@ -125,11 +126,11 @@ impl Xsk {
 
     fn idle(&mut self) -> Result<()> {
         match self.wait {
-            Wait::Busy => {
+            XskWait::Busy => {
                 std::hint::spin_loop();
                 self.wake_up()
             }
-            Wait::Poll => {
+            XskWait::Poll => {
                 self.rx.poll(WAIT_MS.into())?;
                 Ok(())
             }
@@ -137,7 +138,7 @@ impl Xsk {
     }
 }
 
-impl Receive for Xsk {
+impl Receive for XskReceiver {
     fn about(&self) -> String {
         let (umem, socket) = (UmemConfig::default(), SocketConfig::default());
         let wait = self
@@ -146,18 +147,22 @@ impl Receive for Xsk {
             .map_or_else(String::new, |value| value.get_name().to_owned());
         format!(
             "xsk-rs on libxdp's default program, {count} chunks of {size} bytes, fill ring {fill}, RX ring {rx}, batch \
-             {BATCH}, need_wakeup, {wait}{work}",
+             {BATCH}, need_wakeup, {wait}{handling}",
             count = umem.fill_queue_size().get(),
             size = umem.frame_size().get(),
             fill = umem.fill_queue_size().get(),
             rx = socket.rx_queue_size().get(),
-            work =
-                if self.work == Work::Refill { ", frames not read" } else { ", own decapsulation" },
+            handling = if self.handling == FrameHandling::Refill {
+                ", frames not read"
+            } else {
+                ", own decapsulation"
+            },
         )
     }
 
     fn batch(&mut self, app: &mut Application) -> Result<()> {
-        // SAFETY: the descriptors are of this socket's UMEM and name no chunks that are anybody's.
+        // SAFETY: the descriptors are of this socket's UMEM, and no owner has the chunks that they
+        // name.
         let count = unsafe { self.rx.consume(&mut self.batch) };
         if count == 0 {
             return self.idle();

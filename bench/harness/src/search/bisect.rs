@@ -3,11 +3,11 @@
 /// Halves the interval until it is narrow, or the trials are used up. Rates are in frames per
 /// second.
 ///
-/// A trial may lose frames for a reason of its own (RFC 2544 section 26.1 has the same weakness),
-/// so the answer is a rate at which nothing was lost, not one above which something must be.
+/// A trial may lose frames for an unrelated reason (RFC 2544 section 26.1 has the same weakness),
+/// so the answer is a rate at which nothing was lost, not one above which frames must be lost.
 #[derive(Debug)]
 pub(super) struct Bisection {
-    /// Nothing was lost at this rate; 0: not known yet.
+    /// Highest rate without loss so far; 0: none yet.
     good: u64,
     /// Frames were lost at this rate; `None`: not known yet.
     bad: Option<u64>,
@@ -44,8 +44,8 @@ impl Bisection {
         (width > self.resolution).then(|| self.good + width / 2)
     }
 
-    /// Takes note that the trial at `rate` lost nothing. Where the generator came no further than
-    /// `reached`, that is as far as anything is known, and the search is over.
+    /// Records that the trial at `rate` lost nothing. If the generator came no further than
+    /// `reached`, no higher rate is known to be free of loss, and the search is over.
     pub(super) fn lost_nothing(&mut self, rate: u64, reached: u64) {
         self.trials_left = self.trials_left.saturating_sub(1);
         self.good = self.good.max(rate.min(reached));
@@ -54,12 +54,12 @@ impl Bisection {
         }
     }
 
-    /// Whether the search ended because the generator is not faster.
+    /// Returns whether the search ended because the generator is not faster.
     pub(super) const fn generator_limits(&self) -> bool {
         self.generator_limits
     }
 
-    /// Takes note that the trial at `rate` lost frames. Where the generator came no further than
+    /// Records that the trial at `rate` lost frames. If the generator came no further than
     /// `reached`, the search goes on below that.
     pub(super) fn lost_some(&mut self, rate: u64, reached: u64) {
         self.trials_left = self.trials_left.saturating_sub(1);
@@ -79,8 +79,8 @@ mod tests {
 
     use super::*;
 
-    /// Searches in a world where every rate above `limit` loses; returns the answer and the number
-    /// of trials.
+    /// Searches with a simulated loss at every rate above `limit`; returns the answer and the
+    /// number of trials.
     fn search(limit: u64, highest: u64, resolution: u64, trials: u32) -> (Option<u64>, u32) {
         let mut bisection = Bisection::new(highest, resolution, trials);
         let mut count = 0;

@@ -1,11 +1,11 @@
 //! `vxbench search`: the highest rate at which a receiver loses nothing, on two real interfaces of
 //! this host.
 //!
-//! On a virtual machine it finds the moments when the hypervisor had other things to do; for
-//! comparisons there, `vxbench compare` takes ratios within a round.
+//! On a virtual machine the search is limited by the moments at which the hypervisor runs something
+//! else; for comparisons there, `vxbench compare` takes ratios within a round.
 
 mod bisect;
-mod place;
+mod physical_link;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,29 +13,29 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 use clap::value_parser;
 
-use crate::compare::bed::Cpus;
-use crate::compare::generator::{Generator, Load, Report};
 use crate::compare::interrupt::Interrupt;
 use crate::compare::offered::{Offered, Size};
-use crate::compare::receiver::Marked;
-use crate::compare::rows::{Program, Row};
-use crate::compare::{print, say, vxgen};
+use crate::compare::receiver::MarkedReceiver;
+use crate::compare::receiver_spec::{ReceiverProgram, ReceiverSpec};
+use crate::compare::testbed::CpuPair;
+use crate::compare::vxgen_process::{Generator, GeneratorReport, OfferedLoad};
+use crate::compare::{log, print, vxgen_path};
 use bisect::Bisection;
-use place::Interfaces;
+use physical_link::PhysicalLink;
 
 /// Searches the highest rate without loss on two interfaces that are joined by a cable.
 ///
 /// Halves the interval between the highest rate that lost nothing and the lowest that lost. Needs
 /// root, and interfaces that nothing else uses: one that carries the default route is refused.
 #[derive(Debug, Clone, clap::Args)]
-pub struct Options {
+pub struct SearchOptions {
     /// Interface that the generator sends on
     #[arg(long, value_name = "INTERFACE")]
     tx: String,
     /// Interface that the receiver takes frames from
     #[arg(long, value_name = "INTERFACE")]
     rx: String,
-    /// Built-in row, or one of your own as NAME=RECEIVER ARGUMENTS of `vxbench receive`
+    /// Built-in row, or a user-defined one as NAME=RECEIVER ARGUMENTS of `vxbench receive`
     #[arg(long, default_value = "vxtap-busy")]
     row: String,
     /// Length of the inner frames in bytes, or imix
@@ -56,7 +56,7 @@ pub struct Options {
     /// Lost frames of a million that count as none
     #[arg(long, value_name = "PPM", default_value_t = 0, value_parser = value_parser!(u64).range(..=10_000))]
     tolerance: u64,
-    /// How the generator sends: live, packet or af-xdp
+    /// Send method of the generator: live, packet or af-xdp
     #[arg(long, default_value = "live", value_parser = ["live", "packet", "af-xdp"])]
     via: String,
     /// Mirror sessions of the traffic
@@ -68,7 +68,7 @@ pub struct Options {
     /// CPU of the receiver
     #[arg(long, value_name = "CPU", default_value_t = 1)]
     receiver_cpu: usize,
-    /// The generator; by default the vxgen that lies beside this program
+    /// The generator; by default the vxgen beside this program
     #[arg(long, value_name = "PROGRAM")]
     vxgen: Option<PathBuf>,
 }
@@ -78,27 +78,27 @@ pub struct Options {
 /// # Errors
 /// When the interfaces must not be used, a part of a trial fails, a signal comes, or every trial
 /// lost frames.
-pub fn run(options: &Options) -> Result<()> {
+pub fn run(options: &SearchOptions) -> Result<()> {
     let arguments = receiver(&options.row)?;
     let Offered::Rate(highest) = options.from else {
         bail!("--from {}: give a rate, as 10mpps", options.from);
     };
-    let cpus = Cpus { generator: options.generator_cpu, receiver: options.receiver_cpu };
-    let place = Interfaces::check(&options.tx, &options.rx, cpus)?;
+    let cpus = CpuPair { generator: options.generator_cpu, receiver: options.receiver_cpu };
+    let link = PhysicalLink::check(&options.tx, &options.rx, cpus)?;
     let interrupt = Interrupt::catch()?;
     let generator = Generator {
-        vxgen: vxgen(options.vxgen.as_deref())?,
+        vxgen: vxgen_path(options.vxgen.as_deref())?,
         via: options.via.clone(),
-        proof_every: 0,
+        tag_every: 0,
         sessions: options.sessions,
     };
     let resolution = (highest * options.resolution).div_ceil(100);
     let mut bisection = Bisection::new(highest, resolution, options.trials);
     while let Some(rate) = bisection.next() {
         let time = Duration::from_secs(options.seconds);
-        let load = Load { size: options.size.clone(), offered: Offered::Rate(rate), time };
-        let trial = trial(&place, &arguments, &generator, &load, &interrupt)?;
-        say(&trial.line());
+        let load = OfferedLoad { size: options.size.clone(), offered: Offered::Rate(rate), time };
+        let trial = trial(&link, &arguments, &generator, &load, &interrupt)?;
+        log(&trial.line());
         if trial.is_clean(options.tolerance) {
             bisection.lost_nothing(rate, trial.reached());
         } else {
@@ -116,42 +116,42 @@ pub fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// The arguments of `vxbench receive` for a built-in row or one's own.
+/// The arguments of `vxbench receive` for a built-in or a user-defined receiver.
 fn receiver(row: &str) -> Result<Vec<String>> {
-    let row: Row = if row.contains('=') {
+    let row: ReceiverSpec = if row.contains('=') {
         row.parse()?
     } else {
-        Row::select(&[row.to_owned()], &[])?.remove(0)
+        ReceiverSpec::select(&[row.to_owned()], &[])?.remove(0)
     };
     match row.program {
-        Program::Receive(arguments) => Ok(arguments),
-        Program::Tcpdump | Program::Dumpcap => {
+        ReceiverProgram::Receive(arguments) => Ok(arguments),
+        ReceiverProgram::Tcpdump | ReceiverProgram::Dumpcap => {
             bail!(
-                "{} tells its count only when it ends: choose a row of `vxbench receive`",
+                "{} reports its count only when it ends: choose a row of `vxbench receive`",
                 row.name
             )
         }
     }
 }
 
-/// What came of one rate.
+/// Result of one trial.
 #[derive(Debug)]
 struct Trial {
-    sent: Report,
+    sent: GeneratorReport,
     delivered: u64,
 }
 
-/// A fresh receiver, one traffic.
+/// Sends the load once to a newly started receiver.
 fn trial(
-    place: &Interfaces,
+    link: &PhysicalLink,
     arguments: &[String],
     generator: &Generator,
-    load: &Load,
+    load: &OfferedLoad,
     interrupt: &Interrupt,
 ) -> Result<Trial> {
-    let mut receiver = Marked::start(place, arguments, interrupt)?;
+    let mut receiver = MarkedReceiver::start(link, arguments, interrupt)?;
     let before = receiver.mark()?.frames;
-    let mut sending = generator.start(place, load, interrupt)?;
+    let mut sending = generator.start(link, load, interrupt)?;
     let sent = sending.report()?;
     sending.end()?;
     let delivered = receiver.drained(interrupt)?.frames.saturating_sub(before);
@@ -165,13 +165,13 @@ impl Trial {
         self.sent.offered().saturating_sub(self.delivered)
     }
 
-    /// Whether at most `tolerance` frames of a million were lost.
+    /// Returns whether at most `tolerance` frames of a million were lost.
     fn is_clean(&self, tolerance: u64) -> bool {
         u128::from(self.lost()) * 1_000_000
             <= u128::from(self.sent.offered()) * u128::from(tolerance)
     }
 
-    /// Frames per second that the generator came to.
+    /// Frames per second that the generator reached.
     #[expect(clippy::cast_possible_truncation, reason = "a rate that a generator reaches")]
     fn reached(&self) -> u64 {
         (u128::from(self.sent.offered()) * 1_000_000_000 / u128::from(self.sent.elapsed_ns)) as u64
@@ -193,7 +193,11 @@ mod tests {
     use super::*;
 
     fn trial(offered: u64, delivered: u64) -> Trial {
-        let sent = Report { frames: offered, elapsed_ns: 2_000_000_000, ..Report::default() };
+        let sent = GeneratorReport {
+            frames: offered,
+            elapsed_ns: 2_000_000_000,
+            ..GeneratorReport::default()
+        };
         Trial { sent, delivered }
     }
 
@@ -220,7 +224,7 @@ mod tests {
         let error = receiver("tcpdump").expect_err("no marks").to_string();
         assert_eq!(
             error,
-            "tcpdump tells its count only when it ends: choose a row of `vxbench receive`"
+            "tcpdump reports its count only when it ends: choose a row of `vxbench receive`"
         );
     }
 }

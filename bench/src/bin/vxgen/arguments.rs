@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use vxtap_bench::profile::{Ipv6Checksum, Mix, Outer, Sizes};
-use vxtap_bench::{Pace, Profile, Session};
+use vxtap_bench::profile::{Ipv6Checksum, OuterHeaders, ProtocolMix, Sizes};
+use vxtap_bench::{MirrorSession, Pace, Profile};
 
-use crate::via::{LiveArguments, Via};
+use crate::send_method::{LiveArguments, SendMethod};
 
 /// Makes mirrored VXLAN traffic from a seed, plays capture files, and verifies what arrived.
 #[derive(Debug, Parser)]
@@ -23,18 +23,18 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Generates traffic, to an interface or to a capture file.
-    Run(Run),
+    Run(RunArguments),
     /// Plays a pcap or pcapng file to an interface.
-    Play(Play),
+    Play(PlayArguments),
     /// Checks inner frames in capture files against the profile that made them.
     ///
     /// Give the seed, sessions, flows, mix, IPv6 share and sizes of `vxgen run`. Exit code 0: every
     /// frame arrived as it was sent; 1: not so.
-    Verify(Verify),
+    Verify(VerifyArguments),
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Run {
+pub(crate) struct RunArguments {
     #[command(flatten)]
     pub(crate) profile: ProfileArguments,
     #[command(flatten)]
@@ -54,7 +54,7 @@ pub(crate) struct Run {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Play {
+pub(crate) struct PlayArguments {
     /// Capture file of Ethernet frames, sent as they are
     pub(crate) file: PathBuf,
     /// Interface to send on, in this network namespace
@@ -63,7 +63,7 @@ pub(crate) struct Play {
     /// Frames per second (2500, 100kpps, 1mpps), full, or recorded: as the file has them
     #[arg(long, default_value = "recorded")]
     pub(crate) rate: Pace,
-    /// How many times to play it
+    /// Number of times to play it
     #[arg(long, default_value = "1")]
     pub(crate) loops: NonZeroU32,
     /// Time to stop after, as 10s, 500ms or 2m
@@ -72,7 +72,7 @@ pub(crate) struct Play {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Verify {
+pub(crate) struct VerifyArguments {
     #[command(flatten)]
     pub(crate) profile: ProfileArguments,
     /// Frames that were sent; without it, losses at the end of a flow stay unseen
@@ -83,11 +83,11 @@ pub(crate) struct Verify {
     pub(crate) files: Vec<PathBuf>,
 }
 
-/// What the inner frames depend on.
+/// Parameters of the inner frames.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Traffic")]
 pub(crate) struct ProfileArguments {
-    /// Everything random follows from it
+    /// Seed of everything random
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Number of mirror sessions; addresses and VNIs go up by one
@@ -102,27 +102,27 @@ pub(crate) struct ProfileArguments {
     /// One session as SOURCE=VNI, instead of numbered ones; may be repeated
     #[arg(long = "session", value_name = "SOURCE=VNI")]
     #[arg(conflicts_with_all = ["sessions", "outer_source", "first_vni"])]
-    listed: Vec<Session>,
+    listed: Vec<MirrorSession>,
     /// Inner flows per session, 1 to 16384
     #[arg(long, default_value_t = 16)]
     flows: u32,
     /// Lengths of the inner frames: imix (7:4:1 of 60, 590 and 1514 bytes), one length, or several
     /// in turn
     ///
-    /// Frames too short for their headers and the proof are made longer: 74 bytes for UDP over
-    /// IPv4, 165 for a DNS response over IPv6.
+    /// Frames too short for their headers and the payload tag are made longer: 74 bytes for UDP
+    /// over IPv4, 165 for a DNS response over IPv6.
     #[arg(long, default_value = "imix")]
     sizes: Sizes,
     /// Shares of the protocols among the flows
     #[arg(long, default_value = "tcp=60,udp=25,dns=10,icmp=5")]
-    mix: Mix,
+    mix: ProtocolMix,
     /// Share of the flows with IPv6 inside, in percent
     #[arg(long, value_name = "PERCENT", default_value_t = 20)]
     ipv6_percent: u8,
 }
 
 impl ProfileArguments {
-    pub(crate) fn profile(&self, outer: Outer, count: Option<u64>) -> Profile {
+    pub(crate) fn profile(&self, outer: OuterHeaders, count: Option<u64>) -> Profile {
         let Self {
             seed,
             sessions,
@@ -135,7 +135,7 @@ impl ProfileArguments {
             ipv6_percent,
         } = self;
         let sessions = if listed.is_empty() {
-            Session::numbered(*sessions, *outer_source, *first_vni)
+            MirrorSession::numbered(*sessions, *outer_source, *first_vni)
         } else {
             listed.clone()
         };
@@ -176,10 +176,10 @@ pub(crate) struct OuterArguments {
 }
 
 impl OuterArguments {
-    pub(crate) const fn outer(&self) -> Outer {
+    pub(crate) const fn outer(&self) -> OuterHeaders {
         let ipv6_checksum =
             if self.zero_checksum_v6 { Ipv6Checksum::Zero } else { Ipv6Checksum::Computed };
-        Outer {
+        OuterHeaders {
             destination_mac: self.dst_mac,
             source_mac: self.src_mac,
             ipv4_destination: self.outer_destination,
@@ -191,13 +191,13 @@ impl OuterArguments {
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Where to")]
+#[command(next_help_heading = "Destination")]
 pub(crate) struct SinkArguments {
     #[command(flatten)]
-    pub(crate) target: Target,
-    /// How frames get to the interface
+    pub(crate) target: SendTarget,
+    /// Method of sending
     #[arg(long, value_enum, default_value = "packet", conflicts_with = "write")]
-    pub(crate) via: Via,
+    pub(crate) via: SendMethod,
     /// Time of the first frame in the file, in seconds since 1970
     #[arg(
         long,
@@ -210,7 +210,7 @@ pub(crate) struct SinkArguments {
 
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
-pub(crate) struct Target {
+pub(crate) struct SendTarget {
     /// Interface to send on, in this network namespace
     #[arg(long, short)]
     pub(crate) interface: Option<String>,
@@ -220,7 +220,7 @@ pub(crate) struct Target {
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "How long")]
+#[command(next_help_heading = "Limits")]
 #[group(required = true, multiple = true)]
 pub(crate) struct LimitArguments {
     /// Frames to make

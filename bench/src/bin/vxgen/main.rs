@@ -2,7 +2,7 @@
 
 mod arguments;
 mod report;
-mod via;
+mod send_method;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -15,14 +15,14 @@ use clap::Parser;
 use signal_hook::consts::{SIGINT, SIGTERM};
 #[cfg(feature = "af-xdp")]
 use vxtap_bench::AfXdpSocket;
-use vxtap_bench::send::Source;
+use vxtap_bench::send::FrameSource;
 use vxtap_bench::{
-    Limits, Live, LiveError, Pace, PacketSocket, PcapFile, Player, Profile, ProfileError,
-    SendError, Sink, Traffic, Verifier, capture, send,
+    FrameSink, LiveError, LiveSender, Pace, PacketSocket, PcapFile, Player, Profile, ProfileError,
+    SendError, SendLimits, Traffic, Verifier, capture_file, send,
 };
 
-use arguments::{Arguments, Command, Play, Run, Verify};
-use via::Via;
+use arguments::{Arguments, Command, PlayArguments, RunArguments, VerifyArguments};
+use send_method::SendMethod;
 
 /// Times in a file that is written at full speed: a frame each microsecond.
 const FULL_SPEED_IN_FILE: &str = "1mpps";
@@ -31,14 +31,14 @@ fn main() -> ExitCode {
     match run(Arguments::parse().command) {
         Ok(code) => code,
         Err(error) => {
-            // Where nobody can read the error, the exit code has to do.
+            // If the error cannot be written, the exit code has to do.
             let _ = writeln!(io::stderr(), "vxgen: {error}");
             ExitCode::from(if is_usage(&error) { 2 } else { 1 })
         }
     }
 }
 
-/// Whether the command line asks for what cannot be.
+/// Returns whether the command line requests something impossible.
 fn is_usage(error: &anyhow::Error) -> bool {
     error.is::<ProfileError>() || error.downcast_ref().is_some_and(LiveError::is_usage)
 }
@@ -51,13 +51,13 @@ fn run(command: Command) -> Result<ExitCode> {
     }
 }
 
-fn generate(run: &Run) -> Result<ExitCode> {
+fn generate(run: &RunArguments) -> Result<ExitCode> {
     let profile = run.profile.profile(run.outer.outer(), run.limits.count);
     let pace = run.rate;
     if pace == Pace::Recorded {
         arguments::usage("generated traffic has no times of its own: give --rate full or a number");
     }
-    if run.sink.via != Via::Live
+    if run.sink.via != SendMethod::Live
         && let Some(option) = run.live.given()
     {
         arguments::usage(&format!("{option} is for --via live"));
@@ -80,25 +80,29 @@ fn generate(run: &Run) -> Result<ExitCode> {
     }
 }
 
-fn generate_to_interface(run: &Run, profile: &Profile, interface: &str) -> Result<ExitCode> {
+fn generate_to_interface(
+    run: &RunArguments,
+    profile: &Profile,
+    interface: &str,
+) -> Result<ExitCode> {
     let (pace, duration) = (run.rate, run.limits.duration);
     let style = report::Style::of(run.json, run.sink.via.name());
     match run.sink.via {
-        Via::Packet => {
+        SendMethod::Packet => {
             let mut traffic = Traffic::new(profile)?;
             transmit(&mut traffic, &mut PacketSocket::open(interface)?, pace, duration, style)
         }
-        Via::Live => {
-            let mut live = Live::open(interface, profile, run.live.options())?;
+        SendMethod::Live => {
+            let mut live = LiveSender::open(interface, profile, run.live.options())?;
             send_live(&mut live, pace, duration, style)
         }
         #[cfg(feature = "af-xdp")]
-        Via::AfXdp => {
+        SendMethod::AfXdp => {
             let mut traffic = Traffic::new(profile)?;
             transmit(&mut traffic, &mut AfXdpSocket::open(interface)?, pace, duration, style)
         }
         #[cfg(not(feature = "af-xdp"))]
-        Via::AfXdp => anyhow::bail!(
+        SendMethod::AfXdp => anyhow::bail!(
             "this vxgen was built without AF_XDP transmit: build it with `cargo build --release -p vxtap-bench \
              --features af-xdp` (it takes clang and libelf), or use --via live"
         ),
@@ -107,13 +111,13 @@ fn generate_to_interface(run: &Run, profile: &Profile, interface: &str) -> Resul
 
 /// Sends live frames until the end, a limit or a signal, and prints what was sent.
 fn send_live(
-    live: &mut Live,
+    live: &mut LiveSender,
     pace: Pace,
     duration: Option<Duration>,
     style: report::Style,
 ) -> Result<ExitCode> {
     let stop = stop_on_signals()?;
-    let sent = live.run(Limits { pace, duration, stop: Some(&stop) }, |_| {});
+    let sent = live.run(SendLimits { pace, duration, stop: Some(&stop) }, |_| {});
     let totals = match &sent {
         Ok(totals) => Some(totals),
         Err(LiveError::NotTaken { totals, .. }) => Some(totals.as_ref()),
@@ -122,12 +126,12 @@ fn send_live(
     if let Some(totals) = totals {
         style.print(totals)?;
     }
-    // At full speed an interface may well refuse some frames: that is what is measured.
+    // At full speed an interface may refuse some frames: the measurement includes these.
     sent?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn play_file(play: &Play) -> Result<ExitCode> {
+fn play_file(play: &PlayArguments) -> Result<ExitCode> {
     let mut player = Player::open(&play.file, play.loops)?;
     ensure!(player.frame_count() > 0, "{} has no frames", play.file.display());
     if player.cut_count() > 0 {
@@ -137,7 +141,7 @@ fn play_file(play: &Play) -> Result<ExitCode> {
             player.cut_count()
         )?;
     }
-    let style = report::Style::of(false, Via::Packet.name());
+    let style = report::Style::of(false, SendMethod::Packet.name());
     transmit(
         &mut player,
         &mut PacketSocket::open(&play.interface)?,
@@ -148,7 +152,7 @@ fn play_file(play: &Play) -> Result<ExitCode> {
 }
 
 /// Sends until the end, a limit or a signal, and prints what was sent.
-fn transmit<S: Source, K: Sink>(
+fn transmit<S: FrameSource, K: FrameSink>(
     source: &mut S,
     sink: &mut K,
     pace: Pace,
@@ -156,7 +160,7 @@ fn transmit<S: Source, K: Sink>(
     style: report::Style,
 ) -> Result<ExitCode> {
     let stop = stop_on_signals()?;
-    let limits = Limits { pace, duration, stop: Some(&stop) };
+    let limits = SendLimits { pace, duration, stop: Some(&stop) };
     let (totals, error) = match send(source, sink, limits, |_| {}) {
         Ok(totals) => (totals, None),
         Err(SendError::Sink { totals, source }) => (*totals, Some(source)),
@@ -178,11 +182,12 @@ fn stop_on_signals() -> Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-fn verify_file(verify: &Verify) -> Result<ExitCode> {
-    let profile = verify.profile.profile(vxtap_bench::profile::Outer::default(), verify.count);
+fn verify_file(verify: &VerifyArguments) -> Result<ExitCode> {
+    let profile =
+        verify.profile.profile(vxtap_bench::profile::OuterHeaders::default(), verify.count);
     let mut verifier = Verifier::new(&profile)?;
     for path in &verify.files {
-        capture::read(path, |packet| match packet.session {
+        capture_file::read(path, |packet| match packet.session {
             Some(session) => verifier.frame(session.source, session.vni, packet.bytes),
             None => verifier.inner_frame(packet.bytes),
         })?;

@@ -1,4 +1,4 @@
-//! What vxgen says about what it sent.
+//! Prints the totals.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -6,14 +6,14 @@ use std::io::{self, Write as _};
 use vxtap_bench::Totals;
 use vxtap_bench::totals::SessionTotals;
 
-/// How totals are printed.
+/// Format of the totals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Style {
     /// For people.
     Text,
     /// As one JSON object.
     Json {
-        /// How the frames were sent.
+        /// Send method.
         via: &'static str,
     },
 }

@@ -1,27 +1,28 @@
-//! Which charts there are, and what stands in them.
+//! The charts and their data.
 
 use anyhow::Result;
 
-use super::bars::Bars;
-use super::lines::Lines;
-use crate::compare::offered::Layout;
-use crate::compare::plan::Measure;
+use super::bar_chart::BarChart;
+use super::line_chart::LineChart;
+use crate::compare::offered::CpuLayout;
+use crate::compare::receiver_summary::ReceiverSummary;
+use crate::compare::run_plan::Measure;
 use crate::compare::stats::Spread;
-use crate::compare::summary::Entry;
 
-/// File names and texts of all charts that have something in them.
-pub(super) fn all(entries: &[Entry]) -> Result<Vec<(String, String)>> {
+/// File names and texts of all charts with data.
+pub(super) fn all(entries: &[ReceiverSummary]) -> Result<Vec<(String, String)>> {
     let mut charts = Vec::new();
     let mut add = |name: String, svg: Option<String>| charts.extend(svg.map(|svg| (name, svg)));
-    for layout in [Layout::A, Layout::B] {
+    for layout in [CpuLayout::A, CpuLayout::B] {
         let full = of(entries, Measure::Throughput, layout);
-        let by_size = |entry: &Entry| entry.cell.size.to_string();
+        let by_size = |entry: &ReceiverSummary| entry.cell.size.to_string();
         let title = |what: &str| format!("{what} at full load by inner length, layout {layout}");
         let delivered =
             bars(title("Delivered"), "Mpps", &full, by_size, |entry| Some(entry.delivered_mpps));
         add(format!("throughput-{layout}.svg"), delivered.svg()?);
-        // A receiver that spins uses all of its CPU whatever it delivers.
-        let sleeping: Vec<&Entry> = full.iter().copied().filter(|entry| !entry.spins).collect();
+        // A receiver that spins uses all of its CPU at any rate.
+        let sleeping: Vec<&ReceiverSummary> =
+            full.iter().copied().filter(|entry| !entry.spins).collect();
         let cost = bars(title("CPU time per delivered frame"), "ns", &sleeping, by_size, |entry| {
             entry.cost.map(|cost| cost.total)
         });
@@ -30,7 +31,7 @@ pub(super) fn all(entries: &[Entry]) -> Result<Vec<(String, String)>> {
     for group in super::tables(entries) {
         let cell = &group[0].cell;
         let name = |what: &str| format!("{what}-{}-{}.svg", cell.layout, cell.size);
-        let by_load = |entry: &Entry| entry.cell.offered.to_string();
+        let by_load = |entry: &ReceiverSummary| entry.cell.offered.to_string();
         match cell.measure {
             Measure::Throughput => {}
             Measure::Loss => {
@@ -55,7 +56,7 @@ pub(super) fn all(entries: &[Entry]) -> Result<Vec<(String, String)>> {
     Ok(charts)
 }
 
-fn of(entries: &[Entry], measure: Measure, layout: Layout) -> Vec<&Entry> {
+fn of(entries: &[ReceiverSummary], measure: Measure, layout: CpuLayout) -> Vec<&ReceiverSummary> {
     entries
         .iter()
         .filter(|entry| entry.cell.measure == measure && entry.cell.layout == layout)
@@ -66,10 +67,10 @@ fn of(entries: &[Entry], measure: Measure, layout: Layout) -> Vec<&Entry> {
 fn bars(
     title: String,
     unit: &'static str,
-    entries: &[&Entry],
-    series: fn(&Entry) -> String,
-    value: fn(&Entry) -> Option<Spread>,
-) -> Bars {
+    entries: &[&ReceiverSummary],
+    series: fn(&ReceiverSummary) -> String,
+    value: fn(&ReceiverSummary) -> Option<Spread>,
+) -> BarChart {
     let mut names: Vec<String> = Vec::new();
     let mut rows: Vec<&String> = Vec::new();
     for entry in entries {
@@ -88,13 +89,13 @@ fn bars(
     };
     let groups =
         rows.iter().map(|row| ((*row).clone(), names.iter().map(|name| at(row, name)).collect()));
-    Bars { title, unit, groups: groups.collect(), series: names }
+    BarChart { title, unit, groups: groups.collect(), series: names }
 }
 
-fn ladder(group: &[&Entry]) -> Lines {
+fn ladder(group: &[&ReceiverSummary]) -> LineChart {
     let mut series: Vec<(String, Vec<(f64, Spread)>)> = Vec::new();
     for entry in group {
-        // The generator may not reach the rate that it was told.
+        // The generator may not reach the requested rate.
         let point = (entry.offered_mpps.median, entry.delivered_mpps);
         match series.iter_mut().find(|(name, _)| *name == entry.row) {
             Some((_, points)) => points.push(point),
@@ -106,7 +107,7 @@ fn ladder(group: &[&Entry]) -> Lines {
     }
     let cell = &group[0].cell;
     let title = format!("Delivered while the load grows, layout {}, {}", cell.layout, cell.size);
-    Lines { title, x: "offered Mpps", y: "delivered Mpps", series }
+    LineChart { title, x: "offered Mpps", y: "delivered Mpps", series }
 }
 
 fn in_microseconds(time: Spread) -> Spread {
@@ -125,11 +126,11 @@ fn in_microseconds(time: Spread) -> Spread {
 mod tests {
     use super::*;
     use crate::compare::offered::Offered;
-    use crate::compare::run::{Run, made_up};
-    use crate::compare::summary::summarise;
-    use crate::protocol::Latency;
+    use crate::compare::receiver_summary::summarise;
+    use crate::compare::single_run::{RunRecord, made_up};
+    use crate::mark_protocol::Latency;
 
-    fn names(runs: &[Run]) -> Vec<String> {
+    fn names(runs: &[RunRecord]) -> Vec<String> {
         let rows = ["vxtap=vxtap", "tpacket=tpacket", "spinner=vxtap --wait busy"];
         let rows: Vec<_> = rows.map(|row| row.parse().expect("a row")).into();
         let charts = all(&summarise(runs, &rows, &[])).expect("drawn");
@@ -145,7 +146,7 @@ mod tests {
             run
         };
         let mut step = with(Measure::Ladder, Offered::Rate(2_000_000));
-        step.cell.layout = Layout::B;
+        step.cell.layout = CpuLayout::B;
         let runs = [
             made_up::run("vxtap", 1, 2_000_000, 1_000_000),
             with(Measure::Loss, Offered::Rate(1_000_000)),

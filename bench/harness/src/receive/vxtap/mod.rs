@@ -1,16 +1,16 @@
-//! Row `vxtap`: the engine through its library, with outputs in memory.
+//! Receiver `vxtap`: the engine through its library, with outputs in memory.
 //!
-//! | module | what it does |
+//! | module | task |
 //! |---|---|
-//! | `settings` | makes the engine's configuration from the options |
-//! | `reader` | empties an output and counts |
-//! | `rules` | makes a filter, to see what it costs |
-//! | `capture` | writes what a reader takes to a file |
+//! | `engine_config` | makes the engine's configuration from the options |
+//! | `consumer_thread` | reads an output and counts |
+//! | `long_filter` | makes a filter of any length, to measure its cost |
+//! | `unlinked_capture` | writes the frames of a consumer to a file |
 
-mod capture;
-mod reader;
-mod rules;
-mod settings;
+mod consumer_thread;
+mod engine_config;
+mod long_filter;
+mod unlinked_capture;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,33 +20,32 @@ use anyhow::{Context, Result, anyhow, ensure};
 use clap::{Args, ValueEnum};
 use vxtap::Engine;
 
-use capture::Capture;
-use reader::{Reader, Sampler};
+use consumer_thread::{ConsumerThread, Sampler};
+use unlinked_capture::UnlinkedCapture;
 
-use super::app::Counts;
-use super::board::Board;
 use super::latency::Recorder;
-use crate::protocol::Mark;
+use super::shared_counts::{Counts, SharedCounts};
+use crate::mark_protocol::Mark;
 
 /// The engine, with consumers on threads of this process
 #[derive(Debug, Clone, Args)]
-pub struct Options {
+pub struct VxtapOptions {
     /// Interface that the traffic arrives at
     #[arg(long, short, default_value = "vxrx0")]
     pub interface: String,
-    /// What the worker does while nothing arrives
-    #[arg(long, value_enum, default_value_t = Wait::Adaptive)]
-    pub wait: Wait,
-    /// Outputs, each of which gets every frame and has a thread that reads it; the first one's
+    /// Wait mode of the worker
+    #[arg(long, value_enum, default_value_t = WorkerWait::Adaptive)]
+    pub wait: WorkerWait,
+    /// Number of outputs. Each gets every frame and has a thread that reads it; the first one's
     /// frames are counted
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     pub consumers: u16,
-    /// What the thread of a consumer does while nothing is there for it
+    /// Wait mode of the consumers' threads
     #[arg(long, value_enum, default_value_t = ConsumerWait::Nap)]
     pub consumer_wait: ConsumerWait,
-    /// Each consumer also writes every frame to a pcapng file in this directory, which has no name
-    /// there and is gone with the process; when it cannot be written any more the consumer ends,
-    /// and so no further frame counts
+    /// Each consumer also writes every frame to an unlinked pcapng file in this directory, which is
+    /// removed with the process; when it can no longer be written the consumer ends, so that no
+    /// further frame counts
     #[arg(long, value_name = "DIRECTORY")]
     pub pcapng: Option<PathBuf>,
     /// CPU of the worker; by default the first that this process may use
@@ -63,15 +62,15 @@ pub struct Options {
     /// Records the time that every N-th frame took; 0: none
     #[arg(long, value_name = "N", default_value_t = 16)]
     pub latency_every: u32,
-    /// Prints the engine's account to standard error at the end
+    /// Prints the engine's report to standard error at the end
     #[arg(long)]
     pub report: bool,
 }
 
-/// What the worker does while nothing arrives: the configuration's `workers.wait`.
+/// Wait mode of the worker: the configuration's `workers.wait`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Wait {
-    /// Looks again at once.
+pub enum WorkerWait {
+    /// Polls without a pause.
     Busy,
     /// Naps while traffic is dense, else sleeps.
     Adaptive,
@@ -79,56 +78,58 @@ pub enum Wait {
     Interrupt,
 }
 
-/// What the thread of a consumer does while nothing is there for it.
+/// Wait mode of a consumer's thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ConsumerWait {
     /// Naps as [`vxtap::ring::Consumer::next`] does, 200 µs at most.
     Nap,
-    /// Looks again at once, lending the CPU to whoever else is ready to run on it: worker and
-    /// consumer may share one.
+    /// Polls without a pause, yielding the CPU to other runnable threads: worker and consumer may
+    /// share one.
     Spin,
 }
 
 /// A running engine and its consumers.
 #[derive(Debug)]
-pub(super) struct Vxtap {
+pub(super) struct VxtapReceiver {
     engine: Engine,
-    readers: Vec<(Arc<Board>, JoinHandle<Result<()>>)>,
+    consumers: Vec<(Arc<SharedCounts>, JoinHandle<Result<()>>)>,
     recorder: Recorder,
     prints_report: bool,
     has_rules: bool,
 }
 
-impl Vxtap {
-    /// Opens the interface and starts the engine; returns what was set up too.
-    pub(super) fn start(options: &Options) -> Result<(Self, String)> {
-        let config = settings::config(options)?;
-        let about = settings::about(options, &config)?;
+impl VxtapReceiver {
+    /// Opens the interface and starts the engine; also returns a description of the set-up.
+    pub(super) fn start(options: &VxtapOptions) -> Result<(Self, String)> {
+        let config = engine_config::config(options)?;
+        let about = engine_config::about(options, &config)?;
         let mut engine = Engine::open(config)?;
         let recorder = Recorder::new();
-        let mut readers = Vec::new();
+        let mut consumers = Vec::new();
         for number in 0..options.consumers {
             let consumer =
                 engine.take_consumer(&name(number)).context("an output without consumer")?;
             let recorder = (number == 0 && options.latency_every > 0).then(|| recorder.clone());
-            let capture = options.pcapng.as_deref().map(Capture::create).transpose()?;
+            let capture = options.pcapng.as_deref().map(UnlinkedCapture::create).transpose()?;
             let sampler = recorder.map(|recorder| Sampler::new(recorder, options.latency_every));
-            readers
-                .push(Reader { consumer, wait: options.consumer_wait, sampler, capture }.start()?);
+            consumers.push(
+                ConsumerThread { consumer, wait: options.consumer_wait, sampler, capture }
+                    .start()?,
+            );
         }
         engine.start()?;
         let mode =
             engine.interfaces().first().map_or_else(String::new, |(_, mode)| format!(", {mode}"));
         let has_rules = options.rules.is_some();
         Ok((
-            Self { engine, readers, recorder, prints_report: options.report, has_rules },
+            Self { engine, consumers, recorder, prints_report: options.report, has_rules },
             about + &mode,
         ))
     }
 
-    /// What the first consumer has counted so far.
+    /// Returns the counts of the first consumer.
     pub(super) fn mark(&self) -> Result<Mark> {
-        let counts = self.readers[0].0.counts();
+        let counts = self.consumers[0].0.counts();
         for note in self.engine.take_diagnostics() {
             eprintln!("vxbench: {note}");
         }
@@ -138,13 +139,13 @@ impl Vxtap {
         Ok(Mark { kernel_lost, latency, ..Mark::from(counts) })
     }
 
-    /// Stops the engine and says on standard error what became of the frames.
+    /// Stops the engine and prints the counts of each consumer to standard error.
     pub(super) fn end(self) -> Result<()> {
-        let Self { engine, readers, recorder: _, prints_report, has_rules } = self;
+        let Self { engine, consumers, recorder: _, prints_report, has_rules } = self;
         let report = engine.stop();
-        for (number, (board, thread)) in readers.into_iter().enumerate() {
+        for (number, (counts, thread)) in consumers.into_iter().enumerate() {
             let end = thread.join().map_err(|_panic| anyhow!("a consumer panicked"))?;
-            let Counts { frames, bytes, foreign, damaged } = board.counts();
+            let Counts { frames, bytes, foreign, damaged } = counts.counts();
             eprintln!(
                 "vxbench: consumer {number}: {frames} frames, {bytes} bytes, {foreign} foreign, {damaged} damaged"
             );
