@@ -1,10 +1,11 @@
-/* Counts the frames of a running vxtap by session and inner flow, in a process of its own, without copying them.
+/* Counts the frames of a running vxtap by session and inner flow, in a process of its own, without
+ * copying them.
  *
  *     cc -O2 -I include examples/flows.c -o flows
  *     ./flows /run/vxtap/flows.sock
  *
- * The configuration has an output with type = "shared" and path = "/run/vxtap/flows.sock". Ends with the engine, or on SIGINT or SIGTERM, and
- * prints the counts then.
+ * The configuration has an output with type = "shared" and path = "/run/vxtap/flows.sock". Ends with
+ * the engine, or on SIGINT or SIGTERM, and then prints the counts.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -79,7 +80,10 @@ static int receive(int socket, int flags) {
         char bytes[CMSG_SPACE(sizeof files)];
     } control;
     struct iovec slice = { &parcel, sizeof parcel };
-    struct msghdr message = { .msg_iov = &slice, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
+    struct msghdr message = { .msg_iov = &slice,
+                              .msg_iovlen = 1,
+                              .msg_control = &control,
+                              .msg_controllen = sizeof control };
     ssize_t len = recvmsg(socket, &message, flags | MSG_CMSG_CLOEXEC);
     if (len < 0)
         return errno == EAGAIN || errno == EINTR ? -1 : 0;
@@ -111,7 +115,8 @@ static int attach(const char *path) {
     int socket_ = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     if (socket_ < 0 || connect(socket_, (struct sockaddr *)&address, sizeof address) < 0)
         fail(path);
-    if (send(socket_, &hello, sizeof hello, 0) < 0 || recv(socket_, &welcome, sizeof welcome, 0) < (ssize_t)sizeof welcome)
+    if (send(socket_, &hello, sizeof hello, 0) < 0 ||
+        recv(socket_, &welcome, sizeof welcome, 0) < (ssize_t)sizeof welcome)
         fail("the engine does not answer");
     if (memcmp(welcome.magic, VXTAP_SOCKET_MAGIC, 8) || welcome.status != VXTAP_STATUS_WELCOME) {
         fprintf(stderr, "flows: refused: %s\n", welcome.sentence);
@@ -184,15 +189,17 @@ static void frame(const struct vxtap_descriptor *descriptor, const uint8_t *byte
         others++;
 }
 
-/* Reads what is there in a ring; returns how many descriptors. */
+/* Reads the published descriptors of a ring; returns their number. */
 static uint64_t read_ring(struct ring *ring) {
     const struct vxtap_ring *header = ring->header;
     const struct vxtap_descriptor *descriptors =
         (const struct vxtap_descriptor *)(ring->memory + header->descriptors);
-    uint64_t head = atomic_load_explicit((_Atomic uint64_t *)(ring->memory + VXTAP_RING_HEAD), memory_order_acquire);
+    _Atomic uint64_t *published = (_Atomic uint64_t *)(ring->memory + VXTAP_RING_HEAD);
+    uint64_t head = atomic_load_explicit(published, memory_order_acquire);
     uint64_t begin = ring->position;
     for (int is_first = 1; ring->position < head; ring->position++) {
-        const struct vxtap_descriptor *descriptor = &descriptors[ring->position & (header->ring_len - 1)];
+        const struct vxtap_descriptor *descriptor =
+            &descriptors[ring->position & (header->ring_len - 1)];
         if (is_first)
             frame(descriptor, ring->umem + descriptor->addr);
         is_first = !(descriptor->flags & VXTAP_CONTINUES);
@@ -209,11 +216,13 @@ static void print(void) {
         if (flow->frames == 0)
             continue;
         for (int side = 0; side < 2; side++)
-            inet_ntop(flow->version == 4 ? AF_INET : AF_INET6, flow->address[side], address[side], sizeof address[side]);
-        printf("%10llu  session %u  %u  %s %u  %s %u\n", (unsigned long long)flow->frames, flow->session, flow->protocol,
-               address[0], flow->port[0], address[1], flow->port[1]);
+            inet_ntop(flow->version == 4 ? AF_INET : AF_INET6, flow->address[side],
+                      address[side], sizeof address[side]);
+        printf("%10llu  session %u  %u  %s %u  %s %u\n", (unsigned long long)flow->frames,
+               flow->session, flow->protocol, address[0], flow->port[0], address[1], flow->port[1]);
     }
-    printf("%10llu frames, %llu of them not counted by flow\n", (unsigned long long)total, (unsigned long long)others);
+    printf("%10llu frames, %llu of them not counted by flow\n", (unsigned long long)total,
+           (unsigned long long)others);
 }
 
 int main(int argc, char **argv) {
@@ -226,7 +235,8 @@ int main(int argc, char **argv) {
     int socket = attach(argv[1]);
     fprintf(stderr, "flows: attached, %d rings\n", ring_count);
     for (int is_over = 0; !is_over && !stopped;) {
-        /* Another queue, other sessions, or the end: looked for before the rings, so that the last frames are read. */
+        /* Another queue, other sessions, or the end: received before the rings are read, so that
+         * the last frames are read. */
         is_over = receive(socket, MSG_DONTWAIT) == 0;
         uint64_t read = 0;
         for (int at = 0; at < ring_count; at++)

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Counts the frames of a running vxtap by session and inner flow, in a process of its own, where the frames lie.
+"""Counts the frames of a running vxtap by session and inner flow, in a process of its own.
 
     python3 examples/flows.py /run/vxtap/flows.sock
 
-The configuration has an output with type = "shared" and path = "/run/vxtap/flows.sock". Ends with the engine, or on
-SIGINT or SIGTERM, and prints the counts then. docs/ring-abi.md tells what is read here, include/vxtap.h the numbers.
+The configuration has an output with type = "shared" and path = "/run/vxtap/flows.sock". Frames are
+read in place, not copied. Ends with the engine, or on SIGINT or SIGTERM, and then prints the counts.
+docs/ring-abi.md is the contract, include/vxtap.h has the numbers.
 
-Python stores and loads eight aligned bytes at once, and in the order that it says on x86-64, where CPUs keep the order of
-stores and of loads. For other machines write it in C.
+Python stores and loads eight aligned bytes at once, and in program order on x86-64, as these CPUs
+keep the order of stores and of loads. For other machines write it in C.
 """
 
 import collections
@@ -42,7 +43,7 @@ class Ring:
         self.position = 0
 
     def read(self, count):
-        """Hands all frames that are there to count, then gives their memory back; returns how many descriptors."""
+        """Counts all published frames, then gives their memory back; returns the number of descriptors."""
         head, begin, is_first = self.head[0], self.position, True
         while self.position < head:
             at = self.descriptors + (self.position & (self.len - 1)) * DESCRIPTOR.size

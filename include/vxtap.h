@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
  *
  * The frames of a running vxtap in another process, without copying: an output of type = "shared".
- * docs/ring-abi.md tells the whole; examples/flows.c uses it.
+ * docs/ring-abi.md is the whole contract; examples/flows.c uses it.
  *
- * Linux, C11 (or C++ with <cstdatomic>), 64 bits. Numbers in memory and on the socket are in the machine's byte order.
+ * Linux, C11 (or C++ with <cstdatomic>), 64 bits. Numbers in memory and on the socket are in native
+ * byte order.
  */
 #ifndef VXTAP_H
 #define VXTAP_H
@@ -11,16 +12,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Of all that is described here. An engine of another version refuses. */
+/* Version of this contract. An engine of another version refuses the consumer. */
 #define VXTAP_VERSION 1
 
-/* --- The socket: AF_UNIX, SOCK_SEQPACKET ----------------------------------------------------------------------- */
+/* --- The socket: AF_UNIX, SOCK_SEQPACKET ---------------------------------------------------- */
 
 #define VXTAP_SOCKET_MAGIC "vxtapSHR"
-/* For struct vxtap_hello: the member that has the fewest consumers. */
+/* vxtap_hello.member: the member that has the fewest consumers. */
 #define VXTAP_MEMBER_ANY 4294967295u
 
-/* What a consumer says first. */
+/* The first message of a consumer. */
 struct vxtap_hello {
     char magic[8];
     uint32_t version;
@@ -34,30 +35,31 @@ struct vxtap_hello {
 #define VXTAP_STATUS_FULL 3
 #define VXTAP_STATUS_UNABLE 4
 
-/* The answer. After VXTAP_STATUS_WELCOME come parcels; after anything else the engine hangs up. */
+/* The answer. VXTAP_STATUS_WELCOME is followed by parcels, any other status by the end of the
+ * connection. */
 struct vxtap_welcome {
     char magic[8];
     uint32_t version;
     uint32_t status;
     uint32_t member;
     uint32_t members;
-    uint32_t rings;     /* parcels of kind VXTAP_PARCEL_RING that come at once */
+    uint32_t rings;     /* parcels of kind VXTAP_PARCEL_RING that follow at once */
     uint32_t reserved;
-    char sentence[104]; /* why not, for whoever reads it; ends in NUL */
+    char sentence[104]; /* reason of a refusal, for the operator; ends in NUL */
 };
 
 /* vxtap_parcel.kind */
 #define VXTAP_PARCEL_RING 1     /* three files: UMEM, ring, tail */
 #define VXTAP_PARCEL_SESSIONS 2 /* one file: a line for each session, "id<TAB>name" */
 
-/* A message with files (SCM_RIGHTS, unix(7)). */
+/* A parcel: a message with file descriptors (SCM_RIGHTS, unix(7)). */
 struct vxtap_parcel {
     char magic[8];
     uint32_t kind;
     uint32_t reserved;
 };
 
-/* --- The ring, for reading only -------------------------------------------------------------------------------- */
+/* --- The ring, for reading only -------------------------------------------------------------- */
 
 #define VXTAP_RING_MAGIC "vxtapRNG"
 
@@ -67,7 +69,7 @@ struct vxtap_ring {
     uint32_t version;
     uint32_t ring_len;        /* descriptors, a power of two */
     uint32_t descriptor_size; /* 32 */
-    uint32_t descriptors;     /* where they begin in the file, in bytes */
+    uint32_t descriptors;     /* their offset in the file, in bytes */
     uint32_t chunk_size;      /* of the UMEM, in bytes */
     uint32_t chunk_count;
     uint32_t interface;       /* its place in capture.interface, from 0 */
@@ -79,8 +81,9 @@ struct vxtap_ring {
 /* uint32_t, load with acquire: not 0 once nothing more will be published. */
 #define VXTAP_RING_WRITER_GONE 256
 
-/* In the tail's file, which is mapped for writing. uint64_t, store with release: the descriptors before this position, and the bytes
- * that they name, are not read any more. It never goes back, and never beyond the head: whoever lies is cut off. */
+/* In the tail's file, which is mapped for writing. uint64_t, store with release: the descriptors
+ * before this position, and the bytes that they name, are not read any more. It never goes back,
+ * and never beyond the head: the engine cuts off a consumer with an invalid tail. */
 #define VXTAP_TAIL 0
 
 /* A frame, or a part of one. Position p is at descriptors + (p & (ring_len - 1)) * 32. */
@@ -88,9 +91,9 @@ struct vxtap_descriptor {
     uint64_t timestamp_ns; /* arrival, since 1970-01-01 UTC */
     uint64_t addr;         /* of the bytes, in the UMEM's file */
     uint32_t len;          /* number of bytes here */
-    uint32_t original_len; /* of the whole frame before anybody cut it */
+    uint32_t original_len; /* of the whole frame, before it was cut */
     uint32_t session;      /* 0: the default session */
-    uint16_t outer_len;    /* bytes in front of addr, from the outer IP header on; 0 in further parts */
+    uint16_t outer_len;    /* bytes before addr from the outer IP header on; 0 in later parts */
     uint16_t flags;
 };
 
@@ -100,11 +103,12 @@ struct vxtap_descriptor {
 #define VXTAP_EGRESS 4          /* from it; neither: unknown */
 #define VXTAP_GENEVE 8          /* the outer tunnel is GENEVE, else VXLAN */
 #define VXTAP_NESTED 16         /* VXLAN in GENEVE */
-#define VXTAP_IP 32             /* the frame begins with an IP header, else with an Ethernet header */
+#define VXTAP_IP 32             /* the frame begins with an IP header, else with Ethernet */
 #define VXTAP_RESERVED_BITS 64  /* the tunnel header has reserved bits set */
 
 #if defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
-#define VXTAP_AT(type, field, offset) _Static_assert(offsetof(struct type, field) == (offset), #field)
+#define VXTAP_AT(type, field, offset) \
+    _Static_assert(offsetof(struct type, field) == (offset), #field)
 #define VXTAP_SIZE(type, size) _Static_assert(sizeof(struct type) == (size), #type)
 VXTAP_SIZE(vxtap_hello, 16);
 VXTAP_SIZE(vxtap_welcome, 136);
