@@ -28,8 +28,8 @@ fn count() -> Result<(), Box<dyn Error>> {
             match consumer.next(Duration::from_secs(1)) {
                 Next::Batch(batch) => {
                     for frame in &batch {
-                        // Borrowed from the memory that the NIC wrote to; given back when `batch`
-                        // goes.
+                        // Borrowed from the memory that the NIC wrote to; returned when `batch` is
+                        // dropped.
                         if frames == 0 {
                             eprintln!(
                                 "first frame: {}, {} bytes",

@@ -1,28 +1,28 @@
-//! vxtap receives traffic that somebody else mirrors to this host inside VXLAN or GENEVE, takes the
-//! tunnel off, and hands the original frames to the tools that look at traffic.
+//! vxtap receives traffic that is mirrored to this host inside VXLAN or GENEVE, removes the tunnel
+//! headers, and hands the original frames to traffic analysis tools.
 //!
-//! The modules, in the order in which a frame meets them:
+//! The modules, in the order in which a frame passes them:
 //!
-//! | module | station |
+//! | module | task |
 //! |---|---|
-//! | [`config`] | what to do, validated |
-//! | [`interface`] | the NIC |
-//! | [`steering`] | the XDP program that picks out the tunnel's datagrams |
-//! | `xsk` | the AF_XDP sockets that receive them, and the memory they lie in |
-//! | `capture_file` | frames from a file, instead |
-//! | `worker` | the pinned thread of a queue, which takes each frame through the next stations |
-//! | `reassembly` | outer fragments become whole |
-//! | `decap` | outer headers off |
-//! | [`session`] | whose frame it is |
-//! | `flow` | between whom, inside the tunnel |
-//! | `filter` | whether it is wanted |
-//! | `ruleset` | by what it is judged, as one snapshot |
-//! | [`ring`] | rings towards the consumers, and the consumers |
-//! | [`outputs`] | what the engine does with the frames itself, one folder for each kind |
-//! | [`counters`] | what became of each frame |
-//! | [`engine`] | puts all of it together |
-//! | [`explain`] | says why, for the frames of a capture |
-//! | [`import`] | configurations from what AWS's tools say about a mirror |
+//! | [`config`] | configuration, validated |
+//! | [`interface`] | facts about the network interface |
+//! | [`steering`] | the XDP program that selects tunnel datagrams |
+//! | `xsk` | AF_XDP sockets and their UMEM |
+//! | [`capture_file`] | frames from a capture file instead of an interface |
+//! | `worker` | the pinned thread of a queue, which takes each frame through the next modules |
+//! | `reassembly` | reassembly of outer fragments |
+//! | `decap` | removal of the outer headers |
+//! | [`session`] | mirror session of a frame |
+//! | `flow` | inner addresses, ports and protocol |
+//! | `filter` | direction and rules |
+//! | `ruleset` | snapshot of everything that decides about a frame |
+//! | [`ring`] | output rings and their consumers |
+//! | [`outputs`] | files, interfaces, streams and shared memory, one folder for each kind |
+//! | [`counters`] | counts of frames by outcome |
+//! | [`engine`] | start, reload and stop of all of it |
+//! | [`explain`] | reasons for the outcome of each frame of a capture |
+//! | `import` | configurations from the output of AWS's tools (feature `import`) |
 
 pub mod capture_file;
 pub mod config;
@@ -35,6 +35,7 @@ pub mod explain;
 mod filter;
 mod flow;
 mod frame_bytes;
+#[cfg(feature = "import")]
 pub mod import;
 pub mod interface;
 #[cfg(feature = "internals")]

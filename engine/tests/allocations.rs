@@ -44,7 +44,8 @@ fn consume(consumers: &mut [Consumer], is_over: &AtomicBool) -> u64 {
     frames
 }
 
-/// What the worker's thread and the consumers' allocate for [`FRAMES`] frames.
+/// Returns the allocations of the worker's thread and of the consumers' threads for [`FRAMES`]
+/// frames.
 fn allocations(scenario: Scenario) -> [AllocationInfo; 2] {
     let (mut harness, mut consumers) = scenario.harness();
     let is_over = AtomicBool::new(false);

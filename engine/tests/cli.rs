@@ -1,4 +1,4 @@
-//! The command as its users meet it: exit codes, messages and what it prints.
+//! The command as a process: exit codes, messages and output.
 
 use std::fs;
 use std::io::Read as _;
@@ -134,15 +134,15 @@ fn check_prints_what_the_example_would_do() {
 {EXAMPLE} is accepted.
 
 Captures from interface eth1, all RX queues of it: zero-copy mode if the driver can (and is not ENA), else native, else generic mode, else UDP sockets.
-Takes VXLAN on UDP port 4789 and GENEVE on UDP port 6081, only from 10.0.0.0/8; the rest of it is dropped and counted. All other traffic goes to the kernel stack.
-Puts outer fragments together. Each frame carries the time at which the XDP program saw it.
+Takes VXLAN on UDP port 4789 and GENEVE on UDP port 6081, only from 10.0.0.0/8; from other sources it is dropped and counted. All other traffic goes to the kernel stack.
+Reassembles outer fragments. Each frame carries the time at which the XDP program saw it.
 
-Runs one worker per RX queue, on CPUs that the engine chooses. While nothing arrives, a worker naps for a tenth of a millisecond at a time under load, else sleeps (wait = \"adaptive\").
+Runs one worker per RX queue, on CPUs that the engine chooses. While nothing arrives, a worker sleeps for 100 \u{b5}s at a time under load, else until the kernel wakes it (wait = \"adaptive\").
 
 Locks 72.3 MiB of memory per RX queue (at most 80 MiB); that times the number of RX queues in total, for example 289.0 MiB for 4.
   18496 chunks of 4096 bytes, or half of it where the MTU allows: fill ring 8192, RX ring 8192, 1 output ring of 8192, 2048 for `vxtap tail`, the rest one batch.
 
-Knows 2 sessions; other traffic goes to the outputs as the default session, counted by source and VNI.
+Recognises 2 sessions; other traffic goes to the outputs as the default session, counted by source and VNI.
   name      VNI  source    interface  filter  bytes  outputs
   web       100  10.0.1.5  eni-web    web     all    all
   database  200  any       unknown    none    all    all
@@ -150,7 +150,7 @@ Knows 2 sessions; other traffic goes to the outputs as the default session, coun
 A frame whose direction is unknown passes if the rules of either direction accept it.
 Filter web: 2 ingress rules, 1 egress rule, without Amazon's DNS.
 
-Hands every frame that passes to 1 output:
+Delivers every frame that passes to 1 output:
   disk  pcapng file \"capture.pcapng\"
 "
     );
@@ -179,12 +179,12 @@ unknown = \"drop\"
         assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""));
         for expected in [
             "the interface given with -i (none is configured), RX queues 0, 1 of it: native mode, or not at all.",
-            "on UDP ports 4789, 8472, from any source; whoever reaches the interface can forge it.",
+            "on UDP ports 4789, 8472, from any source; any host that reaches the interface can forge it.",
             "the time at which its batch was read.",
             "for up to 20 \u{b5}s per call, 64 packets at once.",
-            "on CPUs 2, 3. While nothing arrives, a worker keeps looking, and uses its CPU in full (wait = \"busy\").",
-            "; 144.5 MiB in total for 2 RX queues. In huge pages, where the system has them.",
-            "Knows no session by name; all traffic is dropped, counted by source and VNI.",
+            "on CPUs 2, 3. While nothing arrives, a worker keeps polling, and uses its CPU in full (wait = \"busy\").",
+            "; 144.5 MiB in total for 2 RX queues. In huge pages, if the system has enough.",
+            "No session is declared; all traffic is dropped, counted by source and VNI.",
             "Writes to vxtap-INTERFACE-TIME.pcapng in the working directory, as no output is configured.",
         ] {
             assert!(

@@ -1,4 +1,4 @@
-//! What people mirror, and what becomes of it: seven configurations, the same traffic for each.
+//! Seven typical configurations, the same traffic for each, and the outcome of every frame.
 //!
 //! For each one the frames that pass are listed here by hand; `vxtap explain` says the same in a
 //! text that is compared with `scenarios/NAME.txt`, and `vxtap decap`, the data path, writes the

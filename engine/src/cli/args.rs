@@ -1,19 +1,19 @@
-//! What the command line is made of.
+//! Arguments and help texts of the command.
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use vxtap::config::{Capture, Problem};
 
-/// Receives mirrored VXLAN traffic and hands out the original frames.
+/// Receives mirrored VXLAN traffic and delivers the original frames.
 #[derive(Debug, Parser)]
 #[command(name = "vxtap", version, arg_required_else_help = true)]
 #[command(
-    long_about = "Receives mirrored VXLAN traffic through AF_XDP, takes the tunnel off, and hands the original \
-                        frames to the tools that look at traffic."
+    long_about = "Receives mirrored VXLAN traffic through AF_XDP, removes the tunnel headers, and delivers the \
+                     original frames to traffic analysis tools."
 )]
 #[command(
-    after_help = "Exit codes: 0 all went well, 1 it failed while running, 2 wrong usage or configuration."
+    after_help = "Exit codes: 0 all went well, 1 failed while running, 2 wrong usage or configuration."
 )]
 pub(super) struct Cli {
     #[command(subcommand)]
@@ -28,21 +28,21 @@ pub(super) enum Command {
     /// Checks a configuration and prints what the engine would do. Needs no privileges.
     #[command(after_help = CHECK_EXAMPLES)]
     Check(CheckArgs),
-    /// Takes the tunnel off the frames of a capture file. Needs no privileges.
+    /// Removes the tunnel headers from the frames of a capture file. Needs no privileges.
     #[command(after_help = DECAP_EXAMPLES)]
     Decap(DecapArgs),
-    /// Says of each frame of a capture file whose it is, which rule decides about it, and where it
-    /// goes. Needs no privileges.
+    /// Explains for each frame of a capture file its session, the rule that decides, and its
+    /// outputs. Needs no privileges.
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(ExplainArgs),
-    /// Makes a configuration of what AWS's own tools say about a mirror. Needs no privileges.
+    /// Makes a configuration from the output of AWS CLI, Terraform or CloudFormation. Needs no
+    /// privileges.
     #[command(after_help = IMPORT_EXAMPLES)]
     Import(ImportArgs),
     /// Tells a running engine to read its configuration file again.
     #[command(after_help = RELOAD_EXAMPLES)]
     Reload(ReloadArgs),
-    /// Shows the frames that pass through a running engine: a line for each, or a capture for other
-    /// programs.
+    /// Shows the frames of a running engine: one line for each, or a capture for other programs.
     #[command(after_help = TAIL_EXAMPLES)]
     Tail(TailArgs),
     /// Prints a configuration to start from.
@@ -53,13 +53,12 @@ const RUN_EXAMPLES: &str = "\
 Without a configuration, or with one that has no output, every frame is written to the file
 vxtap-INTERFACE-TIME.pcapng in the working directory, where TIME is the time of the start in UTC.
 
-SIGHUP and `vxtap reload` read the configuration file again and take over its sessions, filters and outputs without losing
-a frame. Without a configuration file SIGHUP ends the engine, as SIGINT and SIGTERM do. SIGUSR1 ends the files that are being
-written and begins others.
+SIGHUP and `vxtap reload` read the configuration file again and apply its sessions, filters and outputs without losing a
+frame. Without a configuration file SIGHUP ends the engine, as SIGINT and SIGTERM do. SIGUSR1 rotates the pcapng files.
 
 Examples:
-  vxtap run -i eth1                  Every session of eth1, to a file in the working directory.
-  vxtap run -c vxtap.toml            What the configuration says.
+  vxtap run -i eth1                  Every session on eth1, to a file in the working directory.
+  vxtap run -c vxtap.toml            As configured.
   vxtap run -i eth2 -c vxtap.toml    The same on another interface.
   vxtap run -i eth1 -i eth2          Both interfaces, in one engine.";
 
@@ -75,7 +74,8 @@ Examples:
   vxtap decap mirror.pcapng -o original.pcapng -c vxtap.toml";
 
 const EXPLAIN_EXAMPLES: &str = "\
-The capture file holds mirrored frames, with their tunnel. The configuration is that of the engine; nothing is written.
+The capture file holds mirrored frames with their tunnel headers. The configuration is that of the engine; no output is
+written.
 
 Examples:
   vxtap explain mirror.pcap -c vxtap.toml           Frame by frame, then a summary.
@@ -83,28 +83,29 @@ Examples:
   vxtap explain mirror.pcap -c vxtap.toml --json | jq 'select(.verdict == \"reject\")'";
 
 const IMPORT_EXAMPLES: &str = "\
-The configuration goes to standard output, what was left out of it to standard error. Files may come in any order, and
-hold several JSON documents; without one, or as -, standard input is read.
+The configuration goes to standard output, a list of the parts that were left out to standard error. Files may be given in
+any order and may hold several JSON documents; without a file, or with -, standard input is read.
 
 Examples:
   vxtap import aws filters.json sessions.json interfaces.json > mirror.toml
-      where each file is what `aws ec2 describe-traffic-mirror-filters`, `-sessions`, `describe-network-interfaces`,
-      and if wanted `-filter-rules`, `-targets` and `describe-vpcs` printed
-  vxtap import aws --target eni-0f9 *.json > mirror.toml     Only what is sent to this interface.
+      with the output of `aws ec2 describe-traffic-mirror-filters`, `-sessions`, `describe-network-interfaces`,
+      and optionally `-filter-rules`, `-targets` and `describe-vpcs`
+  vxtap import aws --target eni-0f9 *.json > mirror.toml     Only sessions that send to this interface.
   terraform show -json | vxtap import terraform > mirror.toml
   vxtap import cloudformation template.yaml > mirror.toml";
 
 const RELOAD_EXAMPLES: &str = "\
-Prints what has changed, or why nothing has. The engine has to run in this network namespace, and to have been started with
-a configuration file.
+Prints the changes, or the reason why nothing has changed. The engine has to run in this network namespace and to have been
+started with a configuration file.
 
 Examples:
-  vxtap reload             The engine that runs here, if there is only one.
-  vxtap reload -i eth1     The one that captures from eth1.";
+  vxtap reload             The only engine of this network namespace.
+  vxtap reload -i eth1     The engine that captures from eth1.";
 
 const TAIL_EXAMPLES: &str = "\
-The engine has to run in this network namespace, as this user or to be asked by root. Frames are shown that pass the filters of their
-sessions, whatever outputs there are. Who is slow loses frames, and no output any; what was lost is said at the end.
+The engine has to run in this network namespace and as this user, unless root asks. The frames shown are those that pass the
+filters of their sessions, independently of the outputs. A slow reader loses frames, the outputs do not; the number of lost
+frames is printed at the end.
 
 Examples:
   vxtap tail                             A line for each frame on a terminal.
@@ -118,47 +119,47 @@ pub(super) struct TailArgs {
     /// The interface that the engine captures from.
     #[arg(short, long, value_parser = interface_name)]
     pub(super) interface: Option<String>,
-    /// Only the frames of the session with this name; once for each, if there are several.
-    /// `default` is what no session declares.
+    /// Only the frames of the session with this name; may be repeated. `default` is the session of
+    /// undeclared traffic.
     #[arg(short, long, value_name = "NAME", value_parser = session_name)]
     pub(super) session: Vec<String>,
-    /// What is written: by default `text` on a terminal, else `pcapng`.
+    /// Output format; by default `text` on a terminal, else `pcapng`.
     #[arg(long, value_name = "FORMAT")]
     pub(super) format: Option<TailFormat>,
-    /// Ends after so many frames.
+    /// Ends after this number of frames.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) count: Option<u64>,
 }
 
-/// What `vxtap tail` writes.
+/// Output format of `vxtap tail`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum TailFormat {
-    /// A capture, in which each session is an interface.
+    /// A pcapng capture in which each session is an interface.
     Pcapng,
-    /// A capture for programs that read nothing else.
+    /// A pcap capture, without session names.
     Pcap,
-    /// A line for each frame.
+    /// One line for each frame.
     Text,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
-    /// The interface that receives the mirrored traffic; once for each, if there are several. Takes
-    /// precedence over `capture.interface`.
+    /// The interface that receives the mirrored traffic; may be repeated. Takes precedence over
+    /// `capture.interface`.
     #[arg(short, long, value_parser = interface_name)]
     pub(super) interface: Vec<String>,
     /// The configuration file.
     #[arg(short, long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-    /// Reports once a second on standard output, for programs: a JSON object per line.
+    /// Reports counts every second on standard output, for programs: one JSON object per line.
     #[arg(long, value_name = "FORMAT")]
     pub(super) progress: Option<ProgressFormat>,
 }
 
-/// How `vxtap run` reports while it runs.
+/// Format of the progress reports of `vxtap run`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum ProgressFormat {
-    /// A JSON object per line, with counts since the start.
+    /// One JSON object per line, with counts since the start.
     Json,
 }
 
@@ -190,17 +191,17 @@ pub(super) struct ExplainArgs {
     /// The configuration file.
     #[arg(short, long, value_name = "FILE")]
     pub(super) config: PathBuf,
-    /// Frames of one flow, in one session and direction, that meet the same fate are one line.
+    /// One line for all frames of a flow with the same session, direction and outcome.
     #[arg(long, conflicts_with = "json")]
     pub(super) flow: bool,
-    /// A JSON object per frame and line, and no summary.
+    /// One JSON object per frame and line, without a summary.
     #[arg(long)]
     pub(super) json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct ImportArgs {
-    /// Whose output it is.
+    /// Tool whose output is read.
     #[arg(value_name = "SOURCE")]
     pub(super) source: ImportSource,
     /// The files to read.
@@ -210,12 +211,12 @@ pub(super) struct ImportArgs {
     /// balancer or endpoint.
     #[arg(long, value_name = "ID")]
     pub(super) target: Option<String>,
-    /// Writes the configuration to this file, which appears when it is whole.
+    /// Writes the configuration to this file, which is replaced atomically.
     #[arg(short, long, value_name = "OUT")]
     pub(super) output: Option<PathBuf>,
 }
 
-/// What `vxtap import` reads.
+/// Tool whose output `vxtap import` reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum ImportSource {
     /// JSON of `aws ec2 describe-...`.

@@ -1,9 +1,9 @@
-//! `vxtap check`: what the engine would do, in plain sentences.
+//! `vxtap check`: describes the behaviour of the engine in sentences.
 
 use std::fmt::{self, Display, Write};
 
 use vxtap::config::{
-    BusyPoll, Capture, CaptureMode, Config, ConfigError, Cpus, Direction, Fragments, Memory,
+    BusyPoll, Capture, CaptureMode, Config, ConfigError, Cpus, Direction, FragmentMode, Memory,
     Output, OutputKind, Queues, Session, StreamFormat, Tunnel, TunnelPort, UnknownDirection,
     UnknownSessions, WaitMode, Workers,
 };
@@ -12,14 +12,14 @@ use vxtap::explain::{ShadowedRule, shadowed_rules};
 use super::files;
 use super::load::default_file_name;
 
-/// Number of RX queues of the example, when the configuration does not say how many there are.
+/// Number of RX queues of the example, if the configuration does not list the queues.
 const EXAMPLE_QUEUES: u64 = 4;
 
 /// Describes a configuration.
 ///
 /// # Errors
 ///
-/// As for [`Memory::plan`]; none for a configuration that was validated.
+/// As for [`Memory::plan`]; none for a validated configuration.
 pub(super) fn describe(config: &Config) -> Result<String, ConfigError> {
     let memory = memory(
         &config.memory,
@@ -69,14 +69,14 @@ fn capture(capture: &Capture) -> String {
     };
     let ports = tunnels(ports);
     let sources = match allowed_sources.as_slice() {
-        [] => "from any source; whoever reaches the interface can forge it".to_owned(),
+        [] => "from any source; any host that reaches the interface can forge it".to_owned(),
         prefixes => {
-            format!("only from {}; the rest of it is dropped and counted", joined(prefixes))
+            format!("only from {}; from other sources it is dropped and counted", joined(prefixes))
         }
     };
     let fragments = match fragments {
-        Fragments::Reassemble => "Puts outer fragments together.",
-        Fragments::Pass => "Leaves outer fragments to the kernel stack.",
+        FragmentMode::Reassemble => "Reassembles outer fragments.",
+        FragmentMode::Pass => "Leaves outer fragments to the kernel stack.",
     };
     let times = match (mode, arrival_times) {
         (CaptureMode::Socket, _) => "the kernel received it",
@@ -106,9 +106,11 @@ fn workers(workers: &Workers, capture: &Capture) -> String {
         }
     };
     let idle = match wait {
-        WaitMode::Busy => "keeps looking, and uses its CPU in full",
-        WaitMode::Adaptive => "naps for a tenth of a millisecond at a time under load, else sleeps",
-        WaitMode::Interrupt => "sleeps",
+        WaitMode::Busy => "keeps polling, and uses its CPU in full",
+        WaitMode::Adaptive => {
+            "sleeps for 100 \u{b5}s at a time under load, else until the kernel wakes it"
+        }
+        WaitMode::Interrupt => "sleeps until the kernel wakes it",
     };
     format!(
         "Runs one worker per RX queue, {cpus}. While nothing arrives, a worker {idle} (wait = \"{wait}\").\n"
@@ -137,7 +139,7 @@ fn memory(memory: &Memory, outputs: usize, capture: &Capture) -> Result<String, 
         0 => "none for `vxtap tail`".to_owned(),
         len => format!("{len} for `vxtap tail`"),
     };
-    let pages = if *hugepages { " In huge pages, where the system has them." } else { "" };
+    let pages = if *hugepages { " In huge pages, if the system has enough." } else { "" };
     Ok(format!(
         "Locks {} of memory per RX queue (at most {per_queue_mib} MiB); {total}.{pages}\n  \
          {} chunks of {chunk_size}: fill ring {fill_ring}, RX ring {rx_ring}, {} of {}, {tail}, the rest one batch.\n",
@@ -163,7 +165,7 @@ fn sessions(config: &Config) -> String {
             source,
             eni,
             filter,
-            profile,
+            vxlan_profile,
             packet_length,
             number,
             vlan,
@@ -174,9 +176,9 @@ fn sessions(config: &Config) -> String {
             (Some(eni), Some(number)) => format!("{eni}, session {number}"),
             (eni, _) => or(eni.clone(), "unknown"),
         };
-        let eni = profile
+        let eni = vxlan_profile
             .as_ref()
-            .map_or_else(|| eni.clone(), |profile| format!("{eni}, marks of {profile}"));
+            .map_or_else(|| eni.clone(), |profile| format!("{eni}, VXLAN profile {profile}"));
         rows.push([
             name.clone(),
             vlan.map_or_else(|| vni.to_string(), |vlan| format!("{vni}, VLAN {vlan}")),
@@ -189,12 +191,12 @@ fn sessions(config: &Config) -> String {
     }
     match config.sessions.len() {
         0 => {
-            format!("Knows no session by name; all traffic {others}, counted by source and VNI.\n")
+            format!("No session is declared; all traffic {others}, counted by source and VNI.\n")
         }
         count => {
             let known = number(count, "session");
             format!(
-                "Knows {known}; other traffic {others}, counted by source and VNI.\n{}",
+                "Recognises {known}; other traffic {others}, counted by source and VNI.\n{}",
                 table(&rows)
             )
         }
@@ -258,10 +260,10 @@ fn outputs(config: &Config) -> String {
         .collect();
     let some = config.sessions.iter().any(|session| session.outputs.is_some());
     let which = if some { "frames that pass, by session," } else { "every frame that passes" };
-    format!("Hands {which} to {}:\n{}", number(rows.len(), "output"), table(&rows))
+    format!("Delivers {which} to {}:\n{}", number(rows.len(), "output"), table(&rows))
 }
 
-/// What an output gets of the frames.
+/// Describes the frames that an output gets.
 fn accepted(output: &Output) -> String {
     output
         .filter
@@ -278,23 +280,29 @@ fn kind(kind: &OutputKind) -> String {
             let tags = if *vlan_tags { ", with the VLAN of each session" } else { "" };
             format!("interface {interface}{tags}")
         }
-        OutputKind::Shared { path, consumers } => {
-            format!("programs that come to {:?}, {consumers} at a time", path.to_string_lossy())
+        OutputKind::Shared { path, max_consumers } => {
+            format!(
+                "shared memory at {:?}, at most {max_consumers} consumers at a time",
+                path.to_string_lossy()
+            )
         }
         OutputKind::Stream(stream) => {
             let format = match stream.format {
                 StreamFormat::Pcapng => "pcapng",
                 StreamFormat::Pcap => "pcap",
             };
-            let readers = number(stream.readers_max() as usize, "reader");
+            let readers = number(stream.reader_limit() as usize, "reader");
             let target = &stream.target;
-            format!("{format} on {target}, {readers} at a time, {} MiB for each", stream.buffer_mib)
+            format!(
+                "{format} on {target}, at most {readers} at a time, {} MiB for each",
+                stream.buffer_mib
+            )
         }
         OutputKind::Consumer => "the embedding program".to_owned(),
     }
 }
 
-/// A number of bytes in MiB with one decimal place.
+/// Displays a number of bytes in MiB with one decimal place.
 struct Mib(u64);
 
 impl Display for Mib {

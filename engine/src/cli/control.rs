@@ -1,10 +1,10 @@
-//! How another process asks a running engine for something: `vxtap reload`, `vxtap tail`.
+//! Control socket of a running engine, for `vxtap reload` and `vxtap tail`.
 //!
-//! A Unix socket with an abstract name, `vxtap/INTERFACE`, so that it lives in the engine's network
-//! namespace, as the interface does, and goes when the process goes. A client sends a line with the
-//! command and its arguments, with tabs between them, and reads one line: `done TEXT` or
-//! `refused TEXT`. Behind that of `tail` the frames come, as pcapng. Only the user that runs the
-//! engine, and root, are answered.
+//! A Unix socket with the abstract name `vxtap/INTERFACE` (unix(7)): like the interface it belongs
+//! to the engine's network namespace, and it disappears with the process. A client sends one line
+//! with the command and its arguments, separated by tabs, and reads one line: `done TEXT` or
+//! `refused TEXT`. After the line of `tail` the frames follow as pcapng. Only root and the user
+//! that runs the engine are answered.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -17,35 +17,35 @@ use rustix::net::sockopt::socket_peercred;
 use rustix::process::geteuid;
 use vxtap::engine::TailRequest;
 
-use super::{Failure, cannot_print, print};
+use super::{CommandError, cannot_print, print};
 
 const PREFIX: &str = "vxtap/";
 const RELOAD: &str = "reload";
 const TAIL: &str = "tail";
 
-/// Longest wait for a client's line: a client that says nothing holds up reporting so long, not the
+/// Timeout for a client's line: a silent client delays the main thread for this time, not the
 /// workers.
-const CLIENT_PATIENCE: Duration = Duration::from_millis(200);
-/// Longest wait for the engine's answer; workers notice an order within 50 ms, opening outputs
-/// takes its time.
-const ENGINE_PATIENCE: Duration = Duration::from_secs(30);
-/// Most clients that are answered in one turn: whoever may connect must not keep the engine from
-/// seeing signals.
+const CLIENT_TIMEOUT: Duration = Duration::from_millis(200);
+/// Timeout for the engine's answer: workers notice a command within 50 ms, opening outputs may take
+/// longer.
+const ENGINE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Maximum number of clients answered per call: clients must not keep the engine from noticing
+/// signals.
 const CLIENTS_PER_TURN: usize = 8;
-/// Longest line that is read, in bytes.
+/// Maximum length of a line in bytes.
 const LINE_MAX: usize = 64 << 10;
 
-/// What an engine is asked for.
+/// Request to an engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Request {
-    /// To read its configuration file again.
+    /// Read the configuration file again.
     Reload,
-    /// To send the frames of these sessions, or of all if there is none.
+    /// Send the frames of these sessions, or of all if the list is empty.
     Tail(Vec<String>),
 }
 
 impl Request {
-    /// The line that says it; names have no control characters in them.
+    /// Returns the request as a line. Names have no control characters.
     fn to_line(&self) -> String {
         match self {
             Self::Reload => RELOAD.to_owned(),
@@ -65,20 +65,20 @@ impl Request {
     }
 }
 
-/// What comes of a request.
+/// Reaction to a request.
 #[derive(Debug)]
 pub(super) enum Reply {
-    Said(Answer),
-    /// The connection becomes a stream.
+    Answer(Answer),
+    /// The connection becomes a stream of frames.
     Stream(TailRequest),
 }
 
-/// What the engine answers.
+/// Answer of the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// It was done; what has changed.
+    /// Done; the text lists the changes.
     Done(String),
-    /// Nothing has changed; why.
+    /// Nothing has changed; the text is the reason.
     Refused(String),
 }
 
@@ -91,11 +91,11 @@ impl fmt::Display for Answer {
     }
 }
 
-/// The engine's side.
+/// The engine's side: one listening socket per interface.
 #[derive(Debug)]
-pub(super) struct Control(Vec<UnixListener>);
+pub(super) struct ControlServer(Vec<UnixListener>);
 
-impl Control {
+impl ControlServer {
     /// Listens for the engine on these interfaces.
     pub(super) fn listen(interfaces: &[String]) -> io::Result<Self> {
         let listen = |interface: &String| {
@@ -106,7 +106,7 @@ impl Control {
         interfaces.iter().map(listen).collect::<io::Result<_>>().map(Self)
     }
 
-    /// Answers clients that are waiting. One that goes wrong is none of the engine's business.
+    /// Answers waiting clients; errors of their connections are ignored.
     pub(super) fn serve(&self, mut reply: impl FnMut(Request) -> Reply) {
         for _ in 0..CLIENTS_PER_TURN {
             let Some((client, _)) = self.0.iter().find_map(|listener| listener.accept().ok())
@@ -120,10 +120,10 @@ impl Control {
 
 fn answer(mut client: UnixStream, reply: &mut impl FnMut(Request) -> Reply) -> io::Result<()> {
     client.set_nonblocking(false)?;
-    client.set_read_timeout(Some(CLIENT_PATIENCE))?;
-    client.set_write_timeout(Some(CLIENT_PATIENCE))?;
+    client.set_read_timeout(Some(CLIENT_TIMEOUT))?;
+    client.set_write_timeout(Some(CLIENT_TIMEOUT))?;
     let uid = socket_peercred(&client)?.uid;
-    let refused = |text: String| Reply::Said(Answer::Refused(text));
+    let refused = |text: String| Reply::Answer(Answer::Refused(text));
     let reply = if !uid.is_root() && uid != geteuid() {
         refused("only the user that runs the engine may do this".to_owned())
     } else {
@@ -132,8 +132,8 @@ fn answer(mut client: UnixStream, reply: &mut impl FnMut(Request) -> Reply) -> i
         Request::of_line(&line).map_or_else(unknown, reply)
     };
     let (word, text) = match &reply {
-        Reply::Said(Answer::Done(text)) => ("done", text.as_str()),
-        Reply::Said(Answer::Refused(text)) => ("refused", text.as_str()),
+        Reply::Answer(Answer::Done(text)) => ("done", text.as_str()),
+        Reply::Answer(Answer::Refused(text)) => ("refused", text.as_str()),
         Reply::Stream(_) => ("done", ""),
     };
     writeln!(client, "{word} {}", text.replace('\n', " "))?;
@@ -143,23 +143,23 @@ fn answer(mut client: UnixStream, reply: &mut impl FnMut(Request) -> Reply) -> i
     Ok(())
 }
 
-/// `vxtap reload`: asks the engine on the interface, or the only one there is.
-pub(super) fn reload(interface: Option<&str>) -> Result<(), Failure> {
+/// Runs `vxtap reload` for the engine on the interface, or for the only one.
+pub(super) fn reload(interface: Option<&str>) -> Result<(), CommandError> {
     let (answer, _) = request(interface, &Request::Reload)?;
     match answer {
         Answer::Done(_) => print(&format!("{answer}\n")).map_err(cannot_print),
-        Answer::Refused(_) => Err(Failure::Refused(anyhow!("{answer}"))),
+        Answer::Refused(_) => Err(CommandError::Refused(anyhow!("{answer}"))),
     }
 }
 
-/// Asks the engine on the interface, or the only one there is; returns the connection, too.
+/// Sends a request to the engine on the interface, or to the only one; also returns the connection.
 pub(super) fn request(
     interface: Option<&str>,
     request: &Request,
-) -> Result<(Answer, UnixStream), Failure> {
+) -> Result<(Answer, UnixStream), CommandError> {
     let interface = interface.map_or_else(only_engine, |name| Ok(name.to_owned()))?;
     let (line, stream) = ask(&interface, &request.to_line()).map_err(|error| {
-        Failure::Failed(match error.kind() {
+        CommandError::Failed(match error.kind() {
             io::ErrorKind::ConnectionRefused => {
                 anyhow!("no engine captures from {interface} in this network namespace")
             }
@@ -169,7 +169,7 @@ pub(super) fn request(
     match line.split_once(' ') {
         Some(("done", text)) => Ok((Answer::Done(text.to_owned()), stream)),
         Some(("refused", text)) => Ok((Answer::Refused(text.to_owned()), stream)),
-        _ => Err(Failure::Failed(anyhow!("the engine on {interface} gave no answer"))),
+        _ => Err(CommandError::Failed(anyhow!("the engine on {interface} gave no answer"))),
     }
 }
 
@@ -177,24 +177,25 @@ fn ask(interface: &str, command: &str) -> io::Result<(String, UnixStream)> {
     let mut stream = UnixStream::connect_addr(&address(interface)?)?;
     let uid = socket_peercred(&stream)?.uid;
     if !uid.is_root() && uid != geteuid() {
-        // Whoever is first can have the name of an engine; one that runs as another user is fine if
-        // that is known.
+        // Any process can bind the name of an engine first, so the user is told its owner.
         let uid = uid.as_raw();
-        super::say(&format!("what answers for {interface} runs as user {uid}, not as root or you"));
+        super::log(&format!(
+            "the engine on {interface} runs as user {uid}, neither as root nor as you"
+        ));
     }
-    stream.set_read_timeout(Some(ENGINE_PATIENCE))?;
+    stream.set_read_timeout(Some(ENGINE_TIMEOUT))?;
     writeln!(stream, "{command}")?;
     Ok((read_line(&stream)?, stream))
 }
 
-/// Reads a line, and nothing behind it, no longer than a read may wait.
+/// Reads one line and no byte beyond it, within the socket's read timeout.
 fn read_line(mut stream: &UnixStream) -> io::Result<String> {
     let (mut line, mut byte) = (Vec::new(), [0]);
     let begin = Instant::now();
-    let patience = stream.read_timeout()?.unwrap_or(Duration::MAX);
+    let timeout = stream.read_timeout()?.unwrap_or(Duration::MAX);
     while line.len() < LINE_MAX && stream.read(&mut byte)? == 1 && byte != [b'\n'] {
         line.extend(byte);
-        if begin.elapsed() > patience {
+        if begin.elapsed() > timeout {
             return Err(io::ErrorKind::TimedOut.into());
         }
     }
@@ -205,10 +206,10 @@ fn address(interface: &str) -> io::Result<SocketAddr> {
     SocketAddr::from_abstract_name(format!("{PREFIX}{interface}"))
 }
 
-/// An interface of the only engine in this network namespace.
-fn only_engine() -> Result<String, Failure> {
+/// Returns an interface of the only engine in this network namespace.
+fn only_engine() -> Result<String, CommandError> {
     let sockets = std::fs::read_to_string("/proc/self/net/unix")
-        .map_err(|error| Failure::Failed(anyhow!("cannot look for engines: {error}")))?;
+        .map_err(|error| CommandError::Failed(anyhow!("cannot look for engines: {error}")))?;
     let mut interfaces: Vec<_> = engines(&sockets).collect();
     interfaces.sort_unstable();
     interfaces.dedup();
@@ -216,15 +217,15 @@ fn only_engine() -> Result<String, Failure> {
         [first, ref others @ ..] if others.iter().all(|other| is_same_engine(first, other)) => {
             Ok(first.to_owned())
         }
-        [] => Err(Failure::Failed(anyhow!("no engine runs in this network namespace"))),
-        _ => Err(Failure::Refused(anyhow!(
+        [] => Err(CommandError::Failed(anyhow!("no engine runs in this network namespace"))),
+        _ => Err(CommandError::Refused(anyhow!(
             "several engines run here: use -i with one of {}",
             interfaces.join(", ")
         ))),
     }
 }
 
-/// Whether one process listens for both interfaces.
+/// Returns `true` if one process listens for both interfaces.
 fn is_same_engine(one: &str, other: &str) -> bool {
     let pid = |interface| {
         let stream = UnixStream::connect_addr(&address(interface).ok()?).ok()?;
@@ -233,8 +234,8 @@ fn is_same_engine(one: &str, other: &str) -> bool {
     pid(one).is_some_and(|one| pid(other) == Some(one))
 }
 
-/// The interfaces whose engines listen, from `/proc/net/unix` (`proc_net_unix(5)` writes `@` for
-/// the zero byte).
+/// Returns the interfaces with a listening engine, from `/proc/net/unix` (proc_net_unix(5), which
+/// writes `@` for the zero byte).
 fn engines(sockets: &str) -> impl Iterator<Item = &str> {
     sockets.lines().filter_map(|line| {
         let (_, name) = line.rsplit_once(' ')?;
@@ -250,12 +251,12 @@ mod tests {
     fn a_client_gets_the_answer_and_an_unknown_command_is_refused() {
         let interface = format!("test-{}", std::process::id());
         assert_eq!(ask(&interface, RELOAD).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
-        let control = Control::listen(std::slice::from_ref(&interface)).unwrap();
+        let control = ControlServer::listen(std::slice::from_ref(&interface)).unwrap();
         let client = std::thread::spawn(move || {
             [RELOAD, "status"].map(|command| ask(&interface, command).unwrap().0)
         });
         while !client.is_finished() {
-            control.serve(|_| Reply::Said(Answer::Done("two\nlines".to_owned())));
+            control.serve(|_| Reply::Answer(Answer::Done("two\nlines".to_owned())));
             std::thread::sleep(Duration::from_millis(1));
         }
         let answers = client.join().unwrap();
@@ -278,7 +279,7 @@ mod tests {
     #[test]
     fn an_engine_on_several_interfaces_is_one_engine() {
         let interfaces = ["one", "two"].map(|name| format!("test-{name}-{}", std::process::id()));
-        let _control = Control::listen(&interfaces).unwrap();
+        let _control = ControlServer::listen(&interfaces).unwrap();
         assert!(is_same_engine(&interfaces[0], &interfaces[1]));
         assert!(!is_same_engine(&interfaces[0], "nosuch"));
     }
@@ -286,7 +287,7 @@ mod tests {
     #[test]
     fn many_clients_do_not_hold_up_the_engine() {
         let interface = format!("test-many-{}", std::process::id());
-        let control = Control::listen(std::slice::from_ref(&interface)).unwrap();
+        let control = ControlServer::listen(std::slice::from_ref(&interface)).unwrap();
         let mut clients: Vec<_> = (0..2 * CLIENTS_PER_TURN)
             .map(|_| UnixStream::connect_addr(&address(&interface).unwrap()).unwrap())
             .collect();
@@ -297,7 +298,7 @@ mod tests {
         for turn in 1..=2 {
             control.serve(|_| {
                 reloads += 1;
-                Reply::Said(Answer::Done(String::new()))
+                Reply::Answer(Answer::Done(String::new()))
             });
             assert_eq!(reloads, turn * CLIENTS_PER_TURN);
         }

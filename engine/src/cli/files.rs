@@ -1,10 +1,11 @@
-//! How `vxtap check` puts the files of an output into words.
+//! Description of the files of a pcapng output, for `vxtap check`.
 
 use std::path::Path;
 
 use vxtap::config::{Compression, Fsync, PcapngFiles};
 
-/// `pcapng files "web-%Y.pcapng", another one each 3600 s, the last 24 of them, compressed`.
+/// Describes the files:
+/// `pcapng files "web-%Y.pcapng", a new one every 3600 s, compressed when complete`.
 pub(super) fn describe(path: &Path, only: bool, files: &PcapngFiles) -> String {
     let PcapngFiles {
         rotate_mib,
@@ -22,12 +23,12 @@ pub(super) fn describe(path: &Path, only: bool, files: &PcapngFiles) -> String {
         path.to_string_lossy()
     )];
     let rotations = [
-        rotate_s.map(|seconds| format!("each {seconds} s")),
+        rotate_s.map(|seconds| format!("every {seconds} s")),
         rotate_mib.map(|mib| format!("after {mib} MiB")),
     ];
     let rotations: Vec<_> = rotations.into_iter().flatten().collect();
     if !rotations.is_empty() {
-        parts.push(format!("another one {}", rotations.join(" or ")));
+        parts.push(format!("a new one {}", rotations.join(" or ")));
     }
     let kept = [
         keep_files.map(|files| format!("{files} files")),
@@ -39,12 +40,12 @@ pub(super) fn describe(path: &Path, only: bool, files: &PcapngFiles) -> String {
         parts.push(format!("the last {} are kept", kept.join(" and ")));
     }
     if *compression == Compression::Zstd {
-        parts.push("compressed when whole".to_owned());
+        parts.push("compressed when complete".to_owned());
     }
     match fsync {
         Fsync::Never => {}
-        Fsync::File => parts.push("on the disk when whole".to_owned()),
-        Fsync::Second => parts.push("on the disk each second".to_owned()),
+        Fsync::File => parts.push("synced to disk when complete".to_owned()),
+        Fsync::Second => parts.push("synced to disk every second".to_owned()),
     }
     parts.extend(owner.as_ref().map(|owner| format!("for {owner}")));
     parts.join(", ")
@@ -56,8 +57,8 @@ mod tests {
 
     #[test]
     fn what_is_configured_is_said_and_nothing_else() {
-        let say = |only, files: &PcapngFiles| describe(Path::new("a"), only, files);
-        assert_eq!(say(true, &PcapngFiles::default()), "pcapng file \"a\"");
+        let described = |only, files: &PcapngFiles| describe(Path::new("a"), only, files);
+        assert_eq!(described(true, &PcapngFiles::default()), "pcapng file \"a\"");
         let files = PcapngFiles {
             rotate_mib: Some(100),
             rotate_s: Some(60),
@@ -65,7 +66,7 @@ mod tests {
             compression: Compression::Zstd,
             ..PcapngFiles::default()
         };
-        let said = "pcapng files \"a\", another one each 60 s or after 100 MiB, the last 7 MiB are kept, compressed when whole";
-        assert_eq!(say(false, &files), said);
+        let said = "pcapng files \"a\", a new one every 60 s or after 100 MiB, the last 7 MiB are kept, compressed when complete";
+        assert_eq!(described(false, &files), said);
     }
 }

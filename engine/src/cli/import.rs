@@ -1,4 +1,4 @@
-//! `vxtap import`.
+//! `vxtap import`: makes a configuration from the output of other tools.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -8,11 +8,11 @@ use anyhow::anyhow;
 use vxtap::import::{self, INPUT_BYTES_MAX, Imported, Input, Options};
 
 use super::args::{ImportArgs, ImportSource};
-use super::say;
-use super::{Failure, cannot_print, print};
+use super::log;
+use super::{CommandError, cannot_print, print};
 
-/// Reads the files and writes a configuration.
-pub(super) fn import(args: &ImportArgs) -> Result<(), Failure> {
+/// Reads the files and writes the configuration.
+pub(super) fn import(args: &ImportArgs) -> Result<(), CommandError> {
     let ImportArgs { source, files, target, output } = args;
     let stdin = [PathBuf::from("-")];
     let files = if files.is_empty() { &stdin[..] } else { files };
@@ -24,18 +24,18 @@ pub(super) fn import(args: &ImportArgs) -> Result<(), Failure> {
     };
     let options = Options { target: target.clone() };
     let Imported { toml, left_out } =
-        read(&inputs, &options).map_err(|error| Failure::Refused(error.into()))?;
+        read(&inputs, &options).map_err(|error| CommandError::Refused(error.into()))?;
     match output {
         Some(path) => write(path, &toml)?,
         None => print(&toml).map_err(cannot_print)?,
     }
     for sentence in left_out {
-        say(&format!("left out: {sentence}"));
+        log(&format!("left out: {sentence}"));
     }
     Ok(())
 }
 
-fn read(path: &Path) -> Result<Input, Failure> {
+fn read(path: &Path) -> Result<Input, CommandError> {
     let is_stdin = path == Path::new("-");
     let name = if is_stdin { "standard input".to_owned() } else { path.display().to_string() };
     let source: io::Result<Box<dyn Read>> = if is_stdin {
@@ -46,25 +46,24 @@ fn read(path: &Path) -> Result<Input, Failure> {
     let mut bytes = Vec::new();
     source
         .and_then(|source| source.take(INPUT_BYTES_MAX + 1).read_to_end(&mut bytes))
-        .map_err(|error| Failure::Refused(anyhow!("cannot read {name}: {error}")))?;
+        .map_err(|error| CommandError::Refused(anyhow!("cannot read {name}: {error}")))?;
     if bytes.len() as u64 > INPUT_BYTES_MAX {
         let mib = INPUT_BYTES_MAX >> 20;
-        return Err(Failure::Refused(anyhow!(
+        return Err(CommandError::Refused(anyhow!(
             "{name}: longer than {mib} MiB, which no description of a mirror is"
         )));
     }
     Ok(Input { name, bytes })
 }
 
-/// Writes beside the file and moves the result there, so that who reads it finds the old one or the
-/// new one.
-fn write(path: &Path, toml: &str) -> Result<(), Failure> {
+/// Writes to a temporary file and renames it, so that readers find the old content or the new one.
+fn write(path: &Path, toml: &str) -> Result<(), CommandError> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".part");
     let written = fs::write(&beside, toml).and_then(|()| fs::rename(&beside, path));
     written.map_err(|error| {
-        // What is not there needs no removing.
+        // The temporary file may not exist.
         let _ = fs::remove_file(&beside);
-        Failure::Failed(anyhow!("cannot write {}: {error}", path.display()))
+        CommandError::Failed(anyhow!("cannot write {}: {error}", path.display()))
     })
 }

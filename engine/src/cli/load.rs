@@ -1,4 +1,4 @@
-//! From the arguments to the configuration that a command works with.
+//! Configuration of a command, from its arguments and the file.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -8,21 +8,21 @@ use anyhow::anyhow;
 use jiff::Timestamp;
 use vxtap::config::{Config, Output, OutputKind};
 
-use super::Failure;
+use super::CommandError;
 use super::args::{DecapArgs, RunArgs};
 
 /// Reads a configuration file.
-pub(super) fn read(path: &Path) -> Result<Config, Failure> {
-    Config::read(path).map_err(|error| Failure::Refused(error.into()))
+pub(super) fn read(path: &Path) -> Result<Config, CommandError> {
+    Config::read(path).map_err(|error| CommandError::Refused(error.into()))
 }
 
-/// Makes the configuration of `vxtap run`: the file's, with the interface of the command line. The
-/// same each time, but for what has changed in the file.
+/// Makes the configuration of `vxtap run`: that of the file with the interfaces of the command
+/// line. Loading again applies the changes of the file only.
 #[derive(Debug)]
 pub(super) struct Loader {
     interfaces: Vec<String>,
     path: Option<PathBuf>,
-    /// Time of the start, for the name of the file that is written if no output is configured.
+    /// Time of the start, for the name of the default output file.
     time: String,
 }
 
@@ -37,13 +37,13 @@ impl Loader {
         self.path.as_deref()
     }
 
-    pub(super) fn load(&self) -> Result<Config, Failure> {
+    pub(super) fn load(&self) -> Result<Config, CommandError> {
         let mut config = read_or_default(self.path())?;
         if !self.interfaces.is_empty() {
             config.capture.interfaces.clone_from(&self.interfaces);
         }
         let Some(first) = config.capture.interfaces.first() else {
-            return Err(Failure::Refused(match self.path() {
+            return Err(CommandError::Refused(match self.path() {
                 Some(path) => anyhow!(
                     "no interface to capture from: set capture.interface in {} or use -i INTERFACE",
                     path.display()
@@ -63,13 +63,14 @@ impl Loader {
     }
 }
 
-/// The configuration of `vxtap decap`: the file's, with the output of the command line alone.
-pub(super) fn for_decap(args: &DecapArgs) -> Result<Config, Failure> {
+/// Returns the configuration of `vxtap decap`: that of the file with the output of the command line
+/// as the only one.
+pub(super) fn for_decap(args: &DecapArgs) -> Result<Config, CommandError> {
     let DecapArgs { input, output, config } = args;
     if is_same_file(input, output) {
         let reason =
             anyhow!("{} is input and output at once: name another output", input.display());
-        return Err(Failure::Refused(reason));
+        return Err(CommandError::Refused(reason));
     }
     let mut config = read_or_default(config.as_deref())?;
     config.outputs = vec![pcapng("decap", output.clone())];
@@ -77,23 +78,23 @@ pub(super) fn for_decap(args: &DecapArgs) -> Result<Config, Failure> {
     validated(config)
 }
 
-/// Name of the file that `vxtap run` writes when no output is configured.
+/// Returns the name of the file that `vxtap run` writes if no output is configured.
 pub(super) fn default_file_name(interface: &str, time: &str) -> String {
     format!("vxtap-{interface}-{time}.pcapng")
 }
 
-/// The current time in UTC as `20240229T235959Z` (ISO 8601, basic form), which sorts and is safe in
-/// file names.
+/// Returns the current time in UTC as `20240229T235959Z` (ISO 8601, basic form), which sorts and is
+/// safe in file names.
 fn utc_now() -> String {
     Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string()
 }
 
-fn read_or_default(path: Option<&Path>) -> Result<Config, Failure> {
+fn read_or_default(path: Option<&Path>) -> Result<Config, CommandError> {
     path.map_or_else(|| Ok(Config::default()), read)
 }
 
-fn validated(config: Config) -> Result<Config, Failure> {
-    config.validate().map_err(|error| Failure::Refused(error.into()))?;
+fn validated(config: Config) -> Result<Config, CommandError> {
+    config.validate().map_err(|error| CommandError::Refused(error.into()))?;
     Ok(config)
 }
 
@@ -101,7 +102,7 @@ fn pcapng(name: &str, path: PathBuf) -> Output {
     Output::new(name, OutputKind::pcapng(path))
 }
 
-/// Returns whether both paths lead to one file; a path that leads nowhere is another file.
+/// Returns `true` if both paths lead to the same existing file.
 fn is_same_file(one: &Path, other: &Path) -> bool {
     match (fs::metadata(one), fs::metadata(other)) {
         (Ok(one), Ok(other)) => (one.dev(), one.ino()) == (other.dev(), other.ino()),
@@ -119,7 +120,7 @@ mod tests {
         file
     }
 
-    fn run(interface: Option<&str>, config: Option<&Path>) -> Result<Config, Failure> {
+    fn run(interface: Option<&str>, config: Option<&Path>) -> Result<Config, CommandError> {
         Loader::new(RunArgs {
             interface: interface.map(str::to_owned).into_iter().collect(),
             config: config.map(Path::to_owned),

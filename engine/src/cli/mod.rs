@@ -26,22 +26,21 @@ use vxtap::engine::Report;
 
 use args::{CheckArgs, Cli, Command};
 
-/// Exit code of an engine that failed while it was running.
+/// Exit code for a failure while running.
 const FAILED: u8 = 1;
-/// Exit code of a command that was not understood, or whose configuration is refused. clap uses the
-/// same.
+/// Exit code for wrong usage or a refused configuration; clap uses the same.
 const REFUSED: u8 = 2;
 
-/// Why a command did not succeed.
+/// Error that ends a command.
 #[derive(Debug)]
-enum Failure {
-    /// It was not understood or its configuration is refused; nothing was touched.
+enum CommandError {
+    /// Wrong usage or refused configuration; nothing has changed.
     Refused(anyhow::Error),
-    /// It failed while it was running.
+    /// Failure while running.
     Failed(anyhow::Error),
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(error) | Self::Failed(error) => error.fmt(f),
@@ -49,8 +48,8 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Runs the command that the arguments ask for. Wrong arguments end the process with [`REFUSED`]
-/// and a usage text.
+/// Runs the command that the arguments name. Wrong arguments end the process with [`REFUSED`] and a
+/// usage text.
 pub(crate) fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(args) => {
@@ -69,33 +68,33 @@ pub(crate) fn main() -> ExitCode {
     };
     let (code, error) = match outcome {
         Ok(()) => return ExitCode::SUCCESS,
-        Err(Failure::Refused(error)) => (REFUSED, error),
-        Err(Failure::Failed(error)) => (FAILED, error),
+        Err(CommandError::Refused(error)) => (REFUSED, error),
+        Err(CommandError::Failed(error)) => (FAILED, error),
     };
-    // Nobody is left to tell when standard error is closed; the exit code still says it.
+    // If standard error is closed, the exit code still reports the failure.
     let _ = writeln!(io::stderr(), "vxtap: {error}");
     ExitCode::from(code)
 }
 
-/// The configuration that the documentation explains, with its comments.
+/// Example configuration of the documentation, with comments.
 const EXAMPLE: &str = include_str!("../../examples/vxtap.toml");
 
-fn example() -> Result<(), Failure> {
+fn example() -> Result<(), CommandError> {
     print(EXAMPLE).map_err(cannot_print)
 }
 
-fn check(args: &CheckArgs) -> Result<(), Failure> {
+fn check(args: &CheckArgs) -> Result<(), CommandError> {
     let config = load::read(&args.config)?;
-    let text = check::describe(&config).map_err(|error| Failure::Refused(error.into()))?;
+    let text = check::describe(&config).map_err(|error| CommandError::Refused(error.into()))?;
     print(&format!("{} is accepted.\n\n{text}", args.config.display())).map_err(cannot_print)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn cannot_print(error: io::Error) -> Failure {
-    Failure::Failed(anyhow!("cannot write to standard output: {error}"))
+fn cannot_print(error: io::Error) -> CommandError {
+    CommandError::Failed(anyhow!("cannot write to standard output: {error}"))
 }
 
-/// Prints a text. A reader that has gone away, as `head` does, had enough: that is no error.
+/// Prints a text. A reader that has closed the pipe, as `head` does, is no error.
 fn print(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
@@ -104,26 +103,26 @@ fn print(text: &str) -> io::Result<()> {
     }
 }
 
-/// A line for the operator, on standard error.
-fn say(line: &str) {
-    // Nobody is left to tell when standard error is closed.
+/// Prints a line for the operator on standard error.
+fn log(line: &str) {
+    // A closed standard error must not stop the engine.
     let _ = writeln!(io::stderr(), "vxtap: {line}");
 }
 
 /// Prints the conservation table: on standard output, or on standard error if frames go to standard
 /// output.
-fn print_table(report: &Report, stdout_is_taken: bool) -> Result<(), Failure> {
+fn print_table(report: &Report, stdout_is_taken: bool) -> Result<(), CommandError> {
     let text = report.to_string();
     if stdout_is_taken {
-        // Nobody is left to tell when standard error is closed.
+        // A closed standard error must not stop the engine.
         let _ = io::stderr().write_all(text.as_bytes());
         return Ok(());
     }
     print(&text).map_err(cannot_print)
 }
 
-/// Whether frames go to standard output. Of a file that an output writes, terminals and `/dev/null`
-/// take both.
+/// Returns `true` if an output writes to standard output. A terminal or `/dev/null` does not count:
+/// it takes both the frames and the table.
 fn writes_to_stdout(config: &Config) -> bool {
     let id = |path: &Path| {
         let file = fs::metadata(path).ok()?;

@@ -1,11 +1,11 @@
-//! Progress for programs: a JSON object per line.
+//! Progress reports for programs: one JSON object per line.
 
 use std::time::Duration;
 
 use serde::Serialize;
 use vxtap::engine::Report;
 
-/// Cumulative since the start.
+/// Counts since the start.
 #[derive(Serialize)]
 struct Progress<'a> {
     elapsed_s: f64,
@@ -13,24 +13,24 @@ struct Progress<'a> {
     delivered: u64,
     dropped: u64,
     lost_in_kernel: u64,
-    sessions: Vec<Session<'a>>,
+    sessions: Vec<SessionProgress<'a>>,
 }
 
 #[derive(Serialize)]
-struct Session<'a> {
+struct SessionProgress<'a> {
     name: &'a str,
     frames: u64,
     bytes: u64,
 }
 
-/// A line of JSON, with its newline. `received`, `delivered` and `dropped` count datagrams; `bytes`
-/// are those of the inner frames as they were captured.
+/// Returns a line of JSON with its newline. `received`, `delivered` and `dropped` count datagrams;
+/// `bytes` counts captured bytes of inner frames.
 pub(super) fn line(elapsed: Duration, report: &Report) -> String {
     let total = report.total();
     let ledgers = report.session_counters();
     let sessions = report.sessions.iter().zip(&ledgers).map(|(name, ledger)| {
         let received = ledger.received;
-        Session { name, frames: received.frames, bytes: received.bytes }
+        SessionProgress { name, frames: received.frames, bytes: received.bytes }
     });
     let progress = Progress {
         elapsed_s: elapsed.as_secs_f64(),

@@ -1,4 +1,4 @@
-//! What is captured: interface, ports, sources and queues.
+//! Interfaces, ports, sources and queues to capture from.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -8,87 +8,90 @@ use vxtap_ebpf::maps::{ALLOWED_MAX, PORTS_MAX, SOCKETS_MAX};
 
 use super::error::{Problem, Violation};
 use super::key::KeyPath;
+use super::keyword::{Keyword, keyword_of};
 use super::limit::Limit;
-use super::once::Seen;
 use super::tunnel::{GENEVE_PORT, TunnelPort, VXLAN_PORT};
-use super::words::{Word, word_of};
+use super::unique::Seen;
 
 /// Longest interface name in bytes: `IFNAMSIZ` of `include/uapi/linux/if.h` less the final zero
 /// byte.
 pub const INTERFACE_NAME_BYTES_MAX: usize = 15;
 
-/// Most interfaces of one engine; more would be a mistake.
+/// Maximum number of interfaces of one engine; more would be a mistake.
 pub const INTERFACES_MAX: u32 = 16;
 
 pub(super) const PORT: Limit = Limit::Range(1, 65_535);
 pub(super) const QUEUE: Limit = Limit::Range(0, SOCKETS_MAX as u64 - 1);
-/// The kernel takes any positive `int` (`SO_BUSY_POLL` in `net/core/sock.c`). A worker notices a
-/// stop only between two polls, so that one second is the end of what makes sense.
+/// The kernel accepts any positive `int` (`SO_BUSY_POLL` in
+/// [`net/core/sock.c`](https://github.com/torvalds/linux/blob/v6.12/net/core/sock.c)). A worker
+/// notices a stop only between two polls, hence one second at most.
 pub(super) const BUSY_POLL_USECS: Limit = Limit::Range(1, 1_000_000);
-/// `SO_BUSY_POLL_BUDGET` in `net/core/sock.c` refuses more than `U16_MAX`.
+/// `SO_BUSY_POLL_BUDGET` in
+/// [`net/core/sock.c`](https://github.com/torvalds/linux/blob/v6.12/net/core/sock.c) refuses more
+/// than `U16_MAX`.
 pub(super) const BUSY_POLL_BUDGET: Limit = Limit::Range(1, 65_535);
 
-/// What is captured. Table `[capture]` of the file.
+/// Interfaces, ports, sources and queues to capture from. Table `[capture]` of the file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Capture {
-    /// Names of the interfaces that receive the mirrored traffic, each 1 to 15 bytes and once, 16
-    /// at most. None, the default: not named yet; an engine needs one, reading a capture file does
-    /// not. Key `interface` of the file: a name or a list.
+    /// Names of the interfaces that receive the mirrored traffic: 16 at most, each 1 to 15 bytes
+    /// and once. Default: none; an engine needs at least one, reading a capture file does not. Key
+    /// `interface` of the file: a name or a list.
     pub interfaces: Vec<String>,
-    /// How frames come from the driver. Default: [`CaptureMode::Auto`].
+    /// Way of the frames from the driver into the engine. Default: [`CaptureMode::Auto`].
     pub mode: CaptureMode,
-    /// UDP destination ports that carry mirrored traffic, and in which tunnel, 1 to 64 of them,
-    /// each once. Default: [`VXLAN_PORT`] and [`GENEVE_PORT`]. Traffic to other ports goes to the
-    /// kernel stack; a port that carries something else loses its traffic to the engine.
+    /// UDP destination ports of mirrored traffic with their tunnels: 1 to 64 of them, each once.
+    /// Default: [`VXLAN_PORT`] and [`GENEVE_PORT`]. Traffic to other ports goes to the kernel
+    /// stack; other traffic to one of these ports no longer reaches it.
     pub ports: Vec<TunnelPort>,
     /// Outer source prefixes that may send to the ports, at most 4096 of each address family,
-    /// without host bits. Empty, the default: everybody. Too narrow drops mirrors (counted by the
-    /// XDP program); too wide lets anyone forge them.
+    /// without host bits. Empty, the default: any source. Too narrow: mirrors are dropped (counted
+    /// by the XDP program); too wide: other hosts can forge mirrored traffic.
     pub allowed_sources: Vec<IpNet>,
-    /// RX queues to read, of each interface. Default: [`Queues::All`].
+    /// RX queues to read on each interface. Default: [`Queues::All`].
     pub queues: Queues,
-    /// What happens to mirrored packets that came in fragments. Default: [`Fragments::Reassemble`].
-    pub fragments: Fragments,
-    /// Whether the XDP program writes the arrival time in front of each frame. Default: true.
-    /// Without it a frame carries the time at which its batch was read, later by up to the worker's
+    /// Treatment of outer IP fragments. Default: [`FragmentMode::Reassemble`].
+    pub fragments: FragmentMode,
+    /// `true` if the XDP program writes the arrival time in front of each frame. Default: true.
+    /// With false a frame carries the time at which its batch was read, later by up to the worker's
     /// waiting time, and the program is a little faster.
     pub arrival_times: bool,
-    /// Busy polling of the NIC by the workers. Default: `None`, off.
+    /// Settings of busy polling by the workers. Default: `None`, off.
     pub busy_poll: Option<BusyPoll>,
 }
 
-/// How frames come from the driver into the UMEM.
+/// Way of the frames from the driver into the engine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CaptureMode {
-    /// The first of those below that the interface supports. Each interface for itself; on an ENA
-    /// the first is left out, because there it is the slower one and loses frames in several
-    /// buffers.
+    /// The first of the following modes that the interface supports, chosen per interface. On an
+    /// ENA zero-copy is left out: it is slower there and loses frames that span several buffers.
     #[default]
     Auto,
-    /// The NIC writes into the UMEM; an error where the driver cannot.
+    /// The NIC writes into the UMEM; an error if the driver does not support it.
     ZeroCopy,
-    /// The driver runs the XDP program and the kernel copies; an error where the driver cannot.
+    /// The driver runs the XDP program and the kernel copies; an error if the driver does not
+    /// support it.
     Native,
     /// The kernel stack runs the XDP program and copies: works everywhere, slower.
     Generic,
-    /// No XDP program and no AF_XDP: UDP sockets, which need no privileges and get only what is
-    /// addressed to this host and passes its firewall. Slowest.
+    /// UDP sockets without XDP program and AF_XDP: need no privileges and receive only datagrams
+    /// that are addressed to this host and pass its firewall. Slowest.
     Socket,
 }
 
-/// What happens to mirrored packets that their network has divided into IP fragments.
+/// Treatment of mirrored packets that arrive in IP fragments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Fragments {
-    /// They are put together: up to 4096 at a time, in 16 MiB for all queues, each within two
-    /// seconds. What overlaps is given up.
+pub enum FragmentMode {
+    /// Fragments are reassembled: up to 4096 packets at a time, in 16 MiB for all queues, each
+    /// within two seconds. Packets with overlapping fragments are dropped.
     #[default]
     Reassemble,
-    /// They go to the kernel stack, counted.
+    /// Fragments go to the kernel stack and are counted.
     Pass,
 }
 
-impl Word for Fragments {
-    const WORDS: &'static [(&'static str, Self)] =
+impl Keyword for FragmentMode {
+    const KEYWORDS: &'static [(&'static str, Self)] =
         &[("reassemble", Self::Reassemble), ("pass", Self::Pass)];
 }
 
@@ -98,8 +101,7 @@ pub enum Queues {
     /// Every RX queue of the interface.
     #[default]
     All,
-    /// These RX queues, 0 to 1023, each once. Traffic that the NIC puts on another queue goes to
-    /// the kernel stack.
+    /// These RX queues, 0 to 1023, each once. Traffic on other queues goes to the kernel stack.
     List(Vec<u32>),
 }
 
@@ -107,12 +109,12 @@ pub enum Queues {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BusyPoll {
     /// `SO_BUSY_POLL`: microseconds that a blocking call polls, 1 to 1000000. Default: 20. Too low:
-    /// the worker sleeps and waits for interrupts all the same; too high: a CPU burnt while nothing
-    /// arrives, and a slow stop.
+    /// the worker still sleeps and waits for interrupts; too high: an idle worker uses its CPU, and
+    /// stopping takes longer.
     pub usecs: u32,
     /// `SO_BUSY_POLL_BUDGET`: packets that one call processes, 1 to 65535. Default: 64, the
     /// kernel's NAPI weight. Too low: more system calls; too high: bursts that overrun the RX ring.
-    /// Above the kernel's default needs `CAP_NET_ADMIN`.
+    /// A value above the kernel's default needs `CAP_NET_ADMIN`.
     pub budget: u16,
 }
 
@@ -124,7 +126,7 @@ impl Default for Capture {
             ports: [VXLAN_PORT, GENEVE_PORT].map(TunnelPort::new).into(),
             allowed_sources: Vec::new(),
             queues: Queues::default(),
-            fragments: Fragments::default(),
+            fragments: FragmentMode::default(),
             arrival_times: true,
             busy_poll: None,
         }
@@ -137,8 +139,8 @@ impl Default for BusyPoll {
     }
 }
 
-impl Word for CaptureMode {
-    const WORDS: &'static [(&'static str, Self)] = &[
+impl Keyword for CaptureMode {
+    const KEYWORDS: &'static [(&'static str, Self)] = &[
         ("auto", Self::Auto),
         ("zero-copy", Self::ZeroCopy),
         ("native", Self::Native),
@@ -149,16 +151,17 @@ impl Word for CaptureMode {
 
 impl fmt::Display for CaptureMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(word_of(*self))
+        f.write_str(keyword_of(*self))
     }
 }
 
 impl Capture {
-    /// Checks an interface name by the kernel's rule (`dev_valid_name` of `net/core/dev.c`).
+    /// Checks an interface name by the kernel's rule (`dev_valid_name` in
+    /// [`net/core/dev.c`](https://github.com/torvalds/linux/blob/v6.12/net/core/dev.c)).
     ///
     /// # Errors
     ///
-    /// [`Problem::Refused`] when no interface can have the name.
+    /// [`Problem::Refused`] if no interface can have the name.
     pub fn check_interface_name(name: &str) -> Result<(), Problem> {
         let is_valid = (1..=INTERFACE_NAME_BYTES_MAX).contains(&name.len())
             && name != "."
@@ -198,7 +201,7 @@ fn check_interfaces(interfaces: &[String], key: &KeyPath) -> Result<(), Violatio
     for (position, name) in interfaces.iter().enumerate() {
         let key = key.index(position);
         Capture::check_interface_name(name).map_err(|problem| problem.at(key.clone()))?;
-        seen.note(name.clone(), key.clone(), name).map_err(|problem| problem.at(key))?;
+        seen.insert(name.clone(), key.clone(), name).map_err(|problem| problem.at(key))?;
     }
     Ok(())
 }
@@ -231,7 +234,7 @@ where
     for (position, &number) in list.iter().enumerate() {
         let key = key.index(position);
         limit.check(number).map_err(|problem| problem.at(key.clone()))?;
-        seen.note(number, key.clone(), number).map_err(|problem| problem.at(key))?;
+        seen.insert(number, key.clone(), number).map_err(|problem| problem.at(key))?;
     }
     Ok(())
 }

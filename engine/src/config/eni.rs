@@ -1,4 +1,4 @@
-//! The mirrored network interfaces, by which the direction of a frame is inferred.
+//! Mirrored network interfaces, from which the direction of a frame is inferred.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,20 +9,19 @@ use super::capture::check_prefix;
 use super::error::{Problem, Violation};
 use super::key::KeyPath;
 use super::name::check_name;
-use super::once::Seen;
+use super::unique::Seen;
 
-/// The longest prefix in which the base address plus two exists.
+/// Longest prefix that contains its base address plus two.
 const VPC_PREFIX_LEN_MAX: u8 = 30;
 
 /// A mirrored network interface. Table `[[eni]]` of the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Eni {
-    /// Its id, such as `eni-0f3`: 1 to 255 bytes without control characters, different from those
-    /// of the others.
+    /// Id, such as `eni-0f3`: 1 to 255 bytes without control characters, unique.
     pub id: String,
-    /// Its MAC address. `None`: not known; directions are then inferred from addresses.
+    /// MAC address. `None`: unknown; directions are then inferred from addresses.
     pub mac: Option<MacAddress>,
-    /// Its addresses and delegated prefixes, without host bits.
+    /// Addresses and delegated prefixes, without host bits.
     pub addresses: Vec<IpNet>,
     /// IPv4 prefixes of its VPC: the address two above the base of each is one of the Amazon DNS
     /// server.
@@ -30,11 +29,11 @@ pub struct Eni {
     pub vpc_prefixes: Vec<Ipv4Net>,
 }
 
-/// The MAC address of one station, in the order of the wire.
+/// A unicast MAC address in wire order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MacAddress(pub [u8; 6]);
 
-/// A text that is not six bytes in hexadecimal, with colons between them.
+/// Error for a text that is not six hexadecimal bytes separated by colons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a MAC address such as 02:aa:bb:cc:dd:01")]
 pub struct InvalidMac;
@@ -73,19 +72,20 @@ pub(super) fn check_enis(enis: &[Eni]) -> Result<(), Violation> {
         if let Some(mac) = mac {
             check_mac(*mac).map_err(|problem| problem.at(key.key("mac")))?;
         }
-        for (place, prefix) in addresses.iter().enumerate() {
+        for (index, prefix) in addresses.iter().enumerate() {
             check_prefix(prefix)
-                .map_err(|problem| problem.at(key.key("addresses").index(place)))?;
+                .map_err(|problem| problem.at(key.key("addresses").index(index)))?;
         }
-        for (place, prefix) in vpc_prefixes.iter().enumerate() {
-            let key = key.key("vpc_prefixes").index(place);
+        for (index, prefix) in vpc_prefixes.iter().enumerate() {
+            let key = key.key("vpc_prefixes").index(index);
             check_vpc_prefix(*prefix).map_err(|problem| problem.at(key))?;
         }
     }
     Ok(())
 }
 
-/// IEEE 802, section 8: the lowest bit of the first byte makes it the address of a group.
+/// Checks that the address is a unicast address: IEEE 802, section 8, the lowest bit of the first
+/// byte marks group addresses.
 fn check_mac(mac: MacAddress) -> Result<(), Problem> {
     if mac.0[0] & 1 == 1 || mac.0 == [0; 6] {
         return Err(Problem::refused(mac, "the MAC address of one station"));

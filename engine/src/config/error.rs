@@ -1,4 +1,4 @@
-//! What is wrong with a configuration, and where.
+//! Errors of a configuration, with their location.
 
 use std::fmt;
 use std::io;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::key::KeyPath;
 
-/// Why a configuration is refused.
+/// Error of a configuration that cannot be read or is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
@@ -14,25 +14,25 @@ pub enum ConfigError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// Error of the system call.
         source: io::Error,
     },
     /// The file is not TOML.
-    #[error("{place}: {message}")]
+    #[error("{location}: {message}")]
     Syntax {
-        /// Where the parser stopped.
-        place: Place,
-        /// What it found and what it expected.
+        /// Position at which the parser stopped.
+        location: Location,
+        /// Text found and text expected.
         message: String,
     },
     /// A key of the file is unknown, missing, or has a value that is not allowed.
-    #[error("{place}: {key}: {problem}")]
+    #[error("{location}: {key}: {problem}")]
     InFile {
-        /// Where the value stands; for a contradiction between several values, the later one.
-        place: Place,
+        /// Position of the value; for a contradiction between several values, of the later one.
+        location: Location,
         /// The key of that value.
         key: KeyPath,
-        /// What was found and what is allowed.
+        /// Value found and values allowed.
         problem: Problem,
     },
     /// A value of a configuration built by a program is not allowed.
@@ -40,14 +40,14 @@ pub enum ConfigError {
     InProgram {
         /// The key that the value has in a file.
         key: KeyPath,
-        /// What was found and what is allowed.
+        /// Value found and values allowed.
         problem: Problem,
     },
 }
 
 /// A position in a configuration file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct Location {
     /// The file.
     pub path: PathBuf,
     /// Line, from 1.
@@ -56,8 +56,8 @@ pub struct Place {
     pub column: usize,
 }
 
-impl Place {
-    /// Returns the place of the byte at `offset`; an offset past the end means the end.
+impl Location {
+    /// Returns the location of the byte at `offset`; an offset past the end means the end.
     pub(super) fn at(path: &Path, text: &str, offset: usize) -> Self {
         let mut end = offset.min(text.len());
         while !text.is_char_boundary(end) {
@@ -73,30 +73,36 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}", self.path.display(), self.line, self.column)
     }
 }
 
-/// What was found at a key, and what is allowed there.
+/// Value found at a key, and the values allowed there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
-    /// No such key.
+    /// The key does not exist.
     #[error("unknown key{}; allowed here are {}", did_you_mean(*suggestion), list(allowed))]
     UnknownKey {
-        /// A key that is spelled nearly the same.
+        /// Existing key with a similar spelling.
         suggestion: Option<&'static str>,
-        /// All keys that may stand here.
+        /// All keys of the table.
         allowed: &'static [&'static str],
     },
-    /// A required key is absent.
+    /// The key was renamed.
+    #[error("renamed; write `{new}`")]
+    RenamedKey {
+        /// Name of the key now.
+        new: &'static str,
+    },
+    /// A required key is missing.
     #[error("missing; allowed is {allowed}")]
     Missing {
-        /// What has to be written.
+        /// Values allowed.
         allowed: String,
     },
-    /// A value of the wrong type or outside its limits.
+    /// The value has the wrong type or is outside its limits.
     #[error("found {found}, allowed is {allowed}")]
     Refused {
         /// The value.
@@ -104,25 +110,25 @@ pub enum Problem {
         /// The values that are allowed.
         allowed: String,
     },
-    /// A value that may stand only once.
+    /// The value has to be unique and is not.
     #[error("found {found} again, after {first}; allowed is each one once")]
     Repeated {
         /// The value.
         found: String,
-        /// Where it stands first.
+        /// Key of its first occurrence.
         first: KeyPath,
     },
-    /// A list with too many entries.
+    /// The list has too many entries.
     #[error("found {found} {things}, allowed are {max} at most")]
     TooMany {
         /// Number of entries.
         found: usize,
-        /// What they are.
+        /// Noun for the entries.
         things: &'static str,
-        /// The highest number allowed.
+        /// Maximum number of entries.
         max: u32,
     },
-    /// Fewer CPUs than queues.
+    /// There are fewer CPUs than queues.
     #[error(
         "found too few CPUs ({cpus} for {queues} queues); allowed is one for each queue of capture.queues, or \"auto\""
     )]
@@ -132,27 +138,27 @@ pub enum Problem {
         /// Length of `capture.queues`.
         queues: usize,
     },
-    /// A memory budget that the rings exceed.
+    /// The rings exceed the memory budget.
     #[error(
         "found memory.per_queue_mib = {per_queue_mib} for chunks of {chunk_size} bytes (fill ring {fill_ring}, \
          RX ring {rx_ring}, batch {batch}, output rings {outputs} x {output_ring_len}); allowed is {needed_mib} or more"
     )]
     MemoryTooSmall {
-        /// The budget.
+        /// Budget of a queue in MiB.
         per_queue_mib: u32,
         /// Entries of the fill ring.
         fill_ring: u32,
         /// Entries of the RX ring.
         rx_ring: u32,
-        /// Frames in a worker's hands.
+        /// Frames of a batch.
         batch: u32,
         /// Number of outputs.
         outputs: usize,
-        /// Entries of each output ring: the configured number, or the lowest possible one.
+        /// Entries of each output ring: the configured number, or the minimum.
         output_ring_len: u32,
         /// Bytes of a chunk.
         chunk_size: u32,
-        /// The lowest budget that suffices.
+        /// Lowest sufficient budget in MiB.
         needed_mib: u64,
     },
 }
@@ -171,7 +177,7 @@ impl Problem {
     }
 }
 
-/// A problem with the keys that take part in it, the most telling one first.
+/// A problem with the keys that cause it, the most relevant one first.
 #[derive(Debug)]
 pub(super) struct Violation {
     pub(super) keys: Vec<KeyPath>,
@@ -200,13 +206,13 @@ mod tests {
     #[test]
     fn a_place_counts_lines_and_characters_from_one() {
         let text = "a = 1\nb = \"ä\" # x\r\nc";
-        let place = |offset| Place::at(Path::new("f"), text, offset).to_string();
-        assert_eq!(place(0), "f:1:1");
-        assert_eq!(place(5), "f:1:6");
-        assert_eq!(place(6), "f:2:1");
-        // `ä` is two bytes and one column; an offset inside it is its start.
-        assert_eq!(place(12), "f:2:6");
-        assert_eq!(place(13), "f:2:7");
-        assert_eq!(place(usize::MAX), "f:3:2");
+        let location = |offset| Location::at(Path::new("f"), text, offset).to_string();
+        assert_eq!(location(0), "f:1:1");
+        assert_eq!(location(5), "f:1:6");
+        assert_eq!(location(6), "f:2:1");
+        // `ä` is two bytes and one column; an offset inside it means its start.
+        assert_eq!(location(12), "f:2:6");
+        assert_eq!(location(13), "f:2:7");
+        assert_eq!(location(usize::MAX), "f:3:2");
     }
 }

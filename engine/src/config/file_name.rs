@@ -1,4 +1,4 @@
-//! The grammar of file names with fields: `{session}-%Y%m%dT%H%M%SZ.pcapng`.
+//! Parser of file names with fields: `{session}-%Y%m%dT%H%M%SZ.pcapng`.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -6,51 +6,51 @@ use std::path::{Path, PathBuf};
 
 use super::error::Problem;
 
-/// The parts of a time, as strftime(3) calls them. Each is written with the same number of digits
-/// always, so that names are in the order of their times.
+/// Time fields, with the letters of strftime(3). Each has a fixed number of digits, so that names
+/// sort by time.
 const TIME_PARTS: &[u8] = b"YmdHMSjys";
 
-/// What stands for several parts with text between them, as in strftime(3).
+/// Abbreviations of strftime(3) for several time fields.
 const TIME_WORDS: &[(&[u8], &[u8])] = &[(b"%F", b"%Y-%m-%d"), (b"%T", b"%H:%M:%S")];
 
-/// The fields in braces.
-const FIELDS: &[(&str, Piece)] = &[
-    ("{session}", Piece::Session),
-    ("{vni}", Piece::Vni),
-    ("{source}", Piece::Source),
-    ("{member}", Piece::Member),
-    ("{number}", Piece::Number),
+/// Fields in braces.
+const FIELDS: &[(&str, NamePart)] = &[
+    ("{session}", NamePart::Session),
+    ("{vni}", NamePart::Vni),
+    ("{source}", NamePart::Source),
+    ("{member}", NamePart::Member),
+    ("{number}", NamePart::Number),
 ];
 
 /// A part of a file name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Piece {
-    /// As it stands there.
+pub(crate) enum NamePart {
+    /// Literal text.
     Text(Vec<u8>),
-    /// A part of the time at which the file begins, by its letter in strftime(3).
+    /// Part of the time at which the file begins, by its letter in strftime(3).
     Time(u8),
     /// Name of the session.
     Session,
-    /// VNI of the tunnel.
+    /// VNI of the session.
     Vni,
     /// Outer source address.
     Source,
-    /// Place of the member among those of the output.
+    /// Number of the member, from 0.
     Member,
-    /// How many files the output has begun.
+    /// Sequence number of the file.
     Number,
 }
 
-/// The name of a file, without its directory, in parts.
+/// A file name without its directory, split into text and fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct FileName(Vec<Piece>);
+pub(crate) struct FileName(Vec<NamePart>);
 
 impl FileName {
-    /// Reads the last component of a path. `%%` is a percent sign, `{{` a brace.
+    /// Parses the last component of a path. `%%` is a percent sign, `{{` a brace.
     ///
     /// # Errors
     ///
-    /// [`Problem::Refused`]: a field that is not known, or one in a directory.
+    /// [`Problem::Refused`]: an unknown field, or a field in a directory.
     pub(crate) fn of(path: &Path) -> Result<Self, Problem> {
         let name = path.file_name().unwrap_or_default().as_bytes();
         let directory = path.parent().unwrap_or(Path::new(""));
@@ -66,11 +66,11 @@ impl FileName {
     }
 
     fn parse(name: &[u8]) -> Result<Self, Problem> {
-        let mut pieces = Vec::new();
+        let mut parts = Vec::new();
         let mut text = Vec::new();
         let mut rest = name;
         while let Some((&first, behind)) = rest.split_first() {
-            let piece = match first {
+            let part = match first {
                 b'%' | b'{' if behind.first() == Some(&first) => {
                     text.push(first);
                     rest = &behind[1..];
@@ -83,20 +83,20 @@ impl FileName {
                     continue;
                 }
             };
-            let Some((mut field, len)) = piece else { return Err(unknown(rest)) };
+            let Some((mut field, len)) = part else { return Err(unknown(rest)) };
             if !text.is_empty() {
-                pieces.push(Piece::Text(std::mem::take(&mut text)));
+                parts.push(NamePart::Text(std::mem::take(&mut text)));
             }
-            pieces.append(&mut field);
+            parts.append(&mut field);
             rest = &rest[len..];
         }
         if !text.is_empty() {
-            pieces.push(Piece::Text(text));
+            parts.push(NamePart::Text(text));
         }
-        Ok(Self(pieces))
+        Ok(Self(parts))
     }
 
-    /// Writes any text so that it stands for itself.
+    /// Escapes a text so that it has no fields.
     pub(crate) fn literal(name: &[u8]) -> Vec<u8> {
         name.iter()
             .flat_map(|&byte| {
@@ -105,50 +105,50 @@ impl FileName {
             .collect()
     }
 
-    /// The path of the one file that a name without fields stands for, of a member.
-    pub(crate) fn plain(&self, path: &Path, member: u32) -> PathBuf {
-        let text = |piece: &Piece| match piece {
-            Piece::Text(text) => text.clone(),
+    /// Returns the path of a member's only file, for a name without fields other than `{member}`.
+    pub(crate) fn fixed_path(&self, path: &Path, member: u32) -> PathBuf {
+        let text = |part: &NamePart| match part {
+            NamePart::Text(text) => text.clone(),
             _ => member.to_string().into_bytes(),
         };
         let name: Vec<u8> = self.0.iter().flat_map(text).collect();
         path.with_file_name(OsStr::from_bytes(&name))
     }
 
-    pub(crate) fn pieces(&self) -> &[Piece] {
+    pub(crate) fn parts(&self) -> &[NamePart] {
         &self.0
     }
 
-    /// Whether several files can have it, each another name.
+    /// Returns `true` if one member can have several files with different names.
     pub(crate) fn has_fields(&self) -> bool {
-        self.has(|piece| !matches!(piece, Piece::Text(_) | Piece::Member))
+        self.has(|part| !matches!(part, NamePart::Text(_) | NamePart::Member))
     }
 
-    /// Whether one file after the other has another name.
-    pub(crate) fn tells_in_time(&self) -> bool {
-        self.has(|piece| matches!(piece, Piece::Time(_) | Piece::Number))
+    /// Returns `true` if consecutive files have different names.
+    pub(crate) fn changes_over_time(&self) -> bool {
+        self.has(|part| matches!(part, NamePart::Time(_) | NamePart::Number))
     }
 
-    /// Whether the members of an output have different names.
+    /// Returns `true` if the files of different members have different names.
     pub(crate) fn has_member(&self) -> bool {
-        self.has(|piece| *piece == Piece::Member)
+        self.has(|part| *part == NamePart::Member)
     }
 
-    pub(crate) fn has(&self, what: impl Fn(&Piece) -> bool) -> bool {
+    pub(crate) fn has(&self, what: impl Fn(&NamePart) -> bool) -> bool {
         self.0.iter().any(what)
     }
 }
 
-/// What the field stands for that `text` begins with, and its length.
-fn field(text: &[u8]) -> Option<(Vec<Piece>, usize)> {
+/// Returns the name parts of the field at the start of `text`, and the field's length in bytes.
+fn field(text: &[u8]) -> Option<(Vec<NamePart>, usize)> {
     if let Some((word, parts)) = TIME_WORDS.iter().find(|(word, _)| text.starts_with(word)) {
         return FileName::parse(parts).ok().map(|name| (name.0, word.len()));
     }
     if let [b'%', letter, ..] = text {
-        return TIME_PARTS.contains(letter).then(|| (vec![Piece::Time(*letter)], 2));
+        return TIME_PARTS.contains(letter).then(|| (vec![NamePart::Time(*letter)], 2));
     }
-    let (word, piece) = FIELDS.iter().find(|(word, _)| text.starts_with(word.as_bytes()))?;
-    Some((vec![piece.clone()], word.len()))
+    let (word, part) = FIELDS.iter().find(|(word, _)| text.starts_with(word.as_bytes()))?;
+    Some((vec![part.clone()], word.len()))
 }
 
 fn unknown(rest: &[u8]) -> Problem {
@@ -175,26 +175,26 @@ fn unknown(rest: &[u8]) -> Problem {
 mod tests {
     use super::*;
 
-    fn parse(name: &str) -> Result<Vec<Piece>, String> {
+    fn parse(name: &str) -> Result<Vec<NamePart>, String> {
         FileName::parse(name.as_bytes()).map(|name| name.0).map_err(|problem| problem.to_string())
     }
 
     #[test]
     fn a_name_is_read_as_text_and_fields() {
-        let text = |text: &str| Piece::Text(text.into());
+        let text = |text: &str| NamePart::Text(text.into());
         assert_eq!(parse("a.pcapng"), Ok(vec![text("a.pcapng")]));
         assert_eq!(
             parse("{session}-%Y%j.{number}"),
             Ok(vec![
-                Piece::Session,
+                NamePart::Session,
                 text("-"),
-                Piece::Time(b'Y'),
-                Piece::Time(b'j'),
+                NamePart::Time(b'Y'),
+                NamePart::Time(b'j'),
                 text("."),
-                Piece::Number
+                NamePart::Number
             ])
         );
-        assert_eq!(parse("100%%{{vni}{vni}"), Ok(vec![text("100%{vni}"), Piece::Vni]));
+        assert_eq!(parse("100%%{{vni}{vni}"), Ok(vec![text("100%{vni}"), NamePart::Vni]));
         assert_eq!(parse("%F %T%s"), parse("%Y-%m-%d %H:%M:%S%s"));
         let literal = FileName::literal(b"100%{vni}");
         assert_eq!(FileName::parse(&literal).unwrap().0, [text("100%{vni}")]);

@@ -1,4 +1,4 @@
-//! Which of a session's frames are wanted: rules as AWS Traffic Mirroring has them.
+//! Filters: rules as AWS Traffic Mirroring has them, which choose the frames of a session.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,17 +8,17 @@ use ipnet::IpNet;
 use super::capture::check_prefix;
 use super::error::{Problem, Violation};
 use super::key::KeyPath;
+use super::keyword::{Keyword, keyword_of};
 use super::limit::Limit;
 use super::name::check_name;
-use super::once::Seen;
-use super::words::{Word, word_of};
+use super::unique::Seen;
 
-/// Most rules of one direction of a filter: compiled, a list has one bit for each in a word of
-/// words.
+/// Maximum number of rules per direction of a filter. The compiled list is a two-level bit set with
+/// one bit per rule.
 pub const RULES_MAX: u32 = 64 * 64;
 
 pub(super) const RULE_NUMBER: Limit = Limit::Range(1, u32::MAX as u64);
-/// IANA protocol numbers. 0 is any: the EC2 API says so where no protocol was given.
+/// IANA protocol numbers. 0 means any protocol, as in the EC2 API.
 pub(super) const PROTOCOL: Limit = Limit::Range(0, 255);
 
 /// IANA's protocol number of TCP.
@@ -39,18 +39,18 @@ pub(super) const PROTOCOLS: &[(&str, u8)] = &[
     ("sctp", 132),
 ];
 
-/// The name of a protocol, if it has one here.
+/// Returns the name of a protocol, if it is in the table of names.
 pub fn protocol_name(number: u8) -> Option<&'static str> {
     PROTOCOLS.iter().find(|(_, other)| *other == number).map(|(name, _)| *name)
 }
 
-/// A filter. Table `[[filter]]` of the file. What none of its rules accepts is rejected.
+/// A filter. Table `[[filter]]` of the file. A frame that no rule matches is rejected.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     /// Name, 1 to 255 bytes without control characters, different from those of the other filters.
     pub name: String,
-    /// Services whose traffic passes whatever the rules say; without them, it is dropped whatever
-    /// the rules say.
+    /// Services whose traffic passes regardless of the rules; the traffic of a service that is not
+    /// listed is dropped regardless of the rules.
     pub network_services: Vec<NetworkService>,
     /// The rules of both directions, in any order; at most [`RULES_MAX`] of each direction.
     pub rules: Vec<Rule>,
@@ -63,15 +63,15 @@ pub enum NetworkService {
     AmazonDns,
 }
 
-/// A rule. Table `[[filter.rule]]` of the file. It matches a frame that has all that it asks for.
+/// A rule. Table `[[filter.rule]]` of the file. It matches a frame that meets all its conditions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// To which frames it applies.
+    /// Direction of the frames that it applies to.
     pub direction: Direction,
-    /// Its place: rules are asked in ascending order, and the first that matches decides. 1 or
-    /// more, a different one for each rule of a direction.
+    /// Priority: rules are evaluated in ascending order, and the first match decides. 1 or more,
+    /// unique among the rules of a direction.
     pub number: u32,
-    /// What happens to a frame that it matches.
+    /// Action for a matching frame.
     pub action: Action,
     /// IANA's number of the protocol; `None`: any. Not 0, which means any in the EC2 API.
     pub protocol: Option<u8>,
@@ -94,12 +94,12 @@ pub enum Direction {
     Egress,
 }
 
-/// What happens to a frame that a rule matches.
+/// Action of a rule for a matching frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// It passes.
+    /// The frame passes.
     Accept,
-    /// It is dropped.
+    /// The frame is dropped.
     Reject,
 }
 
@@ -121,7 +121,7 @@ impl PortRange {
     /// All ports.
     pub const ALL: Self = Self { first: 0, last: u16::MAX };
 
-    /// Whether the port is in the range.
+    /// Returns `true` if the port is in the range.
     pub const fn has(self, port: u16) -> bool {
         self.first <= port && port <= self.last
     }
@@ -147,29 +147,29 @@ impl fmt::Display for PortRange {
     }
 }
 
-impl Word for NetworkService {
-    const WORDS: &'static [(&'static str, Self)] = &[("amazon-dns", Self::AmazonDns)];
+impl Keyword for NetworkService {
+    const KEYWORDS: &'static [(&'static str, Self)] = &[("amazon-dns", Self::AmazonDns)];
 }
 
-impl Word for Direction {
-    const WORDS: &'static [(&'static str, Self)] =
+impl Keyword for Direction {
+    const KEYWORDS: &'static [(&'static str, Self)] =
         &[("ingress", Self::Ingress), ("egress", Self::Egress)];
 }
 
 impl fmt::Display for Direction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(word_of(*self))
+        f.pad(keyword_of(*self))
     }
 }
 
-impl Word for Action {
-    const WORDS: &'static [(&'static str, Self)] =
+impl Keyword for Action {
+    const KEYWORDS: &'static [(&'static str, Self)] =
         &[("accept", Self::Accept), ("reject", Self::Reject)];
 }
 
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(word_of(*self))
+        f.pad(keyword_of(*self))
     }
 }
 
@@ -179,10 +179,10 @@ pub(super) fn check_filters(filters: &[Filter]) -> Result<(), Violation> {
         let key = KeyPath::top("filter").index(position);
         check_name(name, &mut names, key.key("name"))?;
         let mut services = Seen::default();
-        for (place, service) in network_services.iter().enumerate() {
-            let key = key.key("network_services").index(place);
-            let found = format_args!("{:?}", word_of(*service));
-            services.note(service, key.clone(), found).map_err(|problem| problem.at(key))?;
+        for (index, service) in network_services.iter().enumerate() {
+            let key = key.key("network_services").index(index);
+            let found = format_args!("{:?}", keyword_of(*service));
+            services.insert(service, key.clone(), found).map_err(|problem| problem.at(key))?;
         }
         check_rules(rules, &key.key("rule"))?;
     }
@@ -196,7 +196,7 @@ fn check_rules(rules: &[Rule], key: &KeyPath) -> Result<(), Violation> {
         let Rule { direction, number, .. } = rule;
         RULE_NUMBER.check(*number).map_err(|problem| problem.at(key.key("number")))?;
         numbers
-            .note((direction, number), key.clone(), format_args!("{direction} rule {number}"))
+            .insert((direction, number), key.clone(), format_args!("{direction} rule {number}"))
             .map_err(|problem| problem.between(vec![key.key("number"), key.key("direction")]))?;
         check_rule(rule, &key)?;
     }

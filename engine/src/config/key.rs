@@ -1,9 +1,9 @@
-//! Where a value stands: the dotted path of its key.
+//! Dotted paths of configuration keys.
 
 use std::borrow::Cow;
 use std::fmt;
 
-/// The full path of a key, such as `session[2].vni`. Indexes of arrays count from 0.
+/// Full path of a key, such as `session[2].vni`. Indexes of arrays count from 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyPath {
     steps: Vec<Step>,
@@ -17,7 +17,7 @@ pub(super) enum Step {
 }
 
 impl KeyPath {
-    /// The path of a key at the top of the file.
+    /// Returns the path of a key at the top of the file.
     pub(super) fn top(key: &'static str) -> Self {
         Self::default().key(key)
     }
@@ -34,7 +34,7 @@ impl KeyPath {
         &self.steps
     }
 
-    /// The path as headers of tables have it.
+    /// Returns the path as it is written in a table header.
     pub(super) fn without_indexes(&self) -> Self {
         let keys = self.steps.iter().filter(|step| matches!(step, Step::Key(_)));
         Self { steps: keys.cloned().collect() }

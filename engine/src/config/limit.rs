@@ -1,4 +1,4 @@
-//! The numbers that a key accepts, checked and named in one place.
+//! Ranges of integer keys: checks them and names them in errors.
 
 use std::fmt;
 
@@ -28,7 +28,7 @@ impl Limit {
 
     /// # Errors
     ///
-    /// [`Problem::Refused`] when the limit does not accept the number.
+    /// [`Problem::Refused`] if the limit does not accept the number.
     pub(super) fn check(self, number: impl Into<u64>) -> Result<(), Problem> {
         let number = number.into();
         if self.accepts(number) { Ok(()) } else { Err(Problem::refused(number, self)) }

@@ -1,76 +1,76 @@
-//! Memory of a queue: how large its rings are, and how many chunks they need.
+//! Memory of a queue: lengths of its rings, and the number of chunks that they need.
 
 use super::error::{ConfigError, Problem, Violation};
 use super::key::KeyPath;
 use super::limit::Limit;
 use super::output::OUTPUTS_MAX;
 
-/// Most frames that a worker takes from the RX ring at once. While it works on them they are in no
+/// Maximum number of frames that a worker takes from the RX ring at once. Meanwhile they are in no
 /// ring, so that each queue needs this many chunks on top of its rings.
 pub const BATCH_MAX: u32 = 64;
 
 const OUTPUT_RING_LEN_MIN: u32 = 64;
 const OUTPUT_RING_LEN_MAX: u32 = 65_536;
-/// What somebody looks at loses frames before it takes memory from what runs day and night.
+/// `vxtap tail` is for short looks: it loses frames rather than take memory from the outputs.
 const TAIL_RING_LEN_MAX: u64 = 2048;
-/// A shorter ring loses frames while its reader naps.
+/// A shorter ring overflows while its reader sleeps.
 const TAIL_RING_LEN_MIN: u64 = 256;
 
 /// The end of the range, 64 GiB, holds the largest rings of 250 outputs.
 pub(super) const PER_QUEUE_MIB: Limit = Limit::Range(1, 65_536);
-/// An AF_XDP chunk is a power of two from 2048 bytes to a page (`xdp_umem_reg` of
-/// `net/xdp/xdp_umem.c`).
+/// An AF_XDP chunk is a power of two from 2048 bytes to a page (`xdp_umem_reg` in
+/// [`net/xdp/xdp_umem.c`](https://github.com/torvalds/linux/blob/v6.12/net/xdp/xdp_umem.c)).
 pub(super) const CHUNK_SIZE: Limit = Limit::Either(2048, CHUNK_SIZE_MAX as u64);
 const CHUNK_SIZE_MAX: u32 = 4096;
-pub(super) const PLANNED_OUTPUTS: Limit = Limit::Range(1, OUTPUTS_MAX as u64);
-/// The kernel takes powers of two only (`xsk_init_queue` of `net/xdp/xsk.c`). Below a batch a ring
-/// is of no use.
+pub(super) const MAX_OUTPUTS: Limit = Limit::Range(1, OUTPUTS_MAX as u64);
+/// The kernel accepts powers of two only (`xsk_init_queue` in
+/// [`net/xdp/xsk.c`](https://github.com/torvalds/linux/blob/v6.12/net/xdp/xsk.c)). A ring has to
+/// hold a batch.
 pub(super) const RING_LEN: Limit =
     Limit::PowerOfTwo(OUTPUT_RING_LEN_MIN as u64, OUTPUT_RING_LEN_MAX as u64);
 
 /// Memory of each queue. Table `[memory]` of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Memory {
-    /// Most memory for the UMEM of one queue, in MiB, 1 to 65536. Default: 80. Too low for the
-    /// rings is an error; low means short output rings, so that an output that pauses drops sooner;
-    /// high costs memory, which stays locked.
+    /// Maximum size of the UMEM of one queue in MiB, 1 to 65536. Default: 80. Too low for the rings
+    /// is an error; low means short output rings, so that a pausing output drops sooner; high costs
+    /// memory, which stays locked.
     pub per_queue_mib: u32,
-    /// Size of a chunk in bytes, 2048 or 4096. Default: `None`, 2048 where the interface's MTU fits
+    /// Size of a chunk in bytes, 2048 or 4096. Default: `None`, 2048 if the interface's MTU fits
     /// (up to 1754), else 4096; the rings are planned for 4096. The kernel and the arrival time
-    /// take 272 bytes of it. Too low for the interface's MTU is an error when the engine starts;
-    /// too high spreads the frames over more memory than the caches hold.
+    /// take 272 bytes of it. Too low for the interface's MTU is an error at the start of the
+    /// engine; too high spreads the frames over more memory than the caches hold.
     pub chunk_size: Option<u32>,
-    /// Entries of the fill ring, a power of two from 64 to 65536. Default: 8192. The longer one of
-    /// this and `rx_ring` is also the number of chunks that the kernel has at most. Too low: frames
-    /// are dropped when the worker is away for longer than they last; too high takes chunks from
-    /// the outputs.
+    /// Entries of the fill ring, a power of two from 64 to 65536. Default: 8192. The kernel has at
+    /// most as many chunks as the longer one of this and `rx_ring`. Too low: frames are dropped
+    /// while the worker is preempted; too high takes chunks from the outputs.
     pub fill_ring: u32,
     /// Entries of the RX ring, a power of two from 64 to 65536. Default: 8192, 4 ms at 2 million
-    /// frames per second: a time slice of the scheduler. Too low: bursts that come while the worker
-    /// is away are dropped; too high takes chunks from the outputs.
+    /// frames per second: a time slice of the scheduler. Too low: bursts that arrive while the
+    /// worker is preempted are dropped; too high takes chunks from the outputs.
     pub rx_ring: u32,
     /// Entries of each output ring, a power of two from 64 to 65536. Default: `None`, the largest
-    /// that the budget allows. Too low: an output that pauses drops; too high is an error, because
-    /// the budget is too small for it.
+    /// that the budget allows. Too low: a pausing output drops; too high for the budget is an
+    /// error.
     pub output_ring: Option<u32>,
-    /// Number of outputs that the memory is planned for, 1 to 255. Default: `None`, as many as are
-    /// configured. Too low is an error; higher leaves room for outputs that a reload adds, and
-    /// shortens the output rings.
-    pub outputs: Option<u32>,
-    /// Whether the UMEM lies in huge pages of 2 MiB. Default: false. Where the system has none to
-    /// give, ordinary pages are used and this is noted.
+    /// Number of outputs that the memory is planned for, 1 to 255. Default: `None`, the number of
+    /// configured outputs. Too low is an error; a higher number leaves room for outputs that a
+    /// reload adds, and shortens the output rings.
+    pub max_outputs: Option<u32>,
+    /// `true` if the UMEM is allocated in huge pages of 2 MiB. Default: false. If the system has
+    /// too few, ordinary pages are used and a diagnostic says so.
     pub hugepages: bool,
 }
 
-/// What follows from a memory budget, for one queue.
+/// Result of dividing the memory budget of one queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryPlan {
     /// Chunks of the UMEM.
     pub chunk_count: u32,
     /// Entries of each output ring.
     pub output_ring_len: u32,
-    /// Entries of the ring that is kept for `vxtap tail`, of what the outputs leave: 256 to 2048,
-    /// or 0 where they leave less.
+    /// Entries of the ring reserved for `vxtap tail` from the memory that the outputs leave: 256 to
+    /// 2048, or 0 if they leave less.
     pub tail_ring_len: u32,
 }
 
@@ -82,21 +82,21 @@ impl Default for Memory {
             fill_ring: 8192,
             rx_ring: 8192,
             output_ring: None,
-            outputs: None,
+            max_outputs: None,
             hugepages: false,
         }
     }
 }
 
 impl Memory {
-    /// Plans the UMEM of one queue for a number of outputs, so that the kernel can have as many
-    /// chunks as the longer one of its two rings holds, the worker a batch, and every output ring
-    /// can be full, all at once: a slow consumer then never takes chunks away from the others. No
-    /// output is planned like one, and fewer than [`Self::outputs`] like those.
+    /// Plans the UMEM of one queue for a number of outputs. Everything can be full at the same
+    /// time: the longer one of fill ring and RX ring, a batch at the worker, and every output ring.
+    /// A slow consumer therefore never takes chunks from the others. Memory is planned for at least
+    /// one output, and for at least [`Self::max_outputs`].
     ///
     /// # Errors
     ///
-    /// [`ConfigError::InProgram`] when a field is outside its range or the budget is too small for
+    /// [`ConfigError::InProgram`] if a field is outside its range or the budget is too small for
     /// the rings.
     pub fn plan(&self, outputs: usize) -> Result<MemoryPlan, ConfigError> {
         self.check_fields()?;
@@ -105,20 +105,19 @@ impl Memory {
             .map_err(|problem| problem.at(KeyPath::top("memory").key("per_queue_mib")))?)
     }
 
-    /// Size of a chunk in bytes, as far as it is known without the interface: the largest that it
-    /// may be.
+    /// Returns the chunk size in bytes, or its upper bound if it depends on the interface.
     pub fn chunk_size_max(&self) -> u32 {
         self.chunk_size.unwrap_or(CHUNK_SIZE_MAX)
     }
 
     pub(super) fn check(&self, outputs: usize) -> Result<(), Violation> {
         self.check_fields()?;
-        if let Some(planned) = self.outputs
+        if let Some(planned) = self.max_outputs
             && (planned as usize) < outputs
         {
             let allowed = format!("at least {outputs}, the number of outputs that are configured");
             return Err(
-                Problem::refused(planned, allowed).at(KeyPath::top("memory").key("outputs"))
+                Problem::refused(planned, allowed).at(KeyPath::top("memory").key("max_outputs"))
             );
         }
         self.divide(outputs).map(drop).map_err(|problem| {
@@ -139,7 +138,7 @@ impl Memory {
             fill_ring,
             rx_ring,
             output_ring,
-            outputs,
+            max_outputs,
             hugepages: _,
         } = *self;
         let fields = [
@@ -148,7 +147,7 @@ impl Memory {
             ("fill_ring", RING_LEN, Some(fill_ring)),
             ("rx_ring", RING_LEN, Some(rx_ring)),
             ("output_ring", RING_LEN, output_ring),
-            ("outputs", PLANNED_OUTPUTS, outputs),
+            ("max_outputs", MAX_OUTPUTS, max_outputs),
         ];
         for (key, limit, number) in fields {
             let Some(number) = number else { continue };
@@ -157,7 +156,7 @@ impl Memory {
         Ok(())
     }
 
-    /// Divides the budget; the fields are within their limits.
+    /// Divides the budget. The fields have been checked.
     fn divide(&self, outputs: usize) -> Result<MemoryPlan, Problem> {
         let outputs = self.outputs_planned(outputs);
         let ring_count = u64::try_from(outputs).unwrap_or(u64::MAX);
@@ -179,9 +178,10 @@ impl Memory {
         }
     }
 
-    /// For how many outputs memory is planned if so many are configured.
+    /// Returns the number of outputs that memory is planned for, given the number of configured
+    /// ones.
     pub fn outputs_planned(&self, outputs: usize) -> usize {
-        outputs.max(self.outputs.unwrap_or(1) as usize)
+        outputs.max(self.max_outputs.unwrap_or(1) as usize)
     }
 
     fn chunks_beside_outputs(&self) -> u64 {
@@ -248,7 +248,7 @@ mod tests {
 
     #[test]
     fn outputs_that_may_come_later_are_planned_like_those_that_are_there() {
-        let memory = Memory { outputs: Some(3), ..Memory::default() };
+        let memory = Memory { max_outputs: Some(3), ..Memory::default() };
         let plans = [1, 3, 4].map(|outputs| memory.plan(outputs).expect("fits"));
         assert_eq!(plans.map(|plan| plan.output_ring_len), [2048, 2048, 2048]);
         assert_eq!(
@@ -294,7 +294,7 @@ mod tests {
             let memory = Memory { per_queue_mib, output_ring: Some(64), ..Memory::default() };
             memory.plan(1).expect("fits").tail_ring_len
         };
-        // 8256 + 64 chunks of 4096 bytes are taken; 33 MiB leave 128.
+        // 8256 + 64 chunks of 4096 bytes are used; 33 MiB leave 128.
         assert_eq!([33, 34, 36, 40, 80].map(tail), [0, 256, 512, 1024, 2048]);
     }
 
@@ -321,7 +321,7 @@ mod tests {
                 fill_ring: 1 << fill,
                 rx_ring: 1 << rx,
                 output_ring: output.map(|exponent| 1 << exponent),
-                outputs: None,
+                max_outputs: None,
                 hugepages: false,
             };
             let bytes_max = u64::from(per_queue_mib) << 20;

@@ -1,40 +1,40 @@
-//! What should the engine do?
+//! Configuration of the engine: one structure per table of the TOML file, checked as a whole.
 //!
 //! [`Config`] is a plain structure: read from a TOML file by [`Config::read`], or built by a
 //! program and checked by [`Config::validate`]. Both ways obey the same limits, and each refusal
-//! names the key, what was found and what is allowed; from a file also file, line and column.
-//! Nothing here looks at the system: whether the interface, the CPUs and the directories exist
-//! turns out when the engine starts.
+//! names the key, the value found and the values allowed; from a file also file, line and column.
+//! Nothing here looks at the system: the start of the engine shows whether the interface, the CPUs
+//! and the directories exist.
 
 mod capture;
 mod eni;
 mod error;
 mod file_name;
 mod filter;
-mod fixed;
-mod front;
 mod key;
+mod keyword;
 mod limit;
 mod memory;
 mod name;
-mod once;
 mod output;
 mod pcapng;
-mod profile;
+mod restart_required;
 mod session;
 mod stream;
+mod toml;
 mod tunnel;
-mod words;
+mod unique;
+mod vxlan_profile;
 mod workers;
 
 use std::path::Path;
 
 pub use capture::{
-    BusyPoll, Capture, CaptureMode, Fragments, INTERFACE_NAME_BYTES_MAX, INTERFACES_MAX, Queues,
+    BusyPoll, Capture, CaptureMode, FragmentMode, INTERFACE_NAME_BYTES_MAX, INTERFACES_MAX, Queues,
 };
 pub use eni::{Eni, InvalidMac, MacAddress};
-pub use error::{ConfigError, Place, Problem};
-pub(crate) use file_name::{FileName, Piece};
+pub use error::{ConfigError, Location, Problem};
+pub(crate) use file_name::{FileName, NamePart};
 pub use filter::{
     Action, Direction, Filter, InvalidPortRange, NetworkService, PortRange, RULES_MAX, Rule, TCP,
     UDP, protocol_name,
@@ -44,35 +44,64 @@ pub use memory::{BATCH_MAX, Memory, MemoryPlan};
 pub use name::NAME_BYTES_MAX;
 pub use output::{OUTPUTS_MAX, Output, OutputKind};
 pub use pcapng::{Compression, Fsync, PcapngFiles};
-pub(crate) use profile::mask as bit_mask;
-pub use profile::{DirectionBit, Profile, SequenceBits};
 pub use session::{DEFAULT_SESSION_NAME, Session, UnknownDirection, UnknownSessions};
 pub use stream::{PCAP_OVER_IP_PORT, Stream, StreamFormat, StreamTarget};
 pub use tunnel::{GENEVE_PORT, InvalidTunnelPort, Tunnel, TunnelPort, VXLAN_GPE_PORT, VXLAN_PORT};
+pub(crate) use vxlan_profile::mask as bit_mask;
+pub use vxlan_profile::{DirectionBit, SequenceBits, VxlanProfile};
 pub use workers::{Cpus, WaitMode, Workers};
 
 use error::Violation;
 
-/// The whole configuration. The default captures every session from an interface still to be named,
-/// and has no output.
+/// Configuration of an engine. The default captures every session, names no interface and has no
+/// output.
+///
+/// # Examples
+///
+/// A configuration built by a program, with one pcapng file:
+///
+/// ```
+/// use vxtap::config::{Config, Output, OutputKind};
+///
+/// let mut config = Config::default();
+/// config.capture.interfaces.push("eth1".to_owned());
+/// config.outputs.push(Output::new("disk", OutputKind::pcapng("capture.pcapng")));
+/// config.validate()?;
+/// # Ok::<(), vxtap::config::ConfigError>(())
+/// ```
+///
+/// An error names the position in the file, the key, the value found and the values allowed:
+///
+/// ```
+/// use std::path::Path;
+///
+/// use vxtap::Config;
+///
+/// let text = "[[session]]\nname = \"web\"\nvni = 16777216\n";
+/// let error = Config::from_toml(Path::new("vxtap.toml"), text).expect_err("24 bits at most");
+/// assert_eq!(
+///     error.to_string(),
+///     "vxtap.toml:3:7: session[0].vni: found 16777216, allowed is an integer from 0 to 16777215"
+/// );
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Config {
-    /// What is captured.
+    /// Interfaces, ports, sources and queues to capture from.
     pub capture: Capture,
-    /// Where the workers run and how they wait.
+    /// CPUs of the workers, and how they wait.
     pub workers: Workers,
     /// Memory of each queue.
     pub memory: Memory,
-    /// What happens to traffic of undeclared sessions.
+    /// Treatment of traffic that no session declares.
     pub unknown: UnknownSessions,
-    /// What happens to frames whose direction a filter cannot infer.
+    /// Treatment of frames whose direction cannot be inferred.
     pub unknown_direction: UnknownDirection,
     /// The mirrored interfaces.
     pub enis: Vec<Eni>,
-    /// The filters that sessions name.
+    /// The filters that sessions and outputs name.
     pub filters: Vec<Filter>,
-    /// How mirrors mark their frames.
-    pub profiles: Vec<Profile>,
+    /// Meaning of the reserved bits of VXLAN headers, by mirror.
+    pub vxlan_profiles: Vec<VxlanProfile>,
     /// The declared sessions.
     pub sessions: Vec<Session>,
     /// The outputs. Each gets every frame that passes, of the sessions that do not name others.
@@ -86,7 +115,7 @@ impl Config {
     ///
     /// [`ConfigError::Read`] when the file cannot be read, else as for [`Config::from_toml`].
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        front::from_bytes(path, &front::read(path)?)
+        toml::from_bytes(path, &toml::read(path)?)
     }
 
     /// Reads and checks a configuration; `path` only names it in errors.
@@ -96,7 +125,7 @@ impl Config {
     /// [`ConfigError::Syntax`] when the text is not TOML, [`ConfigError::InFile`] for an unknown or
     /// missing key and for a value that is not allowed. Of several errors, one is reported.
     pub fn from_toml(path: &Path, text: &str) -> Result<Self, ConfigError> {
-        front::from_text(path, text)
+        toml::from_text(path, text)
     }
 
     /// Checks a configuration that a program has built.
@@ -117,7 +146,7 @@ impl Config {
             unknown_direction: _,
             enis,
             filters,
-            profiles,
+            vxlan_profiles,
             sessions: _,
             outputs,
         } = self;
@@ -127,7 +156,7 @@ impl Config {
         eni::check_enis(enis)?;
         filter::check_filters(filters)?;
         output::check_outputs(outputs, filters, capture)?;
-        profile::check_profiles(profiles)?;
+        vxlan_profile::check_vxlan_profiles(vxlan_profiles)?;
         session::check_sessions(self)
     }
 }

@@ -1,13 +1,13 @@
-//! Names of what is declared.
+//! Names of sessions, filters, outputs and profiles, and references to them.
 
 use super::error::{Problem, Violation};
 use super::key::KeyPath;
-use super::once::Seen;
+use super::unique::Seen;
 
-/// Longest name, in bytes: names are written into fields of files.
+/// Maximum length of a name in bytes: names are written into options of pcapng files.
 pub const NAME_BYTES_MAX: usize = 255;
 
-/// Checks a name: its length, its characters, and that nothing else in `names` has it.
+/// Checks the length and the characters of a name, and that it is not in `names` yet.
 pub(super) fn check_name<'c>(
     name: &'c str,
     names: &mut Seen<&'c str>,
@@ -18,10 +18,10 @@ pub(super) fn check_name<'c>(
         return Err(Problem::refused(format_args!("{name:?}"), allowed).at(key));
     }
     let found = format_args!("the name {name:?}");
-    names.note(name, key.clone(), found).map_err(|problem| problem.at(key))
+    names.insert(name, key.clone(), found).map_err(|problem| problem.at(key))
 }
 
-/// Checks that a value names something that is declared.
+/// Checks that a value is the name of a declared table.
 pub(super) fn check_reference(
     name: &str,
     is_declared: bool,

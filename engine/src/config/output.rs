@@ -1,4 +1,4 @@
-//! Where the frames go.
+//! Outputs: the destinations of the frames.
 
 use std::ffi::OsStr;
 use std::net::SocketAddr;
@@ -12,19 +12,19 @@ use super::filter::Filter;
 use super::key::KeyPath;
 use super::limit::Limit;
 use super::name::{check_name, check_reference};
-use super::once::Seen;
 use super::pcapng::PcapngFiles;
 use super::stream::{Stream, StreamTarget};
+use super::unique::Seen;
 
-/// Most members of all outputs together: a frame's count of the members that hold it is a byte.
+/// Maximum number of members of all outputs together. The reference count of a frame is one byte.
 pub const OUTPUTS_MAX: u32 = 255;
 
-/// A second is longer than any two workers are apart.
+/// Two workers are never a whole second apart.
 pub(super) const ORDER_WINDOW_US: Limit = Limit::Range(0, 1_000_000);
-pub(super) const CONSUMERS: Limit = Limit::Range(1, OUTPUTS_MAX as u64);
+pub(super) const MAX_CONSUMERS: Limit = Limit::Range(1, OUTPUTS_MAX as u64);
 pub(super) const MEMBERS: Limit = Limit::Range(1, OUTPUTS_MAX as u64);
 
-/// Stands for the number of a member in names.
+/// Placeholder for the number of a member in names.
 const MEMBER: &str = "{member}";
 
 /// A declared output. Table `[[output]]` of the file.
@@ -40,28 +40,28 @@ pub struct Output {
     /// Name of the [`Filter`] whose rules choose the frames that the output gets; `None`: all of
     /// its sessions.
     pub filter: Option<String>,
-    /// How long, in microseconds, a frame waits for earlier ones of other queues, so that the
-    /// frames of all queues come in the order of their times: 0 to 1000000. Default: 1000. Low:
-    /// more frames come out of order, which is counted; 0: only the frames of one queue are in
-    /// order. High: frames come later, and take up their rings, though never more than half of one.
+    /// Time in microseconds that a frame waits for earlier frames of other queues, so that the
+    /// frames of all queues are delivered in timestamp order: 0 to 1000000. Default: 1000. Too low:
+    /// more frames are out of order, which is counted; 0: only the frames of one queue are in
+    /// order. Too high: frames are delivered later and occupy up to half of each ring meanwhile.
     pub order_window_us: u32,
-    /// What the output does with the frames.
+    /// Destination of the frames.
     pub kind: OutputKind,
 }
 
 impl Output {
-    /// An output with one member, which gets all frames.
+    /// Returns an output with one member that gets all frames.
     pub fn new(name: impl Into<String>, kind: OutputKind) -> Self {
         Self { name: name.into(), members: 1, filter: None, order_window_us: 1000, kind }
     }
 
-    /// A name with the number of each member in the place of `{member}`; without that, all of them
-    /// have the same.
+    /// Returns `name` for each member, with the member's number in place of `{member}`. Without
+    /// `{member}` all of them are equal.
     pub(crate) fn member_names(&self, name: &str) -> impl Iterator<Item = String> {
         (0..self.members).map(move |member| name.replace(MEMBER, &member.to_string()))
     }
 
-    /// Number of rings that each worker may have for it.
+    /// Returns the maximum number of rings that each worker has for this output.
     pub(crate) const fn ring_count(&self) -> usize {
         let consumers = match self.kind.attached_consumers_max() {
             Some(consumers) => consumers,
@@ -70,14 +70,15 @@ impl Output {
         self.members as usize * consumers as usize
     }
 
-    /// Number of rings that each worker may have.
+    /// Returns the maximum number of rings that each worker has for all outputs.
     pub(crate) fn count_rings(outputs: &[Self]) -> usize {
         outputs.iter().map(Self::ring_count).sum()
     }
 }
 
 impl OutputKind {
-    /// Writes them to the pcapng file at `path`, whatever characters are in its name.
+    /// Returns a pcapng output that writes one file at `path`; `%` and `{` in its name stand for
+    /// themselves.
     pub fn pcapng(path: impl AsRef<Path>) -> Self {
         let path = path.as_ref();
         let literal = path.file_name().map(|name| FileName::literal(name.as_bytes()));
@@ -91,7 +92,7 @@ impl OutputKind {
     /// stream share one.
     pub(crate) const fn attached_consumers_max(&self) -> Option<u32> {
         match self {
-            Self::Shared { consumers, .. } => Some(*consumers),
+            Self::Shared { max_consumers, .. } => Some(*max_consumers),
             Self::Stream(_) => Some(1),
             Self::Pcapng { .. } | Self::Interface { .. } | Self::Consumer => None,
         }
@@ -118,66 +119,65 @@ impl OutputKind {
         }
     }
 
-    /// The file that an output with one member writes, if it is always the same one.
+    /// Returns the file that an output with one member writes, if the name has no fields.
     pub fn only_file(&self) -> Option<PathBuf> {
         let Self::Pcapng { path, .. } = self else { return None };
         let name = FileName::of(path).ok().filter(|name| !name.has_fields())?;
-        Some(name.plain(path, 0))
+        Some(name.fixed_path(path, 0))
     }
 }
 
-/// What an output does with the frames.
+/// Kind of an output: the destination of its frames.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OutputKind {
-    /// Writes them to pcapng files, which only their owner may read (mode 0600).
+    /// Writes the frames to pcapng files that only their owner may read (mode 0600).
     Pcapng {
-        /// The file; two outputs never share one. Relative paths start at the working directory. In
-        /// its name, not in its directory, `%Y`, `%m`, `%d`, `%H`, `%M`, `%S` and `%j` stand for
-        /// the time at which the file begins, in UTC, as strftime(3) writes it; `{number}` for a
-        /// number of six digits, one higher from file to file; `{member}` for that of the member.
-        /// With `{session}`, `{vni}` or `{source}` (outer source address) each of these has files
-        /// of its own. `%%` and `{{` are `%` and `{`.
+        /// Path of the file, different for each output and relative to the working directory. In
+        /// the file name, not in the directory, `%Y`, `%m`, `%d`, `%H`, `%M`, `%S` and `%j` stand
+        /// for the time at which the file begins, in UTC, as strftime(3) writes it; `{number}` for
+        /// a six-digit number that is one higher in each file; `{member}` for the number of the
+        /// member. With `{session}`, `{vni}` or `{source}` (outer source address) each of these has
+        /// its own files. `%%` and `{{` are `%` and `{`.
         ///
-        /// A name without fields is that of one file, which grows where it is; one that is there is
-        /// emptied. With fields a file is called `NAME.part` until it is whole, none is ever
-        /// overwritten, and a directory that is not there is made (mode 0700).
+        /// A name without fields is one file, which grows in place; an existing file is truncated.
+        /// With fields a file is called `NAME.part` until it is complete, no file is ever
+        /// overwritten, and a missing directory is created (mode 0700).
         path: PathBuf,
-        /// When files end, how long they are kept, and what is done with them.
+        /// Rotation, retention, compression and owner of the files.
         files: PcapngFiles,
     },
-    /// Lets them arrive at a network interface, where any program finds them that listens there.
+    /// Injects the frames into a TAP interface, for programs that capture from an interface.
     Interface {
-        /// Name of a TAP interface, in the network namespace of the engine; with several members
-        /// `{member}` in it stands for the number of each. It is made, with frames coming in, and
-        /// is gone when the engine is; one that is there and that the engine's user may have is
-        /// used. It has no addresses, and the kernel sends nothing on it. Packets without an
-        /// Ethernet header get one.
+        /// Name of a TAP interface in the network namespace of the engine; with several members
+        /// `{member}` in it stands for the number of each. The engine creates it and removes it at
+        /// its end; an existing one that the engine's user may open is used. It has no addresses,
+        /// and the kernel sends nothing on it. Packets without an Ethernet header get one.
         interface: String,
-        /// Whether frames get an IEEE 802.1Q tag with the VLAN ID of their session, which each
-        /// session then has to have.
+        /// `true` if frames get an IEEE 802.1Q tag with the VLAN ID of their session; each session
+        /// then needs one.
         vlan_tags: bool,
     },
-    /// Lets other processes read them where they lie, without copying:
-    /// [`crate::outputs::shared::attach`], or what docs/ring-abi.md describes. Whoever may open the
-    /// socket sees all memory of the queues, the frames of other outputs included.
+    /// Shares the memory of the queues with other processes, without copying:
+    /// [`crate::outputs::shared::attach`], or docs/ring-abi.md for other languages. A process that
+    /// may open the socket sees all memory of the queues, including the frames of other outputs.
     Shared {
-        /// The Unix socket that they come to, for the engine's user only. Relative paths start at
-        /// the working directory.
+        /// Path of the Unix socket that consumers connect to, accessible to the engine's user only.
+        /// Relative to the working directory.
         path: PathBuf,
-        /// Most consumers of a member at a time, 1 to 255. Each may need the memory of an output
-        /// ring of each queue.
-        consumers: u32,
+        /// Maximum number of simultaneous consumers of a member, 1 to 255. Each needs the memory of
+        /// one output ring per queue.
+        max_consumers: u32,
     },
-    /// Sends them to programs that read a stream of capture records, each at its own pace. Has one
+    /// Sends the frames as a stream of capture records to readers, each at its own pace. Has one
     /// member.
     Stream(Stream),
-    /// Leaves them to the program that embeds the engine. Not available in a file.
+    /// Hands the frames to the program that embeds the engine. Not available in a file.
     Consumer,
 }
 
-/// What no two outputs may have both.
+/// Values that must differ between outputs.
 #[derive(Default)]
-struct Taken<'o> {
+struct UsedValues<'o> {
     names: Seen<&'o str>,
     paths: Seen<PathBuf>,
     interfaces: Seen<String>,
@@ -196,25 +196,25 @@ pub(super) fn check_outputs(
         let problem = Problem::TooMany { found, things, max: OUTPUTS_MAX };
         return Err(problem.at(KeyPath::top("output")));
     }
-    let mut taken = Taken::default();
+    let mut used = UsedValues::default();
     for (position, output) in outputs.iter().enumerate() {
         let key = KeyPath::top("output").index(position);
-        output.check(filters, &mut taken, &key)?;
-        output.check_kind(capture, &mut taken, &key)?;
+        output.check(filters, &mut used, &key)?;
+        output.check_kind(capture, &mut used, &key)?;
     }
     Ok(())
 }
 
 impl Output {
-    /// Checks what all kinds have.
+    /// Checks the settings that all kinds have.
     fn check<'o>(
         &'o self,
         filters: &[Filter],
-        taken: &mut Taken<'o>,
+        used: &mut UsedValues<'o>,
         key: &KeyPath,
     ) -> Result<(), Violation> {
         let Self { name, members, filter, order_window_us, kind: _ } = self;
-        check_name(name, &mut taken.names, key.key("name"))?;
+        check_name(name, &mut used.names, key.key("name"))?;
         MEMBERS.check(*members).map_err(|problem| problem.at(key.key("members")))?;
         ORDER_WINDOW_US
             .check(*order_window_us)
@@ -227,27 +227,29 @@ impl Output {
     fn check_kind(
         &self,
         capture: &Capture,
-        taken: &mut Taken<'_>,
+        used: &mut UsedValues<'_>,
         key: &KeyPath,
     ) -> Result<(), Violation> {
         match &self.kind {
             OutputKind::Interface { interface, .. } => {
                 let key = key.key("interface");
-                self.check_interfaces(interface, capture, taken, &key)
+                self.check_interfaces(interface, capture, used, &key)
                     .map_err(|problem| problem.at(key))
             }
             OutputKind::Pcapng { path, files } => {
-                check_path(path, taken, key)?;
+                check_path(path, used, key)?;
                 let name = FileName::of(path).map_err(|problem| problem.at(key.key("path")))?;
                 files.check(path, &name, self.members, key)
             }
-            OutputKind::Shared { path, consumers } => {
-                CONSUMERS.check(*consumers).map_err(|problem| problem.at(key.key("consumers")))?;
-                check_path(path, taken, key)
+            OutputKind::Shared { path, max_consumers } => {
+                MAX_CONSUMERS
+                    .check(*max_consumers)
+                    .map_err(|problem| problem.at(key.key("max_consumers")))?;
+                check_path(path, used, key)
             }
             OutputKind::Stream(stream) => {
                 stream.check(key)?;
-                self.check_stream(stream, taken, key)
+                self.check_stream(stream, used, key)
             }
             OutputKind::Consumer => Ok(()),
         }
@@ -256,7 +258,7 @@ impl Output {
     fn check_stream(
         &self,
         stream: &Stream,
-        taken: &mut Taken<'_>,
+        used: &mut UsedValues<'_>,
         key: &KeyPath,
     ) -> Result<(), Violation> {
         if self.members > 1 {
@@ -264,7 +266,7 @@ impl Output {
             return Err(Problem::refused(self.members, allowed).at(key.key("members")));
         }
         match &stream.target {
-            StreamTarget::Fifo(path) | StreamTarget::Unix(path) => check_path(path, taken, key),
+            StreamTarget::Fifo(path) | StreamTarget::Unix(path) => check_path(path, used, key),
             StreamTarget::Tcp(address) => {
                 let key = key.key("address");
                 if address.port() == 0 {
@@ -272,14 +274,13 @@ impl Output {
                     return Err(Problem::refused(format_args!("\"{address}\""), allowed).at(key));
                 }
                 let value = format_args!("the address \"{address}\"");
-                taken
-                    .addresses
-                    .note(*address, key.clone(), value)
+                used.addresses
+                    .insert(*address, key.clone(), value)
                     .map_err(|problem| problem.at(key))
             }
             StreamTarget::Stdout => {
                 let key = key.key("to");
-                taken.stdout.note((), key.clone(), "\"stdout\"").map_err(|problem| problem.at(key))
+                used.stdout.insert((), key.clone(), "\"stdout\"").map_err(|problem| problem.at(key))
             }
         }
     }
@@ -288,7 +289,7 @@ impl Output {
         &self,
         interface: &str,
         capture: &Capture,
-        taken: &mut Taken<'_>,
+        used: &mut UsedValues<'_>,
         key: &KeyPath,
     ) -> Result<(), Problem> {
         if self.members > 1 && !interface.contains(MEMBER) {
@@ -302,14 +303,14 @@ impl Output {
                 return Err(Problem::refused(format_args!("{member:?}"), allowed));
             }
             let value = format_args!("the interface {member:?}");
-            taken.interfaces.note(member.clone(), key.clone(), value)?;
+            used.interfaces.insert(member.clone(), key.clone(), value)?;
         }
         Ok(())
     }
 }
 
-/// Checks that the path of an output can name a file, and one that no other output has.
-fn check_path(path: &Path, taken: &mut Taken<'_>, key: &KeyPath) -> Result<(), Violation> {
+/// Checks that the path of an output can name a file and that no other output has it.
+fn check_path(path: &Path, used: &mut UsedValues<'_>, key: &KeyPath) -> Result<(), Violation> {
     let key = key.key("path");
     let shown = path.to_string_lossy();
     let bytes = path.as_os_str().as_encoded_bytes();
@@ -319,7 +320,7 @@ fn check_path(path: &Path, taken: &mut Taken<'_>, key: &KeyPath) -> Result<(), V
         return Err(Problem::refused(format_args!("{shown:?}"), "the path of a file").at(key));
     }
     let noted =
-        taken.paths.note(without_dots(path), key.clone(), format_args!("the path {shown:?}"));
+        used.paths.insert(without_dots(path), key.clone(), format_args!("the path {shown:?}"));
     noted.map_err(|problem| problem.at(key))
 }
 

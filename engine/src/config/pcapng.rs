@@ -1,5 +1,4 @@
-//! The files of an output: when one ends and the next begins, which are kept, and what is done with
-//! those that are whole.
+//! Files of a pcapng output: rotation, retention, compression and owner.
 
 use std::path::Path;
 
@@ -8,7 +7,7 @@ use super::file_name::FileName;
 use super::key::KeyPath;
 use super::limit::Limit;
 
-/// A TiB: longer files are of no use to any reader.
+/// A TiB: readers cannot handle longer files.
 pub(super) const ROTATE_MIB: Limit = Limit::Range(1, 1 << 20);
 /// A year.
 pub(super) const ROTATE_S: Limit = Limit::Range(1, 366 * 24 * 3600);
@@ -18,54 +17,55 @@ pub(super) const KEEP_MIB: Limit = Limit::Range(1, 1 << 30);
 /// Ten years.
 pub(super) const KEEP_S: Limit = Limit::Range(1, 3660 * 24 * 3600);
 
-/// How an output writes its files. By default it writes one until it ends, and keeps everything.
+/// Rotation, retention, compression and owner of the files of an output. By default one file that
+/// never ends, and no file is deleted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PcapngFiles {
-    /// Length in MiB at which a file ends and the next begins: 1 to 1048576. `None`: at no length.
-    /// The statistics at its end come on top.
+    /// File length in MiB at which the next file begins: 1 to 1048576. `None`: no limit. The
+    /// statistics at the end of a file come on top.
     pub rotate_mib: Option<u32>,
-    /// Seconds after which a file ends and the next begins: 1 to 31622400 (366 days), counted from
-    /// 1970-01-01 UTC, so that 3600 means full hours. `None`: at no time.
+    /// Seconds after which the next file begins: 1 to 31622400 (366 days), counted from 1970-01-01
+    /// UTC, so that 3600 means full hours. `None`: no limit.
     pub rotate_s: Option<u32>,
-    /// How many whole files are kept: 1 to 1000000; older ones are deleted. `None`: any number.
+    /// Maximum number of completed files: 1 to 1000000; the oldest are deleted. `None`: no limit.
     pub keep_files: Option<u32>,
-    /// How long all whole files may be together, in MiB: 1 to 1073741824; the oldest are deleted.
-    /// `None`: as long as they are.
+    /// Maximum total length of completed files in MiB: 1 to 1073741824; the oldest are deleted.
+    /// `None`: no limit.
     pub keep_mib: Option<u32>,
-    /// How long a file is kept after it was last written to, in seconds: 1 to 316224000 (3660
-    /// days). `None`: for ever.
+    /// Seconds after the last write at which a completed file is deleted: 1 to 316224000 (3660
+    /// days). `None`: never.
     pub keep_s: Option<u32>,
-    /// What is done with a file that is whole.
+    /// Compression of completed files.
     pub compression: Compression,
-    /// When the system is made to put onto the disk what was written.
+    /// Moments at which written data is forced to the disk.
     pub fsync: Fsync,
-    /// Whose the files are, and the directory that is made for them: `USER` or `USER:GROUP`, names
-    /// or numbers; without a group the user's own. `None`: the user's that the engine runs as.
-    /// Others need `CAP_CHOWN`, and `CAP_DAC_OVERRIDE` to finish and compress them.
+    /// Owner of the files and of the directory that is created for them: `USER` or `USER:GROUP`,
+    /// names or numbers; without a group the user's own. `None`: the user that the engine runs as.
+    /// Another owner needs `CAP_CHOWN`, and `CAP_DAC_OVERRIDE` for completing and compressing the
+    /// files.
     pub owner: Option<String>,
 }
 
-/// What is done with a file that is whole.
+/// Compression of completed files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Compression {
-    /// Nothing.
+    /// Files are not compressed.
     #[default]
     None,
-    /// It is compressed (RFC 8878), by a thread that has time, and is called `NAME.zst` from then
-    /// on.
+    /// Files are compressed (RFC 8878) by a low-priority thread and renamed to `NAME.zst`.
     Zstd,
 }
 
-/// When the system is made to put onto the disk what was written.
+/// Moments at which written data is forced to the disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Fsync {
-    /// When the system likes, usually within half a minute. What is written is safe from the end of
-    /// the engine, not from that of the machine.
+    /// Left to the kernel, usually within half a minute. Written data survives the end of the
+    /// engine, not a crash of the machine.
     #[default]
     Never,
-    /// When a file is whole, before it gets its name.
+    /// When a file is complete, before it is renamed.
     File,
-    /// Each second, and when a file is whole.
+    /// Every second, and when a file is complete.
     Second,
 }
 
@@ -74,8 +74,7 @@ impl PcapngFiles {
         self.keep_files.is_none() && self.keep_mib.is_none() && self.keep_s.is_none()
     }
 
-    /// Checks what belongs together in an output of so many members, whose files these are to be,
-    /// with the name of the files.
+    /// Checks the settings against each other, against the file name and the number of members.
     pub(super) fn check(
         &self,
         path: &Path,
@@ -101,7 +100,7 @@ impl PcapngFiles {
             return refused("members", "a name with {member} in it, for the number of each member");
         }
         let rotates = if self.rotate_s.is_some() { "rotate_s" } else { "rotate_mib" };
-        if (self.rotate_s.is_some() || self.rotate_mib.is_some()) && !name.tells_in_time() {
+        if (self.rotate_s.is_some() || self.rotate_mib.is_some()) && !name.changes_over_time() {
             return refused(
                 rotates,
                 "a name that tells one file from the next, with {number} or a time such as %Y%m%dT%H%M%SZ",

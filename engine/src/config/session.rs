@@ -1,4 +1,4 @@
-//! Whose traffic it is: the declared mirror sessions.
+//! Declared mirror sessions, and the treatment of all other traffic.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -8,21 +8,22 @@ use super::Config;
 use super::capture::check_source;
 use super::error::{Problem, Violation};
 use super::key::KeyPath;
+use super::keyword::{Keyword, keyword_of};
 use super::limit::Limit;
 use super::name::{check_name, check_reference};
-use super::once::Seen;
 use super::output::{Output, OutputKind};
-use super::words::{Word, word_of};
+use super::unique::Seen;
 use crate::vni::Vni;
 
-/// Name of the session of everything that nobody declared; no declared one may have it.
+/// Name of the session of all undeclared traffic; no declared session may have it.
 pub const DEFAULT_SESSION_NAME: &str = "default";
 
 pub(super) const VNI: Limit = Limit::Range(Vni::MIN.get() as u64, Vni::MAX.get() as u64);
-/// The lengths that a frame can have in an IP packet.
+/// Lengths that an IP packet allows a frame.
 pub(super) const PACKET_LENGTH: Limit = Limit::Range(1, 65_535);
-/// What the EC2 API accepts as `SessionNumber`.
+/// IEEE 802.1Q reserves 0 and 4095.
 pub(super) const VLAN: Limit = Limit::Range(1, 4094);
+/// Range of `SessionNumber` in the EC2 API.
 pub(super) const SESSION_NUMBER: Limit = Limit::Range(1, 32_766);
 
 /// A declared mirror session. Table `[[session]]` of the file.
@@ -34,83 +35,82 @@ pub struct Session {
     /// VXLAN network identifier, 0 to 16777215. A wrong one makes the mirror's traffic count as
     /// unknown.
     pub vni: u32,
-    /// Outer source address that the mirror sends from; `None`: any source. The more exact session
-    /// wins where one with and one without a source have the same VNI.
+    /// Outer source address that the mirror sends from; `None`: any source. If two sessions have
+    /// the same VNI, the one with a source takes precedence.
     pub source: Option<IpAddr>,
-    /// Id of the [`Eni`](super::Eni) that is mirrored, from which directions are inferred; `None`:
-    /// not known.
+    /// Id of the mirrored [`Eni`](super::Eni), from which directions are inferred; `None`: unknown.
     pub eni: Option<String>,
     /// Name of the [`Filter`](super::Filter) that is applied to the session's frames; `None`: all
     /// of them pass.
     pub filter: Option<String>,
-    /// Name of the [`Profile`](super::Profile) by which the mirror marks its frames; `None`: it
-    /// does not.
-    pub profile: Option<String>,
+    /// Name of the [`VxlanProfile`](super::VxlanProfile) of the mirror; `None`: its reserved bits
+    /// have no meaning.
+    pub vxlan_profile: Option<String>,
     /// Bytes of each frame that are kept, counted from the end of the VXLAN header, 1 to 65535;
     /// `None`: all.
     pub packet_length: Option<u32>,
-    /// The mirror's session number, 1 to 32766, a different one for each session of an ENI: the
-    /// order in which the mirror asks its filters. `None`: not known. Used by explanations only,
-    /// since a frame says which session it came in.
+    /// Session number at the mirror, 1 to 32766, unique among the sessions of an ENI: the mirror
+    /// evaluates their filters in this order. `None`: unknown. Only explanations use it; a frame's
+    /// VNI and source identify its session.
     pub number: Option<u16>,
-    /// VLAN ID, 1 to 4094, that outputs with VLAN tags give the session's frames; `None`: they go
-    /// out without a tag. Sessions may share one.
+    /// VLAN ID of the session's frames at outputs with VLAN tags, 1 to 4094; `None`: frames are not
+    /// tagged. Sessions may share one.
     pub vlan: Option<u16>,
     /// Names of the outputs that get the session's frames; `None`: all of them.
     pub outputs: Option<Vec<String>>,
 }
 
-/// What happens to traffic of a pair of source and VNI that no session declares. Key
-/// `sessions.unknown` of the file. Either way each such pair is counted.
+/// Treatment of traffic of a pair of source and VNI that no session declares. Key
+/// `sessions.unknown` of the file. Each such pair is counted in either case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UnknownSessions {
-    /// It goes to the outputs as part of the default session.
+    /// Frames go to the outputs as part of the default session.
     #[default]
     Pass,
-    /// It is dropped; without any declared session that is everything.
+    /// Frames are dropped; without a declared session these are all frames.
     Drop,
 }
 
-/// What happens to a frame whose direction cannot be inferred, in a session with a filter. Key
-/// `sessions.unknown_direction` of the file. Either way such frames are counted.
+/// Treatment of a frame whose direction cannot be inferred, in a session with a filter. Key
+/// `sessions.unknown_direction` of the file. Such frames are counted in either case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UnknownDirection {
-    /// It passes if the ingress rules or the egress rules accept it.
+    /// The frame passes if the ingress rules or the egress rules accept it.
     #[default]
     Either,
-    /// It passes.
+    /// The frame passes.
     Accept,
-    /// It is dropped.
+    /// The frame is dropped.
     Reject,
 }
 
-impl Word for UnknownSessions {
-    const WORDS: &'static [(&'static str, Self)] = &[("pass", Self::Pass), ("drop", Self::Drop)];
+impl Keyword for UnknownSessions {
+    const KEYWORDS: &'static [(&'static str, Self)] = &[("pass", Self::Pass), ("drop", Self::Drop)];
 }
 
 impl fmt::Display for UnknownSessions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(word_of(*self))
+        f.write_str(keyword_of(*self))
     }
 }
 
-impl Word for UnknownDirection {
-    const WORDS: &'static [(&'static str, Self)] =
+impl Keyword for UnknownDirection {
+    const KEYWORDS: &'static [(&'static str, Self)] =
         &[("either", Self::Either), ("accept", Self::Accept), ("reject", Self::Reject)];
 }
 
 impl fmt::Display for UnknownDirection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(word_of(*self))
+        f.write_str(keyword_of(*self))
     }
 }
 
 pub(super) fn check_sessions(config: &Config) -> Result<(), Violation> {
-    let Config { enis, filters, profiles, sessions, outputs, .. } = config;
+    let Config { enis, filters, vxlan_profiles, sessions, outputs, .. } = config;
     let declared = Declared {
         enis: enis.iter().map(|eni| eni.id.as_str()).collect(),
         filters: filters.iter().map(|filter| filter.name.as_str()).collect(),
-        profiles: profiles.iter().map(|profile| profile.name.as_str()).collect(),
+        vxlan_profiles: vxlan_profiles.iter().map(|profile| profile.name.as_str()).collect(),
         outputs: outputs.iter().map(|output| output.name.as_str()).collect(),
     };
     let mut names = Seen::default();
@@ -130,19 +130,22 @@ pub(super) fn check_sessions(config: &Config) -> Result<(), Violation> {
         declared.check(session, &key)?;
         let from = source.map_or_else(|| "any source".to_owned(), |source| source.to_string());
         pairs
-            .note((source, vni), key.clone(), format_args!("VNI {vni} from {from}"))
+            .insert((source, vni), key.clone(), format_args!("VNI {vni} from {from}"))
             .map_err(|problem| problem.between(vec![key.key("vni"), key.key("source")]))?;
         if let (Some(eni), Some(number)) = (eni, number) {
             numbers
-                .note((eni, number), key.clone(), format_args!("session number {number} of {eni}"))
+                .insert(
+                    (eni, number),
+                    key.clone(),
+                    format_args!("session number {number} of {eni}"),
+                )
                 .map_err(|problem| problem.between(vec![key.key("number"), key.key("eni")]))?;
         }
     }
     Ok(())
 }
 
-/// A session without a VLAN of its own would look like another one in an output that keeps them
-/// apart by that.
+/// Checks that a session has a VLAN if one of its outputs tells sessions apart by their VLAN.
 fn check_vlan(session: &Session, outputs: &[Output]) -> Result<(), Problem> {
     let is_tagged = |output: &&Output| {
         let gets = session.outputs.as_ref().is_none_or(|names| names.contains(&output.name));
@@ -175,11 +178,11 @@ fn check_numbers(session: &Session, key: &KeyPath) -> Result<(), Violation> {
     Ok(())
 }
 
-/// What sessions may refer to.
+/// Names that sessions may refer to.
 struct Declared<'c> {
     enis: HashSet<&'c str>,
     filters: HashSet<&'c str>,
-    profiles: HashSet<&'c str>,
+    vxlan_profiles: HashSet<&'c str>,
     outputs: HashSet<&'c str>,
 }
 
@@ -195,9 +198,9 @@ impl Declared<'_> {
             let is_declared = self.filters.contains(filter.as_str());
             check_reference(filter, is_declared, "filter", &key.key("filter"))?;
         }
-        if let Some(profile) = &session.profile {
-            let is_declared = self.profiles.contains(profile.as_str());
-            check_reference(profile, is_declared, "profile", &key.key("profile"))?;
+        if let Some(profile) = &session.vxlan_profile {
+            let is_declared = self.vxlan_profiles.contains(profile.as_str());
+            check_reference(profile, is_declared, "vxlan_profile", &key.key("vxlan_profile"))?;
         }
         self.check_outputs(session, &key.key("outputs"))
     }
@@ -213,7 +216,7 @@ impl Declared<'_> {
             let key = key.index(position);
             check_reference(output, self.outputs.contains(output.as_str()), "output", &key)?;
             let found = format_args!("{output:?}");
-            seen.note(output, key.clone(), found).map_err(|problem| problem.at(key))?;
+            seen.insert(output, key.clone(), found).map_err(|problem| problem.at(key))?;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! An output that is read as a stream of bytes: where, and in which format.
+//! Stream outputs: target, format and limits.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -8,70 +8,73 @@ use super::error::Violation;
 use super::key::KeyPath;
 use super::limit::Limit;
 
-/// Each has a buffer and a thread.
-pub(super) const READERS: Limit = Limit::Range(1, 64);
-/// A GiB for a reader that stands still is more than any that will ever catch up needs.
+/// Each reader has a buffer and a thread.
+pub(super) const MAX_READERS: Limit = Limit::Range(1, 64);
+/// A reader that is a GiB behind will not catch up.
 pub(super) const BUFFER_MIB: Limit = Limit::Range(1, 1024);
 
-/// The port at which pcap-over-IP is customary.
+/// Customary TCP port of pcap-over-IP.
 pub const PCAP_OVER_IP_PORT: u16 = 57_012;
 
-/// A stream of capture records. All frames in it begin with an Ethernet header.
+/// Settings of a stream of capture records. All frames in it begin with an Ethernet header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stream {
-    /// Where it is read.
+    /// Endpoint at which readers get the stream.
     pub target: StreamTarget,
-    /// What it consists of.
+    /// Format of the capture records.
     pub format: StreamFormat,
-    /// Most readers at a time of a socket, 1 to 64; each gets all frames from the moment on at
-    /// which it comes. Default: 8. Too low: who comes beyond it is turned away.
-    pub readers: u32,
-    /// Memory, in MiB, in which the frames of one reader wait until it takes them: 1 to 1024.
-    /// Default: 4. Too low: a reader that pauses loses frames, which is counted for it; high takes
-    /// memory, for a reader that stands still only.
+    /// Maximum number of simultaneous readers of a socket, 1 to 64; each gets all frames from its
+    /// connection on. Default: 8. Further readers are disconnected.
+    pub max_readers: u32,
+    /// Size in MiB of the buffer of each reader: 1 to 1024. Default: 4. Too low: a pausing reader
+    /// loses frames, which is counted for it; high: a stalled reader takes that much memory.
     pub buffer_mib: u32,
 }
 
-/// Where a stream is read.
+/// Endpoint of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StreamTarget {
-    /// Standard output of the engine's process, which must not be a terminal.
+    /// Standard output of the engine's process; a terminal is refused.
     Stdout,
-    /// A named pipe (fifo(7)), made with mode 0600 if it is not there. Has one reader at a time.
+    /// A named pipe (fifo(7)), created with mode 0600 if it does not exist. Has one reader at a
+    /// time.
     Fifo(PathBuf),
-    /// A Unix socket (`SOCK_STREAM`), made for the engine's user only.
+    /// A Unix socket (`SOCK_STREAM`), accessible to the engine's user only.
     Unix(PathBuf),
-    /// A TCP socket that listens at this address. Whoever reaches it reads the frames.
+    /// A TCP socket that listens at this address. Every host that reaches it can read the frames.
     Tcp(SocketAddr),
 }
 
-/// What a stream consists of.
+/// Format of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StreamFormat {
-    /// pcapng, with an interface block for each session, and at an orderly end the losses of the
-    /// reader.
+    /// pcapng, with an interface block for each session, and the losses of the reader at an orderly
+    /// end.
     #[default]
     Pcapng,
-    /// pcap with nanoseconds, which has neither.
+    /// pcap with nanosecond timestamps, without session names and statistics.
     Pcap,
 }
 
 impl Stream {
-    /// A stream with the default settings.
+    /// Returns a stream with the default settings.
     pub const fn new(target: StreamTarget) -> Self {
-        Self { target, format: StreamFormat::Pcapng, readers: 8, buffer_mib: 4 }
+        Self { target, format: StreamFormat::Pcapng, max_readers: 8, buffer_mib: 4 }
     }
 
-    /// Most readers at a time.
-    pub const fn readers_max(&self) -> u32 {
+    /// Returns the maximum number of simultaneous readers, which is 1 for standard output and a
+    /// named pipe.
+    pub const fn reader_limit(&self) -> u32 {
         match self.target {
             StreamTarget::Stdout | StreamTarget::Fifo(_) => 1,
-            StreamTarget::Unix(_) | StreamTarget::Tcp(_) => self.readers,
+            StreamTarget::Unix(_) | StreamTarget::Tcp(_) => self.max_readers,
         }
     }
 
     pub(super) fn check(&self, key: &KeyPath) -> Result<(), Violation> {
-        READERS.check(self.readers).map_err(|problem| problem.at(key.key("readers")))?;
+        MAX_READERS
+            .check(self.max_readers)
+            .map_err(|problem| problem.at(key.key("max_readers")))?;
         BUFFER_MIB.check(self.buffer_mib).map_err(|problem| problem.at(key.key("buffer_mib")))
     }
 }
@@ -88,7 +91,7 @@ impl fmt::Display for StreamTarget {
 }
 
 impl StreamTarget {
-    /// Where pcap-over-IP is served if nothing else is said: to this host only.
+    /// Default address of a TCP stream: loopback at [`PCAP_OVER_IP_PORT`].
     pub const PCAP_OVER_IP: SocketAddr =
         SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), PCAP_OVER_IP_PORT);
 }

@@ -1,9 +1,9 @@
-//! Which tunnel a UDP port carries.
+//! Tunnel protocols and their UDP ports.
 
 use std::fmt;
 use std::str::FromStr;
 
-use super::words::{Word, word_of};
+use super::keyword::{Keyword, keyword_of};
 
 /// UDP port that IANA assigned to VXLAN (RFC 7348 section 5), the one that AWS sends mirrored
 /// traffic to.
@@ -20,15 +20,15 @@ pub enum Tunnel {
     /// RFC 7348: an Ethernet frame inside.
     #[default]
     Vxlan,
-    /// Draft-ietf-nvo3-vxlan-gpe: VXLAN whose header says what is inside, Ethernet or IP.
+    /// Draft-ietf-nvo3-vxlan-gpe: VXLAN whose header names the inner protocol, Ethernet or IP.
     VxlanGpe,
-    /// RFC 8926: Ethernet or IP inside. A Gateway Load Balancer puts VXLAN into it, which is taken
-    /// off too.
+    /// RFC 8926: Ethernet or IP inside. A Gateway Load Balancer puts VXLAN into it, which is
+    /// decapsulated too.
     Geneve,
 }
 
 impl Tunnel {
-    /// What a port carries unless the configuration says otherwise.
+    /// Returns the tunnel that a port carries unless the configuration names another.
     pub const fn of_port(number: u16) -> Self {
         match number {
             GENEVE_PORT => Self::Geneve,
@@ -38,18 +38,18 @@ impl Tunnel {
     }
 }
 
-impl Word for Tunnel {
-    const WORDS: &'static [(&'static str, Self)] =
+impl Keyword for Tunnel {
+    const KEYWORDS: &'static [(&'static str, Self)] =
         &[("vxlan", Self::Vxlan), ("vxlan-gpe", Self::VxlanGpe), ("geneve", Self::Geneve)];
 }
 
 impl fmt::Display for Tunnel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(word_of(*self))
+        f.pad(keyword_of(*self))
     }
 }
 
-/// A UDP destination port and what it carries. In the file a number, or `"TUNNEL:PORT"`.
+/// A UDP destination port and its tunnel. In the file a number, or `"TUNNEL:PORT"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TunnelPort {
     /// The port, 1 to 65535, host byte order.
@@ -59,7 +59,7 @@ pub struct TunnelPort {
 }
 
 impl TunnelPort {
-    /// The port with the tunnel that it was assigned to; VXLAN if it was assigned to none.
+    /// Returns the port with the tunnel that IANA assigned it to; VXLAN if it is assigned to none.
     pub const fn new(number: u16) -> Self {
         Self { number, tunnel: Tunnel::of_port(number) }
     }
@@ -71,7 +71,7 @@ impl From<u16> for TunnelPort {
     }
 }
 
-/// As the file has it, the tunnel only where the port does not say it.
+/// Writes the port as in the file, with the tunnel only if it is not the port's assigned one.
 impl fmt::Display for TunnelPort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { number, tunnel } = self;
@@ -98,7 +98,7 @@ impl FromStr for TunnelPort {
         };
         match text.split_once(':') {
             Some((word, digits)) => {
-                let known = Tunnel::WORDS.iter().find(|(name, _)| *name == word);
+                let known = Tunnel::KEYWORDS.iter().find(|(name, _)| *name == word);
                 let (_, tunnel) = known.ok_or(InvalidTunnelPort)?;
                 Ok(Self { number: port(digits)?, tunnel: *tunnel })
             }

@@ -1,23 +1,23 @@
-//! Where the workers run and how they wait.
+//! CPUs of the workers, and how they wait.
 
 use std::fmt;
 
 use super::capture::{Queues, check_list};
 use super::error::{Problem, Violation};
 use super::key::KeyPath;
+use super::keyword::{Keyword, keyword_of};
 use super::limit::Limit;
-use super::words::{Word, word_of};
 
 /// A `cpu_set_t` holds 1024 CPUs (`CPU_SETSIZE`, `CPU_SET(3)`).
 pub(super) const CPU: Limit = Limit::Range(0, 1023);
 
-/// Where the workers run and how they wait. Table `[workers]` of the file. Each RX queue has one
+/// CPUs of the workers, and how they wait. Table `[workers]` of the file. Each RX queue has one
 /// worker.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Workers {
     /// CPUs that the workers are pinned to. Default: [`Cpus::Auto`].
     pub cpus: Cpus,
-    /// What a worker does while nothing arrives. Default: [`WaitMode::Adaptive`].
+    /// Behaviour of an idle worker. Default: [`WaitMode::Adaptive`].
     pub wait: WaitMode,
 }
 
@@ -28,32 +28,32 @@ pub enum Cpus {
     #[default]
     Auto,
     /// The worker of the n-th queue runs on the n-th CPU of this list: 0 to 1023, each once, at
-    /// least as many as queues; with several interfaces those of the first one come first. CPUs on
-    /// another NUMA node than the NIC, or ones that serve its interrupts, cost speed.
+    /// least as many as queues; with several interfaces the queues of the first one come first.
+    /// CPUs on another NUMA node than the NIC's, or CPUs that serve its interrupts, cost speed.
     List(Vec<usize>),
 }
 
-/// What a worker does while nothing arrives.
+/// Behaviour of an idle worker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WaitMode {
-    /// Looks again at once, lending the CPU to whoever else is ready to run on it: lowest latency,
-    /// one CPU in full per worker.
+    /// Polls again at once and yields the CPU to other runnable threads: lowest latency, one full
+    /// CPU per worker.
     Busy,
-    /// Naps for 100 µs at a time while traffic is dense, else sleeps until the kernel wakes it.
+    /// Sleeps for 100 µs at a time while traffic is dense, else until the kernel wakes it.
     #[default]
     Adaptive,
     /// Sleeps until the kernel wakes it: least CPU time, highest latency.
     Interrupt,
 }
 
-impl Word for WaitMode {
-    const WORDS: &'static [(&'static str, Self)] =
+impl Keyword for WaitMode {
+    const KEYWORDS: &'static [(&'static str, Self)] =
         &[("busy", Self::Busy), ("adaptive", Self::Adaptive), ("interrupt", Self::Interrupt)];
 }
 
 impl fmt::Display for WaitMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(word_of(*self))
+        f.write_str(keyword_of(*self))
     }
 }
 

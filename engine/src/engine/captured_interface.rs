@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::active_mode::{ActiveMode, ModeFallback};
 use super::queue_builder::{self, OpenQueue, QueueBuilder, QueueCpu, SteeringTarget};
 use super::{EngineError, cpus};
-use crate::config::{Config, Fragments, Output, Queues};
+use crate::config::{Config, FragmentMode, Output, Queues};
 use crate::interface::Interface;
 use crate::steering::{self, AttachMode, Steering, SteeringCounters, SteeringError};
 use crate::sys::{driver_of, rx_queue_count};
@@ -225,7 +225,7 @@ fn load(config: &Config) -> Result<Steering, EngineError> {
         ports: &ports,
         allowed_sources: &capture.allowed_sources,
         stamp_arrival: capture.arrival_times,
-        fragments: capture.fragments == Fragments::Reassemble,
+        fragments: capture.fragments == FragmentMode::Reassemble,
     };
     Ok(Steering::load(&settings)?)
 }

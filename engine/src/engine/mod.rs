@@ -26,7 +26,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use crate::capture_file::CaptureFile;
-use crate::config::{self, Config, Fragments, Output};
+use crate::config::{self, Config, FragmentMode, Output};
 use crate::diagnostics::Diagnostics;
 use crate::interface::Interface;
 pub use crate::outputs::attach::{ConsumerCounters, StreamCounters, StreamReader};
@@ -67,6 +67,39 @@ enum Source {
 }
 
 /// An engine: interfaces or a capture file, a worker for each queue, and the outputs.
+///
+/// # Examples
+///
+/// Counts the frames of an interface for a minute. Needs the capabilities that [`Self::open`] lists.
+///
+/// ```no_run
+/// use std::time::{Duration, Instant};
+///
+/// use vxtap::Engine;
+/// use vxtap::config::{Config, Output, OutputKind};
+/// use vxtap::ring::Next;
+///
+/// let mut config = Config::default();
+/// config.capture.interfaces.push("eth1".to_owned());
+/// config.outputs.push(Output::new("count", OutputKind::Consumer));
+///
+/// let mut engine = Engine::open(config)?;
+/// let mut consumer = engine.take_consumer("count").expect("declared above");
+/// engine.start()?;
+///
+/// let end = Instant::now() + Duration::from_secs(60);
+/// let mut frames = 0;
+/// while Instant::now() < end {
+///     match consumer.next(Duration::from_millis(100)) {
+///         Next::Batch(batch) => frames += batch.iter().count(),
+///         Next::Idle => {}
+///         Next::Closed => break,
+///     }
+/// }
+/// let report = engine.stop();
+/// println!("{frames} frames\n\n{report}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Engine {
     config: Config,
     directory: Directory,
@@ -205,7 +238,7 @@ impl Engine {
             tail_ring_len,
             planned_outputs: Output::count_rings(&config.outputs).max(1),
             writers: Vec::new(),
-            fragments: (config.capture.fragments == Fragments::Reassemble)
+            fragments: (config.capture.fragments == FragmentMode::Reassemble)
                 .then(FragmentTable::default),
             instances: Vec::new(),
             tail_output: None,

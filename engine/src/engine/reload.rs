@@ -35,7 +35,7 @@ pub enum ReloadError {
     },
     /// No memory is left for another output.
     #[error(
-        "outputs {}: the memory is planned for {planned} and {alive} are there: restart with a higher memory.outputs",
+        "outputs {}: the memory is planned for {planned} and {alive} are there: restart with a higher memory.max_outputs",
         list(added)
     )]
     NoRoom {
@@ -108,7 +108,7 @@ impl Engine {
         if self.workers.is_empty() || self.has_ended() {
             return Err(ReloadError::NotRunning);
         }
-        let keys = self.config.fixed_differences(&config);
+        let keys = self.config.keys_requiring_restart(&config);
         if !keys.is_empty() {
             return Err(ReloadError::Fixed { keys });
         }

@@ -166,15 +166,19 @@ impl Policies {
         let filters: HashMap<_, _> =
             config.filters.iter().map(|it| (&it.name, compile(it))).collect();
         let profiles: HashMap<_, _> =
-            config.profiles.iter().map(|it| (&it.name, VxlanReservedBits::new(it))).collect();
+            config.vxlan_profiles.iter().map(|it| (&it.name, VxlanReservedBits::new(it))).collect();
         let enis: HashMap<_, _> = config.enis.iter().map(|eni| (&eni.id, identify(eni))).collect();
         let mut by_session = Vec::new();
         for (session, id) in config.sessions.iter().zip(ids) {
-            let config::Session { eni, filter, profile, packet_length, .. } = session;
-            if eni.is_none() && filter.is_none() && profile.is_none() && packet_length.is_none() {
+            let config::Session { eni, filter, vxlan_profile, packet_length, .. } = session;
+            if eni.is_none()
+                && filter.is_none()
+                && vxlan_profile.is_none()
+                && packet_length.is_none()
+            {
                 continue;
             }
-            let marks = profile.as_ref().and_then(|name| profiles.get(name).copied());
+            let marks = vxlan_profile.as_ref().and_then(|name| profiles.get(name).copied());
             let (eni, servers) =
                 eni.as_ref().and_then(|id| enis.get(id).cloned()).unwrap_or_default();
             let policy = Policy {

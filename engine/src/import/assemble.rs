@@ -1,29 +1,30 @@
-//! From what was read to what is written: parts are joined by their identifiers, put into an order
-//! that does not depend on the order of the input, and what cannot be used is left out with a
-//! sentence.
+//! Joins the objects of a mirror by their identifiers and sorts them independently of the order of
+//! the input. Unusable objects are left out and reported.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 
 use ipnet::Ipv4Net;
 
-use super::model::{Filter, Interface, Mirror, Rule, Session, Target};
+use super::model::{
+    Mirror, MirrorFilter, MirrorInterface, MirrorRule, MirrorSession, MirrorTarget,
+};
 use super::{ImportError, Options};
 
-/// What is written, in its order.
+/// Content of the configuration, in its order.
 pub(super) struct Assembled {
     /// Mirrored interfaces with the prefixes of their VPCs, by identifier.
-    pub(super) interfaces: Vec<(Interface, Vec<Ipv4Net>)>,
+    pub(super) interfaces: Vec<(MirrorInterface, Vec<Ipv4Net>)>,
     /// Filters by identifier, each with its rules: ingress first, then by number.
-    pub(super) filters: Vec<(Filter, Vec<Rule>)>,
+    pub(super) filters: Vec<(MirrorFilter, Vec<MirrorRule>)>,
     /// Sessions by interface, then by number.
     pub(super) sessions: Vec<UsableSession>,
     pub(super) left_out: Vec<String>,
 }
 
-/// A session that frames can be recognised of.
+/// A session whose frames can be recognised.
 pub(super) struct UsableSession {
-    pub(super) session: Session,
+    pub(super) session: MirrorSession,
     pub(super) vni: u32,
     /// `None`: the interface is not in the input.
     pub(super) source: Option<IpAddr>,
@@ -59,12 +60,12 @@ pub(super) fn assemble(mirror: Mirror, options: &Options) -> Result<Assembled, I
     })
 }
 
-/// The sessions that send to the target that was asked for.
+/// Returns the sessions that send to the requested target.
 fn to_target(
-    sessions: Vec<Session>,
-    targets: &[Target],
+    sessions: Vec<MirrorSession>,
+    targets: &[MirrorTarget],
     options: &Options,
-) -> Result<Vec<Session>, ImportError> {
+) -> Result<Vec<MirrorSession>, ImportError> {
     let Some(wanted) = &options.target else { return Ok(sessions) };
     let ids: HashSet<&String> = targets
         .iter()
@@ -87,11 +88,11 @@ fn to_target(
     Ok(sessions)
 }
 
-/// The sessions that can be used, in their order.
+/// Returns the usable sessions, sorted by interface and number.
 fn usable(
-    mut sessions: Vec<Session>,
+    mut sessions: Vec<MirrorSession>,
     filters: &HashSet<String>,
-    interfaces: &BTreeMap<String, Interface>,
+    interfaces: &BTreeMap<String, MirrorInterface>,
     left_out: &mut Vec<String>,
 ) -> Vec<UsableSession> {
     sessions.sort_by(|one, two| {
@@ -135,7 +136,8 @@ fn usable(
     usable
 }
 
-/// A mirror asks the filters of an interface by the numbers of its sessions.
+/// Checks that the sessions of an interface have different numbers, as the mirror evaluates them in
+/// this order.
 fn check_numbers(sessions: &[UsableSession]) -> Result<(), ImportError> {
     for pair in sessions.windows(2).filter(|pair| pair[0].has_interface) {
         let [one, two] = [&pair[0].session, &pair[1].session];
@@ -149,17 +151,17 @@ fn check_numbers(sessions: &[UsableSession]) -> Result<(), ImportError> {
     Ok(())
 }
 
-/// The filters, each with its rules.
+/// Returns the filters, each with its rules.
 fn with_rules(
-    mut filters: Vec<Filter>,
-    mut rules: Vec<Rule>,
+    mut filters: Vec<MirrorFilter>,
+    mut rules: Vec<MirrorRule>,
     left_out: &mut Vec<String>,
-) -> Result<Vec<(Filter, Vec<Rule>)>, ImportError> {
+) -> Result<Vec<(MirrorFilter, Vec<MirrorRule>)>, ImportError> {
     filters.sort_by(|one, two| one.id.cmp(&two.id));
     rules.sort_by(|one, two| {
         (one.direction, one.number, &one.id).cmp(&(two.direction, two.number, &two.id))
     });
-    let mut by_filter: BTreeMap<String, Vec<Rule>> = BTreeMap::new();
+    let mut by_filter: BTreeMap<String, Vec<MirrorRule>> = BTreeMap::new();
     for rule in rules {
         by_filter.entry(rule.filter.clone()).or_default().push(rule);
     }

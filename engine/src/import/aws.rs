@@ -1,16 +1,16 @@
-//! What `aws ec2 describe-...` prints.
+//! Reader of the output of `aws ec2 describe-...`.
 //!
 //! Property names and types: the EC2 API model of botocore 1.44.5.
 
 use serde_json::Value;
 
 use super::item::Item;
-use super::model::{Filter, Interface, Mirror, Session, Target, in_order};
+use super::model::{Mirror, MirrorFilter, MirrorInterface, MirrorSession, MirrorTarget, in_order};
 use super::values::{self, AWS_RULE, address, prefix, rule};
 use super::{ImportError, Input, json_error, text};
 use crate::config::Direction;
 
-/// The lists that documents may have, and what else may stand beside them.
+/// Names of the lists that are read, and of other members that documents may have.
 const KNOWN: &str = "TrafficMirrorFilters, TrafficMirrorFilterRules, TrafficMirrorSessions, TrafficMirrorTargets, \
                      NetworkInterfaces and Vpcs";
 const BESIDE: &[&str] = &["NextToken", "ResponseMetadata"];
@@ -70,7 +70,7 @@ fn filter(item: Item<'_>, mirror: &mut Mirror) -> Result<(), ImportError> {
             add_rule(element, Some((&id, direction)), mirror)?;
         }
     }
-    let filter = Filter {
+    let filter = MirrorFilter {
         label: label(&item, "Tags")?,
         amazon_dns: values::has_amazon_dns(&item.list("NetworkServices")?)?,
         assumptions: Vec::new(),
@@ -84,7 +84,7 @@ fn lone_rule(item: Item<'_>, mirror: &mut Mirror) -> Result<(), ImportError> {
     add_rule(item, None, mirror)
 }
 
-/// Adds a rule; `of` has its filter and direction if it stands in one of a filter's lists.
+/// Adds a rule; `of` is the filter and direction of the list that contains it, if any.
 fn add_rule(
     item: Item<'_>,
     of: Option<(&String, Direction)>,
@@ -115,7 +115,7 @@ fn add_rule(
 fn session(item: Item<'_>, mirror: &mut Mirror) -> Result<(), ImportError> {
     let id = item.id("TrafficMirrorSessionId")?;
     let item = item.named(&id);
-    let session = Session {
+    let session = MirrorSession {
         label: label(&item, "Tags")?,
         interface: item.id("NetworkInterfaceId")?,
         filter: item.id("TrafficMirrorFilterId")?,
@@ -137,7 +137,7 @@ fn target(item: Item<'_>, mirror: &mut Mirror) -> Result<(), ImportError> {
     let item = item.named(&id);
     for key in ["NetworkInterfaceId", "NetworkLoadBalancerArn", "GatewayLoadBalancerEndpointId"] {
         if let Some(destination) = item.optional_string(key)? {
-            mirror.targets.push(Target { id, destination });
+            mirror.targets.push(MirrorTarget { id, destination });
             return Ok(());
         }
     }
@@ -163,7 +163,7 @@ fn interface(item: Item<'_>, mirror: &mut Mirror) -> Result<(), ImportError> {
         }
     }
     assumptions.sort();
-    let interface = Interface {
+    let interface = MirrorInterface {
         label: label(&item, "TagSet")?,
         mac: item
             .get("MacAddress")?
@@ -195,7 +195,7 @@ fn vpc(item: Item<'_>, mirror: &mut Mirror) -> Result<(), ImportError> {
     Ok(())
 }
 
-/// The tag `Name`, else the description.
+/// Returns the tag `Name`, else the description.
 fn label(item: &Item<'_>, tags: &str) -> Result<Option<String>, ImportError> {
     for tag in item.list(tags)? {
         if tag.get("Key")?.is_some_and(|key| key.value() == "Name") {

@@ -1,32 +1,33 @@
-//! Why a description of a mirror cannot be read.
+//! Errors of the importers.
 
 use std::fmt;
 
-/// Why nothing was written. Each is one sentence that names the file and the place in it.
+/// Error of an import, which then has no result. Each is one sentence with the file and the
+/// position in it.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ImportError {
-    /// The file is not what its format asks for.
+    /// The file does not have the expected format.
     #[error("{file}: {message}")]
     Format {
         /// The file.
         file: String,
-        /// What is wrong, and where.
+        /// Error and position.
         message: String,
     },
     /// A value is missing, of the wrong type, or not allowed.
-    #[error("{file}: {place}: {message}")]
+    #[error("{file}: {path}: {message}")]
     Value {
         /// The file.
         file: String,
-        /// The object and its property.
-        place: String,
-        /// What was found, and what is expected.
+        /// Path of the object and its property.
+        path: String,
+        /// Value found and values expected.
         message: String,
     },
-    /// What was read does not make a configuration.
+    /// The inputs together do not make a configuration.
     #[error("{message}")]
     Whole {
-        /// What is wrong.
+        /// Description of the error.
         message: String,
     },
 }
@@ -36,8 +37,8 @@ impl ImportError {
         Self::Format { file: one_line(file), message: one_line(message) }
     }
 
-    pub(super) fn value(file: &str, place: &str, message: impl fmt::Display) -> Self {
-        Self::Value { file: one_line(file), place: one_line(place), message: one_line(message) }
+    pub(super) fn value(file: &str, path: &str, message: impl fmt::Display) -> Self {
+        Self::Value { file: one_line(file), path: one_line(path), message: one_line(message) }
     }
 
     pub(super) fn whole(message: impl fmt::Display) -> Self {
@@ -45,8 +46,7 @@ impl ImportError {
     }
 }
 
-/// A sentence that repeats what others wrote, with escapes for what would end the line or steer a
-/// terminal.
+/// Escapes control characters of the input, which could end the line or control a terminal.
 pub(super) fn one_line(text: impl fmt::Display) -> String {
     let mut line = String::new();
     for c in text.to_string().chars() {

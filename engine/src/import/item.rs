@@ -1,4 +1,4 @@
-//! Reads typed values out of JSON, and remembers the place of each for the error.
+//! Reads typed values from JSON and keeps the path of each for errors.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -8,29 +8,26 @@ use serde_json::Value;
 
 use super::ImportError;
 
-/// Most characters of a found value that an error repeats.
+/// Maximum number of characters of a value that an error repeats.
 const FOUND_CHARS_MAX: usize = 60;
 
-/// A value of the document with its place.
+/// A value of the document with its path.
 #[derive(Clone, Debug)]
 pub(super) struct Item<'v> {
     value: &'v Value,
     file: &'v str,
-    place: String,
+    path: String,
 }
 
 impl<'v> Item<'v> {
-    pub(super) const fn new(file: &'v str, value: &'v Value, place: String) -> Self {
-        Self { value, file, place }
+    pub(super) const fn new(file: &'v str, value: &'v Value, path: String) -> Self {
+        Self { value, file, path }
     }
 
-    /// The same with the object's own name behind its place, once it is known.
+    /// Returns the item with the object's own name appended to its path.
     pub(super) fn named(mut self, name: &str) -> Self {
-        self.place = if self.place.is_empty() {
-            name.to_owned()
-        } else {
-            format!("{} ({name})", self.place)
-        };
+        self.path =
+            if self.path.is_empty() { name.to_owned() } else { format!("{} ({name})", self.path) };
         self
     }
 
@@ -42,22 +39,22 @@ impl<'v> Item<'v> {
         self.value
     }
 
-    /// The property of an object, if it is there: null and the empty string stand for a property
-    /// that is not set.
+    /// Returns a property of an object, if it is set; null and the empty string mean that it is
+    /// not.
     pub(super) fn get(&self, key: &str) -> Result<Option<Self>, ImportError> {
         let Value::Object(object) = self.value else { return Err(self.expected("an object")) };
         let is_set = |value: &&Value| !value.is_null() && value.as_str() != Some("");
-        let item = |value| Self { value, file: self.file, place: join(&self.place, key) };
+        let item = |value| Self { value, file: self.file, path: join(&self.path, key) };
         Ok(object.get(key).filter(is_set).map(item))
     }
 
-    /// The property of an object that has to be there.
+    /// Returns a required property of an object.
     pub(super) fn required(&self, key: &str) -> Result<Self, ImportError> {
-        let place = join(&self.place, key);
-        self.get(key)?.ok_or_else(|| self.error_at(&place, "missing"))
+        let path = join(&self.path, key);
+        self.get(key)?.ok_or_else(|| self.error_at(&path, "missing"))
     }
 
-    /// The elements of a list property; none if it is not there.
+    /// Returns the elements of a list property; none if it is not set.
     pub(super) fn list(&self, key: &str) -> Result<Vec<Self>, ImportError> {
         self.get(key)?.map_or(Ok(Vec::new()), |item| item.elements())
     }
@@ -65,7 +62,7 @@ impl<'v> Item<'v> {
     pub(super) fn elements(&self) -> Result<Vec<Self>, ImportError> {
         let Value::Array(array) = self.value else { return Err(self.expected("a list")) };
         let item =
-            |(at, value)| Self { value, file: self.file, place: format!("{}[{at}]", self.place) };
+            |(at, value)| Self { value, file: self.file, path: format!("{}[{at}]", self.path) };
         Ok(array.iter().enumerate().map(item).collect())
     }
 
@@ -73,7 +70,7 @@ impl<'v> Item<'v> {
         self.value.as_str().ok_or_else(|| self.expected("a string"))
     }
 
-    /// A string property that has to be there.
+    /// Returns a required string property.
     pub(super) fn id(&self, key: &str) -> Result<String, ImportError> {
         Ok(self.required(key)?.string()?.to_owned())
     }
@@ -82,7 +79,7 @@ impl<'v> Item<'v> {
         self.get(key)?.map(|item| Ok(item.string()?.to_owned())).transpose()
     }
 
-    /// An integer, also one that is written as a string.
+    /// Returns an integer, which may be written as a string.
     pub(super) fn integer(&self, range: RangeInclusive<i64>) -> Result<i64, ImportError> {
         let number = match self.value {
             Value::Number(number) => number.as_i64(),
@@ -95,7 +92,7 @@ impl<'v> Item<'v> {
         })
     }
 
-    /// A boolean, also one that is written as a string.
+    /// Returns a boolean, which may be written as a string.
     pub(super) fn boolean(&self) -> Result<bool, ImportError> {
         match self.value {
             Value::Bool(value) => Ok(*value),
@@ -105,12 +102,12 @@ impl<'v> Item<'v> {
         }
     }
 
-    /// A string that says a value.
+    /// Returns the value that a string represents.
     pub(super) fn parsed<T: FromStr>(&self, expected: &str) -> Result<T, ImportError> {
         self.string()?.parse().ok().ok_or_else(|| self.expected(expected))
     }
 
-    /// One of some words.
+    /// Returns the value of one of some keywords.
     pub(super) fn word<T: Copy>(&self, words: &[(&str, T)]) -> Result<T, ImportError> {
         let known = words.iter().find(|(word, _)| self.value.as_str() == Some(word));
         let names: Vec<_> = words.iter().map(|(word, _)| format!("{word:?}")).collect();
@@ -122,22 +119,22 @@ impl<'v> Item<'v> {
     }
 
     pub(super) fn error(&self, message: impl fmt::Display) -> ImportError {
-        self.error_at(&self.place, message)
+        self.error_at(&self.path, message)
     }
 
-    fn error_at(&self, place: &str, message: impl fmt::Display) -> ImportError {
-        if place.is_empty() {
+    fn error_at(&self, path: &str, message: impl fmt::Display) -> ImportError {
+        if path.is_empty() {
             return ImportError::format(self.file, message);
         }
-        ImportError::value(self.file, place, message)
+        ImportError::value(self.file, path, message)
     }
 }
 
-fn join(place: &str, key: &str) -> String {
-    if place.is_empty() { key.to_owned() } else { format!("{place}.{key}") }
+fn join(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
-/// Names a value in an error: short ones as they stand, objects and lists by their type.
+/// Describes a value in an error: scalars as they are written, objects and lists by their type.
 fn describe(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),

@@ -1,11 +1,11 @@
-//! From what AWS's own tools say about a mirror to a configuration.
+//! Importers: make a configuration from the output of AWS CLI, Terraform and CloudFormation.
 //!
 //! ```text
 //!   aws | terraform | cloudformation ── Mirror ── assemble ── write ── TOML, and a report of what was left out
 //! ```
 //!
-//! Each reader fills the same model; what they share of reading values is in `item` and `values`.
-//! The text that comes out is one that [`crate::Config::from_toml`] accepts: it has been tried.
+//! Each reader fills the same model; the code for values that they share is in `item` and `values`.
+//! The result has been checked with [`crate::Config::from_toml`].
 
 mod assemble;
 mod aws;
@@ -24,19 +24,19 @@ pub use error::ImportError;
 use crate::config::Config;
 use model::Mirror;
 
-/// Longest input in bytes: guards against being pointed at a device or a capture.
+/// Maximum size of an input in bytes: guards against reading a device or a capture.
 pub const INPUT_BYTES_MAX: u64 = 256 << 20;
 
-/// A file that was read.
+/// An input file.
 #[derive(Clone, Debug)]
 pub struct Input {
-    /// Its name, for messages.
+    /// Name for messages.
     pub name: String,
-    /// What is in it.
+    /// Content of the file.
     pub bytes: Vec<u8>,
 }
 
-/// What to take of it.
+/// Selection of sessions.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Only sessions that send to this target: its id, or the id or ARN of the interface, load
@@ -44,41 +44,41 @@ pub struct Options {
     pub target: Option<String>,
 }
 
-/// A configuration.
+/// Result of an import.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Imported {
-    /// Its text, valid.
+    /// Text of a valid configuration.
     pub toml: String,
-    /// What the input has and the configuration has not, a sentence each.
+    /// Parts of the input that are not in the configuration, one sentence each.
     pub left_out: Vec<String>,
 }
 
-/// Reads what the AWS CLI printed: any of `describe-traffic-mirror-filters`, `-filter-rules`,
+/// Reads output of the AWS CLI: any of `describe-traffic-mirror-filters`, `-filter-rules`,
 /// `-sessions`, `-targets`, `describe-network-interfaces` and `describe-vpcs`, in any order, each
 /// file with one or more JSON documents.
 ///
 /// # Errors
 ///
-/// [`ImportError`] for the first thing that is wrong.
+/// [`ImportError`] for the first error found.
 pub fn aws(inputs: &[Input], options: &Options) -> Result<Imported, ImportError> {
     finish("aws", inputs, aws::read(inputs)?, options)
 }
 
-/// Reads what `terraform show -json` printed, of a state or a plan.
+/// Reads output of `terraform show -json`, of a state or a plan.
 ///
 /// # Errors
 ///
-/// [`ImportError`] for the first thing that is wrong.
+/// [`ImportError`] for the first error found.
 pub fn terraform(inputs: &[Input], options: &Options) -> Result<Imported, ImportError> {
     finish("terraform", inputs, terraform::read(inputs)?, options)
 }
 
-/// Reads CloudFormation templates, YAML or JSON, in which everything of the mirror is a literal
-/// value, a reference to a resource of the template, or to a parameter with a default.
+/// Reads CloudFormation templates, YAML or JSON, whose mirror properties are literal values,
+/// references to resources of the template, or to parameters with a default.
 ///
 /// # Errors
 ///
-/// [`ImportError`] for the first thing that is wrong.
+/// [`ImportError`] for the first error found.
 pub fn cloudformation(inputs: &[Input], options: &Options) -> Result<Imported, ImportError> {
     finish("cloudformation", inputs, cloudformation::read(inputs)?, options)
 }
@@ -91,13 +91,12 @@ fn finish(
 ) -> Result<Imported, ImportError> {
     let assembled = assemble::assemble(mirror, options)?;
     let toml = write::toml(command, inputs, &assembled);
-    // What a configuration may not be, an identifier of 300 bytes for example, is said as the
-    // configuration says it.
+    // Limits of the configuration, such as the length of names, give the configuration's own error.
     Config::from_toml(Path::new("the configuration"), &toml).map_err(ImportError::whole)?;
     Ok(Imported { toml, left_out: assembled.left_out.iter().map(error::one_line).collect() })
 }
 
-/// The text of an input, without a byte order mark.
+/// Returns the text of an input, without a byte order mark.
 fn text(input: &Input) -> Result<&str, ImportError> {
     let text = str::from_utf8(&input.bytes).map_err(|error| {
         let message = format!("byte {} is not UTF-8 text", error.valid_up_to() + 1);
@@ -111,11 +110,11 @@ fn text(input: &Input) -> Result<&str, ImportError> {
     }
 }
 
-/// What `serde_json` says, without the place that it repeats.
+/// Converts an error of `serde_json`; drops the position that its text repeats.
 fn json_error(file: &str, error: &serde_json::Error) -> ImportError {
     let (text, line, column) = (error.to_string(), error.line(), error.column());
     let what = match text.split(" at line ").next().unwrap_or(&text) {
-        // It follows 127 of them. What AWS's tools print has twenty at most.
+        // The limit of `serde_json` is 127 levels; AWS's tools print twenty at most.
         "recursion limit exceeded" => "too many lists and objects inside each other".to_owned(),
         what => format!("not JSON: {what}"),
     };

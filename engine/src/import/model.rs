@@ -1,5 +1,4 @@
-//! A mirror as its owner's tools describe it: what every importer reads into, and what the
-//! configuration is written from.
+//! Model of a mirror: every importer fills it, and the configuration is written from it.
 //!
 //! References between the parts are the identifiers of the source (`tmf-0a1`,
 //! `aws_ec2_traffic_mirror_filter.web`, a logical name of a template), unresolved: filters, rules,
@@ -12,27 +11,26 @@ use ipnet::{IpNet, Ipv4Net};
 use super::ImportError;
 use crate::config::{Action, Direction, MacAddress, PortRange};
 
-/// All that was read.
+/// Everything that was read.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Mirror {
-    pub(super) filters: Vec<Filter>,
-    pub(super) rules: Vec<Rule>,
-    pub(super) sessions: Vec<Session>,
-    pub(super) targets: Vec<Target>,
-    pub(super) interfaces: Vec<Interface>,
+    pub(super) filters: Vec<MirrorFilter>,
+    pub(super) rules: Vec<MirrorRule>,
+    pub(super) sessions: Vec<MirrorSession>,
+    pub(super) targets: Vec<MirrorTarget>,
+    pub(super) interfaces: Vec<MirrorInterface>,
     /// IPv4 prefixes of VPCs, with the VPC's identifier.
     pub(super) vpcs: Vec<(String, Ipv4Net)>,
-    /// What the input holds and the configuration will not, a sentence each.
+    /// Parts of the input that will not be in the configuration, one sentence each.
     pub(super) left_out: Vec<String>,
 }
 
 impl Mirror {
-    /// The same with each thing once, as files may overlap, and in an order that is not that of the
-    /// input.
+    /// Removes duplicates, as files may overlap, and sorts by identifier.
     ///
     /// # Errors
     ///
-    /// If something is described twice in different ways.
+    /// If two descriptions of an object differ.
     pub(super) fn merged(mut self) -> Result<Self, ImportError> {
         merge(&mut self.filters, |it| &it.id, "filter")?;
         merge(&mut self.rules, |it| &it.id, "rule")?;
@@ -65,19 +63,20 @@ fn merge<T: PartialEq>(
 
 /// A mirror filter without its rules.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Filter {
+pub(super) struct MirrorFilter {
     pub(super) id: String,
     /// The `Name` tag, else the description: for a comment.
     pub(super) label: Option<String>,
-    /// Whether the network service `amazon-dns` is listed.
+    /// `true` if the network service `amazon-dns` is listed.
     pub(super) amazon_dns: bool,
-    /// Assumptions made while reading, a sentence each: they become comments of the configuration.
+    /// Assumptions made while reading, one sentence each: they become comments of the
+    /// configuration.
     pub(super) assumptions: Vec<String>,
 }
 
 /// A rule of a filter.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Rule {
+pub(super) struct MirrorRule {
     pub(super) id: String,
     pub(super) filter: String,
     pub(super) direction: Direction,
@@ -98,26 +97,26 @@ pub(super) struct Rule {
 
 /// A mirror session.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Session {
+pub(super) struct MirrorSession {
     pub(super) id: String,
     pub(super) label: Option<String>,
     /// Identifier of the mirrored interface.
     pub(super) interface: String,
     pub(super) filter: String,
     pub(super) target: Option<String>,
-    /// 1 to 32766; 1 is asked first.
+    /// 1 to 32766; 1 is evaluated first.
     pub(super) number: Option<u16>,
     /// Bytes after the VXLAN header; `None` is all.
     pub(super) packet_length: Option<u32>,
-    /// 0 to `0xFF_FFFF`; `None` when the source does not know it: such a session is left out and
+    /// 0 to `0xFF_FFFF`; `None` if the input does not have it: such a session is left out and
     /// reported.
     pub(super) vni: Option<u32>,
     pub(super) assumptions: Vec<String>,
 }
 
-/// Where a session sends.
+/// Destination of a session.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Target {
+pub(super) struct MirrorTarget {
     pub(super) id: String,
     /// The identifier or ARN of the interface, load balancer or endpoint.
     pub(super) destination: String,
@@ -125,7 +124,7 @@ pub(super) struct Target {
 
 /// A network interface, mirrored or not.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Interface {
+pub(super) struct MirrorInterface {
     pub(super) id: String,
     pub(super) label: Option<String>,
     pub(super) mac: Option<MacAddress>,
@@ -137,8 +136,8 @@ pub(super) struct Interface {
     pub(super) assumptions: Vec<String>,
 }
 
-/// An interface's addresses and prefixes, each once and the primary one first. The others are
-/// sorted: tools list them in any order.
+/// Returns an interface's addresses and prefixes without duplicates, the primary one first. The
+/// others are sorted, as tools list them in any order.
 pub(super) fn in_order(primary: Option<IpAddr>, mut others: Vec<IpNet>) -> Vec<IpNet> {
     let primary = primary.map(IpNet::from);
     others.retain(|other| Some(*other) != primary);

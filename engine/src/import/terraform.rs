@@ -1,4 +1,4 @@
-//! What `terraform show -json` prints, of a state or a plan.
+//! Reader of the output of `terraform show -json`, of a state or a plan.
 //!
 //! Resource types and attributes: the documentation of hashicorp/aws, `ec2_traffic_mirror_*` and
 //! `network_interface`. Layout:
@@ -7,7 +7,7 @@
 use serde_json::Value;
 
 use super::item::Item;
-use super::model::{Filter, Interface, Mirror, Session, Target, in_order};
+use super::model::{Mirror, MirrorFilter, MirrorInterface, MirrorSession, MirrorTarget, in_order};
 use super::values::{self, RuleKeys, address, prefix, rule};
 use super::{ImportError, Input, json_error, text};
 
@@ -38,8 +38,8 @@ pub(super) fn read(inputs: &[Input]) -> Result<Mirror, ImportError> {
             serde_json::from_str(text).map_err(|error| json_error(&input.name, &error))?;
         let document = Item::new(&input.name, &document, String::new());
         module(&root_module(&document)?, Mode::Any, &mut mirror)?;
-        // What a plan has looked up already, such as interfaces that somebody else manages, is in
-        // the state before it.
+        // Data sources that a plan has already read, such as interfaces that are managed elsewhere,
+        // are in its prior state.
         if document.get("values")?.is_none()
             && let Some(values) =
                 document.get("prior_state")?.map_or(Ok(None), |prior| prior.get("values"))?
@@ -50,15 +50,15 @@ pub(super) fn read(inputs: &[Input]) -> Result<Mirror, ImportError> {
     mirror.merged()
 }
 
-/// Which resources of a module are read.
+/// Selection of the resources of a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
     Any,
-    /// Those that are looked up and not managed.
+    /// Data sources only.
     Data,
 }
 
-/// The module at the root of a state, or of what a plan leads to.
+/// Returns the root module of a state, or of the planned state.
 fn root_module<'v>(document: &Item<'v>) -> Result<Item<'v>, ImportError> {
     let values = match (document.get("values")?, document.get("planned_values")?) {
         (Some(values), _) | (None, Some(values)) => values,
@@ -75,7 +75,7 @@ fn root_module<'v>(document: &Item<'v>) -> Result<Item<'v>, ImportError> {
     values.required("root_module")
 }
 
-/// Calls itself for modules inside the module, as deep as the JSON reader follows them.
+/// Reads a module and, recursively, its child modules; the JSON reader limits the depth.
 fn module(module: &Item<'_>, mode: Mode, mirror: &mut Mirror) -> Result<(), ImportError> {
     for item in module.list("resources")? {
         if mode == Mode::Any || item.get("mode")?.is_some_and(|mode| mode.value() == "data") {
@@ -99,23 +99,23 @@ fn resource(item: &Item<'_>, mirror: &mut Mirror) -> Result<(), ImportError> {
     };
     let address = item.id("address")?;
     let values = item.required("values")?;
-    // The address says more than the path to it.
+    // The address is shorter and clearer than the path.
     let values = Item::new(item.file(), values.value(), address.clone());
     read(&values, &Resource { address: &address }, mirror)
 }
 
-/// What is known of a resource besides its values.
+/// Address of a resource, for identifiers and messages.
 struct Resource<'v> {
     address: &'v str,
 }
 
 impl Resource<'_> {
-    /// The identifier that others refer to; the address, where there is none before it is created.
+    /// Returns the identifier that others refer to; the address if the resource is not created yet.
     fn id(&self, values: &Item<'_>) -> Result<String, ImportError> {
         Ok(values.optional_string("id")?.unwrap_or_else(|| self.address.to_owned()))
     }
 
-    /// Leaves the resource out because a plan does not know yet what it refers to.
+    /// Leaves out a resource whose reference is unknown in a plan.
     fn leave_out(&self, key: &str, mirror: &mut Mirror) {
         mirror.left_out.push(format!(
             "{}: {key} is not known before `terraform apply`; show the state after it",
@@ -129,7 +129,7 @@ fn filter(
     resource: &Resource<'_>,
     mirror: &mut Mirror,
 ) -> Result<(), ImportError> {
-    mirror.filters.push(Filter {
+    mirror.filters.push(MirrorFilter {
         id: resource.id(values)?,
         label: label(values)?,
         amazon_dns: values::has_amazon_dns(&values.list("network_services")?)?,
@@ -165,7 +165,7 @@ fn session(
         }
     }
     let vni = values.get("virtual_network_id")?.map(|item| values::vni(&item)).transpose()?;
-    mirror.sessions.push(Session {
+    mirror.sessions.push(MirrorSession {
         id: resource.id(values)?,
         label: label(values)?,
         interface: values.id(interface)?,
@@ -191,7 +191,7 @@ fn target(
         ["network_interface_id", "network_load_balancer_arn", "gateway_load_balancer_endpoint_id"]
     {
         if let Some(destination) = values.optional_string(key)? {
-            mirror.targets.push(Target { id: resource.id(values)?, destination });
+            mirror.targets.push(MirrorTarget { id: resource.id(values)?, destination });
             break;
         }
     }
@@ -217,7 +217,7 @@ fn interface(
         }
     }
     assumptions.sort();
-    mirror.interfaces.push(Interface {
+    mirror.interfaces.push(MirrorInterface {
         id: resource.id(values)?,
         label: label(values)?,
         mac: values
@@ -232,7 +232,7 @@ fn interface(
     Ok(())
 }
 
-/// The tag `Name`, else the description.
+/// Returns the tag `Name`, else the description.
 fn label(values: &Item<'_>) -> Result<Option<String>, ImportError> {
     if let Some(tags) = values.get("tags")?
         && let Some(name) = tags.optional_string("Name")?

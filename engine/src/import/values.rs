@@ -1,4 +1,4 @@
-//! Values that all sources write in nearly the same way.
+//! Values that the readers share.
 
 use std::net::IpAddr;
 
@@ -6,10 +6,10 @@ use ipnet::IpNet;
 
 use super::ImportError;
 use super::item::Item;
-use super::model::Rule;
+use super::model::MirrorRule;
 use crate::config::{Action, Direction, PortRange, TCP, UDP};
 
-/// How a source calls the properties of a rule.
+/// Names of the properties of a rule in a format.
 pub(super) struct RuleKeys {
     pub(super) direction: &'static str,
     pub(super) number: &'static str,
@@ -24,7 +24,7 @@ pub(super) struct RuleKeys {
     pub(super) label: &'static str,
 }
 
-/// As AWS and CloudFormation write them.
+/// Names in the AWS CLI's output and in CloudFormation.
 pub(super) const AWS_RULE: RuleKeys = RuleKeys {
     direction: "TrafficDirection",
     number: "RuleNumber",
@@ -49,7 +49,7 @@ pub(super) fn rule(
     keys: &RuleKeys,
     id: &str,
     filter: &str,
-) -> Result<Rule, ImportError> {
+) -> Result<MirrorRule, ImportError> {
     let mut assumptions = Vec::new();
     let direction = item.required(keys.direction)?.word(DIRECTIONS)?;
     let number = item.required(keys.number)?.integer(1..=i64::from(u32::MAX))?;
@@ -64,7 +64,7 @@ pub(super) fn rule(
             .expected(format_args!("a prefix of the family of the source {source}")));
     }
     let ports = |key: &str| ports(item, key, keys, protocol);
-    Ok(Rule {
+    Ok(MirrorRule {
         id: id.to_owned(),
         filter: filter.to_owned(),
         direction,
@@ -80,14 +80,14 @@ pub(super) fn rule(
     })
 }
 
-/// IANA's number; absent, 0 and -1 are any, which is `None`.
+/// Reads IANA's number; 0 and -1 mean any, which is `None`.
 fn protocol(item: &Item<'_>) -> Result<Option<u8>, ImportError> {
     let number = item.integer(-1..=255)?;
     Ok(u8::try_from(number).ok().filter(|&number| number != 0))
 }
 
-/// A range as an object, or as a list of at most one, as Terraform has its blocks. All ports are
-/// the same as none.
+/// Reads a range as an object or, as Terraform writes blocks, as a list of at most one object. All
+/// ports are the same as none.
 fn ports(
     rule: &Item<'_>,
     key: &str,
@@ -119,7 +119,7 @@ fn ports(
     Ok(Some(range).filter(|range| *range != PortRange::ALL))
 }
 
-/// A prefix; host bits are cut off, as AWS does, and this is noted.
+/// Reads a prefix; host bits are cleared, as AWS does, and this is noted as an assumption.
 pub(super) fn prefix(item: &Item<'_>, assumptions: &mut Vec<String>) -> Result<IpNet, ImportError> {
     let written: IpNet = item.parsed("an address prefix such as \"10.0.0.0/8\"")?;
     let meant = written.trunc();
@@ -133,12 +133,12 @@ pub(super) fn address(item: &Item<'_>) -> Result<IpAddr, ImportError> {
     item.parsed("an IP address")
 }
 
-/// The number of a session.
+/// Reads the number of a session.
 pub(super) fn session_number(item: &Item<'_>) -> Result<u16, ImportError> {
     Ok(u16::try_from(item.integer(1..=32_766)?).unwrap_or(u16::MAX))
 }
 
-/// A packet length; 0 is all.
+/// Reads a packet length; 0 means all.
 pub(super) fn packet_length(item: &Item<'_>) -> Result<Option<u32>, ImportError> {
     Ok(u32::try_from(item.integer(0..=65_535)?).ok().filter(|&length| length > 0))
 }
@@ -147,7 +147,7 @@ pub(super) fn vni(item: &Item<'_>) -> Result<u32, ImportError> {
     Ok(u32::try_from(item.integer(0..=0xff_ffff)?).unwrap_or(u32::MAX))
 }
 
-/// Whether the list of services has Amazon's DNS; there is no other.
+/// Returns `true` if the list of services has Amazon's DNS; there is no other service.
 pub(super) fn has_amazon_dns(services: &[Item<'_>]) -> Result<bool, ImportError> {
     for service in services {
         service.word(&[("amazon-dns", ())])?;

@@ -1,24 +1,23 @@
-//! The text of the configuration.
+//! Writer of the configuration.
 
 use std::collections::HashSet;
 use std::fmt::{self, Display, Write};
 
 use super::Input;
 use super::assemble::{Assembled, UsableSession};
-use super::model::{Filter, Interface, Rule};
+use super::model::{MirrorFilter, MirrorInterface, MirrorRule};
 use crate::config::{TCP, UDP, protocol_name};
 
 /// Most characters of a name or description that a comment repeats.
 const COMMENT_CHARS_MAX: usize = 200;
 
-/// Writes the configuration with comments. Writing to a string cannot fail, which is why results
-/// are dropped.
+/// Writes the configuration with comments. Results are dropped, as writing to a string cannot fail.
 pub(super) fn toml(command: &str, inputs: &[Input], assembled: &Assembled) -> String {
     let mut out = String::new();
     let files: Vec<_> = inputs.iter().map(|input| Comment(&input.name).to_string()).collect();
     let _ = writeln!(out, "# Written by `vxtap import {command}` from {}.", files.join(", "));
     out.push_str(
-        "# To be added: [capture] with the interface that the mirror sends to, and [[output]] with what gets the frames.\n",
+        "# To be added: [capture] with the interface that the mirror sends to, and [[output]] for the frames.\n",
     );
     for (eni, vpc_prefixes) in &assembled.interfaces {
         interface(&mut out, eni, vpc_prefixes);
@@ -36,7 +35,7 @@ pub(super) fn toml(command: &str, inputs: &[Input], assembled: &Assembled) -> St
     out
 }
 
-fn interface(out: &mut String, interface: &Interface, vpc_prefixes: &[ipnet::Ipv4Net]) {
+fn interface(out: &mut String, interface: &MirrorInterface, vpc_prefixes: &[ipnet::Ipv4Net]) {
     out.push('\n');
     comments(out, interface.label.as_deref(), &interface.assumptions);
     out.push_str("[[eni]]\n");
@@ -54,7 +53,7 @@ fn interface(out: &mut String, interface: &Interface, vpc_prefixes: &[ipnet::Ipv
     list(out, "vpc_prefixes", vpc_prefixes.iter().map(ToString::to_string));
 }
 
-fn filter(out: &mut String, filter: &Filter, is_used: bool) {
+fn filter(out: &mut String, filter: &MirrorFilter, is_used: bool) {
     out.push('\n');
     comments(out, filter.label.as_deref(), &filter.assumptions);
     if !is_used {
@@ -67,7 +66,7 @@ fn filter(out: &mut String, filter: &Filter, is_used: bool) {
     }
 }
 
-fn rule(out: &mut String, rule: &Rule) {
+fn rule(out: &mut String, rule: &MirrorRule) {
     out.push('\n');
     let label = rule
         .label
@@ -85,7 +84,7 @@ fn rule(out: &mut String, rule: &Rule) {
     optional(out, "destination_ports", rule.destination_ports.map(|ports| format!("\"{ports}\"")));
 }
 
-/// The common ones by name, for who reads it.
+/// Writes common protocols by name, for readability.
 fn protocol(number: u8) -> String {
     let name = protocol_name(number).filter(|_| matches!(number, 1 | TCP | UDP | 58));
     name.map_or_else(|| number.to_string(), |name| format!("\"{name}\""))
@@ -128,7 +127,7 @@ fn list(out: &mut String, name: &str, values: impl Iterator<Item = String>) {
     }
 }
 
-/// A text as a TOML basic string.
+/// Writes a text as a TOML basic string.
 struct Quoted<'t>(&'t str);
 
 impl Display for Quoted<'_> {
@@ -145,7 +144,7 @@ impl Display for Quoted<'_> {
     }
 }
 
-/// A text in a comment, which it must not leave: others write these names.
+/// Writes a text in a comment and keeps it there: the names come from the input.
 struct Comment<'t>(&'t str);
 
 impl Display for Comment<'_> {

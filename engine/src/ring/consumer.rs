@@ -24,6 +24,46 @@ const NAP_MAX: Duration = Duration::from_micros(200);
 
 /// Reads the frames of one output from the rings of all workers, in turn. Frames of one worker come
 /// in order.
+///
+/// # Examples
+///
+/// Prints the frames of a capture file, which needs no privileges. Dropping a batch returns its
+/// memory.
+///
+/// ```no_run
+/// use std::path::Path;
+/// use std::thread;
+/// use std::time::Duration;
+///
+/// use vxtap::Engine;
+/// use vxtap::config::{Config, Output, OutputKind};
+/// use vxtap::ring::Next;
+///
+/// let mut config = Config::default();
+/// config.outputs.push(Output::new("print", OutputKind::Consumer));
+/// let mut engine = Engine::open_capture_file(config, Path::new("mirror.pcap"))?;
+/// let mut consumer = engine.take_consumer("print").expect("declared above");
+/// let reader = thread::spawn(move || {
+///     loop {
+///         match consumer.next(Duration::from_millis(100)) {
+///             Next::Batch(batch) => {
+///                 for frame in &batch {
+///                     println!("{}: {} bytes", frame.pair(), frame.original_len());
+///                 }
+///             }
+///             Next::Idle => {}
+///             Next::Closed => break,
+///         }
+///     }
+/// });
+/// engine.start()?;
+/// while !engine.has_ended() {
+///     thread::sleep(Duration::from_millis(10));
+/// }
+/// engine.stop();
+/// reader.join().expect("the reader has not panicked");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Consumer {
     readers: Vec<Reader>,

@@ -1,6 +1,6 @@
 //! Reading what a mirror has put into the reserved bits of a VXLAN header.
 
-use crate::config::{Direction, DirectionBit, Profile, SequenceBits, bit_mask};
+use crate::config::{Direction, DirectionBit, SequenceBits, VxlanProfile, bit_mask};
 
 /// Where a profile's values are in a header.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,11 +12,11 @@ pub(crate) struct VxlanReservedBits {
 
 impl VxlanReservedBits {
     /// Of a valid profile.
-    pub(crate) fn new(profile: &Profile) -> Self {
+    pub(crate) fn new(profile: &VxlanProfile) -> Self {
         let direction =
             profile.direction.and_then(|DirectionBit { bit, set }| Some((bit_mask(bit, 1)?, set)));
-        let sequence = profile.sequence.and_then(|SequenceBits { bit, bits }| {
-            Some((bit_mask(bit, bits)?.trailing_zeros(), bits.into()))
+        let sequence = profile.sequence.and_then(|SequenceBits { first_bit, bit_count }| {
+            Some((bit_mask(first_bit, bit_count)?.trailing_zeros(), bit_count.into()))
         });
         Self { direction, sequence }
     }
@@ -51,10 +51,10 @@ mod tests {
 
     #[test]
     fn values_are_read_where_the_profile_says_that_they_are() {
-        let profile = Profile {
+        let profile = VxlanProfile {
             direction: Some(DirectionBit { bit: 63, set: Direction::Egress }),
-            sequence: Some(SequenceBits { bit: 8, bits: 24 }),
-            ..Profile::default()
+            sequence: Some(SequenceBits { first_bit: 8, bit_count: 24 }),
+            ..VxlanProfile::default()
         };
         let marks = VxlanReservedBits::new(&profile);
         let header = [0x08, 0x12, 0x34, 0x56, 0xff, 0xff, 0xff, 0x01];
@@ -63,13 +63,15 @@ mod tests {
             (Some(Direction::Egress), Some(0x0012_3456))
         );
         assert_eq!(marks.direction([8, 0, 0, 0, 0, 0, 7, 0xfe]), Some(Direction::Ingress));
-        let none = VxlanReservedBits::new(&Profile::default());
+        let none = VxlanReservedBits::new(&VxlanProfile::default());
         assert_eq!(
             (none.direction(header), none.number(header), none.number_bits()),
             (None, None, None)
         );
-        let first =
-            Profile { sequence: Some(SequenceBits { bit: 0, bits: 4 }), ..Profile::default() };
+        let first = VxlanProfile {
+            sequence: Some(SequenceBits { first_bit: 0, bit_count: 4 }),
+            ..VxlanProfile::default()
+        };
         assert_eq!(VxlanReservedBits::new(&first).number([0xa8, 0, 0, 0, 0, 0, 7, 0]), Some(10));
     }
 }

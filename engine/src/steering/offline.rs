@@ -8,7 +8,7 @@ use vxtap_ebpf::fragment::{self, FragmentKey};
 use vxtap_ebpf::maps::{FRAGMENTS_MAX, Outcome};
 use vxtap_ebpf::parse::{self, Refusal, Source};
 
-use crate::config::{Capture, Fragments, TunnelPort};
+use crate::config::{Capture, FragmentMode, TunnelPort};
 
 /// Steers frames as the program would.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ impl Offline {
         Self {
             ports: capture.ports.clone(),
             allowed: capture.allowed_sources.clone(),
-            steers_fragments: capture.fragments == Fragments::Reassemble,
+            steers_fragments: capture.fragments == FragmentMode::Reassemble,
             remembered: HashSet::new(),
             order: VecDeque::new(),
         }

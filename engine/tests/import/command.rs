@@ -1,5 +1,4 @@
-//! `vxtap import` as its users meet it: where it reads and writes, what it says, and its exit
-//! codes.
+//! `vxtap import` as a process: inputs, outputs, messages and exit codes.
 
 use std::fs;
 use std::io::Write as _;

@@ -1,7 +1,7 @@
-//! What AWS's own tools say about a mirror, and the configuration that is made of it.
+//! Imports of the output of AWS CLI, Terraform and CloudFormation.
 //!
-//! The fixtures are files as those tools print them; beside each lies the configuration that is
-//! expected.
+//! The fixtures are files as those tools print them, each with the expected configuration beside
+//! it.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails right there")]
 
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use vxtap::import::{self, ImportError, Imported, Input, Options};
 
-/// Whose output is read.
+/// Tool whose output is read.
 #[derive(Clone, Copy, Debug)]
 enum Source {
     Aws,

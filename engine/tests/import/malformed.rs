@@ -1,6 +1,4 @@
-//! What cannot be read: each wrong input with the sentence that its owner gets.
-//!
-//! The sentences are whole: who changes one reads it here.
+//! Malformed inputs, each with its complete error message.
 
 mod assembled;
 mod aws;

@@ -17,7 +17,7 @@ fn shuffled<T: Clone + std::fmt::Debug + 'static>(things: &[T], random: &mut Tes
     Just(things.to_vec()).prop_shuffle().new_tree(random).unwrap().current()
 }
 
-/// What comes out, without the comment that names the files.
+/// Returns the configuration without the comment that names the files.
 fn import(source: Source, inputs: &[Input]) -> (String, Vec<String>) {
     let Imported { toml, left_out } = source.import(inputs).unwrap();
     let (files, rest) = toml.split_once('\n').unwrap();
@@ -69,7 +69,7 @@ fn each_document_may_be_a_file_and_files_come_in_any_order() {
     let mut random = random();
     for file in aws_fixtures() {
         let expected = import(Source::Aws, &[Source::Aws.fixture(&file)]);
-        // What is left out names the file, so all have one name.
+        // Reports of left-out parts name the file, so all files have one name.
         let files: Vec<_> = documents(&file)
             .iter()
             .map(|document| stream(&file, std::slice::from_ref(document)))

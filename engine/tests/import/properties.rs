@@ -52,7 +52,7 @@ fn span(random: &mut TestRng, len: usize) -> std::ops::Range<usize> {
 
 /// Flips bits, cuts pieces out, and puts pieces of the same or other text elsewhere.
 fn damage(bytes: &mut Vec<u8>, other: &[u8], random: &mut TestRng) {
-    /// What means something to JSON or YAML.
+    /// Texts that have a meaning in JSON or YAML.
     const TELLING: &[u8] = b"{}[]\",:'&*!|>-#? \n\t\\0\x00\x80";
     for _ in 0..=below(random, 3) {
         if bytes.is_empty() {

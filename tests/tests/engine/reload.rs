@@ -87,7 +87,7 @@ fn two_hundred_reloads_under_load_lose_no_frame() {
     };
     let profile = Profile { ipv6_percent: 0, count: None, ..profile };
     let mut base = config(&veth.receiver);
-    base.memory.outputs = Some(4);
+    base.memory.max_outputs = Some(4);
     base.sessions = declared(&profile);
     let mut engine = open(&veth.receiver, base.clone());
     let consumer = engine.take_consumer(OUTPUT).unwrap();
@@ -284,7 +284,7 @@ fn what_cannot_change_is_named_and_changes_nothing() {
     let no_room = refused(&mut engine, &|config| config.outputs.push(more(&path)));
     assert_eq!(
         no_room,
-        "outputs more: the memory is planned for 1 and 1 are there: restart with a higher memory.outputs"
+        "outputs more: the memory is planned for 1 and 1 are there: restart with a higher memory.max_outputs"
     );
     assert!(!path.exists(), "nothing is opened that has no room");
     let invalid = refused(&mut engine, &|config| {

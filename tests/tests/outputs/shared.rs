@@ -22,9 +22,9 @@ use super::support::{
 };
 
 /// A configuration with an output that the test reads, and a shared one.
-fn shared_config(veth: &Veth, socket: &Path, members: u32, consumers: u32) -> Config {
+fn shared_config(veth: &Veth, socket: &Path, members: u32, max_consumers: u32) -> Config {
     let mut config = config(&veth.receiver);
-    let kind = OutputKind::Shared { path: socket.to_owned(), consumers };
+    let kind = OutputKind::Shared { path: socket.to_owned(), max_consumers };
     config.outputs.push(Output { members, ..Output::new("shared", kind) });
     config
 }
@@ -271,7 +271,10 @@ fn whoever_is_not_welcome_is_told_why() {
     engine.start().unwrap();
     let first = attach(&socket, Some(1)).unwrap();
     assert_eq!((first.member, first.members), (1, 2));
-    assert_eq!(refusal(Some(1)), "member 1 of output `shared` has 1 already (output.consumers)");
+    assert_eq!(
+        refusal(Some(1)),
+        "member 1 of output `shared` has 1 already (output.max_consumers)"
+    );
     assert_eq!(refusal(Some(2)), "output `shared` has no member 2: its members are 0 to 1");
     let second = attach(&socket, None).unwrap();
     assert_eq!(second.member, 0, "the one that nobody reads");
@@ -300,7 +303,7 @@ fn a_consumer_that_does_not_leave_when_a_reload_takes_its_output_keeps_the_memor
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("shared.sock");
     let mut with = shared_config(&veth, &socket, 1, 1);
-    with.memory.outputs = Some(2);
+    with.memory.max_outputs = Some(2);
     let mut without = with.clone();
     without.outputs.pop();
     let mut engine = open(&veth.receiver, with.clone());
@@ -420,7 +423,7 @@ fn an_output_that_a_reload_takes_away_ends_when_its_consumer_has_read_it() {
     let (one, other) = (directory.path().join("one.sock"), directory.path().join("other.sock"));
     let profile = Profile { count: Some(500), ..Profile::default() };
     let mut config = shared_config(&veth, &one, 1, 1);
-    config.memory.outputs = Some(3);
+    config.memory.max_outputs = Some(3);
     let mut engine = open(&veth.receiver, config);
     let test = engine.take_consumer(OUTPUT).unwrap();
     let counted = thread::spawn(|| count(test));
@@ -432,7 +435,7 @@ fn an_output_that_a_reload_takes_away_ends_when_its_consumer_has_read_it() {
     })
     .unwrap();
     let mut changed = shared_config(&veth, &other, 1, 1);
-    changed.memory.outputs = Some(3);
+    changed.memory.max_outputs = Some(3);
     changed.sessions = declared(&profile);
     engine.reload(changed).unwrap();
     wait_until("nobody is let in", SOON, || attach(&one, None).is_err()).unwrap();

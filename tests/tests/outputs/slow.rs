@@ -31,7 +31,7 @@ fn of_three_outputs_the_one_that_is_stopped_loses_what_its_rings_do_not_hold_and
     config.outputs.push(Output::new("file", OutputKind::pcapng(&file)));
     config
         .outputs
-        .push(Output::new("shared", OutputKind::Shared { path: socket.clone(), consumers: 1 }));
+        .push(Output::new("shared", OutputKind::Shared { path: socket.clone(), max_consumers: 1 }));
     let interface = OutputKind::Interface { interface: "mirror0".to_owned(), vlan_tags: false };
     config.outputs.push(Output::new("interface", interface));
     let profile =

@@ -194,7 +194,7 @@ fn a_reader_that_takes_nothing_does_not_hold_up_the_end_and_one_too_many_is_turn
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("socket");
     let mut config = config(&veth.receiver);
-    let one = Stream { readers: 1, ..Stream::new(StreamTarget::Unix(socket.clone())) };
+    let one = Stream { max_readers: 1, ..Stream::new(StreamTarget::Unix(socket.clone())) };
     config.outputs.push(Output::new("stream", OutputKind::Stream(one)));
     let mut engine = open(&veth.receiver, config);
     drop(engine.take_consumer(OUTPUT));
@@ -288,7 +288,7 @@ fn a_reload_that_takes_a_stream_away_ends_it_for_its_readers_and_one_that_brings
     let directory = tempfile::tempdir().unwrap();
     let [socket, seen] = ["socket", "seen.pcapng"].map(|name| directory.path().join(name));
     let mut without = config(&veth.receiver);
-    without.memory.outputs = Some(3);
+    without.memory.max_outputs = Some(3);
     let mut with = without.clone();
     with.outputs.push(stream("stream", StreamTarget::Unix(socket.clone())));
     let mut changed = with.clone();

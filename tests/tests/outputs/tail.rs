@@ -109,7 +109,7 @@ fn standard_output_is_for_one_thing_and_stays_so() {
     std::fs::write(&file, stdout).unwrap();
     let run =
         ["run", "--progress", "json", "-i", veth.receiver.interface, "-c", file.to_str().unwrap()];
-    let sentence = "vxtap: --progress writes to standard output, and so does an output: leave one of them out\n";
+    let sentence = "vxtap: --progress writes to standard output, and so does an output: use only one of them\n";
     assert_eq!(
         finish(&mut vxtap_on(&veth.receiver, &run)),
         (Some(2), String::new(), sentence.to_owned())
@@ -121,6 +121,6 @@ fn standard_output_is_for_one_thing_and_stays_so() {
     std::fs::write(&file, stdout).unwrap();
     let (code, _, refusal) = finish(&mut vxtap_on(&veth.receiver, &["reload"]));
     assert_eq!(code, Some(2));
-    assert!(refusal.contains("cannot come or go while the engine runs"), "{refusal}");
+    assert!(refusal.contains("cannot be added or removed while the engine runs"), "{refusal}");
     assert_eq!(stopped(engine).0, Some(0));
 }

@@ -1,7 +1,7 @@
 //! What came in IP fragments comes out whole, and every fragment is counted.
 
 use vxtap::Engine;
-use vxtap::config::{CaptureMode, Fragments};
+use vxtap::config::{CaptureMode, FragmentMode};
 use vxtap::ring::Encapsulation;
 use vxtap_tests::{NetNs, Veth, VethOptions, privileged};
 
@@ -200,12 +200,12 @@ fn a_capture_file() {
     let storm = storm([2; 6], &[3000, 8900, 60_000]);
     let file = tempfile::NamedTempFile::new().unwrap();
     write_pcap(file.path(), storm.frames.iter().map(Vec::as_slice));
-    for fragments in [Fragments::Reassemble, Fragments::Pass] {
+    for fragments in [FragmentMode::Reassemble, FragmentMode::Pass] {
         let mut config = config(&[]);
         config.capture.fragments = fragments;
         let (got, report) = run_to_the_end(Engine::open_capture_file(config, file.path()).unwrap());
         assert_adds_up(&report);
-        if fragments == Fragments::Pass {
+        if fragments == FragmentMode::Pass {
             assert_eq!((got.len(), report.steering().fragment), (0, storm.fragments));
         } else {
             assert_whole(&storm, &got);

@@ -1,5 +1,5 @@
-//! Frames of one flow, in one session and direction, that meet the same fate: one line for all of
-//! them.
+//! Explanations by flow: one line for all frames of a flow with the same session, direction and
+//! outcome.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -8,15 +8,15 @@ use vxtap::explain::{Explanation, Fate};
 
 use super::text;
 
-/// What frames have in common: session, flow, direction, and what becomes of them.
-type Key<'e> = (&'e str, String, String, String);
+/// Session, flow, direction and outcome that the frames of a line share.
+type FlowGroup<'e> = (&'e str, String, String, String);
 
-/// Flows in the order in which they begin.
+/// Flows in the order of their first frames.
 #[derive(Default)]
 pub(super) struct Flows<'e> {
-    places: HashMap<Key<'e>, usize>,
-    found: Vec<(Key<'e>, u64, u64)>,
-    /// Frames that have no flow, because they did not reach a session.
+    indexes: HashMap<FlowGroup<'e>, usize>,
+    found: Vec<(FlowGroup<'e>, u64, u64)>,
+    /// Frames without a flow, because they do not belong to a session.
     others: u64,
 }
 
@@ -26,12 +26,12 @@ impl<'e> Flows<'e> {
             self.others += 1;
             return;
         };
-        let key = key(explanation);
-        let place = *self.places.entry(key.clone()).or_insert_with(|| {
+        let key = group(explanation);
+        let index = *self.indexes.entry(key.clone()).or_insert_with(|| {
             self.found.push((key, 0, 0));
             self.found.len() - 1
         });
-        let (_, frames, bytes) = &mut self.found[place];
+        let (_, frames, bytes) = &mut self.found[index];
         *frames += 1;
         *bytes += u64::from(explanation.original);
     }
@@ -51,7 +51,7 @@ impl<'e> Flows<'e> {
     }
 }
 
-fn key<'e>(explanation: &Explanation<'e>) -> Key<'e> {
+fn group<'e>(explanation: &Explanation<'e>) -> FlowGroup<'e> {
     let flow = explanation.flow.clone().unwrap_or_else(|| "not IP".to_owned());
     let direction = text::direction(explanation.direction);
     (explanation.session, flow, direction, text::fate(explanation))

@@ -1,4 +1,4 @@
-//! Frames as objects: one per line, for programs.
+//! Explanations as JSON: one object per frame and line.
 
 use std::io::{self, Write};
 use std::net::IpAddr;
@@ -10,7 +10,8 @@ use vxtap::ring::Encapsulation;
 
 use super::text::sign_name;
 
-/// A frame that reached the workers. What does not apply, or is not known, is null.
+/// Explanation of a frame that reached the workers. Members that do not apply or are unknown are
+/// null.
 #[derive(Serialize)]
 struct Line<'e> {
     /// Number in the file, from 1.
@@ -27,26 +28,26 @@ struct Line<'e> {
     flow: Option<&'e str>,
     /// "ingress", "egress" or "unknown".
     direction: String,
-    /// The sign that showed it: `mac`, `address` or `outer_source`.
+    /// Evidence for the direction: `mark`, `mac`, `address` or `outer_source`.
     direction_by: Option<&'static str>,
     /// "accept" or "reject".
     verdict: &'static str,
-    /// Why it was rejected.
+    /// Drop reason of a rejected frame.
     reason: Option<&'static str>,
     filter: Option<&'e str>,
-    /// Number of the rule that decided, and the list that it is in.
+    /// Number of the rule that decided.
     rule: Option<u32>,
     rule_direction: Option<String>,
-    /// Bytes that are handed on, or for a rejected frame those that were here; and before anybody
-    /// cut it.
+    /// Captured length in bytes: as delivered, or for a rejected frame as received.
     captured: Option<u32>,
+    /// Length in bytes before any truncation.
     original: Option<u32>,
     outputs: &'e [&'e str],
-    /// The session that should have sent it, if that is another one.
+    /// Session in which the mirror should have sent the frame, if it is another one.
     expected_session: Option<&'e str>,
 }
 
-/// A line about a frame; none about one that does not reach the workers.
+/// Writes a line about a frame; none about a frame that does not reach the workers.
 pub(super) fn frame(number: u64, fate: &Fate<'_>, out: &mut impl Write) -> io::Result<()> {
     let frame = match fate {
         Fate::NotSteered(_) => return Ok(()),

@@ -1,4 +1,4 @@
-//! `vxtap explain`.
+//! `vxtap explain`: explains the outcome of each frame of a capture file.
 
 mod flows;
 mod json;
@@ -12,27 +12,28 @@ use vxtap::capture_file::{CaptureFile, CaptureFileError, LinkType};
 use vxtap::explain::{Explainer, Fate, Summary};
 
 use super::args::ExplainArgs;
-use super::{Failure, cannot_print, load};
+use super::{CommandError, cannot_print, load};
 use flows::Flows;
 
-/// How frames are shown.
+/// Format of the explanations.
 enum Form<'e> {
     Text,
     Json,
     Flows(Flows<'e>),
 }
 
-/// Why explaining ended before the end of the file.
+/// Error that ends the explanations before the end of the file.
 enum End {
     Output(io::Error),
     Input(anyhow::Error),
 }
 
-/// Explains each frame of a capture file, then all of them together.
-pub(super) fn explain(args: &ExplainArgs) -> Result<(), Failure> {
+/// Explains each frame of a capture file, then prints a summary.
+pub(super) fn explain(args: &ExplainArgs) -> Result<(), CommandError> {
     let config = load::read(&args.config)?;
-    let explainer = Explainer::new(config).map_err(|error| Failure::Refused(error.into()))?;
-    let mut file = CaptureFile::open(&args.input).map_err(|error| Failure::Failed(error.into()))?;
+    let explainer = Explainer::new(config).map_err(|error| CommandError::Refused(error.into()))?;
+    let mut file =
+        CaptureFile::open(&args.input).map_err(|error| CommandError::Failed(error.into()))?;
     let form = match (args.json, args.flow) {
         (true, _) => Form::Json,
         (_, true) => Form::Flows(Flows::default()),
@@ -43,12 +44,12 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<(), Failure> {
     let end = end.and_then(|()| out.flush().map_err(End::Output));
     match end {
         Ok(()) => Ok(()),
-        // A reader that has gone away, as `head` does, had enough.
+        // A reader that has closed the pipe, as `head` does, is no error.
         Err(End::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(End::Output(error)) => Err(cannot_print(error)),
         Err(End::Input(error)) => {
             let _ = out.flush();
-            Err(Failure::Failed(error))
+            Err(CommandError::Failed(error))
         }
     }
 }

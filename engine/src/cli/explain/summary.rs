@@ -1,10 +1,10 @@
-//! All frames together, as tables.
+//! Summary of all frames, as tables.
 
 use std::io::{self, Write};
 
 use vxtap::explain::{RuleCount, Summary};
 
-use crate::cli::say;
+use crate::cli::log;
 
 pub(super) fn table(summary: &Summary<'_>, out: &mut impl Write) -> io::Result<()> {
     let reasons = summary.reasons().map(|(reason, count)| format!(" + {reason} {count}"));
@@ -56,9 +56,9 @@ fn rules(rules: &[RuleCount<'_>], out: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
-/// Says on standard error what objects leave out.
+/// Reports on standard error the frames that have no JSON object.
 pub(super) fn left_out(summary: &Summary<'_>) {
     for (counter, frames) in &summary.not_steered {
-        say(&format!("{frames} frames do not reach the workers and have no line: {counter}"));
+        log(&format!("{frames} frames do not reach the workers and have no line: {counter}"));
     }
 }

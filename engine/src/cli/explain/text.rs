@@ -1,4 +1,4 @@
-//! Frames in sentences.
+//! Explanations of frames as text.
 
 use std::io::{self, Write};
 
@@ -7,7 +7,7 @@ use vxtap::config::{Action, Direction};
 use vxtap::explain::{DirectionSign, Explanation, Fate, Miss, Walk};
 use vxtap::ring::Encapsulation;
 
-/// Some lines about a frame.
+/// Writes the explanation of a frame, several lines.
 pub(super) fn frame(number: u64, fate: &Fate<'_>, out: &mut impl Write) -> io::Result<()> {
     match fate {
         Fate::NotSteered(counter) => {
@@ -49,7 +49,7 @@ fn judged(number: u64, explanation: &Explanation<'_>, out: &mut impl Write) -> i
     writeln!(out, "  {}", fate(explanation))
 }
 
-/// What is unusual about the tunnel; `None` for plain VXLAN.
+/// Describes the tunnel; `None` for plain VXLAN.
 fn tunnel(explanation: &Explanation<'_>) -> Option<String> {
     let mut parts = Vec::new();
     if explanation.encapsulation != Encapsulation::Vxlan {
@@ -119,7 +119,7 @@ fn verdict(outcome: Result<(), DropReason>) -> String {
     }
 }
 
-/// What becomes of it, in a few words.
+/// Describes the outcome of a frame.
 pub(super) fn fate(explanation: &Explanation<'_>) -> String {
     let rule = match explanation.rule {
         Some(rule) if matches!((rule.action, explanation.outcome), (Action::Accept, Ok(()))) => {

@@ -1,7 +1,7 @@
-//! `vxtap tail`: shows what passes through a running engine.
+//! `vxtap tail`: shows the frames of a running engine.
 
-mod blocks;
-mod show;
+mod block_reader;
+mod frame_writer;
 #[cfg(test)]
 mod tests;
 
@@ -20,98 +20,98 @@ use signal_hook::flag;
 
 use super::args::{TailArgs, TailFormat};
 use super::control::{Answer, Request, request};
-use super::run::{GRACE, INTERRUPTED, SIGNALS};
-use super::{Failure, say};
-use blocks::Blocks;
-use show::Show;
+use super::run::{EXIT_INTERRUPTED, SECOND_SIGNAL_DELAY, STOP_SIGNALS};
+use super::{CommandError, log};
+use block_reader::BlockReader;
+use frame_writer::FrameWriter;
 
-/// How soon a signal is noticed.
-const TURN: Duration = Duration::from_millis(100);
-/// How long what is left of the stream is waited for while nothing comes; the engine gives up
-/// earlier.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Interval of the checks for signals.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// Time to wait for the rest of the stream after the last data; the engine gives up earlier.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Runs until a signal comes, nobody reads any more, enough was shown, or the engine stops.
-pub(super) fn tail(args: &TailArgs) -> Result<(), Failure> {
+/// Runs until a signal, the end of the reader, the requested number of frames, or the end of the
+/// engine.
+pub(super) fn tail(args: &TailArgs) -> Result<(), CommandError> {
     let is_terminal = io::stdout().is_terminal();
     let default = if is_terminal { TailFormat::Text } else { TailFormat::Pcapng };
     let format = args.format.unwrap_or(default);
     if is_terminal && format != TailFormat::Text {
-        let advice = "standard output is a terminal: put a program behind, such as `| tcpdump -nr -`, or write to a file";
-        return Err(Failure::Refused(anyhow!(advice)));
+        let advice = "standard output is a terminal: pipe it into a program, such as `| tcpdump -nr -`, or redirect it to a file";
+        return Err(CommandError::Refused(anyhow!(advice)));
     }
-    let is_asked_to_end = end_on_signals().map_err(Failure::Failed)?;
+    let stop_requested = stop_on_signals().map_err(CommandError::Failed)?;
     let (answer, stream) =
         request(args.interface.as_deref(), &Request::Tail(args.session.clone()))?;
     if let Answer::Refused(text) = answer {
-        return Err(Failure::Refused(anyhow!("{text}")));
+        return Err(CommandError::Refused(anyhow!("{text}")));
     }
-    let mut show = Show::new(format, args.count.unwrap_or(u64::MAX));
-    let copied = copy(&stream, &mut show, &mut io::stdout().lock(), &is_asked_to_end);
-    say(&show.summary());
-    copied.map_err(|error| Failure::Failed(anyhow!("{error}")))
+    let mut show = FrameWriter::new(format, args.count.unwrap_or(u64::MAX));
+    let copied = copy(&stream, &mut show, &mut io::stdout().lock(), &stop_requested);
+    log(&show.summary());
+    copied.map_err(|error| CommandError::Failed(anyhow!("{error}")))
 }
 
-/// What the first signal sets. Another one ends the process at once, though not right away:
-/// timeout(1) sends the first one twice.
-fn end_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
-    let is_asked = Arc::new(AtomicBool::new(false));
-    for signal in SIGNALS {
-        flag::register(signal, is_asked.clone())
+/// Returns the flag that the first signal sets. The next one ends the process at once, after a
+/// delay, as timeout(1) sends the first one twice.
+fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop_requested = Arc::new(AtomicBool::new(false));
+    for signal in STOP_SIGNALS {
+        flag::register(signal, stop_requested.clone())
             .map_err(|error| anyhow!("cannot handle signals: {error}"))?;
     }
-    let asked = is_asked.clone();
+    let requested = stop_requested.clone();
     thread::spawn(move || {
-        while !asked.load(Ordering::Relaxed) {
-            thread::sleep(TURN);
+        while !requested.load(Ordering::Relaxed) {
+            thread::sleep(POLL_INTERVAL);
         }
-        thread::sleep(GRACE);
-        for signal in SIGNALS {
-            // If it cannot be had, the process still ends by itself, but where it waits for its
-            // reader.
-            let _ = flag::register_conditional_shutdown(signal, INTERRUPTED, asked.clone());
+        thread::sleep(SECOND_SIGNAL_DELAY);
+        for signal in STOP_SIGNALS {
+            // If this fails, the process still ends in order, unless its reader blocks it.
+            let _ =
+                flag::register_conditional_shutdown(signal, EXIT_INTERRUPTED, requested.clone());
         }
     });
-    Ok(is_asked)
+    Ok(stop_requested)
 }
 
-/// Whether nobody reads what is written any more, which a quiet stream would not show.
-fn is_left(out: &impl AsFd) -> bool {
+/// Returns `true` if the reader of the output has closed it, which writing would not show on a
+/// quiet stream.
+fn is_reader_gone(out: &impl AsFd) -> bool {
     let mut entries = [PollFd::new(out, PollFlags::empty())];
     poll(&mut entries, Some(&Timespec::default())).is_ok()
         && entries[0].revents().contains(PollFlags::ERR)
 }
 
-/// Copies the stream until its end. Whoever reads what is written may go: that is as good a reason
-/// to end as a signal.
+/// Copies the stream until its end. A reader that closes the output ends it, as a signal does.
 fn copy(
     stream: &UnixStream,
-    show: &mut Show,
+    show: &mut FrameWriter,
     out: &mut (impl Write + AsFd),
-    is_asked_to_end: &AtomicBool,
+    stop_requested: &AtomicBool,
 ) -> io::Result<()> {
-    stream.set_read_timeout(Some(TURN))?;
-    let mut blocks = Blocks::default();
+    stream.set_read_timeout(Some(POLL_INTERVAL))?;
+    let mut blocks = BlockReader::default();
     let mut ending: Option<Instant> = None;
     let mut is_read = true;
     loop {
-        let is_wanted = is_read && !show.is_over() && !is_asked_to_end.load(Ordering::Relaxed);
+        let is_wanted = is_read && !show.is_over() && !stop_requested.load(Ordering::Relaxed);
         if ending.is_none() && !is_wanted {
-            // What is on its way still comes, and what was lost.
+            // Frames in flight still arrive, then the number of lost ones.
             stream.shutdown(Shutdown::Write)?;
             ending = Some(Instant::now());
         }
-        if ending.is_some_and(|since| since.elapsed() > PATIENCE) {
+        if ending.is_some_and(|since| since.elapsed() > DRAIN_TIMEOUT) {
             return Ok(());
         }
-        is_read = is_read && !is_left(out);
+        is_read = is_read && !is_reader_gone(out);
         match blocks.fill(stream) {
-            Ok(0) if blocks.is_torn() => {
-                return Err(io::Error::other("the engine has gone in mid-frame"));
+            Ok(0) if blocks.has_partial_block() => {
+                return Err(io::Error::other("the engine ended in the middle of a frame"));
             }
             Ok(0) => return Ok(()),
             Ok(_) => ending = ending.map(|_| Instant::now()),
-            Err(error) if is_early(&error) => continue,
+            Err(error) if is_retryable(&error) => continue,
             Err(error) => return Err(error),
         }
         while let Some((raw, content)) = blocks.next()? {
@@ -126,7 +126,7 @@ fn copy(
     }
 }
 
-fn is_early(error: &io::Error) -> bool {
+fn is_retryable(error: &io::Error) -> bool {
     use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
     matches!(error.kind(), WouldBlock | TimedOut | Interrupted)
 }

@@ -1,4 +1,4 @@
-use vxtap::outputs::pcapng::{Blocks as Encoder, Interface, Statistics};
+use vxtap::outputs::pcapng::{Blocks as BlockEncoder, Interface, Statistics};
 use vxtap::ring::Link;
 
 use std::fs::File;
@@ -15,7 +15,7 @@ fn frames() -> [Vec<u8>; 2] {
 
 /// A stream of the frames, with one lost.
 fn stream() -> Vec<u8> {
-    let mut blocks = Encoder::with_capacity(0);
+    let mut blocks = BlockEncoder::with_capacity(0);
     blocks.section_header("test");
     let interface =
         blocks.interface(Interface { name: "web", description: "", link: Link::Ethernet });
@@ -29,16 +29,17 @@ fn stream() -> Vec<u8> {
     blocks.bytes().to_vec()
 }
 
-/// What is shown of bytes that come in pieces of some length.
+/// Returns the output and the summary for a stream that arrives in pieces of this length.
 fn shown(bytes: &[u8], piece: usize, format: TailFormat, count: u64) -> (Vec<u8>, String) {
-    let (mut blocks, mut show, mut out) = (Blocks::default(), Show::new(format, count), Vec::new());
+    let (mut blocks, mut show, mut out) =
+        (BlockReader::default(), FrameWriter::new(format, count), Vec::new());
     for piece in bytes.chunks(piece) {
         blocks.fill(piece).unwrap();
         while let Some((raw, content)) = blocks.next().unwrap() {
             show.block(raw, content);
         }
     }
-    assert!(!blocks.is_torn());
+    assert!(!blocks.has_partial_block());
     show.flush(&mut out).unwrap();
     (out, show.summary())
 }
@@ -74,23 +75,27 @@ fn a_capture_has_the_frames_that_were_asked_for() {
 
 #[test]
 fn what_is_no_stream_and_an_end_that_comes_too_early_are_errors() {
-    let asked = AtomicBool::new(false);
+    let stop_requested = AtomicBool::new(false);
     let outcome = |bytes: &[u8]| {
         let (mut engine, stream) = UnixStream::pair().unwrap();
         let bytes = bytes.to_vec();
-        // It may be hung up on.
+        // The other side may have closed the connection.
         thread::spawn(move || drop(engine.write_all(&bytes)));
-        let mut show = Show::new(TailFormat::Text, u64::MAX);
-        let copied = copy(&stream, &mut show, &mut File::create("/dev/null").unwrap(), &asked)
-            .map_err(|error| error.to_string());
+        let mut show = FrameWriter::new(TailFormat::Text, u64::MAX);
+        let copied =
+            copy(&stream, &mut show, &mut File::create("/dev/null").unwrap(), &stop_requested)
+                .map_err(|error| error.to_string());
         (copied, show.summary())
     };
-    let unknown = "how many were lost, the engine has not said";
-    assert_eq!(outcome(&vec![b'x'; 2 << 20]).0, Err("what comes is no pcapng".to_owned()));
+    let unknown = "the engine did not report how many were lost";
+    assert_eq!(outcome(&vec![b'x'; 2 << 20]).0, Err("the stream is not pcapng".to_owned()));
     let bytes = stream();
     assert_eq!(
         outcome(&bytes[..bytes.len() - 1]),
-        (Err("the engine has gone in mid-frame".to_owned()), format!("2 frames; {unknown}"))
+        (
+            Err("the engine ended in the middle of a frame".to_owned()),
+            format!("2 frames; {unknown}")
+        )
     );
     assert_eq!(outcome(&[]), (Ok(()), format!("0 frames; {unknown}")));
 }

@@ -1,4 +1,4 @@
-//! What is accepted, and what it becomes.
+//! Accepted configurations and the structures that they become.
 
 use std::path::Path;
 
@@ -34,7 +34,7 @@ const EVERY_KEY: &str = r#"
     fill_ring = 1024
     rx_ring = 512
     output_ring = 256
-    outputs = 12
+    max_outputs = 12
     hugepages = true
     [sessions]
     unknown = "drop"
@@ -62,17 +62,17 @@ const EVERY_KEY: &str = r#"
     action = "accept"
     source = "::/0"
     destination = "::/0"
-    [[profile]]
+    [[vxlan_profile]]
     name = "marks"
     direction = { bit = 56, set = "egress" }
-    sequence = { bit = 8, bits = 24 }
+    sequence = { first_bit = 8, bit_count = 24 }
     [[session]]
     name = "web"
     vni = 0
     source = "10.0.1.5"
     eni = "eni-0f3"
     filter = "tmf-0a1"
-    profile = "marks"
+    vxlan_profile = "marks"
     packet_length = 128
     number = 1
     vlan = 12
@@ -97,7 +97,7 @@ const EVERY_KEY: &str = r#"
     type = "shared"
     path = "dir/ids.sock"
     members = 2
-    consumers = 3
+    max_consumers = 3
     [[output]]
     name = "sniffers"
     type = "interface"
@@ -111,7 +111,7 @@ const EVERY_KEY: &str = r#"
     to = "tcp"
     address = "[::1]:5000"
     format = "pcap"
-    readers = 3
+    max_readers = 3
     buffer_mib = 16
     [[output]]
     name = "pipe"
@@ -148,7 +148,7 @@ fn every_key_reaches_its_field() {
                 prefix("192.0.2.7/32"),
             ],
             queues: Queues::List(vec![0, 2]),
-            fragments: Fragments::Pass,
+            fragments: FragmentMode::Pass,
             arrival_times: false,
             busy_poll: Some(BusyPoll { usecs: 30, budget: 16 }),
         },
@@ -159,7 +159,7 @@ fn every_key_reaches_its_field() {
             fill_ring: 1024,
             rx_ring: 512,
             output_ring: Some(256),
-            outputs: Some(12),
+            max_outputs: Some(12),
             hugepages: true,
         },
         unknown: UnknownSessions::Drop,
@@ -171,15 +171,15 @@ fn every_key_reaches_its_field() {
             vpc_prefixes: vec!["10.0.0.0/16".parse().expect("a prefix")],
         }],
         filters: vec![filter()],
-        profiles: vec![Profile {
+        vxlan_profiles: vec![VxlanProfile {
             name: "marks".to_owned(),
             direction: Some(DirectionBit { bit: 56, set: Direction::Egress }),
-            sequence: Some(SequenceBits { bit: 8, bits: 24 }),
+            sequence: Some(SequenceBits { first_bit: 8, bit_count: 24 }),
         }],
         sessions: vec![Session {
             name: "web".to_owned(),
             vni: 0,
-            profile: Some("marks".to_owned()),
+            vxlan_profile: Some("marks".to_owned()),
             source: Some([10, 0, 1, 5].into()),
             eni: Some("eni-0f3".to_owned()),
             filter: Some("tmf-0a1".to_owned()),
@@ -202,7 +202,7 @@ fn every_key_reaches_its_field() {
                 members: 2,
                 ..Output::new(
                     "ids",
-                    OutputKind::Shared { path: "dir/ids.sock".into(), consumers: 3 },
+                    OutputKind::Shared { path: "dir/ids.sock".into(), max_consumers: 3 },
                 )
             },
             Output {
@@ -222,7 +222,7 @@ fn every_key_reaches_its_field() {
                     OutputKind::Stream(Stream {
                         target: StreamTarget::Tcp("[::1]:5000".parse().expect("an address")),
                         format: StreamFormat::Pcap,
-                        readers: 3,
+                        max_readers: 3,
                         buffer_mib: 16,
                     }),
                 )
@@ -327,7 +327,7 @@ fn the_documentation_describes_every_key_with_examples_that_are_accepted() {
     for example in examples {
         parse(example).unwrap_or_else(|error| panic!("{error}\n{example}"));
     }
-    for (section, keys) in front::KEYS {
+    for (section, keys) in toml::KEYS {
         for key in *keys {
             assert!(
                 page.contains(&format!("### `{section}{key}`")),

@@ -1,4 +1,4 @@
-//! What holds for every document.
+//! Properties of every document.
 
 use std::path::Path;
 
@@ -90,19 +90,19 @@ const PIECES: &[&str] = &[
 proptest! {
     #[test]
     fn random_bytes_never_panic(bytes: Vec<u8>) {
-        let _ = front::from_bytes(Path::new("f"), &bytes);
+        let _ = toml::from_bytes(Path::new("f"), &bytes);
     }
 
     #[test]
     fn random_documents_are_accepted_or_refused_at_a_place_inside_them(
-        pieces in prop::collection::vec(prop::sample::select(PIECES), 0..40),
+        parts in prop::collection::vec(prop::sample::select(PIECES), 0..40),
     ) {
-        let text = pieces.concat();
+        let text = parts.concat();
         match parse(&text) {
             Ok(config) => prop_assert!(config.validate().is_ok()),
-            Err(ConfigError::Syntax { place, .. } | ConfigError::InFile { place, .. }) => {
-                let line = text.split('\n').nth(place.line - 1);
-                prop_assert!(line.is_some_and(|line| place.column <= line.chars().count() + 1), "{}", place);
+            Err(ConfigError::Syntax { location, .. } | ConfigError::InFile { location, .. }) => {
+                let line = text.split('\n').nth(location.line - 1);
+                prop_assert!(line.is_some_and(|line| location.column <= line.chars().count() + 1), "{}", location);
             }
             Err(other) => prop_assert!(false, "{}", other),
         }

@@ -1,4 +1,4 @@
-//! What is accepted, and the words of each refusal.
+//! Accepted configurations, and the message of each refusal.
 
 mod accepted;
 mod files;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::super::front;
+use super::super::toml;
 use super::assert_refusals;
 
 #[test]
@@ -21,7 +21,7 @@ fn what_is_not_toml_is_refused_where_the_parser_stopped() {
 #[test]
 fn bytes_that_are_not_utf8_are_refused_where_they_stand() {
     let error =
-        front::from_bytes(Path::new("f"), b"[capture]\na = \"\xff\"").expect_err("not UTF-8");
+        toml::from_bytes(Path::new("f"), b"[capture]\na = \"\xff\"").expect_err("not UTF-8");
     assert_eq!(error.to_string(), "f:2:6: found bytes that are not UTF-8 text");
 }
 
@@ -31,12 +31,12 @@ fn an_unknown_key_is_refused_with_the_one_that_was_meant() {
         (
             "[[sesion]]",
             "1:3: sesion: unknown key (did you mean `session`?); allowed here are `capture`, `workers`, `memory`, \
-             `sessions`, `eni`, `filter`, `profile`, `session`, `output`",
+             `sessions`, `eni`, `filter`, `vxlan_profile`, `session`, `output`",
         ),
         (
             "[memory]\nrx_rings = 64",
             "2:1: memory.rx_rings: unknown key (did you mean `rx_ring`?); allowed here are `per_queue_mib`, \
-             `chunk_size`, `fill_ring`, `rx_ring`, `output_ring`, `outputs`, `hugepages`",
+             `chunk_size`, `fill_ring`, `rx_ring`, `output_ring`, `max_outputs`, `hugepages`",
         ),
         (
             "[capture]\nbusy_poll = { \"a\\nb\" = 1 }",
@@ -45,13 +45,50 @@ fn an_unknown_key_is_refused_with_the_one_that_was_meant() {
         (
             "[[session]]\nname = \"a\"\nvni = 1\n[[session]]\nname = \"b\"\nvin = 2",
             "6:1: session[1].vin: unknown key (did you mean `vni`?); allowed here are `name`, `vni`, `source`, `eni`, \
-             `filter`, `profile`, `packet_length`, `number`, `vlan`, `outputs`",
+             `filter`, `vxlan_profile`, `packet_length`, `number`, `vlan`, `outputs`",
         ),
         (
             "[sessions]\nzz = 1\naa = 2",
             "2:1: sessions.zz: unknown key; allowed here are `unknown`, `unknown_direction`",
         ),
     ]);
+}
+
+#[test]
+fn a_renamed_key_is_refused_with_its_new_name() {
+    assert_refusals(&[
+        ("[[profile]]\nname = \"a\"", "1:3: profile: renamed; write `vxlan_profile`"),
+        (
+            "[[session]]\nname = \"a\"\nvni = 1\nprofile = \"a\"",
+            "4:1: session[0].profile: renamed; write `vxlan_profile`",
+        ),
+        (
+            "[[vxlan_profile]]\nname = \"a\"\nsequence = { bit = 8, bit_count = 24 }",
+            "3:14: vxlan_profile[0].sequence.bit: renamed; write `first_bit`",
+        ),
+        (
+            "[[vxlan_profile]]\nname = \"a\"\nsequence = { first_bit = 8, bits = 24 }",
+            "3:29: vxlan_profile[0].sequence.bits: renamed; write `bit_count`",
+        ),
+        ("[memory]\noutputs = 2", "2:1: memory.outputs: renamed; write `max_outputs`"),
+        (
+            "[[output]]\nname = \"a\"\ntype = \"shared\"\npath = \"a\"\nconsumers = 2",
+            "5:1: output[0].consumers: renamed; write `max_consumers`",
+        ),
+        (
+            "[[output]]\nname = \"a\"\ntype = \"stream\"\nto = \"tcp\"\nreaders = 2",
+            "5:1: output[0].readers: renamed; write `max_readers`",
+        ),
+    ]);
+    let accepts = |table: &str, key: &str| match table {
+        "" => toml::KEYS.iter().any(|(section, _)| section.trim_end_matches('.') == key),
+        _ => toml::KEYS
+            .iter()
+            .any(|(section, keys)| section.trim_end_matches('.') == table && keys.contains(&key)),
+    };
+    for toml::RenamedKey { table, old, new } in toml::RENAMED {
+        assert!(accepts(table, new) && !accepts(table, old), "{table}: {old} -> {new}");
+    }
 }
 
 #[test]

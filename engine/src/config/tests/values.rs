@@ -43,8 +43,8 @@ fn a_number_outside_its_limits_is_refused() {
             "2:17: memory.per_queue_mib: found 0, allowed is an integer from 1 to 65536",
         ),
         (
-            "[memory]\noutputs = 256",
-            "2:11: memory.outputs: found 256, allowed is an integer from 1 to 255",
+            "[memory]\nmax_outputs = 256",
+            "2:15: memory.max_outputs: found 256, allowed is an integer from 1 to 255",
         ),
         (
             "[memory]\nchunk_size = 8192",
@@ -126,8 +126,8 @@ fn a_stream_has_the_keys_of_where_it_goes_to_and_one_member() {
             "5:11: output[0].address: found \"[::1]:0\", allowed is an address with a port from 1 to 65535",
         ),
         (
-            &to("to = \"tcp\"\nreaders = 65"),
-            "5:11: output[0].readers: found 65, allowed is an integer from 1 to 64",
+            &to("to = \"tcp\"\nmax_readers = 65"),
+            "5:15: output[0].max_readers: found 65, allowed is an integer from 1 to 64",
         ),
         (
             &to("to = \"tcp\"\nbuffer_mib = 0"),
@@ -325,10 +325,10 @@ fn a_contradiction_is_shown_at_the_later_line() {
     let output = |name: &str| {
         format!("[[output]]\nname = \"{name}\"\ntype = \"pcapng\"\npath = \"{name}\"\n")
     };
-    let two = format!("[memory]\noutputs = 1\n{}{}", output("a"), output("b"));
+    let two = format!("[memory]\nmax_outputs = 1\n{}{}", output("a"), output("b"));
     assert_eq!(
         refusal(&two),
-        "vxtap.toml:2:11: memory.outputs: found 1, allowed is at least 2, the number of outputs that are configured"
+        "vxtap.toml:2:15: memory.max_outputs: found 1, allowed is at least 2, the number of outputs that are configured"
     );
     let few = "found too few CPUs (1 for 2 queues); allowed is one for each queue of capture.queues, or \"auto\"";
     assert_refusals(&[
@@ -408,7 +408,7 @@ fn more_outputs_than_a_frame_can_be_shared_by_are_refused() {
 
 #[test]
 fn bits_of_a_profile_are_reserved_ones_and_their_own() {
-    let profile = |text: &str| format!("[[profile]]\nname = \"a\"\n{text}");
+    let profile = |text: &str| format!("[[vxlan_profile]]\nname = \"a\"\n{text}");
     let reserved = "allowed is bits that RFC 7348 reserves: 0 to 3, 5 to 31 and 56 to 63";
     for (text, message) in [
         (
@@ -420,33 +420,34 @@ fn bits_of_a_profile_are_reserved_ones_and_their_own() {
             format!("direction.bit: found bit 32, {reserved}"),
         ),
         (
-            "sequence = { bit = 28, bits = 5 }",
-            format!("sequence.bit: found 5 bits from 28 on, {reserved}"),
+            "sequence = { first_bit = 28, bit_count = 5 }",
+            format!("sequence.first_bit: found 5 bits from 28 on, {reserved}"),
         ),
         (
-            "sequence = { bit = 60, bits = 8 }",
-            format!("sequence.bit: found 8 bits from 60 on, {reserved}"),
+            "sequence = { first_bit = 60, bit_count = 8 }",
+            format!("sequence.first_bit: found 8 bits from 60 on, {reserved}"),
         ),
         (
-            "sequence = { bit = 8, bits = 8 }\ndirection = { bit = 15, set = \"ingress\" }",
-            "sequence.bit: found 8 bits from 8 on, allowed is other bits than those of `direction`"
+            "sequence = { first_bit = 8, bit_count = 8 }\ndirection = { bit = 15, set = \"ingress\" }",
+            "sequence.first_bit: found 8 bits from 8 on, allowed is other bits than those of `direction`"
                 .to_owned(),
         ),
         (
-            "sequence = { bit = 8, bits = 3 }",
-            "sequence.bits: found 3, allowed is an integer from 4 to 24".to_owned(),
+            "sequence = { first_bit = 8, bit_count = 3 }",
+            "sequence.bit_count: found 3, allowed is an integer from 4 to 24".to_owned(),
         ),
     ] {
         let refused = refusal(&profile(text));
-        assert!(refused.ends_with(&format!("profile[0].{message}")), "{refused}");
+        assert!(refused.ends_with(&format!("vxlan_profile[0].{message}")), "{refused}");
     }
-    for text in ["direction = { bit = 63, set = \"egress\" }", "sequence = { bit = 8, bits = 24 }"]
-    {
+    for text in [
+        "direction = { bit = 63, set = \"egress\" }",
+        "sequence = { first_bit = 8, bit_count = 24 }",
+    ] {
         assert!(parse(&profile(text)).is_ok(), "{text}");
     }
-    let unknown = "[[session]]\nname = \"a\"\nvni = 1\nprofile = \"x\"";
-    assert!(
-        refusal(unknown)
-            .ends_with("found \"x\", allowed is the name of a [[profile]] of this configuration")
-    );
+    let unknown = "[[session]]\nname = \"a\"\nvni = 1\nvxlan_profile = \"x\"";
+    assert!(refusal(unknown).ends_with(
+        "found \"x\", allowed is the name of a [[vxlan_profile]] of this configuration"
+    ));
 }

@@ -1,4 +1,4 @@
-//! CloudFormation templates, YAML or JSON.
+//! Reader of CloudFormation templates, YAML or JSON.
 //!
 //! Resource types and properties: the CloudFormation template reference, `AWS::EC2::TrafficMirror*`
 //! and `AWS::EC2::NetworkInterface`.
@@ -9,13 +9,13 @@ mod yaml;
 use serde_json::{Map, Value};
 
 use super::item::Item;
-use super::model::{Filter, Interface, Mirror, Session, Target, in_order};
+use super::model::{Mirror, MirrorFilter, MirrorInterface, MirrorSession, MirrorTarget, in_order};
 use super::values::{self, AWS_RULE, address, rule};
 use super::{ImportError, Input, json_error, text};
 use resolve::Template;
 
-/// A type of resource: the properties that are read, and what reads them.
-type Reader = (
+/// Properties of a resource type that are read, and the function that reads them.
+type ResourceReader = (
     &'static [&'static str],
     fn(&Item<'_>, &str, Vec<String>, &mut Mirror) -> Result<(), ImportError>,
 );
@@ -76,7 +76,7 @@ fn template(document: &Item<'_>, mirror: &mut Mirror) -> Result<(), ImportError>
         if let Some(condition) = resource.optional_string("Condition")? {
             assumptions.push(format!("the condition {condition} is taken to hold"));
         }
-        // A resource that needs none may do without: what it does need is then said to be missing.
+        // Absent properties are like empty ones: a required one is then reported as missing.
         let properties = resource.get("Properties")?.map_or(&none, |it| it.value());
         let properties = Item::new(document.file(), properties, name.clone());
         let resolved = template.properties(&properties, keys, &mut assumptions)?;
@@ -85,8 +85,8 @@ fn template(document: &Item<'_>, mirror: &mut Mirror) -> Result<(), ImportError>
     Ok(())
 }
 
-/// What reads the resource, if it belongs to a mirror.
-fn reader(resource: &Item<'_>) -> Result<Option<Reader>, ImportError> {
+/// Returns the reader of the resource, if it belongs to a mirror.
+fn reader(resource: &Item<'_>) -> Result<Option<ResourceReader>, ImportError> {
     Ok(match resource.id("Type")?.as_str() {
         "AWS::EC2::TrafficMirrorFilter" => Some((&["NetworkServices"], filter)),
         "AWS::EC2::TrafficMirrorFilterRule" => Some((RULE, filter_rule)),
@@ -104,7 +104,7 @@ fn filter(
     mirror: &mut Mirror,
 ) -> Result<(), ImportError> {
     let amazon_dns = values::has_amazon_dns(&properties.list("NetworkServices")?)?;
-    mirror.filters.push(Filter { id: name.to_owned(), label: None, amazon_dns, assumptions });
+    mirror.filters.push(MirrorFilter { id: name.to_owned(), label: None, amazon_dns, assumptions });
     Ok(())
 }
 
@@ -127,7 +127,7 @@ fn session(
     assumptions: Vec<String>,
     mirror: &mut Mirror,
 ) -> Result<(), ImportError> {
-    mirror.sessions.push(Session {
+    mirror.sessions.push(MirrorSession {
         id: name.to_owned(),
         label: None,
         interface: properties.id("NetworkInterfaceId")?,
@@ -151,14 +151,14 @@ fn target(
 ) -> Result<(), ImportError> {
     for key in TARGETS {
         if let Some(destination) = properties.optional_string(key)? {
-            mirror.targets.push(Target { id: name.to_owned(), destination });
+            mirror.targets.push(MirrorTarget { id: name.to_owned(), destination });
             break;
         }
     }
     Ok(())
 }
 
-/// The MAC address exists only once the interface does.
+/// Reads an interface; a template has no MAC address, as the interface does not exist yet.
 fn interface(
     properties: &Item<'_>,
     name: &str,
@@ -178,12 +178,12 @@ fn interface(
     for element in properties.list("Ipv6Addresses")? {
         others.push(address(&element.required("Ipv6Address")?)?.into());
     }
-    mirror.interfaces.push(Interface {
+    mirror.interfaces.push(MirrorInterface {
         id: name.to_owned(),
         primary,
         addresses: in_order(primary, others),
         assumptions,
-        ..Interface::default()
+        ..MirrorInterface::default()
     });
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What a template's references stand for, as far as the template alone can say.
+//! Resolves the references of a template, as far as the template alone determines them.
 
 use serde_json::{Map, Value};
 
@@ -12,8 +12,8 @@ pub(super) struct Template<'v> {
 }
 
 impl Template<'_> {
-    /// The properties of a resource that are asked for, with what their references stand for.
-    /// `assumptions` gets a sentence for each parameter that was taken at its default.
+    /// Returns the requested properties of a resource with their references resolved. `assumptions`
+    /// gets a sentence for each parameter that was taken at its default.
     pub(super) fn properties(
         &self,
         properties: &Item<'_>,
@@ -70,7 +70,7 @@ impl Template<'_> {
         Ok(Value::Object(resolved))
     }
 
-    /// A resource's identifier is its logical name here; a parameter has its default.
+    /// Resolves `Ref`: to the logical name of a resource, or to the default of a parameter.
     fn reference(
         &self,
         item: &Item<'_>,
@@ -98,8 +98,8 @@ impl Template<'_> {
         Ok(default.clone())
     }
 
-    /// The attribute that is the resource's own identifier; the others exist only once the resource
-    /// does.
+    /// Resolves `Fn::GetAtt` of the identifier of a resource; other attributes are unknown before
+    /// the resource exists.
     fn attribute(&self, item: &Item<'_>, argument: &Value) -> Result<Value, ImportError> {
         let parts = match argument {
             Value::String(text) => text.split_once('.'),

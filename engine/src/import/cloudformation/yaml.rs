@@ -1,8 +1,8 @@
-//! YAML as the tree that JSON has. The short forms of functions, `!Ref X` and `!GetAtt A.B`, become
+//! Parses YAML into a JSON tree. The short forms of functions, `!Ref X` and `!GetAtt A.B`, become
 //! the long ones, `{"Ref": "X"}` and `{"Fn::GetAtt": "A.B"}`, so that one reader serves both
-//! languages.
+//! formats.
 //!
-//! What CloudFormation does not take is refused: aliases, several documents, keys that stand twice.
+//! YAML that CloudFormation does not accept is refused: aliases, several documents, repeated keys.
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/template-formats.html>
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
@@ -10,19 +10,19 @@ use serde_json::{Map, Value};
 
 use crate::import::ImportError;
 
-/// Lists and maps inside each other that are followed; templates have ten or so.
+/// Maximum nesting depth of lists and maps; templates have about ten levels.
 const DEPTH_MAX: usize = 128;
 const TOO_DEEP: &str = "too many lists and maps inside each other";
 
-/// A map or list whose end has not come.
-enum Open {
+/// A map or list whose end was not read yet.
+enum Unfinished {
     Map { map: Map<String, Value>, key: Option<String>, function: Option<String> },
     List { list: Vec<Value>, function: Option<String> },
 }
 
 /// Reads one document.
 pub(super) fn parse(file: &str, text: &str) -> Result<Value, ImportError> {
-    let mut tree = Tree { file, open: Vec::new(), root: None };
+    let mut tree = Tree { file, unfinished: Vec::new(), root: None };
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| syntax(file, &error))?;
         tree.take(event, &span)?;
@@ -33,7 +33,7 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Value, ImportError> {
 fn syntax(file: &str, error: &ScanError) -> ImportError {
     let (line, column) = (error.marker().line(), error.marker().col() + 1);
     let what = match error.info() {
-        // The parser's own limit, which it meets while it looks ahead in lists.
+        // The parser's own limit, reached while it looks ahead in lists.
         "recursion limit exceeded" => TOO_DEEP.to_owned(),
         what => format!("not YAML: {what}"),
     };
@@ -42,7 +42,7 @@ fn syntax(file: &str, error: &ScanError) -> ImportError {
 
 struct Tree<'f> {
     file: &'f str,
-    open: Vec<Open>,
+    unfinished: Vec<Unfinished>,
     root: Option<Value>,
 }
 
@@ -51,7 +51,9 @@ impl Tree<'_> {
         let value = match event {
             Event::Scalar(text, style, _, tag) => {
                 let value = scalar(&text, style, tag.as_deref());
-                if let Some(Open::Map { map, key: key @ None, .. }) = self.open.last_mut() {
+                if let Some(Unfinished::Map { map, key: key @ None, .. }) =
+                    self.unfinished.last_mut()
+                {
                     if map.contains_key(&*text) {
                         return Err(self.error(span, &format!("the key {text:?} stands twice")));
                     }
@@ -62,15 +64,15 @@ impl Tree<'_> {
             }
             Event::MappingStart(_, tag) => {
                 let function = function(tag.as_deref());
-                return self.push(Open::Map { map: Map::new(), key: None, function }, span);
+                return self.push(Unfinished::Map { map: Map::new(), key: None, function }, span);
             }
             Event::SequenceStart(_, tag) => {
                 let function = function(tag.as_deref());
-                return self.push(Open::List { list: Vec::new(), function }, span);
+                return self.push(Unfinished::List { list: Vec::new(), function }, span);
             }
-            Event::MappingEnd | Event::SequenceEnd => match self.open.pop() {
-                Some(Open::Map { map, function, .. }) => called(function, Value::Object(map)),
-                Some(Open::List { list, function }) => called(function, Value::Array(list)),
+            Event::MappingEnd | Event::SequenceEnd => match self.unfinished.pop() {
+                Some(Unfinished::Map { map, function, .. }) => called(function, Value::Object(map)),
+                Some(Unfinished::List { list, function }) => called(function, Value::Array(list)),
                 None => return Ok(()),
             },
             Event::Alias(_) => {
@@ -85,23 +87,23 @@ impl Tree<'_> {
         Ok(())
     }
 
-    fn push(&mut self, open: Open, span: &Span) -> Result<(), ImportError> {
-        if let Some(Open::Map { key: None, .. }) = self.open.last() {
+    fn push(&mut self, unfinished: Unfinished, span: &Span) -> Result<(), ImportError> {
+        if let Some(Unfinished::Map { key: None, .. }) = self.unfinished.last() {
             return Err(self.error(span, "found a list or map where a key is expected"));
         }
-        if self.open.len() >= DEPTH_MAX {
+        if self.unfinished.len() >= DEPTH_MAX {
             return Err(self.error(span, TOO_DEEP));
         }
-        self.open.push(open);
+        self.unfinished.push(unfinished);
         Ok(())
     }
 
-    /// Puts a finished value where it belongs.
+    /// Adds a complete value to its parent.
     fn place(&mut self, value: Value) {
-        match self.open.last_mut() {
+        match self.unfinished.last_mut() {
             None => self.root = Some(value),
-            Some(Open::List { list, .. }) => list.push(value),
-            Some(Open::Map { map, key, .. }) => {
+            Some(Unfinished::List { list, .. }) => list.push(value),
+            Some(Unfinished::Map { map, key, .. }) => {
                 map.insert(key.take().unwrap_or_default(), value);
             }
         }
@@ -113,7 +115,7 @@ impl Tree<'_> {
     }
 }
 
-/// A scalar: plain ones may be numbers, booleans or null.
+/// Converts a scalar: plain ones may be numbers, booleans or null.
 fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Value {
     let string = || Value::String(text.to_owned());
     let value = match (style, text) {
@@ -129,7 +131,7 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Value {
     }
 }
 
-/// The long name of the function that a tag calls.
+/// Returns the long name of the function that a tag calls.
 fn function(tag: Option<&Tag>) -> Option<String> {
     let Tag { handle, suffix } = tag?;
     match (handle.as_str(), suffix.as_str()) {

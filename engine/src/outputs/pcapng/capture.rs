@@ -103,6 +103,44 @@ struct Written {
 }
 
 /// Writes the frames of one capture to a pcapng file.
+///
+/// # Examples
+///
+/// Writes one frame of a declared session and reads it back.
+///
+/// ```
+/// use std::time::Instant;
+///
+/// use vxtap::capture_file::CaptureFile;
+/// use vxtap::config::Session;
+/// use vxtap::ring::Link;
+/// use vxtap::outputs::pcapng::{CaptureWriter, FrameKey, InterfaceTotals, PcapngFile};
+///
+/// let directory = tempfile::tempdir()?;
+/// let path = directory.path().join("capture.pcapng");
+/// let sessions = [Session { name: "web".to_owned(), vni: 100, ..Session::default() }];
+/// let file = PcapngFile::create(&path, Instant::now())?;
+/// let mut writer = CaptureWriter::new(file, &sessions)?;
+///
+/// let frame = [0; 60];
+/// let key = FrameKey {
+///     session: 1,
+///     source: "10.0.1.5".parse()?,
+///     vni: 100,
+///     direction: None,
+///     link: Link::Ethernet,
+/// };
+/// writer.packet(key, 1_700_000_000_000_000_000, 60, std::iter::once(&frame[..]))?;
+/// writer.finish(None, |_, written| InterfaceTotals {
+///     received: written,
+///     accepted: written,
+///     dropped: 0,
+/// })?;
+///
+/// let mut file = CaptureFile::open(&path)?;
+/// assert_eq!(file.next()?.map(|record| record.captured.len()), Some(60));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct CaptureWriter<S = File> {
     file: PcapngFile<S>,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::capture::FrameKey;
-use crate::config::{FileName, Piece};
+use crate::config::{FileName, NamePart};
 use crate::session::{Directory, SessionId};
 
 /// Digits of a file's number; beyond a million files it has more.
@@ -45,9 +45,9 @@ impl Names {
     pub(super) fn new(path: &Path, name: FileName, member: u32) -> Self {
         let directory =
             path.parent().filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let has = |piece| name.has(|it| *it == piece);
+        let has = |part| name.has(|it| *it == part);
         let (has_session, has_vni, has_source) =
-            (has(Piece::Session), has(Piece::Vni), has(Piece::Source));
+            (has(NamePart::Session), has(NamePart::Vni), has(NamePart::Source));
         Self { directory: directory.to_owned(), name, member, has_session, has_vni, has_source }
     }
 
@@ -90,21 +90,21 @@ impl Names {
     ) -> OsString {
         let time = Timestamp::from_nanosecond(time_ns.into()).unwrap_or_default();
         let mut name = Vec::new();
-        for piece in self.name.pieces() {
-            match piece {
-                Piece::Text(text) => name.extend(text),
-                Piece::Time(letter) => {
+        for part in self.name.parts() {
+            match part {
+                NamePart::Text(text) => name.extend(text),
+                NamePart::Time(letter) => {
                     name.extend(time.strftime(&[b'%', *letter]).to_string().bytes());
                 }
-                Piece::Session => name.extend(safe(&key.session_name(sessions))),
-                Piece::Vni => name.extend(safe(&key.vni.unwrap_or_default().to_string())),
-                Piece::Source => {
+                NamePart::Session => name.extend(safe(&key.session_name(sessions))),
+                NamePart::Vni => name.extend(safe(&key.vni.unwrap_or_default().to_string())),
+                NamePart::Source => {
                     name.extend(
                         key.source.map(|source| safe(&source.to_string())).unwrap_or_default(),
                     );
                 }
-                Piece::Member => name.extend(self.member.to_string().bytes()),
-                Piece::Number => name.extend(format!("{number:0NUMBER_DIGITS$}").bytes()),
+                NamePart::Member => name.extend(self.member.to_string().bytes()),
+                NamePart::Number => name.extend(format!("{number:0NUMBER_DIGITS$}").bytes()),
             }
         }
         OsString::from_vec(name)
@@ -115,8 +115,8 @@ impl Names {
     /// have none.
     pub(super) fn matches(&self, name: &OsStr) -> Option<u64> {
         let name = name.as_bytes();
-        let own = matches(self.name.pieces(), name, self.member);
-        own.or_else(|| matches(self.name.pieces(), &without_repeat(name)?, self.member))
+        let own = matches(self.name.parts(), name, self.member);
+        own.or_else(|| matches(self.name.parts(), &without_repeat(name)?, self.member))
     }
 }
 
@@ -167,26 +167,26 @@ fn safe(text: &str) -> Vec<u8> {
 }
 
 /// The number in a name, if it has these parts; 0 if they have none.
-fn matches(pieces: &[Piece], name: &[u8], member: u32) -> Option<u64> {
-    let Some((piece, others)) = pieces.split_first() else { return name.is_empty().then_some(0) };
+fn matches(parts: &[NamePart], name: &[u8], member: u32) -> Option<u64> {
+    let Some((part, others)) = parts.split_first() else { return name.is_empty().then_some(0) };
     let count = |is: fn(&u8) -> bool| name.iter().take_while(|byte| is(byte)).count();
     let is_text = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
-    let (least, most) = match piece {
-        Piece::Text(text) => return matches(others, name.strip_prefix(&text[..])?, member),
-        Piece::Member => {
+    let (least, most) = match part {
+        NamePart::Text(text) => return matches(others, name.strip_prefix(&text[..])?, member),
+        NamePart::Member => {
             return matches(others, name.strip_prefix(member.to_string().as_bytes())?, member);
         }
-        Piece::Time(letter) => {
+        NamePart::Time(letter) => {
             let digits = digits_of(*letter);
             (digits, digits.min(count(u8::is_ascii_digit)))
         }
-        Piece::Vni => (1, count(u8::is_ascii_digit)),
-        Piece::Number => (NUMBER_DIGITS, count(u8::is_ascii_digit)),
-        Piece::Session | Piece::Source => (1, count(is_text)),
+        NamePart::Vni => (1, count(u8::is_ascii_digit)),
+        NamePart::Number => (NUMBER_DIGITS, count(u8::is_ascii_digit)),
+        NamePart::Session | NamePart::Source => (1, count(is_text)),
     };
     (least..=most).rev().find_map(|len| {
         let inner = matches(others, &name[len..], member)?;
-        let number = std::str::from_utf8(&name[..len]).ok().filter(|_| *piece == Piece::Number);
+        let number = std::str::from_utf8(&name[..len]).ok().filter(|_| *part == NamePart::Number);
         Some(number.and_then(|number| number.parse().ok()).unwrap_or(inner))
     })
 }

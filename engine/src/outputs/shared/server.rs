@@ -178,7 +178,7 @@ impl Server {
             } else {
                 format!("output `{name}`")
             };
-            (Status::Full, format!("{which} has {consumers} already (output.consumers)"))
+            (Status::Full, format!("{which} has {consumers} already (output.max_consumers)"))
         } else {
             return (member, Ok(()));
         };

@@ -29,7 +29,7 @@ impl StreamSettings {
     pub(crate) const fn of(stream: &Stream, order_window: Duration) -> Self {
         Self {
             format: stream.format,
-            readers_max: stream.readers_max() as usize,
+            readers_max: stream.reader_limit() as usize,
             capacity: (stream.buffer_mib as usize) << 20,
             order_window,
         }

@@ -1,18 +1,18 @@
 //! What mirrors put into reserved bits.
 
 use super::*;
-use crate::config::{Direction, DirectionBit, Profile, SequenceBits};
+use crate::config::{Direction, DirectionBit, SequenceBits, VxlanProfile};
 
 /// A configuration whose session has frames with a direction in bit 63 and a number in the bits
 /// from 8 on.
 fn marked() -> Config {
     let mut config = config_of(1, UnknownSessions::Pass);
-    config.profiles.push(Profile {
+    config.vxlan_profiles.push(VxlanProfile {
         name: "marks".to_owned(),
         direction: Some(DirectionBit { bit: 63, set: Direction::Egress }),
-        sequence: Some(SequenceBits { bit: 8, bits: 8 }),
+        sequence: Some(SequenceBits { first_bit: 8, bit_count: 8 }),
     });
-    config.sessions[0].profile = Some("marks".to_owned());
+    config.sessions[0].vxlan_profile = Some("marks".to_owned());
     config.validate().unwrap();
     config
 }

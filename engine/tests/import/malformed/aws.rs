@@ -1,4 +1,4 @@
-//! What `aws ec2 describe-...` cannot have printed.
+//! Inputs that `aws ec2 describe-...` cannot have printed.
 
 use serde_json::{Value, json};
 

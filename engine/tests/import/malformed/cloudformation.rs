@@ -286,7 +286,8 @@ fn a_name_that_the_configuration_cannot_have_is_refused_in_its_words() {
     check(Source::Cloudformation, &[case(text, expected)]);
 }
 
-/// What stands beside the mirror may be anything, and what it needs may be missing without harm.
+/// Resources that do not belong to the mirror may have any content, even without their required
+/// properties.
 #[test]
 fn a_filter_needs_no_properties_and_other_resources_are_not_read() {
     let text = "Resources:\n  F: {Type: AWS::EC2::TrafficMirrorFilter}\n  B: {Type: AWS::S3::Bucket, Properties: !Sub x}\n";

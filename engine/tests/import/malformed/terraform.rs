@@ -1,4 +1,4 @@
-//! What `terraform show -json` cannot have printed.
+//! Inputs that `terraform show -json` cannot have printed.
 
 use serde_json::{Value, json};
 

@@ -1,11 +1,11 @@
-//! What of a configuration cannot change while an engine runs.
+//! Keys that cannot change while an engine runs.
 
 use super::{Capture, Config, Memory, Workers};
 
 impl Config {
-    /// The keys of `capture`, `workers` and `memory` whose values differ: an engine is bound to
-    /// them when it starts. All others may change.
-    pub fn fixed_differences(&self, new: &Self) -> Vec<&'static str> {
+    /// Returns the keys of `capture`, `workers` and `memory` whose values differ from `new`. They
+    /// take effect at the start of an engine; a reload may change all others.
+    pub fn keys_requiring_restart(&self, new: &Self) -> Vec<&'static str> {
         let Capture {
             interfaces,
             mode,
@@ -23,7 +23,7 @@ impl Config {
             fill_ring,
             rx_ring,
             output_ring,
-            outputs,
+            max_outputs,
             hugepages,
         } = &self.memory;
         let (capture, workers, memory) = (&new.capture, &new.workers, &new.memory);
@@ -43,7 +43,7 @@ impl Config {
             ("memory.fill_ring", *fill_ring != memory.fill_ring),
             ("memory.rx_ring", *rx_ring != memory.rx_ring),
             ("memory.output_ring", *output_ring != memory.output_ring),
-            ("memory.outputs", *outputs != memory.outputs),
+            ("memory.max_outputs", *max_outputs != memory.max_outputs),
             ("memory.hugepages", *hugepages != memory.hugepages),
         ];
         keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
@@ -58,9 +58,9 @@ mod tests {
     fn a_key_that_differs_is_named_and_what_may_change_is_not() {
         let old = Config::default();
         let mut new = Config { unknown: crate::config::UnknownSessions::Drop, ..Config::default() };
-        assert_eq!(old.fixed_differences(&new), [""; 0]);
+        assert_eq!(old.keys_requiring_restart(&new), [""; 0]);
         new.capture.interfaces = vec!["eth2".to_owned()];
-        new.memory.outputs = Some(2);
-        assert_eq!(old.fixed_differences(&new), ["capture.interface", "memory.outputs"]);
+        new.memory.max_outputs = Some(2);
+        assert_eq!(old.keys_requiring_restart(&new), ["capture.interface", "memory.max_outputs"]);
     }
 }

@@ -1,4 +1,4 @@
-//! What is shown of the frames.
+//! Writes the frames of a stream as text, pcap or pcapng.
 
 use std::io::{self, Write};
 
@@ -6,26 +6,26 @@ use jiff::Timestamp;
 use vxtap::explain::flow_of;
 use vxtap::outputs::pcap;
 
-use super::blocks::{Content, Packet};
+use super::block_reader::{TailBlock, TailFrame};
 use crate::cli::args::TailFormat;
 
 /// Writes frames in one of the formats.
 #[derive(Debug)]
-pub(super) struct Show {
+pub(super) struct FrameWriter {
     format: TailFormat,
-    /// Names by interface.
+    /// Session names by interface.
     names: Vec<String>,
-    /// Frames that may still come.
+    /// Remaining number of frames.
     left: u64,
-    /// What is to be written.
+    /// Bytes to be written.
     bytes: Vec<u8>,
     frames: u64,
     lost: u64,
     has_statistics: bool,
 }
 
-impl Show {
-    /// Shows so many frames and no more.
+impl FrameWriter {
+    /// Writes at most `count` frames.
     pub(super) fn new(format: TailFormat, count: u64) -> Self {
         let mut bytes = Vec::new();
         if format == TailFormat::Pcap {
@@ -42,12 +42,12 @@ impl Show {
         }
     }
 
-    /// Takes a block over.
-    pub(super) fn block(&mut self, raw: &[u8], content: Content<'_>) {
+    /// Adds a block.
+    pub(super) fn block(&mut self, raw: &[u8], content: TailBlock<'_>) {
         let is_over = self.is_over();
         match content {
-            Content::Interface(name) => self.names.push(name),
-            Content::Packet(packet) if !is_over => {
+            TailBlock::Interface(name) => self.names.push(name),
+            TailBlock::Frame(packet) if !is_over => {
                 self.left -= 1;
                 self.frames += 1;
                 match self.format {
@@ -59,25 +59,25 @@ impl Show {
                     TailFormat::Pcapng => {}
                 }
             }
-            Content::Lost(lost) => {
+            TailBlock::Lost(lost) => {
                 self.lost += lost;
                 self.has_statistics = true;
             }
-            Content::Packet(_) | Content::Other => {}
+            TailBlock::Frame(_) | TailBlock::Other => {}
         }
         if self.format == TailFormat::Pcapng && !is_over {
             self.bytes.extend_from_slice(raw);
         }
     }
 
-    /// Whether no more frames are wanted.
+    /// Returns `true` if the requested number of frames was written.
     pub(super) const fn is_over(&self) -> bool {
         self.left == 0
     }
 
-    /// A line for a frame: time in UTC, session, direction, who talks to whom, length.
-    fn line(&mut self, packet: &Packet<'_>) {
-        let Packet { interface, time_ns, original_len, direction, bytes } = *packet;
+    /// Adds a line for a frame: time in UTC, session, direction, flow, length.
+    fn line(&mut self, packet: &TailFrame<'_>) {
+        let TailFrame { interface, time_ns, original_len, direction, bytes } = *packet;
         let time = Timestamp::from_nanosecond(time_ns.into()).unwrap_or_default();
         let name = self.names.get(interface as usize).map_or("?", String::as_str);
         let direction = match direction {
@@ -90,31 +90,31 @@ impl Show {
             len if len < original_len as usize => format!(" ({len} here)"),
             _ => String::new(),
         };
-        // Memory takes everything.
+        // Writing to memory cannot fail.
         let _ =
             writeln!(self.bytes, "{time:.6} {name} {direction} {flow}, {original_len} bytes{cut}");
     }
 
-    /// Writes what is to be written.
+    /// Writes the pending bytes.
     pub(super) fn flush(&mut self, out: &mut impl Write) -> io::Result<()> {
         let written = out.write_all(&self.bytes).and_then(|()| out.flush());
         self.bytes.clear();
         written
     }
 
-    /// What it came to, in a sentence.
+    /// Returns a sentence with the numbers of frames.
     pub(super) fn summary(&self) -> String {
         let frames =
             if self.frames == 1 { "1 frame".to_owned() } else { format!("{} frames", self.frames) };
         if self.has_statistics {
             format!("{frames}, {} lost on the way here", self.lost)
         } else {
-            format!("{frames}; how many were lost, the engine has not said")
+            format!("{frames}; the engine did not report how many were lost")
         }
     }
 }
 
-/// What is in a frame that is not IP.
+/// Describes a frame that is not IP.
 fn other(bytes: &[u8]) -> String {
     match bytes.get(12..14) {
         Some(&[0x08, 0x06]) => "ARP".to_owned(),

@@ -1,13 +1,13 @@
-//! Reads `[[output]]`. Which keys stand in it depends on its type.
+//! Reads `[[output]]`. The keys that it may have depend on its type.
 
 use std::path::PathBuf;
 
-use super::Fault;
+use super::LocatedProblem;
 use super::reader::Section;
-use crate::config::output::{CONSUMERS, MEMBERS, ORDER_WINDOW_US};
+use crate::config::keyword::Keyword;
+use crate::config::output::{MAX_CONSUMERS, MEMBERS, ORDER_WINDOW_US};
 use crate::config::pcapng::{KEEP_FILES, KEEP_MIB, KEEP_S, ROTATE_MIB, ROTATE_S};
-use crate::config::stream::{BUFFER_MIB, READERS};
-use crate::config::words::Word;
+use crate::config::stream::{BUFFER_MIB, MAX_READERS};
 use crate::config::{
     Compression, Fsync, Output, OutputKind, PcapngFiles, Stream, StreamFormat, StreamTarget,
 };
@@ -28,13 +28,13 @@ pub(super) const ALL: &[&str] = &[
     "compression",
     "fsync",
     "owner",
-    "consumers",
+    "max_consumers",
     "interface",
     "vlan_tags",
     "to",
     "address",
     "format",
-    "readers",
+    "max_readers",
     "buffer_mib",
 ];
 
@@ -54,18 +54,27 @@ const PCAPNG: &[&str] = &[
     "fsync",
     "owner",
 ];
-const SHARED: &[&str] = &["name", "type", "filter", "path", "members", "consumers"];
+const SHARED: &[&str] = &["name", "type", "filter", "path", "members", "max_consumers"];
 
 const INTERFACE: &[&str] =
     &["name", "type", "filter", "order_window_us", "members", "interface", "vlan_tags"];
 
-/// By where it goes to.
+/// Keys of a stream, by its target.
 const STDOUT: &[&str] =
     &["name", "type", "filter", "order_window_us", "to", "format", "buffer_mib"];
 const FIFO: &[&str] =
     &["name", "type", "filter", "order_window_us", "to", "path", "format", "buffer_mib"];
-const UNIX: &[&str] =
-    &["name", "type", "filter", "order_window_us", "to", "path", "format", "readers", "buffer_mib"];
+const UNIX: &[&str] = &[
+    "name",
+    "type",
+    "filter",
+    "order_window_us",
+    "to",
+    "path",
+    "format",
+    "max_readers",
+    "buffer_mib",
+];
 const TCP: &[&str] = &[
     "name",
     "type",
@@ -74,7 +83,7 @@ const TCP: &[&str] = &[
     "to",
     "address",
     "format",
-    "readers",
+    "max_readers",
     "buffer_mib",
 ];
 
@@ -85,33 +94,33 @@ const A_FIFO: &str = "the path of a named pipe in quotes";
 const A_SOCKET: &str = "the path of a Unix socket in quotes";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Type {
+enum OutputType {
     Pcapng,
     Interface,
     Shared,
     Stream,
 }
 
-/// Where a stream goes to.
+/// Target of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum To {
+enum TargetType {
     Stdout,
     Fifo,
     Unix,
     Tcp,
 }
 
-impl Word for Compression {
-    const WORDS: &'static [(&'static str, Self)] = &[("none", Self::None), ("zstd", Self::Zstd)];
+impl Keyword for Compression {
+    const KEYWORDS: &'static [(&'static str, Self)] = &[("none", Self::None), ("zstd", Self::Zstd)];
 }
 
-impl Word for Fsync {
-    const WORDS: &'static [(&'static str, Self)] =
+impl Keyword for Fsync {
+    const KEYWORDS: &'static [(&'static str, Self)] =
         &[("never", Self::Never), ("file", Self::File), ("second", Self::Second)];
 }
 
-impl Word for Type {
-    const WORDS: &'static [(&'static str, Self)] = &[
+impl Keyword for OutputType {
+    const KEYWORDS: &'static [(&'static str, Self)] = &[
         ("pcapng", Self::Pcapng),
         ("interface", Self::Interface),
         ("stream", Self::Stream),
@@ -119,36 +128,36 @@ impl Word for Type {
     ];
 }
 
-impl Word for To {
-    const WORDS: &'static [(&'static str, Self)] =
+impl Keyword for TargetType {
+    const KEYWORDS: &'static [(&'static str, Self)] =
         &[("stdout", Self::Stdout), ("fifo", Self::Fifo), ("unix", Self::Unix), ("tcp", Self::Tcp)];
 }
 
-impl Word for StreamFormat {
-    const WORDS: &'static [(&'static str, Self)] =
+impl Keyword for StreamFormat {
+    const KEYWORDS: &'static [(&'static str, Self)] =
         &[("pcapng", Self::Pcapng), ("pcap", Self::Pcap)];
 }
 
-pub(super) fn output(section: &Section<'_>) -> Result<Output, Fault> {
+pub(super) fn output(section: &Section<'_>) -> Result<Output, LocatedProblem> {
     let name = section.name("name")?;
-    let kind = match section.required_word("type")? {
-        Type::Pcapng => {
+    let kind = match section.required_keyword("type")? {
+        OutputType::Pcapng => {
             section.check_keys(PCAPNG)?;
             OutputKind::Pcapng { path: path(section, A_FILE)?, files: files(section)? }
         }
-        Type::Interface => {
+        OutputType::Interface => {
             section.check_keys(INTERFACE)?;
             let interface =
                 section.required("interface", AN_INTERFACE)?.string(AN_INTERFACE)?.to_owned();
             let vlan_tags = section.boolean("vlan_tags")?.unwrap_or(false);
             OutputKind::Interface { interface, vlan_tags }
         }
-        Type::Shared => {
+        OutputType::Shared => {
             section.check_keys(SHARED)?;
-            let consumers = section.number("consumers", CONSUMERS)?.unwrap_or(1);
-            OutputKind::Shared { path: path(section, A_SOCKET)?, consumers }
+            let max_consumers = section.number("max_consumers", MAX_CONSUMERS)?.unwrap_or(1);
+            OutputKind::Shared { path: path(section, A_SOCKET)?, max_consumers }
         }
-        Type::Stream => OutputKind::Stream(stream(section)?),
+        OutputType::Stream => OutputKind::Stream(stream(section)?),
     };
     let default = Output::new(name, kind);
     let order_window_us = section.number("order_window_us", ORDER_WINDOW_US)?;
@@ -160,44 +169,44 @@ pub(super) fn output(section: &Section<'_>) -> Result<Output, Fault> {
     })
 }
 
-fn files(section: &Section<'_>) -> Result<PcapngFiles, Fault> {
+fn files(section: &Section<'_>) -> Result<PcapngFiles, LocatedProblem> {
     Ok(PcapngFiles {
         rotate_mib: section.number("rotate_mib", ROTATE_MIB)?,
         rotate_s: section.number("rotate_s", ROTATE_S)?,
         keep_files: section.number("keep_files", KEEP_FILES)?,
         keep_mib: section.number("keep_mib", KEEP_MIB)?,
         keep_s: section.number("keep_s", KEEP_S)?,
-        compression: section.word("compression")?.unwrap_or_default(),
-        fsync: section.word("fsync")?.unwrap_or_default(),
+        compression: section.keyword("compression")?.unwrap_or_default(),
+        fsync: section.keyword("fsync")?.unwrap_or_default(),
         owner: section.reference("owner")?,
     })
 }
 
-fn stream(section: &Section<'_>) -> Result<Stream, Fault> {
-    let to = section.required_word("to")?;
+fn stream(section: &Section<'_>) -> Result<Stream, LocatedProblem> {
+    let to = section.required_keyword("to")?;
     section.check_keys(match to {
-        To::Stdout => STDOUT,
-        To::Fifo => FIFO,
-        To::Unix => UNIX,
-        To::Tcp => TCP,
+        TargetType::Stdout => STDOUT,
+        TargetType::Fifo => FIFO,
+        TargetType::Unix => UNIX,
+        TargetType::Tcp => TCP,
     })?;
     let default = Stream::new(match to {
-        To::Stdout => StreamTarget::Stdout,
-        To::Fifo => StreamTarget::Fifo(path(section, A_FIFO)?),
-        To::Unix => StreamTarget::Unix(path(section, A_SOCKET)?),
-        To::Tcp => {
+        TargetType::Stdout => StreamTarget::Stdout,
+        TargetType::Fifo => StreamTarget::Fifo(path(section, A_FIFO)?),
+        TargetType::Unix => StreamTarget::Unix(path(section, A_SOCKET)?),
+        TargetType::Tcp => {
             let address = section.get("address").map(|node| node.parsed(AN_ADDRESS)).transpose()?;
             StreamTarget::Tcp(address.unwrap_or(StreamTarget::PCAP_OVER_IP))
         }
     });
     Ok(Stream {
-        format: section.word("format")?.unwrap_or(default.format),
-        readers: section.number("readers", READERS)?.unwrap_or(default.readers),
+        format: section.keyword("format")?.unwrap_or(default.format),
+        max_readers: section.number("max_readers", MAX_READERS)?.unwrap_or(default.max_readers),
         buffer_mib: section.number("buffer_mib", BUFFER_MIB)?.unwrap_or(default.buffer_mib),
         ..default
     })
 }
 
-fn path(section: &Section<'_>, allowed: &str) -> Result<PathBuf, Fault> {
+fn path(section: &Section<'_>, allowed: &str) -> Result<PathBuf, LocatedProblem> {
     Ok(PathBuf::from(section.required("path", allowed)?.string(allowed)?))
 }

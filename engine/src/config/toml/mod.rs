@@ -1,14 +1,15 @@
-//! The TOML front: from the text of a file to a checked [`Config`].
+//! TOML reader: from the text of a file to a checked [`Config`].
 //!
-//! The document is read as a tree that remembers where each value stands. [`reader`] refuses
-//! unknown keys and wrong types, [`sections`] and [`mirror`] fill the structures, and what
-//! [`Config::validate`] finds afterwards gets its place from the tree.
+//! The document is read as a tree with the offset of each value. [`reader`] refuses unknown keys
+//! and wrong types, [`sections`] and [`mirror`] fill the structures, and errors of
+//! [`Config::validate`] get their location from the tree.
 
 mod mirror;
-mod nearest;
 mod output;
 mod reader;
+mod renamed;
 mod sections;
+mod suggest;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -16,18 +17,20 @@ use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
-use super::error::{ConfigError, Place, Violation};
+use super::error::{ConfigError, Location, Violation};
 use super::key::{KeyPath, Step};
 use super::{Config, Problem};
 #[cfg(test)]
+pub(super) use renamed::{RENAMED, RenamedKey};
+#[cfg(test)]
 pub(super) use sections::KEYS;
 
-/// Longest configuration file in bytes: three times what an account of AWS can hold, 10 000 filters
-/// of ten rules and as many sessions. Guards against being pointed at a device or a capture.
+/// Maximum size of a configuration file in bytes: three times the size of the largest AWS account,
+/// 10 000 filters of ten rules and as many sessions. Guards against reading a device or a capture.
 const FILE_BYTES_MAX: u64 = 64 << 20;
 
-/// A problem at a known place of the file.
-pub(super) struct Fault {
+/// A problem with its offset in the file.
+pub(super) struct LocatedProblem {
     key: KeyPath,
     offset: usize,
     problem: Problem,
@@ -54,9 +57,9 @@ pub(super) fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Config, ConfigErro
         Ok(text) => from_text(path, text),
         Err(error) => {
             let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
-            let place = Place::at(path, &valid, valid.len());
+            let location = Location::at(path, &valid, valid.len());
             Err(ConfigError::Syntax {
-                place,
+                location,
                 message: "found bytes that are not UTF-8 text".to_owned(),
             })
         }
@@ -65,21 +68,21 @@ pub(super) fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Config, ConfigErro
 
 pub(super) fn from_text(path: &Path, text: &str) -> Result<Config, ConfigError> {
     let document = DeTable::parse(text).map_err(|error| {
-        let place = Place::at(path, text, error.span().map_or(0, |span| span.start));
-        ConfigError::Syntax { place, message: error.message().replace('\n', ", ") }
+        let location = Location::at(path, text, error.span().map_or(0, |span| span.start));
+        ConfigError::Syntax { location, message: error.message().replace('\n', ", ") }
     })?;
-    let fail = |Fault { key, offset, problem }| ConfigError::InFile {
-        place: Place::at(path, text, offset),
+    let fail = |LocatedProblem { key, offset, problem }| ConfigError::InFile {
+        location: Location::at(path, text, offset),
         key,
         problem,
     };
     let config = sections::config(&document).map_err(fail)?;
-    config.check().map_err(|violation| fail(placed(violation, document.get_ref())))?;
+    config.check().map_err(|violation| fail(located(violation, document.get_ref())))?;
     Ok(config)
 }
 
-/// Gives a violation its place: of the keys that take part and stand in the file, the last one.
-fn placed(violation: Violation, document: &DeTable<'_>) -> Fault {
+/// Locates a violation: at the last one in the file of the keys that cause it.
+fn located(violation: Violation, document: &DeTable<'_>) -> LocatedProblem {
     let Violation { keys, problem } = violation;
     let last = keys
         .iter()
@@ -89,10 +92,10 @@ fn placed(violation: Violation, document: &DeTable<'_>) -> Fault {
         Some((offset, key)) => (offset, key.clone()),
         None => (0, keys.into_iter().next().unwrap_or_default()),
     };
-    Fault { key, offset, problem }
+    LocatedProblem { key, offset, problem }
 }
 
-/// Returns where the value of a key starts, if the key is in the document.
+/// Returns the offset of the value of a key, if the key is in the document.
 fn offset_of(key: &KeyPath, document: &DeTable<'_>) -> Option<usize> {
     let [Step::Key(first), rest @ ..] = key.steps() else { return None };
     let mut value = document.get(first.as_ref())?;

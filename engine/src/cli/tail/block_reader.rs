@@ -1,48 +1,48 @@
-//! Reads the stream that an engine sends: pcapng, block after block as they come.
+//! Reads the pcapng stream of an engine block by block.
 
 use std::io::{self, Read};
 use std::mem;
 
 use pcap_parser::{Block, OptionCode, PcapNGOption, parse_block_le};
 
-/// Longer than any block of an engine, of which frames are at most 256 KiB.
+/// Maximum length of a block in bytes; frames of an engine have at most 256 KiB.
 const BLOCK_MAX: usize = 1 << 20;
-/// What is read at once.
+/// Bytes per read.
 const READ: usize = 1 << 16;
 
-/// Blocks that have come, and the beginning of one that has not come whole.
+/// Splits the bytes of a pcapng stream into blocks; keeps the beginning of an incomplete one.
 #[derive(Debug, Default)]
-pub(super) struct Blocks {
+pub(super) struct BlockReader {
     bytes: Vec<u8>,
     start: usize,
 }
 
-/// What stands in a block.
+/// Content of a block.
 #[derive(Debug)]
-pub(super) enum Content<'b> {
-    /// The interface with the next number, and its name.
+pub(super) enum TailBlock<'b> {
+    /// Name of the interface with the next number.
     Interface(String),
-    Packet(Packet<'b>),
-    /// Frames of an interface that were lost.
+    Frame(TailFrame<'b>),
+    /// Number of lost frames of an interface.
     Lost(u64),
-    /// What needs no attention.
+    /// Any other block.
     Other,
 }
 
 /// A frame.
 #[derive(Debug)]
-pub(super) struct Packet<'b> {
+pub(super) struct TailFrame<'b> {
     pub(super) interface: u32,
     /// Nanoseconds since 1970-01-01 UTC.
     pub(super) time_ns: u64,
     pub(super) original_len: u32,
-    /// Towards the mirrored interface or away from it, as `epb_flags` has it: 1 or 2; 0: unknown.
+    /// Direction as in `epb_flags`: 1 towards the mirrored interface, 2 away from it, 0 unknown.
     pub(super) direction: u32,
     pub(super) bytes: &'b [u8],
 }
 
-impl Blocks {
-    /// Reads what is there; 0: the end.
+impl BlockReader {
+    /// Reads available bytes; returns 0 at the end.
     pub(super) fn fill(&mut self, mut source: impl Read) -> io::Result<usize> {
         self.bytes.drain(..mem::take(&mut self.start));
         let len = self.bytes.len();
@@ -52,23 +52,23 @@ impl Blocks {
         read
     }
 
-    /// Whether the stream ended in the middle of a block.
-    pub(super) const fn is_torn(&self) -> bool {
+    /// Returns `true` if the bytes end in the middle of a block.
+    pub(super) const fn has_partial_block(&self) -> bool {
         self.start < self.bytes.len()
     }
 
-    /// The next whole block, and its bytes; `None` if it has not come.
+    /// Returns the bytes and the content of the next block; `None` if it is not complete.
     ///
     /// # Errors
     ///
-    /// If it is none.
-    pub(super) fn next(&mut self) -> io::Result<Option<(&[u8], Content<'_>)>> {
+    /// If the bytes are not a block.
+    pub(super) fn next(&mut self) -> io::Result<Option<(&[u8], TailBlock<'_>)>> {
         let rest = &self.bytes[self.start..];
         let (behind, block) = match parse_block_le(rest) {
             Ok(found) => found,
             Err(pcap_parser::nom::Err::Incomplete(_)) if rest.len() < BLOCK_MAX => return Ok(None),
             Err(_) => {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "what comes is no pcapng"));
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "the stream is not pcapng"));
             }
         };
         let len = rest.len() - behind.len();
@@ -77,16 +77,16 @@ impl Blocks {
     }
 }
 
-fn content(block: Block<'_>) -> Content<'_> {
+fn content(block: Block<'_>) -> TailBlock<'_> {
     match block {
         Block::InterfaceDescription(block) => {
             let name = option(&block.options, OptionCode::IfName);
-            Content::Interface(String::from_utf8_lossy(name.unwrap_or_default()).into_owned())
+            TailBlock::Interface(String::from_utf8_lossy(name.unwrap_or_default()).into_owned())
         }
         Block::EnhancedPacket(block) => {
             let captured = (block.caplen as usize).min(block.data.len());
             let flags = option(&block.options, OptionCode(2)).and_then(|bytes| bytes.first_chunk());
-            Content::Packet(Packet {
+            TailBlock::Frame(TailFrame {
                 interface: block.if_id,
                 time_ns: u64::from(block.ts_high) << 32 | u64::from(block.ts_low),
                 original_len: block.origlen,
@@ -97,9 +97,9 @@ fn content(block: Block<'_>) -> Content<'_> {
         Block::InterfaceStatistics(block) => {
             let lost =
                 option(&block.options, OptionCode::IsbIfDrop).and_then(|bytes| bytes.first_chunk());
-            Content::Lost(lost.map_or(0, |lost| u64::from_le_bytes(*lost)))
+            TailBlock::Lost(lost.map_or(0, |lost| u64::from_le_bytes(*lost)))
         }
-        _ => Content::Other,
+        _ => TailBlock::Other,
     }
 }
 

@@ -1,5 +1,4 @@
-//! Reads typed values out of a TOML tree, and remembers the key and the place of each for the
-//! error.
+//! Reads typed values from a TOML tree and keeps the key and the offset of each for errors.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -9,14 +8,15 @@ use ipnet::IpNet;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::Fault;
-use super::nearest::nearest;
+use super::LocatedProblem;
+use super::renamed::renamed;
+use super::suggest::suggest;
 use crate::config::error::Problem;
 use crate::config::key::KeyPath;
+use crate::config::keyword::{Keyword, keyword_list};
 use crate::config::limit::Limit;
-use crate::config::words::{Word, words_of};
 
-/// Most characters of a found value that an error repeats.
+/// Maximum number of characters of a value that an error repeats.
 const FOUND_CHARS_MAX: usize = 60;
 
 const A_NAME: &str = "a name in quotes";
@@ -36,26 +36,34 @@ pub(super) struct Section<'d> {
 }
 
 impl<'d> Section<'d> {
-    /// Opens the document itself.
+    /// Returns the top level of the document.
     pub(super) fn top(
         document: &'d Spanned<DeTable<'d>>,
         keys: &'static [&'static str],
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, LocatedProblem> {
         Self { table: document.get_ref(), key: KeyPath::default(), offset: 0 }.with_only(keys)
     }
 
-    /// Refuses a table that has keys besides these, at the first one in the file.
-    fn with_only(self, keys: &'static [&'static str]) -> Result<Self, Fault> {
+    /// Returns the section if it has no other keys than these; else the error is at the first one
+    /// in the file.
+    fn with_only(self, keys: &'static [&'static str]) -> Result<Self, LocatedProblem> {
         self.check_keys(keys).map(|()| self)
     }
 
-    /// As the keys are refused that no such table has, refuses those that this one must not have.
-    pub(super) fn check_keys(&self, keys: &'static [&'static str]) -> Result<(), Fault> {
+    /// Refuses keys that are not valid for this kind of table, at the first one in the file.
+    pub(super) fn check_keys(&self, keys: &'static [&'static str]) -> Result<(), LocatedProblem> {
         let unknown = self.table.keys().filter(|key| !keys.contains(&key.get_ref().as_ref()));
         let Some(first) = unknown.min_by_key(|key| key.span().start) else { return Ok(()) };
         let name = first.get_ref().as_ref();
-        let problem = Problem::UnknownKey { suggestion: nearest(name, keys), allowed: keys };
-        Err(Fault { key: self.key.key(shortened(name)), offset: first.span().start, problem })
+        let problem = match renamed(&self.key.without_indexes().to_string(), name) {
+            Some(new) => Problem::RenamedKey { new },
+            None => Problem::UnknownKey { suggestion: suggest(name, keys), allowed: keys },
+        };
+        Err(LocatedProblem {
+            key: self.key.key(shortened(name)),
+            offset: first.span().start,
+            problem,
+        })
     }
 
     pub(super) fn get(&self, key: &'static str) -> Option<Node<'d>> {
@@ -66,8 +74,8 @@ impl<'d> Section<'d> {
         &self,
         key: &'static str,
         allowed: impl fmt::Display,
-    ) -> Result<Node<'d>, Fault> {
-        self.get(key).ok_or_else(|| Fault {
+    ) -> Result<Node<'d>, LocatedProblem> {
+        self.get(key).ok_or_else(|| LocatedProblem {
             key: self.key.key(key),
             offset: self.offset,
             problem: Problem::Missing { allowed: allowed.to_string() },
@@ -78,26 +86,26 @@ impl<'d> Section<'d> {
         &self,
         key: &'static str,
         keys: &'static [&'static str],
-    ) -> Result<Option<Self>, Fault> {
+    ) -> Result<Option<Self>, LocatedProblem> {
         self.get(key)
             .map(|node| node.section(keys, format_args!("a table, written [{key}]")))
             .transpose()
     }
 
-    /// Reads each table of an array; none when it is absent.
+    /// Reads each table of an array; an absent array is empty.
     pub(super) fn each<T>(
         &self,
         key: &'static str,
         keys: &'static [&'static str],
-        read: impl Fn(&Self) -> Result<T, Fault>,
-    ) -> Result<Vec<T>, Fault> {
+        read: impl Fn(&Self) -> Result<T, LocatedProblem>,
+    ) -> Result<Vec<T>, LocatedProblem> {
         let Some(node) = self.get(key) else { return Ok(Vec::new()) };
         let expected = format!("tables, each written [[{}]]", node.key.without_indexes());
         let tables = node.list(&expected)?.into_iter();
         tables.map(|table| read(&table.section(keys, format_args!("a table"))?)).collect()
     }
 
-    pub(super) fn boolean(&self, key: &'static str) -> Result<Option<bool>, Fault> {
+    pub(super) fn boolean(&self, key: &'static str) -> Result<Option<bool>, LocatedProblem> {
         self.get(key).map(|node| node.boolean()).transpose()
     }
 
@@ -105,32 +113,38 @@ impl<'d> Section<'d> {
         &self,
         key: &'static str,
         limit: Limit,
-    ) -> Result<Option<N>, Fault> {
+    ) -> Result<Option<N>, LocatedProblem> {
         self.get(key).map(|node| node.number(limit)).transpose()
     }
 
-    /// A string that has to be there.
-    pub(super) fn name(&self, key: &'static str) -> Result<String, Fault> {
+    /// Returns a required string.
+    pub(super) fn name(&self, key: &'static str) -> Result<String, LocatedProblem> {
         Ok(self.required(key, A_NAME)?.string(A_NAME)?.to_owned())
     }
 
-    /// A string that may be there.
-    pub(super) fn reference(&self, key: &'static str) -> Result<Option<String>, Fault> {
+    /// Returns an optional string.
+    pub(super) fn reference(&self, key: &'static str) -> Result<Option<String>, LocatedProblem> {
         self.get(key).map(|node| Ok(node.string(A_NAME)?.to_owned())).transpose()
     }
 
-    /// A list of prefixes; none when it is absent.
-    pub(super) fn prefixes(&self, key: &'static str) -> Result<Vec<IpNet>, Fault> {
+    /// Returns a list of prefixes; an absent list is empty.
+    pub(super) fn prefixes(&self, key: &'static str) -> Result<Vec<IpNet>, LocatedProblem> {
         let Some(node) = self.get(key) else { return Ok(Vec::new()) };
         node.list("a list of address prefixes")?.iter().map(Node::prefix).collect()
     }
 
-    pub(super) fn required_word<W: Word>(&self, key: &'static str) -> Result<W, Fault> {
-        self.required(key, words_of::<W>())?.word()
+    pub(super) fn required_keyword<W: Keyword>(
+        &self,
+        key: &'static str,
+    ) -> Result<W, LocatedProblem> {
+        self.required(key, keyword_list::<W>())?.keyword()
     }
 
-    pub(super) fn word<W: Word>(&self, key: &'static str) -> Result<Option<W>, Fault> {
-        self.get(key).map(|node| node.word()).transpose()
+    pub(super) fn keyword<W: Keyword>(
+        &self,
+        key: &'static str,
+    ) -> Result<Option<W>, LocatedProblem> {
+        self.get(key).map(|node| node.keyword()).transpose()
     }
 }
 
@@ -143,12 +157,12 @@ impl<'d> Node<'d> {
         self,
         keys: &'static [&'static str],
         allowed: impl fmt::Display,
-    ) -> Result<Section<'d>, Fault> {
+    ) -> Result<Section<'d>, LocatedProblem> {
         let DeValue::Table(table) = self.value() else { return Err(self.refused(allowed)) };
         Section { table, offset: self.value.span().start, key: self.key }.with_only(keys)
     }
 
-    pub(super) fn list(&self, allowed: &str) -> Result<Vec<Self>, Fault> {
+    pub(super) fn list(&self, allowed: &str) -> Result<Vec<Self>, LocatedProblem> {
         let DeValue::Array(array) = self.value() else { return Err(self.refused(allowed)) };
         Ok(array
             .iter()
@@ -161,19 +175,19 @@ impl<'d> Node<'d> {
         &self,
         limit: Limit,
         allowed: &str,
-    ) -> Result<Vec<N>, Fault> {
+    ) -> Result<Vec<N>, LocatedProblem> {
         self.list(allowed)?.iter().map(|node| node.number(limit)).collect()
     }
 
-    pub(super) fn string(&self, allowed: impl fmt::Display) -> Result<&'d str, Fault> {
+    pub(super) fn string(&self, allowed: impl fmt::Display) -> Result<&'d str, LocatedProblem> {
         self.value().as_str().ok_or_else(|| self.refused(allowed))
     }
 
-    fn boolean(&self) -> Result<bool, Fault> {
+    fn boolean(&self) -> Result<bool, LocatedProblem> {
         self.value().as_bool().ok_or_else(|| self.refused("true or false"))
     }
 
-    pub(super) fn number<N: TryFrom<u64>>(&self, limit: Limit) -> Result<N, Fault> {
+    pub(super) fn number<N: TryFrom<u64>>(&self, limit: Limit) -> Result<N, LocatedProblem> {
         let DeValue::Integer(integer) = self.value() else { return Err(self.refused(limit)) };
         u64::from_str_radix(integer.as_str(), integer.radix())
             .ok()
@@ -182,35 +196,35 @@ impl<'d> Node<'d> {
             .ok_or_else(|| self.refused(limit))
     }
 
-    /// A bare address is the prefix of that one host.
-    pub(super) fn prefix(&self) -> Result<IpNet, Fault> {
+    /// Returns a prefix; an address without length is the prefix of one host.
+    pub(super) fn prefix(&self) -> Result<IpNet, LocatedProblem> {
         let text = self.string(A_PREFIX)?;
         let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
         text.parse().ok().or_else(address).ok_or_else(|| self.refused(A_PREFIX))
     }
 
-    /// A string that says a value.
-    pub(super) fn parsed<T: FromStr>(&self, allowed: &str) -> Result<T, Fault> {
+    /// Returns the value that a string represents.
+    pub(super) fn parsed<T: FromStr>(&self, allowed: &str) -> Result<T, LocatedProblem> {
         self.string(allowed)?.parse().ok().ok_or_else(|| self.refused(allowed))
     }
 
-    pub(super) fn word<W: Word>(&self) -> Result<W, Fault> {
-        let allowed = words_of::<W>();
+    pub(super) fn keyword<W: Keyword>(&self) -> Result<W, LocatedProblem> {
+        let allowed = keyword_list::<W>();
         let found = self.string(&allowed)?;
-        let known = W::WORDS.iter().find(|(word, _)| *word == found);
+        let known = W::KEYWORDS.iter().find(|(word, _)| *word == found);
         known.map(|(_, value)| *value).ok_or_else(|| self.refused(allowed))
     }
 
-    pub(super) fn refused(&self, allowed: impl fmt::Display) -> Fault {
+    pub(super) fn refused(&self, allowed: impl fmt::Display) -> LocatedProblem {
         self.fault(Problem::refused(describe(self.value()), allowed))
     }
 
-    pub(super) fn fault(&self, problem: Problem) -> Fault {
-        Fault { key: self.key.clone(), offset: self.value.span().start, problem }
+    pub(super) fn fault(&self, problem: Problem) -> LocatedProblem {
+        LocatedProblem { key: self.key.clone(), offset: self.value.span().start, problem }
     }
 }
 
-/// Names a value in an error: short ones as they stand, tables and arrays by their type.
+/// Describes a value in an error: scalars as they are written, tables and arrays by their type.
 fn describe(value: &DeValue<'_>) -> String {
     match value {
         DeValue::String(string) => format!("{:?}", shortened(string)),

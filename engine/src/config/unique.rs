@@ -1,4 +1,4 @@
-//! The rule that a value may stand only once.
+//! Detection of repeated values.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::hash::Hash;
 use super::error::Problem;
 use super::key::KeyPath;
 
-/// The values that stood before, each with its key.
+/// Values seen so far, each with its key.
 pub(super) struct Seen<V>(HashMap<V, KeyPath>);
 
 impl<V> Default for Seen<V> {
@@ -17,12 +17,12 @@ impl<V> Default for Seen<V> {
 }
 
 impl<V: Eq + Hash> Seen<V> {
-    /// Notes a value; `found` names it in the error.
+    /// Adds a value; `found` names it in the error.
     ///
     /// # Errors
     ///
-    /// [`Problem::Repeated`] when it stood before.
-    pub(super) fn note(
+    /// [`Problem::Repeated`] if the value was added before.
+    pub(super) fn insert(
         &mut self,
         value: V,
         key: KeyPath,

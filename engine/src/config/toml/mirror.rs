@@ -4,15 +4,15 @@ use std::net::IpAddr;
 
 use toml::de::DeValue;
 
-use super::Fault;
+use super::LocatedProblem;
 use super::reader::{Node, Section};
 use crate::config::filter::{PROTOCOL, PROTOCOLS, RULE_NUMBER};
-use crate::config::profile::{BIT, SEQUENCE_BITS};
+use crate::config::keyword::keyword_list;
 use crate::config::session::{PACKET_LENGTH, SESSION_NUMBER, VLAN, VNI};
-use crate::config::words::words_of;
+use crate::config::vxlan_profile::{BIT, BIT_COUNT};
 use crate::config::{
-    Action, Direction, DirectionBit, Eni, Filter, NetworkService, PortRange, Profile, Rule,
-    SequenceBits, Session,
+    Action, Direction, DirectionBit, Eni, Filter, NetworkService, PortRange, Rule, SequenceBits,
+    Session, VxlanProfile,
 };
 
 pub(super) const ENI: &[&str] = &["id", "mac", "addresses", "vpc_prefixes"];
@@ -33,17 +33,17 @@ pub(super) const SESSION: &[&str] = &[
     "source",
     "eni",
     "filter",
-    "profile",
+    "vxlan_profile",
     "packet_length",
     "number",
     "vlan",
     "outputs",
 ];
-pub(super) const PROFILE: &[&str] = &["name", "direction", "sequence"];
+pub(super) const VXLAN_PROFILE: &[&str] = &["name", "direction", "sequence"];
 pub(super) const DIRECTION_BIT: &[&str] = &["bit", "set"];
-pub(super) const SEQUENCE: &[&str] = &["bit", "bits"];
+pub(super) const SEQUENCE: &[&str] = &["first_bit", "bit_count"];
 
-pub(super) fn eni(section: &Section<'_>) -> Result<Eni, Fault> {
+pub(super) fn eni(section: &Section<'_>) -> Result<Eni, LocatedProblem> {
     let mac = "a MAC address in quotes, such as \"02:aa:bb:cc:dd:01\"";
     let prefix = "an IPv4 prefix in quotes, such as \"10.0.0.0/16\"";
     let vpc_prefixes = |node: Node<'_>| {
@@ -58,10 +58,10 @@ pub(super) fn eni(section: &Section<'_>) -> Result<Eni, Fault> {
     })
 }
 
-pub(super) fn filter(section: &Section<'_>) -> Result<Filter, Fault> {
+pub(super) fn filter(section: &Section<'_>) -> Result<Filter, LocatedProblem> {
     let services = |node: Node<'_>| {
         let list = node.list("a list of services")?;
-        list.iter().map(Node::word::<NetworkService>).collect()
+        list.iter().map(Node::keyword::<NetworkService>).collect()
     };
     Ok(Filter {
         name: section.name("name")?,
@@ -70,12 +70,12 @@ pub(super) fn filter(section: &Section<'_>) -> Result<Filter, Fault> {
     })
 }
 
-fn rule(section: &Section<'_>) -> Result<Rule, Fault> {
+fn rule(section: &Section<'_>) -> Result<Rule, LocatedProblem> {
     let prefix = "an address prefix";
     Ok(Rule {
-        direction: section.required("direction", words_of::<Direction>())?.word()?,
+        direction: section.required("direction", keyword_list::<Direction>())?.keyword()?,
         number: section.required("number", RULE_NUMBER)?.number(RULE_NUMBER)?,
-        action: section.required("action", words_of::<Action>())?.word()?,
+        action: section.required("action", keyword_list::<Action>())?.keyword()?,
         protocol: section.get("protocol").map_or(Ok(None), |node| protocol(&node))?,
         source: section.required("source", prefix)?.prefix()?,
         destination: section.required("destination", prefix)?.prefix()?,
@@ -84,9 +84,8 @@ fn rule(section: &Section<'_>) -> Result<Rule, Fault> {
     })
 }
 
-/// A word, or IANA's number; `None` is any. What is written with AWS's rules in mind has 0 or -1
-/// for it.
-fn protocol(node: &Node<'_>) -> Result<Option<u8>, Fault> {
+/// Reads a protocol name or IANA's number; `None` is any, which AWS's rules write as 0 or -1.
+fn protocol(node: &Node<'_>) -> Result<Option<u8>, LocatedProblem> {
     if let DeValue::Integer(integer) = node.value() {
         if integer.as_str() == "-1" {
             return Ok(None);
@@ -105,8 +104,8 @@ fn protocol(node: &Node<'_>) -> Result<Option<u8>, Fault> {
     }
 }
 
-/// A port as a number, or a port or a range in quotes.
-fn ports(node: &Node<'_>) -> Result<PortRange, Fault> {
+/// Reads a port as a number, or a port or a range in quotes.
+fn ports(node: &Node<'_>) -> Result<PortRange, LocatedProblem> {
     let allowed = "a port from 0 to 65535, or a range in quotes, such as \"1024-65535\"";
     if let DeValue::Integer(integer) = node.value() {
         let port = u16::from_str_radix(integer.as_str(), integer.radix()).ok();
@@ -117,7 +116,7 @@ fn ports(node: &Node<'_>) -> Result<PortRange, Fault> {
     node.parsed(allowed)
 }
 
-pub(super) fn session(section: &Section<'_>) -> Result<Session, Fault> {
+pub(super) fn session(section: &Section<'_>) -> Result<Session, LocatedProblem> {
     let outputs = |node: Node<'_>| {
         let list = node.list("a list of outputs")?;
         list.iter()
@@ -130,7 +129,7 @@ pub(super) fn session(section: &Section<'_>) -> Result<Session, Fault> {
         source: section.get("source").map(|node| address(&node)).transpose()?,
         eni: section.reference("eni")?,
         filter: section.reference("filter")?,
-        profile: section.reference("profile")?,
+        vxlan_profile: section.reference("vxlan_profile")?,
         packet_length: section.number("packet_length", PACKET_LENGTH)?,
         number: section.number("number", SESSION_NUMBER)?,
         vlan: section.number("vlan", VLAN)?,
@@ -138,28 +137,32 @@ pub(super) fn session(section: &Section<'_>) -> Result<Session, Fault> {
     })
 }
 
-pub(super) fn profile(section: &Section<'_>) -> Result<Profile, Fault> {
+pub(super) fn vxlan_profile(section: &Section<'_>) -> Result<VxlanProfile, LocatedProblem> {
     let direction = |node: Node<'_>| {
         let section =
             node.section(DIRECTION_BIT, "a table such as { bit = 56, set = \"egress\" }")?;
         let bit = section.required("bit", BIT)?.number(BIT)?;
-        Ok(DirectionBit { bit, set: section.required("set", words_of::<Direction>())?.word()? })
-    };
-    let sequence = |node: Node<'_>| {
-        let section = node.section(SEQUENCE, "a table such as { bit = 8, bits = 24 }")?;
-        let bit = section.required("bit", BIT)?.number(BIT)?;
-        Ok(SequenceBits {
+        Ok(DirectionBit {
             bit,
-            bits: section.required("bits", SEQUENCE_BITS)?.number(SEQUENCE_BITS)?,
+            set: section.required("set", keyword_list::<Direction>())?.keyword()?,
         })
     };
-    Ok(Profile {
+    let sequence = |node: Node<'_>| {
+        let section =
+            node.section(SEQUENCE, "a table such as { first_bit = 8, bit_count = 24 }")?;
+        let first_bit = section.required("first_bit", BIT)?.number(BIT)?;
+        Ok(SequenceBits {
+            first_bit,
+            bit_count: section.required("bit_count", BIT_COUNT)?.number(BIT_COUNT)?,
+        })
+    };
+    Ok(VxlanProfile {
         name: section.name("name")?,
         direction: section.get("direction").map(direction).transpose()?,
         sequence: section.get("sequence").map(sequence).transpose()?,
     })
 }
 
-fn address(node: &Node<'_>) -> Result<IpAddr, Fault> {
+fn address(node: &Node<'_>) -> Result<IpAddr, LocatedProblem> {
     node.parsed("an IPv4 or IPv6 address in quotes")
 }
