@@ -30,7 +30,7 @@ pub(in crate::outputs) fn open(
     let name = FileName::of(path)
         .map_err(|problem| ConfigError::InProgram { key: KeyPath::default(), problem })?;
     // A name without fields is that of one file, with the member's number in it.
-    let path = if name.has_fields() { path.to_owned() } else { name.plain(path, member) };
+    let path = if name.has_fields() { path.to_owned() } else { name.fixed_path(path, member) };
     // Before it is opened, which would empty it.
     if let Some(first) = file_id(&path).and_then(|id| builder.owner_of(&id)) {
         let (first, second) = (first.clone(), output.to_owned());
