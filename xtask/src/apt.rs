@@ -1,4 +1,5 @@
-//! Debian's archive by a private list of packages, which leaves the system's own alone.
+//! Packages of Debian's archive, through an apt with a package list of its own: the system's is not
+//! changed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,8 +17,8 @@ pub(crate) struct Apt {
 }
 
 impl Apt {
-    /// With the packages of this system's release and its security updates, and of another release
-    /// from the same mirrors; or of that one alone. What is known of them stays in `directory`.
+    /// Opens a package list of these releases, from the mirrors that the system uses. The list is
+    /// kept in `directory`.
     pub(crate) fn open(directory: PathBuf, releases: &Releases) -> Result<Self> {
         let apt = Self { directory };
         for part in ["lists/partial", "cache/archives/partial"] {
@@ -35,7 +36,7 @@ impl Apt {
         fs::write(apt.directory.join("sources.list"), sources)?;
         fs::write(apt.directory.join("nothing-installed"), "")?;
         if !apt.directory.join("complete").exists() {
-            say("reading what packages there are");
+            say("reading the list of packages");
             shell::run(&mut apt.command("apt-get", &["update", "--quiet"]))?;
             fs::write(apt.directory.join("complete"), "")?;
         }
@@ -52,19 +53,19 @@ impl Apt {
         ] {
             command.arg("-o").arg(format!("{name}={}", self.directory.join(place).display()));
         }
-        // Downloads as this user, who may write here.
+        // Download as this user: apt's own may not write here.
         command.args(["-o", "Dir::Etc::SourceParts=/dev/null", "-o", "APT::Sandbox::User=root"]);
         command.args(arguments);
         command
     }
 
-    /// Names of packages that begin so.
+    /// Returns the names of the packages that begin with `prefix`.
     pub(crate) fn names(&self, prefix: &str) -> Result<Vec<String>> {
         let names = shell::output(&mut self.command("apt-cache", &["pkgnames", prefix]));
         Ok(names.context("apt-cache does not list packages")?.lines().map(str::to_owned).collect())
     }
 
-    /// A package and all that it needs.
+    /// Returns the names of a package and of all packages that it depends on.
     pub(crate) fn with_dependencies(&self, package: &str) -> Result<Vec<String>> {
         let arguments =
             ["install", "--print-uris", "--yes", "--quiet", "--no-install-recommends", package];
@@ -92,14 +93,14 @@ impl Apt {
     }
 }
 
-/// Whose packages there are.
+/// Releases of Debian to take packages from.
 pub(crate) enum Releases {
-    /// This system's, and another one's.
+    /// The release of this system, and another one.
     OwnAnd(&'static str),
     Only(&'static str),
 }
 
-/// The list for apt.
+/// Returns the text of apt's list of sources.
 fn sources(targets: &str, releases: &Releases) -> Result<String> {
     let mut lines = Vec::new();
     for line in targets.lines() {

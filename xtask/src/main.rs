@@ -1,15 +1,17 @@
 //! Developer commands of vxtap: `cargo xtask COMMAND`.
 //!
-//! One module per command; each says what it needs, does it, and fails loudly. Messages go to
-//! standard error.
+//! One module per command. Messages go to standard error.
 
 mod apt;
 mod bench;
 mod build_ebpf;
+mod check;
 mod ci;
 mod demo;
+mod long;
 mod setup;
 mod shell;
+mod stages;
 mod tally;
 mod test;
 mod vm;
@@ -26,13 +28,14 @@ struct Arguments {
     command: Command,
 }
 
-// What `--help` says about each stands with its options.
+// The help text of each is with its options.
 #[derive(Subcommand)]
 enum Command {
     Setup(setup::Options),
     Demo(demo::Options),
     Test(test::Options),
     Bench(bench::Options),
+    Check(check::Options),
     Ci(ci::Options),
     BuildEbpf(build_ebpf::Options),
 }
@@ -53,6 +56,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Demo(options) => demo::run(&options),
         Command::Test(options) => test::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Check(options) => check::run(&options),
         Command::Ci(options) => ci::run(&options),
         Command::BuildEbpf(options) => build_ebpf::run(&options),
     }

@@ -7,20 +7,20 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-/// Says what happens next, or what was found.
+/// Writes a message to standard error.
 pub(crate) fn say(message: impl AsRef<str>) {
     eprintln!("xtask: {}", message.as_ref());
 }
 
-/// Prints what a command is there to give, to standard output.
+/// Writes the result of a command to standard output.
 #[expect(clippy::print_stdout, reason = "the result of a command, not a message about it")]
 pub(crate) fn print(text: &str) {
     println!("{}", text.trim_end());
 }
 
-/// The checkout that cargo runs this xtask for.
+/// Returns the root of the checkout that cargo runs this xtask for.
 ///
-/// Cargo's word comes before the place where this program was compiled: checkouts that share a
+/// The variable of cargo takes precedence over the path at compile time: checkouts that share a
 /// target directory share the program too.
 pub(crate) fn root() -> PathBuf {
     let manifest =
@@ -29,7 +29,7 @@ pub(crate) fn root() -> PathBuf {
     manifest.parent().map_or_else(|| manifest.clone(), Path::to_owned)
 }
 
-/// The target directory in use: this program lies in `TARGET/PROFILE/`.
+/// Returns the target directory in use: this program lies in `TARGET/PROFILE/`.
 ///
 /// # Errors
 /// When the path of this program is unknown.
@@ -42,10 +42,20 @@ pub(crate) fn target_dir() -> Result<PathBuf> {
         .context("xtask does not lie in a target directory")
 }
 
-/// The cargo that runs this xtask, in the checkout's root.
+/// Returns the cargo that runs this xtask, in the checkout's root.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
+    command
+}
+
+/// Returns `cargo SUBCOMMAND` for all packages, with the features that tests and benches need.
+///
+/// Targets are chosen by further arguments. Packages are not: cargo gives the dependencies other
+/// features for each selection of packages, and would compile them again.
+pub(crate) fn workspace(subcommand: &str) -> Command {
+    let mut command = cargo();
+    command.args([subcommand, "--locked", "--workspace", "--features", "vxtap/internals"]);
     command
 }
 
@@ -68,18 +78,18 @@ pub(crate) fn output(command: &mut Command) -> Option<String> {
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Whether this process is root.
+/// Returns `true` if this process is root.
 pub(crate) fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
-/// The words that come before a command that needs root: none for root, else `sudo` with its
-/// options.
+/// Returns the words that come before a command that needs root: none for root, else `sudo` with
+/// its options.
 ///
-/// Without a terminal there is nobody to type a password, so sudo must not wait for one.
+/// Without a terminal no password can be typed, so sudo must not wait for one.
 ///
 /// # Errors
-/// When this process is neither root nor able to become it.
+/// When this process is not root and cannot become root.
 pub(crate) fn root_prefix() -> Result<Vec<&'static str>> {
     if is_root() {
         return Ok(Vec::new());
@@ -96,7 +106,7 @@ pub(crate) fn root_prefix() -> Result<Vec<&'static str>> {
     Ok(vec!["sudo", "-n"])
 }
 
-/// The command that runs `program` as root.
+/// Returns the command that runs `program` as root.
 ///
 /// # Errors
 /// As [`root_prefix`].
@@ -108,15 +118,15 @@ pub(crate) fn as_root(program: &str) -> Result<Command> {
     Ok(command)
 }
 
-/// Finds `program` on the search path, or where administration tools are that an ordinary user's
-/// path may lack.
+/// Finds `program` on the search path or in the directories of administration tools, which the path
+/// of an ordinary user may lack.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let directories = env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
     directories.map(|directory| directory.join(program)).find(|file| file.is_file())
 }
 
-/// The command as somebody would type it.
+/// Returns the command as it is typed in a shell.
 fn line(command: &Command) -> String {
     let program = Path::new(command.get_program());
     let name = program.file_name().unwrap_or(program.as_os_str());

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::shell::{self, say};
 use crate::tally::{self, Tally};
-use crate::{build_ebpf, setup, vm};
+use crate::{build_ebpf, long, setup, vm};
 
 /// Compares the committed eBPF object with its source, then runs every test.
 ///
@@ -25,52 +25,77 @@ pub(crate) struct Options {
     /// emulated machine. Without a version: on all, which are 6.1, 6.12, and 6.18 or a newer one.
     #[arg(long, value_name = "KERNEL", num_args = 0.., conflicts_with = "unprivileged")]
     vm: Option<Vec<String>>,
+    /// Instead: the tests that take too long for every change, each named with its time at the end:
+    /// all other kernels, properties with many cases, the optimised comparison.
+    #[arg(long, conflicts_with_all = ["unprivileged", "vm"])]
+    long: bool,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
+    if options.long {
+        return long::run();
+    }
     if let Some(versions) = &options.vm {
         return vm::run(versions);
     }
-    let (ordinary, privileged) = run_stages(options)?;
-    say("test: the eBPF object is what its source gives");
-    say(format!("test: {} unprivileged tests passed", ordinary.passed));
-    match privileged {
-        Some(privileged) => {
-            say(format!("test: {} privileged tests passed as root", privileged.passed))
-        }
-        None => say(format!("test: {} privileged tests were NOT run", ordinary.ignored)),
+    if !options.unprivileged {
+        // Asked first: the answer should not come after minutes of building.
+        privileged_prefix()?;
     }
-    Ok(())
-}
-
-/// As `run`, with the closing lines of `cargo test` as the last ones.
-pub(crate) fn run_stages(options: &Options) -> Result<(Tally, Option<Tally>)> {
-    // Asked first: the answer should not come after minutes of building.
-    let prefix = if options.unprivileged { None } else { Some(privileged_prefix()?) };
     setup::tests()?;
     setup::ebpf()?;
 
-    say("test 1/3: the committed eBPF object against its source");
+    say("test 1/3: the committed eBPF objects against their source");
     build_ebpf::run(&build_ebpf::Options { check: true })?;
 
     say("test 2/3: unit, property, documentation and unprivileged integration tests");
-    let ordinary = tally::run(shell::cargo().args(["test", "--workspace", "--no-fail-fast"]))?;
-    if !ordinary.unreasoned.is_empty() {
+    let unprivileged = ordinary()?;
+    let as_root = if options.unprivileged {
+        None
+    } else {
+        say("test 3/3: privileged tests, as root");
+        Some(privileged(&unprivileged, || ())?)
+    };
+    say("test: the eBPF objects match their source");
+    say(format!("test: {} unprivileged tests passed", unprivileged.passed));
+    match as_root {
+        Some(tally) => say(format!("test: {} privileged tests passed as root", tally.passed)),
+        None => say(format!("test: {} privileged tests were NOT run", unprivileged.privileged())),
+    }
+    let guest = unprivileged.guest.len();
+    say(format!("test: {guest} tests are left to other kernels (cargo xtask test --vm)"));
+    Ok(())
+}
+
+/// Runs every test that an ordinary user may run.
+///
+/// # Errors
+/// When a test fails, or is ignored without saying what it requires.
+pub(crate) fn ordinary() -> Result<Tally> {
+    let tally = tally::run(shell::workspace("test").arg("--no-fail-fast"), || ())?;
+    if !tally.unreasoned.is_empty() {
         bail!(
             "an ignored test says what it needs, as #[ignore = \"requires ...\"]; these do not:\n{}",
-            ordinary.unreasoned.join("\n")
+            tally.unreasoned.join("\n")
         );
     }
+    Ok(tally)
+}
 
-    let Some(prefix) = prefix else { return Ok((ordinary, None)) };
-    say("test 3/3: privileged tests, as root");
-    let privileged = tally::run(&mut privileged_tests(&prefix)?)?;
-    compare(&ordinary, &privileged)?;
-    Ok((ordinary, Some(privileged)))
+/// Runs the tests that `ordinary` left for root; calls `at_end` before the closing line of the last
+/// one is shown.
+///
+/// # Errors
+/// When a test fails, or not as many pass as were left.
+pub(crate) fn privileged(ordinary: &Tally, at_end: impl FnOnce()) -> Result<Tally> {
+    let prefix = privileged_prefix()?;
+    let tally = tally::run(&mut privileged_tests(&prefix, &ordinary.guest)?, at_end)?;
+    compare(ordinary, &tally)?;
+    Ok(tally)
 }
 
 /// The words that make the privileged tests run as root.
-fn privileged_prefix() -> Result<Vec<&'static str>> {
+pub(crate) fn privileged_prefix() -> Result<Vec<&'static str>> {
     let mut prefix = shell::root_prefix().context(
         "the privileged tests need root (network namespaces, AF_XDP sockets, eBPF programs); `cargo xtask test \
          --unprivileged` leaves them out",
@@ -84,12 +109,14 @@ fn privileged_prefix() -> Result<Vec<&'static str>> {
 
 /// `cargo test` for the ignored tests. Only the finished test binaries run as root: cargo starts
 /// them through its `runner`, so that nothing is built as root. Without documentation tests, which
-/// cannot be given a reason.
-fn privileged_tests(prefix: &[&str]) -> Result<Command> {
-    let mut command = shell::cargo();
-    // Without xtask, which has none: the integration tests have the last word.
-    command.args(["test", "--workspace", "--exclude", "xtask", "--no-fail-fast", "--tests"]);
-    command.args(["--", "--ignored", "--test-threads=1"]);
+/// cannot be given a reason, and without those for an emulated machine.
+fn privileged_tests(prefix: &[&str], guest: &[String]) -> Result<Command> {
+    let mut command = shell::workspace("test");
+    command.args(["--no-fail-fast", "--tests", "--", "--ignored", "--test-threads=1"]);
+    // By parts of names: a test of root's that has one in its own would be missing in the count.
+    for name in guest {
+        command.args(["--skip", name]);
+    }
     if !prefix.is_empty() {
         let version = shell::output(Command::new("rustc").arg("-vV"))
             .context("cannot ask rustc for its version")?;
@@ -101,7 +128,7 @@ fn privileged_tests(prefix: &[&str]) -> Result<Command> {
 
 /// Every test that the first run ignored must have passed in the second.
 fn compare(ordinary: &Tally, privileged: &Tally) -> Result<()> {
-    let (ignored, passed) = (ordinary.ignored, privileged.passed);
+    let (ignored, passed) = (ordinary.privileged(), privileged.passed);
     if ignored != passed {
         bail!("{ignored} tests were left for root, but {passed} passed there");
     }
@@ -134,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_privileged_test_that_nobody_ran_is_a_failure() {
-        let tally = |passed, ignored| Tally { passed, ignored, unreasoned: Vec::new() };
+        let tally = |passed, ignored| Tally { passed, ignored, ..Tally::default() };
         assert!(compare(&tally(90, 7), &tally(7, 0)).is_ok());
         let error = compare(&tally(90, 7), &tally(6, 0)).expect_err("one is missing");
         assert_eq!(error.to_string(), "7 tests were left for root, but 6 passed there");

@@ -213,9 +213,8 @@ fn innermost(path: &Path, filter: &str) -> BTreeMap<String, usize> {
 }
 
 /// The kernel that this runs on may have no GENEVE interfaces.
-#[cfg(feature = "guest")]
 #[test]
-#[ignore = "requires CAP_NET_ADMIN, CAP_BPF, network namespaces and geneve"]
+#[ignore = "requires CAP_NET_ADMIN, CAP_BPF, network namespaces and geneve; run by cargo xtask test --vm"]
 fn geneve_comes_out_as_it_is_on_the_wire() {
     privileged();
     let directory = tempfile::tempdir().unwrap();

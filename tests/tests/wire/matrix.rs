@@ -105,9 +105,8 @@ fn udp_sockets() {
     through_udp_sockets(&veth, &[veth.receiver.interface]);
 }
 
-#[cfg(feature = "guest")]
 #[test]
-#[ignore = "requires CAP_NET_ADMIN, network namespaces and 8021q"]
+#[ignore = "requires CAP_NET_ADMIN, network namespaces and 8021q; run by cargo xtask test --vm"]
 fn udp_sockets_behind_vlan_interfaces() {
     privileged();
     let veth = veth(2);

@@ -143,7 +143,6 @@ pub(crate) fn receive_like_a_host(receiver: &Side) {
 }
 
 /// Adds interfaces for what has one VLAN tag and what has two; returns the names of all three.
-#[cfg(feature = "guest")]
 pub(crate) fn add_vlan_interfaces(receiver: &Side) -> [&'static str; 3] {
     let device = receiver.interface;
     let ip = |line: &str| drop(receiver.netns.ip(&line.split(' ').collect::<Vec<_>>()).unwrap());

@@ -162,7 +162,7 @@ fn mode(report: &Report) -> String {
 }
 
 #[test]
-#[ignore = "requires the guest's NICs"]
+#[ignore = "requires the guest's NICs; run by cargo xtask test --vm"]
 fn frames_of_one_queue_come_out_as_they_were_sent() {
     privileged();
     with_queues(1);
@@ -171,7 +171,7 @@ fn frames_of_one_queue_come_out_as_they_were_sent() {
 }
 
 #[test]
-#[ignore = "requires the guest's NICs"]
+#[ignore = "requires the guest's NICs; run by cargo xtask test --vm"]
 fn frames_of_two_queues_come_out_as_they_were_sent() {
     privileged();
     with_queues(2);
@@ -183,7 +183,7 @@ fn frames_of_two_queues_come_out_as_they_were_sent() {
 }
 
 #[test]
-#[ignore = "requires the guest's NICs"]
+#[ignore = "requires the guest's NICs; run by cargo xtask test --vm"]
 fn frames_come_out_of_huge_pages_as_they_were_sent() {
     privileged();
     fs::write("/proc/sys/vm/nr_hugepages", "24").unwrap();
@@ -208,7 +208,7 @@ fn frames_come_out_of_huge_pages_as_they_were_sent() {
 }
 
 #[test]
-#[ignore = "requires the guest's NICs"]
+#[ignore = "requires the guest's NICs; run by cargo xtask test --vm"]
 fn zero_copy_is_used_or_refused_with_the_reason() {
     privileged();
     with_queues(2);
@@ -227,7 +227,7 @@ fn zero_copy_is_used_or_refused_with_the_reason() {
 }
 
 #[test]
-#[ignore = "requires the guest's NICs"]
+#[ignore = "requires the guest's NICs; run by cargo xtask test --vm"]
 fn jumbo_frames_need_segments_or_the_engine_steps_down_to_where_it_needs_none() {
     privileged();
     let options = VethOptions { queues: 1, mtu: 9001 };

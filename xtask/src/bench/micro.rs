@@ -14,17 +14,17 @@ use serde_json::Value;
 use crate::setup;
 use crate::shell::{self, say};
 
-/// How long the timed part takes.
+/// Length of the timed part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Length {
-    /// As criterion sees fit: some minutes.
+    /// Criterion's default: some minutes.
     Full,
     /// Enough to see that all of it works, and figures of one digit.
     Quick,
 }
 
 impl Length {
-    /// What the arguments of `bench --micro` ask for.
+    /// Returns the length that the arguments of `bench --micro` ask for.
     ///
     /// # Errors
     /// When it is something else.
@@ -43,7 +43,8 @@ impl Length {
 /// # Errors
 /// When something cannot be built, a ceiling is exceeded, or something allocates.
 pub(super) fn run(length: Length) -> Result<()> {
-    check()?;
+    check_instructions()?;
+    shell::run(shell::workspace("test").args(["--test", "allocations"]))?;
     let mut bench = cargo(&["bench"]);
     bench.args(["--bench", "parts", "--bench", "worker", "--", "--noplot"]);
     if length == Length::Quick {
@@ -60,19 +61,17 @@ pub(super) fn run(length: Length) -> Result<()> {
     Ok(())
 }
 
-/// What repeats exactly, and so can be asserted: instructions per frame, and that nothing
-/// allocates.
+/// Counts the instructions per frame, which repeat exactly, and compares them with their ceilings.
 ///
 /// # Errors
-/// As [`run`].
-pub(crate) fn check() -> Result<()> {
+/// When something cannot be built, or a ceiling is exceeded.
+pub(crate) fn check_instructions() -> Result<()> {
     setup::micro()?;
-    ceilings::check(&program()?, &callgrind_directory()?)?;
-    shell::run(cargo(&["test"]).args(["--test", "allocations"]))
+    ceilings::check(&program()?, &callgrind_directory()?)
 }
 
-/// What a CPU counts while a worker works, if this one lets itself be asked: a virtual machine
-/// usually does not.
+/// Counts hardware events while a worker works, if the CPU has counters: a virtual machine usually
+/// has none.
 fn events() -> Result<()> {
     let perf = |arguments: &[&str]| {
         let mut command = Command::new("perf");
@@ -100,7 +99,7 @@ fn events() -> Result<()> {
     shell::run(&mut perf(&["--", program, "1", "1", "false"]))
 }
 
-/// Whether what `perf stat` printed has a number of cycles.
+/// Returns `true` if the output of `perf stat` has a number of cycles.
 fn counts_cycles(printed: &str) -> bool {
     let cycles = printed.lines().find(|line| line.contains("cycles"));
     cycles.is_some_and(|line| line.trim_start().starts_with(|first: char| first.is_ascii_digit()))
@@ -110,7 +109,7 @@ fn callgrind_directory() -> Result<PathBuf> {
     Ok(shell::target_dir()?.join("callgrind"))
 }
 
-/// A cargo command on the engine, with its insides open to benches.
+/// Returns a cargo command on the engine, with its internals open to benches.
 fn cargo(words: &[&str]) -> Command {
     let mut command = shell::cargo();
     command.args(words).args(["--locked", "-p", "vxtap", "--features", "internals"]);
@@ -128,7 +127,7 @@ fn program() -> Result<PathBuf> {
     fs::canonicalize(&executable).with_context(|| format!("cannot find {executable}"))
 }
 
-/// The program that cargo's messages, a JSON value each line, name.
+/// Returns the program that cargo's messages, a JSON value each line, name.
 fn executable(messages: &str) -> Option<String> {
     let values = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let mut programs = values

@@ -43,12 +43,12 @@ impl Display {
         self.accounted() != before
     }
 
-    /// Datagrams of which the last report knows: received, or lost before that.
+    /// Returns the number of datagrams in the last report: received, or lost before that.
     pub(super) const fn accounted(&self) -> u64 {
         self.last.received + self.last.lost_in_kernel
     }
 
-    /// Leaves the last state standing.
+    /// Ends the display and leaves its last state on the terminal.
     pub(super) fn finish(&self) {
         if let Some(bars) = &self.bars {
             bars.finish();
@@ -109,7 +109,7 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-/// Frames that will not be in the file, whoever lost them.
+/// Returns the number of frames that will not be in the file.
 const fn lost(progress: &Progress) -> u64 {
     progress.dropped + progress.lost_in_kernel
 }
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn without_a_terminal_a_line_has_the_sums_and_the_rates_of_each_session() {
-        let plan = Plan { frames: 1000, rate: "1kpps".into(), sessions: 1 };
+        let plan = Plan { frames: 1000, rate: "1kpps".into(), sessions: 1, programs: "".into() };
         let mut display = Display { total: plan.frames, bars: None, last: Progress::default() };
         assert!(display.show(progress(1.0, 200)));
         assert_eq!(

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -15,16 +16,15 @@ use vxtap_tests::{Process, Side};
 use super::INTERRUPTED;
 use super::files::Files;
 use super::progress::Progress;
-use crate::shell;
 
-/// How long the engine may take until it reports for the first time.
+/// Longest time until the first report of the engine.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long it may take to drain, flush and detach.
+/// Longest time to drain, flush and detach.
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How often the caller of [`Engine::next_progress`] gets to look at other things.
-const TURN: Duration = Duration::from_millis(50);
+/// Longest time that [`Engine::next_progress`] waits.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 pub(super) struct Engine<'a> {
     process: Process,
@@ -33,11 +33,15 @@ pub(super) struct Engine<'a> {
 }
 
 impl<'a> Engine<'a> {
-    /// Starts `vxtap run` on the interface and waits for its first report: the program is attached
-    /// by then.
-    pub(super) fn start(side: &Side, files: &'a Files, interrupted: &AtomicBool) -> Result<Self> {
-        let vxtap = shell::target_dir()?.join("release/vxtap");
-        let mut command = side.netns.command(vxtap);
+    /// Starts `vxtap run`, from the directory of the `programs`, on the interface and waits for its
+    /// first report: the XDP program is attached by then.
+    pub(super) fn start(
+        programs: &Path,
+        side: &Side,
+        files: &'a Files,
+        interrupted: &AtomicBool,
+    ) -> Result<Self> {
+        let mut command = side.netns.command(programs.join("vxtap"));
         command.args(["run", "--progress", "json", "-i", side.interface, "-c"]).arg(files.config());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(files.engine_log()?);
         // Ctrl-C reaches the demo alone, which then stops the engine in order.
@@ -74,9 +78,9 @@ impl<'a> Engine<'a> {
     /// Returns the next report, or `None` when none came within a short time.
     ///
     /// # Errors
-    /// When the engine has ended, with what it said.
+    /// When the engine has ended, with its messages.
     pub(super) fn next_progress(&mut self) -> Result<Option<Progress>> {
-        match self.lines.recv_timeout(TURN) {
+        match self.lines.recv_timeout(POLL_INTERVAL) {
             Ok(line) => Ok(Progress::parse(&line)),
             Err(RecvTimeoutError::Timeout) => Ok(None),
             Err(RecvTimeoutError::Disconnected) => {

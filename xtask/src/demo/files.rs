@@ -15,7 +15,7 @@ const CONFIG: &str = "vxtap.toml";
 const ENGINE_LOG: &str = "vxtap.log";
 const GENERATOR_LOG: &str = "vxgen.log";
 
-/// Where the capture file, the configuration and the logs go.
+/// Directory of the capture file, the configuration and the logs.
 #[derive(Debug)]
 pub(super) struct Files {
     directory: PathBuf,
@@ -32,7 +32,7 @@ impl Files {
         fs::create_dir_all(&directory)
             .with_context(|| format!("cannot make {}", directory.display()))?;
         for name in [CAPTURE, CONFIG, ENGINE_LOG, GENERATOR_LOG] {
-            // Only the file that could not be removed matters, and writing it says so.
+            // A file that cannot be removed cannot be written either, which is an error later.
             let _ = fs::remove_file(directory.join(name));
         }
         Ok(Self { directory })

@@ -36,11 +36,11 @@ use plan::Plan;
 const RECEIVER: &str = "vxtap-demo-rx-";
 const SENDER: &str = "vxtap-demo-tx-";
 
-/// Without a new frame for so long there will be none. Reports come once a second, and the slowest
-/// rate is one frame a second.
+/// Longest time without a new frame: reports come once a second, and the slowest rate is one frame
+/// a second.
 const QUIET: Duration = Duration::from_secs(5);
 
-/// Said after Ctrl-C; the guards do what it says.
+/// Message after Ctrl-C; the guards clean up as it says.
 const INTERRUPTED: &str = "interrupted; the namespaces and processes are removed";
 
 /// Sends mirrored traffic through vxtap into a pcapng file and verifies every frame.
@@ -65,6 +65,9 @@ pub(crate) struct Options {
     /// target directory
     #[arg(long, value_name = "DIRECTORY")]
     output: Option<PathBuf>,
+    /// Build as for production use: takes minutes more, for rates beyond the default
+    #[arg(long)]
+    release: bool,
     /// Leave the namespaces in place to look around; the next demo removes them
     #[arg(long)]
     keep: bool,
@@ -74,16 +77,8 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    setup::demo()?;
     if !options.built {
-        shell::run(shell::cargo().args([
-            "build",
-            "--release",
-            "-p",
-            "vxtap",
-            "-p",
-            "vxtap-bench",
-        ]))?;
+        prepare(options)?;
     }
     if !shell::is_root() {
         return again_as_root();
@@ -99,11 +94,49 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         say(format!("demo: removed {name}, left by an earlier demo"));
     }
     let files = Files::create(options.output.clone())?;
-    let plan =
-        Plan { frames: options.frames, rate: options.rate.clone(), sessions: options.sessions };
+    let profile = if options.release { "release" } else { "debug" };
+    let plan = Plan {
+        frames: options.frames,
+        rate: options.rate.clone(),
+        sessions: options.sessions,
+        programs: shell::target_dir()?.join(profile),
+    };
     let result = show(&plan, &files, options.keep, &interrupted);
     files.hand_over()?;
     result
+}
+
+/// Installs missing packages, downloads crates and builds the programs; says how long each took.
+///
+/// The programs are those of the tests unless `--release` asks for others: an optimised build takes
+/// several times as long and is not needed for the default rate.
+fn prepare(options: &Options) -> Result<()> {
+    let packages = timed(setup::demo)?;
+    // Has cargo download the crates of these packages, and no others.
+    let downloads = timed(|| {
+        let mut tree = shell::cargo();
+        tree.args(["tree", "--locked", "--quiet", "--edges", "normal,build"]).args(PROGRAMS);
+        let listed = shell::output(&mut tree).map(drop);
+        listed.context("cargo cannot download the crates; `cargo fetch` shows the reason")
+    })?;
+    let building = timed(|| {
+        let mut build = shell::cargo();
+        // Bookkeeping for later changes makes a first build slower.
+        build.args(["build", "--locked"]).args(PROGRAMS).env("CARGO_INCREMENTAL", "0");
+        shell::run(build.args(options.release.then_some("--release")))
+    })?;
+    say(format!("demo: packages {packages} s, downloads {downloads} s, building {building} s"));
+    Ok(())
+}
+
+/// The packages with the programs of the demo.
+const PROGRAMS: [&str; 4] = ["-p", "vxtap", "-p", "vxtap-bench"];
+
+/// Runs a step and returns the seconds that it took.
+fn timed(step: impl FnOnce() -> Result<()>) -> Result<u64> {
+    let start = Instant::now();
+    step()?;
+    Ok(start.elapsed().as_secs())
 }
 
 /// Replaces this process by the same demo as root; returns only when that fails.
@@ -116,7 +149,7 @@ fn again_as_root() -> Result<()> {
     Err(command.exec()).context("cannot start sudo")
 }
 
-/// From here on a signal sets the flag instead of ending this process, so that the guards clean up.
+/// Makes signals set a flag instead of ending this process, so that the guards clean up.
 fn catch_signals() -> Result<Arc<AtomicBool>> {
     let interrupted = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM, SIGHUP] {
@@ -126,7 +159,7 @@ fn catch_signals() -> Result<Arc<AtomicBool>> {
     Ok(interrupted)
 }
 
-/// The demo itself. Locals are dropped in reverse order: generator, engine, then the namespaces.
+/// Runs the demo. Locals are dropped in reverse order: generator, engine, then the namespaces.
 fn show(plan: &Plan, files: &Files, keep: bool, interrupted: &AtomicBool) -> Result<()> {
     let id = process::id();
     let (sender, receiver) =
@@ -139,13 +172,13 @@ fn show(plan: &Plan, files: &Files, keep: bool, interrupted: &AtomicBool) -> Res
     ));
 
     files.write_config(&plan.config(&files.capture()))?;
-    let mut engine = Engine::start(&veth.receiver, files, interrupted)?;
+    let mut engine = Engine::start(&plan.programs, &veth.receiver, files, interrupted)?;
     let sent = send(plan, files, &veth, &mut engine, interrupted);
     let stopped = engine.stop();
     if let Ok(table) = &stopped {
         shell::print(table);
     }
-    // What went wrong first explains what went wrong later.
+    // The first error explains the later ones.
     sent.and(stopped)?;
     let verified = verify(plan, files);
     if keep {
@@ -196,7 +229,7 @@ fn send(
 }
 
 fn generator_command(plan: &Plan, files: &Files, veth: &Veth) -> Result<Command> {
-    let vxgen = shell::target_dir()?.join("release/vxgen");
+    let vxgen = plan.programs.join("vxgen");
     let mut command = veth.sender.netns.command(vxgen);
     command.args(["run", "--interface", veth.sender.interface, "--rate", &plan.rate]);
     command.args(["--dst-mac", &veth.receiver.mac_text(), "--src-mac", &veth.sender.mac_text()]);
@@ -211,7 +244,7 @@ fn generator_command(plan: &Plan, files: &Files, veth: &Veth) -> Result<Command>
 /// Compares the capture file with what was sent, frame by frame.
 fn verify(plan: &Plan, files: &Files) -> Result<()> {
     say(format!("demo: verifying every frame of {}", files.capture().display()));
-    let mut command = Command::new(shell::target_dir()?.join("release/vxgen"));
+    let mut command = Command::new(plan.programs.join("vxgen"));
     command.arg("verify").args(plan.traffic_arguments()).arg(files.capture()).stdin(Stdio::null());
     shell::run(&mut command).context("the capture file is not what was sent")?;
     say(format!("demo: done; to look at the frames: tcpdump -r {}", files.capture().display()));

@@ -1,7 +1,7 @@
-//! What is sent, and the configuration that receives it.
+//! The traffic of the demo, and the configuration that receives it.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Outer source address of the first session; the next ones follow, as `vxgen --sessions` numbers
 /// them.
@@ -14,19 +14,21 @@ const FIRST_VNI: u32 = 100;
 /// may have to wait that long for its turn, and the demo is about frames that all arrive.
 const MEMORY: &str = "[memory]\nper_queue_mib = 128\nfill_ring = 8192\nrx_ring = 8192\n";
 
-/// What is sent.
+/// Traffic of the demo, and the programs that send and receive it.
 #[derive(Debug)]
 pub(super) struct Plan {
-    /// Frames in all.
+    /// Number of frames.
     pub(super) frames: u64,
-    /// Frames per second, in vxgen's words.
+    /// Frames per second, as an argument of vxgen.
     pub(super) rate: String,
     /// Mirror sessions, 1 to 64.
     pub(super) sessions: u32,
+    /// Directory with vxtap and vxgen.
+    pub(super) programs: PathBuf,
 }
 
 impl Plan {
-    /// The arguments that make `vxgen run` and `vxgen verify` speak of the same frames.
+    /// Returns the arguments that make `vxgen verify` expect the frames of `vxgen run`.
     pub(super) fn traffic_arguments(&self) -> Vec<String> {
         let [a, b, c, d] = FIRST_SOURCE;
         let values = [
@@ -38,12 +40,12 @@ impl Plan {
         values.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect()
     }
 
-    /// Name of the session with this number, from 0.
+    /// Returns the name of the session with this number, from 0.
     pub(super) fn session_name(number: u32) -> String {
         format!("session-{number}")
     }
 
-    /// vxtap's configuration: the sessions by source and VNI, one pcapng file.
+    /// Returns vxtap's configuration: the sessions by source and VNI, one pcapng file.
     pub(super) fn config(&self, capture: &Path) -> String {
         let mut text =
             format!("# Written by `cargo xtask demo`.\n{MEMORY}\n[sessions]\nunknown = \"pass\"\n");
@@ -68,7 +70,7 @@ mod tests {
 
     #[test]
     fn the_configuration_declares_the_sessions_that_vxgen_numbers() {
-        let plan = Plan { frames: 10, rate: "1kpps".into(), sessions: 2 };
+        let plan = Plan { frames: 10, rate: "1kpps".into(), sessions: 2, programs: PathBuf::new() };
         assert_eq!(
             plan.config(Path::new("/tmp/demo.pcapng")),
             "# Written by `cargo xtask demo`.\n\

@@ -1,5 +1,5 @@
-//! What `vxtap run --progress json` says once a second: sums since the start, one JSON object per
-//! line.
+//! Progress that `vxtap run --progress json` prints once a second: sums since the start, one JSON
+//! object per line.
 
 use serde::Deserialize;
 
@@ -20,7 +20,7 @@ pub(super) struct Progress {
     pub(super) lost_in_kernel: u64,
 }
 
-/// A session's part of it.
+/// Counters of one session.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub(super) struct SessionProgress {
     /// Name from the configuration.
@@ -31,7 +31,7 @@ pub(super) struct SessionProgress {
     pub(super) bytes: u64,
 }
 
-/// What happened between two lines of progress, per second.
+/// Rates between two lines of progress.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Rate {
     /// Frames per second.
@@ -46,7 +46,7 @@ impl Progress {
         if line.starts_with('{') { serde_json::from_str(line).ok() } else { None }
     }
 
-    /// Rate of the session with this name since `earlier`.
+    /// Returns the rates of the session with this name since `earlier`.
     pub(super) fn session_rate(&self, earlier: &Self, name: &str) -> Rate {
         let sums = |progress: &Self| {
             let found = progress.sessions.iter().find(|session| session.name == name);
@@ -55,7 +55,7 @@ impl Progress {
         self.rate(earlier, sums)
     }
 
-    /// Rate of all sessions since `earlier`.
+    /// Returns the rates of all sessions since `earlier`.
     pub(super) fn total_rate(&self, earlier: &Self) -> Rate {
         let sums = |progress: &Self| {
             let bytes = progress.sessions.iter().map(|session| session.bytes).sum();

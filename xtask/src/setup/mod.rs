@@ -1,4 +1,4 @@
-//! `cargo xtask setup`: what the other commands need, installed when it is missing.
+//! `cargo xtask setup`: installs packages and tools that the other commands need.
 
 mod packages;
 mod rust_tools;
@@ -9,21 +9,21 @@ use anyhow::Result;
 use crate::shell::say;
 use packages::{BENCH, C_BUILD, DEMO, MICRO, TESTS, VM};
 
-/// Installs what is missing, says each step, and does nothing when all is there.
+/// Installs missing packages and tools, names each step, and does nothing if all are there.
 ///
 /// Packages come through apt-get on Debian and Ubuntu; elsewhere the exact list is printed. `demo`,
 /// `test`, `bench` and `ci` call the part they need themselves. Building and running vxtap needs
 /// none of this.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Also what building the XDP program needs: the sources of Rust's core library, LLVM 22 and
+    /// Also the tools that build the XDP program: the sources of Rust's core library, LLVM 22 and
     /// bpf-linker.
     #[arg(long)]
     ebpf: bool,
-    /// Also what `ci` checks with: rustfmt, clippy and cargo-deny.
+    /// Also the tools of `ci`: rustfmt, clippy and cargo-deny.
     #[arg(long)]
     ci: bool,
-    /// Also what `bench` compares with and measures with: tcpdump, dumpcap, valgrind.
+    /// Also the programs of `bench`: tcpdump, dumpcap, valgrind.
     #[arg(long)]
     bench: bool,
 }
@@ -43,41 +43,41 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// What `demo` needs.
+/// Installs the packages for `demo`.
 pub(crate) fn demo() -> Result<()> {
     packages::ensure(DEMO)
 }
 
-/// What the tests need: to build libbpf, libxdp and what uses them, and to make and look at
-/// traffic.
+/// Installs the packages for the tests: to build libbpf, libxdp and the programs that use them, and
+/// to make and inspect traffic.
 pub(crate) fn tests() -> Result<()> {
     packages::ensure(&[DEMO, C_BUILD, TESTS].concat())?;
     suricata::ensure()
 }
 
-/// What `test --vm` needs: to boot other kernels.
+/// Installs the packages for `test --vm`, which boots other kernels.
 pub(crate) fn vm() -> Result<()> {
     packages::ensure(&[DEMO, C_BUILD, TESTS, VM].concat())
 }
 
-/// What `bench` needs: to build the receivers that vxtap is compared with, and the programs among
-/// them.
+/// Installs the packages for `bench`: to build the receivers that vxtap is compared with, and those
+/// receivers that are programs of their own.
 pub(crate) fn bench() -> Result<()> {
     packages::ensure(&[DEMO, C_BUILD, BENCH, MICRO].concat())
 }
 
-/// What `bench --micro` needs: to count instructions.
+/// Installs the packages for `bench --micro`, which counts instructions.
 pub(crate) fn micro() -> Result<()> {
     packages::ensure(MICRO)
 }
 
-/// What `build-ebpf` needs.
+/// Installs the tools for `build-ebpf`.
 pub(crate) fn ebpf() -> Result<()> {
     rust_tools::ensure_rust_src()?;
     rust_tools::ensure_bpf_linker()
 }
 
-/// What `ci` checks with besides the tests.
+/// Installs the tools of `ci` that the tests do not need.
 pub(crate) fn checks() -> Result<()> {
     rust_tools::ensure_component("rustfmt", "fmt")?;
     rust_tools::ensure_component("clippy", "clippy")?;

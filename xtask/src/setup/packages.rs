@@ -6,15 +6,15 @@ use anyhow::{Result, bail};
 
 use crate::shell::{self, say};
 
-/// A package by its Debian name, and what shows that it, or its like, is installed.
+/// A package by its Debian name, and the sign that it, or its counterpart elsewhere, is installed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Package {
     name: &'static str,
     probe: Probe,
 }
 
-/// What a package is needed for; looked at instead of the package database, so that it works on
-/// every system.
+/// The part of a package that is needed; looked for instead of asking the package database, so that
+/// it works on every system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Probe {
     /// A program.
@@ -41,7 +41,7 @@ pub(super) const C_BUILD: &[Package] = &[
     library("libpcap-dev", "libpcap"),
 ];
 
-/// Traffic, the second opinions on the pcapng files, and who tells what is brought onto the disk.
+/// Traffic, other readers of pcapng files, and strace, which shows what is synced to the disk.
 pub(super) const TESTS: &[Package] = &[
     program("iputils-ping", "ping"),
     program("tcpdump", "tcpdump"),
@@ -49,7 +49,7 @@ pub(super) const TESTS: &[Package] = &[
     program("strace", "strace"),
 ];
 
-/// The machine of `test --vm`, and what its guest is made of.
+/// The machine of `test --vm`, and the parts of its guest.
 pub(super) const VM: &[Package] = &[
     program("qemu-system-x86", "qemu-system-x86_64"),
     program("busybox-static", "busybox"),
@@ -58,14 +58,14 @@ pub(super) const VM: &[Package] = &[
     program("debian-archive-keyring", "apt-get"),
 ];
 
-/// Receivers of others.
+/// Receivers that vxtap is compared with.
 pub(super) const BENCH: &[Package] =
     &[program("tcpdump", "tcpdump"), program("wireshark-common", "dumpcap")];
 
 /// The counter of instructions.
 pub(super) const MICRO: &[Package] = &[program("valgrind", "valgrind")];
 
-/// What bpf-linker is built against.
+/// Library that bpf-linker is built against.
 pub(super) const LLVM: &[Package] = &[program("llvm-22-dev", "llvm-config-22")];
 
 const fn program(name: &'static str, program: &'static str) -> Package {
@@ -133,7 +133,7 @@ fn apt_get(arguments: &[&str]) -> Result<()> {
     shell::run(shell::as_root("env")?.args(options).args(arguments))
 }
 
-/// Fails, with the way out, when the configured sources do not have `package`.
+/// Fails, and says how to go on, when the configured sources do not have `package`.
 fn require_candidate(package: &Package) -> Result<()> {
     let name = package.name;
     let policy =
@@ -152,14 +152,14 @@ fn require_candidate(package: &Package) -> Result<()> {
     )
 }
 
-/// Whether the output of `apt-cache policy` names a version that can be installed.
+/// Returns `true` if the output of `apt-cache policy` names a version that can be installed.
 fn has_candidate(policy: &str) -> bool {
     policy
         .lines()
         .any(|line| line.trim().strip_prefix("Candidate:").is_some_and(|v| v.trim() != "(none)"))
 }
 
-/// What to do on a system without apt-get.
+/// Returns the message for a system without apt-get.
 fn by_hand(missing: &[Package]) -> String {
     format!(
         "this system has no apt-get; install these with its own package manager, then run this again:{}",

@@ -8,17 +8,17 @@ use anyhow::{Context, Result, bail};
 use super::packages;
 use crate::shell::{self, say};
 
-/// The bpf-linker that the committed object was linked with. Another version may give other
+/// Version of the bpf-linker that linked the committed objects. Another one may give other
 /// instructions.
 const BPF_LINKER: &str = "0.13.0";
 
-/// The cargo-deny that `deny.toml` was written for.
+/// Version of the cargo-deny that `deny.toml` was written for.
 const CARGO_DENY: &str = "0.20.2";
 
-/// Where Debian's LLVM 22 lies; bpf-linker's build does not find it by itself.
+/// Directory of Debian's LLVM 22, which bpf-linker's build does not find by itself.
 const LLVM_PREFIX: &str = "/usr/lib/llvm-22";
 
-/// The sources of Rust's core library, which is compiled for the eBPF target.
+/// Installs the sources of Rust's core library, which is compiled for the eBPF target.
 ///
 /// # Errors
 /// When they are missing and rustup is too, or fails.
@@ -33,7 +33,7 @@ pub(super) fn ensure_rust_src() -> Result<()> {
     add_component("rust-src")
 }
 
-/// The linker of the XDP program, and LLVM to build it with.
+/// Installs the linker of the XDP program, and LLVM to build it with.
 ///
 /// # Errors
 /// When LLVM 22 cannot be installed or cargo fails.
@@ -53,7 +53,7 @@ pub(super) fn ensure_bpf_linker() -> Result<()> {
     shell::run(&mut install)
 }
 
-/// The checker of licences, sources and duplicate dependencies.
+/// Installs the checker of licences, sources and duplicate dependencies.
 ///
 /// # Errors
 /// When cargo fails.
@@ -65,7 +65,7 @@ pub(super) fn ensure_cargo_deny() -> Result<()> {
     shell::run(&mut cargo_install(&["cargo-deny", "--version", CARGO_DENY]))
 }
 
-/// A component of the toolchain that is there when `cargo SUBCOMMAND --version` works.
+/// Installs a component of the toolchain unless `cargo SUBCOMMAND --version` works.
 ///
 /// # Errors
 /// When it is missing and rustup is too, or fails.
@@ -94,7 +94,7 @@ fn cargo_install(arguments: &[&str]) -> Command {
     command
 }
 
-/// Whether `text`, as `PROGRAM --version` prints it, is of exactly this version.
+/// Returns `true` if `text`, the output of `PROGRAM --version`, has exactly this version.
 fn is_version(text: &str, version: &str) -> bool {
     text.split_whitespace().nth(1) == Some(version)
 }

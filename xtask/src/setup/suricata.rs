@@ -1,8 +1,8 @@
-//! Suricata for the tests: the system's own, or that of a release of Debian that has it, beside the
-//! system.
+//! Suricata for the tests: the system's own, or the one of Debian's next release, unpacked beside
+//! the system.
 //!
-//! Debian 12 has none. That of the next release runs with its own libraries and its own loader, out
-//! of the directory it is unpacked to.
+//! Debian 12 has none. The one of the next release runs with its own libraries and its own loader,
+//! out of the directory that it is unpacked to.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -25,7 +25,7 @@ pub(super) fn ensure() -> Result<()> {
     say(format!("setup: suricata, which this system does not have, from {RELEASE}"));
     let apt = Apt::open(directory.join("apt"), &Releases::Only(RELEASE))?;
     let mut packages = apt.with_dependencies("suricata")?;
-    // What it is started with at boot, and updates its rules with, is of no use here.
+    // Its service files and its updater of rules are of no use here.
     packages
         .retain(|name| name == "suricata" || (name.starts_with("lib") && !name.contains("python")));
     let root = directory.join("root");
@@ -42,7 +42,7 @@ pub(super) fn ensure() -> Result<()> {
     Ok(())
 }
 
-/// The loader among the unpacked libraries, and their directory.
+/// Returns the loader among the unpacked libraries, and their directory.
 fn loader(root: &Path) -> Result<(PathBuf, PathBuf)> {
     for directory in
         fs::read_dir(root.join("usr/lib")).context("no libraries were unpacked")?.flatten()

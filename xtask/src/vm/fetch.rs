@@ -16,7 +16,7 @@ const NEWER: &str = "trixie-backports";
 /// A kernel and its modules, unpacked.
 #[derive(Debug)]
 pub(super) struct Files {
-    /// Version, as `uname -r` says it.
+    /// Version, as in `uname -r`.
     pub(super) release: String,
     pub(super) vmlinuz: PathBuf,
     /// Directory with the modules.
@@ -57,8 +57,8 @@ fn first_existing(directory: &Path, places: &[&str]) -> Result<PathBuf> {
         .with_context(|| format!("none of {places:?} is in the package"))
 }
 
-/// The newest release that the entry asks for: one of its version, else, where that does as well,
-/// the oldest newer one.
+/// Returns the newest release with the kernel's version; if there is none and a newer kernel is
+/// allowed, the oldest newer one.
 fn newest(releases: &[String], kernel: &Kernel) -> Option<String> {
     let is_version = |release: &&String| {
         release.strip_prefix(kernel.version).is_some_and(|rest| rest.starts_with('.'))
@@ -80,7 +80,8 @@ fn order(one: &str, other: &str) -> Ordering {
     numbers(one).cmp(&numbers(other))
 }
 
-/// Releases for virtual machines: `linux-image-RELEASE` or, from 6.19 on, `linux-binary-RELEASE`.
+/// Returns the releases for virtual machines: `linux-image-RELEASE` or, from 6.19 on,
+/// `linux-binary-RELEASE`.
 fn releases(apt: &Apt) -> Result<Vec<String>> {
     let release = |name: &String| {
         let name =

@@ -1,4 +1,4 @@
-//! What runs in the guest: test programs, the tools that they call, and the init that starts them.
+//! Programs of the guest: tests, the tools that they call, and the init that starts them.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -9,31 +9,35 @@ use anyhow::{Context, Result, bail};
 use super::kernel::Kernel;
 use crate::shell::{self, say};
 
-/// A test program, and which of its tests are run in the guest: all those that need privileges and
-/// whose names hold one of the words; all if there is none.
+/// A test program and the tests of it that the guest runs: those that need privileges and have one
+/// of the words in their names; all if there are no words.
 #[derive(Debug)]
 pub(super) struct Program {
     pub(super) name: &'static str,
     words: Vec<&'static str>,
     pub(super) path: PathBuf,
-    /// How many tests that is.
+    /// Number of these tests.
     pub(super) tests: usize,
 }
 
 impl Program {
-    /// The program with the tests that this kernel is to pass.
+    /// Returns the program with the tests for this kernel.
     pub(super) fn on(&self, kernel: &Kernel) -> Result<Self> {
         let mut words = self.words.clone();
         if kernel.has_segments() && self.name == "wire" {
             words.extend(NEEDS_SEGMENTS);
+        }
+        // A word that selects nothing, after a test was renamed, is an error.
+        for word in &words {
+            count(&self.path, &[word])?;
         }
         let tests = count(&self.path, &words)?;
         Ok(Self { words, path: self.path.clone(), tests, ..*self })
     }
 }
 
-/// What is listed runs on every kernel. The rest of `engine` takes minutes under emulation or needs
-/// tshark.
+/// Test programs and words, for every kernel. The other tests of `engine` take minutes under
+/// emulation or need tshark.
 const PROGRAMS: [(&str, &[&str]); 4] = [
     ("zero_copy", &[]),
     ("steering", &["sockets", "attached", "driver"]),
@@ -48,16 +52,13 @@ const NEEDS_SEGMENTS: [&str; 2] = ["native_copy", "generic"];
 pub(super) const TOOLS: [&str; 9] =
     ["ip", "tc", "ethtool", "sysctl", "ss", "setpriv", "ping", "prlimit", "tcpdump"];
 
-/// What the guest's last line begins with.
+/// Last line of a guest that has run all its programs.
 pub(super) const END: &str = "vxtap-guest: the end";
 
-/// Builds the test programs, with those for the guest.
+/// Builds the test programs and the command that they start.
 pub(super) fn build() -> Result<Vec<Program>> {
-    let mut command = shell::cargo();
-    command.args(["build", "-p", "vxtap", "--locked"]);
-    shell::run(&mut command)?;
-    let mut command = shell::cargo();
-    command.args(["test", "-p", "vxtap-tests", "--features", "guest", "--no-run", "--locked"]);
+    let mut command = shell::workspace("build");
+    command.args(["--bin", "vxtap"]);
     for (name, _) in PROGRAMS {
         command.args(["--test", name]);
     }
@@ -75,7 +76,7 @@ pub(super) fn build() -> Result<Vec<Program>> {
     PROGRAMS.into_iter().map(program).collect()
 }
 
-/// The program of a test, from cargo's messages.
+/// Returns the path of a test program from cargo's messages.
 fn executable(messages: &str, name: &str) -> Option<PathBuf> {
     messages.lines().find_map(|line| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
@@ -84,7 +85,7 @@ fn executable(messages: &str, name: &str) -> Option<PathBuf> {
     })
 }
 
-/// How many tests of a program these words choose.
+/// Returns the number of tests of a program that these words select.
 fn count(program: &PathBuf, words: &[&str]) -> Result<usize> {
     let listed = shell::output(Command::new(program).args(["--list", "--ignored"]).args(words));
     let listed =
@@ -96,8 +97,8 @@ fn count(program: &PathBuf, words: &[&str]) -> Result<usize> {
     Ok(count)
 }
 
-/// The first program of the guest. Its busybox has the shell and what else is not named in
-/// [`TOOLS`].
+/// Returns the script that the guest's kernel starts first. Its busybox has the shell and the tools
+/// that are not in [`TOOLS`].
 pub(super) fn init(modules: &[String], programs: &[Program], kernel: &Kernel) -> String {
     let mut insmod = String::new();
     for module in modules {
@@ -128,6 +129,6 @@ ip link set eth1 up
 {tests}echo '{END}'
 poweroff -f
 ",
-        kernel.rung, kernel.jumbo_rung
+        kernel.mode, kernel.jumbo_mode
     )
 }

@@ -13,7 +13,7 @@ use super::guest::{self, Program, TOOLS};
 use super::kernel::Kernel;
 use crate::shell;
 
-/// Modules that the guest loads, after those that they need.
+/// Modules that the guest loads, after their dependencies.
 const MODULES: [&str; 7] =
     ["virtio_pci", "virtio_net", "veth", "bridge", "8021q", "vxlan", "geneve"];
 
@@ -61,7 +61,7 @@ pub(super) fn make(files: &Files, programs: &[Program], kernel: &Kernel) -> Resu
     archive(&root)
 }
 
-/// Shared libraries of a program and the loader, by their paths.
+/// Returns the paths of the loader and of the shared libraries of a program.
 fn libraries_of(program: &Path) -> Result<Vec<PathBuf>> {
     let listed = shell::output(Command::new("ldd").arg(program));
     let listed =
@@ -71,8 +71,7 @@ fn libraries_of(program: &Path) -> Result<Vec<PathBuf>> {
     Ok(listed.lines().filter_map(path).collect())
 }
 
-/// Copies modules and what they need, unpacked; returns their names in the order in which they are
-/// to be loaded.
+/// Copies modules and their dependencies, unpacked; returns their names in the order of loading.
 fn copy_modules(from: &Path, to: &Path) -> Result<Vec<String>> {
     let mut all = Vec::new();
     find_modules(from, &mut all)?;
@@ -88,7 +87,7 @@ fn copy_module(name: &str, all: &[PathBuf], to: &Path, order: &mut Vec<String>) 
     if order.contains(&name) {
         return Ok(());
     }
-    // What is built in has no file.
+    // A built-in module has no file.
     let Some(path) = all.iter().find(|path| module_name(path) == name) else { return Ok(()) };
     let bytes = if path.extension().is_some_and(|extension| extension == "xz") {
         let output = Command::new("xz").arg("-dc").arg(path).stderr(Stdio::inherit()).output()?;
@@ -121,7 +120,7 @@ fn module_name(path: &Path) -> String {
     file.split(".ko").next().unwrap_or_default().replace('-', "_")
 }
 
-/// The modules that a module needs, as its `.modinfo` section says (`depends=a,b`).
+/// Returns the dependencies of a module, from its `.modinfo` section (`depends=a,b`).
 fn needed(module: &[u8]) -> Vec<String> {
     const LABEL: &[u8] = b"\0depends=";
     let Some(at) = module.windows(LABEL.len()).position(|window| window == LABEL) else {
@@ -132,7 +131,7 @@ fn needed(module: &[u8]) -> Vec<String> {
     names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
-/// `busybox cpio` of everything below `root`.
+/// Packs everything below `root` with `busybox cpio`.
 fn archive(root: &Path) -> Result<PathBuf> {
     let image = root.with_extension("cpio");
     let script = "find . | busybox cpio -o -H newc";

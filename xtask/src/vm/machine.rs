@@ -1,4 +1,4 @@
-//! The emulated machine, and the verdict about what its console said.
+//! The emulated machine, and the result of its tests, which its console shows.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -12,7 +12,7 @@ use super::network::{Network, QUEUES};
 use crate::shell;
 
 /// Longest run in seconds.
-const PATIENCE: &str = "240";
+const TIMEOUT_S: &str = "240";
 
 /// Boots the kernel and runs the guest's tests; returns how many passed.
 ///
@@ -36,13 +36,13 @@ pub(super) fn run(files: &Files, image: &Path, programs: &[Program]) -> Result<u
     }
     let status = child.wait().context("cannot wait for QEMU")?;
     if !status.success() {
-        bail!("the machine did not end by itself within {PATIENCE} s ({status})");
+        bail!("the machine did not end by itself within {TIMEOUT_S} s ({status})");
     }
-    judge(&lines, programs)
+    check_console(&lines, programs)
 }
 
-/// Emulation only: `/dev/kvm` may be there and of no use. NICs without offloads, which XDP does not
-/// go with, and with an IOMMU, without which zero-copy does not bind.
+/// Returns the command that starts QEMU, with emulation only: `/dev/kvm` may be there and not work.
+/// The NICs have no offloads, which XDP excludes, and an IOMMU, which zero-copy needs to bind.
 fn command(network: &Network, files: &Files, image: &Path) -> Result<Command> {
     let nic = |tap: &str, more: &str| {
         format!(
@@ -51,7 +51,7 @@ fn command(network: &Network, files: &Files, image: &Path) -> Result<Command> {
         )
     };
     let mut command = shell::as_root("timeout")?;
-    command.args([PATIENCE, "ip", "netns", "exec", &network.namespace, "qemu-system-x86_64"]);
+    command.args([TIMEOUT_S, "ip", "netns", "exec", &network.namespace, "qemu-system-x86_64"]);
     command.args([
         "-M",
         "q35",
@@ -90,8 +90,9 @@ fn command(network: &Network, files: &Files, image: &Path) -> Result<Command> {
     Ok(command)
 }
 
-/// Each program has to have passed all its tests, and the guest to have come to its end.
-fn judge(lines: &[String], programs: &[Program]) -> Result<usize> {
+/// Checks that each program passed all its tests and that the guest came to its end; returns the
+/// number of tests.
+fn check_console(lines: &[String], programs: &[Program]) -> Result<usize> {
     if !lines.iter().any(|line| line == END) {
         bail!("the guest did not come to its end");
     }

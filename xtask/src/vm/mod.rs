@@ -2,8 +2,8 @@
 //!
 //! The kernels are Debian's, downloaded and unpacked, never installed. The guest has no disk: an
 //! initial file system in memory holds the test programs as they were built here, with their
-//! libraries, and an init that runs them and powers off. What it writes to its serial console
-//! decides.
+//! libraries, and an init that runs them and powers off. Its output on the serial console is the
+//! result.
 
 mod fetch;
 mod guest;
@@ -20,8 +20,7 @@ use crate::setup;
 use crate::shell::{self, say};
 use kernel::{KERNELS, Kernel};
 
-/// Runs the guest's tests on the kernels whose versions begin so; on all that are known if none is
-/// named.
+/// Runs the guest's tests on the kernels with these versions, or on all known ones.
 pub(crate) fn run(versions: &[String]) -> Result<()> {
     let kernels = chosen(versions)?;
     // Asked first: the answer should not come after minutes of building.
@@ -40,7 +39,7 @@ pub(crate) fn run(versions: &[String]) -> Result<()> {
         let seconds = start.elapsed().as_secs();
         match outcome {
             Ok(passed) => {
-                say(format!("vm: {}: {passed} tests passed in {seconds} s", files.release))
+                say(format!("vm: {}: {passed} tests passed in {seconds} s", files.release));
             }
             Err(error) => {
                 say(format!("vm: {}: FAILED after {seconds} s: {error:#}", files.release));
@@ -52,6 +51,11 @@ pub(crate) fn run(versions: &[String]) -> Result<()> {
         bail!("tests failed on {}", failed.join(", "));
     }
     Ok(())
+}
+
+/// Returns the versions of all kernels, the oldest first.
+pub(crate) fn versions() -> impl Iterator<Item = &'static str> {
+    KERNELS.iter().map(|kernel| kernel.version)
 }
 
 fn chosen(versions: &[String]) -> Result<Vec<&'static Kernel>> {

@@ -4,22 +4,22 @@ use anyhow::Result;
 
 use crate::shell;
 
-/// What the names of the namespaces begin with.
+/// Prefix of the namespaces' names.
 const PREFIX: &str = "vxtap-vm-";
 
 /// RX queues of the receiving NIC.
 pub(super) const QUEUES: u32 = 2;
 
-/// The namespace; removed when dropped.
+/// A network namespace; removed when dropped.
 #[derive(Debug)]
 pub(super) struct Network {
     pub(super) namespace: String,
 }
 
 impl Network {
-    /// The taps `tap0` and `tap1`, the second with [`QUEUES`] queues.
+    /// Makes the taps `tap0` and `tap1`, the second with [`QUEUES`] queues.
     pub(super) fn new() -> Result<Self> {
-        // What a run that was killed has left; without root there is none of ours.
+        // Leftovers of a run that was killed; without root there are none.
         let _ = vxtap_tests::remove_stale(PREFIX);
         let network = Self { namespace: format!("{PREFIX}{}-0", std::process::id()) };
         ip(&["netns", "add", &network.namespace])?;

@@ -1,4 +1,4 @@
-//! What callgrind wrote: instructions by function.
+//! Output of callgrind: instructions by function.
 //!
 //! The format is that of <https://valgrind.org/docs/manual/cl-format.html>, written with
 //! `--compress-strings=no` and `--compress-pos=no`, so that every line stands for itself.
@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// Instructions by function, those of what it calls included.
+/// Instructions by function, including those of the functions that it calls.
 #[derive(Debug, Default)]
 pub(super) struct Profile {
     inclusive: HashMap<String, u64>,

@@ -1,5 +1,5 @@
-//! How many instructions a frame may take: `engine/benches/ceilings.toml`, and what callgrind
-//! counts.
+//! The most instructions that a frame may take (`engine/benches/ceilings.toml`), compared with the
+//! count of callgrind.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -15,7 +15,7 @@ use crate::shell::{self, say};
 /// The file, from the checkout's root.
 const FILE: &str = "engine/benches/ceilings.toml";
 
-/// Where collection is on: in the bench, and in what it calls.
+/// Function in which callgrind counts, and in everything that it calls.
 const MEASURED: &str = "instructions::measured";
 
 /// The stages from decap to publish, by their functions. Each is a function of its own in the
@@ -32,14 +32,13 @@ const STAGES: [(&str, &str); 6] = [
 /// The stage that is there for rules alone.
 const JUDGE: &str = "judge";
 
-/// What else a worker does in a turn.
+/// The other functions of a worker's loop.
 const REST: [(&str, &str); 2] = [("refill", "Worker<K>::refill"), ("receive", "Batch::receive")];
 
-/// The reading end.
+/// Function of the consumer.
 const CONSUMER: &str = "instructions::drain";
 
-/// A ceiling this far above what is counted does not hold anything up: it should be lowered, in
-/// percent.
+/// Percent above the count from which a ceiling is useless and should be lowered.
 const SLACK_PERCENT: f64 = 8.0;
 
 #[derive(Debug, Deserialize)]
@@ -48,7 +47,7 @@ struct Ceilings {
     scenario: Vec<Scenario>,
 }
 
-/// What a worker has to do, and the most instructions per frame for it.
+/// A task of a worker, and the most instructions per frame for it.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Scenario {
@@ -192,7 +191,7 @@ fn too_many(scenario: &Scenario, counted: &Counted) -> Vec<String> {
     exceeded.map(sentence).collect()
 }
 
-/// What to say of ceilings that are too high to notice anything.
+/// Returns a message for each ceiling that is too high to notice anything.
 fn slack(scenario: &Scenario, counted: &Counted) -> Vec<String> {
     let loose = counted
         .beside(scenario)

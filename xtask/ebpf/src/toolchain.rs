@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 const TARGET: &str = "bpfel-unknown-none";
 const SETUP: &str = "run `cargo xtask setup --ebpf`";
 
-/// What it takes to build, and what it is called.
+/// Paths and versions of the tools that build the programs.
 pub(super) struct Toolchain {
     cargo: OsString,
     sysroot: PathBuf,
@@ -73,8 +73,12 @@ impl Toolchain {
         Ok(flags.join("\x1f"))
     }
 
-    /// Builds one binary and returns the linker's output.
-    pub(super) fn build(&self, root: &Path, binary: &str) -> Result<Vec<u8>> {
+    /// Builds the binaries in one run of cargo and returns the linker's output for each.
+    pub(super) fn build<const N: usize>(
+        &self,
+        root: &Path,
+        binaries: [&str; N],
+    ) -> Result<Vec<Vec<u8>>> {
         let target_dir = root.join("target/ebpf");
         let mut cargo = Command::new(&self.cargo);
         for (name, _) in
@@ -84,24 +88,13 @@ impl Toolchain {
         }
         cargo
             .current_dir(root)
-            .args([
-                "build",
-                "--quiet",
-                "--locked",
-                "--release",
-                "-Zbuild-std=core",
-                "--target",
-                TARGET,
-            ])
-            .args([
-                "--package",
-                "vxtap-ebpf",
-                "--bin",
-                binary,
-                "--features",
-                "program",
-                "--target-dir",
-            ])
+            .args(["build", "--quiet", "--locked", "--release", "-Zbuild-std=core"])
+            .args(["--target", TARGET, "--package", "vxtap-ebpf", "--features", "program"]);
+        for binary in binaries {
+            cargo.args(["--bin", binary]);
+        }
+        cargo
+            .arg("--target-dir")
             .arg(&target_dir)
             .env("PATH", path_with(&self.cargo_home)?)
             .env("RUSTC_BOOTSTRAP", "1")
@@ -117,13 +110,17 @@ impl Toolchain {
                 ("CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS", "false"),
             ]);
         let status = cargo.status().context("cannot run cargo")?;
-        ensure!(status.success(), "{binary} does not build; if a tool is missing, {SETUP}");
-        let built = target_dir.join(TARGET).join("release").join(binary);
-        fs::read(&built).with_context(|| format!("cannot read {}", built.display()))
+        ensure!(status.success(), "the programs do not build; if a tool is missing, {SETUP}");
+        let built = target_dir.join(TARGET).join("release");
+        let read = |binary: &str| {
+            let path = built.join(binary);
+            fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
+        };
+        binaries.into_iter().map(read).collect()
     }
 }
 
-/// Says whether cargo, given this variable, might build something else.
+/// Returns `true` if this variable may change the result of a build.
 fn changes_the_build(name: &str) -> bool {
     const PREFIXES: [&str; 3] = ["CARGO_BUILD_", "CARGO_PROFILE_", "CARGO_TARGET_"];
     const NAMES: [&str; 6] = [
@@ -137,7 +134,7 @@ fn changes_the_build(name: &str) -> bool {
     NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// `PATH` with the place at the end where cargo installs programs.
+/// Returns `PATH` followed by the directory in which cargo installs programs.
 fn path_with(cargo_home: &Path) -> Result<OsString> {
     let path = env::var_os("PATH").unwrap_or_default();
     Ok(env::join_paths(env::split_paths(&path).chain([cargo_home.join("bin")]))?)

@@ -1,28 +1,31 @@
-//! `cargo xtask build-ebpf`: builds the eBPF objects and stores them in `ebpf/`, from where the
-//! engine and the generator embed them; with `--check`, says whether these objects are what the
-//! source gives.
+//! Builds the eBPF objects and stores them in `ebpf/`, from where the engine and the generator
+//! embed them; with `--check`, compares the stored objects with their source instead.
+//! `cargo xtask build-ebpf` runs this.
 //!
 //! The programs need `core` for a target that rustup does not ship, which takes an unstable cargo
-//! flag; `RUSTC_BOOTSTRAP=1` lets the stable compiler accept it, so that all sides come from one
-//! compiler.
+//! flag; `RUSTC_BOOTSTRAP=1` lets the stable compiler accept it, so that host and kernel code come
+//! from one compiler.
 
 mod facts;
 mod toolchain;
 
-use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::{env, fs};
 
 use anyhow::{Context, Result, bail};
+use clap::Parser;
 
 use facts::{Facts, strip};
 use toolchain::Toolchain;
 
 /// Builds the eBPF programs, which the repository holds as ebpf/vxtap.bpf.o and ebpf/vxgen.bpf.o
-#[derive(Debug, clap::Args)]
-pub(crate) struct Options {
-    /// Write nothing; fail if a committed object differs from what the source gives
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask build-ebpf", bin_name = "cargo xtask build-ebpf")]
+struct Options {
+    /// Write nothing; fail if a committed object differs from a build of its source
     #[arg(long)]
-    pub(crate) check: bool,
+    check: bool,
 }
 
 /// A binary of the package `vxtap-ebpf` and the file that holds it.
@@ -36,17 +39,26 @@ const TARGETS: [Target; 2] = [
     Target { binary: "vxgen-xdp", committed: "ebpf/vxgen.bpf.o" },
 ];
 
+fn main() -> ExitCode {
+    match run(&Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("build-ebpf: failed: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors
-///
-/// A part of the toolchain is missing, a program does not build, or, with `--check`, a committed
-/// object differs.
-pub(crate) fn run(options: &Options) -> Result<()> {
-    let root = &crate::shell::root();
+/// When a part of the toolchain is missing, a program does not build, or, with `--check`, a
+/// committed object differs.
+fn run(options: &Options) -> Result<()> {
+    let root = &root()?;
     let toolchain = Toolchain::find()?;
-    for target in TARGETS {
-        let object = toolchain.build(root, target.binary)?;
+    let objects = toolchain.build(root, TARGETS.map(|target| target.binary))?;
+    for (target, object) in TARGETS.iter().zip(objects) {
         let built = strip(&object, &toolchain.versions).context("cannot strip the object")?;
         if options.check {
             check(root, target.committed, &built)?;
@@ -55,6 +67,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Returns the root of the checkout that cargo runs this program for.
+fn root() -> Result<PathBuf> {
+    let manifest =
+        env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let root = Path::new(&manifest).ancestors().nth(2);
+    root.map(Path::to_owned).context("this package lies in xtask/ebpf")
 }
 
 fn write(root: &Path, committed: &str, built: &[u8], versions: &str) -> Result<()> {
@@ -70,11 +90,11 @@ fn check(root: &Path, committed: &str, built: &[u8]) -> Result<()> {
         .with_context(|| format!("cannot read {committed}; run `cargo xtask build-ebpf`"))?;
     let should_be = Facts::of(built)?;
     let Some(difference) = is.difference(&should_be) else {
-        eprintln!("{committed} is what the source gives");
+        eprintln!("{committed} matches its source");
         return Ok(());
     };
     bail!(
-        "{committed} is not what the source gives ({difference}); run `cargo xtask build-ebpf` and commit the result \
+        "{committed} does not match its source ({difference}); run `cargo xtask build-ebpf` and commit the result \
          (committed object built with {}, this one with {})",
         is.tools,
         should_be.tools

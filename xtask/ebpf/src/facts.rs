@@ -1,4 +1,5 @@
-//! What of an object counts, and what depends on the machine that built it.
+//! Parts of an object that have to match, apart from those that depend on the machine that built
+//! it.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +8,7 @@ use object::build::elf::{Builder, SectionData};
 use object::read::elf::ElfFile64;
 use object::{Endianness, Object, ObjectSection, ObjectSymbol, RelocationTarget, SectionKind, elf};
 
-/// Section that names the tools which built the object. Both loaders pass over it.
+/// Section that names the tools which built the object. Both loaders skip it.
 const TOOLS_SECTION: &str = ".comment";
 
 /// Removes the debug information (BTF stays) and notes the tools.
@@ -37,7 +38,7 @@ pub(super) fn strip(object: &[u8], tools: &str) -> Result<Vec<u8>> {
 /// Code of a section: its bytes, and the symbols that the loader puts into them, by offset.
 type Code = (Vec<u8>, BTreeMap<u64, String>);
 
-/// What of an object the kernel gets to see, and who made it.
+/// Parts of an object that the kernel loads, and the tools that built it.
 pub(super) struct Facts {
     license: Vec<u8>,
     code: BTreeMap<String, Code>,
