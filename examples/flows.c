@@ -1,11 +1,11 @@
-/* Counts the frames of a running vxtap by session and inner flow, in a process of its own, without
+/* Counts the frames of a running vxtap by session and inner flow, in another process and without
  * copying them.
  *
  *     cc -O2 -I include examples/flows.c -o flows
  *     ./flows /run/vxtap/flows.sock
  *
- * The configuration has an output with type = "shared" and path = "/run/vxtap/flows.sock". Ends with
- * the engine, or on SIGINT or SIGTERM, and then prints the counts.
+ * The configuration has an output with type = "shared" and path = "/run/vxtap/flows.sock". The
+ * program ends with the engine, or on SIGINT or SIGTERM, and then prints the counts.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -71,7 +71,7 @@ static void *map(int file, int protection) {
     return memory;
 }
 
-/* Takes one parcel; returns 0 if the engine has hung up, -1 if there is none. */
+/* Receives one parcel; returns 0 if the engine has closed the connection, -1 if there is none. */
 static int receive(int socket, int flags) {
     struct vxtap_parcel parcel;
     int files[3], count = 0;
@@ -80,10 +80,8 @@ static int receive(int socket, int flags) {
         char bytes[CMSG_SPACE(sizeof files)];
     } control;
     struct iovec slice = { &parcel, sizeof parcel };
-    struct msghdr message = { .msg_iov = &slice,
-                              .msg_iovlen = 1,
-                              .msg_control = &control,
-                              .msg_controllen = sizeof control };
+    struct msghdr message = { .msg_iov = &slice, .msg_iovlen = 1,
+                              .msg_control = &control, .msg_controllen = sizeof control };
     ssize_t len = recvmsg(socket, &message, flags | MSG_CMSG_CLOEXEC);
     if (len < 0)
         return errno == EAGAIN || errno == EINTR ? -1 : 0;
@@ -99,7 +97,8 @@ static int receive(int socket, int flags) {
         ring->umem = map(files[0], PROT_READ);
         ring->memory = map(files[1], PROT_READ);
         ring->header = (const struct vxtap_ring *)ring->memory;
-        ring->tail = (_Atomic uint64_t *)((uint8_t *)map(files[2], PROT_READ | PROT_WRITE) + VXTAP_TAIL);
+        uint8_t *tail = map(files[2], PROT_READ | PROT_WRITE);
+        ring->tail = (_Atomic uint64_t *)(tail + VXTAP_TAIL);
     } else {
         while (count > 0)
             close(files[--count]);
@@ -124,7 +123,7 @@ static int attach(const char *path) {
     }
     while ((uint32_t)ring_count < welcome.rings)
         if (receive(socket_, 0) == 0)
-            fail("the engine has hung up");
+            fail("the engine has closed the connection");
     return socket_;
 }
 
@@ -189,13 +188,13 @@ static void frame(const struct vxtap_descriptor *descriptor, const uint8_t *byte
         others++;
 }
 
-/* Reads the published descriptors of a ring; returns their number. */
+/* Reads the published frames of a ring; returns the number of descriptors. */
 static uint64_t read_ring(struct ring *ring) {
     const struct vxtap_ring *header = ring->header;
     const struct vxtap_descriptor *descriptors =
         (const struct vxtap_descriptor *)(ring->memory + header->descriptors);
-    _Atomic uint64_t *published = (_Atomic uint64_t *)(ring->memory + VXTAP_RING_HEAD);
-    uint64_t head = atomic_load_explicit(published, memory_order_acquire);
+    uint64_t head = atomic_load_explicit((_Atomic uint64_t *)(ring->memory + VXTAP_RING_HEAD),
+                                         memory_order_acquire);
     uint64_t begin = ring->position;
     for (int is_first = 1; ring->position < head; ring->position++) {
         const struct vxtap_descriptor *descriptor =
@@ -204,7 +203,7 @@ static uint64_t read_ring(struct ring *ring) {
             frame(descriptor, ring->umem + descriptor->addr);
         is_first = !(descriptor->flags & VXTAP_CONTINUES);
     }
-    /* One store gives the memory of all of them back. */
+    /* One store releases the memory of all of them. */
     atomic_store_explicit(ring->tail, ring->position, memory_order_release);
     return ring->position - begin;
 }
@@ -216,8 +215,8 @@ static void print(void) {
         if (flow->frames == 0)
             continue;
         for (int side = 0; side < 2; side++)
-            inet_ntop(flow->version == 4 ? AF_INET : AF_INET6, flow->address[side],
-                      address[side], sizeof address[side]);
+            inet_ntop(flow->version == 4 ? AF_INET : AF_INET6, flow->address[side], address[side],
+                      sizeof address[side]);
         printf("%10llu  session %u  %u  %s %u  %s %u\n", (unsigned long long)flow->frames,
                flow->session, flow->protocol, address[0], flow->port[0], address[1], flow->port[1]);
     }

@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
-"""Counts the frames of a running vxtap by session and inner flow, in a process of its own.
+"""Counts the frames of a running vxtap by session and inner flow.
+
+The frames are read in another process and without copying them.
 
     python3 examples/flows.py /run/vxtap/flows.sock
 
-The configuration has an output with type = "shared" and path = "/run/vxtap/flows.sock". Frames are
-read in place, not copied. Ends with the engine, or on SIGINT or SIGTERM, and then prints the counts.
-docs/ring-abi.md is the contract, include/vxtap.h has the numbers.
+The configuration has an output with type = "shared" and path = "/run/vxtap/flows.sock". The program
+ends with the engine, or on SIGINT or SIGTERM, and then prints the counts. docs/ring-abi.md
+describes the memory that is read here, include/vxtap.h has the numbers.
 
-Python stores and loads eight aligned bytes at once, and in program order on x86-64, as these CPUs
-keep the order of stores and of loads. For other machines write it in C.
+Python stores and loads eight aligned bytes at once. On x86-64 it does so in the order of the
+program, because these CPUs keep the order of stores and of loads. Other machines need a program in
+C.
 """
 
 import collections
@@ -30,12 +33,12 @@ HEAD, CONTINUES, IP = 128, 1, 32
 
 
 class Ring:
-    """The frames of one queue."""
+    """Ring with the frames of one queue."""
 
     def __init__(self, umem, ring, tail):
         self.umem = mmap.mmap(umem, 0, prot=mmap.PROT_READ)
         self.memory = mmap.mmap(ring, 0, prot=mmap.PROT_READ)
-        # Eight bytes at once, not one after the other as pack_into writes them.
+        # Stores eight bytes at once; pack_into would store one after the other.
         self.head = memoryview(self.memory)[HEAD : HEAD + 8].cast("Q")
         self.tail = memoryview(mmap.mmap(tail, 0))[:8].cast("Q")
         header = RING.unpack_from(self.memory)
@@ -43,7 +46,10 @@ class Ring:
         self.position = 0
 
     def read(self, count):
-        """Counts all published frames, then gives their memory back; returns the number of descriptors."""
+        """Passes all published frames to count, then releases their memory.
+
+        Returns the number of descriptors.
+        """
         head, begin, is_first = self.head[0], self.position, True
         while self.position < head:
             at = self.descriptors + (self.position & (self.len - 1)) * DESCRIPTOR.size
@@ -57,7 +63,7 @@ class Ring:
 
 
 def attach(path):
-    """Returns the connection, the rings, and the names of the sessions."""
+    """Attaches to an output; returns the connection, the rings, and the names of the sessions."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     connection.connect(path)
     connection.send(HELLO.pack(b"vxtapSHR", VERSION, ANY))
@@ -67,12 +73,12 @@ def attach(path):
     rings, sessions = [], {}
     while len(rings) < ring_count:
         if not receive(connection, rings, sessions, 0):
-            sys.exit("flows: the engine has hung up")
+            sys.exit("flows: the engine has closed the connection")
     return connection, rings, sessions
 
 
 def receive(connection, rings, sessions, flags):
-    """Takes a parcel, if there is one; returns whether the engine is still there."""
+    """Receives a parcel, if there is one; returns whether the engine is still there."""
     try:
         # socket.recv_fds would be shorter, but ignores the flags.
         message, ancillary, _, _ = connection.recvmsg(PARCEL.size, socket.CMSG_LEN(3 * 4), flags)
@@ -90,7 +96,7 @@ def receive(connection, rings, sessions, flags):
 
 
 def flow_of(packet):
-    """Protocol and the two ends, the smaller one first, of an IP packet; None for anything else."""
+    """Returns the protocol and the two ends of an IP packet, the smaller end first; else None."""
     version = packet[0] >> 4 if packet else 0
     if version == 4 and len(packet) >= 20:
         protocol, ports = packet[9], (packet[0] & 15) * 4
@@ -107,7 +113,7 @@ def flow_of(packet):
 
 
 def main():
-    """Reads until the engine or the user ends it."""
+    """Reads until the engine ends or a signal comes."""
     if len(sys.argv) != 2:
         sys.exit("usage: flows.py SOCKET")
     stopped = []
@@ -125,7 +131,7 @@ def main():
     print(f"flows: attached, {len(rings)} rings", file=sys.stderr, flush=True)
     is_there = True
     while is_there and not stopped:
-        # Looked for before the rings, so that the last frames are read.
+        # Received before the rings are read, so that the last frames are read.
         is_there = receive(connection, rings, sessions, socket.MSG_DONTWAIT)
         if sum(ring.read(count) for ring in rings) == 0:
             time.sleep(0.0005)

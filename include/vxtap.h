@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
  *
- * The frames of a running vxtap in another process, without copying: an output of type = "shared".
- * docs/ring-abi.md is the whole contract; examples/flows.c uses it.
+ * Interface to an output of type = "shared": another process reads the frames of a running vxtap
+ * without copying them. Described in docs/ring-abi.md; examples/flows.c is an example.
  *
- * Linux, C11 (or C++ with <cstdatomic>), 64 bits. Numbers in memory and on the socket are in native
- * byte order.
+ * Linux, 64 bits, C11 (or C++ with <cstdatomic>). Numbers in memory and on the socket are in the
+ * byte order of the machine.
  */
 #ifndef VXTAP_H
 #define VXTAP_H
@@ -12,16 +12,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Version of this contract. An engine of another version refuses the consumer. */
+/* Version of this interface. An engine of another version refuses the consumer. */
 #define VXTAP_VERSION 1
 
-/* --- The socket: AF_UNIX, SOCK_SEQPACKET ---------------------------------------------------- */
+/* --- The socket: AF_UNIX, SOCK_SEQPACKET --------------------------------------------------- */
 
 #define VXTAP_SOCKET_MAGIC "vxtapSHR"
-/* vxtap_hello.member: the member that has the fewest consumers. */
+/* vxtap_hello.member: selects the member that has the fewest consumers. */
 #define VXTAP_MEMBER_ANY 4294967295u
 
-/* The first message of a consumer. */
+/* First message of a consumer. */
 struct vxtap_hello {
     char magic[8];
     uint32_t version;
@@ -35,8 +35,8 @@ struct vxtap_hello {
 #define VXTAP_STATUS_FULL 3
 #define VXTAP_STATUS_UNABLE 4
 
-/* The answer. VXTAP_STATUS_WELCOME is followed by parcels, any other status by the end of the
- * connection. */
+/* Answer of the engine. After VXTAP_STATUS_WELCOME it sends parcels, after any other status it
+ * closes the connection. */
 struct vxtap_welcome {
     char magic[8];
     uint32_t version;
@@ -52,55 +52,55 @@ struct vxtap_welcome {
 #define VXTAP_PARCEL_RING 1     /* three files: UMEM, ring, tail */
 #define VXTAP_PARCEL_SESSIONS 2 /* one file: a line for each session, "id<TAB>name" */
 
-/* A parcel: a message with file descriptors (SCM_RIGHTS, unix(7)). */
+/* A message with files (SCM_RIGHTS, unix(7)). */
 struct vxtap_parcel {
     char magic[8];
     uint32_t kind;
     uint32_t reserved;
 };
 
-/* --- The ring, for reading only -------------------------------------------------------------- */
+/* --- The ring, for reading only ------------------------------------------------------------ */
 
 #define VXTAP_RING_MAGIC "vxtapRNG"
 
-/* At the beginning of the ring's file. */
+/* Header of the ring's file. */
 struct vxtap_ring {
     char magic[8];
     uint32_t version;
     uint32_t ring_len;        /* descriptors, a power of two */
     uint32_t descriptor_size; /* 32 */
-    uint32_t descriptors;     /* their offset in the file, in bytes */
+    uint32_t descriptors;     /* offset of the first one in the file, in bytes */
     uint32_t chunk_size;      /* of the UMEM, in bytes */
     uint32_t chunk_count;
-    uint32_t interface;       /* its place in capture.interface, from 0 */
-    uint32_t queue;           /* its RX queue */
+    uint32_t interface;       /* index in capture.interface, from 0 */
+    uint32_t queue;           /* RX queue of the interface */
 };
 
-/* uint64_t, load with acquire: the descriptors before this position are published. */
+/* Head: uint64_t, load with acquire. The descriptors before this position are published. */
 #define VXTAP_RING_HEAD 128
-/* uint32_t, load with acquire: not 0 once nothing more will be published. */
+/* uint32_t, load with acquire. Not 0 once nothing more will be published. */
 #define VXTAP_RING_WRITER_GONE 256
 
-/* In the tail's file, which is mapped for writing. uint64_t, store with release: the descriptors
- * before this position, and the bytes that they name, are not read any more. It never goes back,
- * and never beyond the head: the engine cuts off a consumer with an invalid tail. */
+/* Tail, in its own file, which is mapped for writing: uint64_t, store with release. The consumer no
+ * longer reads the descriptors before this position, nor the bytes that they refer to. The tail
+ * never goes back and never beyond the head: the engine cuts off a consumer whose tail does. */
 #define VXTAP_TAIL 0
 
-/* A frame, or a part of one. Position p is at descriptors + (p & (ring_len - 1)) * 32. */
+/* A frame or a part of one. Position p is at descriptors + (p & (ring_len - 1)) * 32. */
 struct vxtap_descriptor {
-    uint64_t timestamp_ns; /* arrival, since 1970-01-01 UTC */
-    uint64_t addr;         /* of the bytes, in the UMEM's file */
-    uint32_t len;          /* number of bytes here */
-    uint32_t original_len; /* of the whole frame, before it was cut */
+    uint64_t timestamp_ns; /* arrival, nanoseconds since 1970-01-01 UTC */
+    uint64_t addr;         /* offset of the bytes in the UMEM's file */
+    uint32_t len;          /* number of bytes at addr */
+    uint32_t original_len; /* length of the whole frame before it was cut */
     uint32_t session;      /* 0: the default session */
-    uint16_t outer_len;    /* bytes before addr from the outer IP header on; 0 in later parts */
+    uint16_t outer_len;    /* bytes before addr, from the outer IP header on; 0 in further parts */
     uint16_t flags;
 };
 
 /* vxtap_descriptor.flags */
 #define VXTAP_CONTINUES 1       /* the frame goes on in the next descriptor */
 #define VXTAP_INGRESS 2         /* towards the mirrored interface */
-#define VXTAP_EGRESS 4          /* from it; neither: unknown */
+#define VXTAP_EGRESS 4          /* away from it; neither flag: unknown */
 #define VXTAP_GENEVE 8          /* the outer tunnel is GENEVE, else VXLAN */
 #define VXTAP_NESTED 16         /* VXLAN in GENEVE */
 #define VXTAP_IP 32             /* the frame begins with an IP header, else with Ethernet */

@@ -1,4 +1,4 @@
-//! What must not be there when an engine or a test has ended.
+//! Looks for things that must be gone when an engine or a test has ended.
 
 use std::fs;
 use std::process;
@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use crate::{NetNs, netns};
 
-/// Returns what `ip link` says about the XDP program on `interface`, or `None` when there is no
+/// Returns the text of `ip link` about the XDP program on `interface`, or `None` when there is no
 /// program.
 ///
 /// # Errors
@@ -35,12 +35,13 @@ pub fn namespaces() -> Vec<String> {
     netns::names_with_prefix(&format!("vxtap-test-{}-", process::id()))
 }
 
-/// Returns the open file descriptors of the process `pid`, each as what it stands for, sorted.
+/// Returns the targets of the open file descriptors of the process `pid`, sorted.
 ///
-/// Compare two snapshots: `anon_inode:bpf-map`, `socket:[N]`, `/memfd:umem (deleted)`.
+/// Compare two snapshots. Targets are paths and names such as `anon_inode:bpf-map`, `socket:[N]`,
+/// `/memfd:umem (deleted)`.
 ///
 /// # Errors
-/// When the process is gone or belongs to somebody else.
+/// When the process is gone or belongs to another user.
 pub fn open_files(pid: u32) -> Result<Vec<String>> {
     let directory = format!("/proc/{pid}/fd");
     let entries = fs::read_dir(&directory).with_context(|| format!("cannot read {directory}"))?;

@@ -1,5 +1,5 @@
-//! Harness of the integration tests: network namespaces, veth pairs and processes that are gone
-//! when the test is.
+//! Harness of the integration tests: network namespaces, veth pairs and processes that end with the
+//! test.
 //!
 //! ```text
 //!   namespace vxtap-test-PID-N                        namespace vxtap-test-PID-M
@@ -11,7 +11,7 @@
 //!   └──────────────────────────┘                      └──────────────────────────┘
 //! ```
 //!
-//! No other interface is ever touched: the pair is made inside the namespaces. Everything here
+//! The pair is made inside the namespaces: no other interface is ever touched. Everything here
 //! needs root, so the tests that use it are marked `#[ignore = "requires ..."]` and start with
 //! [`privileged`]; `cargo xtask test` runs them.
 
@@ -19,11 +19,13 @@ pub mod leftovers;
 mod netns;
 mod privilege;
 mod process;
+mod stopwatch;
 mod veth;
 mod wait;
 
 pub use netns::{NetNs, remove_stale};
 pub use privilege::{missing_privileges, privileged};
 pub use process::{Process, capture};
+pub use stopwatch::Stopwatch;
 pub use veth::{Side, Veth, VethOptions};
-pub use wait::wait_until;
+pub use wait::{TIMEOUT, wait_until};

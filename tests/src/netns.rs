@@ -1,4 +1,4 @@
-//! Network namespaces with a name, removed with their guard.
+//! Named network namespaces that are removed when their guard is dropped.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -17,15 +17,15 @@ use nix::unistd::Pid;
 
 use crate::process::capture;
 
-/// Where ip-netns(8) keeps the names.
+/// Directory in which ip-netns(8) keeps the names.
 const NAMES: &str = "/run/netns";
 
-/// Prefix of the namespaces of tests; the creating process's id and a number follow.
+/// Prefix of the namespaces of tests; the id of the creating process and a number follow.
 const TEST_PREFIX: &str = "vxtap-test-";
 
 /// A named network namespace; removed, with every process still in it, when dropped.
 ///
-/// Not `Send`: the test that made it is the one that removes it.
+/// Not `Send`: the test that made it removes it.
 #[derive(Debug)]
 pub struct NetNs {
     name: String,
@@ -33,17 +33,16 @@ pub struct NetNs {
 }
 
 impl NetNs {
-    /// Makes a namespace of its own for a test, named `vxtap-test-PID-N`, with its loopback up and
-    /// IPv6 off.
+    /// Makes a namespace for one test, named `vxtap-test-PID-N`, with its loopback up and IPv6 off.
     ///
-    /// The first call in a process clears away what killed test programs left.
+    /// The first call in a process removes the namespaces that killed test programs left.
     ///
     /// # Errors
     /// As [`NetNs::named`].
     pub fn new() -> Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         static CLEAR: Once = Once::new();
-        // Another test program may be clearing at the same moment; what stays is in nobody's way.
+        // Another test program may be clearing at the same moment; what stays does no harm.
         CLEAR.call_once(|| drop(remove_stale(TEST_PREFIX)));
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         Self::named(&format!("{TEST_PREFIX}{}-{number}", process::id()))
@@ -104,7 +103,7 @@ impl NetNs {
     /// Runs `ip ARGS...` inside the namespace and returns its output.
     ///
     /// # Errors
-    /// When `ip` refuses, with what it said.
+    /// When `ip` fails; the text has its standard error.
     pub fn ip(&self, args: &[&str]) -> Result<String> {
         capture(Command::new(ip()).args(["-n", &self.name]).args(args))
     }
@@ -124,7 +123,7 @@ impl Drop for NetNs {
 
 /// Removes the namespaces `PREFIX PID ...` whose process PID is gone, and returns their names.
 ///
-/// A killed test or demo leaves its namespaces behind; the next run clears them away.
+/// A killed test or demo leaves its namespaces behind; the next run removes them.
 ///
 /// # Errors
 /// When one of them cannot be removed.
@@ -140,7 +139,7 @@ pub fn remove_stale(prefix: &str) -> Result<Vec<String>> {
     Ok(removed)
 }
 
-/// Names of the existing namespaces that start with `prefix`.
+/// Returns the names of the existing namespaces that start with `prefix`.
 pub(crate) fn names_with_prefix(prefix: &str) -> Vec<String> {
     // Without the directory there has never been a namespace.
     let entries = fs::read_dir(NAMES).into_iter().flatten().flatten();
@@ -150,7 +149,7 @@ pub(crate) fn names_with_prefix(prefix: &str) -> Vec<String> {
         .collect()
 }
 
-/// The process id that follows `prefix` in `name`.
+/// Returns the process id that follows `prefix` in `name`.
 fn owner_of(name: &str, prefix: &str) -> Option<u32> {
     let rest = name.strip_prefix(prefix)?;
     rest.split('-').next()?.parse().ok()
@@ -161,7 +160,7 @@ fn path_of(name: &str) -> PathBuf {
 }
 
 /// Ends the processes inside the namespace, which would keep it and its interfaces alive, then
-/// removes its name.
+/// removes it.
 fn remove(name: &str) -> Result<()> {
     let inside = capture(Command::new(ip()).args(["netns", "pids", name])).unwrap_or_default();
     for pid in inside.split_whitespace().filter_map(|pid| pid.parse().ok()) {
@@ -181,7 +180,7 @@ fn disable_ipv6() -> Result<()> {
     fs::write(switch, "1").with_context(|| format!("cannot write {}", switch.display()))
 }
 
-/// `ip` lives in a directory that an ordinary user's search path may lack.
+/// Returns the path of `ip`, whose directory the search path of an ordinary user may lack.
 fn ip() -> &'static str {
     if Path::new("/usr/sbin/ip").exists() { "/usr/sbin/ip" } else { "ip" }
 }

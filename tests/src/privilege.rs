@@ -1,10 +1,11 @@
-//! What a privileged test needs, checked before it starts.
+//! Checks the capabilities that a privileged test needs before it starts.
 
 use std::fs;
 
-/// What network namespaces (`CAP_SYS_ADMIN`), interfaces and AF_XDP sockets (`CAP_NET_ADMIN`,
-/// `CAP_NET_RAW`) and eBPF programs (`CAP_BPF`, `CAP_PERFMON`) ask for, with the bit numbers of
-/// `include/uapi/linux/capability.h`.
+/// Capabilities for network namespaces (`CAP_SYS_ADMIN`), interfaces and AF_XDP sockets
+/// (`CAP_NET_ADMIN`, `CAP_NET_RAW`) and eBPF programs (`CAP_BPF`, `CAP_PERFMON`), with the bit
+/// numbers of
+/// <https://github.com/torvalds/linux/blob/v6.12/include/uapi/linux/capability.h>.
 const NEEDED: [(&str, u32); 5] = [
     ("CAP_SYS_ADMIN", 21),
     ("CAP_NET_ADMIN", 12),
@@ -13,10 +14,10 @@ const NEEDED: [(&str, u32); 5] = [
     ("CAP_PERFMON", 38),
 ];
 
-/// Ends the test with a clear failure unless this process may do what privileged tests do.
+/// Fails the test unless this process has the capabilities that privileged tests need.
 ///
 /// # Panics
-/// When a capability is missing; a privileged test never passes by doing nothing.
+/// When a capability is missing: a privileged test never passes by doing nothing.
 pub fn privileged() {
     let missing = missing_privileges();
     assert!(
@@ -28,7 +29,7 @@ pub fn privileged() {
 
 /// Returns the names of the capabilities that privileged tests need and this process lacks.
 ///
-/// All of them when the kernel's list cannot be read.
+/// All of them when `/proc/self/status` cannot be read.
 pub fn missing_privileges() -> Vec<&'static str> {
     let effective =
         fs::read_to_string("/proc/self/status").ok().as_deref().and_then(effective_capabilities);

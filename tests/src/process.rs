@@ -1,4 +1,4 @@
-//! Processes that end with the guard that started them.
+//! Processes that end when their guard is dropped.
 
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -17,7 +17,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `command`; `name` is how messages call it.
+    /// Starts `command`; messages call it `name`.
     ///
     /// # Errors
     /// When the program cannot be started.
@@ -27,12 +27,13 @@ impl Process {
         Ok(Self { name: name.to_owned(), child })
     }
 
-    /// Process id; `ip netns exec` replaces itself, so this is the program inside the namespace.
+    /// Process id. That of the program inside the namespace, since `ip netns exec` replaces itself
+    /// by it.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// The child, for its pipes.
+    /// The child process, for its pipes.
     pub const fn child(&mut self) -> &mut Child {
         &mut self.child
     }
@@ -49,7 +50,7 @@ impl Process {
             .with_context(|| format!("cannot send {signal} to {}", self.name))
     }
 
-    /// Returns how the process ended, or `None` while it runs.
+    /// Returns the exit status, or `None` while the process runs.
     ///
     /// # Errors
     /// When waitpid(2) fails.
@@ -73,13 +74,13 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Both fail only for a process that has been reaped, which is what is wanted.
+        // Both fail only for a process that has already been reaped.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Runs `command` to its end and returns what it wrote to its standard output.
+/// Runs `command` to its end and returns its standard output.
 ///
 /// # Errors
 /// When it cannot be started or fails; the text has the command and its standard error.
@@ -100,6 +101,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::TIMEOUT;
 
     #[test]
     fn a_dropped_process_is_gone() {
@@ -116,9 +118,9 @@ mod tests {
         let mut process =
             Process::spawn("sleep", Command::new("sleep").arg("1000")).expect("sleep is there");
         process.signal(Signal::SIGTERM).expect("it runs");
-        let status = process.wait(Duration::from_secs(10)).expect("it ends");
+        let status = process.wait(TIMEOUT).expect("it ends");
         assert!(!status.success());
-        let error = process.signal(Signal::SIGTERM).expect_err("nobody to send it to");
+        let error = process.signal(Signal::SIGTERM).expect_err("the process is gone");
         assert_eq!(
             error.to_string(),
             "sleep ended before SIGTERM could be sent: signal: 15 (SIGTERM)"

@@ -1,29 +1,26 @@
-//! Two namespaces joined by a veth pair with several queues.
+//! Veth pairs with several queues between two network namespaces.
 
 use std::net::Ipv4Addr;
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 
 use crate::process::capture;
-use crate::{NetNs, wait_until};
-
-/// How long a fresh pair may take to have its carrier; it takes milliseconds.
-const CARRIER_TIMEOUT: Duration = Duration::from_secs(10);
+use crate::{NetNs, TIMEOUT, wait_until};
 
 /// Packets that a transmit queue of the sender holds while the receiver is behind.
 ///
-/// Without a queueing discipline veth drops what its 256-entry ring cannot take. With one, kernels
-/// from 6.16 on push back (`drivers/net/veth.c`, `NETDEV_TX_BUSY`); the sender then blocks on its
-/// send buffer. Too low: the discipline itself drops. The value is above what the default send
-/// buffer of 208 KiB can fill.
+/// Without a queueing discipline veth drops packets that do not fit into its 256-entry ring. With
+/// one, kernels from 6.16 on push back (`NETDEV_TX_BUSY` in
+/// <https://github.com/torvalds/linux/blob/v6.16/drivers/net/veth.c>); the sender then blocks on its
+/// send buffer. A lower limit makes the discipline itself drop packets: this one is above the
+/// number of packets that the default send buffer of 208 KiB holds.
 const SENDER_QUEUE_LEN: &str = "10000";
 
-/// One end of the pair, in its namespace.
+/// One end of a pair, in its namespace.
 #[derive(Debug)]
 pub struct Side {
-    /// The namespace the interface is in.
+    /// Namespace of the interface.
     pub netns: NetNs,
     /// Interface name.
     pub interface: &'static str,
@@ -33,16 +30,16 @@ pub struct Side {
     pub address: Ipv4Addr,
 }
 
-/// A veth pair that is up, from a sender to a receiver; removed when dropped.
+/// A veth pair that is up, between a sender and a receiver; removed when dropped.
 #[derive(Debug)]
 pub struct Veth {
-    /// Where mirrored traffic is made: `vxtx0`, transmit checksum offload off.
+    /// The end that sends mirrored traffic: `vxtx0`, transmit checksum offload off.
     pub sender: Side,
-    /// Where it is received: `vxrx0`.
+    /// The end that receives it: `vxrx0`.
     pub receiver: Side,
 }
 
-/// How a pair is made.
+/// Settings of a pair.
 #[derive(Debug, Clone, Copy)]
 pub struct VethOptions {
     /// RX and TX queues of each end, at least 1.
@@ -58,8 +55,8 @@ impl Default for VethOptions {
 }
 
 impl Veth {
-    /// Makes two test namespaces and joins them by a pair with `queues` queues and an MTU that
-    /// takes a 1500-byte inner frame with its tunnel headers.
+    /// Makes two test namespaces and joins them by a pair with `queues` queues and an MTU for
+    /// 1500-byte inner frames with their tunnel headers.
     ///
     /// # Errors
     /// As [`Veth::join`].
@@ -70,11 +67,11 @@ impl Veth {
     /// Joins two namespaces and waits for the carrier.
     ///
     /// Neighbour entries are permanent, so that no ARP joins the frames that a test counts. The
-    /// sender's transmit checksum offload is off: what the kernel sends there has its checksum in
-    /// the packet, as on a wire.
+    /// sender's transmit checksum offload is off: packets of the kernel have whole checksums, as on
+    /// a wire.
     ///
     /// # Errors
-    /// When `ip`, `tc` or `ethtool` refuses, with what it said.
+    /// When `ip`, `tc` or `ethtool` fails; the text has its standard error.
     pub fn join(sender: NetNs, receiver: NetNs, options: VethOptions) -> Result<Self> {
         let VethOptions { queues, mtu } = options;
         let sender = Side {
@@ -100,16 +97,14 @@ impl Veth {
         sender.configure(&receiver, &mtu)?;
         sender.send_like_a_wire(&queues)?;
         for side in [&sender, &receiver] {
-            wait_until(&format!("the carrier of {}", side.interface), CARRIER_TIMEOUT, || {
-                side.is_up()
-            })?;
+            wait_until(&format!("the carrier of {}", side.interface), TIMEOUT, || side.is_up())?;
         }
         Ok(Self { sender, receiver })
     }
 }
 
 impl Side {
-    /// MAC address as text.
+    /// Returns the MAC address as text.
     pub fn mac_text(&self) -> String {
         self.mac.map(|byte| format!("{byte:02x}")).join(":")
     }
@@ -117,13 +112,13 @@ impl Side {
     /// Sets a kernel parameter of the namespace, `NAME=VALUE`.
     ///
     /// # Panics
-    /// When it is refused.
+    /// When sysctl(8) fails.
     pub fn sysctl(&self, assignment: &str) {
         let mut sysctl = self.netns.command("sysctl");
         capture(sysctl.args(["-w", assignment])).unwrap_or_else(|error| panic!("{error}"));
     }
 
-    /// Whether the interface is up and has its carrier.
+    /// Returns `true` if the interface is up and has its carrier.
     pub fn is_up(&self) -> bool {
         let shown = self.netns.ip(&["-o", "link", "show", "dev", self.interface]);
         shown.is_ok_and(|line| line.contains("state UP"))
@@ -151,7 +146,7 @@ impl Side {
         Ok(())
     }
 
-    /// Turns the transmit offload off and gives each transmit queue a discipline that waits for the
+    /// Turns transmit offloads off and gives each transmit queue a discipline that waits for the
     /// receiver.
     fn send_like_a_wire(&self, queues: &str) -> Result<()> {
         let device = self.interface;

@@ -1,21 +1,25 @@
-//! Waiting for a condition instead of sleeping for a guess.
+//! Waiting for an event instead of sleeping for a guessed time.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-/// Time between two looks at the condition: far below anything a test waits for, far above what the
-/// look costs.
+/// Longest wait for an event that takes milliseconds on an idle machine: the machine may do other
+/// work at the same time.
+pub const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Time between two checks of the condition: far below anything a test waits for, far above the
+/// cost of a check.
 const INTERVAL: Duration = Duration::from_millis(5);
 
-/// Waits until `predicate` holds and returns how long that took.
+/// Waits until `predicate` returns true and returns how long that took.
 ///
-/// The predicate is looked at once more after the deadline, so that a machine that stood still does
+/// The predicate is checked once more after the deadline, so that a machine that stood still does
 /// not fail the test.
 ///
 /// # Errors
-/// When `predicate` does not hold within `timeout`; the text names `what` was waited for.
+/// When `predicate` does not return true within `timeout`; the text names the event, `what`.
 pub fn wait_until(
     what: &str,
     timeout: Duration,
@@ -41,11 +45,11 @@ mod tests {
     #[test]
     fn waiting_ends_as_soon_as_the_condition_holds() {
         let mut looks = 0;
-        let waited = wait_until("three looks", Duration::from_secs(60), || {
+        let waited = wait_until("three looks", TIMEOUT, || {
             looks += 1;
             looks == 3
         });
-        assert!(waited.expect("three looks are quick") < Duration::from_secs(60));
+        assert!(waited.expect("three looks are quick") < TIMEOUT);
         assert_eq!(looks, 3);
     }
 

@@ -7,10 +7,11 @@ use std::net::UdpSocket;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::Result;
-use vxtap_tests::{NetNs, Process, Veth, capture, leftovers, privileged, remove_stale, wait_until};
+use vxtap_tests::{
+    NetNs, Process, TIMEOUT, Veth, capture, leftovers, privileged, remove_stale, wait_until,
+};
 
 #[test]
 #[ignore = "requires CAP_NET_ADMIN and CAP_BPF; run by cargo xtask test"]
@@ -21,7 +22,7 @@ fn a_pair_passes_a_datagram_and_is_gone_after_the_test() -> Result<()> {
     let (from, to) = (veth.sender.address, veth.receiver.address);
 
     let inlet = veth.receiver.netns.run(|| UdpSocket::bind((to, 4789)))?;
-    inlet.set_read_timeout(Some(Duration::from_secs(10)))?;
+    inlet.set_read_timeout(Some(TIMEOUT))?;
     let outlet = veth.sender.netns.run(|| UdpSocket::bind((from, 0)))?;
     let payload = [0xA5; 1500];
     outlet.send_to(&payload, (to, 4789))?;
@@ -64,12 +65,12 @@ fn a_namespace_goes_with_the_processes_still_inside() -> Result<()> {
     let netns = NetNs::new()?;
     let name = netns.name().to_owned();
     let mut process = Process::spawn("sleep", netns.command("sleep").arg("1000"))?;
-    wait_until("sleep in its namespace", Duration::from_secs(10), || {
+    wait_until("sleep in its namespace", TIMEOUT, || {
         capture(Command::new("ip").args(["netns", "pids", &name]))
             .is_ok_and(|pids| !pids.trim().is_empty())
     })?;
     drop(netns);
-    process.wait(Duration::from_secs(10))?;
+    process.wait(TIMEOUT)?;
     assert!(!leftovers::namespaces().contains(&name));
     Ok(())
 }
@@ -101,7 +102,7 @@ fn what_a_killed_run_left_is_cleared_away_and_what_runs_is_not() -> Result<()> {
     privileged();
     let mut ended = Process::spawn("true", &mut Command::new("true"))?;
     let gone = ended.id();
-    ended.wait(Duration::from_secs(10))?;
+    ended.wait(TIMEOUT)?;
 
     let prefix = "vxtap-harness-";
     let alive = NetNs::named(&format!("{prefix}{}-0", std::process::id()))?;

@@ -1,5 +1,5 @@
-//! Claim: the engine attaches its XDP program through a link and through nothing else, never in
-//! place of another one, takes it off again, and says in one sentence what stood in the way.
+//! Claim: the engine attaches its XDP program only through a link, never in place of another
+//! program, detaches it again, and names an obstacle in one sentence.
 
 use std::fs;
 use std::os::fd::AsFd;
@@ -31,7 +31,7 @@ fn program_on(interface: &Interface) -> Result<Option<u32>> {
     Ok(Interface::with_index(interface.index)?.xdp_program)
 }
 
-/// The committed object with its program under another name of the same length.
+/// Returns the committed object with its program under another name of the same length.
 fn foreign_object() -> Result<Vec<u8>> {
     let mut object = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../ebpf/vxtap.bpf.o"))?;
     let name = b"\0vxtap\0";
@@ -106,7 +106,7 @@ fn a_foreign_program_is_named_and_left_alone() -> Result<()> {
         is_refused(interface)
     };
     let by_netlink = |interface: &Interface| -> Result<()> {
-        // Not its remarks about sections that it passes over.
+        // Without its messages about sections that it ignores.
         set_print(None);
         let object = ObjectBuilder::default().open_memory(&foreign_object()?)?.load()?;
         let program = object.progs().next().context("program")?;

@@ -1,13 +1,11 @@
-//! What is lost is counted, and the sums add up.
+//! Every lost frame is counted, and the sums add up.
 
 use vxtap::DropReason;
 use vxtap::config::{Output, OutputKind, UnknownSessions, WaitMode};
 use vxtap_bench::{Profile, Verifier};
-use vxtap_tests::{Veth, privileged, wait_until};
+use vxtap_tests::{TIMEOUT, Veth, privileged, wait_until};
 
-use super::support::{
-    OUTPUT, SOON, assert_adds_up, config, declared, open, run, send_traffic, verify,
-};
+use super::support::{OUTPUT, assert_adds_up, config, declared, open, run, send_traffic, verify};
 
 #[test]
 #[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
@@ -47,7 +45,7 @@ fn an_output_that_nobody_reads_costs_the_other_one_nothing() {
     let verifier = verify(consumer, Verifier::new(&profile).unwrap());
     engine.start().unwrap();
     let totals = send_traffic(&veth.sender, &profile, 40_000);
-    wait_until("all frames in the counters", SOON, || {
+    wait_until("all frames in the counters", TIMEOUT, || {
         engine.report().total().received.frames == totals.frames
     })
     .unwrap();

@@ -1,12 +1,12 @@
-//! Everything else on the interface goes on as before, and forged mirrors stay outside.
+//! Other traffic on the interface goes on as before, and forged mirrored frames are dropped.
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::process::Command;
 
 use vxtap_bench::{MirrorSession, Profile};
-use vxtap_tests::{Veth, capture, privileged};
+use vxtap_tests::{TIMEOUT, Veth, capture, privileged, wait_until};
 
-use super::support::{SOON, assert_adds_up, config, open, run};
+use super::support::{assert_adds_up, config, open, run};
 
 #[test]
 #[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
@@ -18,11 +18,13 @@ fn tcp_ping_and_other_udp_ports_reach_the_host_while_the_engine_runs() {
     engine.start().unwrap();
 
     let ping: &mut Command = &mut veth.sender.netns.command("ping");
-    capture(ping.args(["-c", "3", "-i", "0.2", "-W", "5", &address.to_string()])).unwrap();
+    capture(ping.args(["-c", "3", "-i", "0.2", "-W", "60", &address.to_string()])).unwrap();
 
     let listener = veth.receiver.netns.run(|| TcpListener::bind((address, 22)).unwrap());
-    let client =
-        veth.sender.netns.run(|| TcpStream::connect_timeout(&(address, 22).into(), SOON).unwrap());
+    let client = veth
+        .sender
+        .netns
+        .run(|| TcpStream::connect_timeout(&(address, 22).into(), TIMEOUT).unwrap());
     let (_, peer) = listener.accept().unwrap();
     assert_eq!(peer, client.local_addr().unwrap());
 
@@ -31,10 +33,12 @@ fn tcp_ping_and_other_udp_ports_reach_the_host_while_the_engine_runs() {
     let sender = veth.sender.netns.run(|| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap());
     sender.send_to(b"to the engine", (address, 4789)).unwrap();
     sender.send_to(b"to the host", (address, 4790)).unwrap();
-    other.set_read_timeout(Some(SOON)).unwrap();
+    other.set_read_timeout(Some(TIMEOUT)).unwrap();
     let mut bytes = [0; 64];
     let (len, _) = other.recv_from(&mut bytes).unwrap();
     assert_eq!(&bytes[..len], b"to the host");
+    wait_until("the first one to arrive", TIMEOUT, || engine.report().steering().redirected == 1)
+        .unwrap();
     ours.set_nonblocking(true).unwrap();
     assert!(ours.recv_from(&mut bytes).is_err(), "steered datagrams do not reach the stack");
 

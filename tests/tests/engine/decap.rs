@@ -1,4 +1,4 @@
-//! Capture files go through the same pipeline, without privileges.
+//! Capture files go through the same pipeline, and need no privileges.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,9 +12,9 @@ use vxtap::{DropReason, Engine};
 use vxtap_bench::profile::Sizes;
 use vxtap_bench::{Pace, PcapFile, Profile, SendLimits, Totals, Traffic, Verifier, send};
 
-use vxtap_tests::wait_until;
+use vxtap_tests::{TIMEOUT, wait_until};
 
-use super::support::{SOON, assert_adds_up, finish, vxtap};
+use super::support::{assert_adds_up, finish, vxtap};
 
 struct Files {
     _directory: tempfile::TempDir,
@@ -22,7 +22,7 @@ struct Files {
     ours: PathBuf,
 }
 
-/// A capture file with the traffic of a profile, and the path of what is to be made of it.
+/// Writes the traffic of a profile into a capture file.
 fn files(profile: &Profile) -> (Files, Totals) {
     let directory = tempfile::tempdir().unwrap();
     let (mirror, ours) =
@@ -40,7 +40,7 @@ fn decap(files: &Files, more: &[&str]) -> (Option<i32>, String, String) {
     )
 }
 
-/// Timestamps and bytes of a capture file's frames.
+/// Returns timestamps and bytes of the frames in a capture file.
 fn frames(path: &Path) -> Vec<(u64, Vec<u8>)> {
     let mut file = CaptureFile::open(path).unwrap();
     let mut frames = Vec::new();
@@ -175,10 +175,10 @@ fn an_engine_on_a_file_stops_although_nobody_reads_its_output() {
         engine.start().unwrap();
         if let Some(consumer) = &mut consumer {
             // One batch, and no more.
-            assert!(matches!(consumer.next(SOON), Next::Batch(_)));
+            assert!(matches!(consumer.next(TIMEOUT), Next::Batch(_)));
         }
         if !is_taken {
-            wait_until("the end of the file", SOON, || engine.has_ended()).unwrap();
+            wait_until("the end of the file", TIMEOUT, || engine.has_ended()).unwrap();
         }
         let report = engine.stop();
         assert_adds_up(&report);

@@ -1,4 +1,4 @@
-//! Every mirrored frame arrives once, whole, in order, in every mode.
+//! Every mirrored frame arrives once, whole and in order, in every capture mode.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,9 +9,11 @@ use vxtap_bench::profile::Sizes;
 use vxtap_bench::{MirrorSession, Profile};
 use vxtap_tests::{Veth, privileged};
 
-use super::support::{OUTPUT, assert_adds_up, config, declared, open, run, send_traffic};
+use super::support::{
+    OUTPUT, assert_adds_up, config, declared, open, run, send_traffic, stop_after,
+};
 
-/// Datagrams per second that this machine's slowest test build keeps up with.
+/// Datagrams per second that the slowest test build keeps up with.
 const PACE: u64 = 60_000;
 
 #[test]
@@ -44,7 +46,7 @@ fn a_million_frames_over_two_queues_arrive_whole_and_in_order() {
     assert_eq!(received, sent.collect::<Vec<_>>());
 }
 
-/// Modes, waiting and busy polling, each with traffic of its own.
+/// Capture modes, wait modes and busy polling, each with its own traffic.
 #[test]
 #[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
 fn every_mode_and_every_way_of_waiting_delivers() {
@@ -120,7 +122,7 @@ fn arrival_times_are_the_times_of_arrival_and_can_be_turned_off() {
         engine.start().unwrap();
         let start = utc_ns();
         send_traffic(&veth.sender, &profile, 10_000);
-        let report = engine.stop();
+        let report = stop_after(engine, 1000);
         let end = utc_ns();
         let mut last = start;
         while let Next::Batch(batch) = consumer.next(Duration::ZERO) {
@@ -158,7 +160,7 @@ fn huge_pages_are_used_when_the_system_has_them() {
         std::fs::write(setting, before.trim()).unwrap();
         assert!(outcome.verdict.is_perfect(), "{}", outcome.verdict);
         let noted = outcome.notes.iter().any(|note| note.contains("huge pages"));
-        // Where none are reserved the kernel may have made some, or have had no memory in such
+        // If none are reserved, the kernel may have made some, or may have had no memory in such
         // pieces.
         if reserved.trim() == "64" {
             assert!(free.trim() != "64" && !noted, "{free} of {reserved}: {:?}", outcome.notes);

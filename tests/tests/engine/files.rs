@@ -1,19 +1,21 @@
-//! Other programs read the files, at any moment.
+//! Other programs can read the files at any moment.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use vxtap::Config;
-use vxtap::capture_file::{CaptureFile, CaptureFileError};
+use vxtap::capture_file::CaptureFile;
 use vxtap::config::{Output, OutputKind};
 use vxtap_bench::{Pace, PcapFile, Profile, SendLimits, Traffic, send};
-use vxtap_tests::{Process, Veth, capture, privileged, wait_until};
+use vxtap_tests::{Process, Stopwatch, TIMEOUT, Veth, capture, privileged, wait_until};
 
-use super::support::{SOON, assert_adds_up, config, declared, finish, open, send_traffic, vxtap};
+use super::support::{
+    assert_adds_up, config, declared, finish, frames_so_far, open, send_traffic, stop_after, vxtap,
+};
 
 fn pcapng_config(veth: &Veth, path: &Path) -> Config {
     let mut config = config(&veth.receiver);
@@ -31,42 +33,31 @@ fn a_reader_finds_the_file_whole_at_any_moment_and_at_most_a_second_behind() {
     let profile = Profile { count: Some(60_000), ..Profile::default() };
     let mut engine = open(&veth.receiver, pcapng_config(&veth, &path));
     engine.start().unwrap();
-    let reader = {
-        let path = path.clone();
-        thread::spawn(move || {
-            let mut counts = Vec::new();
-            let start = Instant::now();
-            while counts.last().is_none_or(|&(_, count)| count < 60_000)
-                && start.elapsed() < 3 * SOON
-            {
-                counts.push((start.elapsed(), frames_in(&path)));
-                thread::sleep(Duration::from_millis(50));
+    let reader = thread::spawn(move || {
+        let (mut counts, mut read_len, mut last_len) = (vec![0], 0, 0);
+        wait_until("all frames in the file", TIMEOUT, || {
+            // Reading takes its time: not for each write, but for each MiB, and for the rest when
+            // there are no more writes.
+            let len = path.metadata().unwrap().len();
+            let is_quiet = len == std::mem::replace(&mut last_len, len);
+            if len > read_len + (if is_quiet { 0 } else { 1 << 20 }) {
+                read_len = len;
+                counts.push(frames_so_far(&path));
             }
-            counts
+            counts.last() == Some(&60_000)
         })
-    };
+        .unwrap_or_else(|error| panic!("{error}: {counts:?}"));
+        counts
+    });
     send_traffic(&veth.sender, &profile, 15_000);
-    // At most a second after the last frame; the rest is for a machine that stands still.
-    wait_until("all frames in the file", Duration::from_secs(3), || frames_in(&path) == 60_000)
-        .unwrap();
+    let watch = Stopwatch::start();
     let counts = reader.join().unwrap();
-    assert!(counts.is_sorted_by_key(|&(_, count)| count), "what was there stays: {counts:?}");
-    let different = counts.windows(2).filter(|pair| pair[0].1 != pair[1].1).count();
+    // At most a second after the last frame; the rest is for reading the file.
+    assert!(watch.elapsed() < Duration::from_secs(3), "{:?}", watch.elapsed());
+    assert!(counts.is_sorted(), "what was there stays: {counts:?}");
+    let different = counts.windows(2).filter(|pair| pair[0] != pair[1]).count();
     assert!(different >= 3, "it grew under the reader's eyes: {counts:?}");
     assert_adds_up(&engine.stop());
-}
-
-/// Number of whole frames. A write that is under way may end in the middle of one, since the system
-/// does not make a write visible all at once; nothing else may be wrong.
-fn frames_in(path: &Path) -> u64 {
-    let mut file = CaptureFile::open(path).unwrap();
-    loop {
-        match file.next() {
-            Ok(Some(_)) => {}
-            Ok(None) | Err(CaptureFileError::EndsInRecord { .. }) => return file.frames(),
-            Err(error) => panic!("{error}"),
-        }
-    }
 }
 
 #[test]
@@ -84,16 +75,11 @@ fn tshark_finds_the_same_frames_in_our_file_as_inside_the_vxlan_of_the_same_traf
     let mut engine = open(&veth.receiver, config);
     engine.start().unwrap();
     send_traffic(&veth.sender, &profile, 5000);
-    wait_until("tcpdump to have written all frames", SOON, || {
-        CaptureFile::open(&mirror).is_ok_and(|mut file| {
-            while matches!(file.next(), Ok(Some(_))) {}
-            file.frames() >= 3000
-        })
-    })
-    .unwrap();
+    wait_until("tcpdump to have written all frames", TIMEOUT, || frames_so_far(&mirror) >= 3000)
+        .unwrap();
     tcpdump.signal(Signal::SIGINT).unwrap();
-    tcpdump.wait(SOON).unwrap();
-    let report = engine.stop();
+    tcpdump.wait(TIMEOUT).unwrap();
+    let report = stop_after(engine, 3000);
     assert_adds_up(&report);
 
     let inside = count(inner_frames(&mirror));
@@ -114,7 +100,7 @@ fn tshark_finds_the_same_frames_in_our_file_as_inside_the_vxlan_of_the_same_traf
     assert!(info.contains("Description = VNI 107, source 10.0.1.8"), "{info}");
 }
 
-/// tcpdump on the sending end, listening when this returns.
+/// Starts tcpdump on the sending end; it listens when this returns.
 fn listen(veth: &Veth, path: &Path) -> Process {
     let mut command = veth.sender.netns.command("tcpdump");
     command
@@ -123,24 +109,25 @@ fn listen(veth: &Veth, path: &Path) -> Process {
     let tcpdump =
         Process::spawn("tcpdump", command.args(["udp", "port", "4789"]).stderr(Stdio::null()))
             .unwrap();
-    wait_until("tcpdump to open its file", SOON, || {
+    wait_until("tcpdump to open its file", TIMEOUT, || {
         path.metadata().is_ok_and(|file| file.len() >= 24)
     })
     .unwrap();
     tcpdump
 }
 
-/// The bytes of the frames in a capture file, as tshark gives them in hexadecimal.
+/// Returns the bytes of the frames in a capture file, as tshark gives them in hexadecimal.
 fn whole_frames(path: &Path) -> Vec<String> {
     raw(path).into_iter().map(|layers| layers.frame).collect()
 }
 
-/// From where tshark sees the inner Ethernet header to the end of the frame.
+/// Returns the bytes from the inner Ethernet header, where tshark sees it, to the end of each
+/// frame.
 fn inner_frames(path: &Path) -> Vec<String> {
     raw(path).into_iter().map(|layers| layers.frame[2 * layers.ethernet[1]..].to_owned()).collect()
 }
 
-/// What tshark says of a frame: its bytes, and the offset of each Ethernet header.
+/// A frame as tshark sees it: its bytes, and the offset of each Ethernet header.
 struct Layers {
     frame: String,
     ethernet: Vec<usize>,
@@ -184,17 +171,17 @@ fn without_a_configuration_every_pair_has_an_interface_of_its_own_in_a_private_f
     command.args(["run", "-i", veth.receiver.interface]).current_dir(directory.path());
     let mut process =
         Process::spawn("vxtap", command.stdout(Stdio::null()).stderr(Stdio::null())).unwrap();
-    wait_until("the file", SOON, || file_in(directory.path()).is_some()).unwrap();
+    wait_until("the file", TIMEOUT, || file_in(directory.path()).is_some()).unwrap();
     let path = file_in(directory.path()).unwrap();
     // The first frames may come before the sockets are in the map; such a frame goes to the stack.
     let profile = Profile { count: Some(800), ..Profile::default() };
-    wait_until("the first frame in the file", SOON, || {
+    wait_until("the first frame in the file", TIMEOUT, || {
         send_traffic(&veth.sender, &profile, 4000);
         CaptureFile::open(&path).is_ok_and(|mut file| matches!(file.next(), Ok(Some(_))))
     })
     .unwrap();
     process.signal(Signal::SIGTERM).unwrap();
-    assert!(process.wait(SOON).unwrap().success());
+    assert!(process.wait(TIMEOUT).unwrap().success());
     assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     let name = path.file_name().unwrap().to_str().unwrap();
     assert!(name.starts_with("vxtap-vxrx0-2") && name.ends_with("Z.pcapng"), "{name}");

@@ -1,43 +1,43 @@
-//! Several interfaces, and what becomes of them while the engine runs.
+//! Several interfaces, and changes of them while the engine runs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
 
 use vxtap::Engine;
 use vxtap::config::CaptureMode;
 use vxtap::ring::Next;
 use vxtap_bench::profile::Sizes;
 use vxtap_bench::{Pace, PacketSocket, Profile, SendLimits, Totals, Traffic, Verifier, send};
-use vxtap_tests::{NetNs, Side, Veth, VethOptions, capture, privileged};
+use vxtap_tests::{NetNs, Side, TIMEOUT, Veth, VethOptions, capture, privileged, wait_until};
 
 use super::support::{
-    OUTPUT, SOON, assert_adds_up, config, count, open, send_on, send_traffic, verify,
+    OUTPUT, assert_adds_up, config, count, open, send_on, send_traffic, stop_after, verify,
+    wait_for_arrivals,
 };
 
-/// Within this time the engine has to notice.
-const NOTICED: Duration = Duration::from_secs(2);
-
-/// Lets the engine look after its interfaces until `done` says so; returns what it has said.
+/// Lets the engine poll its interfaces until `is_noticed` returns true; returns the notes that it
+/// has made.
 #[track_caller]
-fn tend_until(
+fn poll_until(
     engine: &mut Engine,
     receiver: &Side,
-    mut done: impl FnMut(&Engine, &[String]) -> bool + Send,
+    mut is_noticed: impl FnMut(&Engine, &[String]) -> bool + Send,
 ) -> Vec<String> {
-    let start = Instant::now();
-    let mut said = Vec::new();
-    while !done(engine, &said) {
-        receiver.netns.run(|| engine.poll_interfaces());
-        said.extend(engine.take_diagnostics());
-        assert!(start.elapsed() < NOTICED, "not noticed: {said:?}");
-        thread::sleep(Duration::from_millis(20));
-    }
-    said
+    let mut notes = Vec::new();
+    wait_until("the engine to notice", TIMEOUT, || {
+        let is_over = is_noticed(engine, &notes);
+        if !is_over {
+            receiver.netns.run(|| engine.poll_interfaces());
+            notes.extend(engine.take_diagnostics());
+        }
+        is_over
+    })
+    .unwrap_or_else(|error| panic!("{error}: {notes:?}\n{}", engine.report()));
+    notes
 }
 
-/// Traffic without end, from a thread of its own.
+/// Endless traffic from a thread of its own.
 struct Load {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Totals>,
@@ -84,11 +84,11 @@ fn twenty_link_flaps_under_load_are_noticed_and_the_account_stays_exact() {
             [("down", "vxrx0 is down, nothing arrives"), ("up", "vxrx0 is up again")]
         {
             receiver.netns.ip(&["link", "set", device, state]).unwrap();
-            tend_until(&mut engine, receiver, |_, said| said.iter().any(|note| note == expected));
+            poll_until(&mut engine, receiver, |_, said| said.iter().any(|note| note == expected));
         }
     }
     let before = engine.report().total().delivered.frames;
-    tend_until(&mut engine, receiver, |engine, _| {
+    poll_until(&mut engine, receiver, |engine, _| {
         engine.report().total().delivered.frames > before
     });
     let totals = load.stop();
@@ -99,7 +99,7 @@ fn twenty_link_flaps_under_load_are_noticed_and_the_account_stays_exact() {
     assert_eq!(reader.join().unwrap(), delivered);
 }
 
-/// The kernel takes no queue away while a socket is bound to it, so that there can only be more.
+/// The kernel takes no queue away while a socket is bound to it: there can only be more queues.
 #[test]
 #[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
 fn twenty_times_another_queue_under_load_and_each_is_served() {
@@ -127,7 +127,7 @@ fn twenty_times_another_queue_under_load_and_each_is_served() {
         receiver.netns.ip(&["link", "set", "vxrx0", "down"]).unwrap();
         receiver.netns.ip(&["link", "set", "vxrx0", "up"]).unwrap();
         let served = |engine: &Engine, _: &[String]| engine.report().workers.len() == queues;
-        let said = tend_until(&mut engine, receiver, served);
+        let said = poll_until(&mut engine, receiver, served);
         let expected = format!("vxrx0 has {queues} RX queues now, it had {}", queues - 1);
         assert!(said.contains(&expected), "{said:?}");
     }
@@ -137,7 +137,7 @@ fn twenty_times_another_queue_under_load_and_each_is_served() {
     let all_have_frames = |engine: &Engine, _: &[String]| {
         engine.report().workers.iter().all(|worker| worker.counters.all.delivered.frames > 0)
     };
-    tend_until(&mut engine, receiver, all_have_frames);
+    poll_until(&mut engine, receiver, all_have_frames);
     load.stop();
     let report = engine.stop();
     assert_adds_up(&report);
@@ -162,20 +162,21 @@ fn two_interfaces_are_one_engine_and_one_of_them_may_go() {
     let profile = Profile { count: Some(500), ..Profile::default() };
     let mut traffic = Traffic::new(&profile).unwrap();
     send_on(&veth.sender.netns, "vxtx1", &mut traffic, 20_000, None);
-    let Next::Batch(batch) = consumer.next(SOON) else { panic!("frames have come") };
+    let Next::Batch(batch) = consumer.next(TIMEOUT) else { panic!("frames have come") };
     let kept: Vec<_> =
         batch.iter().map(|frame| (frame.interface(), frame.bytes().into_owned())).collect();
     assert!(kept.iter().all(|(interface, _)| *interface == 1));
+    wait_for_arrivals(&engine, 500);
     receiver.netns.ip(&["link", "delete", "vxrx1"]).unwrap();
     let gone = "vxrx1 was deleted, nothing comes from it any more";
-    tend_until(&mut engine, receiver, |_, said| said.iter().any(|note| note == gone));
+    poll_until(&mut engine, receiver, |_, said| said.iter().any(|note| note == gone));
     let same = batch.iter().map(|frame| (frame.interface(), frame.bytes().into_owned()));
     assert!(same.eq(kept), "frames stay valid");
     drop(batch);
     let verifier = verify(consumer, Verifier::new(&profile).unwrap());
     assert!(!engine.has_ended());
     send_traffic(&veth.sender, &profile, 20_000);
-    let report = engine.stop();
+    let report = stop_after(engine, 1000);
     assert_eq!(report.imbalances(), Vec::<String>::new(), "{report}");
     assert_eq!(report.failures[0], gone);
     let redirected: Vec<_> = report.interfaces.iter().map(|it| it.steering.redirected).collect();
@@ -196,9 +197,9 @@ fn another_mtu_is_said_and_longer_frames_come_through() {
         side.netns.ip(&["link", "set", side.interface, "mtu", "9001"]).unwrap();
     }
     let expected = "the MTU of vxrx0 is 9001 now, it was 1600";
-    tend_until(&mut engine, receiver, |_, said| said.iter().any(|note| note.starts_with(expected)));
+    poll_until(&mut engine, receiver, |_, said| said.iter().any(|note| note.starts_with(expected)));
     let totals = send_traffic(&veth.sender, &long(), 2_000);
-    let report = engine.stop();
+    let report = stop_after(engine, totals.frames);
     assert_adds_up(&report);
     let verdict = verifier.join().unwrap().finish(&totals);
     // Before Linux 6.6 no frame lies in several chunks.
@@ -214,7 +215,7 @@ fn long() -> Profile {
     Profile { count: Some(200), sizes: Sizes::Fixed(8000), ..Profile::default() }
 }
 
-/// A UDP socket hears nothing of it.
+/// A UDP socket is not told that its interface is gone.
 #[test]
 #[ignore = "requires CAP_NET_ADMIN and network namespaces"]
 fn an_engine_on_udp_sockets_ends_when_its_interface_is_deleted() {
@@ -226,7 +227,7 @@ fn an_engine_on_udp_sockets_ends_when_its_interface_is_deleted() {
     let mut engine = open(receiver, config);
     engine.start().unwrap();
     receiver.netns.ip(&["link", "delete", receiver.interface]).unwrap();
-    tend_until(&mut engine, receiver, |engine, _| engine.has_ended());
+    poll_until(&mut engine, receiver, |engine, _| engine.has_ended());
     let report = engine.stop();
     assert_eq!(report.failures, ["vxrx0 was deleted, nothing comes from it any more"]);
     assert_eq!(report.imbalances(), Vec::<String>::new());

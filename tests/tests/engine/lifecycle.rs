@@ -1,4 +1,4 @@
-//! Nothing is left behind, however the engine ends.
+//! The engine leaves nothing behind, however it ends.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process;
@@ -7,11 +7,11 @@ use nix::sys::signal::Signal;
 use vxtap::config::Cpus;
 use vxtap_bench::Profile;
 use vxtap_tests::leftovers::{assert_no_xdp_program, open_files, xdp_program};
-use vxtap_tests::{Veth, privileged, wait_until};
+use vxtap_tests::{TIMEOUT, Veth, privileged, wait_until};
 
 use super::support::{
-    SOON, assert_adds_up, config, config_file, finish, open, run, send_traffic, start, start_in,
-    vxtap_on,
+    assert_adds_up, config, config_file, finish, open, run, send_traffic, start, start_in,
+    vxtap_on, wait_for_received,
 };
 
 #[test]
@@ -26,7 +26,7 @@ fn a_hundred_starts_and_stops_leave_no_program_and_no_descriptor() {
         assert_adds_up(&outcome.report);
         assert_no_xdp_program(&veth.receiver.netns, veth.receiver.interface);
     };
-    // The first run may open what the process keeps for good.
+    // The first run may open files that the process keeps for good.
     cycle();
     let before = open_files(process::id()).unwrap();
     for _ in 0..99 {
@@ -49,7 +49,7 @@ fn an_engine_that_is_killed_leaves_the_interface_as_it_was() {
         assert!(xdp_program(receiver, interface).unwrap().is_some());
         send_traffic(&veth.sender, &profile, 0);
         process.signal(Signal::SIGKILL).unwrap();
-        process.wait(SOON).unwrap();
+        process.wait(TIMEOUT).unwrap();
         assert_no_xdp_program(receiver, interface);
     }
 }
@@ -62,20 +62,21 @@ fn each_signal_even_sent_twice_ends_the_engine_in_order_with_the_table() {
     let directory = tempfile::tempdir().unwrap();
     let (config, _) = config_file(directory.path(), "signalled");
     let profile = Profile { count: Some(3000), ..Profile::default() };
-    // Without a file to read again, a hangup ends the engine like the others; its output is then in
-    // the working directory.
+    // A hangup ends an engine that has no file to read again, like the other signals; its output is
+    // then in the working directory.
     let with_file = ["-c", &config];
     for (signal, arguments) in
         [(Signal::SIGINT, &with_file[..]), (Signal::SIGTERM, &with_file), (Signal::SIGHUP, &[])]
     {
         let mut process = start_in(directory.path(), &veth, arguments);
         send_traffic(&veth.sender, &profile, 10_000);
+        wait_for_received(&mut process, 3000);
         // timeout(1) sends it twice: to the process and to its group.
         process.signal(signal).unwrap();
         process.signal(signal).unwrap();
         let stdout = process.child().stdout.take().unwrap();
         let table: Vec<_> = BufReader::new(stdout).lines().map(Result::unwrap).collect();
-        assert_eq!(process.wait(SOON).unwrap().code(), Some(0));
+        assert_eq!(process.wait(TIMEOUT).unwrap().code(), Some(0));
         let table = table.join("\n");
         assert!(table.contains("received 3000 = delivered 3000\n"), "{table}");
         assert!(
@@ -96,7 +97,7 @@ fn an_engine_whose_interface_is_deleted_ends_with_an_error() {
     let (config, _) = config_file(directory.path(), "deleted");
     let mut process = start(&veth, &["-c", &config]);
     veth.receiver.netns.ip(&["link", "delete", veth.receiver.interface]).unwrap();
-    let status = process.wait(SOON).unwrap();
+    let status = process.wait(TIMEOUT).unwrap();
     assert_eq!(status.code(), Some(1));
     let mut said = String::new();
     process.child().stderr.take().unwrap().read_to_string(&mut said).unwrap();
@@ -148,7 +149,7 @@ fn each_worker_runs_on_the_cpu_it_is_given() {
     engine.start().unwrap();
     for (queue, cpu) in [(0, "1"), (1, "0")] {
         let name = format!("vxtap-rx-{queue}");
-        wait_until(&format!("{name} on CPU {cpu}"), SOON, || {
+        wait_until(&format!("{name} on CPU {cpu}"), TIMEOUT, || {
             allowed_cpus(&name).as_deref() == Some(cpu)
         })
         .unwrap();
@@ -160,7 +161,7 @@ fn each_worker_runs_on_the_cpu_it_is_given() {
     );
 }
 
-/// CPUs that the thread of this name may run on (`proc_pid_status(5)`).
+/// Returns the CPUs that the thread of this name may run on (`proc_pid_status(5)`).
 fn allowed_cpus(thread: &str) -> Option<String> {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten().map(|task| task.path());
     let mut ours = tasks.filter(|task| {

@@ -2,16 +2,16 @@
 //!
 //! | module | claim |
 //! |---|---|
-//! | `delivery` | every mirrored frame arrives once, whole, in order, in every mode |
-//! | `bystanders` | everything else on the interface goes on as before |
-//! | `account` | what is lost is counted, and the sums add up |
-//! | `ladder` | it works where the best way does not, and says why |
-//! | `interfaces` | several interfaces, and what becomes of them while it runs |
-//! | `lifecycle` | nothing is left behind, however the engine ends |
-//! | `memory` | it takes as much memory as it says, and no more with time |
-//! | `refusals` | what cannot work is refused in one sentence |
-//! | `files` | other programs read the files, at any moment |
-//! | `reload` | a running engine takes over another configuration, and loses nothing by it |
+//! | `delivery` | every mirrored frame arrives once, whole and in order, in every capture mode |
+//! | `bystanders` | other traffic on the interface goes on as before |
+//! | `account` | every lost frame is counted, and the sums add up |
+//! | `fallback` | the engine falls back to a capture mode that works, and gives the reasons |
+//! | `interfaces` | several interfaces, and changes of them while the engine runs |
+//! | `lifecycle` | the engine leaves nothing behind, however it ends |
+//! | `memory` | the engine takes as much memory as documented, and its memory does not grow |
+//! | `refusals` | a configuration that cannot work is refused in one sentence |
+//! | `files` | other programs can read the files at any moment |
+//! | `reload` | a running engine takes over another configuration and loses no frame by it |
 //! | `decap` | capture files go through the same pipeline |
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails right there")]
 
@@ -19,9 +19,9 @@ mod account;
 mod bystanders;
 mod decap;
 mod delivery;
+mod fallback;
 mod files;
 mod interfaces;
-mod ladder;
 mod lifecycle;
 mod memory;
 mod refusals;

@@ -1,4 +1,5 @@
-//! What cannot work is refused in one sentence that says what to do, with nothing attached.
+//! A configuration that cannot work is refused in one sentence that says what to do, and nothing
+//! stays attached.
 
 use std::process::Command;
 
@@ -9,7 +10,7 @@ use vxtap_tests::{Veth, privileged};
 
 use super::support::{config, config_file, finish, open, vxtap, vxtap_on};
 
-/// The XDP program's object under another name: somebody else's program.
+/// Returns the object of the XDP program under another name: a foreign program.
 fn foreign_object() -> Vec<u8> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../ebpf/vxtap.bpf.o");
     let mut object = std::fs::read(path).unwrap();
@@ -95,7 +96,7 @@ fn a_process_without_privileges_is_told_which_it_needs() {
     privileged();
     let veth = Veth::pair(1).unwrap();
     let directory = tempfile::tempdir().unwrap();
-    // The build may lie where other users cannot read.
+    // The build may be in a directory that other users cannot read.
     let binary = directory.path().join("vxtap");
     std::fs::copy(vxtap(), &binary).unwrap();
     open_to_all(directory.path());
@@ -150,7 +151,7 @@ fn a_second_engine_does_not_touch_the_first_ones_file() {
     assert_eq!(std::fs::read_to_string(&output).unwrap(), "what the first one has written");
 }
 
-/// The start of a command that runs without any privilege, on the receiving end.
+/// Returns the beginning of a command that runs without any privilege, on the receiving end.
 pub(crate) fn as_nobody(veth: &Veth) -> Command {
     let mut command = veth.receiver.netns.command("setpriv");
     command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--inh-caps=-all"]);

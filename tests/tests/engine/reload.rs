@@ -1,4 +1,4 @@
-//! A running engine takes over another configuration, and loses nothing by it.
+//! A running engine takes over another configuration and loses no frame by it.
 
 use std::fs;
 use std::path::Path;
@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use vxtap::Engine;
 use vxtap::config::{
     Action, Config, Direction, Filter, NetworkService, Output, OutputKind, PortRange, Rule,
     Session, UDP, UnknownSessions,
@@ -15,19 +16,21 @@ use vxtap::ring::{Consumer, Next};
 use vxtap_bench::send::FrameSource;
 use vxtap_bench::sink::Label;
 use vxtap_bench::{Profile, Traffic, Verifier};
-use vxtap_tests::{Veth, privileged, wait_until};
+use vxtap_tests::{TIMEOUT, Veth, privileged, wait_until};
 
 use super::support::{
-    OUTPUT, SOON, assert_adds_up, config, declared, finish, open, send_until, start, verify,
-    vxtap_on,
+    OUTPUT, assert_adds_up, config, declared, finish, open, send_until, start, stop_after, verify,
+    vxtap_on, wait_for_received,
 };
 
 const RELOADS: u32 = 200;
-/// A rate at which nothing is lost without reloads; the build has debug assertions, the worker's
-/// check that a batch is published under the ruleset that it was judged by among them.
+/// Frames that pass under each configuration, at least.
+const FRAMES_PER_RELOAD: u64 = 200;
+/// A rate at which nothing is lost without reloads. The build has debug assertions: one of them is
+/// the worker's check that a batch is published under the ruleset that evaluated it.
 const FRAMES_PER_SECOND: u64 = 30_000;
 
-/// Sets the flag when it goes.
+/// Sets the flag when it is dropped.
 struct StopOnDrop<'a>(&'a AtomicBool);
 
 impl Drop for StopOnDrop<'_> {
@@ -36,7 +39,7 @@ impl Drop for StopOnDrop<'_> {
     }
 }
 
-/// A rule for everything of IPv4.
+/// Returns a rule for all IPv4 traffic.
 fn rule(direction: Direction, number: u32, action: Action) -> Rule {
     Rule {
         direction,
@@ -54,8 +57,8 @@ fn filter(rules: Vec<Rule>) -> Filter {
     Filter { name: "filter".to_owned(), rules, ..Filter::default() }
 }
 
-/// The configuration of every second reload: a filter that accepts everything in another way, a
-/// session more, and an output more, which writes a file of its own.
+/// Returns the configuration of every second reload: with a filter that accepts everything in
+/// another way, one more session, and one more output that writes its own file.
 fn other(base: &Config, number: u32, directory: &Path) -> Config {
     let mut config = base.clone();
     let rules = [Direction::Ingress, Direction::Egress].map(|direction| {
@@ -97,7 +100,7 @@ fn two_hundred_reloads_under_load_lose_no_frame() {
     let mut traffic = Traffic::new(&profile).unwrap();
     let totals = thread::scope(|scope| {
         scope.spawn(|| {
-            // Also when something goes wrong here, so that the sender ends.
+            // Also when something fails here, so that the sender ends.
             let _stop = StopOnDrop(&stop);
             for number in 1..=RELOADS {
                 let is_other = number % 2 == 1;
@@ -108,20 +111,20 @@ fn two_hundred_reloads_under_load_lose_no_frame() {
                     .unwrap_or_else(|error| panic!("reload {number}: {error}"));
                 assert_eq!(changes.generation, number);
                 assert_eq!(changes.outputs.added.len(), usize::from(is_other));
-                thread::sleep(Duration::from_millis(10));
+                let_frames_pass(&engine);
             }
         });
         send_until(&veth.sender, &mut traffic, FRAMES_PER_SECOND, Some(&stop))
     });
-    let report = engine.stop();
+    let report = stop_after(engine, totals.frames);
     let verdict = verifier.join().unwrap().finish(&totals);
     assert!(totals.frames > 20_000, "{} frames passed meanwhile", totals.frames);
     assert!(verdict.is_perfect(), "{verdict}\n{report}");
     assert_adds_up(&report);
     assert_eq!(report.total().received.frames, totals.frames);
     assert_eq!(report.total().drops.total() + report.lost_in_kernel(), 0, "\n{report}");
-    // Every output that came and went has written what it was given, and nothing was meant for it
-    // that it did not get.
+    // Every output that came and went has written the frames that it was given, and has got all
+    // frames that were meant for it.
     assert_eq!(u32::try_from(report.outputs.len()).unwrap(), 1 + RELOADS / 2);
     let more: Vec<_> = report.outputs[1..].iter().collect();
     for output in &more {
@@ -138,6 +141,13 @@ fn two_hundred_reloads_under_load_lose_no_frame() {
         "{frames} of {} frames passed under the other configuration",
         totals.frames
     );
+}
+
+/// Waits until the engine has received so many frames more than before.
+fn let_frames_pass(engine: &Engine) {
+    let received = || engine.report().total().received.frames;
+    let enough = received() + FRAMES_PER_RELOAD;
+    wait_until("frames to pass", TIMEOUT, || received() >= enough).unwrap();
 }
 
 /// Mirrored UDP packets of one session, numbered from 0, to port 1000 and 1001 in turn.
@@ -170,8 +180,8 @@ impl FrameSource for Numbered {
     }
 }
 
-/// Two rules of which only both together let one port pass and not the other: half of one filter
-/// and half of the other would let both pass, or none.
+/// Returns two rules that only together let one port pass and not the other: half of one filter and
+/// half of the other would let both pass, or none.
 fn one_port(port: u16) -> Filter {
     let other = 2001 - port;
     let ports = |port| Some(PortRange { first: port, last: port });
@@ -188,11 +198,11 @@ fn one_port(port: u16) -> Filter {
     filter(vec![reject, accept])
 }
 
-/// The numbers of all frames that come out, in order.
+/// Returns the numbers of all frames that come out, in order.
 fn numbers(mut consumer: Consumer) -> Vec<u32> {
     let mut numbers = Vec::new();
     loop {
-        match consumer.next(SOON) {
+        match consumer.next(TIMEOUT) {
             Next::Batch(batch) => numbers.extend(batch.iter().map(|frame| {
                 assert_eq!(frame.direction(), Some(Direction::Ingress));
                 u32::from_be_bytes(*frame.bytes().last_chunk().unwrap())
@@ -230,19 +240,19 @@ fn no_frame_is_judged_by_half_of_a_filter() {
                 let mut config = base.clone();
                 config.filters[0] = one_port(1000 + u16::try_from(number % 2).unwrap());
                 engine.reload(config).unwrap();
-                thread::sleep(Duration::from_millis(5));
+                let_frames_pass(&engine);
             }
         });
         send_until(&veth.sender, &mut Numbered(0), FRAMES_PER_SECOND, Some(&stop))
     });
-    let report = engine.stop();
+    let report = stop_after(engine, totals.frames);
     let numbers = reading.join().unwrap();
     assert_adds_up(&report);
     assert_eq!(report.total().received.frames, totals.frames);
     assert_eq!(report.lost_in_kernel(), 0);
-    // Under one filter every second frame passes. Where it changes, one that the last one accepts
-    // is followed by the next frame or the third one: two of the same parity that are further
-    // apart, or anything else, is a frame lost or a mixture.
+    // Under one filter every second frame passes. When the filter changes, an accepted frame is
+    // followed by the next frame or by the third one. Frames of the same parity that are further
+    // apart, or anything else, would be a lost frame or a mixture of the filters.
     assert!(numbers[0] <= 1);
     let mut changes = 0;
     for pair in numbers.windows(2) {
@@ -266,7 +276,7 @@ fn what_cannot_change_is_named_and_changes_nothing() {
     let mut engine = open(&veth.receiver, base.clone());
     assert_eq!(engine.reload(base.clone()).unwrap_err().to_string(), "the engine is not running");
     engine.start().unwrap();
-    let refused = |engine: &mut vxtap::Engine, change: &dyn Fn(&mut Config)| {
+    let refused = |engine: &mut Engine, change: &dyn Fn(&mut Config)| {
         let mut config = base.clone();
         change(&mut config);
         engine.reload(config).unwrap_err().to_string()
@@ -339,7 +349,7 @@ fn the_file_is_read_again_on_a_hangup_and_when_somebody_asks() {
     let is_changed = || {
         reload(&[]) == (Some(0), format!("reloaded {name}: nothing is different\n"), String::new())
     };
-    wait_until("the hangup to be heeded", SOON, is_changed).unwrap();
+    wait_until("the reload by the hangup", TIMEOUT, is_changed).unwrap();
     let (code, _, stderr) = reload(&["-i", "vxtap-none"]);
     assert_eq!(code, Some(1));
     assert_eq!(stderr, "vxtap: no engine captures from vxtap-none in this network namespace\n");
@@ -350,10 +360,11 @@ fn the_file_is_read_again_on_a_hangup_and_when_somebody_asks() {
         ..Profile::default()
     };
     super::support::send_traffic(&veth.sender, &profile, 20_000);
+    wait_for_received(&mut process, 1000);
     process.signal(Signal::SIGTERM).unwrap();
     let table = std::io::read_to_string(process.child().stdout.take().unwrap()).unwrap();
     let said = std::io::read_to_string(process.child().stderr.take().unwrap()).unwrap();
-    assert_eq!(process.wait(SOON).unwrap().code(), Some(0));
+    assert_eq!(process.wait(TIMEOUT).unwrap().code(), Some(0));
     assert!(
         table.contains("  web                               1000          1000           0\n"),
         "{table}"

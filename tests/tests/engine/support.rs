@@ -1,31 +1,29 @@
-//! What the tests of the engine share.
+//! Helpers of the engine tests: configurations, traffic, readers and `vxtap` processes.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::Read;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use vxtap::Engine;
+use vxtap::capture_file::{CaptureFile, CaptureFileError};
 use vxtap::config::{Config, Output, OutputKind, Session};
 use vxtap::engine::Report;
 use vxtap::ring::{Consumer, Next};
+use vxtap::steering::SteeringCounters;
 use vxtap_bench::send::FrameSource;
 use vxtap_bench::{
     Pace, PacketSocket, Profile, SendLimits, Totals, Traffic, Verification, Verifier, send,
 };
-use vxtap_tests::{NetNs, Process, Side, Veth};
+use vxtap_tests::{NetNs, Process, Side, TIMEOUT, Veth, wait_until};
 
-/// Name of the output that the tests read themselves.
+/// Name of the output that the test reads itself.
 pub(crate) const OUTPUT: &str = "test";
 
-/// Longest wait for something that takes milliseconds.
-pub(crate) const SOON: Duration = Duration::from_secs(20);
-
-/// A configuration for the receiving end of a test's veth pair, with one output.
+/// Returns a configuration for the receiving end of a veth pair, with one output.
 pub(crate) fn config(receiver: &Side) -> Config {
     let mut config = Config::default();
     config.capture.interfaces = vec![receiver.interface.to_owned()];
@@ -33,7 +31,7 @@ pub(crate) fn config(receiver: &Side) -> Config {
     config
 }
 
-/// The sessions of a traffic profile, declared as `session-0` and so on.
+/// Declares the sessions of a traffic profile as `session-0` and so on.
 pub(crate) fn declared(profile: &Profile) -> Vec<Session> {
     let session = |(number, session): (usize, &vxtap_bench::MirrorSession)| Session {
         name: format!("session-{number}"),
@@ -72,7 +70,9 @@ pub(crate) fn send_on(
     netns.run(|| {
         let mut socket = PacketSocket::open(interface).expect("the sending end is there");
         let limits = SendLimits { pace, duration: None, stop };
-        send(source, &mut socket, limits, |_| {}).expect("the frames can be sent")
+        let totals = send(source, &mut socket, limits, |_| {}).expect("the frames can be sent");
+        assert_eq!(totals.refused, 0, "the sending end takes every frame");
+        totals
     })
 }
 
@@ -80,7 +80,7 @@ pub(crate) fn send_on(
 pub(crate) fn verify(mut consumer: Consumer, mut verifier: Verifier) -> JoinHandle<Verifier> {
     thread::spawn(move || {
         loop {
-            match consumer.next(SOON) {
+            match consumer.next(TIMEOUT) {
                 Next::Batch(batch) => {
                     for frame in &batch {
                         assert_eq!(frame.captured_len(), frame.original_len(), "nothing is cut");
@@ -98,7 +98,7 @@ pub(crate) fn verify(mut consumer: Consumer, mut verifier: Verifier) -> JoinHand
 pub(crate) fn count(mut consumer: Consumer) -> u64 {
     let mut frames = 0;
     loop {
-        match consumer.next(SOON) {
+        match consumer.next(TIMEOUT) {
             Next::Batch(batch) => frames += batch.iter().count() as u64,
             Next::Idle => {}
             Next::Closed => return frames,
@@ -106,7 +106,7 @@ pub(crate) fn count(mut consumer: Consumer) -> u64 {
     }
 }
 
-/// What a run of the engine came to.
+/// Results of a run of the engine.
 pub(crate) struct Outcome {
     pub(crate) totals: Totals,
     pub(crate) verdict: Verification,
@@ -114,7 +114,8 @@ pub(crate) struct Outcome {
     pub(crate) notes: Vec<String>,
 }
 
-/// Runs the engine over one pair while the profile's traffic is sent.
+/// Runs the engine over one pair while the traffic of a profile is sent, as fast as possible if
+/// `frames_per_second` is 0: then frames may be lost on the way to the engine.
 pub(crate) fn run(
     veth: &Veth,
     config: Config,
@@ -127,7 +128,8 @@ pub(crate) fn run(
     engine.start().expect("the engine starts");
     let totals = send_traffic(&veth.sender, profile, frames_per_second);
     let notes = engine.take_diagnostics();
-    let report = engine.stop();
+    let report =
+        if frames_per_second == 0 { engine.stop() } else { stop_after(engine, totals.frames) };
     let verdict = verifier.join().expect("the reader does not panic").finish(&totals);
     Outcome { totals, verdict, report, notes }
 }
@@ -137,14 +139,72 @@ pub(crate) fn open(receiver: &Side, config: Config) -> Engine {
     receiver.netns.run(|| Engine::open(config)).expect("the engine opens")
 }
 
-/// The sums of a stopped engine add up, and nothing went wrong.
+/// Stops the engine once so many frames have arrived at its interfaces.
+///
+/// On a busy machine the last frames are still on their way when the sender has sent them; when the
+/// XDP program is detached, they would go to the kernel stack.
+#[track_caller]
+pub(crate) fn stop_after(engine: Engine, frames: u64) -> Report {
+    wait_for_arrivals(&engine, frames);
+    engine.stop()
+}
+
+/// Waits until so many frames have arrived at the interfaces of the engine.
+#[track_caller]
+pub(crate) fn wait_for_arrivals(engine: &Engine, frames: u64) {
+    let arrived = wait_until("all frames to arrive", TIMEOUT, || {
+        arrivals(&engine.report().steering()) >= frames
+    });
+    arrived.unwrap_or_else(|error| panic!("{error}\n{}", engine.report()));
+}
+
+/// Returns the number of frames that the XDP program has seen.
+const fn arrivals(counters: &SteeringCounters) -> u64 {
+    let SteeringCounters {
+        redirected,
+        not_ours,
+        no_socket,
+        fragment,
+        malformed,
+        too_many_extensions,
+        source_not_allowed,
+        // Part of the redirected ones.
+        unstamped: _,
+        several_buffers,
+    } = *counters;
+    redirected
+        + not_ours
+        + no_socket
+        + fragment
+        + malformed
+        + too_many_extensions
+        + source_not_allowed
+        + several_buffers
+}
+
+/// Returns the number of whole frames in a capture file that may still grow.
+///
+/// A write that is under way may end in the middle of a frame, since the system does not make a
+/// write visible all at once; nothing else may be wrong.
+pub(crate) fn frames_so_far(path: &Path) -> u64 {
+    let mut file = CaptureFile::open(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    loop {
+        match file.next() {
+            Ok(Some(_)) => {}
+            Ok(None) | Err(CaptureFileError::EndsInRecord { .. }) => return file.frames(),
+            Err(error) => panic!("{}: {error}", path.display()),
+        }
+    }
+}
+
+/// Checks that the sums of a stopped engine add up, and that nothing went wrong.
 #[track_caller]
 pub(crate) fn assert_adds_up(report: &Report) {
     assert_eq!(report.imbalances(), Vec::<String>::new(), "\n{report}");
     assert_eq!(report.failures, Vec::<String>::new(), "\n{report}");
 }
 
-/// A configuration file that writes to `NAME.pcapng` beside it; returns both paths.
+/// Writes a configuration file whose output is `NAME.pcapng` beside it; returns both paths.
 pub(crate) fn config_file(directory: &Path, name: &str) -> (String, PathBuf) {
     let path = directory.join(name).with_extension("toml");
     let output = directory.join(name).with_extension("pcapng");
@@ -154,7 +214,7 @@ pub(crate) fn config_file(directory: &Path, name: &str) -> (String, PathBuf) {
     (path.to_str().unwrap().to_owned(), output)
 }
 
-/// The `vxtap` command that belongs to this build.
+/// Returns the path of the `vxtap` command of this build.
 pub(crate) fn vxtap() -> PathBuf {
     let test = std::env::current_exe().expect("this program has a path");
     let directory = test.parent().and_then(Path::parent).expect("tests lie in target/PROFILE/deps");
@@ -163,15 +223,14 @@ pub(crate) fn vxtap() -> PathBuf {
     path
 }
 
-/// `vxtap ARGUMENTS` in the receiver's namespace.
+/// Returns the command `vxtap ARGUMENTS` in the namespace of the receiving end.
 pub(crate) fn vxtap_on(receiver: &Side, arguments: &[&str]) -> Command {
     let mut command = receiver.netns.command(vxtap());
     command.args(arguments);
     command
 }
 
-/// Starts `vxtap run` on the receiving end, with these arguments besides, and waits for its first
-/// report.
+/// Starts `vxtap run` on the receiving end with further arguments, and waits until it runs.
 pub(crate) fn start(veth: &Veth, arguments: &[&str]) -> Process {
     start_in(Path::new("."), veth, arguments)
 }
@@ -182,13 +241,43 @@ pub(crate) fn start_in(directory: &Path, veth: &Veth, arguments: &[&str]) -> Pro
     let mut command = vxtap_on(receiver, &["run", "--progress", "json", "-i", receiver.interface]);
     command.args(arguments).current_dir(directory).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut process = Process::spawn("vxtap", &mut command).unwrap();
-    let mut line = String::new();
-    BufReader::new(process.child().stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-    assert!(line.starts_with('{'), "{line}");
+    wait_for_progress(&mut process, |_| true);
     process
 }
 
-/// Runs a command to its end: exit code, standard output, standard error.
+/// Waits until a `vxtap run --progress json` has received so many datagrams.
+#[track_caller]
+pub(crate) fn wait_for_received(process: &mut Process, frames: u64) {
+    wait_for_progress(process, |progress| progress["received"].as_u64() == Some(frames));
+}
+
+/// Reads the lines that `vxtap run --progress json` prints each second, until one of them is as
+/// wanted.
+#[track_caller]
+pub(crate) fn wait_for_progress(
+    process: &mut Process,
+    is_wanted: impl Fn(&serde_json::Value) -> bool,
+) {
+    let stdout = process.child().stdout.as_mut().expect("standard output is a pipe");
+    let mut line = String::new();
+    wait_until("the progress of vxtap", TIMEOUT, || {
+        line = read_line(stdout);
+        let progress = serde_json::from_str(&line);
+        is_wanted(&progress.unwrap_or_else(|error| panic!("{error}: {line:?}")))
+    })
+    .unwrap_or_else(|error| panic!("{error}: {line}"));
+}
+
+/// Reads a line and nothing behind it.
+fn read_line(stdout: &mut ChildStdout) -> String {
+    let (mut line, mut byte) = (Vec::new(), [0]);
+    while stdout.read(&mut byte).expect("a pipe can be read") == 1 && byte != [b'\n'] {
+        line.extend(byte);
+    }
+    String::from_utf8(line).expect("a line is text")
+}
+
+/// Runs a command to its end; returns exit code, standard output and standard error.
 pub(crate) fn finish(command: &mut Command) -> (Option<i32>, String, String) {
     let output = command.output().expect("the command starts");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("the output is text");

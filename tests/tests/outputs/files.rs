@@ -1,20 +1,20 @@
-//! Files end, are kept and survive what happens to disks and processes; other programs read them.
+//! Files are rotated, compressed and synced; they survive a full disk and a killed process; other
+//! programs read them.
 
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use vxtap::config::Session;
 use vxtap_bench::Profile;
-use vxtap_tests::{Process, Veth, capture, privileged, wait_until};
+use vxtap_tests::{Process, TIMEOUT, Veth, capture, privileged, wait_until};
 
-use super::support::{SOON, declared, send_traffic, start, vxtap};
+use super::support::{declared, frames_so_far, send_traffic, start, vxtap, wait_for_progress};
 
-/// Frames that tshark reads in a file.
+/// Returns the number of frames that tshark reads in a file.
 fn frames_in(path: &Path) -> u64 {
     let text = capture(Command::new("tshark").arg("-r").arg(path).args([
         "-T",
@@ -25,7 +25,7 @@ fn frames_in(path: &Path) -> u64 {
     text.unwrap_or_else(|error| panic!("{}: {error:#}", path.display())).lines().count() as u64
 }
 
-/// Ends `vxtap run`; its table and what it said.
+/// Ends `vxtap run`; returns its standard output and standard error.
 fn stop(process: &mut Process) -> (String, String) {
     process.signal(Signal::SIGINT).unwrap();
     let child = process.child();
@@ -39,11 +39,11 @@ fn stop(process: &mut Process) -> (String, String) {
     };
     let texts =
         [read(Box::new(stdout)), read(Box::new(stderr))].map(|thread| thread.join().unwrap());
-    process.wait(SOON).unwrap();
+    process.wait(TIMEOUT).unwrap();
     texts.into()
 }
 
-/// The count behind a word in the conservation table.
+/// Returns the count behind a word in the conservation table.
 fn counted(table: &str, what: &str) -> u64 {
     let rest = table.split_once(what).unwrap_or_else(|| panic!("no {what:?} in\n{table}")).1;
     rest.split_whitespace().next().unwrap().trim_end_matches(':').parse().unwrap()
@@ -74,23 +74,37 @@ fn a_full_disk_costs_its_output_frames_and_nobody_else_and_it_goes_on_by_itself(
     );
     let mut command = veth.receiver.netns.command("unshare");
     command.args(["--mount", "--propagation", "private", "sh", "-c", &script]);
-    let mut process =
-        Process::spawn("vxtap", command.stdout(Stdio::piped()).stderr(Stdio::piped())).unwrap();
+    let errors = dir.path().join("errors");
+    command.stdout(Stdio::piped()).stderr(File::create(&errors).unwrap());
+    let mut process = Process::spawn("vxtap", &mut command).unwrap();
+    let said = || fs::read_to_string(&errors).unwrap();
     let inside = PathBuf::from(format!("/proc/{}/root{}", process.child().id(), disk.display()));
-    wait_until("the engine to run", SOON, || inside.join("full.pcapng").exists() && good.exists())
-        .unwrap();
-    thread::sleep(Duration::from_millis(500));
+    wait_for_progress(&mut process, |_| true);
     let profile = Profile { count: Some(4000), ..Profile::default() };
     let first = send_traffic(&veth.sender, &profile, 4000);
-    thread::sleep(Duration::from_secs(2));
+    wait_until("the first frames in the other file", TIMEOUT, || {
+        frames_so_far(&good) == first.frames && said().contains("No space left on device")
+    })
+    .unwrap_or_else(|error| panic!("{error}: {}", said()));
     fs::remove_file(inside.join("ballast")).unwrap();
-    thread::sleep(Duration::from_secs(2));
-    let second = send_traffic(&veth.sender, &Profile { count: Some(1000), ..profile }, 2000);
-    thread::sleep(Duration::from_secs(2));
+    // It goes on with a frame.
+    let mut second = 0;
+    wait_until("the output to go on", TIMEOUT, || {
+        let few = Profile { count: Some(100), ..profile.clone() };
+        second += send_traffic(&veth.sender, &few, 2000).frames;
+        said().contains("goes on writing")
+    })
+    .unwrap_or_else(|error| panic!("{error}: {}", said()));
+    let third = send_traffic(&veth.sender, &Profile { count: Some(1000), ..profile }, 2000);
+    let sent = first.frames + second + third.frames;
+    wait_until("all frames in the other file", TIMEOUT, || frames_so_far(&good) == sent)
+        .unwrap_or_else(|error| panic!("{error}: {}", said()));
     // Keeps the mount when the process is gone.
     let mount = File::open(&inside).unwrap();
-    let (table, said) = stop(&mut process);
-    let sent = first.frames + second.frames;
+    process.signal(Signal::SIGINT).unwrap();
+    let table = std::io::read_to_string(process.child().stdout.take().unwrap()).unwrap();
+    process.wait(TIMEOUT).unwrap();
+    let said = said();
     assert_eq!(frames_in(&good), sent, "\n{table}{said}");
     let lost = counted(&table, "not written:");
     let full = dir.path().join("full.pcapng");
@@ -106,7 +120,7 @@ fn a_full_disk_costs_its_output_frames_and_nobody_else_and_it_goes_on_by_itself(
     );
 }
 
-/// The files of a directory that end so.
+/// Returns the files of a directory whose names end in `end`.
 fn files(dir: &Path, end: &str) -> Vec<PathBuf> {
     let paths = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<_> = paths.filter(|path| path.to_str().unwrap().ends_with(end)).collect();
@@ -135,21 +149,25 @@ fn sessions_have_files_that_end_on_a_signal_are_compressed_and_survive_a_kill() 
     let caught = dir.path().join("caught");
 
     let mut process = start(&veth, &arguments);
+    let open_files = || files(&caught, ".pcapng.part");
+    let written = || open_files().iter().map(|path| frames_so_far(path)).sum::<u64>();
     let first = send_traffic(&veth.sender, &profile, 5000);
+    wait_until("the first frames in their files", TIMEOUT, || written() == first.frames).unwrap();
     process.signal(Signal::SIGUSR1).unwrap();
-    wait_until("the files are compressed", SOON, || files(&caught, ".zst").len() == sessions.len())
-        .unwrap();
+    wait_until("the files to be compressed", TIMEOUT, || {
+        files(&caught, ".zst").len() == sessions.len()
+    })
+    .unwrap();
     let second = send_traffic(&veth.sender, &profile, 5000);
-    // Within a second a frame is in its file.
-    thread::sleep(Duration::from_millis(1500));
+    wait_until("the other frames in their files", TIMEOUT, || written() == second.frames).unwrap();
     process.signal(Signal::SIGKILL).unwrap();
-    process.wait(SOON).unwrap();
-    assert_eq!(files(&caught, ".pcapng.part").len(), sessions.len());
+    process.wait(TIMEOUT).unwrap();
+    assert_eq!(open_files().len(), sessions.len());
 
     let (_, said) = stop(&mut start(&veth, &arguments));
     assert!(said.contains(&format!("{} files of an earlier run", sessions.len())), "{said}");
     let compressed = files(&caught, ".zst");
-    // Also what the killed one has left.
+    // Also the files that the killed process has left.
     assert_eq!(compressed.len(), 2 * sessions.len());
     assert_eq!(fs::read_dir(&caught).unwrap().count(), compressed.len());
     assert_eq!(
@@ -167,57 +185,68 @@ fn sessions_have_files_that_end_on_a_signal_are_compressed_and_survive_a_kill() 
     assert!(owners.all(|owner| owner == "nobody 600"));
 }
 
-/// How often `strace` saw fsync(2) and fdatasync(2).
-fn syncs(log: &Path) -> (usize, usize) {
-    let text = fs::read_to_string(log).unwrap();
-    let count = |call: &str| text.lines().filter(|line| line.contains(&format!("{call}("))).count();
+/// Returns how often `strace -y` saw fsync(2) and fdatasync(2) of a directory and the files in it.
+fn syncs(log: &Path, directory: &Path) -> (usize, usize) {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    let directory = directory.to_str().unwrap();
+    let count = |call: &str| {
+        let is_call = |line: &&str| line.contains(&format!("{call}(")) && line.contains(directory);
+        text.lines().filter(is_call).count()
+    };
     (count("fsync"), count("fdatasync"))
 }
 
+/// Three outputs of one engine, so that the one that syncs each second tells when there was time
+/// for the others to do it, too.
 #[test]
 #[ignore = "requires CAP_NET_ADMIN, CAP_BPF, CAP_SYS_PTRACE and network namespaces"]
 fn frames_are_brought_onto_the_disk_when_the_configuration_says() {
     privileged();
     let veth = Veth::pair(1).unwrap();
-    for (policy, is_for_file, is_each_second) in
-        [("never", false, false), ("file", true, false), ("second", true, true)]
-    {
-        let dir = tempfile::tempdir().unwrap();
-        let [toml, log, first] =
-            ["vxtap.toml", "log", "000001.pcapng"].map(|name| dir.path().join(name));
-        let path = dir.path().join("{number}.pcapng");
-        let text = format!(
-            "[[output]]\nname = 'files'\ntype = 'pcapng'\npath = '{}'\nfsync = '{policy}'\n",
-            path.display()
-        );
-        fs::write(&toml, text).unwrap();
-        let mut process = start(&veth, &["-c", toml.to_str().unwrap()]);
-        let pid = process.child().id().to_string();
-        let mut strace = Command::new("strace");
-        strace
-            .args(["-f", "-e", "trace=fsync,fdatasync", "-p", &pid, "-o"])
-            .arg(&log)
-            .stderr(Stdio::null());
-        let mut strace = Process::spawn("strace", &mut strace).unwrap();
-        let is_traced = || {
-            let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
-            tasks
-                .filter_map(|task| fs::read_to_string(task.unwrap().path().join("status")).ok())
-                .all(|status| !status.contains("TracerPid:\t0\n"))
-        };
-        wait_until("strace to be there", SOON, is_traced).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let [toml, log] = ["vxtap.toml", "log"].map(|name| dir.path().join(name));
+    let [never, file, second] = ["never", "file", "second"].map(|policy| dir.path().join(policy));
+    let output = |directory: &PathBuf| {
+        let policy = directory.file_name().unwrap().to_str().unwrap();
+        format!(
+            "[[output]]\nname = '{policy}'\ntype = 'pcapng'\npath = '{}/{{number}}.pcapng'\nfsync = '{policy}'\n",
+            directory.display()
+        )
+    };
+    fs::write(&toml, [&never, &file, &second].map(output).concat()).unwrap();
+    let mut process = start(&veth, &["-c", toml.to_str().unwrap()]);
+    let pid = process.child().id().to_string();
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-y", "-e", "trace=fsync,fdatasync", "-p", &pid, "-o"]).arg(&log);
+    let mut strace = Process::spawn("strace", strace.stderr(Stdio::null())).unwrap();
+    let is_traced = || {
+        let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+        tasks
+            .filter_map(|task| fs::read_to_string(task.unwrap().path().join("status")).ok())
+            .all(|status| !status.contains("TracerPid:\t0\n"))
+    };
+    wait_until("strace to be there", TIMEOUT, is_traced).unwrap();
+    // The second file of an output is there when everything has been done with the first one.
+    for (number, name) in [(1, "000001.pcapng"), (2, "000002.pcapng")] {
         send_traffic(&veth.sender, &Profile { count: Some(1000), ..Profile::default() }, 1000);
-        thread::sleep(Duration::from_millis(2500));
+        wait_until("the disk to have the frames twice", TIMEOUT, || {
+            syncs(&log, &second).1 >= 2 * number
+        })
+        .unwrap();
         process.signal(Signal::SIGUSR1).unwrap();
-        wait_until("the file to be whole", SOON, || first.exists()).unwrap();
-        thread::sleep(Duration::from_millis(300));
-        strace.signal(Signal::SIGINT).unwrap();
-        strace.wait(SOON).unwrap();
-        stop(&mut process);
-        let (fsyncs, fdatasyncs) = syncs(&log);
-        // The file and its directory.
-        assert_eq!(fsyncs, if is_for_file { 2 } else { 0 }, "{policy}");
-        assert_eq!(fdatasyncs >= 2, is_each_second, "{policy}: {fdatasyncs}");
-        assert!(is_each_second || fdatasyncs == 0, "{policy}: {fdatasyncs}");
+        wait_until("the files to be whole", TIMEOUT, || {
+            // Each and its directory.
+            let is_on_disk = |directory: &PathBuf| syncs(&log, directory).0 == 2 * number;
+            [&never, &file, &second].into_iter().all(|directory| directory.join(name).exists())
+                && [&file, &second].into_iter().all(is_on_disk)
+        })
+        .unwrap_or_else(|error| panic!("{error}: {}", fs::read_to_string(&log).unwrap()));
     }
+    strace.signal(Signal::SIGINT).unwrap();
+    strace.wait(TIMEOUT).unwrap();
+    stop(&mut process);
+    assert_eq!(syncs(&log, &never), (0, 0));
+    assert_eq!(syncs(&log, &file), (4, 0));
+    let (fsyncs, fdatasyncs) = syncs(&log, &second);
+    assert!(fsyncs == 4 && fdatasyncs >= 4, "{fsyncs}, {fdatasyncs}");
 }

@@ -1,21 +1,20 @@
-//! Sniffers find the frames at an interface of their own.
+//! Sniffers find the frames at a network interface of the output.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::net::UdpSocket;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use vxtap::config::{Config, Output, OutputKind};
 use vxtap::engine::Engine;
 use vxtap_bench::{Profile, Verifier};
-use vxtap_tests::{NetNs, Process, Veth, capture, privileged, wait_until};
+use vxtap_tests::{NetNs, Process, TIMEOUT, Veth, capture, privileged, wait_until};
 
 use super::frames::{mirror, udp};
 use super::support::{
-    OUTPUT, SOON, assert_adds_up, config, declared, open, send_traffic, start, verify,
+    OUTPUT, assert_adds_up, config, declared, open, send_traffic, start, stop_after, verify,
 };
 
 fn interface_config(veth: &Veth, interface: &str, vlan_tags: bool) -> Config {
@@ -25,8 +24,8 @@ fn interface_config(veth: &Veth, interface: &str, vlan_tags: bool) -> Config {
     config
 }
 
-/// A sniffer that writes what it sees to a file, listening when this returns. Its buffer holds all
-/// of a test's frames.
+/// Starts a sniffer that writes the frames that it sees to a file; it listens when this returns.
+/// Its buffer holds all frames of a test.
 pub(super) fn sniff(netns: &NetNs, program: &str, interface: &str, path: &Path) -> Process {
     let mut command = netns.command(program);
     command
@@ -37,7 +36,7 @@ pub(super) fn sniff(netns: &NetNs, program: &str, interface: &str, path: &Path) 
     }
     let process =
         Process::spawn(program, command.stdout(Stdio::null()).stderr(Stdio::null())).unwrap();
-    wait_until("the sniffer to listen", SOON, || {
+    wait_until("the sniffer to listen", TIMEOUT, || {
         // Made before it listens; what it writes first comes after.
         path.metadata().is_ok_and(|file| file.len() >= 24) && sockets_of(netns).contains(interface)
     })
@@ -45,12 +44,12 @@ pub(super) fn sniff(netns: &NetNs, program: &str, interface: &str, path: &Path) 
     process
 }
 
-/// Packet sockets of a namespace, with the interfaces that they are bound to.
+/// Lists the packet sockets of a namespace, with the interfaces that they are bound to.
 fn sockets_of(netns: &NetNs) -> String {
     capture(netns.command("ss").args(["-0", "-a", "-n"])).unwrap()
 }
 
-/// How many frames with which VLAN tshark sees in a file.
+/// Returns the number of frames by VLAN that tshark sees in a file.
 fn vlans(path: &Path) -> BTreeMap<String, u64> {
     let mut tshark = Command::new("tshark");
     let text = capture(tshark.arg("-r").arg(path).args(["-T", "fields", "-e", "vlan.id"])).unwrap();
@@ -65,7 +64,7 @@ pub(super) fn frames_in(path: &Path) -> u64 {
 
 pub(super) fn stop(process: &mut Process) {
     process.signal(Signal::SIGINT).unwrap();
-    process.wait(SOON).unwrap();
+    process.wait(TIMEOUT).unwrap();
 }
 
 #[test]
@@ -88,7 +87,7 @@ fn tcpdump_and_tshark_find_every_frame_with_the_vlan_of_its_session() {
         (sniff(&veth.receiver.netns, program, "mirror0", &path), path)
     });
     let totals = send_traffic(&veth.sender, &profile, 5000);
-    wait_until("all frames are there", SOON, || {
+    wait_until("all frames in the files", TIMEOUT, || {
         sniffers.iter().all(|(_, path)| frames_in(path) >= 10_000)
     })
     .unwrap();
@@ -98,7 +97,7 @@ fn tcpdump_and_tshark_find_every_frame_with_the_vlan_of_its_session() {
     let sent: Vec<_> =
         report.session_counters()[1..].iter().map(|it| it.delivered.frames).collect();
     for (mut process, path) in sniffers {
-        // The interface is gone, which ends a sniffer.
+        // A sniffer ends when its interface is gone.
         if process.ended().unwrap().is_none() {
             stop(&mut process);
         }
@@ -117,6 +116,10 @@ fn the_host_is_silent_on_the_interface_and_it_goes_however_the_engine_ends() {
     privileged();
     let veth = Veth::pair(1).unwrap();
     let netns = &veth.receiver.netns;
+    let has_ipv6 = Path::new("/proc/sys/net/ipv6").exists();
+    if has_ipv6 {
+        veth.receiver.sysctl("net.ipv6.conf.all.disable_ipv6=0");
+    }
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("vxtap.toml");
     let text = "[[output]]\nname = \"sniffers\"\ntype = \"interface\"\ninterface = \"mirror0\"\n";
@@ -135,20 +138,32 @@ fn the_host_is_silent_on_the_interface_and_it_goes_however_the_engine_ends() {
         for feature in OFFLOADS {
             assert!(features.contains(&format!("\n{feature}: off")), "{feature}: {features}");
         }
-        // What the host itself would say on it, it would say now.
-        std::thread::sleep(Duration::from_secs(2));
-        let counters =
-            capture(netns.command("ip").args(["-s", "-j", "link", "show", "mirror0"])).unwrap();
-        let counters: serde_json::Value = serde_json::from_str(&counters).unwrap();
-        let sent = &counters[0]["stats64"]["tx"];
-        assert_eq!((&sent["packets"], &sent["dropped"]), (&0.into(), &0.into()), "{counters}");
+        // On an interface that has come later the host looks for neighbours and routers.
+        netns.ip(&["link", "add", "other0", "type", "veth", "peer", "other1"]).unwrap();
+        for end in ["other0", "other1"] {
+            netns.ip(&["link", "set", end, "up"]).unwrap();
+        }
+        wait_until("the host to send on another interface", TIMEOUT, || {
+            !has_ipv6 || sent(netns, "other0").0 >= 4
+        })
+        .unwrap();
+        netns.ip(&["link", "delete", "other0"]).unwrap();
+        assert_eq!(sent(netns, "mirror0"), (0, 0));
         process.signal(signal).unwrap();
-        process.wait(SOON).unwrap();
-        wait_until("the interface is gone", SOON, || !links().contains("mirror0")).unwrap();
+        process.wait(TIMEOUT).unwrap();
+        wait_until("the interface to be gone", TIMEOUT, || !links().contains("mirror0")).unwrap();
     }
 }
 
-/// What would make other frames of those that pass.
+/// Returns how many packets the host has sent on an interface, and how many of them were dropped.
+fn sent(netns: &NetNs, interface: &str) -> (u64, u64) {
+    let text = capture(netns.command("ip").args(["-s", "-j", "link", "show", interface])).unwrap();
+    let links: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let count = |name: &str| links[0]["stats64"]["tx"][name].as_u64().unwrap();
+    (count("packets"), count("dropped"))
+}
+
+/// Offloads that would change frames that pass.
 const OFFLOADS: [&str; 6] = [
     "rx-checksumming",
     "tx-checksumming",
@@ -158,7 +173,7 @@ const OFFLOADS: [&str; 6] = [
     "generic-receive-offload",
 ];
 
-/// A mirrored broadcast to an address of this host is none of the host's business.
+/// A mirrored broadcast to an address of this host is not for the host.
 #[test]
 #[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
 fn nothing_that_is_mirrored_reaches_a_service_of_the_host() {
@@ -178,7 +193,7 @@ fn nothing_that_is_mirrored_reaches_a_service_of_the_host() {
         &veth,
         [[192, 0, 2, 2], [255; 4], [192, 0, 2, 255]].into_iter().map(to).cycle().take(300),
     );
-    let report = engine.stop();
+    let report = stop_after(engine, 300);
     let written = report.outputs[1].written.as_ref().unwrap();
     assert_eq!((written.frames_written, written.frames_lost), (300, 0), "\n{report}");
     let got = service.recv(&mut [0; 100]).map_err(|error| error.kind());

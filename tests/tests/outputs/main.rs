@@ -2,13 +2,13 @@
 //!
 //! | module | claim |
 //! |---|---|
-//! | `files` | files end, are kept and survive what happens to disks and processes |
-//! | `interface` | sniffers find every frame at an interface of their own, on which the host is silent |
-//! | `slow` | an output that stands still loses its own frames, each of them counted, and nobody else's |
+//! | `files` | files are rotated, compressed and synced; they survive a full disk and a killed process |
+//! | `interface` | sniffers find every frame at a network interface of the output, on which the host is silent |
+//! | `slow` | an output that stands still loses only its own frames, and each of them is counted |
 //! | `stream` | programs read the frames as a stream, each at its own pace |
-//! | `tail` | `vxtap tail` looks into a running engine |
+//! | `tail` | `vxtap tail` shows the frames of a running engine |
 //! | `suricata` | Suricata takes every frame, from an interface and from a stream |
-//! | `shared` | other processes read frames where they lie, and whatever they do costs nobody else one |
+//! | `shared` | other processes read frames in the engine's memory; whatever they do, no other output loses a frame |
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails right there")]
 
 mod files;

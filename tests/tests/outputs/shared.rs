@@ -1,4 +1,5 @@
-//! Other processes read frames where they lie, and whatever they do costs nobody else one.
+//! Other processes read frames in the engine's memory; whatever they do, no other output loses a
+//! frame.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
@@ -14,14 +15,15 @@ use vxtap::engine::{Engine, OutputReport, Report};
 use vxtap::outputs::shared::{AttachError, attach};
 use vxtap::ring::{Consumer, Next};
 use vxtap_bench::{Profile, Traffic, Verifier};
-use vxtap_tests::{Process, Veth, capture, privileged, wait_until};
+use vxtap_tests::{Process, TIMEOUT, Veth, capture, privileged, wait_until};
 
 use super::frames::{mirror, udp};
 use super::support::{
-    OUTPUT, SOON, assert_adds_up, config, count, declared, open, send_traffic, send_until, verify,
+    OUTPUT, assert_adds_up, config, count, declared, open, send_traffic, send_until, stop_after,
+    verify,
 };
 
-/// A configuration with an output that the test reads, and a shared one.
+/// Returns a configuration with an output that the test reads, and a shared one.
 fn shared_config(veth: &Veth, socket: &Path, members: u32, max_consumers: u32) -> Config {
     let mut config = config(&veth.receiver);
     let kind = OutputKind::Shared { path: socket.to_owned(), max_consumers };
@@ -43,7 +45,7 @@ fn compile(directory: &Path) -> PathBuf {
     program
 }
 
-/// A process that reads the output, and has attached.
+/// Starts a process that reads the output; it has attached when this returns.
 fn start_example(name: &str, command: &mut Command) -> (Process, BufReader<ChildStderr>) {
     let mut process =
         Process::spawn(name, command.stdout(Stdio::piped()).stderr(Stdio::piped())).unwrap();
@@ -69,17 +71,17 @@ pub(super) fn example(
     start_example(language, command.arg(socket))
 }
 
-/// What a process prints until it ends, without having said anything on standard error.
+/// Returns the standard output of a process that ends well and writes nothing to standard error.
 pub(super) fn output_of((process, errors): &mut (Process, BufReader<ChildStderr>)) -> String {
     let (mut text, mut complaints) = (String::new(), String::new());
     process.child().stdout.take().unwrap().read_to_string(&mut text).unwrap();
     errors.read_to_string(&mut complaints).unwrap();
-    assert_eq!((complaints.as_str(), process.wait(SOON).unwrap().success()), ("", true));
+    assert_eq!((complaints.as_str(), process.wait(TIMEOUT).unwrap().success()), ("", true));
     text
 }
 
-/// Frames by protocol and ends, of what the examples print: `FRAMES session NUMBER PROTOCOL ENDS`
-/// or `FRAMES NAME PROTOCOL ENDS`.
+/// Returns the frames by protocol and ends, from the lines of the examples:
+/// `FRAMES session NUMBER PROTOCOL ENDS` or `FRAMES NAME PROTOCOL ENDS`.
 fn flows_of(text: &str, columns_before: usize) -> BTreeMap<String, u64> {
     let mut flows = BTreeMap::new();
     for line in text.lines().filter(|line| !line.contains("frames") && !line.contains("not IP")) {
@@ -110,7 +112,7 @@ fn the_examples_in_c_and_python_count_every_frame_of_every_flow() {
     let mut c = example(directory.path(), "C", &socket);
     let mut python = example(directory.path(), "Python", &socket);
     let totals = send_traffic(&veth.sender, &profile, 10_000);
-    let report = engine.stop();
+    let report = stop_after(engine, totals.frames);
     assert_adds_up(&report);
     assert!(verifier.join().unwrap().finish(&totals).is_perfect());
     let (c, python) = (output_of(&mut c), output_of(&mut python));
@@ -124,7 +126,7 @@ fn the_examples_in_c_and_python_count_every_frame_of_every_flow() {
     assert!(!socket.exists(), "the socket goes with the engine");
 }
 
-/// An engine over which traffic runs until the test has seen enough.
+/// An engine that receives traffic until the test has seen enough.
 struct Busy {
     engine: Engine,
     verifier: thread::JoinHandle<Verifier>,
@@ -139,8 +141,8 @@ impl Busy {
         Self { engine, verifier }
     }
 
-    /// Sends traffic meanwhile, then stops: the output that the test reads has lost nothing.
-    /// Returns what the engine has said, too.
+    /// Sends traffic while `meanwhile` runs, then stops and checks that the output that the test
+    /// reads has lost no frame. Returns the report and the notes of the engine.
     fn finish(
         self,
         veth: &Veth,
@@ -159,7 +161,7 @@ impl Busy {
             send_until(&veth.sender, &mut traffic, rate, Some(stop))
         });
         let notes = self.engine.take_diagnostics();
-        let report = self.engine.stop();
+        let report = stop_after(self.engine, totals.frames);
         assert_adds_up(&report);
         let verdict = self.verifier.join().unwrap().finish(&totals);
         assert!(verdict.is_perfect(), "{verdict:?}\n{report}\n{notes:?}");
@@ -179,12 +181,16 @@ impl Drop for StopAtTheEnd<'_> {
     }
 }
 
-/// A consumer that behaves as the test wants, and has attached.
-fn guest(mode: &str, socket: &Path) -> (Process, BufReader<ChildStdout>) {
+/// Starts a consumer that behaves as the test wants; it has attached when this returns.
+fn consumer(mode: &str, socket: &Path) -> (Process, BufReader<ChildStdout>) {
     let mut python = Command::new("python3");
-    python.arg("-B").arg(repository().join("tests/tests/outputs/guest.py")).arg(mode).arg(socket);
+    python
+        .arg("-B")
+        .arg(repository().join("tests/tests/outputs/consumer.py"))
+        .arg(mode)
+        .arg(socket);
     python.arg(repository().join("examples")).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut process = Process::spawn("guest", &mut python).unwrap();
+    let mut process = Process::spawn("a consumer", &mut python).unwrap();
     let mut lines = BufReader::new(process.child().stdout.take().unwrap());
     assert_eq!(next_line(&mut lines), "attached");
     (process, lines)
@@ -208,13 +214,13 @@ fn a_consumer_that_is_killed_in_the_middle_of_a_batch_costs_nobody_else_a_frame(
     let busy = Busy::start(&veth, shared_config(&veth, &socket, 1, 1), &profile);
     let (report, _) = busy.finish(&veth, &profile, 20_000, || {
         for _ in 0..KILLS {
-            // One at a time may come: each finds the place of the one before, at once.
-            let (mut process, mut lines) = guest("hold", &socket);
+            // Only one may be attached: each takes the place of the one before, at once.
+            let (mut process, mut lines) = consumer("hold", &socket);
             assert_eq!(next_line(&mut lines), "holding");
             process.signal(Signal::SIGKILL).unwrap();
-            process.wait(SOON).unwrap();
+            process.wait(TIMEOUT).unwrap();
         }
-        wait_until("the last one is gone", SOON, || attach(&socket, None).is_ok()).unwrap();
+        wait_until("the last one to be gone", TIMEOUT, || attach(&socket, None).is_ok()).unwrap();
     });
     let shared = shared_output(&report);
     let guests = shared.consumers.unwrap();
@@ -233,25 +239,25 @@ fn a_hostile_consumer_can_write_to_nothing_and_lies_in_vain() {
     let profile = Profile::default();
     let busy = Busy::start(&veth, shared_config(&veth, &socket, 1, 1), &profile);
     let (report, notes) = busy.finish(&veth, &profile, 5000, || {
-        let (mut process, mut lines) = guest("write", &socket);
+        let (mut process, mut lines) = consumer("write", &socket);
         for _ in 0..8 {
             assert_eq!(next_line(&mut lines), "refused 1", "EPERM");
         }
-        process.wait(SOON).unwrap();
+        process.wait(TIMEOUT).unwrap();
         for memory in ["poke-umem", "poke-ring"] {
-            let (mut process, mut lines) = guest(memory, &socket);
+            let (mut process, mut lines) = consumer(memory, &socket);
             assert_eq!(next_line(&mut lines), "poking");
-            let status = process.wait(SOON).unwrap();
+            let status = process.wait(TIMEOUT).unwrap();
             let signal = std::os::unix::process::ExitStatusExt::signal(&status);
             assert_eq!(signal, Some(Signal::SIGSEGV as i32), "{memory}: {status}");
         }
         for lie in ["garbage", "back"] {
-            let (mut process, mut lines) = guest(lie, &socket);
+            let (mut process, mut lines) = consumer(lie, &socket);
             assert_eq!(next_line(&mut lines), "hung up", "{lie}");
-            process.wait(SOON).unwrap();
+            process.wait(TIMEOUT).unwrap();
         }
-        // An honest one finds the place free.
-        wait_until("nobody is attached", SOON, || attach(&socket, None).is_ok()).unwrap();
+        // A well-behaved consumer can attach afterwards.
+        wait_until("a free place", TIMEOUT, || attach(&socket, None).is_ok()).unwrap();
     });
     let guests = shared_output(&report).consumers.unwrap();
     assert_eq!((guests.came, guests.cut_off, guests.attached), (6, 2, 0), "\n{report}");
@@ -277,10 +283,10 @@ fn whoever_is_not_welcome_is_told_why() {
     );
     assert_eq!(refusal(Some(2)), "output `shared` has no member 2: its members are 0 to 1");
     let second = attach(&socket, None).unwrap();
-    assert_eq!(second.member, 0, "the one that nobody reads");
+    assert_eq!(second.member, 0, "the one without a consumer");
     assert!(refusal(None).contains("has 1 already"));
     drop(second);
-    wait_until("its place is free", SOON, || attach(&socket, Some(0)).is_ok()).unwrap();
+    wait_until("its place to be free", TIMEOUT, || attach(&socket, Some(0)).is_ok()).unwrap();
     // Another engine cannot have the socket.
     let mut config = shared_config(&veth, &socket, 1, 1);
     config.capture.interfaces = vec![veth.sender.interface.to_owned()];
@@ -310,12 +316,12 @@ fn a_consumer_that_does_not_leave_when_a_reload_takes_its_output_keeps_the_memor
     drop(engine.take_consumer(OUTPUT));
     engine.start().unwrap();
     let stuck = attach(&socket, None).unwrap();
-    engine.reload(without).unwrap();
     let begin = Instant::now();
+    engine.reload(without).unwrap();
     let error = engine.reload(with.clone()).unwrap_err().to_string();
     assert!(error.contains("the memory is planned for 2 and 2 are there"), "{error}");
-    wait_until("there is room", 2 * SOON, || engine.reload(with.clone()).is_ok()).unwrap();
-    assert!(begin.elapsed() > Duration::from_secs(9), "{:?}", begin.elapsed());
+    wait_until("room for the output", TIMEOUT, || engine.reload(with.clone()).is_ok()).unwrap();
+    assert!(begin.elapsed() >= Duration::from_secs(10), "{:?}", begin.elapsed());
     drop(attach(&socket, None).unwrap());
     let notes = engine.take_diagnostics();
     let report = engine.stop();
@@ -346,7 +352,7 @@ fn both_directions_of_every_flow_meet_at_one_member_from_whatever_queue() {
         members.into_iter().map(|consumer| thread::spawn(|| flows_in(consumer))).collect();
     let all = thread::spawn(|| flows_in(all));
     send_on_two_queues(&veth, FLOWS);
-    let report = engine.stop();
+    let report = stop_after(engine, 2 * u64::from(FLOWS));
     assert_adds_up(&report);
     let all = all.join().unwrap();
     assert_eq!(all.len(), FLOWS as usize, "\n{report}");
@@ -367,18 +373,18 @@ fn both_directions_of_every_flow_meet_at_one_member_from_whatever_queue() {
     assert!(members.iter().all(|member| member.len() > FLOWS as usize / 5), "each has its share");
 }
 
-/// What was seen of a flow.
+/// Frames of a flow, and the queues on which they came.
 #[derive(Default)]
 struct Flow {
     frames: u32,
     queues: std::collections::BTreeSet<u32>,
 }
 
-/// The frames by their two UDP ends, the lower one first.
+/// Reads an output to its end; returns its flows by their two UDP ends, the lower one first.
 fn flows_in(mut consumer: Consumer) -> BTreeMap<[[u8; 6]; 2], Flow> {
     let mut flows: BTreeMap<_, Flow> = BTreeMap::new();
     loop {
-        match consumer.next(SOON) {
+        match consumer.next(TIMEOUT) {
             Next::Batch(batch) => {
                 for frame in &batch {
                     let bytes = frame.bytes();
@@ -401,7 +407,7 @@ fn flows_in(mut consumer: Consumer) -> BTreeMap<[[u8; 6]; 2], Flow> {
     }
 }
 
-/// A question and an answer of each flow, each mirrored with a UDP source port of its own, which
+/// Sends a question and an answer of each flow, each mirrored with its own UDP source port, which
 /// decides about the queue.
 fn send_on_two_queues(veth: &Veth, flows: u32) {
     let both = |flow: u32| {
@@ -430,7 +436,7 @@ fn an_output_that_a_reload_takes_away_ends_when_its_consumer_has_read_it() {
     engine.start().unwrap();
     let before = attach(&one, None).unwrap();
     send_traffic(&veth.sender, &profile, 5000);
-    wait_until("the frames are there", SOON, || {
+    wait_until("the frames to be delivered", TIMEOUT, || {
         shared_output(&engine.report()).total().delivered.frames == 500
     })
     .unwrap();
@@ -438,13 +444,13 @@ fn an_output_that_a_reload_takes_away_ends_when_its_consumer_has_read_it() {
     changed.memory.max_outputs = Some(3);
     changed.sessions = declared(&profile);
     engine.reload(changed).unwrap();
-    wait_until("nobody is let in", SOON, || attach(&one, None).is_err()).unwrap();
+    wait_until("no consumer to be accepted", TIMEOUT, || attach(&one, None).is_err()).unwrap();
     let after = attach(&other, None).unwrap();
     let names: Vec<_> = after.sessions().into_iter().map(|(_, name)| name).collect();
     assert_eq!(names[..2], ["default", "session-0"]);
     send_traffic(&veth.sender, &profile, 5000);
-    assert_eq!(count(before.consumer), 500, "what it had got it can read to the end");
-    assert_adds_up(&engine.stop());
+    assert_eq!(count(before.consumer), 500, "it can read its frames to the end");
+    assert_adds_up(&stop_after(engine, 1000));
     assert_eq!(count(after.consumer), 500);
     assert_eq!(counted.join().unwrap(), 1000);
 }

@@ -1,22 +1,32 @@
-//! An output that stands still loses its own frames, each of them counted, and nobody else's.
+//! An output that stands still loses only its own frames, and each of them is counted.
 
-use std::thread;
-use std::time::{Duration, Instant};
+use std::fs;
 
 use nix::sys::signal::Signal;
+use vxtap::Engine;
 use vxtap::config::{Output, OutputKind};
 use vxtap_bench::{Profile, Verifier};
-use vxtap_tests::{Veth, privileged, wait_until};
+use vxtap_tests::{TIMEOUT, Veth, privileged, wait_until};
 
 use super::interface::{frames_in, sniff, stop};
 use super::shared::{example, output_of};
-use super::support::{OUTPUT, SOON, assert_adds_up, config, declared, open, send_traffic, verify};
+use super::support::{OUTPUT, assert_adds_up, config, declared, open, send_traffic, verify};
 
-/// How long the consumer stands still.
-const PAUSE: Duration = Duration::from_secs(5);
+/// Seconds of traffic while the consumer stands still.
+const PAUSE: u64 = 5;
 /// Frames that a ring of the outputs holds.
 const RING: u32 = 2048;
 const FRAMES_PER_SECOND: u64 = 4000;
+
+/// Waits until the engine has received so many frames and the consumers have read all of them.
+fn wait_until_read(engine: &Engine, frames: u64) {
+    wait_until("all frames to be read", TIMEOUT, || {
+        let report = engine.report();
+        report.total().received.frames == frames
+            && report.workers.iter().all(|worker| worker.counters.chunks.published == 0)
+    })
+    .unwrap_or_else(|error| panic!("{error}\n{}", engine.report()));
+}
 
 #[test]
 #[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
@@ -45,18 +55,25 @@ fn of_three_outputs_the_one_that_is_stopped_loses_what_its_rings_do_not_hold_and
     let mut flows = example(directory.path(), "C", &socket);
 
     let before = send_traffic(&veth.sender, &profile(1), FRAMES_PER_SECOND);
-    // What it has not read of these is in its rings, too.
-    thread::sleep(Duration::from_millis(500));
+    // Unread frames would take room in its rings.
+    wait_until_read(&engine, before.frames);
     flows.0.signal(Signal::SIGSTOP).unwrap();
-    let stopped = Instant::now();
-    let meanwhile = send_traffic(&veth.sender, &profile(4), FRAMES_PER_SECOND);
-    thread::sleep(PAUSE.saturating_sub(stopped.elapsed()));
+    let stat = format!("/proc/{}/stat", flows.0.id());
+    wait_until("the consumer to stand still", TIMEOUT, || {
+        fs::read_to_string(&stat).unwrap().contains(") T ")
+    })
+    .unwrap();
+    let meanwhile = send_traffic(&veth.sender, &profile(PAUSE), FRAMES_PER_SECOND);
+    wait_until("all frames to be received", TIMEOUT, || {
+        engine.report().total().received.frames == before.frames + meanwhile.frames
+    })
+    .unwrap();
     flows.0.signal(Signal::SIGCONT).unwrap();
-    thread::sleep(Duration::from_millis(500));
+    wait_until_read(&engine, before.frames + meanwhile.frames);
     let afterwards = send_traffic(&veth.sender, &profile(1), FRAMES_PER_SECOND);
 
     let sent = before.frames + meanwhile.frames + afterwards.frames;
-    wait_until("the sniffer to see all frames", SOON, || frames_in(&seen) >= sent).unwrap();
+    wait_until("the sniffer to see all frames", TIMEOUT, || frames_in(&seen) >= sent).unwrap();
     let report = engine.stop();
     assert_adds_up(&report);
     drop(verifier.join().unwrap());
@@ -70,7 +87,7 @@ fn of_three_outputs_the_one_that_is_stopped_loses_what_its_rings_do_not_hold_and
         let written = output.written.as_ref().unwrap();
         assert_eq!((written.frames_written, written.frames_lost), (sent, 0), "\n{report}");
     }
-    // Nothing was read meanwhile: each of two rings was filled once.
+    // No frame was read meanwhile: each of two rings was filled once.
     let (delivered, full) = (shared.total().delivered.frames, shared.total().full);
     assert_eq!(full, meanwhile.frames - u64::from(2 * RING), "\n{report}");
     assert_eq!(delivered, sent - full, "\n{report}");

@@ -3,21 +3,23 @@
 use std::fs::File;
 use std::io::Read;
 use std::net::TcpStream;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use vxtap::config::{Output, OutputKind, Stream, StreamFormat, StreamTarget};
 use vxtap::engine::{Engine, Report, StreamReader};
 use vxtap_bench::{Profile, Verifier};
-use vxtap_tests::{Process, Veth, capture, privileged, wait_until};
+use vxtap_tests::{Process, Stopwatch, TIMEOUT, Veth, capture, privileged, wait_until};
 
 use super::interface::frames_in;
 use super::support::{
-    OUTPUT, SOON, assert_adds_up, config, declared, open, send_traffic, verify, vxtap_on,
+    OUTPUT, assert_adds_up, config, declared, frames_so_far, open, send_traffic, stop_after,
+    verify, vxtap_on,
 };
 
 pub(super) const FRAMES: u64 = 10_000;
@@ -30,18 +32,25 @@ fn stream(name: &str, target: StreamTarget) -> Output {
     Output::new(name, OutputKind::Stream(Stream::new(target)))
 }
 
-/// A program that reads a stream as its standard input.
+/// Starts a program that reads a stream as its standard input.
 pub(super) fn reader(command: &mut Command, stream: impl Into<OwnedFd>) -> Process {
     command.stdin(Stdio::from(stream.into())).stderr(Stdio::null());
     Process::spawn("a reader", command).unwrap()
 }
 
-/// tcpdump, which writes what it reads to a file.
+/// Starts tcpdump, which writes each frame that it reads to a file at once.
 fn tcpdump(stream: impl Into<OwnedFd>, path: &Path) -> Process {
-    reader(Command::new("tcpdump").args(["-r", "-", "-w"]).arg(path), stream)
+    reader(Command::new("tcpdump").args(["-U", "-r", "-", "-w"]).arg(path), stream)
 }
 
-/// A program that copies what it reads to a file.
+/// Waits until a stream has begun: every frame from now on is in it.
+pub(super) fn wait_for_header(stream: &impl AsFd) {
+    let timeout = Timespec { tv_sec: TIMEOUT.as_secs().cast_signed(), tv_nsec: 0 };
+    let ready = poll(&mut [PollFd::new(stream, PollFlags::IN)], Some(&timeout));
+    assert_eq!(ready, Ok(1), "the stream begins");
+}
+
+/// Starts a program that copies its input to a file.
 fn cat(stream: impl Into<OwnedFd>, path: &Path) -> Process {
     reader(Command::new("cat").stdout(File::create(path).unwrap()), stream)
 }
@@ -54,15 +63,15 @@ fn readers(report: &Report, output: usize) -> &[StreamReader] {
 fn wait_for_readers(engine: &Engine, counts: &[(usize, usize)]) {
     let there =
         |report: &Report, output| readers(report, output).iter().filter(|it| it.is_there).count();
-    wait_until("the readers to be there", SOON, || {
+    wait_until("the readers to be there", TIMEOUT, || {
         let report = engine.report();
         counts.iter().all(|(output, count)| there(&report, *output) == *count)
     })
     .unwrap();
 }
 
-/// What the statistics at the end of a pcapng file say: names of the interfaces, and for each its
-/// losses.
+/// Returns the names of the interfaces and their losses, from the statistics at the end of a pcapng
+/// file.
 fn losses(path: &Path) -> Vec<(String, u64)> {
     let bytes = std::fs::read(path).unwrap();
     let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
@@ -123,11 +132,11 @@ fn tcpdump_and_tshark_read_every_frame_from_tcp_a_unix_socket_and_a_named_pipe()
     ];
     wait_for_readers(&engine, &[(1, 2), (2, 1), (3, 1)]);
     let totals = send_traffic(&veth.sender, &profile(), 5000);
-    let report = engine.stop();
+    let report = stop_after(engine, totals.frames);
     assert_adds_up(&report);
     assert!(verifier.join().unwrap().finish(&totals).is_perfect());
     for process in &mut processes {
-        process.wait(SOON).unwrap();
+        process.wait(TIMEOUT).unwrap();
     }
     for path in [&tcp, &tcp_too, &unix, &pipe] {
         assert_eq!(frames_in(path), FRAMES, "{}\n{report}", path.display());
@@ -162,7 +171,7 @@ fn a_reader_that_stands_still_loses_its_own_frames_and_its_stream_says_how_many_
     wait_for_readers(&engine, &[(1, 2)]);
     slow_reader.signal(Signal::SIGSTOP).unwrap();
     let totals = send_traffic(&veth.sender, &profile(), 5000);
-    wait_until("all frames to be offered", SOON, || {
+    wait_until("all frames to be offered", TIMEOUT, || {
         readers(&engine.report(), 1).iter().all(|reader| reader.offered == FRAMES)
     })
     .unwrap();
@@ -170,8 +179,8 @@ fn a_reader_that_stands_still_loses_its_own_frames_and_its_stream_says_how_many_
     let report = engine.stop();
     assert_adds_up(&report);
     assert!(verifier.join().unwrap().finish(&totals).is_perfect());
-    quick_reader.wait(SOON).unwrap();
-    slow_reader.wait(SOON).unwrap();
+    quick_reader.wait(TIMEOUT).unwrap();
+    slow_reader.wait(TIMEOUT).unwrap();
     let [slow_account, quick_account] = readers(&report, 1) else { panic!("{report}") };
     assert_eq!((quick_account.sent, frames_in(&quick)), (FRAMES, FRAMES), "\n{report}");
     assert!(losses(&quick).iter().all(|(_, lost)| *lost == 0), "{:?}", losses(&quick));
@@ -204,9 +213,13 @@ fn a_reader_that_takes_nothing_does_not_hold_up_the_end_and_one_too_many_is_turn
     let mut second = UnixStream::connect(&socket).unwrap();
     assert_eq!(second.read(&mut [0; 100]).unwrap(), 0, "it is hung up on");
     send_traffic(&veth.sender, &profile(), 5000);
-    let begin = std::time::Instant::now();
+    wait_until("all frames to be offered", TIMEOUT, || {
+        readers(&engine.report(), 1)[0].offered == FRAMES
+    })
+    .unwrap();
+    let watch = Stopwatch::start();
     let report = engine.stop();
-    assert!(begin.elapsed() < Duration::from_secs(4), "{:?}", begin.elapsed());
+    assert!(watch.elapsed() < Duration::from_secs(4), "{:?}", watch.elapsed());
     assert_adds_up(&report);
     let guests = report.outputs[1].consumers.unwrap();
     assert_eq!(
@@ -233,6 +246,10 @@ fn readers_come_and_go_and_of_what_comes_while_nobody_reads_nothing_waits() {
     let mut without = 0;
     for round in 0..3 {
         without += send_traffic(&veth.sender, &profile(), 20_000).frames;
+        wait_until("the frames to be received", TIMEOUT, || {
+            engine.report().total().received.frames == without
+        })
+        .unwrap();
         let mut pipe = File::open(&fifo).unwrap();
         wait_for_readers(&engine, &[(0, 1)]);
         let mut bytes = [0; 24];
@@ -265,13 +282,19 @@ fn standard_output_is_a_stream_that_tcpdump_reads_and_the_table_goes_elsewhere()
     let mut command = vxtap_on(&veth.receiver, &arguments);
     command.stdout(Stdio::piped()).stderr(File::create(&errors).unwrap());
     let mut engine = Process::spawn("vxtap", &mut command).unwrap();
-    let mut sniffer = tcpdump(engine.child().stdout.take().unwrap(), &seen);
+    let stdout = engine.child().stdout.take().unwrap();
+    wait_for_header(&stdout);
+    let mut sniffer = tcpdump(stdout, &seen);
     let text = || std::fs::read_to_string(&errors).unwrap_or_default();
-    wait_until("the engine to run", SOON, || text().contains("running:")).unwrap();
+    wait_until("the engine to run", TIMEOUT, || text().contains("running:")).unwrap();
     let sent = send_traffic(&veth.sender, &profile(), 5000).frames;
+    wait_until("the frames in the file", TIMEOUT, || {
+        seen.metadata().is_ok_and(|file| file.len() >= 24) && frames_so_far(&seen) == sent
+    })
+    .unwrap_or_else(|error| panic!("{error}: {}", text()));
     engine.signal(Signal::SIGINT).unwrap();
-    assert!(engine.wait(SOON).unwrap().success(), "{}", text());
-    sniffer.wait(SOON).unwrap();
+    assert!(engine.wait(TIMEOUT).unwrap().success(), "{}", text());
+    sniffer.wait(TIMEOUT).unwrap();
     assert_eq!(frames_in(&seen), sent, "{}", text());
     assert!(
         text().contains("standard output: 10000 = sent 10000 + lost 0 + not sent 0"),
@@ -309,10 +332,14 @@ fn a_reload_that_takes_a_stream_away_ends_it_for_its_readers_and_one_that_brings
             "{error}"
         );
         let sent = send_traffic(&veth.sender, &profile(), 5000).frames;
+        wait_until("all frames to be offered", TIMEOUT, || {
+            readers(&engine.report(), round)[0].offered == FRAMES
+        })
+        .unwrap();
         engine.reload(without.clone()).unwrap();
-        assert!(reader.wait(SOON).unwrap().success());
+        assert!(reader.wait(TIMEOUT).unwrap().success());
         assert_eq!(frames_in(&seen), sent);
-        wait_until("the socket to go", SOON, || !socket.exists()).unwrap();
+        wait_until("the socket to go", TIMEOUT, || !socket.exists()).unwrap();
     }
     let report = engine.stop();
     assert_adds_up(&report);

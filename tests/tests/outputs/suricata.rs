@@ -1,22 +1,22 @@
-//! Suricata takes the frames, from an interface with tenants kept apart and from a stream.
+//! Suricata takes the frames from an interface, with a VLAN for each tenant, and from a stream.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use vxtap::config::{Output, OutputKind};
 use vxtap_bench::{Profile, Verifier};
-use vxtap_tests::{Process, Veth, privileged, wait_until};
+use vxtap_tests::{Process, TIMEOUT, Veth, privileged, wait_until};
 
+use super::stream::wait_for_header;
 use super::support::{
-    OUTPUT, SOON, assert_adds_up, config, declared, open, send_traffic, verify, vxtap_on,
+    OUTPUT, assert_adds_up, config, declared, frames_so_far, open, send_traffic, verify, vxtap_on,
 };
 
 const FRAMES: u64 = 10_000;
 
-/// The system's Suricata, or the one that `cargo xtask setup` has unpacked beside it.
+/// Returns the path of the Suricata that `cargo xtask setup` has unpacked, else that of the system.
 fn suricata() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let target = test.ancestors().nth(3).expect("tests lie in target/PROFILE/deps");
@@ -24,7 +24,7 @@ fn suricata() -> PathBuf {
     if unpacked.exists() { unpacked } else { "suricata".into() }
 }
 
-/// What is not Suricata's own default: little output, and that into `directory`.
+/// Writes settings for Suricata: little output, and that into `directory`.
 fn settings(directory: &Path) -> PathBuf {
     let path = directory.join("suricata.yaml");
     let text = format!(
@@ -37,16 +37,16 @@ fn settings(directory: &Path) -> PathBuf {
     path
 }
 
-/// Starts it; what it says of itself is in `log`.
+/// Starts Suricata; its messages go to the file `log`.
 fn start(mut command: Command, directory: &Path, arguments: &[&str]) -> Process {
     let log = std::fs::File::create(directory.join("log")).unwrap();
-    // Checksums are those of the mirrored host, which leaves them to its NIC.
+    // Checksums are not verified: the mirrored host leaves them to its NIC.
     command.arg("-c").arg(settings(directory)).args(["-k", "none", "-v"]).args(arguments);
     command.arg("-l").arg(directory).stdout(log.try_clone().unwrap()).stderr(log);
     Process::spawn("suricata", &mut command).unwrap()
 }
 
-/// Events of a type that it has written.
+/// Returns the events of a type that Suricata has written.
 fn events(directory: &Path, kind: &str) -> Vec<serde_json::Value> {
     let text = std::fs::read_to_string(directory.join("eve.json")).unwrap_or_default();
     let events =
@@ -54,7 +54,7 @@ fn events(directory: &Path, kind: &str) -> Vec<serde_json::Value> {
     events.filter(|event| event["event_type"] == kind).collect()
 }
 
-/// How many packets it has decoded.
+/// Returns the number of packets that Suricata has decoded.
 fn decoded(directory: &Path) -> u64 {
     let last = events(directory, "stats").pop().unwrap_or_default();
     last["stats"]["decoder"]["pkts"].as_u64().unwrap_or(0)
@@ -83,12 +83,12 @@ fn suricata_sees_every_frame_of_an_interface_and_the_vlan_of_its_session() {
     let command = veth.receiver.netns.command(suricata());
     let mut suricata = start(command, directory.path(), &["--af-packet"]);
     let log = || std::fs::read_to_string(directory.path().join("log")).unwrap();
-    wait_until("Suricata to run", SOON, || log().contains("Engine started")).unwrap();
+    wait_until("Suricata to run", TIMEOUT, || log().contains("Engine started")).unwrap();
     let totals = send_traffic(&veth.sender, &profile, 5000);
-    wait_until("all frames to be decoded", SOON, || decoded(directory.path()) >= FRAMES)
+    wait_until("all frames to be decoded", TIMEOUT, || decoded(directory.path()) >= FRAMES)
         .unwrap_or_else(|error| panic!("{error:?}\n{}", log()));
     suricata.signal(Signal::SIGINT).unwrap();
-    suricata.wait(SOON).unwrap();
+    suricata.wait(TIMEOUT).unwrap();
     let report = engine.stop();
     assert_adds_up(&report);
     assert!(verifier.join().unwrap().finish(&totals).is_perfect());
@@ -110,22 +110,31 @@ fn suricata_reads_every_frame_of_a_stream() {
     let said = directory.path().join("tail");
     command.stdout(Stdio::piped()).stderr(std::fs::File::create(&said).unwrap());
     let mut tail = Process::spawn("vxtap tail", &mut command).unwrap();
+    let stream = tail.child().stdout.take().unwrap();
+    wait_for_header(&stream);
+    // The engine offers each frame to all readers at once: a frame that another one has seen is on
+    // its way to Suricata.
+    let seen = directory.path().join("seen.pcapng");
+    let mut command = vxtap_on(&veth.receiver, &["tail"]);
+    command.stdout(std::fs::File::create(&seen).unwrap()).stderr(Stdio::null());
+    let mut witness = Process::spawn("another vxtap tail", &mut command).unwrap();
+    wait_until("the other one to read", TIMEOUT, || seen.metadata().unwrap().len() > 0).unwrap();
     let mut command = Command::new(suricata());
-    command.stdin(tail.child().stdout.take().unwrap());
+    command.stdin(stream);
     let mut suricata = start(command, directory.path(), &["-r", "/dev/stdin"]);
     let log = || std::fs::read_to_string(directory.path().join("log")).unwrap();
-    // It opens the stream, which says nothing before the first frame, next.
-    wait_until("Suricata to run", SOON, || log().contains("No signatures"))
+    wait_until("Suricata to run", TIMEOUT, || log().contains("No signatures"))
         .unwrap_or_else(|error| panic!("{error:?}\n{}", log()));
-    std::thread::sleep(Duration::from_secs(1));
     let sent = send_traffic(&veth.sender, &profile, 5000).frames;
-    std::thread::sleep(Duration::from_secs(1));
-    tail.signal(Signal::SIGINT).unwrap();
-    tail.wait(SOON).unwrap();
-    suricata.wait(SOON).unwrap();
+    wait_until("all frames to be read", TIMEOUT, || frames_so_far(&seen) == sent).unwrap();
+    for tail in [&mut tail, &mut witness] {
+        tail.signal(Signal::SIGINT).unwrap();
+        tail.wait(TIMEOUT).unwrap();
+    }
+    suricata.wait(TIMEOUT).unwrap();
     let said = std::fs::read_to_string(said).unwrap();
     assert_eq!(said, format!("vxtap: {sent} frames, 0 lost on the way here\n"));
     assert_eq!(decoded(directory.path()), sent, "{}", log());
     engine.signal(Signal::SIGTERM).unwrap();
-    engine.wait(SOON).unwrap();
+    engine.wait(TIMEOUT).unwrap();
 }

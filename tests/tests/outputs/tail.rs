@@ -1,17 +1,19 @@
-//! `vxtap tail` looks into a running engine.
+//! `vxtap tail` shows the frames of a running engine.
 
 use std::fs::File;
 use std::io::Read;
+use std::iter;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use vxtap::config::Session;
-use vxtap_tests::{Process, Veth, privileged, wait_until};
+use vxtap_bench::Profile;
+use vxtap_tests::{Process, TIMEOUT, Veth, privileged, wait_until};
 
+use super::frames::{mirror, udp};
 use super::interface::frames_in;
-use super::stream::{FRAMES, profile, reader};
-use super::support::{SOON, declared, finish, send_traffic, start, vxtap_on};
+use super::stream::{FRAMES, profile, reader, wait_for_header};
+use super::support::{declared, finish, send_traffic, start, vxtap_on};
 
 #[test]
 #[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
@@ -21,7 +23,7 @@ fn vxtap_tail_shows_a_session_to_tshark_and_a_line_for_each_frame() {
     let directory = tempfile::tempdir().unwrap();
     let [file, seen, errors] =
         ["vxtap.toml", "seen.pcapng", "errors"].map(|name| directory.path().join(name));
-    // No output takes anything of it.
+    // No output takes their frames.
     let session = |(number, session): (usize, Session)| {
         format!(
             "[[session]]\nname = \"session-{number}\"\nvni = {}\noutputs = [\"none\"]\n",
@@ -47,52 +49,65 @@ fn vxtap_tail_shows_a_session_to_tshark_and_a_line_for_each_frame() {
     let mut one = Process::spawn("vxtap tail", &mut command).unwrap();
     let mut tshark = Command::new("tshark");
     let piped = one.child().stdout.take().unwrap();
+    wait_for_header(&piped);
     let mut tshark = reader(tshark.args(["-q", "-r", "-", "-w"]).arg(&seen), piped);
     let mut command = tail(&["--format", "text"]);
     let lines_path = directory.path().join("lines");
     command.stdout(File::create(&lines_path).unwrap()).stderr(Stdio::null());
     let mut all = Process::spawn("vxtap tail", &mut command).unwrap();
-    let lines = || std::fs::read_to_string(&lines_path).unwrap().lines().count() as u64;
-    // They are let in one after the other, within a tenth of a second.
-    std::thread::sleep(Duration::from_secs(1));
+    let text = || std::fs::read_to_string(&lines_path).unwrap();
+    let of_sessions =
+        |text: &str| text.lines().filter(|it| it.contains(" session-")).count() as u64;
+    // It is attached once it shows a frame of another session.
+    wait_until("a first line", TIMEOUT, || {
+        let frame = udp([2; 6], ([10, 0, 2, 1], 1), ([10, 0, 2, 2], 2));
+        mirror(&veth, iter::once((4000, frame)));
+        !text().is_empty()
+    })
+    .unwrap();
     send_traffic(&veth.sender, &profile(), 5000);
-    wait_until("a line for each frame", SOON, || lines() >= FRAMES).unwrap();
+    wait_until("a line for each frame", TIMEOUT, || of_sessions(&text()) >= FRAMES).unwrap();
     for process in [&mut one, &mut all] {
         process.signal(Signal::SIGINT).unwrap();
-        assert!(process.wait(SOON).unwrap().success());
+        assert!(process.wait(TIMEOUT).unwrap().success());
     }
-    tshark.wait(SOON).unwrap();
-    let text = std::fs::read_to_string(&lines_path).unwrap();
-    assert_eq!(text.lines().count() as u64, FRAMES);
+    tshark.wait(TIMEOUT).unwrap();
+    let text = text();
+    assert_eq!(of_sessions(&text), FRAMES);
+    let all_lines = text.lines().count();
     let of_session = text.lines().filter(|line| line.contains(" session-1 ")).count() as u64;
     assert!(of_session > 0 && of_session < FRAMES);
     assert_eq!(frames_in(&seen), of_session);
     let said = std::fs::read_to_string(&errors).unwrap();
     assert_eq!(said, format!("vxtap: {of_session} frames, 0 lost on the way here\n"));
 
-    // It outlives a reload, and the engine says in the end what became of the frames.
+    // It goes on after a reload, and the table of the engine has the counts of its frames.
     engine.signal(Signal::SIGHUP).unwrap();
     let mut one = Process::spawn(
         "vxtap tail",
         tail(&["--count", "10"]).stdout(Stdio::null()).stderr(Stdio::null()),
     )
     .unwrap();
-    std::thread::sleep(Duration::from_secs(1));
-    send_traffic(&veth.sender, &profile(), 5000);
-    assert!(one.wait(SOON).unwrap().success());
+    let few = Profile { count: Some(100), ..profile() };
+    wait_until("ten frames to be shown", TIMEOUT, || {
+        send_traffic(&veth.sender, &few, 5000);
+        one.ended().unwrap().is_some()
+    })
+    .unwrap();
+    assert!(one.wait(TIMEOUT).unwrap().success());
     let (code, table) = stopped(engine);
     assert_eq!(code, Some(0), "{table}");
     assert!(
         table.contains("vxtap tail ")
-            && table.contains(&format!("{FRAMES} = sent {FRAMES} + lost 0")),
+            && table.contains(&format!("{all_lines} = sent {all_lines} + lost 0")),
         "{table}"
     );
 }
 
-/// Ends an engine: exit code and what it printed.
+/// Ends an engine; returns exit code and standard output.
 fn stopped(mut engine: Process) -> (Option<i32>, String) {
     engine.signal(Signal::SIGTERM).unwrap();
-    let code = engine.wait(SOON).unwrap().code();
+    let code = engine.wait(TIMEOUT).unwrap().code();
     let mut table = String::new();
     engine.child().stdout.take().unwrap().read_to_string(&mut table).unwrap();
     (code, table)

@@ -1,4 +1,4 @@
-//! What came in IP fragments comes out whole, and every fragment is counted.
+//! Datagrams that came in IP fragments come out whole, and every fragment is counted.
 
 use vxtap::Engine;
 use vxtap::config::{CaptureMode, FragmentMode};
@@ -56,7 +56,7 @@ fn v6(header: &[u8], piece: &[u8], number: u16, start: usize, has_more: bool) ->
     header
 }
 
-/// What a datagram's fragments suffer on their way.
+/// Damage to the fragments of a datagram on their way.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Way {
     /// All come; the later ones in another order.
@@ -69,7 +69,7 @@ enum Way {
     Overlapping,
 }
 
-/// Datagrams in fragments, with what they suffer.
+/// Datagrams in fragments, and the counts of their damage.
 struct Storm {
     frames: Vec<Vec<u8>>,
     whole: Vec<Mirrored>,
@@ -150,7 +150,8 @@ fn over_veth(mode: CaptureMode) {
     let mut config = config(&[veth.receiver.interface]);
     config.capture.mode = mode;
     let engine = veth.receiver.netns.run(|| Engine::open(config)).unwrap();
-    let (got, report) = run(engine, &veth.sender, storm.frames.iter().map(Vec::as_slice));
+    let frames = storm.frames.iter().map(Vec::as_slice);
+    let (got, report) = run(engine, &veth.sender, frames, storm.frames.len());
     assert_whole(&storm, &got);
     assert_adds_up(&report);
     let counters = report.fragments;
@@ -174,14 +175,14 @@ fn generic() {
     over_veth(CaptureMode::Generic);
 }
 
-/// The kernel puts together; it knows no limit of 64 fragments and gives up overlaps as well.
+/// The kernel reassembles: without a limit of 64 fragments, and it gives up overlaps as well.
 #[test]
 #[ignore = "requires CAP_NET_ADMIN and network namespaces"]
 fn udp_sockets() {
     privileged();
     let veth = veth();
     receive_like_a_host(&veth.receiver);
-    // What never becomes whole stays for 30 s.
+    // The kernel keeps fragments of incomplete datagrams for 30 s.
     for parameter in ["net.ipv4.ipfrag_high_thresh", "net.ipv6.ip6frag_high_thresh"] {
         veth.receiver.sysctl(&format!("{parameter}={}", 64 << 20));
     }
@@ -189,7 +190,8 @@ fn udp_sockets() {
     let mut config = config(&[veth.receiver.interface]);
     config.capture.mode = CaptureMode::Socket;
     let engine = veth.receiver.netns.run(|| Engine::open(config)).unwrap();
-    let (got, report) = run(engine, &veth.sender, storm.frames.iter().map(Vec::as_slice));
+    let frames = storm.frames.iter().map(Vec::as_slice);
+    let (got, report) = run(engine, &veth.sender, frames, storm.whole.len());
     assert_whole(&storm, &got);
     assert_adds_up(&report);
     assert_eq!(report.fragments.fragments, 0);

@@ -1,5 +1,4 @@
-//! Mirrored frames in every shape, built by hand: what the engine under test parses, nothing of it
-//! builds.
+//! Builds mirrored frames of every kind, without the code of the engine under test.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -18,7 +17,7 @@ const BEHIND_V6: Ipv6Addr = Ipv6Addr::new(0xfd16, 0, 0, 0, 0, 0, 0, 5);
 /// Tags of one and of two VLANs.
 pub(crate) const VLANS: [&[(u16, u16)]; 3] = [&[], &[(0x8100, 10)], &[(0x88a8, 20), (0x8100, 30)]];
 
-/// What is inside.
+/// Kind of an inner frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Inside {
     V4,
@@ -27,7 +26,7 @@ pub(crate) enum Inside {
     Vlan,
 }
 
-/// One row of the table.
+/// One combination of tunnel, outer headers and inner frame.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Case {
     pub(crate) encapsulation: Encapsulation,
@@ -38,7 +37,7 @@ pub(crate) struct Case {
     pub(crate) len: usize,
 }
 
-/// A case as it is sent, and what has to come out.
+/// A case as it is sent, and the frame and metadata that have to come out.
 #[derive(Clone, Debug)]
 pub(crate) struct Mirrored {
     pub(crate) case: Case,
@@ -50,7 +49,7 @@ pub(crate) struct Mirrored {
     pub(crate) gwlb: Option<Gwlb>,
 }
 
-/// Every combination of the table.
+/// Returns every combination.
 pub(crate) fn all_cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for encapsulation in [Encapsulation::Vxlan, Encapsulation::Geneve, Encapsulation::GeneveVxlan] {
@@ -68,7 +67,7 @@ pub(crate) fn all_cases() -> Vec<Case> {
 }
 
 impl Mirrored {
-    /// Builds a case for the interface with this address; `number`, up to 65535, makes it different
+    /// Builds a case for the interface with this address. `number`, up to 65535, makes it different
     /// from all others.
     pub(crate) fn new(case: Case, number: u16, receiver_mac: [u8; 6]) -> Self {
         let inner = inner(case.inside, case.len, number);
@@ -101,7 +100,7 @@ impl Mirrored {
         Self { case, frame, inner, source: mirror, vni, gwlb }
     }
 
-    /// The bytes between the outer Ethernet header and the inner frame.
+    /// Returns the bytes between the outer Ethernet header and the inner frame.
     pub(crate) fn outer(&self) -> &[u8] {
         &self.frame[14 + 4 * self.case.vlans..self.frame.len() - self.inner.len()]
     }
@@ -116,7 +115,7 @@ fn ends(is_v6: bool, is_behind: bool) -> (IpAddr, IpAddr) {
     }
 }
 
-/// An inner frame of `len` bytes with the number in its last two.
+/// Builds an inner frame of `len` bytes with the number in its last two.
 pub(crate) fn inner(inside: Inside, len: usize, number: u16) -> Vec<u8> {
     const MACS: [u8; 12] = [2, 0xaa, 0, 0, 0, 1, 2, 0xbb, 0, 0, 0, 1];
     let fill = |frame: &mut Vec<u8>| {
@@ -167,7 +166,7 @@ pub(crate) fn geneve(protocol: u16, vni: u32, options: &[u8], inner: &[u8]) -> V
     [&[words, 0], &protocol.to_be_bytes()[..], &(vni << 8).to_be_bytes(), options, inner].concat()
 }
 
-/// The three options of a Gateway Load Balancer.
+/// Builds the three options of a Gateway Load Balancer.
 pub(crate) fn gwlb_options(gwlb: &Gwlb) -> Vec<u8> {
     [
         &[0x01, 0x08, 1, 2][..],
@@ -180,7 +179,7 @@ pub(crate) fn gwlb_options(gwlb: &Gwlb) -> Vec<u8> {
     .concat()
 }
 
-/// An IP packet with a UDP datagram without checksum, as AWS sends them.
+/// Builds an IP packet with a UDP datagram without checksum, as AWS sends them.
 pub(crate) fn packet(source: IpAddr, target: IpAddr, port: u16, payload: &[u8]) -> Vec<u8> {
     let udp_len = u16::try_from(8 + payload.len()).expect("a datagram has 65507 bytes at most");
     let mut bytes = Vec::new();

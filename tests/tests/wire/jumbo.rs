@@ -1,4 +1,4 @@
-//! Packets of 9001 bytes, the largest of EC2, through every output.
+//! Packets of 9001 bytes, the largest of EC2, pass through every output.
 
 use vxtap::Engine;
 use vxtap::capture_file::CaptureFile;
@@ -10,7 +10,7 @@ use super::frames::{Case, Inside, Mirrored};
 use super::support::{assert_adds_up, config, run};
 
 const MTU: u32 = 9001;
-/// What is left of it for the inner frame: without IPv4, UDP and VXLAN header.
+/// Length of the inner frame: the MTU without IPv4, UDP and VXLAN header.
 const INNER_LEN: usize = MTU as usize - 20 - 8 - 8;
 
 fn through_every_output(mode: CaptureMode, chunk_size: u32, segments: usize) {
@@ -33,7 +33,8 @@ fn through_every_output(mode: CaptureMode, chunk_size: u32, segments: usize) {
     config.memory.chunk_size = Some(chunk_size);
     config.outputs.push(Output::new("file", OutputKind::pcapng(&path)));
     let engine = veth.receiver.netns.run(|| Engine::open(config)).unwrap();
-    let (got, report) = run(engine, &veth.sender, sent.iter().map(|mirrored| &mirrored.frame[..]));
+    let frames = sent.iter().map(|mirrored| &mirrored.frame[..]);
+    let (got, report) = run(engine, &veth.sender, frames, sent.len());
     assert_adds_up(&report);
     assert!(
         got.iter().all(|got| got.segments == segments),

@@ -1,5 +1,5 @@
-//! Linux's own tunnels as senders: two hosts talk TCP through one, and the engine sees both
-//! directions of it.
+//! Tunnels of the Linux kernel as senders: two hosts talk TCP through one, and the engine sees both
+//! directions.
 //!
 //! ```text
 //!   left ── hub ── right      the hub, a bridge that learns nothing, gives the monitor a copy of every frame
@@ -9,27 +9,28 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use vxtap::Engine;
-use vxtap::capture_file::CaptureFile;
+use vxtap::capture_file::{CaptureFile, CaptureFileError};
 use vxtap::config::{CaptureMode, Output, OutputKind};
 use vxtap::ring::Encapsulation;
-use vxtap_tests::{NetNs, Process, capture, privileged, wait_until};
+use vxtap_tests::{NetNs, Process, TIMEOUT, capture, privileged, wait_until};
 
 use super::support::{Got, OUTPUT, assert_adds_up, config, read_all};
 
-const SOON: Duration = Duration::from_secs(20);
 /// Bytes that go through the tunnel in each direction.
 const LEN: usize = 200_000;
 const VNI: u32 = 77;
-/// Ethernet, IPv4, UDP, and VXLAN or GENEVE without options: what the kernel puts in front.
+/// Length of the headers that the kernel adds: Ethernet, IPv4, UDP, and VXLAN or GENEVE without
+/// options.
 const OUTER_LEN: usize = 14 + 20 + 8 + 8;
+/// UDP port of the last frame that a host sends (discard, RFC 863).
+const LAST_PORT: u16 = 9;
 
 /// Three hosts on a hub.
 struct Wire {
@@ -67,7 +68,7 @@ impl Wire {
     /// Gives both hosts a tunnel of this type to each other.
     fn join(&self, kind: &str) {
         for (host, own, other) in [(&self.left, 1, 2), (&self.right, 2, 1)] {
-            ip(host, &format!("address add 192.0.2.{own}/24 dev eth0"));
+            ip(host, &format!("address add 192.0.2.{own}/24 broadcast + dev eth0"));
             let tunnel = match kind {
                 "vxlan" => {
                     format!(
@@ -104,35 +105,54 @@ impl Wire {
         assert!(received == sent);
         echo.join().unwrap();
     }
+
+    /// Takes both tunnels down and has both hosts send a last frame: those of the tunnels come
+    /// before.
+    fn end(&self) {
+        for (host, own) in [(&self.left, 1), (&self.right, 2)] {
+            ip(host, "link set tunnel down");
+            let socket = host.run(|| UdpSocket::bind(format!("192.0.2.{own}:0"))).unwrap();
+            socket.set_broadcast(true).unwrap();
+            socket.send_to(b"the last frame", ("192.0.2.255", LAST_PORT)).unwrap();
+        }
+    }
 }
 
 fn ip(netns: &NetNs, line: &str) {
     netns.ip(&line.split(' ').collect::<Vec<_>>()).unwrap();
 }
 
-/// Frames by their bytes, with how often each came: a hub sends what it floods in no order between
-/// its ports.
+/// Counts equal frames: a hub floods frames of different ports in no defined order.
 fn counted<T: Ord>(frames: impl IntoIterator<Item = T>) -> BTreeMap<T, usize> {
     let mut counts = BTreeMap::new();
     frames.into_iter().for_each(|frame| *counts.entry(frame).or_default() += 1);
     counts
 }
 
-/// What is in the tunnel, of the frames in a capture file that are for its port.
-fn inner_frames(wire: &Path, port: u16) -> BTreeMap<Vec<u8>, usize> {
+/// Returns the frames in a capture file that are for a UDP port; the file may still grow.
+fn frames_to(port: u16, wire: &Path) -> Vec<Vec<u8>> {
     let mut file = CaptureFile::open(wire).unwrap();
     let mut frames = Vec::new();
-    while let Some(record) = file.next().unwrap() {
-        if record.captured.get(36..38) == Some(&port.to_be_bytes()) {
-            frames.push(record.captured[OUTER_LEN..].to_vec());
+    loop {
+        match file.next() {
+            Ok(Some(record)) if record.captured.get(36..38) == Some(&port.to_be_bytes()) => {
+                frames.push(record.captured.to_vec());
+            }
+            Ok(Some(_)) => {}
+            Ok(None) | Err(CaptureFileError::EndsInRecord { .. }) => return frames,
+            Err(error) => panic!("{error}"),
         }
     }
-    counted(frames)
 }
 
-/// Runs the engine while two hosts talk; returns what came out, with the wire as tcpdump saw it in
-/// `wire.pcap` and the engine's own file in `ours.pcapng`.
-fn watch(directory: &Path, kind: &str) -> Vec<Got> {
+/// Returns the frames inside the tunnel, of the frames in a capture file that are for its port.
+fn inner_frames(wire: &Path, port: u16) -> BTreeMap<Vec<u8>, usize> {
+    counted(frames_to(port, wire).into_iter().map(|frame| frame[OUTER_LEN..].to_vec()))
+}
+
+/// Runs the engine while two hosts talk; returns the frames that came out. The file `wire.pcap` has
+/// the frames on the wire as tcpdump saw them, `ours.pcapng` is the engine's own file.
+fn watch(directory: &Path, kind: &str, port: u16) -> Vec<Got> {
     let wire = Wire::new();
     let mut config = config(&["eth0"]);
     config.capture.mode = CaptureMode::Native;
@@ -159,13 +179,19 @@ fn watch(directory: &Path, kind: &str) -> Vec<Got> {
         ])
         .arg(&seen);
     let mut tcpdump = Process::spawn("tcpdump", tcpdump.stderr(Stdio::null())).unwrap();
-    wait_until("tcpdump's file", SOON, || seen.metadata().is_ok_and(|file| file.len() >= 24))
+    wait_until("tcpdump's file", TIMEOUT, || seen.metadata().is_ok_and(|file| file.len() >= 24))
         .unwrap();
     wire.join(kind);
     wire.talk();
-    thread::sleep(Duration::from_millis(300));
+    wire.end();
+    wait_until("the last frames", TIMEOUT, || frames_to(LAST_PORT, &seen).len() == 2).unwrap();
+    let on_the_wire = frames_to(port, &seen).len() as u64;
+    wait_until("all frames to be received", TIMEOUT, || {
+        engine.report().total().received.frames == on_the_wire
+    })
+    .unwrap_or_else(|error| panic!("{error}: {on_the_wire}\n{}", engine.report()));
     tcpdump.signal(Signal::SIGTERM).unwrap();
-    tcpdump.wait(SOON).unwrap();
+    tcpdump.wait(TIMEOUT).unwrap();
     let report = engine.stop();
     assert_adds_up(&report);
     reader.join().unwrap()
@@ -192,15 +218,15 @@ fn assert_same_as_on_the_wire(
 fn vxlan_comes_out_as_tshark_sees_it_on_the_wire() {
     privileged();
     let directory = tempfile::tempdir().unwrap();
-    let got = watch(directory.path(), "vxlan");
+    let got = watch(directory.path(), "vxlan", 4789);
     assert_same_as_on_the_wire(directory.path(), &got, 4789, Encapsulation::Vxlan);
     let ours = innermost(&directory.path().join("ours.pcapng"), "ip");
     assert_eq!(ours, innermost(&directory.path().join("wire.pcap"), "vxlan && tcp"));
     assert!(ours.values().sum::<usize>() > 2 * LEN / 1500);
 }
 
-/// What tshark says of the innermost addresses, ports, sequence numbers and lengths of the TCP
-/// segments in a file.
+/// Returns the innermost addresses, ports, sequence numbers and lengths of the TCP segments in a
+/// file, as tshark sees them.
 fn innermost(path: &Path, filter: &str) -> BTreeMap<String, usize> {
     let mut tshark = Command::new("tshark");
     tshark.arg("-r").arg(path).args(["-Y", filter, "-T", "fields", "-E", "occurrence=l"]);
@@ -212,12 +238,12 @@ fn innermost(path: &Path, filter: &str) -> BTreeMap<String, usize> {
     counted(capture(&mut tshark).unwrap().lines().map(str::to_owned))
 }
 
-/// The kernel that this runs on may have no GENEVE interfaces.
+/// Only in a guest: the host's kernel may have no GENEVE interfaces.
 #[test]
 #[ignore = "requires CAP_NET_ADMIN, CAP_BPF, network namespaces and geneve; run by cargo xtask test --vm"]
 fn geneve_comes_out_as_it_is_on_the_wire() {
     privileged();
     let directory = tempfile::tempdir().unwrap();
-    let got = watch(directory.path(), "geneve");
+    let got = watch(directory.path(), "geneve", 6081);
     assert_same_as_on_the_wire(directory.path(), &got, 6081, Encapsulation::Geneve);
 }

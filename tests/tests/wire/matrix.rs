@@ -1,4 +1,5 @@
-//! Every tunnel over every network with everything inside comes out as it went in, on every mode.
+//! Every tunnel over every network with every kind of inner frame comes out as it went in, in every
+//! capture mode.
 
 use vxtap::Engine;
 use vxtap::config::CaptureMode;
@@ -49,7 +50,8 @@ fn over_veth(mode: CaptureMode, active: ActiveMode) {
     let mut config = config(&[veth.receiver.interface]);
     config.capture.mode = mode;
     let engine = veth.receiver.netns.run(|| Engine::open(config)).unwrap();
-    let (got, report) = run(engine, &veth.sender, sent.iter().map(|mirrored| &mirrored.frame[..]));
+    let frames = sent.iter().map(|mirrored| &mirrored.frame[..]);
+    let (got, report) = run(engine, &veth.sender, frames, sent.len());
     assert_eq!(report.interfaces[0].mode, active);
     assert_all_came(&sent, &got, true);
     assert!(got.iter().any(|got| got.segments == 3), "8900 bytes in chunks of 4096");
@@ -71,21 +73,22 @@ fn generic() {
     over_veth(CaptureMode::Generic, ActiveMode::Generic);
 }
 
-/// What the stack lets through to UDP sockets of these interfaces; their places are the numbers of
-/// VLAN tags, which it takes off.
+/// Checks the frames that the kernel stack passes to UDP sockets of these interfaces. The place of
+/// an interface is the number of VLAN tags, which the stack removes.
 fn through_udp_sockets(veth: &Veth, interfaces: &[&str]) {
     let mut sent = all(veth.receiver.mac);
     sent.retain(|mirrored| mirrored.case.vlans < interfaces.len());
     let mut config = config(interfaces);
     config.capture.mode = CaptureMode::Socket;
     let engine = veth.receiver.netns.run(|| Engine::open(config)).unwrap();
-    let (got, report) = run(engine, &veth.sender, sent.iter().map(|mirrored| &mirrored.frame[..]));
+    let frames = sent.iter().map(|mirrored| &mirrored.frame[..]);
+    let (got, report) = run(engine, &veth.sender, frames, sent.len());
     assert!(report.interfaces.iter().all(|interface| interface.mode == ActiveMode::Socket));
     assert_all_came(&sent, &got, false);
     for got in &got {
         let mirrored = sent.iter().find(|mirrored| mirrored.vni == got.vni).unwrap();
         assert_eq!(got.interface, mirrored.case.vlans, "{:?}", mirrored.case);
-        // The IP header is made up again; from the ports on all is as it was.
+        // The engine builds the IP header again; the bytes from the ports on are unchanged.
         let ports = if mirrored.case.outer_is_v6 { 40 } else { 20 };
         assert_eq!(got.outer[ports..], mirrored.outer()[ports..], "{:?}", mirrored.case);
     }
@@ -95,7 +98,7 @@ fn through_udp_sockets(veth: &Veth, interfaces: &[&str]) {
     assert_eq!(by_interface, vec![(sent.len() / interfaces.len()) as u64; interfaces.len()]);
 }
 
-/// The kernel that this runs on may have no VLAN interfaces.
+/// Without VLAN interfaces: the host's kernel may have none.
 #[test]
 #[ignore = "requires CAP_NET_ADMIN and network namespaces"]
 fn udp_sockets() {

@@ -1,6 +1,7 @@
-//! Engines on veth pairs, and what comes out of them.
+//! Runs engines on veth pairs and collects the frames that come out.
 
 use std::fs;
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -9,14 +10,16 @@ use vxtap::Engine;
 use vxtap::config::{Config, Output, OutputKind};
 use vxtap::engine::Report;
 use vxtap::ring::{Consumer, Encapsulation, Frame, Gwlb, Link, Next};
-use vxtap_bench::sink::{OutgoingFrame, Pushed};
-use vxtap_bench::{FrameSink, PacketSocket};
-use vxtap_tests::Side;
+use vxtap_bench::send::FrameSource;
+use vxtap_bench::sink::Label;
+use vxtap_bench::{Pace, PacketSocket, SendLimits, send};
+use vxtap_tests::{Side, TIMEOUT, wait_until};
 
 use super::frames::TARGET_V6;
 
 pub(crate) const OUTPUT: &str = "test";
-const SOON: Duration = Duration::from_secs(20);
+/// Frames per second.
+const PACE: Pace = Pace::PerSecond(NonZeroU64::new(20_000).unwrap());
 
 /// A frame as the consumer has seen it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +56,7 @@ impl From<Frame<'_>> for Got {
     }
 }
 
-/// A configuration with one output, to be read by the test.
+/// Returns a configuration with one output, which the test reads.
 pub(crate) fn config(interfaces: &[&str]) -> Config {
     let mut config = Config::default();
     config.capture.interfaces = interfaces.iter().map(|&name| name.to_owned()).collect();
@@ -66,7 +69,7 @@ pub(crate) fn read_all(mut consumer: Consumer) -> JoinHandle<Vec<Got>> {
     thread::spawn(move || {
         let mut all = Vec::new();
         loop {
-            match consumer.next(SOON) {
+            match consumer.next(TIMEOUT) {
                 Next::Batch(batch) => all.extend(batch.iter().map(Got::from)),
                 Next::Idle => {}
                 Next::Closed => return all,
@@ -77,46 +80,61 @@ pub(crate) fn read_all(mut consumer: Consumer) -> JoinHandle<Vec<Got>> {
 
 /// Sends frames as they are.
 pub(crate) fn send_frames<'f>(sender: &Side, frames: impl Iterator<Item = &'f [u8]> + Send) {
+    let limits = SendLimits { pace: PACE, duration: None, stop: None };
     sender.netns.run(|| {
         let mut socket = PacketSocket::open(sender.interface).unwrap();
-        for frame in frames {
-            let mut slot = OutgoingFrame::default();
-            slot.bytes.extend_from_slice(frame);
-            while matches!(socket.push(std::slice::from_ref(&slot)).unwrap(), Pushed::Full) {
-                thread::sleep(Duration::from_micros(50));
-            }
-        }
+        let totals = send(&mut Frames(frames), &mut socket, limits, |_| {}).unwrap();
+        assert_eq!(totals.refused, 0, "the sending end takes every frame");
     });
 }
 
-/// Runs an engine while frames are sent to it; returns what came out and the account.
+/// Frames that are sent as they are.
+struct Frames<I>(I);
+
+impl<'f, I: Iterator<Item = &'f [u8]>> FrameSource for Frames<I> {
+    fn next_frame(&mut self, frame: &mut Vec<u8>) -> Option<Label> {
+        frame.clear();
+        frame.extend_from_slice(self.0.next()?);
+        Some(Label { session: None, inner_len: 0 })
+    }
+
+    fn next_at(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+/// Runs an engine while frames are sent to it, until so many have arrived at its steering; returns
+/// the frames that came out and the report.
 pub(crate) fn run<'f>(
     mut engine: Engine,
     sender: &Side,
     frames: impl Iterator<Item = &'f [u8]> + Send,
+    arrivals: usize,
 ) -> (Vec<Got>, Report) {
     let reader = read_all(engine.take_consumer(OUTPUT).unwrap());
     engine.start().unwrap();
     send_frames(sender, frames);
-    thread::sleep(Duration::from_millis(100));
+    wait_until("all frames to arrive", TIMEOUT, || {
+        let steering = engine.report().steering();
+        steering.redirected + steering.several_buffers >= arrivals as u64
+    })
+    .unwrap_or_else(|error| panic!("{error}\n{}", engine.report()));
     let report = engine.stop();
     (reader.join().unwrap(), report)
 }
 
-/// The sums of a stopped engine add up, and nothing went wrong.
+/// Checks that the sums of a stopped engine add up, and that nothing went wrong.
 #[track_caller]
 pub(crate) fn assert_adds_up(report: &Report) {
     assert_eq!(report.imbalances(), Vec::<String>::new(), "\n{report}");
     assert_eq!(report.failures, Vec::<String>::new(), "\n{report}");
 }
 
-/// Runs an engine on a capture file; returns what came out and the account.
+/// Runs an engine on a capture file; returns the frames that came out and the report.
 pub(crate) fn run_to_the_end(mut engine: Engine) -> (Vec<Got>, Report) {
     let reader = read_all(engine.take_consumer(OUTPUT).unwrap());
     engine.start().unwrap();
-    while !engine.has_ended() {
-        thread::sleep(Duration::from_millis(1));
-    }
+    wait_until("the end of the file", TIMEOUT, || engine.has_ended()).unwrap();
     let report = engine.stop();
     (reader.join().unwrap(), report)
 }
@@ -142,7 +160,8 @@ pub(crate) fn receive_like_a_host(receiver: &Side) {
     receiver.netns.ip(&["address", "add", &address, "dev", device, "nodad"]).unwrap();
 }
 
-/// Adds interfaces for what has one VLAN tag and what has two; returns the names of all three.
+/// Adds an interface for frames with one VLAN tag and one for frames with two; returns the names of
+/// all three interfaces.
 pub(crate) fn add_vlan_interfaces(receiver: &Side) -> [&'static str; 3] {
     let device = receiver.interface;
     let ip = |line: &str| drop(receiver.netns.ip(&line.split(' ').collect::<Vec<_>>()).unwrap());

@@ -1,4 +1,4 @@
-//! The committed object in the kernel, put there by one of two loaders that share no code: aya and
+//! Loads the committed object into the kernel by one of two loaders that share no code: aya and
 //! libbpf.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -12,10 +12,10 @@ use libbpf_rs::{MapCore, MapFlags, ObjectBuilder, PrintLevel, ProgramInput, set_
 use rustix::net::{AddressFamily, SocketType, socket, sockopt};
 use vxtap_ebpf::maps::{self, OUTCOMES};
 
-/// Sum over the CPUs of each counter, indexed by outcome.
+/// Counters by outcome, each the sum over all CPUs.
 pub(crate) type Counters = [u64; OUTCOMES as usize];
 
-/// What the program did with a frame.
+/// Result of a run of the program on a frame.
 pub(crate) struct Ran {
     pub(crate) action: u32,
     /// Metadata and frame.
@@ -38,25 +38,26 @@ pub(crate) trait Loaded {
     fn run(&mut self, frame: &[u8], context: Option<&[u8]>) -> Result<Ran>;
 }
 
-/// The object that is committed, by way of the file and not of what the engine embeds.
+/// Returns the path of the committed object. The tests load the file, not the copy inside the
+/// engine.
 pub(crate) fn object_path() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../ebpf/vxtap.bpf.o"))
 }
 
-/// The object, freshly loaded by each of the loaders.
+/// Loads the object by each of the loaders.
 pub(crate) fn loaders() -> Result<[Box<dyn Loaded>; 2]> {
     Ok([Box::new(ByAya::load()?), Box::new(ByLibbpf::load()?)])
 }
 
-/// An AF_XDP socket with an RX ring, which is what the kernel asks of a socket in the map; it is
-/// bound to nothing.
+/// Opens an AF_XDP socket with an RX ring, as the kernel requires of a socket in the map; it is not
+/// bound.
 pub(crate) fn xdp_socket() -> Result<OwnedFd> {
     let socket = socket(AddressFamily::XDP, SocketType::RAW, None).context("socket(AF_XDP)")?;
     sockopt::set_xdp_rx_ring_size(&socket, 64)?;
     Ok(socket)
 }
 
-/// Room for what comes out: the largest frame, and metadata in front of it.
+/// Length of the output buffer: the largest frame, and metadata in front of it.
 const OUT_LEN: usize = 64 * 1024;
 
 struct ByAya {
@@ -140,7 +141,7 @@ struct ByLibbpf {
 
 impl ByLibbpf {
     fn load() -> Result<Self> {
-        // Not its remarks about sections that it passes over.
+        // Without its messages about sections that it ignores.
         set_print(Some((PrintLevel::Warn, |_, text| eprint!("{text}"))));
         let object = ObjectBuilder::default().open_file(object_path())?.load()?;
         Ok(Self { object, out: vec![0; OUT_LEN] })

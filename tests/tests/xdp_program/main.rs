@@ -1,5 +1,5 @@
 //! Claim: the committed XDP object steers exactly the whole UDP datagrams to our ports from allowed
-//! sources, counts each frame once, and hands everything else to the stack as it came. Two
+//! sources, counts each frame once, and passes all other frames to the stack unchanged. Two
 //! independent loaders have to agree.
 //!
 //! The kernel runs the program on frames made here (`BPF_PROG_TEST_RUN`); no interface is involved.
@@ -25,12 +25,14 @@ const DROP: u32 = 1;
 const PASS: u32 = 2;
 const REDIRECT: u32 = 4;
 
-/// The kernel wants a whole Ethernet header, and puts what exceeds a page into further buffers.
+/// Least length of a frame in a test run: the kernel requires a whole Ethernet header.
 const TEST_RUN_LEN_MIN: usize = 14;
+/// Longest frame that is certainly in one buffer: the kernel puts the bytes beyond a page into
+/// further buffers.
 const FIRST_BUFFER_LEN: usize = 3000;
 
-/// Runs the program and checks what it returns, that it leaves the frame alone, and that of the
-/// counters exactly those of `outcomes` go up, by one. Returns what it put in front of the frame.
+/// Runs the program and checks its action, that it does not change the frame, and that exactly the
+/// counters of `outcomes` go up by one. Returns the metadata that it put in front of the frame.
 fn expect(
     program: &mut dyn Loaded,
     frame: &[u8],
@@ -62,8 +64,8 @@ fn expect_in(
     Ok(ran.data)
 }
 
-/// What the program has to do with a frame when [`PORT`] is ours, there is a socket and everybody
-/// may send.
+/// Returns the action and the outcome that are expected when [`PORT`] is ours, there is a socket
+/// and all sources are allowed.
 const fn verdict(parsed: Result<u16, Refusal>) -> (u32, Outcome) {
     match parsed {
         Ok(_) => (REDIRECT, Outcome::Redirected),
@@ -189,7 +191,7 @@ fn only_allowed_sources_reach_our_ports_and_nobody_else_is_kept_from_the_stack()
     let steered = (REDIRECT, Outcome::Redirected);
     let dropped = (DROP, Outcome::SourceNotAllowed);
     let cases = [
-        ("nobody is allowed", vec![], dropped, dropped),
+        ("no source is allowed", vec![], dropped, dropped),
         ("the IPv4 address", vec![(32, &[192, 0, 2, 7][..])], steered, dropped),
         ("its neighbour", vec![(32, &[192, 0, 2, 6][..])], dropped, dropped),
         ("a prefix around it", vec![(31, &[192, 0, 2, 6][..])], steered, dropped),
@@ -220,7 +222,7 @@ fn only_allowed_sources_reach_our_ports_and_nobody_else_is_kept_from_the_stack()
             other_port[36] ^= 1;
             expect(program, &other_port, PASS, &[Outcome::NotOurs], why)?;
             program.set_flags(0)?;
-            expect(program, &v4, REDIRECT, &[Outcome::Redirected], "everybody may send")?;
+            expect(program, &v4, REDIRECT, &[Outcome::Redirected], "all sources may send")?;
         }
     }
     Ok(())

@@ -1,10 +1,10 @@
-//! Claim: where kernel and driver can do zero-copy, the NIC writes mirrored frames into the
-//! engine's memory and they come out as they were sent; where they cannot, the engine steps down
-//! and says why.
+//! Claim: if kernel and driver can do zero-copy, the NIC writes mirrored frames into the engine's
+//! memory and they come out as they were sent; if they cannot, the engine falls back to another
+//! mode and says why.
 //!
-//! Made for a guest that was booted for it (`cargo xtask test --vm`): what is sent into `eth0`
-//! arrives at `eth1`, a virtio NIC with two queues. The guest's kernel says by `VXTAP_RUNG` and
-//! `VXTAP_JUMBO_RUNG` what is expected of it.
+//! For a guest that was booted for it (`cargo xtask test --vm`): frames that are sent into `eth0`
+//! arrive at `eth1`, a virtio NIC with two queues. The environment variables `VXTAP_MODE` and
+//! `VXTAP_JUMBO_MODE` give the capture mode that is expected of the guest's kernel.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails right there")]
 
 #[path = "../wire/frames.rs"]
@@ -13,8 +13,8 @@ mod frames;
 
 use std::fs::{self, File};
 use std::net::Ipv4Addr;
+use std::num::NonZeroU64;
 use std::process::Command;
-use std::thread;
 use std::time::Duration;
 
 use rustix::fs::{SealFlags, fcntl_get_seals};
@@ -22,18 +22,19 @@ use vxtap::Engine;
 use vxtap::config::{CaptureMode, Config, Output, OutputKind};
 use vxtap::engine::Report;
 use vxtap::ring::{Encapsulation, Next};
-use vxtap_bench::sink::{OutgoingFrame, Pushed};
-use vxtap_bench::{FrameSink, PacketSocket};
-use vxtap_tests::{NetNs, Veth, VethOptions, capture, privileged, wait_until};
+use vxtap_bench::send::FrameSource;
+use vxtap_bench::sink::Label;
+use vxtap_bench::{Pace, PacketSocket, SendLimits, send};
+use vxtap_tests::{NetNs, TIMEOUT, Veth, VethOptions, capture, privileged, wait_until};
 
 use frames::{Case, Inside, Mirrored};
 
 const SENDER: &str = "eth0";
 const RECEIVER: &str = "eth1";
-/// Emulation is slow.
-const SOON: Duration = Duration::from_secs(30);
+/// Frames per second.
+const PACE: NonZeroU64 = NonZeroU64::new(1000).unwrap();
 
-/// What the kernel is expected to reach, from the environment.
+/// Returns the capture mode that is expected of the kernel, from the environment.
 fn expected(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| panic!("{variable} is set in the guest"))
 }
@@ -51,7 +52,7 @@ fn config(interface: &str) -> Config {
 /// Sets the number of queues, and waits until both ends have a carrier again.
 fn with_queues(count: u32) {
     let count = count.to_string();
-    // Fails if it is so already.
+    // Fails if there are so many already.
     let _ = Command::new("ethtool").args(["-L", RECEIVER, "combined", &count]).status();
     wait_for_carriers();
 }
@@ -61,14 +62,14 @@ fn wait_for_carriers() {
     for interface in [SENDER, RECEIVER] {
         capture(Command::new("ip").args(["link", "set", interface, "up"])).unwrap();
         let carrier = format!("/sys/class/net/{interface}/carrier");
-        wait_until(&format!("the carrier of {interface}"), SOON, || {
+        wait_until(&format!("the carrier of {interface}"), TIMEOUT, || {
             fs::read_to_string(&carrier).is_ok_and(|text| text.trim() == "1")
         })
         .unwrap();
     }
 }
 
-/// The MAC address that frames have to carry.
+/// Returns the destination MAC address of the frames.
 fn receiver_mac() -> [u8; 6] {
     let text = fs::read_to_string(format!("/sys/class/net/{RECEIVER}/address")).unwrap();
     let bytes: Vec<u8> =
@@ -76,8 +77,8 @@ fn receiver_mac() -> [u8; 6] {
     bytes.try_into().unwrap()
 }
 
-/// 500 mirrored frames of several kinds. Their outer sources differ, so that they spread over
-/// queues.
+/// Builds 500 mirrored frames of several kinds. Their outer sources differ, so that they spread
+/// over the queues.
 fn mirrored() -> Vec<Mirrored> {
     let mac = receiver_mac();
     let encapsulations = [Encapsulation::Vxlan, Encapsulation::Geneve, Encapsulation::GeneveVxlan];
@@ -104,7 +105,22 @@ fn mirrored() -> Vec<Mirrored> {
         .collect()
 }
 
-/// Sends the frames through an engine and checks what comes out.
+/// Frames that are sent as they are.
+struct Frames<'f>(std::slice::Iter<'f, Mirrored>);
+
+impl FrameSource for Frames<'_> {
+    fn next_frame(&mut self, frame: &mut Vec<u8>) -> Option<Label> {
+        frame.clear();
+        frame.extend_from_slice(&self.0.next()?.frame);
+        Some(Label { session: None, inner_len: 0 })
+    }
+
+    fn next_at(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+/// Sends the frames through an engine and checks that they come out as they were sent.
 fn deliver(config: Config) -> Report {
     let sent = mirrored();
     let mut engine = Engine::open(config).unwrap();
@@ -113,16 +129,13 @@ fn deliver(config: Config) -> Report {
     wait_for_carriers();
     assert_sealed();
     let mut socket = PacketSocket::open(SENDER).unwrap();
-    for mirrored in &sent {
-        let mut slot = OutgoingFrame::default();
-        slot.bytes.extend_from_slice(&mirrored.frame);
-        while matches!(socket.push(std::slice::from_ref(&slot)).unwrap(), Pushed::Full) {
-            thread::sleep(Duration::from_millis(1));
-        }
-    }
+    // Emulation is slow.
+    let limits = SendLimits { pace: Pace::PerSecond(PACE), duration: None, stop: None };
+    let totals = send(&mut Frames(sent.iter()), &mut socket, limits, |_| {}).unwrap();
+    assert_eq!(totals.refused, 0, "the NIC takes every frame");
     let mut got = Vec::new();
     while got.len() < sent.len() {
-        match consumer.next(Duration::from_secs(10)) {
+        match consumer.next(TIMEOUT) {
             Next::Batch(batch) => {
                 let frames =
                     batch.iter().map(|frame| (frame.vni().get(), frame.bytes().into_owned()));
@@ -141,7 +154,8 @@ fn deliver(config: Config) -> Report {
     report
 }
 
-/// The engine's memory can be mapped writable by nobody any more, and keeps its size.
+/// Checks that no process can map the engine's memory writable any more, and that it keeps its
+/// size.
 fn assert_sealed() {
     let mut found = 0;
     for entry in fs::read_dir("/proc/self/fd").unwrap().flatten() {
@@ -167,7 +181,7 @@ fn frames_of_one_queue_come_out_as_they_were_sent() {
     privileged();
     with_queues(1);
     let report = deliver(config(RECEIVER));
-    assert_eq!((mode(&report), report.workers.len()), (expected("VXTAP_RUNG"), 1));
+    assert_eq!((mode(&report), report.workers.len()), (expected("VXTAP_MODE"), 1));
 }
 
 #[test]
@@ -176,7 +190,7 @@ fn frames_of_two_queues_come_out_as_they_were_sent() {
     privileged();
     with_queues(2);
     let report = deliver(config(RECEIVER));
-    assert_eq!((mode(&report), report.workers.len()), (expected("VXTAP_RUNG"), 2));
+    assert_eq!((mode(&report), report.workers.len()), (expected("VXTAP_MODE"), 2));
     let frames: Vec<_> =
         report.workers.iter().map(|worker| worker.counters.all.received.frames).collect();
     assert!(frames.iter().all(|&frames| frames > 0), "both queues: {frames:?}");
@@ -202,7 +216,7 @@ fn frames_come_out_of_huge_pages_as_they_were_sent() {
         assert!(free() < before, "huge pages are in use");
         drop(engine);
         let report = deliver(config);
-        assert_eq!(mode(&report), expected("VXTAP_RUNG"));
+        assert_eq!(mode(&report), expected("VXTAP_MODE"));
     }
     fs::write("/proc/sys/vm/nr_hugepages", "0").unwrap();
 }
@@ -214,7 +228,7 @@ fn zero_copy_is_used_or_refused_with_the_reason() {
     with_queues(2);
     let mut forced = config(RECEIVER);
     forced.capture.mode = CaptureMode::ZeroCopy;
-    if expected("VXTAP_RUNG") == "zero-copy" {
+    if expected("VXTAP_MODE") == "zero-copy" {
         assert_eq!(mode(&deliver(forced)), "zero-copy");
         return;
     }
@@ -234,7 +248,7 @@ fn jumbo_frames_need_segments_or_the_engine_steps_down_to_where_it_needs_none() 
     let veth = Veth::join(NetNs::new().unwrap(), NetNs::new().unwrap(), options).unwrap();
     let engine = veth.receiver.netns.run(|| Engine::open(config(veth.receiver.interface))).unwrap();
     let report = engine.stop();
-    assert_eq!(mode(&report), expected("VXTAP_JUMBO_RUNG"), "{:?}", report.interfaces[0].fallbacks);
+    assert_eq!(mode(&report), expected("VXTAP_JUMBO_MODE"), "{:?}", report.interfaces[0].fallbacks);
     if mode(&report) == "UDP socket" {
         let reason = &report.interfaces[0].fallbacks[1].reason;
         assert!(reason.contains("cannot be divided by this kernel (before Linux 6.6)"), "{reason}");

@@ -121,7 +121,7 @@ mount -t devtmpfs none /dev
 mount -t bpf none /sys/fs/bpf
 mount -t tmpfs none /run
 mount -t tmpfs none /tmp
-export PATH=/usr/sbin:/usr/bin:/bin HOME=/ VXTAP_RUNG='{}' VXTAP_JUMBO_RUNG='{}'
+export PATH=/usr/sbin:/usr/bin:/bin HOME=/ VXTAP_MODE='{}' VXTAP_JUMBO_MODE='{}'
 {insmod}sysctl -qw net.ipv6.conf.all.disable_ipv6=1
 ip link set lo up
 ip link set eth0 up

@@ -196,7 +196,7 @@ impl Server {
         }
     }
 
-    /// Creates a ring from each queue for a consumer. The workers get their ends last.
+    /// Creates a ring from each queue for a consumer.
     fn attach(
         &self,
         connection: &Connection,
@@ -224,23 +224,25 @@ impl Server {
         self.service.queues.from(first).into_iter().map(ring).collect()
     }
 
-    /// Sends the consumer its ends of rings, and the workers theirs.
+    /// Gives the ends of rings to the workers, then to a consumer: a consumer that has its rings gets
+    /// every frame from then on.
     fn send_rings(
         &self,
         connection: &Connection,
         consumer: &mut AttachedConsumer,
         rings: Vec<(Arc<ControlChannel>, Writer, RingFds)>,
     ) -> io::Result<()> {
-        let mut writers = Vec::new();
-        for (control, writer, RingFds { umem, files, presence: peer }) in rings {
-            let files = [&umem, &files.ring, &files.tail].map(OwnedFd::as_fd);
-            protocol::send_files(connection.as_fd(), FdMessage::Ring, &files)?;
-            writers.push((control, writer));
-            consumer.peers.push(peer);
-        }
         let output = self.service.id + consumer.member as usize;
-        for (control, writer) in writers {
+        let mut fds = Vec::new();
+        for (control, writer, RingFds { umem, files, presence: peer }) in rings {
+            // If the rings cannot be sent, the consumer is dropped and the workers retire its rings.
+            consumer.peers.push(peer);
             control.attach(output, writer);
+            fds.push((umem, files));
+        }
+        for (umem, files) in &fds {
+            let files = [umem, &files.ring, &files.tail].map(OwnedFd::as_fd);
+            protocol::send_files(connection.as_fd(), FdMessage::Ring, &files)?;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Down the ladder of capture modes to where the engine can work, with the reasons.
+//! The engine falls back to a capture mode that works, and gives the reasons.
 
 use std::io::Read;
 use std::process::Stdio;
@@ -7,10 +7,10 @@ use nix::sys::signal::Signal;
 use vxtap::engine::{ActiveMode, ModeFallback};
 use vxtap_bench::Profile;
 use vxtap_bench::profile::OuterHeaders;
-use vxtap_tests::{Process, Side, Veth, privileged, wait_until};
+use vxtap_tests::{Process, Side, TIMEOUT, Veth, privileged, wait_until};
 
 use super::refusals::{as_nobody, open_to_all};
-use super::support::{SOON, assert_adds_up, config, run, send_traffic, vxtap};
+use super::support::{assert_adds_up, config, run, send_traffic, vxtap, wait_for_received};
 
 #[test]
 #[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
@@ -32,7 +32,7 @@ fn the_reason_for_each_step_down_is_kept_and_said_once() {
     );
 }
 
-/// A tunnel that ends at this host.
+/// Returns the outer headers of a tunnel that ends at this host.
 fn to(receiver: &Side) -> OuterHeaders {
     OuterHeaders {
         destination_mac: receiver.mac,
@@ -47,7 +47,7 @@ fn without_any_privilege_frames_come_through_udp_sockets() {
     privileged();
     let veth = Veth::pair(2).unwrap();
     let directory = tempfile::tempdir().unwrap();
-    // The build may lie where other users cannot read.
+    // The build may be in a directory that other users cannot read.
     let binary = directory.path().join("vxtap");
     std::fs::copy(vxtap(), &binary).unwrap();
     open_to_all(directory.path());
@@ -55,19 +55,21 @@ fn without_any_privilege_frames_come_through_udp_sockets() {
     std::fs::write(directory.path().join("vxtap.toml"), config).unwrap();
     let mut command = as_nobody(&veth);
     command.arg(&binary).args(["run", "-i", veth.receiver.interface, "-c", "vxtap.toml"]);
+    command.args(["--progress", "json"]);
     command.current_dir(directory.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut process = Process::spawn("vxtap", &mut command).unwrap();
     let sockets =
         || veth.receiver.netns.command("ss").args(["-Huln", "sport = :4789"]).output().unwrap();
-    wait_until("the sockets", SOON, || {
+    wait_until("the sockets", TIMEOUT, || {
         String::from_utf8_lossy(&sockets().stdout).lines().count() == 2
     })
     .unwrap();
     let profile = Profile { count: Some(500), outer: to(&veth.receiver), ..Profile::default() };
     let totals = send_traffic(&veth.sender, &profile, 5_000);
     assert_eq!(totals.frames, 500);
+    wait_for_received(&mut process, 500);
     process.signal(Signal::SIGTERM).unwrap();
-    let status = process.wait(SOON).unwrap();
+    let status = process.wait(TIMEOUT).unwrap();
     let (mut table, mut said) = (String::new(), String::new());
     process.child().stdout.take().unwrap().read_to_string(&mut table).unwrap();
     process.child().stderr.take().unwrap().read_to_string(&mut said).unwrap();

@@ -1,4 +1,7 @@
-"""A consumer of a shared output that behaves as the test wants: guest.py MODE SOCKET."""
+"""A consumer of a shared output that behaves as the test wants.
+
+consumer.py MODE SOCKET EXAMPLES
+"""
 
 import ctypes
 import os
@@ -9,32 +12,47 @@ import time
 sys.path.insert(0, sys.argv[3])
 import flows  # noqa: E402
 
-# Whatever goes wrong, the test does not wait for ever.
-signal.alarm(60)
+# Ends the process if the test does not.
+signal.alarm(120)
 mode, path = sys.argv[1:3]
 receive_ring = flows.Ring.__init__
 files = []
 
 
 def keep(self, *descriptors):
-    """Keeps the files open that the ring is made of."""
+    """Keeps copies of the files of a ring open."""
     files.append([os.dup(descriptor) for descriptor in descriptors])
     receive_ring(self, *descriptors)
+
+
+def wait_until(is_over):
+    """Waits for an event."""
+    while not is_over():
+        time.sleep(0.0002)
+
+
+def wait_for_a_turn(ring):
+    """Waits until the engine has read the tail of a ring, which it does before it publishes frames.
+
+    The first frames may come from a turn that had begun before.
+    """
+    for _ in range(2):
+        head = ring.head[0]
+        wait_until(lambda: ring.head[0] != head)
 
 
 flows.Ring.__init__ = keep
 connection, rings, sessions = flows.attach(path)
 print("attached", flush=True)
-while not any(ring.head[0] > 100 for ring in rings):
-    time.sleep(0.0002)
+wait_until(lambda: any(ring.head[0] > 100 for ring in rings))
 ring, (umem, descriptors, tail) = next(
     (ring, files) for ring, files in zip(rings, files) if ring.head[0] > 100
 )
 if mode == "hold":
-    # In the middle of a batch: read, and not given back.
+    # In the middle of a batch: read, and not released.
     ring.tail[0] = 30
     print("holding", flush=True)
-    time.sleep(50)
+    signal.pause()
 elif mode == "write":
     import mmap
 
@@ -63,10 +81,10 @@ elif mode in ("poke-umem", "poke-ring"):
     print("it could", flush=True)
 elif mode == "garbage":
     os.pwrite(tail, b"\xfe" * 4096, 0)
-    # The engine hangs up.
+    # The engine closes the connection.
     print("hung up" if connection.recv(16) == b"" else "it goes on", flush=True)
 elif mode == "back":
     ring.tail[0] = 50
-    time.sleep(0.5)
+    wait_for_a_turn(ring)
     ring.tail[0] = 10
     print("hung up" if connection.recv(16) == b"" else "it goes on", flush=True)
