@@ -42,7 +42,7 @@ fn send(
 }
 
 /// Sends the profile and reads every frame through an engine at the receiving end.
-fn receive(veth: &Veth, profile: &Profile, options: LiveOptions) -> (Totals, Verdict) {
+fn receive(veth: &Veth, profile: &Profile, options: LiveOptions) -> (Totals, Verification) {
     let mut config = Config::default();
     config.capture.interfaces = vec![veth.receiver.interface.to_owned()];
     config.memory.per_queue_mib = 160;
