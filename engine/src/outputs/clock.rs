@@ -1,17 +1,18 @@
-//! The time of the host, where it is more than the time of a frame.
+//! The host's clock, and the choice between it and the timestamps of frames.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What the time that a file's statistics speak of is taken from.
+/// Source of the start and end time in a file's statistics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Clock {
-    /// Start and end of the engine.
+    /// The host's clock at the beginning and the end of the capture.
     Wall,
-    /// The first and the last frame, so that the same capture file gives the same output.
+    /// Timestamps of the first and the last frame, so that a capture file always gives the same
+    /// output.
     Frames,
 }
 
-/// Nanoseconds since 1970-01-01 UTC.
+/// Returns the present time in nanoseconds since 1970-01-01 UTC.
 pub(crate) fn utc_ns() -> u64 {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX)

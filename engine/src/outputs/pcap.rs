@@ -3,42 +3,42 @@
 
 use super::pcapng::MAX_CAPTURED_BYTES;
 
-/// Says that times are in nanoseconds, and by its own byte order that of everything else.
+/// Magic number of files with nanosecond timestamps. Its byte order is that of all fields.
 const MAGIC_NANOSECONDS: u32 = 0xA1B2_3C4D;
 const VERSION: [u16; 2] = [2, 4];
 const LINKTYPE_ETHERNET: u32 = 1;
 const NS_PER_S: u64 = 1_000_000_000;
 
-/// Bytes of a record in front of the frame.
+/// Bytes of a record before the frame.
 const RECORD_HEADER_LEN: usize = 16;
 
 /// Appends the header of a capture of Ethernet frames, with times in nanoseconds.
 pub fn header(bytes: &mut Vec<u8>) {
     bytes.extend(MAGIC_NANOSECONDS.to_le_bytes());
     bytes.extend(VERSION.map(u16::to_le_bytes).concat());
-    // Reserved, twice.
+    // Two reserved fields.
     bytes.extend([0; 8]);
     let snap_len = u32::try_from(MAX_CAPTURED_BYTES).unwrap_or(u32::MAX);
     bytes.extend(snap_len.to_le_bytes());
     bytes.extend(LINKTYPE_ETHERNET.to_le_bytes());
 }
 
-/// Appends a frame: when it arrived (nanoseconds since 1970-01-01 UTC), its length on the wire in
-/// bytes, and the bytes that were captured, of which the first [`MAX_CAPTURED_BYTES`] count.
+/// Appends a frame: its arrival time (nanoseconds since 1970-01-01 UTC), its length on the wire in
+/// bytes, and the captured bytes, of which the first [`MAX_CAPTURED_BYTES`] are written.
 pub fn record<'a>(
     bytes: &mut Vec<u8>,
     timestamp_ns: u64,
     original_len: u32,
-    pieces: impl Iterator<Item = &'a [u8]>,
+    segments: impl Iterator<Item = &'a [u8]>,
 ) {
     let start = bytes.len();
-    // 32 bits of seconds last until 2106.
+    // 32 bits of seconds are enough until 2106.
     let seconds = u32::try_from(timestamp_ns / NS_PER_S).unwrap_or(u32::MAX);
     let nanoseconds = u32::try_from(timestamp_ns % NS_PER_S).unwrap_or(0);
     for field in [seconds, nanoseconds, 0, original_len] {
         bytes.extend(field.to_le_bytes());
     }
-    pieces.for_each(|piece| bytes.extend_from_slice(piece));
+    segments.for_each(|segment| bytes.extend_from_slice(segment));
     bytes.truncate(start + RECORD_HEADER_LEN + MAX_CAPTURED_BYTES);
     let captured = u32::try_from(bytes.len() - start - RECORD_HEADER_LEN).unwrap_or(u32::MAX);
     bytes[start + 8..start + 12].copy_from_slice(&captured.to_le_bytes());

@@ -1,15 +1,15 @@
-//! What became of the frames that an output of the engine's own took.
+//! Counts of an output that writes frames itself.
 
-/// `frames_written + frames_lost` is the number of frames that it took from its rings.
+/// Frames that an output has taken from its rings: `frames_written + frames_lost`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OutputStats {
-    /// Where they were to go.
+    /// Frames written to the output's file or interface.
     pub frames_written: u64,
-    /// Taken and not there, because writing failed.
+    /// Frames that were not written because of an error or for lack of a file.
     pub frames_lost: u64,
-    /// Came behind a later one, as it came longer after it than the frames of several queues are
-    /// kept apart. Part of the others.
+    /// Frames delivered out of timestamp order because they missed the merge window. Included in
+    /// the other counts.
     pub out_of_order: u64,
-    /// The last reason why writing failed, if it did.
+    /// Last write error; `None` if there was none.
     pub error: Option<String>,
 }

@@ -42,7 +42,7 @@ const PROGRAMS: [(&str, &[&str]); 4] = [
     ("zero_copy", &[]),
     ("steering", &["sockets", "attached", "driver"]),
     ("wire", &["udp_sockets", "geneve_comes"]),
-    ("engine", &["bystanders", "ladder", "two_interfaces", "another_mtu"]),
+    ("engine", &["bystanders", "fallback", "two_interfaces", "another_mtu"]),
 ];
 
 /// Tests of `wire` with frames of 9000 bytes through AF_XDP.

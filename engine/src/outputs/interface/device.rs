@@ -10,17 +10,17 @@ use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 use crate::interface::request;
 use crate::sys::{open_tap, switch_offloads_off};
 
-/// Opens the device of a TAP interface that is up, for packets of `mtu` bytes (1500 at least),
-/// without addresses: the kernel neither asks nor answers anything there, and keeps what arrives to
-/// itself. In the calling thread's network namespace; the interface is gone with the file, unless
-/// it was there.
+/// Opens the device of a TAP interface in the calling thread's network namespace and sets it up.
+/// The MTU is `mtu` bytes, but at least 1500. The interface has no addresses: the kernel sends and
+/// answers nothing there and does not pass on received packets. It is deleted when the file is
+/// closed, unless it existed before.
 pub(super) fn open(name: &str, mtu: u32) -> io::Result<File> {
     let device = open_tap(name)?;
     switch_offloads_off(name)?;
-    // Before it is up: an IPv6 address, and the questions about it, come with that.
+    // Set before the interface is up: then the kernel would add an IPv6 address and send requests.
     set_sysctl(&format!("ipv6/conf/{name}/disable_ipv6"))?;
-    // No source is behind an interface without addresses, so that nothing of what arrives there
-    // reaches a service of this host.
+    // No route leads to an interface without addresses, so that the reverse path filter drops all
+    // received packets before they reach a service of this host.
     set_sysctl(&format!("ipv4/conf/{name}/rp_filter"))?;
     let mut link = LinkMessage::default();
     link.header.flags = LinkFlags::Up | LinkFlags::Noarp;
@@ -37,7 +37,7 @@ pub(super) fn open(name: &str, mtu: u32) -> io::Result<File> {
     }
 }
 
-/// Sets a setting of the network to 1, if it is there: without IPv6 its settings are not.
+/// Sets a network sysctl to 1 if it exists. Those of IPv6 do not if IPv6 is disabled.
 fn set_sysctl(path: &str) -> io::Result<()> {
     match fs::write(format!("/proc/sys/net/{path}"), "1") {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -45,5 +45,6 @@ fn set_sysctl(path: &str) -> io::Result<()> {
     }
 }
 
-/// `drivers/net/tun.c`: 65535 less the Ethernet header.
+/// Largest MTU of a TAP interface: 65535 less the Ethernet header
+/// (<https://github.com/torvalds/linux/blob/v6.12/drivers/net/tun.c>).
 const TAP_MTU_MAX: u32 = 65_521;

@@ -1,4 +1,4 @@
-//! Frames into a network interface, for sniffers: the output kind `interface`.
+//! The output kind `interface`: writes frames to a TAP interface, for sniffers.
 //!
 //! | module | content |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! pcapng blocks, encoded into memory in little-endian byte order.
+//! Encodes pcapng blocks in memory, in little-endian byte order (draft-ietf-opsawg-pcapng).
 //!
 //! ```text
 //! +------+-----+------ ... ------+---------+-----+
@@ -10,9 +10,9 @@
 use crate::config::Direction;
 use crate::decap::Link;
 
-/// The largest captured length of one frame, in bytes; what is beyond is cut off.
+/// Largest captured length of one frame, in bytes; further bytes are cut off.
 ///
-/// libpcap's `MAXIMUM_SNAPLEN` (pcap-int.h): readers refuse more.
+/// libpcap's `MAXIMUM_SNAPLEN` (pcap-int.h): readers refuse longer frames.
 pub const MAX_CAPTURED_BYTES: usize = 262_144;
 
 const SECTION_HEADER: u32 = 0x0A0D_0D0A;
@@ -20,11 +20,11 @@ const INTERFACE_DESCRIPTION: u32 = 1;
 const INTERFACE_STATISTICS: u32 = 5;
 const ENHANCED_PACKET: u32 = 6;
 
-/// Bytes of an enhanced packet block in front of the captured ones.
+/// Bytes of an enhanced packet block before the captured ones.
 const PACKET_HEADER_LEN: usize = 28;
 
 const BYTE_ORDER_MAGIC: u32 = 0x1A2B_3C4D;
-/// Length of the section: not stated, because the section grows until the writer stops.
+/// Section length "not specified", since the section grows until the writer stops.
 const SECTION_LEN_UNKNOWN: u64 = u64::MAX;
 /// <https://www.tcpdump.org/linktypes.html>
 const LINKTYPE_ETHERNET: u16 = 1;
@@ -32,12 +32,11 @@ const LINKTYPE_RAW: u16 = 101;
 /// `if_tsresol`: units of 10^-9 seconds.
 const NANOSECONDS: u8 = 9;
 
-/// The lowest two bits of `epb_flags`.
+/// Values of the lowest two bits of `epb_flags`.
 const INBOUND: u32 = 1;
 const OUTBOUND: u32 = 2;
 
-/// Option codes; the meaning of a code depends on the block it stands in (draft-ietf-opsawg-pcapng,
-/// section 4).
+/// Option codes. The meaning of a code depends on its block (draft-ietf-opsawg-pcapng, section 4).
 mod option {
     pub(super) const SHB_USERAPPL: u16 = 4;
     pub(super) const IF_NAME: u16 = 2;
@@ -53,18 +52,18 @@ mod option {
     pub(super) const END: u16 = 0;
 }
 
-/// What an interface description block says; times are in nanoseconds, nothing is cut.
+/// Contents of an interface description block, with timestamps in nanoseconds and no snap length.
 #[derive(Debug, Clone, Copy)]
 pub struct Interface<'a> {
     /// `if_name`.
     pub name: &'a str,
     /// `if_description`.
     pub description: &'a str,
-    /// What its frames begin with.
+    /// First header of its frames.
     pub link: Link,
 }
 
-/// What an interface statistics block says.
+/// Contents of an interface statistics block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Statistics {
     /// `isb_starttime`, nanoseconds since 1970-01-01 UTC.
@@ -73,19 +72,19 @@ pub struct Statistics {
     pub end_ns: u64,
     /// `isb_ifrecv`: frames that arrived for this interface.
     pub received: u64,
-    /// `isb_filteraccept`: those of them that were meant for the file: its session goes there, and
-    /// the filter accepted them.
+    /// `isb_filteraccept`: received frames that were meant for the file because of their session
+    /// and the filter.
     pub accepted: u64,
-    /// `isb_ifdrop`: those of the accepted ones that are not in the file.
+    /// `isb_ifdrop`: accepted frames that are not in the file.
     pub dropped: u64,
-    /// `isb_usrdeliv`: frames of those that are in the file.
+    /// `isb_usrdeliv`: accepted frames that are in the file.
     pub delivered: u64,
 }
 
-/// Whole blocks, one behind the other.
+/// A sequence of complete blocks.
 ///
-/// A block is appended in one call and never seen half made. Nothing is allocated as long as the
-/// blocks fit into the capacity this was made with.
+/// A block is appended in one call. Nothing is allocated as long as the blocks fit into the initial
+/// capacity.
 #[derive(Debug, Default)]
 pub struct Blocks {
     bytes: Vec<u8>,
@@ -93,7 +92,7 @@ pub struct Blocks {
 }
 
 impl Blocks {
-    /// Makes an empty row of blocks with room for `capacity` bytes.
+    /// Returns an empty sequence with room for `capacity` bytes.
     pub fn with_capacity(capacity: usize) -> Self {
         Self { bytes: Vec::with_capacity(capacity), interfaces: 0 }
     }
@@ -103,12 +102,12 @@ impl Blocks {
         self.bytes.as_slice()
     }
 
-    /// Forgets the blocks and keeps the memory; interfaces go on being counted.
+    /// Removes the blocks but keeps the memory and the number of interfaces.
     pub fn clear(&mut self) {
         self.bytes.clear();
     }
 
-    /// Appends a section header block, which starts counting interfaces at 0; `application` is
+    /// Appends a section header block, after which interfaces are numbered from 0. `application` is
     /// `shb_userappl`.
     pub fn section_header(&mut self, application: &str) {
         self.interfaces = 0;
@@ -143,10 +142,10 @@ impl Blocks {
 
     /// Appends an enhanced packet block.
     ///
-    /// `timestamp_ns` is in nanoseconds since 1970-01-01 UTC. The captured bytes are the segments
-    /// one behind the other, up to [`MAX_CAPTURED_BYTES`]. `original_len` is the length of the
-    /// frame on the wire, in bytes; it is raised to the captured length if it is below, which
-    /// readers take for damage. `direction`, if it is known, becomes `epb_flags`: inbound is
+    /// `timestamp_ns` is in nanoseconds since 1970-01-01 UTC. The captured bytes are the
+    /// concatenated segments, up to [`MAX_CAPTURED_BYTES`]. `original_len` is the length of the
+    /// frame on the wire, in bytes; it is raised to the captured length if it is smaller, since
+    /// readers would report a damaged file. `direction`, if known, becomes `epb_flags`: inbound is
     /// towards the mirrored interface.
     pub fn packet<'a>(
         &mut self,
@@ -186,9 +185,9 @@ impl Blocks {
             captured,
             original,
         ];
-        let (places, _) = bytes[start..data].as_chunks_mut();
-        for (place, field) in places.iter_mut().zip(fields) {
-            *place = field.to_le_bytes();
+        let (words, _) = bytes[start..data].as_chunks_mut();
+        for (word, field) in words.iter_mut().zip(fields) {
+            *word = field.to_le_bytes();
         }
     }
 
@@ -219,30 +218,30 @@ impl Blocks {
         });
     }
 
-    /// Returns how many of the first `limit` bytes are whole blocks, and the interface of each
-    /// packet block behind them.
-    pub(super) fn whole_within(&self, limit: usize) -> (usize, Vec<u32>) {
+    /// Returns the number of bytes of the complete blocks within the first `limit` bytes, and the
+    /// interface of each packet block after them.
+    pub(super) fn complete_within(&self, limit: usize) -> (usize, Vec<u32>) {
         if limit >= self.bytes.len() {
             return (self.bytes.len(), Vec::new());
         }
-        let (mut whole, mut behind, mut at) = (0, Vec::new(), 0);
+        let (mut complete, mut rest, mut at) = (0, Vec::new(), 0);
         while let Some(block_type) = self.u32_at(at) {
             let end = at + self.u32_at(at + 4).map_or(self.bytes.len(), |len| len as usize);
             if end <= limit {
-                whole = end;
+                complete = end;
             } else if block_type == ENHANCED_PACKET {
-                behind.extend(self.u32_at(at + 8));
+                rest.extend(self.u32_at(at + 8));
             }
             at = end;
         }
-        (whole, behind)
+        (complete, rest)
     }
 
     fn u32_at(&self, offset: usize) -> Option<u32> {
         self.bytes.get(offset..)?.first_chunk().map(|&field| u32::from_le_bytes(field))
     }
 
-    /// Appends a block around what `body` appends.
+    /// Appends a block; `body` appends its contents.
     fn block(&mut self, block_type: u32, body: impl FnOnce(&mut Vec<u8>)) {
         let bytes = &mut self.bytes;
         let start = bytes.len();
@@ -256,14 +255,14 @@ impl Blocks {
     }
 }
 
-/// Pads with zeros until a multiple of 4 bytes stands behind `start`.
+/// Appends zeros until the number of bytes from `start` on is a multiple of 4.
 fn pad(bytes: &mut Vec<u8>, start: usize) {
     let len = bytes.len() - start;
     bytes.extend_from_slice(&[0; 3][..len.next_multiple_of(4) - len]);
 }
 
 fn text_option(bytes: &mut Vec<u8>, code: u16, text: &str) {
-    // An option's length is 16 bits wide, and a reader wants the text to be UTF-8 to its end.
+    // The length of an option has 16 bits, and the text has to end with a complete UTF-8 character.
     let mut len = text.len().min(usize::from(u16::MAX));
     while !text.is_char_boundary(len) {
         len -= 1;
@@ -272,8 +271,7 @@ fn text_option(bytes: &mut Vec<u8>, code: u16, text: &str) {
 }
 
 fn push_option(bytes: &mut Vec<u8>, code: u16, value: &[u8]) {
-    let len =
-        u16::try_from(value.len()).expect("an option's value is cut to what its length can say");
+    let len = u16::try_from(value.len()).expect("an option's value is shorter than 64 KiB");
     bytes.extend(code.to_le_bytes());
     bytes.extend(len.to_le_bytes());
     let start = bytes.len();
@@ -281,7 +279,7 @@ fn push_option(bytes: &mut Vec<u8>, code: u16, value: &[u8]) {
     pad(bytes, start);
 }
 
-/// Appends a time as pcapng has it: the upper 32 bits first, each half in the section's byte order.
+/// Appends a timestamp: the upper 32 bits first, each half in the section's byte order.
 fn push_timestamp(bytes: &mut Vec<u8>, time_ns: u64) {
     bytes.extend(high(time_ns).to_le_bytes());
     bytes.extend(low(time_ns).to_le_bytes());
@@ -291,13 +289,13 @@ const fn high(time_ns: u64) -> u32 {
     (time_ns >> 32) as u32
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the other half is written by itself")]
+#[expect(clippy::cast_possible_truncation, reason = "the upper half is written separately")]
 const fn low(time_ns: u64) -> u32 {
     time_ns as u32
 }
 
 fn as_u32(len: usize) -> u32 {
-    u32::try_from(len).expect("a block is far below 4 GiB, its parts are bounded")
+    u32::try_from(len).expect("the bounded parts of a block are far below 4 GiB")
 }
 
 #[cfg(test)]

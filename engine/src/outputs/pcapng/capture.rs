@@ -1,4 +1,5 @@
-//! One interface block for each session, so that a reader tells apart what came from where.
+//! Writes frames with an interface block for each session, so that a reader can tell sessions
+//! apart.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -12,31 +13,30 @@ use crate::decap::Link;
 use crate::ring::Frame;
 use crate::session::{Directory, Entry, SessionId};
 
-/// Pairs of source and VNI of the default session that get an interface block of their own.
+/// Largest number of pairs of source and VNI of the default session with a separate interface
+/// block.
 ///
-/// More sources than one mirror target takes; a sender that makes pairs up gets this many and no
-/// more. Higher lets such a sender fill file and memory with interface blocks, lower puts honest
-/// pairs together.
+/// More than the sources of one mirror target. A higher limit lets a sender of invented pairs fill
+/// file and memory with interface blocks; a lower one merges pairs of real traffic.
 pub const PAIRS_MAX: usize = 4096;
 
-/// The place of an interface that is not described yet.
+/// Number of an interface that has no block in the file yet.
 const NO_INTERFACE: u32 = u32::MAX;
 
 const APPLICATION: &str = concat!("vxtap ", env!("CARGO_PKG_VERSION"));
 
-/// Whose frame it is.
+/// The fields of a frame that select its interface block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FrameKey {
-    /// 0: the default session; 1 and up: the declared ones in their order.
+    /// Number of the session: 0 is the default session, declared ones follow in their order.
     pub session: u32,
     /// Outer source address.
     pub source: IpAddr,
     /// VNI of the tunnel, 24 bits.
     pub vni: u32,
-    /// Towards the mirrored interface or away from it, if that is known.
+    /// Direction of the frame at the mirrored interface, if known.
     pub direction: Option<Direction>,
-    /// What the frame begins with. Packets without Ethernet header get an interface block of their
-    /// own.
+    /// First header of the frame. Packets without Ethernet header have a separate interface block.
     pub link: Link,
 }
 
@@ -52,10 +52,10 @@ impl From<&Frame<'_>> for FrameKey {
     }
 }
 
-/// What an interface block stands for.
+/// Meaning of an interface block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum InterfaceKey {
-    /// A declared session, by its number (1 and up).
+    /// A declared session, by its number from 1 on.
     Session(u32),
     /// A pair of the default session.
     Pair {
@@ -66,39 +66,39 @@ pub enum InterfaceKey {
     },
     /// All pairs of the default session after the first [`PAIRS_MAX`].
     Other,
-    /// The frames of another interface that have no Ethernet header.
+    /// Packets of another interface block that have no Ethernet header.
     Packets,
 }
 
-/// What happened to the frames of one interface block, in frames.
+/// Statistics of an interface block, in frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InterfaceTotals {
-    /// Arrived.
+    /// Received.
     pub received: u64,
-    /// Arrived, passed the filter, and were meant for the file.
+    /// Received, accepted by the filter, and meant for the file.
     pub accepted: u64,
-    /// Meant for the file and lost on the way.
+    /// Meant for the file, but lost.
     pub dropped: u64,
 }
 
-/// The time a capture covers.
+/// Time from the start to the end of a capture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Period {
+pub struct TimeSpan {
     /// Nanoseconds since 1970-01-01 UTC.
     pub start_ns: u64,
     /// Nanoseconds since 1970-01-01 UTC.
     pub end_ns: u64,
 }
 
-/// An interface block in the file; its place in the list is its number.
+/// An interface block in the file; its index is its number.
 #[derive(Debug, Clone, Copy)]
-struct Written {
+struct InterfaceEntry {
     key: InterfaceKey,
     frames: u64,
-    /// Frames that were to be written and were not.
-    lost: u64,
-    /// The interface of the same frames without Ethernet header; `u32::MAX` where there is none
-    /// yet, and of one of these.
+    /// Frames counted by [`CaptureWriter::count_missing`].
+    missing: u64,
+    /// Number of the interface for its packets without Ethernet header; [`NO_INTERFACE`] if there
+    /// is none.
     packets: u32,
 }
 
@@ -144,25 +144,27 @@ struct Written {
 #[derive(Debug)]
 pub struct CaptureWriter<S = File> {
     file: PcapngFile<S>,
-    interfaces: Vec<Written>,
-    /// Names of the sessions that turn up later.
+    interfaces: Vec<InterfaceEntry>,
+    /// Names of sessions that are described with their first frames.
     directory: Directory,
-    /// The interfaces of declared sessions, by session; `u32::MAX` where there is none yet.
+    /// Interfaces of declared sessions, by session; [`NO_INTERFACE`] if there is none yet.
     declared: Vec<u32>,
     pairs: HashMap<(IpAddr, u32), u32>,
-    /// The pair looked up last, and its interface: traffic comes in runs.
+    /// Cache of the last lookup: a pair and its interface.
     last: Option<((IpAddr, u32), u32)>,
     other: Option<u32>,
-    /// From the earliest to the latest frame.
-    seen: Option<Period>,
-    /// Frames in the sections before the present one, which ended without saying so.
+    /// Time from the earliest to the latest frame.
+    seen: Option<TimeSpan>,
+    /// Frames in the sections before the present one, which have no statistics.
     earlier: HashMap<InterfaceKey, u64>,
+    /// Frames taken, lost ones included.
+    frames: u64,
 }
 
-#[expect(private_bounds, reason = "another storage than a file exists in tests only")]
+#[expect(private_bounds, reason = "streams and tests alone have another storage than a file")]
 impl<S: Storage> CaptureWriter<S> {
-    /// Starts the capture: section header and the interface blocks of the declared sessions are in
-    /// the file afterwards.
+    /// Starts the capture: writes the section header and the interface blocks of the declared
+    /// sessions.
     ///
     /// # Errors
     ///
@@ -173,7 +175,8 @@ impl<S: Storage> CaptureWriter<S> {
         Self::with_directory(file, &directory, &ids)
     }
 
-    /// As [`Self::new`], for sessions of a directory, to which more may be added later.
+    /// Starts the capture as [`Self::new`] does, for sessions of a directory to which more may be
+    /// added later.
     pub(crate) fn with_directory(
         mut file: PcapngFile<S>,
         directory: &Directory,
@@ -190,6 +193,7 @@ impl<S: Storage> CaptureWriter<S> {
             other: None,
             seen: None,
             earlier: HashMap::new(),
+            frames: 0,
         };
         for id in ids {
             writer.describe_session(*id);
@@ -198,12 +202,13 @@ impl<S: Storage> CaptureWriter<S> {
         Ok(writer)
     }
 
-    /// Appends a frame: when it arrived (nanoseconds since 1970-01-01 UTC), its length on the wire
-    /// in bytes, and the bytes that were captured.
+    /// Appends a frame: its arrival time (nanoseconds since 1970-01-01 UTC), its length on the wire
+    /// in bytes, and the captured bytes. After a failed write frames are only counted as lost until
+    /// [`Self::tick`] has begun a new section.
     ///
     /// # Errors
     ///
-    /// As [`PcapngFile::flush`].
+    /// As [`PcapngFile::flush`]; none for a frame that is lost after a failed write.
     pub fn packet<'a>(
         &mut self,
         key: FrameKey,
@@ -211,42 +216,49 @@ impl<S: Storage> CaptureWriter<S> {
         original_len: u32,
         segments: impl Iterator<Item = &'a [u8]>,
     ) -> Result<(), PcapngError> {
+        self.frames += 1;
+        if self.file.has_failed() {
+            self.file.count_lost();
+            return Ok(());
+        }
         let mut interface = self.interface_of(key);
         if key.link == Link::Ip {
             interface = self.packets_of(interface);
         }
         self.interfaces[interface as usize].frames += 1;
-        let Period { start_ns, end_ns } =
-            self.seen.unwrap_or(Period { start_ns: timestamp_ns, end_ns: timestamp_ns });
-        self.seen =
-            Some(Period { start_ns: start_ns.min(timestamp_ns), end_ns: end_ns.max(timestamp_ns) });
+        let TimeSpan { start_ns, end_ns } =
+            self.seen.unwrap_or(TimeSpan { start_ns: timestamp_ns, end_ns: timestamp_ns });
+        self.seen = Some(TimeSpan {
+            start_ns: start_ns.min(timestamp_ns),
+            end_ns: end_ns.max(timestamp_ns),
+        });
         self.file.blocks().packet(interface, timestamp_ns, original_len, key.direction, segments);
-        let written = self.file.make_room();
-        self.drain(written)
+        let written = self.file.flush_if_full();
+        self.subtract_lost(written)
     }
 
-    /// Notes for the statistics that a frame was to be written and was not.
-    pub(crate) fn lose(&mut self, key: FrameKey) {
+    /// Counts a frame that the caller cannot write; the statistics include it.
+    pub(crate) fn count_missing(&mut self, key: FrameKey) {
         let interface = self.interface_of(key);
-        self.interfaces[interface as usize].lost += 1;
+        self.interfaces[interface as usize].missing += 1;
     }
 
-    /// The same of frames of a session. It is not known of which pairs those of the default session
-    /// are: they count for the interface of all others.
-    pub(crate) fn lose_of(&mut self, session: SessionId, frames: u64) {
+    /// Counts frames of a session that the caller cannot write. The pairs of frames of the default
+    /// session are not known: they count for the interface of all other pairs.
+    pub(crate) fn count_missing_of(&mut self, session: SessionId, frames: u64) {
         let own =
             (session != SessionId::DEFAULT).then(|| self.interface_of_session(session)).flatten();
         let interface = own.unwrap_or_else(|| self.describe_other());
-        self.interfaces[interface as usize].lost += frames;
+        self.interfaces[interface as usize].missing += frames;
     }
 
-    /// Begins a new section, after a write has failed: nobody can say which blocks are in the file.
-    /// What the last section has of statistics it keeps.
+    /// Begins a new section after a failed write, since interface blocks may be among the lost
+    /// blocks.
     ///
     /// # Errors
     ///
-    /// As [`PcapngFile::flush`]; the new section is not there then.
-    pub(super) fn begin_section(&mut self) -> Result<(), PcapngError> {
+    /// As [`PcapngFile::flush`]; the file has no new section then.
+    fn begin_section(&mut self) -> Result<(), PcapngError> {
         let described = self.interfaces.iter().filter_map(|interface| match interface.key {
             InterfaceKey::Session(id) => Some(SessionId(id)),
             InterfaceKey::Pair { .. } | InterfaceKey::Other | InterfaceKey::Packets => None,
@@ -267,91 +279,104 @@ impl<S: Storage> CaptureWriter<S> {
         self.file.flush()
     }
 
-    /// Lets writes try again after a failed one, as [`PcapngFile::resume`].
-    pub(super) fn resume(&mut self) -> bool {
-        self.file.resume()
-    }
-
-    /// What is in the file and what waits, in frames by interface; frames without Ethernet header
-    /// are with their session or pair.
-    pub(super) fn deliveries(&self) -> HashMap<InterfaceKey, u64> {
-        let mut deliveries = self.earlier.clone();
+    /// Returns the frames in the file and those that wait, by interface. Packets without Ethernet
+    /// header count for their session or pair.
+    pub(super) fn frames_by_interface(&self) -> HashMap<InterfaceKey, u64> {
+        let mut counts = self.earlier.clone();
         for (key, frames) in self.counts() {
-            *deliveries.entry(key).or_default() += frames;
+            *counts.entry(key).or_default() += frames;
         }
-        deliveries
+        counts
     }
 
-    /// Frames of the present section by interface.
+    /// Returns the frames of the present section by interface.
     fn counts(&self) -> impl Iterator<Item = (InterfaceKey, u64)> {
         let own = self.interfaces.iter().filter(|interface| interface.key != InterfaceKey::Packets);
-        own.map(|interface| (interface.key, interface.frames + self.frames_apart(interface)))
+        own.map(|interface| {
+            (interface.key, interface.frames + self.packets_without_header(interface))
+        })
     }
 
-    /// Frames of an interface that are counted at another one, because they have no Ethernet
-    /// header.
-    fn frames_apart(&self, interface: &Written) -> u64 {
+    /// Returns the frames of an interface that are counted for another one because they have no
+    /// Ethernet header.
+    fn packets_without_header(&self, interface: &InterfaceEntry) -> u64 {
         self.interfaces.get(interface.packets as usize).map_or(0, |packets| packets.frames)
     }
 
-    /// Takes what a failed write has lost out of the counts.
-    fn drain(&mut self, written: Result<(), PcapngError>) -> Result<(), PcapngError> {
+    /// Subtracts the frames lost by a failed write from the counts.
+    fn subtract_lost(&mut self, written: Result<(), PcapngError>) -> Result<(), PcapngError> {
         if written.is_err() {
-            for &interface in self.file.lost() {
+            for &interface in self.file.lost_interfaces() {
                 self.interfaces[interface as usize].frames -= 1;
             }
         }
         written
     }
 
-    /// Length of the whole blocks in the file and of those that wait, in bytes.
-    pub(super) const fn len(&self) -> u64 {
-        self.file.whole_bytes() + self.file.waiting_bytes() as u64
+    /// Returns the number of frames taken, lost ones included.
+    pub(super) const fn frames(&self) -> u64 {
+        self.frames
     }
 
-    pub(super) fn into_storage(self) -> S {
-        self.file.into_storage()
-    }
-
-    /// What it writes to.
+    /// Returns the file.
     pub(super) const fn file(&self) -> &PcapngFile<S> {
         &self.file
     }
 
-    /// Writes what waits if the last time is long enough ago; to be called every 250 ms or more
-    /// often.
+    /// Returns the file, for its events.
+    pub(super) const fn file_mut(&mut self) -> &mut PcapngFile<S> {
+        &mut self.file
+    }
+
+    /// Returns the file, after the end of the capture.
+    pub(super) fn into_file(self) -> PcapngFile<S> {
+        self.file
+    }
+
+    /// Writes the waiting blocks as [`PcapngFile::tick`] does, or begins a new section if a failed
+    /// write is to be tried again; to be called every 250 ms or more often.
     ///
     /// # Errors
     ///
-    /// As [`PcapngFile::flush`].
+    /// As [`PcapngFile::flush`]; none while a failed write waits for its next attempt.
     pub fn tick(&mut self, now: Instant) -> Result<(), PcapngError> {
+        if self.file.has_failed() {
+            return if self.file.is_retry_due(now) { self.retry() } else { Ok(()) };
+        }
         let written = self.file.tick(now);
-        self.drain(written)
+        self.subtract_lost(written)
     }
 
-    /// Ends the capture: writes an interface statistics block for each interface block, and
-    /// everything that waits.
+    /// Begins a new section if the last write failed and the file can be continued.
+    fn retry(&mut self) -> Result<(), PcapngError> {
+        if self.file.has_failed() && self.file.resume() { self.begin_section() } else { Ok(()) }
+    }
+
+    /// Ends the capture: writes all waiting blocks and an interface statistics block for each
+    /// interface block.
     ///
-    /// `totals` gets what the block stands for and the number of frames written for it. `period` is
-    /// the time of the capture; without it, the time from the earliest to the latest frame counts.
+    /// `totals` is called with the meaning of each interface block and the number of its frames in
+    /// the file. `span` is the time of the capture; without it the time from the earliest to the
+    /// latest frame counts.
     ///
     /// # Errors
     ///
     /// As [`PcapngFile::flush`].
     pub fn finish(
         &mut self,
-        period: Option<Period>,
+        span: Option<TimeSpan>,
         mut totals: impl FnMut(InterfaceKey, u64) -> InterfaceTotals,
     ) -> Result<(), PcapngError> {
-        // Whatever fails from here on, the frames are there.
-        self.flush()?;
-        let Period { start_ns, end_ns } =
-            period.or(self.seen).unwrap_or(Period { start_ns: 0, end_ns: 0 });
-        for (interface, written) in (0..).zip(&self.interfaces) {
-            let Written { key, frames: delivered, lost, packets: _ } = *written;
+        // The frames are in the file, even if a later write fails.
+        let written = self.file.flush();
+        self.subtract_lost(written)?;
+        let TimeSpan { start_ns, end_ns } =
+            span.or(self.seen).unwrap_or(TimeSpan { start_ns: 0, end_ns: 0 });
+        for (number, interface) in (0..).zip(&self.interfaces) {
+            let InterfaceEntry { key, frames: delivered, missing, packets: _ } = *interface;
             let is_packets = key == InterfaceKey::Packets;
-            // What was written to the other interface is counted there, and nowhere else.
-            let apart = self.frames_apart(written);
+            // Frames written to the other interface are counted there only.
+            let apart = self.packets_without_header(interface);
             let InterfaceTotals { received, accepted, dropped } = if is_packets {
                 InterfaceTotals { received: delivered, accepted: delivered, dropped: 0 }
             } else {
@@ -359,30 +384,27 @@ impl<S: Storage> CaptureWriter<S> {
                     totals(key, delivered + apart);
                 InterfaceTotals { received: received - apart, accepted: accepted - apart, dropped }
             };
-            let (received, accepted, dropped) = (received + lost, accepted + lost, dropped + lost);
+            let (received, accepted, dropped) =
+                (received + missing, accepted + missing, dropped + missing);
             let statistics =
                 Statistics { start_ns, end_ns, received, accepted, dropped, delivered };
-            self.file.blocks().statistics(interface, &statistics);
+            self.file.blocks().statistics(number, &statistics);
         }
         self.file.flush()
     }
 
-    /// Writes everything that waits.
+    /// Writes all waiting blocks, after a failed write into a new section.
     ///
     /// # Errors
     ///
     /// As [`PcapngFile::flush`].
     pub fn flush(&mut self) -> Result<(), PcapngError> {
+        self.retry()?;
         let written = self.file.flush();
-        self.drain(written)
+        self.subtract_lost(written)
     }
 
-    /// Returns the length of the whole blocks in the file, in bytes.
-    pub const fn whole_bytes(&self) -> u64 {
-        self.file.whole_bytes()
-    }
-
-    /// Returns the number of the interface block for a frame, which is described on the first frame
+    /// Returns the number of the interface block for a frame, which is written with the first frame
     /// of its pair.
     fn interface_of(&mut self, key: FrameKey) -> u32 {
         let FrameKey { session, source, vni, direction: _, link: _ } = key;
@@ -413,7 +435,7 @@ impl<S: Storage> CaptureWriter<S> {
         }
     }
 
-    /// Describes a session that a reload has added; `None` if it is not in the directory.
+    /// Appends the interface block of a session; `None` if the session is not in the directory.
     #[cold]
     fn describe_session(&mut self, id: SessionId) -> Option<u32> {
         let Entry { name, vni, source } = self.directory.entry(id)?;
@@ -451,10 +473,10 @@ impl<S: Storage> CaptureWriter<S> {
         interface
     }
 
-    /// The interface of the same frames without Ethernet header.
+    /// Returns the number of the interface for packets without Ethernet header of `interface`.
     #[cold]
     fn packets_of(&mut self, interface: u32) -> u32 {
-        let Written { key, packets, .. } = self.interfaces[interface as usize];
+        let InterfaceEntry { key, packets, .. } = self.interfaces[interface as usize];
         if packets != NO_INTERFACE {
             return packets;
         }
@@ -473,20 +495,20 @@ impl<S: Storage> CaptureWriter<S> {
     }
 
     fn describe(&mut self, key: InterfaceKey, name: &str, description: &str, link: Link) -> u32 {
-        self.interfaces.push(Written { key, frames: 0, lost: 0, packets: NO_INTERFACE });
+        self.interfaces.push(InterfaceEntry { key, frames: 0, missing: 0, packets: NO_INTERFACE });
         self.file.blocks().interface(Interface { name, description, link })
     }
 }
 
 impl CaptureWriter<Vec<u8>> {
-    /// Number of bytes that are there.
-    pub(crate) const fn waiting(&self) -> usize {
-        self.file.storage().len() + self.file.waiting_bytes()
+    /// Returns the number of bytes in memory.
+    pub(crate) const fn memory_len(&self) -> usize {
+        self.file.storage().len() + self.file.buffered_bytes()
     }
 
-    /// Takes out what is there.
-    pub(crate) fn take(&mut self) -> Vec<u8> {
-        // Memory takes everything.
+    /// Takes the bytes out of memory.
+    pub(crate) fn take_bytes(&mut self) -> Vec<u8> {
+        // Writing to memory does not fail.
         drop(self.file.flush());
         std::mem::take(self.file.storage_mut())
     }

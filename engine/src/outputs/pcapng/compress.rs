@@ -1,5 +1,5 @@
-//! The thread that compresses whole files. It looks for them in the directory, so that also those
-//! get their turn that an earlier run has left, or that found no room on the disk.
+//! Thread that compresses completed files. It lists the directory, so that it also finds files of
+//! an earlier run and files that it could not compress before because the disk was full.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -14,118 +14,119 @@ use std::time::{Duration, Instant, SystemTime};
 
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
-use super::directory::{self, Own};
-use super::loss_report::Tell;
-use super::name::{Names, PART, ZST};
+use super::directory::{self, OutputFile};
+use super::loss_report::LogFn;
+use super::name::{Names, PART_SUFFIX, ZST_SUFFIX};
 use super::secure_open::{self, Owner};
 use crate::config::Fsync;
 use crate::diagnostics::LogOnChange;
 
-/// How often it looks for files without being called, for those that have failed before.
-const TURN: Duration = Duration::from_secs(10);
-/// What is compressed at a time, in bytes: a frame of zstd that can be read by itself. Longer
-/// compresses hardly better, and takes more memory.
-const PIECE: u64 = 4 << 20;
-/// Compressing gives way to everything else.
+/// Interval of listing the directory if no file is completed; files that failed are tried again
+/// then.
+const SCAN_INTERVAL: Duration = Duration::from_secs(10);
+/// Bytes that are compressed at a time, into one independent zstd frame. Larger frames compress
+/// hardly better and take more memory.
+const FRAME_BYTES: u64 = 4 << 20;
+/// Nice value of the thread: every other thread has priority.
 const NICE: i32 = 19;
-/// How often it is looked whether it has ended.
-const END_TURN: Duration = Duration::from_millis(5);
+/// Interval of checking whether the thread has ended.
+const JOIN_INTERVAL: Duration = Duration::from_millis(5);
 
-/// For how long a file that we have not finished ourselves has to be as it is before it is taken
-/// for a whole one.
-const SETTLED: Duration = Duration::from_secs(60);
+/// Time since the last write after which a file that this process has not completed counts as
+/// complete.
+const STABLE_AGE: Duration = Duration::from_secs(60);
 
-/// Compresses the whole files of an output.
+/// Handle to the thread that compresses the completed files of an output.
 #[derive(Debug)]
 pub(super) struct Compressor {
-    is_over: Arc<AtomicBool>,
+    is_cancelled: Arc<AtomicBool>,
     thread: JoinHandle<()>,
 }
 
-/// How files are compressed.
+/// Options for compressing files.
 pub(super) struct CompressJob {
     pub(super) names: Names,
     pub(super) fsync: Fsync,
     pub(super) owner: Option<Owner>,
-    pub(super) tell: Tell,
+    pub(super) log: LogFn,
 }
 
 impl Compressor {
-    /// Starts the thread; the channel is for the names of files that are whole, its end says that
-    /// none follows. Others are `finished` already.
+    /// Starts the thread. The returned sender takes the names of completed files; the thread ends
+    /// after it is dropped. `recovered` are the names of files completed before.
     pub(super) fn start(
-        press: CompressJob,
-        finished: Vec<OsString>,
+        job: CompressJob,
+        recovered: Vec<OsString>,
     ) -> io::Result<(Self, Sender<OsString>)> {
-        let (call, calls) = channel();
-        let is_over = Arc::new(AtomicBool::new(false));
-        let work = CompressTask {
-            press,
-            is_over: is_over.clone(),
-            finished: finished.into_iter().collect(),
+        let (sender, receiver) = channel();
+        let is_cancelled = Arc::new(AtomicBool::new(false));
+        let task = CompressTask {
+            job,
+            is_cancelled: is_cancelled.clone(),
+            completed: recovered.into_iter().collect(),
         };
-        let run = move || work.run(&calls);
+        let run = move || task.run(&receiver);
         let thread = thread::Builder::new().name("vxtap-zstd".to_owned()).spawn(run)?;
-        Ok((Self { is_over, thread }, call))
+        Ok((Self { is_cancelled, thread }, sender))
     }
 
-    /// Waits until all files are compressed, or for so long: then it leaves the rest to the next
-    /// run.
-    pub(super) fn end(self, patience: Option<Duration>) -> thread::Result<()> {
-        let begin = Instant::now();
-        while patience.is_some_and(|patience| begin.elapsed() < patience)
-            && !self.thread.is_finished()
+    /// Waits until all files are compressed, at most for `timeout`. The next run compresses the
+    /// rest.
+    pub(super) fn join(self, timeout: Option<Duration>) -> thread::Result<()> {
+        let start = Instant::now();
+        while timeout.is_some_and(|timeout| start.elapsed() < timeout) && !self.thread.is_finished()
         {
-            thread::sleep(END_TURN);
+            thread::sleep(JOIN_INTERVAL);
         }
-        self.is_over.store(patience.is_some(), Ordering::Relaxed);
+        self.is_cancelled.store(timeout.is_some(), Ordering::Relaxed);
         self.thread.join()
     }
 }
 
+/// State of the thread.
 struct CompressTask {
-    press: CompressJob,
-    is_over: Arc<AtomicBool>,
-    /// Names of files that were finished by us.
-    finished: HashSet<OsString>,
+    job: CompressJob,
+    is_cancelled: Arc<AtomicBool>,
+    /// Names of files that this process has completed.
+    completed: HashSet<OsString>,
 }
 
 impl CompressTask {
-    fn run(mut self, calls: &Receiver<OsString>) {
-        // If it may not, it competes with others.
+    fn run(mut self, receiver: &Receiver<OsString>) {
+        // Without permission the thread runs at normal priority.
         let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
-        let mut news = LogOnChange::default();
-        let mut call = Err(RecvTimeoutError::Timeout);
+        let mut error_log = LogOnChange::default();
+        let mut received = Err(RecvTimeoutError::Timeout);
         loop {
-            let is_last = call == Err(RecvTimeoutError::Disconnected);
-            self.finished.extend(call.into_iter().chain(calls.try_iter()));
-            let sentence =
-                self.compress_all().err().map(|error| format!("{error}; it is tried again"));
-            if let Some(sentence) = news.of(sentence) {
-                (self.press.tell)(sentence);
+            let is_last = received == Err(RecvTimeoutError::Disconnected);
+            self.completed.extend(received.into_iter().chain(receiver.try_iter()));
+            let message =
+                self.compress_all().err().map(|error| format!("{error}; it will be tried again"));
+            if let Some(message) = error_log.of(message) {
+                (self.job.log)(message);
             }
             if is_last {
-                return self.say_what_is_left();
+                return self.report_rest();
             }
-            call = calls.recv_timeout(TURN);
+            received = receiver.recv_timeout(SCAN_INTERVAL);
         }
     }
 
-    fn is_over(&self) -> bool {
-        self.is_over.load(Ordering::Relaxed)
+    fn is_cancelled(&self) -> bool {
+        self.is_cancelled.load(Ordering::Relaxed)
     }
 
-    /// Compresses what is whole, the oldest first; the error is the first one, and no reason not to
-    /// try the others unless the disk is full: what is captured needs the room.
+    /// Compresses all complete files, the oldest first. Returns the first error; the other files
+    /// are tried nevertheless unless the disk is full, since the capture needs the space.
     fn compress_all(&mut self) -> io::Result<()> {
         let mut first = Ok(());
-        for path in self.whole_files()? {
+        for path in self.complete_files()? {
             let compressed = self.compress(&path);
-            if self.is_over() {
+            if self.is_cancelled() {
                 break;
             }
             let Err(error) = compressed else {
-                path.file_name().map(|name| self.finished.remove(name));
+                path.file_name().map(|name| self.completed.remove(name));
                 continue;
             };
             let is_full =
@@ -139,101 +140,103 @@ impl CompressTask {
         first
     }
 
-    /// The files that are not compressed, those first that were written to longest ago.
-    fn whole_files(&self) -> io::Result<Vec<PathBuf>> {
-        let own = directory::own_files(&self.press.names)?;
-        let plain = own.into_iter().filter(|file| file.is_whole && !file.is_compressed());
+    /// Returns the complete files that are not compressed, the least recently written first.
+    fn complete_files(&self) -> io::Result<Vec<PathBuf>> {
+        let files = directory::list_files(&self.job.names)?;
+        let plain = files.into_iter().filter(|file| file.is_complete && !file.is_compressed());
         let now = SystemTime::now();
         let mut dated = Vec::new();
-        for Own { path, name, .. } in plain {
-            let Ok(written_at) = fs::symlink_metadata(&path).and_then(|it| it.modified()) else {
+        for OutputFile { path, name, .. } in plain {
+            let Ok(modified_at) = fs::symlink_metadata(&path).and_then(|it| it.modified()) else {
                 continue;
             };
-            // Else it may be that of a program that still writes it.
-            let is_settled = now.duration_since(written_at).is_ok_and(|age| age >= SETTLED);
-            if is_settled || self.finished.contains(&name) {
-                dated.push((written_at, path));
+            // Another program may still write to a recent file that this process has not completed.
+            let is_stable = now.duration_since(modified_at).is_ok_and(|age| age >= STABLE_AGE);
+            if is_stable || self.completed.contains(&name) {
+                dated.push((modified_at, path));
             }
         }
         dated.sort();
         Ok(dated.into_iter().map(|(_, path)| path).collect())
     }
 
-    fn say_what_is_left(&self) {
-        let left = self.whole_files().unwrap_or_default();
-        let left = left.iter().filter(|path| matches!(self.source(path), Ok(Some(_)))).count();
-        if self.is_over() && left > 0 {
-            let directory = self.press.names.directory().display();
-            (self.press.tell)(format!(
-                "{left} files in {directory} are not compressed: the next run does that"
+    /// Reports the number of files that are left uncompressed because the thread was cancelled.
+    fn report_rest(&self) {
+        let rest = self.complete_files().unwrap_or_default();
+        let count = rest.iter().filter(|path| matches!(self.source(path), Ok(Some(_)))).count();
+        if self.is_cancelled() && count > 0 {
+            let directory = self.job.names.directory().display();
+            (self.job.log)(format!(
+                "{count} files in {directory} are not compressed; the next run compresses them"
             ));
         }
     }
 
-    /// Puts a compressed file in the place of a file, unless somebody writes that, or compresses
-    /// it.
+    /// Replaces a file by a compressed one, unless another process writes or compresses it.
     fn compress(&self, path: &Path) -> io::Result<()> {
         let Some(source) = self.source(path)? else { return Ok(()) };
-        let target = directory::with_suffix(path, ZST);
-        let part = directory::with_suffix(&target, PART);
-        let Some(file) = self.begin(&part)? else { return Ok(()) };
+        let target = directory::with_suffix(path, ZST_SUFFIX);
+        let part = directory::with_suffix(&target, PART_SUFFIX);
+        let Some(file) = self.create_target(&part)? else { return Ok(()) };
         let filled = self.fill(&source, file);
         if !matches!(filled, Ok(true)) {
-            // What there is of it takes up room, and whether it can be removed says nothing new.
+            // The incomplete file takes up space; a failure to remove it adds nothing to the error.
             let _ = fs::remove_file(&part);
             return filled.map(drop);
         }
         let target = directory::rename(&part, &target)?;
-        directory::sync_directory(self.press.names.directory(), self.press.fsync)?;
+        directory::sync_directory(self.job.names.directory(), self.job.fsync)?;
         match fs::remove_file(path) {
-            // It was deleted meanwhile, as there were too many.
+            // Retention has deleted it since: the compressed file is not to be kept either.
             Err(error) if error.kind() == io::ErrorKind::NotFound => fs::remove_file(target),
             removed => removed,
         }
     }
 
-    /// The file at a path, if it is one of ours and nobody writes it. Who may write to the
-    /// directory could have put something else there, which only we may read.
+    /// Opens and locks the file at `path` if it belongs to this output and no process writes to it.
+    /// A program with write access to the directory could have put another file there, which it may
+    /// not read itself.
     fn source(&self, path: &Path) -> io::Result<Option<File>> {
-        // There is somebody who wants to read it, or an earlier run has not come to remove it.
-        // Files with a fixed name follow each other.
-        if self.press.names.has_fields() && directory::with_suffix(path, ZST).exists() {
+        // A compressed file exists already: a user wants to keep both, or an earlier run could not
+        // remove the original. Files with a fixed name replace each other.
+        if self.job.names.has_fields() && directory::with_suffix(path, ZST_SUFFIX).exists() {
             return Ok(None);
         }
-        let Some(file) = secure_open::open_own(path)? else { return Ok(None) };
-        let is_own = secure_open::is_own(&file, self.press.owner)?;
-        Ok((is_own && secure_open::lock(&file)?).then_some(file))
+        let Some(file) = secure_open::open_no_follow(path)? else { return Ok(None) };
+        let is_owned = secure_open::is_owned(&file, self.job.owner)?;
+        Ok((is_owned && secure_open::lock(&file)?).then_some(file))
     }
 
-    /// Begins a file; `None` if somebody writes it. What somebody has left unfinished goes.
-    fn begin(&self, part: &Path) -> io::Result<Option<File>> {
-        match secure_open::create_new(part, self.press.owner) {
+    /// Creates the file for the compressed data, in place of one that was left unfinished. Returns
+    /// `None` if another process writes to that one.
+    fn create_target(&self, part: &Path) -> io::Result<Option<File>> {
+        match secure_open::create_new(part, self.job.owner) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             created => return created.map(Some),
         }
-        if let Some(left) = secure_open::open_own(part)?
+        if let Some(left) = secure_open::open_no_follow(part)?
             && !secure_open::lock(&left)?
         {
             return Ok(None);
         }
         fs::remove_file(part)?;
-        secure_open::create_new(part, self.press.owner).map(Some)
+        secure_open::create_new(part, self.job.owner).map(Some)
     }
 
-    /// Compresses a file into another one; says whether it came to the end.
+    /// Compresses `source` into `target`. Returns `false` if the thread was cancelled.
     fn fill(&self, source: &File, mut target: File) -> io::Result<bool> {
-        let mut piece = Vec::new();
-        while source.take(PIECE).read_to_end(&mut piece)? > 0 {
-            if self.is_over() {
+        let mut input = Vec::new();
+        while source.take(FRAME_BYTES).read_to_end(&mut input)? > 0 {
+            if self.is_cancelled() {
                 return Ok(false);
             }
-            target.write_all(&compress_to_vec(&piece[..], CompressionLevel::Fastest))?;
-            piece.clear();
+            target.write_all(&compress_to_vec(&input[..], CompressionLevel::Fastest))?;
+            input.clear();
         }
-        if self.press.fsync != Fsync::Never {
+        if self.job.fsync != Fsync::Never {
             target.sync_all()?;
         }
-        // As old as what it is made of, for what is kept.
+        // Retention goes by the time of the last write to the original.
         target.set_modified(source.metadata()?.modified()?)?;
         Ok(true)
     }
@@ -251,26 +254,26 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("{number}.pcapng");
         fs::write(directory.path().join("000001.pcapng"), vec![7; 64 << 20]).unwrap();
-        let said = Arc::new(Mutex::new(Vec::new()));
-        let told = said.clone();
-        let press = CompressJob {
+        let messages = Arc::new(Mutex::new(Vec::new()));
+        let sink = messages.clone();
+        let job = CompressJob {
             names: Names::new(&path, FileName::of(&path).unwrap(), 0),
             fsync: Fsync::Never,
             owner: None,
-            tell: Arc::new(move |sentence| told.lock().unwrap().push(sentence)),
+            log: Arc::new(move |message| sink.lock().unwrap().push(message)),
         };
-        let (compressor, call) = Compressor::start(press, vec!["000001.pcapng".into()]).unwrap();
+        let (compressor, sender) = Compressor::start(job, vec!["000001.pcapng".into()]).unwrap();
         let part = directory.path().join("000001.pcapng.zst.part");
         while !part.exists() {
-            thread::sleep(END_TURN);
+            thread::sleep(JOIN_INTERVAL);
         }
-        drop(call);
-        compressor.end(Some(Duration::ZERO)).unwrap();
-        let sentence = format!(
-            "1 files in {} are not compressed: the next run does that",
+        drop(sender);
+        compressor.join(Some(Duration::ZERO)).unwrap();
+        let message = format!(
+            "1 files in {} are not compressed; the next run compresses them",
             directory.path().display()
         );
-        assert_eq!(*said.lock().unwrap(), [sentence]);
+        assert_eq!(*messages.lock().unwrap(), [message]);
         assert!(!part.exists());
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }

@@ -1,4 +1,5 @@
-//! A file that holds whole blocks up to the last flush, whatever goes wrong in between.
+//! Writes pcapng blocks to a file that ends with a complete block after each flush, even a failed
+//! one, and keeps the state of outages.
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
@@ -10,53 +11,57 @@ use super::secure_open::{self, Owner};
 
 /// Time from one write of [`PcapngFile::tick`] to the next.
 ///
-/// Half of the second within which a frame has to be in the file: the other half is for the time
-/// between two ticks. Shorter costs more system calls, longer shows a frame later to who follows
-/// the file.
+/// Half of the second within which a frame has to be in the file; the other half is for the time
+/// between two ticks. A shorter interval costs more system calls, a longer one shows frames later
+/// to a program that follows the file.
 pub const FLUSH_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Unwritten bytes at which blocks are written without waiting for the next tick.
+/// Number of waiting bytes at which blocks are written without waiting for the next tick.
 ///
-/// From some 100 KiB on the cost of a write call no longer shows; much more, and the blocks have
-/// left the second-level cache when the kernel copies them.
+/// From about 100 KiB on the cost of a write call is negligible. With a much larger buffer the
+/// blocks are evicted from the second-level cache before the kernel copies them.
 const FLUSH_BYTES: usize = 1 << 17;
 
-/// A capture file cannot be written.
+/// Time from a failed write to the next attempt. A shorter time fills the file with section headers
+/// if the disk has little space; a longer one loses more frames.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Reason why a capture file cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum PcapngError {
-    /// The file cannot be created, emptied or made private.
+    /// The file cannot be created, truncated or made private.
     #[error("cannot create {}: {source}", path.display())]
     Create {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         source: io::Error,
     },
-    /// Blocks could not be written. The file has been cut back to its last whole block.
-    #[error("cannot write {}: {source}; it is whole up to byte {whole_bytes}", path.display())]
+    /// Blocks could not be written. The file has been truncated to its last complete block.
+    #[error("cannot write {}: {source}; the file is complete up to byte {complete_bytes}", path.display())]
     Write {
         /// The file.
         path: PathBuf,
-        /// Length of what was written, in bytes.
-        whole_bytes: u64,
+        /// Length of the complete blocks in the file, in bytes.
+        complete_bytes: u64,
         /// Frames that were taken and are not in the file.
         frames_lost: u64,
-        /// What the system said.
+        /// Error of the system.
         source: io::Error,
     },
-    /// Blocks could not be written, and what was written of the last one could not be taken back.
+    /// Blocks could not be written, and the incomplete block could not be removed.
     #[error(
-        "cannot write {}: {source}; it ends in the middle of a block, what is whole ends at byte {whole_bytes}",
+        "cannot write {}: {source}; the file ends in the middle of a block and is complete up to byte {complete_bytes}",
         path.display()
     )]
     WriteTorn {
         /// The file.
         path: PathBuf,
-        /// Length of the whole blocks in the file, in bytes.
-        whole_bytes: u64,
+        /// Length of the complete blocks in the file, in bytes.
+        complete_bytes: u64,
         /// Frames that were taken and are not in the file.
         frames_lost: u64,
-        /// What the system said.
+        /// Error of the system.
         source: io::Error,
     },
 }
@@ -71,12 +76,12 @@ impl PcapngError {
     }
 }
 
-/// Where blocks go: bytes at the end, and the end can be taken back.
+/// Storage that blocks are appended to and that can be truncated.
 pub(super) trait Storage {
     /// Appends some of `bytes` and returns how many.
     fn append(&mut self, bytes: &[u8]) -> io::Result<usize>;
-    /// Cuts off what is behind the first `len` bytes.
-    fn cut(&mut self, len: u64) -> io::Result<()>;
+    /// Removes all bytes after the first `len`.
+    fn truncate(&mut self, len: u64) -> io::Result<()>;
 }
 
 impl Storage for File {
@@ -84,21 +89,21 @@ impl Storage for File {
         self.write(bytes)
     }
 
-    fn cut(&mut self, len: u64) -> io::Result<()> {
+    fn truncate(&mut self, len: u64) -> io::Result<()> {
         self.set_len(len)?;
-        // Else what comes next leaves a hole.
+        // A write at the old position would leave a hole.
         self.seek(SeekFrom::Start(len)).map(drop)
     }
 }
 
-/// A stream, whose bytes are taken out again as it grows.
+/// Memory, for a stream: the bytes are taken out as it grows.
 impl Storage for Vec<u8> {
     fn append(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
-    fn cut(&mut self, len: u64) -> io::Result<()> {
+    fn truncate(&mut self, len: u64) -> io::Result<()> {
         self.truncate(usize::try_from(len).unwrap_or(usize::MAX));
         Ok(())
     }
@@ -106,38 +111,64 @@ impl Storage for Vec<u8> {
 
 /// A pcapng file being written.
 ///
-/// Blocks are gathered in memory and written many at a time. Who opens the file finds whole blocks
-/// up to the last flush; during a flush it may see the first part of what is being written, since
-/// the system does not make a write visible all at once. After a failed write the file is left as
-/// it is, and further flushes fail until [`PcapngFile::resume`].
+/// Blocks are collected in memory and written many at a time. A reader finds complete blocks up to
+/// the last flush; during a flush it may see a part of the bytes being written, since the kernel
+/// does not make a write visible all at once. After a failed write the file is left as it is, and
+/// further flushes fail until [`PcapngFile::resume`]. One outage lasts from the first failed write
+/// until frames get into the file again.
 #[derive(Debug)]
 pub struct PcapngFile<S = File> {
     storage: S,
     path: PathBuf,
     blocks: Blocks,
-    whole_bytes: u64,
-    /// Of the last tick that wrote.
+    complete_bytes: u64,
+    /// Time of the last tick that wrote.
     flushed_at: Instant,
     state: State,
-    /// The interfaces of the frames that the last failed write lost.
-    lost: Vec<u32>,
+    /// Interface of each frame that the last failed write lost.
+    lost_interfaces: Vec<u32>,
+    /// Frames lost by failed writes and during outages.
+    frames_lost: u64,
+    /// `frames_lost` at the beginning of the present outage.
+    lost_before: u64,
+    events: Vec<WriteEvent>,
 }
 
-/// What the end of the file is like.
+/// State of the last write. The file ends with a complete block in all states but `Torn`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    Whole,
-    /// Whole, and the last write failed.
-    Failed,
-    /// In the middle of a block.
+    Writing,
+    /// The last write failed.
+    Failed {
+        /// Time of the next attempt; set by the first tick.
+        retry_at: Option<Instant>,
+    },
+    /// The outage goes on until the file grows beyond the header of its new section.
+    Retrying {
+        /// End of the new section header in bytes; `None` until it is written.
+        header_end: Option<u64>,
+    },
+    /// The file ends in the middle of a block: nothing can be appended any more.
     Torn,
 }
 
+/// Beginning or end of an outage.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum WriteEvent {
+    /// A write failed, for this reason. Frames are lost from here on.
+    Failed(String),
+    /// Frames get into the file again.
+    Resumed {
+        /// Frames lost in the outage.
+        frames_lost: u64,
+    },
+}
+
 impl PcapngFile {
-    /// Creates the file at `path`, or empties the one that is there, with mode 0600 in either case.
+    /// Creates the file at `path`, or truncates the existing one. Its mode is 0600 in either case.
     ///
-    /// What is no regular file (a pipe, `/dev/stdout`) is written to as it is; a named pipe has to
-    /// have a reader. `now` starts the flush interval.
+    /// A pipe or device (`/dev/stdout`) is opened as it is; a named pipe must have a reader. `now`
+    /// starts the flush interval.
     ///
     /// # Errors
     ///
@@ -146,16 +177,16 @@ impl PcapngFile {
         Self::create_for(path.as_ref(), None, now)
     }
 
-    /// As [`PcapngFile::create`], for an owner.
+    /// Creates the file as [`PcapngFile::create`] does, for an owner.
     pub(super) fn create_for(
         path: &Path,
         owner: Option<Owner>,
         now: Instant,
     ) -> Result<Self, PcapngError> {
-        Self::created(path.to_owned(), secure_open::create(path, owner), now)
+        Self::from_created(path.to_owned(), secure_open::create(path, owner), now)
     }
 
-    /// Creates the file at `path`, where nothing may be, with mode 0600.
+    /// Creates the file at `path`, which must not exist, with mode 0600.
     ///
     /// # Errors
     ///
@@ -166,54 +197,56 @@ impl PcapngFile {
         now: Instant,
     ) -> Result<Self, PcapngError> {
         let created = secure_open::create_new(&path, owner);
-        Self::created(path, created, now)
+        Self::from_created(path, created, now)
     }
 
-    fn created(
+    fn from_created(
         path: PathBuf,
         created: io::Result<File>,
         now: Instant,
     ) -> Result<Self, PcapngError> {
         match created {
-            Ok(file) => Ok(Self::over(file, path, now)),
+            Ok(file) => Ok(Self::with_storage(file, path, now)),
             Err(source) => Err(PcapngError::Create { path, source }),
         }
     }
 }
 
-#[expect(private_bounds, reason = "another storage than a file exists in tests only")]
+#[expect(private_bounds, reason = "streams and tests alone have another storage than a file")]
 impl<S: Storage> PcapngFile<S> {
-    pub(in crate::outputs) fn over(storage: S, path: PathBuf, now: Instant) -> Self {
-        // Room for the block that goes over the limit, so that packets never make the memory grow.
+    pub(in crate::outputs) fn with_storage(storage: S, path: PathBuf, now: Instant) -> Self {
+        // Includes room for the block that exceeds the limit, so that the buffer never grows.
         let blocks = Blocks::with_capacity(FLUSH_BYTES + MAX_CAPTURED_BYTES + 64);
         Self {
             storage,
             path,
             blocks,
-            whole_bytes: 0,
+            complete_bytes: 0,
             flushed_at: now,
-            state: State::Whole,
-            lost: Vec::new(),
+            state: State::Writing,
+            lost_interfaces: Vec::new(),
+            frames_lost: 0,
+            lost_before: 0,
+            events: Vec::new(),
         }
     }
 
-    /// Returns the blocks that wait to be written, to append to; call [`PcapngFile::make_room`]
-    /// afterwards.
+    /// Returns the waiting blocks, to append to; call [`PcapngFile::flush_if_full`] afterwards.
     pub const fn blocks(&mut self) -> &mut Blocks {
         &mut self.blocks
     }
 
-    /// Writes the waiting blocks if there are many.
+    /// Writes the waiting blocks if there are more than 128 KiB.
     ///
     /// # Errors
     ///
     /// As [`PcapngFile::flush`].
-    pub fn make_room(&mut self) -> Result<(), PcapngError> {
+    pub fn flush_if_full(&mut self) -> Result<(), PcapngError> {
         if self.blocks.bytes().len() < FLUSH_BYTES { Ok(()) } else { self.flush() }
     }
 
-    /// Writes the waiting blocks if the last time is long enough ago; to be called every 250 ms or
-    /// more often.
+    /// Writes the waiting blocks if [`FLUSH_INTERVAL`] has passed since the last time; to be called
+    /// every 250 ms or more often.
     ///
     /// # Errors
     ///
@@ -226,59 +259,127 @@ impl<S: Storage> PcapngFile<S> {
         self.flush()
     }
 
-    /// Writes every waiting block.
+    /// Writes all waiting blocks.
     ///
-    /// The bytes are with the kernel then, where every reader sees them; they are not forced to the
-    /// disk.
+    /// Every reader of the file sees them afterwards; they are not synced to disk.
     ///
     /// # Errors
     ///
-    /// [`PcapngError::Write`] or [`PcapngError::WriteTorn`]; the frames lost with the first error
-    /// are those that waited, with each further one those appended since.
+    /// [`PcapngError::Write`] or [`PcapngError::WriteTorn`]. The first error has lost the waiting
+    /// frames, each further one those appended since.
     pub fn flush(&mut self) -> Result<(), PcapngError> {
-        let (written, error) = match self.state {
-            State::Whole => append_all(&mut self.storage, self.blocks.bytes()),
-            State::Failed | State::Torn => (0, Some(io::Error::other("an earlier write failed"))),
+        let (written, error) = if self.has_failed() {
+            (0, Some(io::Error::other("an earlier write failed")))
+        } else {
+            append_all(&mut self.storage, self.blocks.bytes())
         };
-        let (whole, lost) = self.blocks.whole_within(written);
-        self.whole_bytes += whole as u64;
+        let (complete, lost) = self.blocks.complete_within(written);
+        self.complete_bytes += complete as u64;
         self.blocks.clear();
-        let Some(source) = error else { return Ok(()) };
-        let (path, whole_bytes, frames_lost) =
-            (self.path.clone(), self.whole_bytes, lost.len() as u64);
-        self.lost = lost;
-        let is_torn = written > whole && self.storage.cut(whole_bytes).is_err();
-        if is_torn || self.state == State::Torn {
-            self.state = State::Torn;
-            return Err(PcapngError::WriteTorn { path, whole_bytes, frames_lost, source });
-        }
-        self.state = State::Failed;
-        Err(PcapngError::Write { path, whole_bytes, frames_lost, source })
+        let Some(source) = error else {
+            self.note_success();
+            return Ok(());
+        };
+        let (path, complete_bytes, frames_lost) =
+            (self.path.clone(), self.complete_bytes, lost.len() as u64);
+        self.lost_interfaces = lost;
+        let is_torn = written > complete && self.storage.truncate(complete_bytes).is_err();
+        let error = if is_torn || self.state == State::Torn {
+            PcapngError::WriteTorn { path, complete_bytes, frames_lost, source }
+        } else {
+            PcapngError::Write { path, complete_bytes, frames_lost, source }
+        };
+        self.note_failure(&error);
+        Err(error)
     }
 
-    /// Lets flushes try again after a failed one; says whether they may, which is not so where the
-    /// file ends in the middle of a block. What was described in the file before may be among what
-    /// was lost: the next block has to be a section header.
+    /// Ends the outage if the file has grown beyond the header of its new section.
+    fn note_success(&mut self) {
+        let State::Retrying { header_end } = self.state else { return };
+        match header_end {
+            None => self.state = State::Retrying { header_end: Some(self.complete_bytes) },
+            Some(header_end) if self.complete_bytes > header_end => {
+                self.state = State::Writing;
+                self.events
+                    .push(WriteEvent::Resumed { frames_lost: self.frames_lost - self.lost_before });
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Counts the lost frames, and begins an outage unless one is in progress.
+    fn note_failure(&mut self, error: &PcapngError) {
+        if self.state == State::Writing {
+            self.lost_before = self.frames_lost;
+            self.events.push(WriteEvent::Failed(error.to_string()));
+        }
+        self.frames_lost += error.frames_lost();
+        self.state = match (error, self.state) {
+            (PcapngError::WriteTorn { .. }, _) => State::Torn,
+            (_, State::Failed { retry_at }) => State::Failed { retry_at },
+            _ => State::Failed { retry_at: None },
+        };
+    }
+
+    /// Lets flushes try again after a failed one. Returns whether they may: not if the file ends in
+    /// the middle of a block. The descriptions of interfaces may be among the lost blocks: the next
+    /// block has to be a section header.
     pub fn resume(&mut self) -> bool {
-        if self.state == State::Failed {
-            self.state = State::Whole;
+        if matches!(self.state, State::Failed { .. }) {
+            self.state = State::Retrying { header_end: None };
         }
-        self.state == State::Whole
+        self.state != State::Torn
     }
 
-    /// The interfaces of the frames that the last failed flush lost, one for each.
-    pub(super) fn lost(&self) -> &[u32] {
-        &self.lost
+    /// Returns whether the last write failed and [`Self::resume`] has not been called since.
+    pub(super) const fn has_failed(&self) -> bool {
+        matches!(self.state, State::Failed { .. } | State::Torn)
     }
 
-    /// Length of the blocks that wait, in bytes.
-    pub(super) const fn waiting_bytes(&self) -> usize {
+    /// Returns whether a failed write is to be tried again: [`RETRY`] after the first call that
+    /// follows it.
+    pub(super) fn is_retry_due(&mut self, now: Instant) -> bool {
+        let State::Failed { retry_at } = &mut self.state else { return false };
+        let is_due = now >= *retry_at.get_or_insert(now + RETRY);
+        if is_due {
+            *retry_at = None;
+        }
+        is_due
+    }
+
+    /// Counts a frame that is not appended because the last write failed.
+    pub(super) const fn count_lost(&mut self) {
+        self.frames_lost += 1;
+    }
+
+    /// Returns the number of frames lost by failed writes and during outages.
+    pub(super) const fn frames_lost(&self) -> u64 {
+        self.frames_lost
+    }
+
+    /// Takes the beginnings and ends of outages, in their order.
+    pub(super) fn take_events(&mut self) -> Vec<WriteEvent> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// Returns the interface of each frame that the last failed flush lost.
+    pub(super) fn lost_interfaces(&self) -> &[u32] {
+        &self.lost_interfaces
+    }
+
+    /// Returns the length of the file with the waiting blocks, in bytes.
+    pub(super) const fn len(&self) -> u64 {
+        self.complete_bytes + self.buffered_bytes() as u64
+    }
+
+    /// Returns the length of the waiting blocks, in bytes.
+    pub(super) const fn buffered_bytes(&self) -> usize {
         self.blocks.bytes().len()
     }
 
-    /// Returns the length of the whole blocks in the file, in bytes.
-    pub const fn whole_bytes(&self) -> u64 {
-        self.whole_bytes
+    /// Returns the length of the complete blocks in the file, in bytes.
+    pub const fn complete_bytes(&self) -> u64 {
+        self.complete_bytes
     }
 
     pub(super) fn into_storage(self) -> S {
@@ -294,7 +395,7 @@ impl<S: Storage> PcapngFile<S> {
     }
 }
 
-/// Appends `bytes` until all are there or an error comes; returns how many are there.
+/// Appends `bytes` until all are written or an error occurs. Returns the number written.
 fn append_all(storage: &mut impl Storage, bytes: &[u8]) -> (usize, Option<io::Error>) {
     let mut written = 0;
     while written < bytes.len() {

@@ -1,5 +1,4 @@
-//! The thread that does with whole files what takes its time: onto the disk, to their names, old
-//! ones away.
+//! Background thread that syncs completed files, renames them and applies retention.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -13,90 +12,89 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::compress::{CompressJob, Compressor};
 use super::directory;
-use super::loss_report::Tell;
-use super::name::{Names, PART};
+use super::loss_report::LogFn;
+use super::name::{Names, PART_SUFFIX};
 use super::retention::Retention;
 use super::secure_open::Owner;
 use crate::config::{Compression, Fsync};
 use crate::diagnostics::LogOnChange;
 
-/// How often it looks for files that are too old.
-const TURN: Duration = Duration::from_secs(10);
-/// How often it looks for files that are too many while there are others to finish.
-const TIDY_INTERVAL: Duration = Duration::from_secs(1);
-/// Most files that wait to be finished. Where the disk takes longer, the writing waits for it, and
-/// what is lost meanwhile is counted.
+/// Interval of retention by age.
+const AGE_INTERVAL: Duration = Duration::from_secs(10);
+/// Shortest interval of retention while files wait to be finished.
+const RETENTION_INTERVAL: Duration = Duration::from_secs(1);
+/// Largest number of files that wait to be finished. If the disk is slower, the output's thread
+/// waits for it, and the frames lost meanwhile are counted.
 const WAITING_MAX: usize = 64;
 
-/// What is to be done.
+/// Job of the thread.
 #[derive(Debug)]
 enum Job {
-    /// A file is whole. It is to be called `path`, and may be already.
-    Finish { file: File, path: PathBuf, is_part: bool },
-    /// Files have grown.
+    /// Finish a complete file, whose final path is `path`.
+    Finish { file: File, path: PathBuf, has_part_name: bool },
+    /// Sync files that have grown.
     Sync(Vec<File>),
 }
 
-/// How files are finished.
+/// Options for finishing files.
 pub(super) struct FinishOptions {
     pub(super) names: Names,
-    pub(super) keep: Retention,
+    pub(super) retention: Retention,
     pub(super) compression: Compression,
     pub(super) fsync: Fsync,
     pub(super) owner: Option<Owner>,
-    pub(super) tell: Tell,
+    pub(super) log: LogFn,
 }
 
-/// Finishes the files of an output.
+/// Handle to the thread that finishes the files of an output.
 #[derive(Debug)]
-pub(super) struct Finisher {
+pub(super) struct Finalizer {
     jobs: SyncSender<Job>,
     is_syncing: Arc<AtomicBool>,
     thread: JoinHandle<()>,
     compressor: Option<Compressor>,
 }
 
-impl Finisher {
-    /// Starts the thread; `finished` are the names of files that an earlier run had not finished.
-    pub(super) fn start(manner: FinishOptions, finished: Vec<OsString>) -> io::Result<Self> {
-        let FinishOptions { names, keep, compression, fsync, owner, tell } = manner;
+impl Finalizer {
+    /// Starts the thread. `recovered` are the names of files that an earlier run had not finished.
+    pub(super) fn start(options: FinishOptions, recovered: Vec<OsString>) -> io::Result<Self> {
+        let FinishOptions { names, retention, compression, fsync, owner, log } = options;
         let is_syncing = Arc::new(AtomicBool::new(false));
-        let press = CompressJob { names: names.clone(), fsync, owner, tell: tell.clone() };
-        let (compressor, call) = match compression {
+        let job = CompressJob { names: names.clone(), fsync, owner, log: log.clone() };
+        let (compressor, completed) = match compression {
             Compression::None => (None, None),
             Compression::Zstd => {
-                Compressor::start(press, finished).map(|(it, call)| (Some(it), Some(call)))?
+                Compressor::start(job, recovered).map(|(it, sender)| (Some(it), Some(sender)))?
             }
         };
-        let work = FinalizerTask {
+        let task = FinalizerTask {
             names,
-            keep,
+            retention,
             fsync,
-            tell,
-            of_syncing: LogOnChange::default(),
+            log,
+            sync_log: LogOnChange::default(),
             is_syncing: is_syncing.clone(),
-            call,
-            is_untidy: true,
-            tidied_at: Instant::now(),
+            completed,
+            needs_retention: true,
+            retained_at: Instant::now(),
         };
         let (jobs, queue) = sync_channel(WAITING_MAX);
-        let run = move || work.run(&queue);
+        let run = move || task.run(&queue);
         let thread = thread::Builder::new().name("vxtap-files".to_owned()).spawn(run)?;
         Ok(Self { jobs, is_syncing, thread, compressor })
     }
 
-    /// Has a whole file finished. Nobody may write to it any more.
-    pub(super) fn finish(&self, file: File, path: PathBuf, is_part: bool) {
-        // It ends with this only.
-        let _ = self.jobs.send(Job::Finish { file, path, is_part });
+    /// Hands a complete file to the thread. Nothing may write to it any more.
+    pub(super) fn finish(&self, file: File, path: PathBuf, has_part_name: bool) {
+        // The receiver lives until this sender is dropped.
+        let _ = self.jobs.send(Job::Finish { file, path, has_part_name });
     }
 
-    /// Has what was written so far brought onto the disk, unless that goes on for what was written
-    /// before.
+    /// Requests a sync of the data written so far, unless the last one is still in progress.
     ///
     /// # Errors
     ///
-    /// EMFILE and the like.
+    /// Errors of dup(2), such as EMFILE.
     pub(super) fn sync<'f>(&self, files: impl Iterator<Item = &'f File>) -> io::Result<()> {
         if self.is_syncing.swap(true, Ordering::Relaxed) {
             return Ok(());
@@ -112,111 +110,111 @@ impl Finisher {
         Ok(())
     }
 
-    /// Waits until everything is done; no longer than `patience` for what is to be compressed.
-    pub(super) fn end(self, patience: Option<Duration>) -> thread::Result<()> {
+    /// Waits until all jobs are done, and at most `timeout` for the compression of files.
+    pub(super) fn join(self, timeout: Option<Duration>) -> thread::Result<()> {
         drop(self.jobs);
         let finished = self.thread.join();
-        let compressed = self.compressor.map_or(Ok(()), |compressor| compressor.end(patience));
+        let compressed = self.compressor.map_or(Ok(()), |compressor| compressor.join(timeout));
         finished.and(compressed)
     }
 }
 
-/// What the thread works with.
+/// State of the thread.
 struct FinalizerTask {
     names: Names,
-    keep: Retention,
+    retention: Retention,
     fsync: Fsync,
-    tell: Tell,
-    of_syncing: LogOnChange,
+    log: LogFn,
+    sync_log: LogOnChange,
     is_syncing: Arc<AtomicBool>,
-    /// The names of whole files go there to be compressed; the thread that does it ends when this
-    /// is gone.
-    call: Option<Sender<OsString>>,
-    /// Whether there may be files that are not kept.
-    is_untidy: bool,
-    tidied_at: Instant,
+    /// Names of completed files, for the compressor, which ends when this sender is dropped.
+    completed: Option<Sender<OsString>>,
+    /// `true` if there may be files to delete.
+    needs_retention: bool,
+    /// Time at which retention was last applied.
+    retained_at: Instant,
 }
 
 impl FinalizerTask {
     fn run(mut self, queue: &Receiver<Job>) {
         loop {
-            let wait = if self.is_untidy { Duration::ZERO } else { TURN };
+            let wait = if self.needs_retention { Duration::ZERO } else { AGE_INTERVAL };
             match queue.recv_timeout(wait) {
                 Ok(job) => {
-                    self.work(job);
-                    // Looking through a directory takes its time: while there is more to finish,
-                    // only now and then.
-                    if self.is_untidy && self.tidied_at.elapsed() >= TIDY_INTERVAL {
-                        self.tidy();
+                    self.execute(job);
+                    // Listing a directory takes time: do it rarely while jobs wait.
+                    if self.needs_retention && self.retained_at.elapsed() >= RETENTION_INTERVAL {
+                        self.apply_retention();
                     }
                 }
-                Err(RecvTimeoutError::Timeout) if self.is_untidy || self.keep.has_time() => {
-                    self.tidy()
+                Err(RecvTimeoutError::Timeout)
+                    if self.needs_retention || self.retention.has_age_limit() =>
+                {
+                    self.apply_retention()
                 }
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return self.tidy(),
+                Err(RecvTimeoutError::Disconnected) => return self.apply_retention(),
             }
         }
     }
 
-    fn work(&mut self, job: Job) {
+    fn execute(&mut self, job: Job) {
         match job {
-            Job::Finish { file, path, is_part } => {
-                let finished = self.finish(&file, &path, is_part);
-                // Closed before somebody compresses it.
+            Job::Finish { file, path, has_part_name } => {
+                let finished = self.finish(&file, &path, has_part_name);
+                // Closed before it is compressed, since that needs its lock.
                 drop(file);
-                match (finished, &self.call) {
-                    (Ok(name), Some(call)) => {
-                        // It ends with this only.
-                        let _ = call.send(name);
+                match (finished, &self.completed) {
+                    (Ok(name), Some(completed)) => {
+                        // The receiver lives until this sender is dropped.
+                        let _ = completed.send(name);
                     }
                     (Ok(_), None) => {}
                     (Err(error), _) => {
-                        (self.tell)(format!("cannot finish {}: {error}", path.display()))
+                        (self.log)(format!("cannot finish {}: {error}", path.display()))
                     }
                 }
-                self.is_untidy = true;
+                self.needs_retention = true;
             }
             Job::Sync(files) => {
                 let failed = files.iter().find_map(|file| file.sync_data().err());
                 drop(files);
                 self.is_syncing.store(false, Ordering::Relaxed);
                 let directory = self.names.directory().display();
-                let sentence =
-                    |error| format!("cannot bring onto the disk what is in {directory}: {error}");
-                if let Some(sentence) = self.of_syncing.of(failed.map(sentence)) {
-                    (self.tell)(sentence);
+                let message = |error| format!("cannot sync files in {directory} to disk: {error}");
+                if let Some(message) = self.sync_log.of(failed.map(message)) {
+                    (self.log)(message);
                 }
             }
         }
     }
 
-    /// Gives a file its name, and returns that.
-    fn finish(&self, file: &File, path: &Path, is_part: bool) -> io::Result<OsString> {
+    /// Gives a complete file its final name and returns that name.
+    fn finish(&self, file: &File, path: &Path, has_part_name: bool) -> io::Result<OsString> {
         if self.fsync != Fsync::Never {
             file.sync_all()?;
         }
-        let path = if is_part {
-            directory::rename(&directory::with_suffix(path, PART), path)?
+        let path = if has_part_name {
+            directory::rename(&directory::with_suffix(path, PART_SUFFIX), path)?
         } else {
             path.to_owned()
         };
-        if is_part {
+        if has_part_name {
             directory::sync_directory(self.names.directory(), self.fsync)?;
         }
         Ok(path.file_name().unwrap_or_default().to_owned())
     }
 
-    /// Deletes what is not kept.
-    fn tidy(&mut self) {
-        (self.is_untidy, self.tidied_at) = (false, Instant::now());
-        if self.keep.is_everything() {
+    /// Deletes the files that retention does not keep.
+    fn apply_retention(&mut self) {
+        (self.needs_retention, self.retained_at) = (false, Instant::now());
+        if self.retention.keeps_everything() {
             return;
         }
-        let tidied = directory::own_files(&self.names)
-            .and_then(|own| self.keep.apply(own, SystemTime::now()));
-        if let Err(error) = tidied {
-            (self.tell)(format!(
+        let applied = directory::list_files(&self.names)
+            .and_then(|files| self.retention.apply(files, SystemTime::now()));
+        if let Err(error) = applied {
+            (self.log)(format!(
                 "cannot delete old files in {}: {error}",
                 self.names.directory().display()
             ));

@@ -1,107 +1,109 @@
-//! Says once that frames find no file, and when they do again.
+//! Reports once that frames are lost because no file can be opened for them, and the end of it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::file::PcapngError;
 
-/// Time from a file that could not be begun to the next try.
+/// Time from a failure to create a file to the next attempt.
 const RETRY: Duration = Duration::from_secs(1);
-/// Time without a frame that found no file, after which that is over.
+/// Time without a lost frame after which the limit of open files counts as no longer reached.
 const QUIET: Duration = Duration::from_secs(10);
 
-/// What goes wrong is told there, a sentence each.
-pub(crate) type Tell = Arc<dyn Fn(String) + Send + Sync>;
+/// Takes messages for the operator, one sentence each.
+pub(crate) type LogFn = Arc<dyn Fn(String) + Send + Sync>;
 
-/// Why frames find no file.
+/// Frames that are lost because no file can be opened, by reason.
 pub(super) struct LossReport {
-    tell: Tell,
-    failure: Option<Failure>,
-    /// For files of sessions that are declared, and of others.
-    crowds: [Option<OpenFileLimit>; 2],
+    log: LogFn,
+    failure: Option<OpenFailure>,
+    /// Limits that are reached: for declared sessions, for undeclared sources.
+    limits: [Option<OpenFileLimit>; 2],
 }
 
-/// A file could not be begun.
-struct Failure {
+/// A file could not be created.
+struct OpenFailure {
     lost: u64,
-    /// `None`: now.
+    /// Time of the next attempt; `None`: now.
     retry_at: Option<Instant>,
 }
 
-/// More files would have to be open than may be.
+/// The limit of open files is reached.
 #[derive(Default)]
 struct OpenFileLimit {
     lost: u64,
-    /// Since the last tick there was no room.
+    /// `true` if no file could be opened since the last tick.
     is_full: bool,
     quiet_since: Option<Instant>,
 }
 
 impl LossReport {
-    pub(super) const fn new(tell: Tell) -> Self {
-        Self { tell, failure: None, crowds: [None, None] }
+    pub(super) const fn new(log: LogFn) -> Self {
+        Self { log, failure: None, limits: [None, None] }
     }
 
-    /// Whether it is worth trying to begin a file for a frame.
-    pub(super) fn may_begin(&self, for_stranger: bool) -> bool {
+    /// Returns whether opening a file is worth an attempt.
+    pub(super) fn may_open(&self, is_undeclared: bool) -> bool {
         let is_full =
-            self.crowds[usize::from(for_stranger)].as_ref().is_some_and(|crowd| crowd.is_full);
+            self.limits[usize::from(is_undeclared)].as_ref().is_some_and(|limit| limit.is_full);
         !is_full && self.failure.as_ref().is_none_or(|failure| failure.retry_at.is_none())
     }
 
-    /// A frame is lost, for the reason that was told last.
-    pub(super) fn lose(&mut self, of_stranger: bool) {
-        let crowd = self.crowds[usize::from(of_stranger)].as_mut().filter(|crowd| crowd.is_full);
-        if let Some(crowd) = crowd {
-            crowd.lost += 1;
+    /// Counts a lost frame, for the reason reported last.
+    pub(super) fn count_lost(&mut self, is_undeclared: bool) {
+        let limit = self.limits[usize::from(is_undeclared)].as_mut().filter(|limit| limit.is_full);
+        if let Some(limit) = limit {
+            limit.lost += 1;
         } else if let Some(failure) = &mut self.failure {
             failure.lost += 1;
         }
     }
 
-    /// A file could not be begun.
-    pub(super) fn fail(&mut self, error: &PcapngError, now: Instant) {
+    /// Notes that a file could not be created.
+    pub(super) fn open_failed(&mut self, error: &PcapngError, now: Instant) {
         if self.failure.is_none() {
-            (self.tell)(format!("{error}; frames are lost until it can be"));
+            (self.log)(format!("{error}; frames are lost until the file can be created"));
         }
         let lost = self.failure.take().map_or(0, |failure| failure.lost);
-        self.failure = Some(Failure { lost, retry_at: Some(now + RETRY) });
+        self.failure = Some(OpenFailure { lost, retry_at: Some(now + RETRY) });
     }
 
-    /// A file was begun.
-    pub(super) fn begun(&mut self) {
-        if let Some(Failure { lost, .. }) = self.failure.take() {
-            (self.tell)(format!("files can be begun again; {lost} frames are in none"));
+    /// Notes that a file was created.
+    pub(super) fn opened(&mut self) {
+        if let Some(OpenFailure { lost, .. }) = self.failure.take() {
+            (self.log)(format!("files can be created again; {lost} frames were lost"));
         }
     }
 
-    /// So many files are open that there is no room for another.
-    pub(super) fn crowd(&mut self, for_stranger: bool, most: usize) {
-        let crowd = &mut self.crowds[usize::from(for_stranger)];
-        if crowd.is_none() {
-            let whose = if for_stranger { " for those that nobody has declared" } else { "" };
-            (self.tell)(format!(
-                "{most} files are open, and no more may be{whose}: frames of others are lost until one of them has been without frames for 10 s"
+    /// Notes that no further file may be open.
+    pub(super) fn limit_reached(&mut self, is_undeclared: bool, max: usize) {
+        let limit = &mut self.limits[usize::from(is_undeclared)];
+        if limit.is_none() {
+            let scope = if is_undeclared { " for undeclared sessions and sources" } else { "" };
+            (self.log)(format!(
+                "{max} files are open, which is the limit{scope}: frames that need another file are lost until an open file has had no frames for 10 s"
             ));
         }
-        crowd.get_or_insert_default().is_full = true;
+        limit.get_or_insert_default().is_full = true;
     }
 
+    /// Allows the next attempt and reports the end of a limit; to be called every 250 ms or more
+    /// often.
     pub(super) fn tick(&mut self, now: Instant) {
         if let Some(failure) = &mut self.failure {
             failure.retry_at = failure.retry_at.filter(|at| now < *at);
         }
-        for place in &mut self.crowds {
-            let Some(crowd) = place else { continue };
-            if std::mem::take(&mut crowd.is_full) {
-                crowd.quiet_since = None;
-            } else if now.saturating_duration_since(*crowd.quiet_since.get_or_insert(now)) >= QUIET
+        for entry in &mut self.limits {
+            let Some(limit) = entry else { continue };
+            if std::mem::take(&mut limit.is_full) {
+                limit.quiet_since = None;
+            } else if now.saturating_duration_since(*limit.quiet_since.get_or_insert(now)) >= QUIET
             {
-                (self.tell)(format!(
-                    "there is room for files again; {} frames are in none",
-                    crowd.lost
+                (self.log)(format!(
+                    "further files can be opened again; {} frames were lost",
+                    limit.lost
                 ));
-                *place = None;
+                *entry = None;
             }
         }
     }

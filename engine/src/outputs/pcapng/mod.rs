@@ -1,22 +1,23 @@
-//! How do frames become a pcapng file that every tool reads, also while it grows?
+//! Writes frames to pcapng files that every reader understands, also while they grow.
 //!
-//! | module | what it does |
+//! | module | content |
 //! |---|---|
-//! | `blocks` | encodes blocks into memory (draft-ietf-opsawg-pcapng) |
-//! | `file` | puts whole blocks into a file, at least once each second |
-//! | `capture` | gives each frame the interface block of its session |
-//! | `sink` | keeps a file going when writes fail for a time, and accounts for every frame |
-//! | `statement` | what the end of a file says of what is not in it |
-//! | `name` | what files are called, and which are an output's own |
-//! | `part` | a file that is open, and how one begins |
-//! | `series` | the files of an output, one after the other and beside each other |
-//! | `open` | the files that are open, by whose frames they hold |
-//! | `trouble` | says once that frames find no file, and when they do again |
-//! | `finish` | a thread that gives whole files their names and deletes old ones |
-//! | `compress` | a thread that compresses whole files |
-//! | `keep` | which files are too old, too many or too long |
-//! | `disk` | directories, renaming, what an earlier run has left |
-//! | `private` | files that their owner alone may read, and that are what they seem |
+//! | `output` | opens the files of an output and runs its thread |
+//! | `rotating_writer` | distributes the frames of an output to its files and rotates them |
+//! | `open_files` | the set of open files, by their keys |
+//! | `open_file` | one open file, and the factory that creates files |
+//! | `capture` | assigns each frame to the interface block of its session |
+//! | `file` | writes complete blocks at least once a second, retries after failures |
+//! | `blocks` | encodes blocks in memory (draft-ietf-opsawg-pcapng) |
+//! | `stats_source`, `interface_stats` | the statistics at the end of a file |
+//! | `name` | renders and recognizes file names |
+//! | `loss_report` | reports once that frames are lost for lack of a file, and the end of it |
+//! | `finalizer` | thread that syncs completed files, renames them and applies retention |
+//! | `compress` | thread that compresses completed files |
+//! | `retention` | selects the files to delete by count, size and age |
+//! | `directory` | creates directories, renames and lists files, recovers those of an earlier run |
+//! | `secure_open` | opens files safely in directories that others can write to |
+//! | `owner` | looks up users and groups |
 
 mod blocks;
 mod capture;
@@ -27,20 +28,19 @@ mod finalizer;
 mod interface_stats;
 mod loss_report;
 mod name;
-mod open;
 mod open_file;
+mod open_files;
 mod output;
 mod owner;
 mod retention;
 mod rotating_writer;
 mod secure_open;
-mod sink;
-mod statement;
+mod stats_source;
 
 pub use blocks::{Blocks, Interface, MAX_CAPTURED_BYTES, Statistics};
-pub use capture::{CaptureWriter, FrameKey, InterfaceKey, InterfaceTotals, PAIRS_MAX, Period};
+pub use capture::{CaptureWriter, FrameKey, InterfaceKey, InterfaceTotals, PAIRS_MAX, TimeSpan};
 pub use file::{FLUSH_INTERVAL, PcapngError, PcapngFile};
 pub(super) use output::open;
-use rotating_writer::{Plan, RotatingWriter};
+use rotating_writer::{RotatingWriter, WriterConfig};
 use secure_open::Owner;
-use statement::Statement;
+use stats_source::StatsSource;

@@ -1,4 +1,4 @@
-//! What the files of an output are called, and which files of a directory are its own.
+//! Renders the names of an output's files, and recognizes them in a directory.
 
 use std::ffi::{OsStr, OsString};
 use std::net::IpAddr;
@@ -11,17 +11,17 @@ use super::capture::FrameKey;
 use crate::config::{FileName, NamePart};
 use crate::session::{Directory, SessionId};
 
-/// Digits of a file's number; beyond a million files it has more.
+/// Smallest number of digits of a file's number.
 const NUMBER_DIGITS: usize = 6;
-/// Longest text of a session in a name, in bytes: a whole name has 255 at most.
+/// Longest text of a session in a name, in bytes. A file name has at most 255 (`NAME_MAX`).
 const SESSION_MAX: usize = 100;
 
-/// A file that is not whole.
-pub(super) const PART: &[u8] = b".part";
-/// A file that is compressed.
-pub(super) const ZST: &[u8] = b".zst";
+/// Suffix of a file that is not complete.
+pub(super) const PART_SUFFIX: &[u8] = b".part";
+/// Suffix of a compressed file.
+pub(super) const ZST_SUFFIX: &[u8] = b".zst";
 
-/// Whose frames a file holds, as far as its name says so.
+/// The fields of a frame that select its file: those that the name contains.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct FileKey {
     session: Option<u32>,
@@ -41,7 +41,7 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// Of the files at `path`, whose name may have fields, of a member.
+    /// Returns the names of the files at `path`, whose name may have fields, of a member.
     pub(super) fn new(path: &Path, name: FileName, member: u32) -> Self {
         let directory =
             path.parent().filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -55,22 +55,22 @@ impl Names {
         &self.directory
     }
 
-    /// Whether there can be several files, each with another name.
+    /// Returns whether the name has fields, so that there can be several files.
     pub(super) fn has_fields(&self) -> bool {
         self.name.has_fields()
     }
 
-    /// Whether sessions, VNIs or sources have files of their own.
-    pub(super) const fn are_apart(&self) -> bool {
+    /// Returns whether sessions, VNIs or sources have separate files.
+    pub(super) const fn is_keyed(&self) -> bool {
         self.has_session || self.has_vni || self.has_source
     }
 
-    /// Whether each source has files of its own.
+    /// Returns whether each source has separate files.
     pub(super) const fn has_source(&self) -> bool {
         self.has_source
     }
 
-    /// The file that a frame belongs to.
+    /// Returns the key of the file for a frame.
     pub(super) fn key(&self, frame: &FrameKey) -> FileKey {
         let is_default = self.has_session && frame.session == SessionId::DEFAULT.0;
         FileKey {
@@ -80,7 +80,7 @@ impl Names {
         }
     }
 
-    /// The name of a file that begins at a time, in nanoseconds since 1970-01-01 UTC.
+    /// Returns the name of a file that begins at `time_ns`, in nanoseconds since 1970-01-01 UTC.
     pub(super) fn render(
         &self,
         key: &FileKey,
@@ -110,9 +110,9 @@ impl Names {
         OsString::from_vec(name)
     }
 
-    /// Whether a file of this name is one of this output, whatever its fields say. `name` is
-    /// without what says that it is not whole, or compressed. The number that it has; 0 if names
-    /// have none.
+    /// Returns the number in a file name of this output, 0 if its names have none; `None` if the
+    /// name is not one of this output. `name` is without the suffixes of incomplete and compressed
+    /// files.
     pub(super) fn matches(&self, name: &OsStr) -> Option<u64> {
         let name = name.as_bytes();
         let own = matches(self.name.parts(), name, self.member);
@@ -131,13 +131,13 @@ impl FileKey {
     }
 }
 
-/// The same name, for another file.
+/// Returns the name with a number added, for another file of the same name.
 pub(super) fn repeated(name: &OsStr, times: u32) -> OsString {
     let (stem, extension) = split(name.as_bytes());
     OsString::from_vec([stem, format!("-{times}").as_bytes(), extension].concat())
 }
 
-/// The name that [`repeated`] was given, if it was.
+/// Returns the name that [`repeated`] was called with; `None` if `name` has no such number.
 fn without_repeat(name: &[u8]) -> Option<Vec<u8>> {
     let (stem, extension) = split(name);
     let digits = stem.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
@@ -145,14 +145,14 @@ fn without_repeat(name: &[u8]) -> Option<Vec<u8>> {
     Some([before, extension].concat())
 }
 
-/// A name up to its last dot, and from there on.
+/// Splits a name at its last dot, which belongs to the second part.
 fn split(name: &[u8]) -> (&[u8], &[u8]) {
     name.split_at(
         name.iter().rposition(|byte| *byte == b'.').filter(|at| *at > 0).unwrap_or(name.len()),
     )
 }
 
-/// A text that a name may have in it: letters, digits, `-`, `_` and dots that do not come first.
+/// Replaces all bytes but letters, digits, `-`, `_` and dots by `_`; a dot at the beginning, too.
 fn safe(text: &str) -> Vec<u8> {
     let is_safe = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
     let mut safe: Vec<_> = text
@@ -166,7 +166,8 @@ fn safe(text: &str) -> Vec<u8> {
     safe
 }
 
-/// The number in a name, if it has these parts; 0 if they have none.
+/// Returns the number in a name that consists of these parts, 0 if they contain none; `None` for
+/// another name.
 fn matches(parts: &[NamePart], name: &[u8], member: u32) -> Option<u64> {
     let Some((part, others)) = parts.split_first() else { return name.is_empty().then_some(0) };
     let count = |is: fn(&u8) -> bool| name.iter().take_while(|byte| is(byte)).count();
@@ -195,7 +196,7 @@ const fn digits_of(letter: u8) -> usize {
     match letter {
         b'Y' => 4,
         b'j' => 3,
-        // From 2001 to 2286.
+        // From 2001 to 2286 the seconds since 1970 have ten digits.
         b's' => 10,
         _ => 2,
     }

@@ -1,4 +1,4 @@
-//! A file that is open, and how one begins.
+//! One open file, and the factory that creates files.
 
 use std::fs::{self, File};
 use std::io;
@@ -9,51 +9,58 @@ use std::time::Instant;
 use super::capture::{CaptureWriter, FrameKey};
 use super::directory;
 use super::file::{PcapngError, PcapngFile};
-use super::name::{FileKey, Names, PART, ZST, repeated};
+use super::name::{FileKey, Names, PART_SUFFIX, ZST_SUFFIX, repeated};
 use super::secure_open::Owner;
-use super::sink::RetryingWriter;
-use super::statement::Statement;
+use super::stats_source::StatsSource;
 use crate::session::{Directory, SessionId};
 
-/// Most files that begin in the same second with the same name.
+/// Upper bound of the suffix that tells apart files with the same name.
 const REPEATS_MAX: u32 = 100_000;
 
-/// A file that is open.
+/// An open file.
 pub(super) struct OpenFile {
     pub(super) key: FileKey,
-    pub(super) sink: RetryingWriter,
-    /// Where it is to be found when it is whole.
+    pub(super) writer: CaptureWriter,
+    /// Final path, which the file has when it is complete.
     pub(super) path: PathBuf,
-    pub(super) begins_ns: u64,
-    /// Frames from here on belong to the next one.
-    pub(super) ends_ns: u64,
-    /// Time of the last frame.
-    pub(super) touched_ns: u64,
-    /// Whether it is called otherwise until it is whole.
-    pub(super) is_renamed: bool,
-    /// Whether its first frame is a stranger's, as [`FileFactory::is_stranger`] has it.
-    pub(super) is_stranger: bool,
+    pub(super) start_ns: u64,
+    /// Time from which frames belong to the next file.
+    pub(super) end_ns: u64,
+    /// Timestamp of the last frame.
+    pub(super) last_frame_ns: u64,
+    /// `true` if the file has another name than `path` until it is complete.
+    pub(super) has_part_name: bool,
+    /// Result of [`FileFactory::is_undeclared`] for its first frame.
+    pub(super) is_undeclared: bool,
 }
 
 impl OpenFile {
+    /// Returns whether a frame of `len` bytes belongs to this file and not to the next one.
     pub(super) const fn has_room(&self, time_ns: u64, len: u32, rotate_bytes: u64) -> bool {
-        time_ns < self.ends_ns && self.sink.writer().len() + len as u64 <= rotate_bytes
+        time_ns < self.end_ns && self.writer.file().len() + len as u64 <= rotate_bytes
     }
 
     pub(super) const fn file(&self) -> &File {
-        self.sink.writer().file().storage()
+        self.writer.file().storage()
     }
 
-    /// Tells which frames are in it.
-    pub(super) fn deliver(&self, statement: &mut dyn Statement) {
-        self.sink
-            .writer()
-            .deliveries()
-            .into_iter()
-            .for_each(|(key, frames)| statement.deliver(key, frames));
+    /// Returns the number of frames lost for this file.
+    pub(super) const fn frames_lost(&self) -> u64 {
+        self.writer.file().frames_lost()
     }
 
-    /// Whether its path still leads to it, or to something that is no file.
+    /// Returns the number of frames in the file, including those that wait to be written.
+    pub(super) const fn frames_written(&self) -> u64 {
+        self.writer.frames() - self.frames_lost()
+    }
+
+    /// Adds the frames of the file to `stats`.
+    pub(super) fn add_delivered(&self, stats: &mut dyn StatsSource) {
+        let counts = self.writer.frames_by_interface();
+        counts.into_iter().for_each(|(key, frames)| stats.add_delivered(key, frames));
+    }
+
+    /// Returns whether its path still leads to it, or to something that is not a regular file.
     pub(super) fn is_at_its_path(&self) -> bool {
         let Ok(there) = fs::metadata(&self.path) else { return false };
         let here = self.file().metadata();
@@ -62,96 +69,96 @@ impl OpenFile {
     }
 }
 
-/// Begins files.
+/// Creates the files of an output.
 #[derive(Debug)]
 pub(super) struct FileFactory {
     pub(super) names: Names,
-    /// Of the only file, if names have no fields.
+    /// Path of the only file if the name has no fields.
     pub(super) path: PathBuf,
     pub(super) owner: Option<Owner>,
     pub(super) directory: Directory,
     /// Sessions that each file describes from its beginning.
     pub(super) sessions: Vec<SessionId>,
-    /// Length of the period that a file is for, if it is for one.
+    /// Length of the period of a file; `None` if files do not rotate by time.
     pub(super) rotate_ns: Option<u64>,
-    /// Of the next file.
-    pub(super) number: u64,
-    /// No file has a name with a time before.
-    pub(super) floor_ns: u64,
+    /// Number of the next file.
+    pub(super) next_number: u64,
+    /// Earliest time that a file name may state.
+    pub(super) earliest_ns: u64,
 }
 
 impl FileFactory {
-    /// Begins a file for frames from this time on.
-    pub(super) fn begin(
+    /// Creates a file for frames from this time on.
+    pub(super) fn open(
         &mut self,
         key: FileKey,
-        is_stranger: bool,
+        is_undeclared: bool,
         time_ns: u64,
     ) -> Result<OpenFile, PcapngError> {
         let now = Instant::now();
-        let is_part = self.names.has_fields();
-        let period_start = |period: u64| (time_ns - time_ns % period).max(self.floor_ns);
-        let begins_ns = self.rotate_ns.map_or(time_ns, period_start);
-        let (path, file) = if is_part {
-            self.create(&key, begins_ns, now)?
+        let has_part_name = self.names.has_fields();
+        let period_start = |period: u64| (time_ns - time_ns % period).max(self.earliest_ns);
+        let start_ns = self.rotate_ns.map_or(time_ns, period_start);
+        let (path, file) = if has_part_name {
+            self.create(&key, start_ns, now)?
         } else {
             (self.path.clone(), PcapngFile::create_for(&self.path, self.owner, now)?)
         };
         let writer = CaptureWriter::with_directory(file, &self.directory, &self.sessions);
-        if writer.is_err() && is_part {
-            // There is nothing in it, and whether it can be removed says nothing new.
-            let _ = fs::remove_file(directory::with_suffix(&path, PART));
+        if writer.is_err() && has_part_name {
+            // The file is empty; a failure to remove it adds nothing to the error.
+            let _ = fs::remove_file(directory::with_suffix(&path, PART_SUFFIX));
         }
-        let (sink, ends_ns) = (RetryingWriter::new(writer?), self.end_of(time_ns));
+        let (writer, end_ns) = (writer?, self.period_end(time_ns));
         Ok(OpenFile {
             key,
-            sink,
+            writer,
             path,
-            begins_ns,
-            ends_ns,
-            touched_ns: time_ns,
-            is_renamed: is_part,
-            is_stranger,
+            start_ns,
+            end_ns,
+            last_frame_ns: time_ns,
+            has_part_name,
+            is_undeclared,
         })
     }
 
-    /// Whether a frame is of those for whose files whoever sends them chooses the number: sessions
-    /// that nobody has declared, or sources of which nobody has said which.
-    pub(super) fn is_stranger(&self, frame: &FrameKey) -> bool {
+    /// Returns whether the sender controls how many files this frame's key can create: an
+    /// undeclared session, or a `{source}` name without a declared source.
+    pub(super) fn is_undeclared(&self, frame: &FrameKey) -> bool {
         if frame.session == SessionId::DEFAULT.0 {
             return true;
         }
         self.names.has_source() && self.directory.source_of(SessionId(frame.session)).is_none()
     }
 
-    /// Where the period ends that a time is in.
-    pub(super) fn end_of(&self, time_ns: u64) -> u64 {
+    /// Returns the end of the period that contains `time_ns`.
+    pub(super) fn period_end(&self, time_ns: u64) -> u64 {
         self.rotate_ns
             .map_or(u64::MAX, |period: u64| (time_ns - time_ns % period).saturating_add(period))
     }
 
-    /// Creates a file that has a name of its own.
+    /// Creates a file with a name that no other file has.
     fn create(
         &mut self,
         key: &FileKey,
         time_ns: u64,
         now: Instant,
     ) -> Result<(PathBuf, PcapngFile), PcapngError> {
-        let name = self.names.render(key, time_ns, self.number, &self.directory);
+        let name = self.names.render(key, time_ns, self.next_number, &self.directory);
         let mut path = self.names.directory().join(&name);
         for times in 2..REPEATS_MAX {
-            let is_free = [path.clone(), directory::with_suffix(&path, ZST)]
+            let is_free = [path.clone(), directory::with_suffix(&path, ZST_SUFFIX)]
                 .iter()
                 .all(|path| !path.exists());
             match is_free.then(|| {
-                PcapngFile::create_new(directory::with_suffix(&path, PART), self.owner, now)
+                PcapngFile::create_new(directory::with_suffix(&path, PART_SUFFIX), self.owner, now)
             }) {
                 None => {}
                 Some(Err(PcapngError::Create { source, .. }))
                     if source.kind() == io::ErrorKind::AlreadyExists => {}
                 Some(created) => {
                     let file = created?;
-                    self.number += 1;
+                    self.next_number += 1;
                     return Ok((path, file));
                 }
             }

@@ -1,4 +1,4 @@
-//! The output kind `pcapng`: opens the files of a member and runs the thread that writes them.
+//! The output kind `pcapng`: opens the files of a member and runs its thread.
 
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::interface_stats::InterfaceStats;
-use super::{Plan, RotatingWriter, Statement, owner};
+use super::{RotatingWriter, StatsSource, WriterConfig, owner};
 use crate::config::{ConfigError, FileName, KeyPath, PcapngFiles};
 use crate::outputs::builder::OutputBuilder;
 use crate::outputs::clock::utc_ns;
@@ -29,9 +29,9 @@ pub(in crate::outputs) fn open(
 ) -> Result<Option<Box<dyn OpenOutput>>, OutputError> {
     let name = FileName::of(path)
         .map_err(|problem| ConfigError::InProgram { key: KeyPath::default(), problem })?;
-    // A name without fields is that of one file, with the member's number in it.
+    // A name without fields is that of one file; the member's number is added to it.
     let path = if name.has_fields() { path.to_owned() } else { name.fixed_path(path, member) };
-    // Before it is opened, which would empty it.
+    // Checked before the file is opened, since that truncates it.
     if let Some(first) = file_id(&path).and_then(|id| builder.owner_of(&id)) {
         let (first, second) = (first.clone(), output.to_owned());
         return Err(OutputError::SharedFile { path, first, second });
@@ -39,7 +39,7 @@ pub(in crate::outputs) fn open(
     let no_owner = |source| OutputError::Owner { output: output.to_owned(), source };
     let owner = files.owner.as_deref().map(owner::find).transpose().map_err(no_owner)?;
     let (diagnostics, title) = (builder.diagnostics.clone(), output.to_owned());
-    let plan = Plan {
+    let config = WriterConfig {
         path,
         name,
         files: files.clone(),
@@ -47,10 +47,10 @@ pub(in crate::outputs) fn open(
         owner,
         directory: builder.directory.clone(),
         sessions: builder.sessions.clone(),
-        tell: Arc::new(move |sentence| diagnostics.push(format!("output `{title}`: {sentence}"))),
+        log: Arc::new(move |message| diagnostics.push(format!("output `{title}`: {message}"))),
     };
     let failed = |source| OutputError::Pcapng { output: output.to_owned(), source };
-    let writer = RotatingWriter::open(plan, Instant::now(), utc_ns()).map_err(failed)?;
+    let writer = RotatingWriter::open(config, Instant::now(), utc_ns()).map_err(failed)?;
     Ok(Some(Box::new(writer)))
 }
 
@@ -83,11 +83,11 @@ impl OpenOutput for RotatingWriter {
 }
 
 /// Moves frames from the consumer into files until the workers have closed its rings. Returns the
-/// number of frames that came out of order.
+/// writer and the number of frames that came out of order.
 fn drain(
     mut writer: RotatingWriter,
     mut consumer: Consumer,
-    statement: &mut dyn Statement,
+    stats: &mut dyn StatsSource,
     control: &OutputControl,
 ) -> (RotatingWriter, u64) {
     let mut rotations = 0;
@@ -96,7 +96,7 @@ fn drain(
         match consumer.next(WAIT) {
             Next::Batch(batch) => {
                 for frame in &batch {
-                    writer.packet(&frame, statement);
+                    writer.packet(&frame, stats);
                 }
             }
             Next::Idle => {}
@@ -107,12 +107,12 @@ fn drain(
             continue;
         }
         ticked_at = now;
-        writer.tick(now, statement);
+        writer.tick(now, stats);
         let requested = control.rotations();
         if std::mem::replace(&mut rotations, requested) != requested {
-            writer.rotate(statement);
+            writer.rotate(stats);
         }
-        control.publish(OutputStats { out_of_order: consumer.out_of_order(), ..writer.written() });
+        control.publish(OutputStats { out_of_order: consumer.out_of_order(), ..writer.stats() });
     }
     (writer, consumer.out_of_order())
 }

@@ -1,353 +1,368 @@
-//! The files of an output, one after the other and beside each other.
+//! Distributes the frames of an output to its files, and rotates them.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::capture::{FrameKey, Period};
-use super::directory::{self, Prepared};
-use super::file::PcapngError;
-use super::finalizer::{FinishOptions, Finisher};
-use super::loss_report::{LossReport, Tell};
+use super::capture::{FrameKey, TimeSpan};
+use super::directory::{self, DirectoryState};
+use super::file::{PcapngError, WriteEvent};
+use super::finalizer::{Finalizer, FinishOptions};
+use super::loss_report::{LogFn, LossReport};
 use super::name::{FileKey, Names};
-use super::open::{OpenFiles, Room};
 use super::open_file::{FileFactory, OpenFile};
+use super::open_files::{Admission, OpenFiles};
 use super::retention::Retention;
 use super::secure_open::Owner;
-use super::sink::Event;
-use super::statement::Statement;
+use super::stats_source::StatsSource;
 use crate::config::{FileName, Fsync, PcapngFiles};
 use crate::diagnostics::LogOnChange;
 use crate::outputs::OutputStats;
 use crate::ring::Frame;
 use crate::session::{Directory, SessionId};
 
-/// How long a file has to be without frames before it ends for another one, in nanoseconds: if any
-/// could, frames of many sessions by turns would get a file each.
+/// Time without frames after which a file may be completed in favour of another one, in
+/// nanoseconds. Without it, frames that alternate between many sessions would get a file each.
 const IDLE_NS: u64 = 10_000_000_000;
-/// How long after its end frames of a file may still come, in nanoseconds: the longest that frames
-/// wait for those of other queues, and more.
+/// Time after the end of a file's period for which its frames may still arrive, in nanoseconds:
+/// longer than frames wait for those of other queues.
 const LATE_NS: u64 = 1_500_000_000;
-/// How long the end of a running engine waits for files that are to be compressed.
-const COMPRESS_PATIENCE: Duration = Duration::from_secs(10);
-/// How often files are brought onto the disk, if that is asked for.
+/// Longest wait for the compression of files when a live capture ends.
+const COMPRESSION_TIMEOUT: Duration = Duration::from_secs(10);
+/// Interval of `fsync = "second"`.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What a [`RotatingWriter`] is made of.
-pub(crate) struct Plan {
-    /// Directory and name, which may have fields.
+/// Configuration of a [`RotatingWriter`].
+pub(crate) struct WriterConfig {
+    /// Path with directory and name; the name may have fields.
     pub(crate) path: PathBuf,
     pub(crate) name: FileName,
     pub(crate) files: PcapngFiles,
-    /// Number of the member whose files they are.
+    /// Number of the output's member that writes the files.
     pub(crate) member: u32,
     pub(crate) owner: Option<Owner>,
     pub(crate) directory: Directory,
-    /// Sessions that have an interface block from the beginning of each file, where files are not
-    /// apart by session.
+    /// Sessions with an interface block from the beginning of each file, unless files are keyed.
     pub(crate) sessions: Vec<SessionId>,
-    /// What is to be said to the operator, a sentence each.
-    pub(crate) tell: Tell,
+    /// Takes messages for the operator, one sentence each.
+    pub(crate) log: LogFn,
 }
 
 /// Writes the frames of an output to its files.
 pub(crate) struct RotatingWriter {
-    opener: FileFactory,
+    factory: FileFactory,
     fsync: Fsync,
     rotate_bytes: u64,
-    open: OpenFiles,
-    trouble: LossReport,
-    /// Of the last tick.
+    files: OpenFiles,
+    losses: LossReport,
+    /// Time of the last tick.
     now: Instant,
     synced_at: Instant,
-    of_syncing: LogOnChange,
-    /// What became of the frames of files that have ended, and of those that found none.
-    ended: OutputStats,
-    finisher: Finisher,
-    tell: Tell,
+    sync_log: LogOnChange,
+    /// Counts of completed files, and frames lost because no file could be opened.
+    totals: OutputStats,
+    finalizer: Finalizer,
+    log: LogFn,
 }
 
 impl std::fmt::Debug for RotatingWriter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Series").field("names", &self.opener.names).finish_non_exhaustive()
+        f.debug_struct("RotatingWriter").field("names", &self.factory.names).finish_non_exhaustive()
     }
 }
 
 impl RotatingWriter {
-    /// Makes the directory, gives what an earlier run has left its names, and begins the first
-    /// file, unless sessions have files of their own. `time_ns` is the time in nanoseconds since
-    /// 1970-01-01 UTC.
+    /// Creates the directory, renames the unfinished files of an earlier run, and opens the first
+    /// file unless files are keyed by session, VNI or source. `time_ns` is the present time in
+    /// nanoseconds since 1970-01-01 UTC.
     ///
     /// # Errors
     ///
     /// [`PcapngError`].
-    pub(crate) fn open(plan: Plan, now: Instant, time_ns: u64) -> Result<Self, PcapngError> {
-        let Plan { path, name, files, member, owner, directory, sessions, tell } = plan;
+    pub(crate) fn open(
+        config: WriterConfig,
+        now: Instant,
+        time_ns: u64,
+    ) -> Result<Self, PcapngError> {
+        let WriterConfig { path, name, files, member, owner, directory, sessions, log } = config;
         let names = Names::new(&path, name, member);
         let failed = |source| PcapngError::Create { path: path.clone(), source };
         let prepared =
-            names.has_fields().then(|| directory::prepare(&names, owner, &tell)).transpose();
-        let Prepared { number, finished } = prepared.map_err(failed)?.unwrap_or_default();
+            names.has_fields().then(|| directory::prepare(&names, owner, &log)).transpose();
+        let DirectoryState { next_number, recovered } =
+            prepared.map_err(failed)?.unwrap_or_default();
         let PcapngFiles { compression, fsync, rotate_mib, rotate_s, .. } = files;
-        let are_apart = names.are_apart();
-        let sessions = if are_apart { Vec::new() } else { sessions };
+        let is_keyed = names.is_keyed();
+        let sessions = if is_keyed { Vec::new() } else { sessions };
         let rotate_ns = rotate_s.map(|seconds| u64::from(seconds) * 1_000_000_000);
-        let keep = Retention::new(&files);
-        let manner = FinishOptions {
+        let options = FinishOptions {
             names: names.clone(),
-            keep,
+            retention: Retention::new(&files),
             compression,
             fsync,
             owner,
-            tell: tell.clone(),
+            log: log.clone(),
         };
-        let mut opener = FileFactory {
+        let mut factory = FileFactory {
             names,
             path: path.clone(),
             owner,
             directory,
             sessions,
             rotate_ns,
-            number,
-            floor_ns: time_ns,
+            next_number,
+            earliest_ns: time_ns,
         };
-        let mut open = OpenFiles::new();
-        if !are_apart {
-            open.put(opener.begin(FileKey::default(), false, time_ns)?);
+        let mut open_files = OpenFiles::new();
+        if !is_keyed {
+            open_files.insert(factory.open(FileKey::default(), false, time_ns)?);
         }
-        // Only now: it would compress what an earlier run has left at this path.
-        let finisher = Finisher::start(manner, finished).map_err(failed)?;
+        // After the first file is open: else the file of an earlier run at this path would be
+        // compressed.
+        let finalizer = Finalizer::start(options, recovered).map_err(failed)?;
         Ok(Self {
-            opener,
+            factory,
             fsync,
             rotate_bytes: rotate_mib.map_or(u64::MAX, |mib| u64::from(mib) << 20),
-            open,
-            trouble: LossReport::new(tell.clone()),
+            files: open_files,
+            losses: LossReport::new(log.clone()),
             now,
             synced_at: now,
-            of_syncing: LogOnChange::default(),
-            ended: OutputStats::default(),
-            finisher,
-            tell,
+            sync_log: LogOnChange::default(),
+            totals: OutputStats::default(),
+            finalizer,
+            log,
         })
     }
 
-    /// Identity of the file that it writes, device and inode, if it is a single regular one.
+    /// Returns the identity of its file, device and inode, if it is a single regular file with a
+    /// fixed name.
     pub(crate) fn file_id(&self) -> Option<(u64, u64)> {
-        let mut parts = self.open.iter();
-        let (Some(part), None) = (parts.next(), parts.next()) else { return None };
-        let metadata = part
+        let mut files = self.files.iter();
+        let (Some(file), None) = (files.next(), files.next()) else { return None };
+        let metadata = file
             .file()
             .metadata()
             .ok()
-            .filter(|it| it.is_file() && !self.opener.names.has_fields())?;
+            .filter(|it| it.is_file() && !self.factory.names.has_fields())?;
         Some((metadata.dev(), metadata.ino()))
     }
 
     /// Takes a frame.
-    pub(crate) fn packet(&mut self, frame: &Frame<'_>, statement: &mut dyn Statement) {
+    pub(crate) fn packet(&mut self, frame: &Frame<'_>, stats: &mut dyn StatsSource) {
         let (key, time_ns) = (FrameKey::from(frame), frame.timestamp_ns());
-        let Some(place) = self.place(&key, time_ns, frame.captured_len(), statement) else {
-            self.ended.frames_lost += 1;
+        let Some(index) = self.file_for(&key, time_ns, frame.captured_len(), stats) else {
+            self.totals.frames_lost += 1;
             return;
         };
-        self.open.at(place).sink.packet(key, time_ns, frame.original_len(), frame.segments());
+        // Errors are reported as events of the file, here and below.
+        let _ = self.files.get_mut(index).writer.packet(
+            key,
+            time_ns,
+            frame.original_len(),
+            frame.segments(),
+        );
     }
 
-    /// The file for a frame.
-    fn place(
+    /// Returns the index of the file for a frame, which is opened if necessary.
+    fn file_for(
         &mut self,
         frame: &FrameKey,
         time_ns: u64,
         len: u32,
-        statement: &mut dyn Statement,
+        stats: &mut dyn StatsSource,
     ) -> Option<usize> {
-        let key = self.opener.names.key(frame);
-        if let Some(place) = self.open.place(&key) {
-            let part = self.open.at(place);
-            part.touched_ns = time_ns;
-            if part.has_room(time_ns, len, self.rotate_bytes) {
-                return Some(place);
+        let key = self.factory.names.key(frame);
+        if let Some(index) = self.files.index_of(&key) {
+            let file = self.files.get_mut(index);
+            file.last_frame_ns = time_ns;
+            if file.has_room(time_ns, len, self.rotate_bytes) {
+                return Some(index);
             }
-            if part.sink.frames() == 0 {
-                // It waited for the first frame, and goes on.
-                part.ends_ns = self.opener.end_of(time_ns);
-                return Some(place);
+            if file.writer.frames() == 0 {
+                // An empty file is used for the period of its first frame.
+                file.end_ns = self.factory.period_end(time_ns);
+                return Some(index);
             }
-            self.rotate_part(place, time_ns, statement);
+            self.rotate_file(index, time_ns, stats);
         }
-        let is_stranger = self.opener.is_stranger(frame);
-        let place = self.begin_for(key, is_stranger, time_ns, statement);
-        if place.is_none() {
-            self.trouble.lose(is_stranger);
+        let is_undeclared = self.factory.is_undeclared(frame);
+        let index = self.open_file(key, is_undeclared, time_ns, stats);
+        if index.is_none() {
+            self.losses.count_lost(is_undeclared);
         }
-        place
+        index
     }
 
-    /// Ends a file because a frame of this time does not fit into it.
+    /// Completes a file that has no room for a frame of this time.
     #[cold]
-    fn rotate_part(&mut self, place: usize, time_ns: u64, statement: &mut dyn Statement) {
-        let ends_ns = self.open.at(place).ends_ns;
-        self.opener.floor_ns = self.opener.floor_ns.max(time_ns.min(ends_ns));
-        self.complete(place, statement);
+    fn rotate_file(&mut self, index: usize, time_ns: u64, stats: &mut dyn StatsSource) {
+        let end_ns = self.files.get_mut(index).end_ns;
+        self.factory.earliest_ns = self.factory.earliest_ns.max(time_ns.min(end_ns));
+        self.complete(index, stats);
     }
 
     #[cold]
-    fn begin_for(
+    fn open_file(
         &mut self,
         key: FileKey,
-        for_stranger: bool,
+        is_undeclared: bool,
         time_ns: u64,
-        statement: &mut dyn Statement,
+        stats: &mut dyn StatsSource,
     ) -> Option<usize> {
-        if !self.trouble.may_begin(for_stranger) {
+        if !self.losses.may_open(is_undeclared) {
             return None;
         }
-        // What is read from a file is all of it to be in files, in however many.
-        let idle_since_ns =
-            statement.now_ns().map_or(u64::MAX, |_| time_ns.saturating_sub(IDLE_NS));
-        match self.open.room(for_stranger, idle_since_ns) {
-            Room::Free => {}
-            Room::Instead(place) => {
-                self.opener.floor_ns = self.opener.floor_ns.max(self.open.at(place).touched_ns);
-                self.complete(place, statement);
+        // All frames of a capture file have to be written, into any number of files.
+        let idle_since_ns = stats.now_ns().map_or(u64::MAX, |_| time_ns.saturating_sub(IDLE_NS));
+        match self.files.admit(is_undeclared, idle_since_ns) {
+            Admission::Free => {}
+            Admission::Evict(index) => {
+                let last_frame_ns = self.files.get_mut(index).last_frame_ns;
+                self.factory.earliest_ns = self.factory.earliest_ns.max(last_frame_ns);
+                self.complete(index, stats);
             }
-            Room::None => {
-                self.trouble.crowd(for_stranger, self.open.most_of(for_stranger));
+            Admission::Full => {
+                self.losses.limit_reached(is_undeclared, self.files.limit_of(is_undeclared));
                 return None;
             }
         }
-        match self.opener.begin(key, for_stranger, time_ns) {
-            Ok(part) => {
-                self.trouble.begun();
-                Some(self.open.put(part))
+        match self.factory.open(key, is_undeclared, time_ns) {
+            Ok(file) => {
+                self.losses.opened();
+                Some(self.files.insert(file))
             }
             Err(error) => {
-                self.trouble.fail(&error, self.now);
-                self.ended.error = Some(error.to_string());
+                self.losses.open_failed(&error, self.now);
+                self.totals.error = Some(error.to_string());
                 None
             }
         }
     }
 
-    /// Ends a file before the others.
-    fn complete(&mut self, place: usize, statement: &mut dyn Statement) {
-        let mut part = self.open.take(place);
-        part.sink.flush();
-        statement.refresh();
-        part.deliver(statement);
-        self.end(part, statement, false);
+    /// Completes one file while others stay open.
+    fn complete(&mut self, index: usize, stats: &mut dyn StatsSource) {
+        let mut file = self.files.remove(index);
+        let _ = file.writer.flush();
+        stats.refresh();
+        file.add_delivered(stats);
+        self.finish_file(file, stats, false);
     }
 
-    /// Ends a file whose frames the statement knows.
-    fn end(&mut self, mut part: OpenFile, statement: &mut dyn Statement, is_last: bool) {
-        let period = statement.now_ns().map(|end_ns| Period { start_ns: part.begins_ns, end_ns });
-        part.sink.finish(period, |key, frames| statement.totals(key, frames, is_last));
-        self.say(&mut part);
-        self.ended.frames_written += part.sink.frames() - part.sink.frames_lost();
-        self.ended.frames_lost += part.sink.frames_lost();
-        self.finisher.finish(part.sink.into_storage(), part.path, part.is_renamed);
+    /// Writes the statistics of a file, whose frames `stats` already has, and hands it to the
+    /// finalizer.
+    fn finish_file(&mut self, mut file: OpenFile, stats: &mut dyn StatsSource, is_last: bool) {
+        let span = stats.now_ns().map(|end_ns| TimeSpan { start_ns: file.start_ns, end_ns });
+        let _ = file.writer.finish(span, |key, frames| stats.totals(key, frames, is_last));
+        self.report_events(&mut file);
+        self.totals.frames_written += file.frames_written();
+        self.totals.frames_lost += file.frames_lost();
+        self.finalizer.finish(
+            file.writer.into_file().into_storage(),
+            file.path,
+            file.has_part_name,
+        );
     }
 
-    fn say(&mut self, part: &mut OpenFile) {
-        for event in part.sink.take_events() {
-            (self.tell)(match &event {
-                Event::Failed(error) => format!("{error}; frames are lost until it can be"),
-                Event::Resumed(frames) => {
-                    format!(
-                        "goes on writing {}; {frames} frames are not in it",
-                        part.path.display()
-                    )
+    fn report_events(&mut self, file: &mut OpenFile) {
+        for event in file.writer.file_mut().take_events() {
+            (self.log)(match &event {
+                WriteEvent::Failed(error) => {
+                    format!("{error}; frames are lost until writing succeeds")
                 }
+                WriteEvent::Resumed { frames_lost } => format!(
+                    "writing to {} has resumed; {frames_lost} frames are missing from the file",
+                    file.path.display()
+                ),
             });
-            if let Event::Failed(error) = event {
-                self.ended.error = Some(error.to_string());
+            if let WriteEvent::Failed(error) = event {
+                self.totals.error = Some(error);
             }
         }
     }
 
-    /// Writes what waits, ends files whose time is over, and tries again what has failed; to be
+    /// Writes waiting blocks, completes files after their periods, and retries failed writes; to be
     /// called every 250 ms or more often.
-    pub(crate) fn tick(&mut self, now: Instant, statement: &mut dyn Statement) {
+    pub(crate) fn tick(&mut self, now: Instant, stats: &mut dyn StatsSource) {
         self.now = now;
-        self.trouble.tick(now);
-        let mut open = std::mem::take(&mut self.open);
-        for part in open.iter_mut() {
-            part.sink.tick(now);
-            self.say(part);
+        self.losses.tick(now);
+        let mut files = std::mem::take(&mut self.files);
+        for file in files.iter_mut() {
+            let _ = file.writer.tick(now);
+            self.report_events(file);
         }
-        self.open = open;
+        self.files = files;
         if self.fsync == Fsync::Second
             && now.saturating_duration_since(self.synced_at) >= SYNC_INTERVAL
         {
             self.synced_at = now;
-            let failed = self.finisher.sync(self.open.iter().map(OpenFile::file)).err();
-            let sentence =
-                failed.map(|error| format!("cannot bring onto the disk what was written: {error}"));
-            if let Some(sentence) = self.of_syncing.of(sentence) {
-                (self.tell)(sentence);
+            let failed = self.finalizer.sync(self.files.iter().map(OpenFile::file)).err();
+            let message = failed.map(|error| format!("cannot sync files to disk: {error}"));
+            if let Some(message) = self.sync_log.of(message) {
+                (self.log)(message);
             }
         }
-        let Some(now_ns) = statement.now_ns() else { return };
-        let is_over = |part: &OpenFile| {
-            part.sink.frames() > 0 && now_ns >= part.ends_ns.saturating_add(LATE_NS)
+        let Some(now_ns) = stats.now_ns() else { return };
+        let is_over = |file: &OpenFile| {
+            file.writer.frames() > 0 && now_ns >= file.end_ns.saturating_add(LATE_NS)
         };
-        while let Some(place) = self.open.iter().position(is_over) {
-            self.rotate_part(place, now_ns, statement);
+        while let Some(index) = self.files.iter().position(is_over) {
+            self.rotate_file(index, now_ns, stats);
         }
     }
 
-    /// Ends the files that have frames, so that others begin. A file with a fixed name has to have
-    /// been moved away.
-    pub(crate) fn rotate(&mut self, statement: &mut dyn Statement) {
-        let now_ns = statement.now_ns().unwrap_or(self.opener.floor_ns);
-        if self.opener.names.has_fields() {
-            self.opener.floor_ns = self.opener.floor_ns.max(now_ns);
-            while let Some(place) = self.open.iter().position(|part| part.sink.frames() > 0) {
-                self.complete(place, statement);
+    /// Completes the files that have frames, so that new ones begin. A file with a fixed name has
+    /// to be moved away first.
+    pub(crate) fn rotate(&mut self, stats: &mut dyn StatsSource) {
+        let now_ns = stats.now_ns().unwrap_or(self.factory.earliest_ns);
+        if self.factory.names.has_fields() {
+            self.factory.earliest_ns = self.factory.earliest_ns.max(now_ns);
+            while let Some(index) = self.files.iter().position(|file| file.writer.frames() > 0) {
+                self.complete(index, stats);
             }
             return;
         }
-        let is_there = self.open.iter().any(OpenFile::is_at_its_path);
+        let is_there = self.files.iter().any(OpenFile::is_at_its_path);
         if is_there {
-            (self.tell)(format!(
-                "{} is still there: move it away, then another one begins",
-                self.opener.path.display()
+            (self.log)(format!(
+                "{} still exists: move it away, then rotate again",
+                self.factory.path.display()
             ));
             return;
         }
-        while self.open.iter().next().is_some() {
-            self.complete(0, statement);
+        while self.files.iter().next().is_some() {
+            self.complete(0, stats);
         }
-        self.begin_for(FileKey::default(), false, now_ns, statement);
+        self.open_file(FileKey::default(), false, now_ns, stats);
     }
 
-    /// What became of the frames so far; those count as written that wait to be.
-    pub(crate) fn written(&self) -> OutputStats {
-        let mut written = self.ended.clone();
-        for part in self.open.iter() {
-            written.frames_written += part.sink.frames() - part.sink.frames_lost();
-            written.frames_lost += part.sink.frames_lost();
+    /// Returns the counts so far; frames that wait to be written count as written.
+    pub(crate) fn stats(&self) -> OutputStats {
+        let mut totals = self.totals.clone();
+        for file in self.files.iter() {
+            totals.frames_written += file.frames_written();
+            totals.frames_lost += file.frames_lost();
         }
-        written
+        totals
     }
 
-    /// Ends all files, and waits until they are as they are to be.
-    pub(crate) fn finish(mut self, statement: &mut dyn Statement) -> OutputStats {
-        statement.refresh();
-        let mut parts = self.open.take_all();
-        for part in &mut parts {
-            part.sink.flush();
-            part.deliver(statement);
+    /// Completes all files and waits until they are renamed; for compression it waits a limited
+    /// time.
+    pub(crate) fn finish(mut self, stats: &mut dyn StatsSource) -> OutputStats {
+        stats.refresh();
+        let mut files = self.files.take_all();
+        for file in &mut files {
+            let _ = file.writer.flush();
+            file.add_delivered(stats);
         }
-        for part in parts {
-            self.end(part, statement, true);
+        for file in files {
+            self.finish_file(file, stats, true);
         }
-        let patience = statement.now_ns().map(|_| COMPRESS_PATIENCE);
-        if self.finisher.end(patience).is_err() {
-            (self.tell)("the thread that finishes files panicked".to_owned());
+        let timeout = stats.now_ns().map(|_| COMPRESSION_TIMEOUT);
+        if self.finalizer.join(timeout).is_err() {
+            (self.log)("the thread that finishes files panicked".to_owned());
         }
-        self.ended
+        self.totals
     }
 }
 

@@ -1,5 +1,5 @@
-//! Files that their owner alone may read, and that are what they seem: who may write to a directory
-//! can have put something else there.
+//! Opens private files safely in directories that other users can write to: the path may lead to
+//! another file, a link or a pipe.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
@@ -9,88 +9,90 @@ use std::path::Path;
 use rustix::fs::{FlockOperation, OFlags, fcntl_getfl, fcntl_setfl, flock};
 use rustix::io::Errno;
 
-/// Only the user that captures may read what was captured.
+/// Mode of files: only the owner may read captured data.
 const MODE: u32 = 0o600;
-/// How often a file is opened that is another one when it is locked.
-const TRIES: usize = 3;
+/// Largest number of attempts to open a file that is replaced before it is locked.
+const ATTEMPTS_MAX: usize = 3;
 
 /// User and group that files belong to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Owner {
-    /// Number of the user.
+    /// User ID.
     pub(crate) user: u32,
-    /// Number of the group.
+    /// Group ID.
     pub(crate) group: u32,
 }
 
-/// Creates the file at a path for its owner, or empties the one that is there. What is no regular
-/// file is written to as it is. Where files belong to somebody else, that is refused to be led
-/// elsewhere, and to take what is not his. A file that somebody writes is refused.
+/// Creates the file at `path` for its owner, or truncates the existing one. A pipe or device is
+/// opened as it is. With an owner, a symbolic link and a file that does not belong to the owner are
+/// refused. A file that another process writes to is refused.
 pub(super) fn create(path: &Path, owner: Option<Owner>) -> io::Result<File> {
-    for _ in 0..TRIES {
+    for _ in 0..ATTEMPTS_MAX {
         match create_new(path, owner) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             created => return created,
         }
-        if let Some(file) = take_over(path, owner)? {
+        if let Some(file) = truncate_existing(path, owner)? {
             return Ok(file);
         }
     }
-    Err(io::Error::other("somebody puts others in its place all the time"))
+    Err(io::Error::other("another program keeps replacing the file"))
 }
 
-/// Empties the file at a path; `None` if another one has come to be there meanwhile.
-fn take_over(path: &Path, owner: Option<Owner>) -> io::Result<Option<File>> {
+/// Truncates the file at `path`. Returns `None` if the path leads to another file by the time the
+/// file is locked.
+fn truncate_existing(path: &Path, owner: Option<Owner>) -> io::Result<Option<File>> {
     let flags = if owner.is_some() { OFlags::NOFOLLOW } else { OFlags::empty() };
-    let mut options = options(flags)?;
-    // It may be a link to a file that is not there.
+    let mut options = open_options(flags)?;
+    // The path may be a symbolic link to a file that does not exist.
     options.write(true).create(owner.is_none()).truncate(false).mode(MODE);
     let file = options.open(path).map_err(|error| match Errno::from_io_error(&error) {
-        Some(Errno::LOOP) => io::Error::other("it is a symbolic link, and with an owner that is not followed"),
+        Some(Errno::LOOP) => {
+            io::Error::other("it is a symbolic link, which is not followed if `owner` is set")
+        }
         Some(Errno::NXIO) => io::Error::other(
-            "nobody reads this pipe: begin with the program that does, or take `type = \"stream\"`, `to = \"fifo\"`",
+            "this pipe has no reader: start the reader first, or use `type = \"stream\"`, `to = \"fifo\"`",
         ),
         _ => error,
     })?;
-    // What is there may make the writing wait.
+    // Writes to a pipe have to block.
     fcntl_setfl(&file, fcntl_getfl(&file)?.difference(OFlags::NONBLOCK))?;
     let is_file = file.metadata()?.is_file();
-    if owner.is_some() && !(is_file && is_own(&file, owner)?) {
-        return Err(io::Error::other("it is no file of the owner alone"));
+    if owner.is_some() && !(is_file && is_owned(&file, owner)?) {
+        return Err(io::Error::other("it is not a regular file of `owner` with a single name"));
     }
     if !is_file {
         return Ok(Some(file));
     }
-    // Where there are no locks, nobody has one.
+    // On a file system without locks no process holds one.
     if !lock(&file).unwrap_or(true) {
-        return Err(io::Error::other("somebody writes or compresses it"));
+        return Err(io::Error::other("another process writes or compresses it"));
     }
     if !is_at(&file, path)? {
         return Ok(None);
     }
-    give(&file, owner)?;
-    // Private before empty, so that nothing is in the file that somebody else may read.
+    set_owner(&file, owner)?;
+    // The mode is set before the file is truncated: no other user may read the new data.
     file.set_permissions(Permissions::from_mode(MODE))?;
     file.set_len(0)?;
     Ok(Some(file))
 }
 
-/// Creates a file for its owner at a path where nothing may be, and marks it as one that somebody
-/// writes.
+/// Creates a file for its owner at a path that must not exist, and locks it.
 pub(super) fn create_new(path: &Path, owner: Option<Owner>) -> io::Result<File> {
     let file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(path)?;
-    // Before that, somebody may have taken it for one that was left behind.
+    // Before it is locked, another process may take it for an unfinished file and rename it.
     if !lock(&file).unwrap_or(true) || !is_at(&file, path)? {
         return Err(io::ErrorKind::AlreadyExists.into());
     }
-    give(&file, owner).inspect_err(|_| {
-        // There is nothing in it, and whether it can be removed says nothing new.
+    set_owner(&file, owner).inspect_err(|_| {
+        // The file is empty; a failure to remove it adds nothing to the error.
         let _ = fs::remove_file(path);
     })?;
     Ok(file)
 }
 
-/// Whether a path leads to a file.
+/// Returns whether `path` leads to `file`.
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     let here = file.metadata()?;
     match fs::metadata(path) {
@@ -100,18 +102,18 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
-/// How to open what is at a path, without waiting.
-fn options(flags: OFlags) -> io::Result<OpenOptions> {
+/// Returns options that open a path without blocking.
+fn open_options(flags: OFlags) -> io::Result<OpenOptions> {
     let flags = i32::try_from((flags | OFlags::NONBLOCK).bits()).map_err(io::Error::other)?;
     let mut options = OpenOptions::new();
     options.custom_flags(flags);
     Ok(options)
 }
 
-/// Opens a file for reading, not what it leads to; `None` if there is none any more. Over NFS, who
-/// wants a lock has to be able to write.
-pub(super) fn open_own(path: &Path) -> io::Result<Option<File>> {
-    match options(OFlags::NOFOLLOW)?.read(true).write(true).open(path) {
+/// Opens a regular file without following a symbolic link; `None` if there is none. It is opened
+/// for writing, too: over NFS an exclusive lock requires that (flock(2)).
+pub(super) fn open_no_follow(path: &Path) -> io::Result<Option<File>> {
+    match open_options(OFlags::NOFOLLOW)?.read(true).write(true).open(path) {
         Ok(file) => Ok(file.metadata()?.is_file().then_some(file)),
         Err(error) => match Errno::from_io_error(&error) {
             Some(Errno::NOENT | Errno::LOOP) => Ok(None),
@@ -120,28 +122,30 @@ pub(super) fn open_own(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
-/// Opens a directory, not what it leads to.
+/// Opens a directory without following a symbolic link.
 pub(super) fn open_directory(path: &Path) -> io::Result<File> {
-    options(OFlags::NOFOLLOW | OFlags::DIRECTORY)?.read(true).open(path)
+    open_options(OFlags::NOFOLLOW | OFlags::DIRECTORY)?.read(true).open(path)
 }
 
-/// Whether a file belongs to whom our files belong, and has no other name.
-pub(super) fn is_own(file: &File, owner: Option<Owner>) -> io::Result<bool> {
+/// Returns whether a file belongs to `owner`, or to this process's user without one, and has a
+/// single hard link.
+pub(super) fn is_owned(file: &File, owner: Option<Owner>) -> io::Result<bool> {
     let it = file.metadata()?;
-    let ours = || rustix::process::geteuid().as_raw();
-    Ok(it.uid() == owner.map_or_else(ours, |owner| owner.user) && it.nlink() == 1)
+    let own_user = || rustix::process::geteuid().as_raw();
+    Ok(it.uid() == owner.map_or_else(own_user, |owner| owner.user) && it.nlink() == 1)
 }
 
-/// Gives a file or a directory to its owner.
-pub(super) fn give(file: &File, owner: Option<Owner>) -> io::Result<()> {
+/// Changes the owner of a file or directory if there is one.
+pub(super) fn set_owner(file: &File, owner: Option<Owner>) -> io::Result<()> {
     owner.map_or(Ok(()), |Owner { user, group }| fchown(file, Some(user), Some(group)))
 }
 
-/// Marks a file as one that somebody writes, until it is closed; says whether nobody else had.
+/// Locks a file for writing until it is closed (flock(2)). Returns `false` if another process holds
+/// the lock.
 ///
 /// # Errors
 ///
-/// Where a file system has no locks.
+/// An error of flock(2), for example on a file system without locks.
 pub(super) fn lock(file: &File) -> io::Result<bool> {
     match flock(file, FlockOperation::NonBlockingLockExclusive) {
         Err(Errno::WOULDBLOCK) => Ok(false),
@@ -165,12 +169,12 @@ mod tests {
         let owner =
             fs::metadata(&other).map(|it| Owner { user: it.uid(), group: it.gid() }).unwrap();
         let error = create(&link, Some(owner)).unwrap_err().to_string();
-        assert_eq!(error, "it is a symbolic link, and with an owner that is not followed");
-        assert!(open_own(&link).unwrap().is_none());
+        assert_eq!(error, "it is a symbolic link, which is not followed if `owner` is set");
+        assert!(open_no_follow(&link).unwrap().is_none());
         assert_eq!(fs::read(&other).unwrap(), b"precious");
         let another = owner.user + 1;
         let error = create(&other, Some(Owner { user: another, ..owner })).unwrap_err().to_string();
-        assert_eq!(error, "it is no file of the owner alone");
+        assert_eq!(error, "it is not a regular file of `owner` with a single name");
         fs::hard_link(&other, directory.path().join("another name")).unwrap();
         assert!(create(&other, Some(owner)).is_err());
         assert_eq!(fs::read(&other).unwrap(), b"precious");
@@ -189,7 +193,7 @@ mod tests {
         let mut first = create(&path, None).unwrap();
         first.write_all(b"precious").unwrap();
         let error = create(&path, None).unwrap_err().to_string();
-        assert_eq!(error, "somebody writes or compresses it");
+        assert_eq!(error, "another process writes or compresses it");
         assert_eq!(fs::read(&path).unwrap(), b"precious");
         drop(first);
         create(&path, None).unwrap();
@@ -209,11 +213,8 @@ mod tests {
         )
         .unwrap();
         let error = create(&path, None).unwrap_err().to_string();
-        assert!(
-            error.starts_with("nobody reads this pipe: begin with the program that does"),
-            "{error}"
-        );
-        let _reader = options(OFlags::empty()).unwrap().read(true).open(&path).unwrap();
+        assert!(error.starts_with("this pipe has no reader: start the reader first"), "{error}");
+        let _reader = open_options(OFlags::empty()).unwrap().read(true).open(&path).unwrap();
         let file = create(&path, None).unwrap();
         assert!(file.metadata().unwrap().file_type().is_fifo());
         assert!(!fcntl_getfl(&file).unwrap().contains(OFlags::NONBLOCK));

@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use crate::config::StreamFormat;
 use crate::decap::Link;
-use crate::outputs::ethernet::Head;
+use crate::outputs::ethernet::EthernetPrefix;
 use crate::outputs::pcap;
 use crate::outputs::pcapng::{
-    CaptureWriter, FrameKey, InterfaceTotals, MAX_CAPTURED_BYTES, PcapngFile, Period,
+    CaptureWriter, FrameKey, InterfaceTotals, MAX_CAPTURED_BYTES, PcapngFile, TimeSpan,
 };
 use crate::ring::Frame;
 use crate::session::{Directory, SessionId};
@@ -54,7 +54,7 @@ impl Encoder {
     pub(crate) fn new(format: StreamFormat, directory: &Directory, sessions: &[SessionId]) -> Self {
         let format = match format {
             StreamFormat::Pcapng => {
-                let file = PcapngFile::over(Vec::new(), PathBuf::new(), Instant::now());
+                let file = PcapngFile::with_storage(Vec::new(), PathBuf::new(), Instant::now());
                 let writer = CaptureWriter::with_directory(file, directory, sessions);
                 Format::Pcapng(Box::new(writer.unwrap_or_else(|error| unreachable!("{error}"))))
             }
@@ -74,47 +74,47 @@ impl Encoder {
 
     /// Appends a frame, with an Ethernet header if it has none.
     pub(crate) fn packet(&mut self, frame: &Frame<'_>) {
-        let head = Head::of(frame, None);
-        let original_len = frame.original_len() + head.grows_by();
-        let (time_ns, pieces) = (frame.timestamp_ns(), head.pieces(frame));
+        let prefix = EthernetPrefix::of(frame, None);
+        let original_len = frame.original_len() + prefix.added_len();
+        let (time_ns, segments) = (frame.timestamp_ns(), prefix.segments(frame));
         match &mut self.format {
             // Writing to memory does not fail.
             Format::Pcapng(writer) => {
-                drop(writer.packet(key_of(frame), time_ns, original_len, pieces))
+                drop(writer.packet(key_of(frame), time_ns, original_len, segments))
             }
-            Format::Pcap(bytes) => pcap::record(bytes, time_ns, original_len, pieces),
+            Format::Pcap(bytes) => pcap::record(bytes, time_ns, original_len, segments),
         }
         self.ends.push(self.waiting());
     }
 
     /// Counts a missing frame for the statistics at the end of the stream.
-    pub(crate) fn lose(&mut self, frame: &Frame<'_>) {
+    pub(crate) fn count_missing(&mut self, frame: &Frame<'_>) {
         if let Format::Pcapng(writer) = &mut self.format {
-            writer.lose(key_of(frame));
+            writer.count_missing(key_of(frame));
         }
     }
 
     /// Counts missing frames of a session that never reached the encoder.
-    pub(crate) fn lose_of(&mut self, session: SessionId, frames: u64) {
+    pub(crate) fn count_missing_of(&mut self, session: SessionId, frames: u64) {
         if let (Format::Pcapng(writer), 1..) = (&mut self.format, frames) {
-            writer.lose_of(session, frames);
+            writer.count_missing_of(session, frames);
         }
     }
 
-    /// Ends the stream, with statistics if its format has them. `period` is the time from the first
+    /// Ends the stream, with statistics if its format has them. `span` is the time from the first
     /// to the last moment of the capture.
-    pub(crate) fn finish(&mut self, period: Period) {
+    pub(crate) fn finish(&mut self, span: TimeSpan) {
         let totals = |_, frames| InterfaceTotals { received: frames, accepted: frames, dropped: 0 };
         if let Format::Pcapng(writer) = &mut self.format {
             // Writing to memory does not fail.
-            drop(writer.finish(Some(period), totals));
+            drop(writer.finish(Some(span), totals));
         }
     }
 
     /// Returns the number of encoded bytes.
     pub(crate) fn waiting(&self) -> usize {
         match &self.format {
-            Format::Pcapng(writer) => writer.waiting(),
+            Format::Pcapng(writer) => writer.memory_len(),
             Format::Pcap(bytes) => bytes.len(),
         }
     }
@@ -122,7 +122,7 @@ impl Encoder {
     /// Takes the encoded records.
     pub(crate) fn take(&mut self) -> Records {
         let bytes = match &mut self.format {
-            Format::Pcapng(writer) => writer.take(),
+            Format::Pcapng(writer) => writer.take_bytes(),
             Format::Pcap(bytes) => std::mem::take(bytes),
         };
         Records { bytes, ends: std::mem::take(&mut self.ends) }

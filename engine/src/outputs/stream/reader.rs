@@ -11,7 +11,7 @@ use super::settings::StreamSettings;
 use super::writer::StreamWriter;
 use crate::outputs::attach::StreamReader;
 use crate::outputs::clock::utc_ns;
-use crate::outputs::pcapng::Period;
+use crate::outputs::pcapng::TimeSpan;
 use crate::ring::Frame;
 use crate::session::{Directory, SessionId};
 
@@ -130,7 +130,7 @@ impl Reader {
         self.offered += 1;
         if self.queued + self.encoder.waiting() + Encoder::len_max(frame) > self.capacity {
             self.lost += 1;
-            self.encoder.lose(frame);
+            self.encoder.count_missing(frame);
         } else {
             self.encoder.packet(frame);
         }
@@ -157,10 +157,10 @@ impl Reader {
         for (session, full) in (0..).zip(full) {
             let before = self.full_before.get(session as usize).copied().unwrap_or(0);
             if self.wanted.has(SessionId(session)) {
-                self.encoder.lose_of(SessionId(session), full.saturating_sub(before));
+                self.encoder.count_missing_of(SessionId(session), full.saturating_sub(before));
             }
         }
-        self.encoder.finish(Period { start_ns: self.since_ns, end_ns: utc_ns() });
+        self.encoder.finish(TimeSpan { start_ns: self.since_ns, end_ns: utc_ns() });
         self.flush();
         self.queue.finish();
         let now = Instant::now();

@@ -104,11 +104,11 @@ fn what_exceeds_a_field_is_cut_and_not_wrapped() {
 fn packets_within_the_capacity_do_not_move_the_memory() {
     let mut blocks = Blocks::with_capacity(1000);
     for _ in 0..2 {
-        let place = blocks.bytes().as_ptr();
+        let address = blocks.bytes().as_ptr();
         for _ in 0..10 {
             blocks.packet(0, 1, 60, None, [&[0; 60][..]].into_iter());
         }
-        assert_eq!(blocks.bytes().as_ptr(), place);
+        assert_eq!(blocks.bytes().as_ptr(), address);
         blocks.clear();
     }
 }
@@ -129,9 +129,9 @@ fn whole_blocks_within_a_limit_are_found_at_every_length() {
             _ if limit >= first => (first, 2),
             _ => (0, 2),
         };
-        let (whole, behind) = blocks.whole_within(limit);
-        assert_eq!((whole, behind.len()), expected, "within {limit}");
-        assert!(behind.iter().all(|interface| *interface == 3));
+        let (complete, rest) = blocks.complete_within(limit);
+        assert_eq!((complete, rest.len()), expected, "within {limit}");
+        assert!(rest.iter().all(|interface| *interface == 3));
     }
 }
 

@@ -92,7 +92,7 @@ fn declared_sessions_have_interfaces_from_the_start_and_pairs_from_their_first_f
     push(&mut writer, key(0, Ipv6Addr::LOCALHOST.into(), 300), 47, &[3; 66]);
     push(&mut writer, key(1, SOURCE, 100), 65, &[5; 64]);
     writer.finish(None, totals_of).unwrap();
-    assert_eq!(writer.whole_bytes(), fs::metadata(&path).unwrap().len());
+    assert_eq!(writer.file().complete_bytes(), fs::metadata(&path).unwrap().len());
     assert_eq!(
         blocks(&path)[3..],
         [
@@ -134,7 +134,7 @@ fn totals_of(key: InterfaceKey, written: u64) -> InterfaceTotals {
 fn a_capture_without_frames_has_the_statistics_of_its_period() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("out.pcapng");
-    writer(&path).finish(Some(Period { start_ns: 5, end_ns: 9 }), totals_of).unwrap();
+    writer(&path).finish(Some(TimeSpan { start_ns: 5, end_ns: 9 }), totals_of).unwrap();
     assert_eq!(
         blocks(&path)[3..],
         ["statistics of 0 5-9: 10 of 10 - 10 = 0", "statistics of 1 5-9: 20 of 20 - 20 = 0"]

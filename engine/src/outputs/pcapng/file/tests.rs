@@ -5,13 +5,15 @@ use super::*;
 use crate::capture_file::CaptureFile;
 use crate::decap::Link;
 
-/// Storage with room for `room` bytes, that takes at most `step` at a time.
+mod outage;
+
+/// Storage with room for `room` bytes that takes at most `step` at a time.
 #[derive(Debug)]
 struct Small {
     bytes: Vec<u8>,
     room: usize,
     step: usize,
-    can_cut: bool,
+    can_truncate: bool,
 }
 
 impl Storage for Small {
@@ -24,8 +26,8 @@ impl Storage for Small {
         Ok(count)
     }
 
-    fn cut(&mut self, len: u64) -> io::Result<()> {
-        if !self.can_cut {
+    fn truncate(&mut self, len: u64) -> io::Result<()> {
+        if !self.can_truncate {
             return Err(io::ErrorKind::Unsupported.into());
         }
         self.bytes.truncate(usize::try_from(len).unwrap());
@@ -34,8 +36,8 @@ impl Storage for Small {
 }
 
 fn small(room: usize, step: usize) -> PcapngFile<Small> {
-    let storage = Small { bytes: Vec::new(), room, step, can_cut: true };
-    let mut file = PcapngFile::over(storage, PathBuf::from("out.pcapng"), Instant::now());
+    let storage = Small { bytes: Vec::new(), room, step, can_truncate: true };
+    let mut file = PcapngFile::with_storage(storage, PathBuf::from("out.pcapng"), Instant::now());
     file.blocks().section_header("vxtap");
     file.blocks().interface(crate::outputs::pcapng::Interface {
         name: "web",
@@ -50,8 +52,8 @@ fn packet<S: Storage>(file: &mut PcapngFile<S>, len: u32) {
     file.blocks().packet(0, 1, len, None, std::iter::once(bytes.as_slice()));
 }
 
-/// Reads a file that has to be whole and returns the number of its frames.
-fn frames_of_a_whole_file(bytes: &[u8]) -> u64 {
+/// Reads a file that has to be complete and returns the number of its frames.
+fn frames_of_complete_file(bytes: &[u8]) -> u64 {
     let mut file = CaptureFile::from_reader("out.pcapng", io::Cursor::new(bytes.to_vec())).unwrap();
     while file.next().unwrap().is_some() {}
     file.frames()
@@ -62,8 +64,8 @@ fn short_writes_are_continued() {
     let mut file = small(10_000, 7);
     packet(&mut file, 61);
     file.flush().unwrap();
-    assert_eq!(frames_of_a_whole_file(&file.storage().bytes), 1);
-    assert_eq!(file.whole_bytes(), file.storage().bytes.len() as u64);
+    assert_eq!(frames_of_complete_file(&file.storage().bytes), 1);
+    assert_eq!(file.complete_bytes(), file.storage().bytes.len() as u64);
 }
 
 #[test]
@@ -77,9 +79,9 @@ fn a_disk_that_is_full_at_any_byte_leaves_whole_blocks() {
         (1..=4).for_each(|number| packet(&mut file, 9 * number));
         let error = file.flush().unwrap_err();
         let bytes = &file.storage().bytes;
-        let frames = if bytes.is_empty() { 0 } else { frames_of_a_whole_file(bytes) };
+        let frames = if bytes.is_empty() { 0 } else { frames_of_complete_file(bytes) };
         assert_eq!(frames + error.frames_lost(), 4, "room for {room}");
-        assert_eq!(file.whole_bytes(), bytes.len() as u64);
+        assert_eq!(file.complete_bytes(), bytes.len() as u64);
         assert!(
             bytes.len() <= room && room - bytes.len() < 80,
             "keeps the blocks that fit into {room}"
@@ -95,14 +97,14 @@ fn after_a_failed_write_nothing_is_written_any_more() {
     let error = file.flush().unwrap_err();
     assert_eq!(
         error.to_string(),
-        "cannot write out.pcapng: no storage space; it is whole up to byte 180"
+        "cannot write out.pcapng: no storage space; the file is complete up to byte 180"
     );
     assert_eq!(error.frames_lost(), 1);
     packet(&mut file, 1);
     let error = file.flush().unwrap_err();
     assert_eq!(
         error.to_string(),
-        "cannot write out.pcapng: an earlier write failed; it is whole up to byte 180"
+        "cannot write out.pcapng: an earlier write failed; the file is complete up to byte 180"
     );
     assert_eq!(error.frames_lost(), 1);
     assert_eq!(file.storage().bytes.len(), 180);
@@ -111,13 +113,13 @@ fn after_a_failed_write_nothing_is_written_any_more() {
 #[test]
 fn a_torn_block_that_cannot_be_taken_back_is_said() {
     let mut file = small(200, 1000);
-    file.storage.can_cut = false;
+    file.storage.can_truncate = false;
     packet(&mut file, 60);
     packet(&mut file, 60);
     assert_eq!(
         file.flush().unwrap_err().to_string(),
-        "cannot write out.pcapng: no storage space; it ends in the middle of a block, \
-         what is whole ends at byte 180"
+        "cannot write out.pcapng: no storage space; the file ends in the middle of a block and is \
+         complete up to byte 180"
     );
 }
 
@@ -143,7 +145,7 @@ fn the_file_is_private_also_where_another_was_before() {
     assert_eq!(mode(), 0o600);
     file.blocks().section_header("vxtap");
     file.flush().unwrap();
-    assert_eq!(frames_of_a_whole_file(&fs::read(&path).unwrap()), 0);
+    assert_eq!(frames_of_complete_file(&fs::read(&path).unwrap()), 0);
 }
 
 #[test]
@@ -158,25 +160,25 @@ fn ticks_write_within_a_second_and_not_before_the_interval() {
     let start = Instant::now();
     let mut file = small(10_000, 10_000);
     file.flush().unwrap();
-    let header = file.whole_bytes();
+    let header = file.complete_bytes();
     file.tick(start + 9 * tick).unwrap();
     packet(&mut file, 60);
     file.tick(start + 10 * tick).unwrap();
-    assert_eq!(file.whole_bytes(), header, "too early");
+    assert_eq!(file.complete_bytes(), header, "too early");
     file.tick(start + 11 * tick).unwrap();
-    assert!(file.whole_bytes() > header, "too late: 500 to 750 ms after the frame");
-    assert_eq!(frames_of_a_whole_file(&file.storage().bytes), 1);
+    assert!(file.complete_bytes() > header, "too late: 500 to 750 ms after the frame");
+    assert_eq!(frames_of_complete_file(&file.storage().bytes), 1);
 }
 
 #[test]
 fn many_blocks_are_written_without_a_tick_and_without_growing_memory() {
     let mut file = small(1 << 24, 1 << 24);
-    let place = file.blocks().bytes().as_ptr();
+    let address = file.blocks().bytes().as_ptr();
     for _ in 0..100 {
         packet(&mut file, 65_000);
-        file.make_room().unwrap();
+        file.flush_if_full().unwrap();
         assert!(file.blocks().bytes().len() < FLUSH_BYTES);
     }
-    assert!(frames_of_a_whole_file(&file.storage().bytes) > 80);
-    assert_eq!(file.blocks().bytes().as_ptr(), place);
+    assert!(frames_of_complete_file(&file.storage().bytes) > 80);
+    assert_eq!(file.blocks().bytes().as_ptr(), address);
 }

@@ -17,7 +17,7 @@ const SECOND: u64 = 1_000_000_000;
 /// 2026-11-27 21:05:09 UTC.
 const START: u64 = 1_795_813_509 * SECOND;
 
-/// Says what it is told, and nothing beyond.
+/// Reports the frames in the files and no others.
 #[derive(Default)]
 struct Plain {
     delivered: u64,
@@ -25,10 +25,10 @@ struct Plain {
     now_ns: Option<u64>,
 }
 
-impl Statement for Plain {
+impl StatsSource for Plain {
     fn refresh(&mut self) {}
 
-    fn deliver(&mut self, _: InterfaceKey, frames: u64) {
+    fn add_delivered(&mut self, _: InterfaceKey, frames: u64) {
         self.delivered += frames;
     }
 
@@ -42,19 +42,19 @@ impl Statement for Plain {
     }
 }
 
-/// A directory, the output that writes there, and what it says.
-struct Bench {
+/// A directory for the files of an output, and the messages of the output.
+struct Fixture {
     dir: tempfile::TempDir,
-    said: Arc<Mutex<Vec<String>>>,
-    statement: Plain,
+    messages: Arc<Mutex<Vec<String>>>,
+    stats: Plain,
 }
 
-impl Bench {
+impl Fixture {
     fn new() -> Self {
         Self {
             dir: tempfile::tempdir().unwrap(),
-            said: Arc::default(),
-            statement: Plain::default(),
+            messages: Arc::default(),
+            stats: Plain::default(),
         }
     }
 
@@ -63,8 +63,8 @@ impl Bench {
         let mut directory = Directory::default();
         let web = Session { name: "web".into(), vni: 100, ..Session::default() };
         let sessions = directory.assign(&[web]);
-        let said = self.said.clone();
-        let plan = Plan {
+        let messages = self.messages.clone();
+        let config = WriterConfig {
             name: FileName::of(&path).unwrap(),
             path,
             files,
@@ -72,24 +72,24 @@ impl Bench {
             owner: None,
             directory,
             sessions,
-            tell: Arc::new(move |sentence| said.lock().unwrap().push(sentence)),
+            log: Arc::new(move |message| messages.lock().unwrap().push(message)),
         };
-        RotatingWriter::open(plan, Instant::now(), START).unwrap()
+        RotatingWriter::open(config, Instant::now(), START).unwrap()
     }
 
-    /// Has frames written, each of a session, with a VNI, at a time.
-    fn write(&mut self, series: &mut RotatingWriter, frames: &[(u32, u8, u64)]) {
+    /// Writes frames, each with a session, a VNI and a time.
+    fn write(&mut self, writer: &mut RotatingWriter, frames: &[(u32, u8, u64)]) {
         for frames in frames.chunks(1024) {
             let mut consumer = consumer_of(frames);
             while let Next::Batch(batch) = consumer.next(Duration::ZERO) {
                 for frame in &batch {
-                    series.packet(&frame, &mut self.statement);
+                    writer.packet(&frame, &mut self.stats);
                 }
             }
         }
     }
 
-    /// What the files are called, and the number of frames in each.
+    /// Returns the names of the files and the number of frames in each.
     fn files(&self) -> Vec<(String, u64)> {
         let mut files: Vec<_> = fs::read_dir(self.dir.path())
             .unwrap()
@@ -103,8 +103,8 @@ impl Bench {
         files
     }
 
-    fn said(&self) -> Vec<String> {
-        std::mem::take(&mut self.said.lock().unwrap())
+    fn take_messages(&self) -> Vec<String> {
+        std::mem::take(&mut self.messages.lock().unwrap())
     }
 }
 
@@ -120,11 +120,11 @@ fn frames_in(path: &Path) -> u64 {
     file.frames()
 }
 
-/// Outer IPv4, UDP and tunnel header.
+/// Length of the outer IPv4, UDP and tunnel headers.
 const OUTER_LEN: u16 = 36;
 const FRAME_LEN: u32 = 1400;
 
-/// A consumer of frames that came from 10.0.1.5, whose engine has stopped.
+/// Returns a consumer of frames from 10.0.1.5 whose engine has stopped.
 fn consumer_of(frames: &[(u32, u8, u64)]) -> Consumer {
     let chunk_count = u32::try_from(frames.len()).unwrap();
     let (umem, mut free) = Umem::create(Geometry::new(2048, chunk_count), Pages::Ordinary).unwrap();
@@ -156,74 +156,74 @@ fn consumer_of(frames: &[(u32, u8, u64)]) -> Consumer {
 
 #[test]
 fn one_file_grows_where_it_is_and_all_frames_are_in_it() {
-    let mut bench = Bench::new();
-    let mut series = bench.open("a.pcapng", PcapngFiles::default());
-    assert_eq!(bench.files(), [("a.pcapng".to_owned(), 0)]);
-    bench.write(&mut series, &[(1, 100, START), (1, 100, START + 1), (0, 7, START + 2)]);
-    series.tick(Instant::now() + Duration::from_secs(1), &mut bench.statement);
-    assert_eq!(bench.files(), [("a.pcapng".to_owned(), 3)]);
-    let written = series.finish(&mut bench.statement);
+    let mut fixture = Fixture::new();
+    let mut writer = fixture.open("a.pcapng", PcapngFiles::default());
+    assert_eq!(fixture.files(), [("a.pcapng".to_owned(), 0)]);
+    fixture.write(&mut writer, &[(1, 100, START), (1, 100, START + 1), (0, 7, START + 2)]);
+    writer.tick(Instant::now() + Duration::from_secs(1), &mut fixture.stats);
+    assert_eq!(fixture.files(), [("a.pcapng".to_owned(), 3)]);
+    let written = writer.finish(&mut fixture.stats);
     assert_eq!((written.frames_written, written.frames_lost), (3, 0));
-    assert_eq!((bench.statement.delivered, bench.statement.stated), (3, 3));
-    assert_eq!(bench.said(), [""; 0]);
+    assert_eq!((fixture.stats.delivered, fixture.stats.stated), (3, 3));
+    assert_eq!(fixture.take_messages(), [""; 0]);
 }
 
 #[test]
 fn a_file_that_is_long_enough_is_followed_by_the_next() {
-    let mut bench = Bench::new();
-    let mut series = bench
+    let mut fixture = Fixture::new();
+    let mut writer = fixture
         .open("{number}.pcapng", PcapngFiles { rotate_mib: Some(1), ..PcapngFiles::default() });
-    bench.write(&mut series, &vec![(1, 100, START); 2000]);
-    assert_eq!(series.written().frames_written, 2000);
-    assert_eq!(series.finish(&mut bench.statement).frames_written, 2000);
-    let files = bench.files();
+    fixture.write(&mut writer, &vec![(1, 100, START); 2000]);
+    assert_eq!(writer.stats().frames_written, 2000);
+    assert_eq!(writer.finish(&mut fixture.stats).frames_written, 2000);
+    let files = fixture.files();
     let names: Vec<_> = files.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["000001.pcapng", "000002.pcapng", "000003.pcapng"]);
     assert_eq!(files.iter().map(|(_, frames)| frames).sum::<u64>(), 2000);
     let longest =
-        names.iter().map(|name| fs::metadata(bench.dir.path().join(name)).unwrap().len()).max();
+        names.iter().map(|name| fs::metadata(fixture.dir.path().join(name)).unwrap().len()).max();
     assert!(
         longest.unwrap() > (1 << 20) - 2000 && longest.unwrap() < (1 << 20) + 200,
         "{longest:?}"
     );
-    assert_eq!((bench.statement.delivered, bench.statement.stated), (2000, 2000));
-    // The next run goes on counting.
-    bench.open("{number}.pcapng", PcapngFiles::default()).finish(&mut bench.statement);
-    assert_eq!(bench.files()[3].0, "000004.pcapng");
+    assert_eq!((fixture.stats.delivered, fixture.stats.stated), (2000, 2000));
+    // The next run continues the numbers.
+    fixture.open("{number}.pcapng", PcapngFiles::default()).finish(&mut fixture.stats);
+    assert_eq!(fixture.files()[3].0, "000004.pcapng");
 }
 
 #[test]
 fn files_hold_the_frames_of_their_periods() {
-    let mut bench = Bench::new();
-    let mut series =
-        bench.open("%H%M%S.pcapng", PcapngFiles { rotate_s: Some(60), ..PcapngFiles::default() });
+    let mut fixture = Fixture::new();
+    let mut writer =
+        fixture.open("%H%M%S.pcapng", PcapngFiles { rotate_s: Some(60), ..PcapngFiles::default() });
     let at = |seconds: u64| (1, 100, START + seconds * SECOND);
     // The minute ends 51 s after the start.
-    bench.write(&mut series, &[at(0), at(50), at(51), at(52), at(300)]);
-    bench.statement.now_ns = Some(START + 352 * SECOND);
-    series.tick(Instant::now(), &mut bench.statement);
+    fixture.write(&mut writer, &[at(0), at(50), at(51), at(52), at(300)]);
+    fixture.stats.now_ns = Some(START + 352 * SECOND);
+    writer.tick(Instant::now(), &mut fixture.stats);
     let expected = [("210509", 2), ("210600", 2), ("211000", 1)]
         .map(|(name, n)| (format!("{name}.pcapng"), n));
-    assert_eq!(series.finish(&mut bench.statement).frames_written, 5);
-    assert_eq!(bench.files(), expected);
+    assert_eq!(writer.finish(&mut fixture.stats).frames_written, 5);
+    assert_eq!(fixture.files(), expected);
 }
 
 #[test]
 fn sessions_have_files_of_their_own_when_asked_even_more_than_may_be_open() {
-    let mut bench = Bench::new();
-    let mut series = bench.open("{session}-{vni}-%S.pcapng", PcapngFiles::default());
-    series.open.most = 40;
-    assert_eq!(bench.files(), [], "a file begins with the first frame");
+    let mut fixture = Fixture::new();
+    let mut writer = fixture.open("{session}-{vni}-%S.pcapng", PcapngFiles::default());
+    writer.files.limit = 40;
+    assert_eq!(fixture.files(), [], "a file begins with the first frame");
     let pairs = u8::MAX;
     for round in 0..2 {
         let mut frames: Vec<_> = (0..pairs).map(|vni| (0, vni, START + round)).collect();
         frames.extend((0..20).map(|vni| (1, vni, START + round)));
-        bench.write(&mut series, &frames);
+        fixture.write(&mut writer, &frames);
     }
-    assert_eq!(series.open.iter().len(), 10 + 20);
-    let written = series.finish(&mut bench.statement);
+    assert_eq!(writer.files.iter().len(), 10 + 20);
+    let written = writer.finish(&mut fixture.stats);
     assert_eq!((written.frames_written, written.frames_lost), (2 * 275, 0));
-    let files = bench.files();
+    let files = fixture.files();
     assert_eq!(files.iter().map(|(_, frames)| frames).sum::<u64>(), 2 * 275);
     assert!(files.iter().any(|(name, _)| name == "vni-7_10.0.1.5-7-09.pcapng"));
     assert!(files.iter().any(|(name, _)| name == "web-7-09.pcapng"));
@@ -232,70 +232,70 @@ fn sessions_have_files_of_their_own_when_asked_even_more_than_may_be_open() {
 
 #[test]
 fn whoever_sends_frames_of_many_sessions_does_not_get_a_file_for_each_of_them() {
-    let mut bench = Bench::new();
-    bench.statement.now_ns = Some(START);
-    let mut series = bench.open("{session}-{vni}.pcapng", PcapngFiles::default());
-    series.open.most = 8;
+    let mut fixture = Fixture::new();
+    fixture.stats.now_ns = Some(START);
+    let mut writer = fixture.open("{session}-{vni}.pcapng", PcapngFiles::default());
+    writer.files.limit = 8;
     for round in 0..5 {
         let frames: Vec<_> = (0..4).map(|vni| (0, vni, START + round)).collect();
-        bench.write(&mut series, &frames);
-        // Those of declared sessions find room all the same.
+        fixture.write(&mut writer, &frames);
+        // Files of declared sessions can still be opened.
         let frames: Vec<_> = (0..6).map(|vni| (1, vni, START + round)).collect();
-        bench.write(&mut series, &frames);
-        series.tick(Instant::now(), &mut bench.statement);
+        fixture.write(&mut writer, &frames);
+        writer.tick(Instant::now(), &mut fixture.stats);
     }
-    let said = bench.said();
-    let [said] = &said[..] else { panic!("{said:?}") };
+    let messages = fixture.take_messages();
+    let [message] = &messages[..] else { panic!("{messages:?}") };
     assert!(
-        said.starts_with(
-            "2 files are open, and no more may be for those that nobody has declared:"
+        message.starts_with(
+            "2 files are open, which is the limit for undeclared sessions and sources:"
         ),
-        "{said}"
+        "{message}"
     );
-    // Who is quiet makes room for others, and that is said when nobody was lost for a time.
-    bench.write(&mut series, &[(0, 9, START + 11 * SECOND)]);
+    // Idle files are replaced, and the end of the limit is reported after a time without losses.
+    fixture.write(&mut writer, &[(0, 9, START + 11 * SECOND)]);
     let now = Instant::now();
     for seconds in [0, 5, 11] {
-        series.tick(now + Duration::from_secs(seconds), &mut bench.statement);
+        writer.tick(now + Duration::from_secs(seconds), &mut fixture.stats);
     }
-    assert_eq!(bench.said(), ["there is room for files again; 10 frames are in none"]);
-    let written = series.finish(&mut bench.statement);
+    assert_eq!(fixture.take_messages(), ["further files can be opened again; 10 frames were lost"]);
+    let written = writer.finish(&mut fixture.stats);
     assert_eq!((written.frames_written, written.frames_lost), (2 * 5 + 6 * 5 + 1, 2 * 5));
-    assert_eq!(bench.files().len(), 2 + 6 + 1);
+    assert_eq!(fixture.files().len(), 2 + 6 + 1);
 }
 
 #[test]
 fn files_end_when_that_is_asked_for() {
-    let mut bench = Bench::new();
-    let mut series = bench.open("%S.pcapng", PcapngFiles::default());
-    series.rotate(&mut bench.statement);
-    bench.write(&mut series, &[(1, 100, START)]);
-    series.rotate(&mut bench.statement);
-    bench.write(&mut series, &[(1, 100, START + 1), (1, 100, START + 2)]);
-    series.finish(&mut bench.statement);
-    assert_eq!(bench.files(), [("09-2.pcapng".to_owned(), 2), ("09.pcapng".to_owned(), 1)]);
+    let mut fixture = Fixture::new();
+    let mut writer = fixture.open("%S.pcapng", PcapngFiles::default());
+    writer.rotate(&mut fixture.stats);
+    fixture.write(&mut writer, &[(1, 100, START)]);
+    writer.rotate(&mut fixture.stats);
+    fixture.write(&mut writer, &[(1, 100, START + 1), (1, 100, START + 2)]);
+    writer.finish(&mut fixture.stats);
+    assert_eq!(fixture.files(), [("09-2.pcapng".to_owned(), 2), ("09.pcapng".to_owned(), 1)]);
 }
 
 #[test]
 fn one_file_is_followed_by_another_when_it_was_moved_away() {
-    let mut bench = Bench::new();
-    let mut series = bench.open("a.pcapng", PcapngFiles::default());
-    bench.write(&mut series, &[(1, 100, START)]);
-    series.rotate(&mut bench.statement);
-    let said = bench.said();
+    let mut fixture = Fixture::new();
+    let mut writer = fixture.open("a.pcapng", PcapngFiles::default());
+    fixture.write(&mut writer, &[(1, 100, START)]);
+    writer.rotate(&mut fixture.stats);
+    let messages = fixture.take_messages();
     assert!(
-        matches!(&said[..], [said] if said.ends_with("a.pcapng is still there: move it away, then another one begins"))
+        matches!(&messages[..], [message] if message.ends_with("a.pcapng still exists: move it away, then rotate again"))
     );
-    fs::rename(bench.dir.path().join("a.pcapng"), bench.dir.path().join("b.pcapng")).unwrap();
-    series.rotate(&mut bench.statement);
-    bench.write(&mut series, &[(1, 100, START), (1, 100, START)]);
-    assert_eq!(series.finish(&mut bench.statement).frames_written, 3);
-    assert_eq!(bench.files(), [("a.pcapng".to_owned(), 2), ("b.pcapng".to_owned(), 1)]);
+    fs::rename(fixture.dir.path().join("a.pcapng"), fixture.dir.path().join("b.pcapng")).unwrap();
+    writer.rotate(&mut fixture.stats);
+    fixture.write(&mut writer, &[(1, 100, START), (1, 100, START)]);
+    assert_eq!(writer.finish(&mut fixture.stats).frames_written, 3);
+    assert_eq!(fixture.files(), [("a.pcapng".to_owned(), 2), ("b.pcapng".to_owned(), 1)]);
 }
 
 #[test]
 fn whole_files_are_compressed_and_the_oldest_go() {
-    let mut bench = Bench::new();
+    let mut fixture = Fixture::new();
     let files = PcapngFiles {
         rotate_mib: Some(5),
         keep_files: Some(2),
@@ -303,23 +303,23 @@ fn whole_files_are_compressed_and_the_oldest_go() {
         fsync: Fsync::Second,
         ..PcapngFiles::default()
     };
-    let mut series = bench.open("{number}.pcapng", files);
-    bench.write(&mut series, &vec![(1, 100, START); 10_000]);
-    series.tick(Instant::now() + Duration::from_secs(2), &mut bench.statement);
-    assert_eq!(series.finish(&mut bench.statement).frames_written, 10_000);
-    let files = bench.files();
+    let mut writer = fixture.open("{number}.pcapng", files);
+    fixture.write(&mut writer, &vec![(1, 100, START); 10_000]);
+    writer.tick(Instant::now() + Duration::from_secs(2), &mut fixture.stats);
+    assert_eq!(writer.finish(&mut fixture.stats).frames_written, 10_000);
+    let files = fixture.files();
     let names: Vec<_> = files.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["000002.pcapng.zst", "000003.pcapng.zst"]);
     assert!(files.iter().map(|(_, frames)| frames).sum::<u64>() > 6000);
-    let bytes = fs::metadata(bench.dir.path().join(names[0])).unwrap().len();
+    let bytes = fs::metadata(fixture.dir.path().join(names[0])).unwrap().len();
     assert!(bytes < 1 << 20, "{bytes}");
-    assert_eq!(bench.said(), [""; 0]);
+    assert_eq!(fixture.take_messages(), [""; 0]);
 }
 
 #[test]
 fn what_is_too_old_goes_and_what_is_too_much_for_the_room_of_all() {
-    let mut bench = Bench::new();
-    let dir = bench.dir.path().to_owned();
+    let mut fixture = Fixture::new();
+    let dir = fixture.dir.path().to_owned();
     let hours_old = |name: &str, hours: u64| {
         let file = fs::File::create(dir.join(name)).unwrap();
         file.set_modified(std::time::SystemTime::now() - Duration::from_secs(hours * 3600))
@@ -329,11 +329,11 @@ fn what_is_too_old_goes_and_what_is_too_much_for_the_room_of_all() {
     hours_old("000002.pcapng.zst", 3);
     hours_old("000003.pcapng", 1);
     hours_old("other.pcapng", 3);
-    // Is about to be removed by whoever has compressed it.
+    // The compressor is about to remove this one.
     hours_old("000005.pcapng", 3);
     hours_old("000005.pcapng.zst", 1);
     let files = PcapngFiles { keep_s: Some(2 * 3600), ..PcapngFiles::default() };
-    bench.open("{number}.pcapng", files).finish(&mut bench.statement);
+    fixture.open("{number}.pcapng", files).finish(&mut fixture.stats);
     let names = || {
         let entries = fs::read_dir(&dir).unwrap();
         let mut names: Vec<_> =
@@ -346,18 +346,18 @@ fn what_is_too_old_goes_and_what_is_too_much_for_the_room_of_all() {
     assert_eq!(names(), expected);
     fs::remove_file(dir.join("000005.pcapng")).unwrap();
     let files = PcapngFiles { rotate_mib: Some(1), keep_mib: Some(2), ..PcapngFiles::default() };
-    let mut series = bench.open("{number}.pcapng", files);
-    bench.write(&mut series, &vec![(1, 100, START); 3000]);
-    series.finish(&mut bench.statement);
-    // Two of a MiB would be a little more than two MiB: each has its statistics on top.
+    let mut writer = fixture.open("{number}.pcapng", files);
+    fixture.write(&mut writer, &vec![(1, 100, START); 3000]);
+    writer.finish(&mut fixture.stats);
+    // Two files of 1 MiB would exceed 2 MiB, since each has its statistics in addition.
     assert_eq!(names(), ["000010.pcapng", "000011.pcapng", "other.pcapng"]);
-    assert_eq!(bench.said(), [""; 0]);
+    assert_eq!(fixture.take_messages(), [""; 0]);
 }
 
 #[test]
 fn files_of_an_earlier_run_are_compressed_too_and_none_that_somebody_writes_or_that_is_not_ours() {
-    let mut bench = Bench::new();
-    let dir = bench.dir.path().to_owned();
+    let mut fixture = Fixture::new();
+    let dir = fixture.dir.path().to_owned();
     let write = |name: &str, seconds_old: u64| {
         fs::write(dir.join(name), name).unwrap();
         let file = fs::File::options().write(true).open(dir.join(name)).unwrap();
@@ -369,15 +369,15 @@ fn files_of_an_earlier_run_are_compressed_too_and_none_that_somebody_writes_or_t
     std::os::unix::fs::symlink(dir.join("secret"), dir.join("000002.pcapng")).unwrap();
     let busy = write("000003.pcapng", 61);
     assert!(crate::outputs::pcapng::secure_open::lock(&busy).unwrap());
-    // Somebody may write it still, who knows nothing of locks.
+    // A program that takes no locks may still write to this one.
     write("000004.pcapng", 5);
-    // Somebody wants to read it, or an engine was killed before it could remove it.
+    // A user wants to keep both, or an engine was killed before it removed the original.
     write("000005.pcapng", 61);
     write("000005.pcapng.zst", 61);
     write("000006.pcapng.part", 5);
     write("000007.pcapng.zst.part", 5);
     let files = PcapngFiles { compression: Compression::Zstd, ..PcapngFiles::default() };
-    bench.open("{number}.pcapng", files).finish(&mut bench.statement);
+    fixture.open("{number}.pcapng", files).finish(&mut fixture.stats);
     let mut names: Vec<_> = fs::read_dir(&dir)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -396,95 +396,95 @@ fn files_of_an_earlier_run_are_compressed_too_and_none_that_somebody_writes_or_t
     ];
     assert_eq!(names, expected);
     assert_eq!(fs::read(dir.join("000005.pcapng.zst")).unwrap(), b"000005.pcapng.zst");
-    let said = bench.said();
+    let messages = fixture.take_messages();
     assert!(
-        matches!(&said[..], [said] if said.starts_with("1 files of an earlier run")),
-        "{said:?}"
+        matches!(&messages[..], [message] if message.starts_with("1 files of an earlier run")),
+        "{messages:?}"
     );
 }
 
 #[test]
 fn a_file_whose_name_somebody_has_taken_is_compressed_under_its_other_name_and_the_other_file_is_not()
  {
-    let mut bench = Bench::new();
+    let mut fixture = Fixture::new();
     let files = PcapngFiles { compression: Compression::Zstd, ..PcapngFiles::default() };
-    let series = bench.open("{number}.pcapng", files);
-    fs::write(bench.dir.path().join("000001.pcapng"), "somebody's").unwrap();
-    series.finish(&mut bench.statement);
+    let writer = fixture.open("{number}.pcapng", files);
+    fs::write(fixture.dir.path().join("000001.pcapng"), "somebody's").unwrap();
+    writer.finish(&mut fixture.stats);
     let mut names: Vec<_> =
-        fs::read_dir(bench.dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        fs::read_dir(fixture.dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
     assert_eq!(names, ["000001-2.pcapng.zst", "000001.pcapng"]);
 }
 
 #[test]
 fn a_capture_file_that_goes_back_in_time_is_in_files_as_a_whole() {
-    let mut bench = Bench::new();
-    let mut series = bench.open("{vni}.pcapng", PcapngFiles::default());
-    series.open.most = 8;
+    let mut fixture = Fixture::new();
+    let mut writer = fixture.open("{vni}.pcapng", PcapngFiles::default());
+    writer.files.limit = 8;
     let frames: Vec<_> = (0..100).map(|vni| (0, vni, START - u64::from(vni) * SECOND)).collect();
-    bench.write(&mut series, &frames);
-    let written = series.finish(&mut bench.statement);
+    fixture.write(&mut writer, &frames);
+    let written = writer.finish(&mut fixture.stats);
     assert_eq!((written.frames_written, written.frames_lost), (100, 0));
-    assert_eq!((bench.files().len(), bench.said().len()), (100, 0));
+    assert_eq!((fixture.files().len(), fixture.take_messages().len()), (100, 0));
 }
 
 #[test]
 fn the_sources_of_a_session_that_names_none_are_as_many_as_whoever_sends_them_likes() {
-    let bench = Bench::new();
-    let is_stranger = |name: &str| {
-        let series = bench.open(name, PcapngFiles::default());
+    let fixture = Fixture::new();
+    let is_undeclared = |name: &str| {
+        let writer = fixture.open(name, PcapngFiles::default());
         let (source, link) = ("10.0.1.5".parse().unwrap(), crate::decap::Link::Ethernet);
         let frame = |session| FrameKey { session, source, vni: 100, direction: None, link };
-        [0, 1].map(|session| series.opener.is_stranger(&frame(session)))
+        [0, 1].map(|session| writer.factory.is_undeclared(&frame(session)))
     };
-    assert_eq!(is_stranger("{session}.pcapng"), [true, false]);
-    assert_eq!(is_stranger("{source}.pcapng"), [true, true]);
+    assert_eq!(is_undeclared("{session}.pcapng"), [true, false]);
+    assert_eq!(is_undeclared("{source}.pcapng"), [true, true]);
 }
 
 #[test]
 fn a_file_that_another_one_has_replaced_is_not_taken_for_it_when_it_is_compressed() {
-    let mut bench = Bench::new();
+    let mut fixture = Fixture::new();
     let files = PcapngFiles { compression: Compression::Zstd, ..PcapngFiles::default() };
-    let mut series = bench.open("a.pcapng", files);
-    bench.write(&mut series, &[(1, 100, START)]);
-    fs::rename(bench.dir.path().join("a.pcapng"), bench.dir.path().join("b.pcapng")).unwrap();
-    series.rotate(&mut bench.statement);
-    // Long enough for whoever compresses to look.
+    let mut writer = fixture.open("a.pcapng", files);
+    fixture.write(&mut writer, &[(1, 100, START)]);
+    fs::rename(fixture.dir.path().join("a.pcapng"), fixture.dir.path().join("b.pcapng")).unwrap();
+    writer.rotate(&mut fixture.stats);
+    // Long enough for the compressor to list the directory.
     std::thread::sleep(Duration::from_millis(100));
-    bench.write(&mut series, &[(1, 100, START), (1, 100, START)]);
-    assert_eq!(series.finish(&mut bench.statement).frames_written, 3);
-    assert_eq!(bench.files(), [("a.pcapng.zst".to_owned(), 2), ("b.pcapng".to_owned(), 1)]);
+    fixture.write(&mut writer, &[(1, 100, START), (1, 100, START)]);
+    assert_eq!(writer.finish(&mut fixture.stats).frames_written, 3);
+    assert_eq!(fixture.files(), [("a.pcapng.zst".to_owned(), 2), ("b.pcapng".to_owned(), 1)]);
 }
 
 #[test]
 fn what_cannot_be_opened_loses_its_frames_and_that_is_said_once() {
-    let mut bench = Bench::new();
-    let mut series = bench.open("sub/{vni}.pcapng", PcapngFiles::default());
-    let sub = bench.dir.path().join("sub");
+    let mut fixture = Fixture::new();
+    let mut writer = fixture.open("sub/{vni}.pcapng", PcapngFiles::default());
+    let sub = fixture.dir.path().join("sub");
     assert_eq!(fs::metadata(&sub).unwrap().permissions().mode() & 0o777, 0o700);
     fs::remove_dir(&sub).unwrap();
-    bench.write(&mut series, &[(1, 100, START), (1, 101, START)]);
-    let said = bench.said();
+    fixture.write(&mut writer, &[(1, 100, START), (1, 101, START)]);
+    let messages = fixture.take_messages();
     assert!(
-        matches!(&said[..], [said] if said.contains("100.pcapng.part: No such file") && said.ends_with("until it can be")),
-        "{said:?}"
+        matches!(&messages[..], [message] if message.contains("100.pcapng.part: No such file") && message.ends_with("until the file can be created")),
+        "{messages:?}"
     );
-    bench.write(&mut series, &[(1, 100, START)]);
+    fixture.write(&mut writer, &[(1, 100, START)]);
     for (seconds, lost) in [(1, 4), (2, 5)] {
-        series.tick(Instant::now() + Duration::from_secs(seconds), &mut bench.statement);
-        bench.write(&mut series, &[(1, 100, START)]);
+        writer.tick(Instant::now() + Duration::from_secs(seconds), &mut fixture.stats);
+        fixture.write(&mut writer, &[(1, 100, START)]);
         assert_eq!(
-            (bench.said(), series.written().frames_lost),
+            (fixture.take_messages(), writer.stats().frames_lost),
             (Vec::new(), lost),
-            "it is said once"
+            "it is reported once"
         );
     }
     fs::create_dir(&sub).unwrap();
-    series.tick(Instant::now() + Duration::from_secs(3), &mut bench.statement);
-    bench.write(&mut series, &[(1, 100, START)]);
-    assert_eq!(bench.said(), ["files can be begun again; 5 frames are in none"]);
-    let written = series.finish(&mut bench.statement);
+    writer.tick(Instant::now() + Duration::from_secs(3), &mut fixture.stats);
+    fixture.write(&mut writer, &[(1, 100, START)]);
+    assert_eq!(fixture.take_messages(), ["files can be created again; 5 frames were lost"]);
+    let written = writer.finish(&mut fixture.stats);
     assert_eq!((written.frames_written, written.frames_lost), (1, 5));
     assert_eq!(frames_in(&sub.join("100.pcapng")), 1);
 }
