@@ -18,6 +18,7 @@ use crate::drop_reason::Drops;
 pub use crate::frame_bytes::FrameBytes;
 pub use crate::reassembly::ReassemblyCounters;
 use crate::session::Pair;
+use crate::sys::lock;
 pub use crate::xsk::KernelCounters;
 
 /// Datagrams of one session, or of one worker.
@@ -87,7 +88,7 @@ pub struct Chunks {
     /// On the free list.
     pub free: u32,
     /// In the fill ring, the kernel, or the RX ring.
-    pub lent: u32,
+    pub in_flight: u32,
     /// With parts of a frame in several chunks of which not all have come.
     pub waiting: u32,
     /// With outputs.
@@ -180,12 +181,12 @@ impl CountersCell {
 
     /// Leaves a copy, waiting for a reader if there is one.
     pub(crate) fn publish(&self, copy: impl FnOnce(&mut WorkerCounters)) {
-        copy(&mut self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        copy(&mut lock(&self.0));
     }
 
     /// The last copy.
     pub(crate) fn read(&self) -> WorkerCounters {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        lock(&self.0).clone()
     }
 }
 

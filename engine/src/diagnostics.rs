@@ -1,6 +1,8 @@
 //! Messages for the operator: collected from any thread, and repeated only when they change.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
+
+use crate::sys::lock;
 
 /// Messages for the operator, from any thread.
 #[derive(Clone, Debug, Default)]
@@ -8,11 +10,11 @@ pub(crate) struct Diagnostics(Arc<Mutex<Vec<String>>>);
 
 impl Diagnostics {
     pub(crate) fn push(&self, note: String) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(note);
+        lock(&self.0).push(note);
     }
 
     pub(crate) fn take(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut lock(&self.0))
     }
 }
 

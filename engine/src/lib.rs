@@ -53,10 +53,6 @@ pub mod session;
 pub mod steering;
 #[expect(unsafe_code, reason = "system calls that no crate wraps; each block carries its proof")]
 mod sys;
-#[expect(
-    unsafe_code,
-    reason = "receives into memory shared with consumers; each block carries its proof"
-)]
 mod udp;
 mod vni;
 mod worker;

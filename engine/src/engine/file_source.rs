@@ -2,7 +2,7 @@
 //! copied into chunks of the fill ring, announced in the RX ring.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use vxtap_ebpf::maps::Outcome;
@@ -10,6 +10,7 @@ use vxtap_ebpf::maps::Outcome;
 use crate::capture_file::{CaptureFile, CaptureFileError, LinkType};
 use crate::config::Capture;
 use crate::steering::{Offline, SteeringCounters};
+use crate::sys::lock;
 use crate::xsk::{KernelCounters, RxBackend, SoftNic, Undelivered};
 
 /// Reason why a capture file was not read to its end. All frames before it have been delivered.
@@ -102,7 +103,7 @@ impl RxBackend for FileSource {
             return Ok(());
         }
         let end = self.read();
-        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut progress = lock(&self.progress);
         progress.steering = self.steering;
         if let Err(error) = end {
             self.is_finished = true;
@@ -111,7 +112,7 @@ impl RxBackend for FileSource {
         Ok(())
     }
 
-    fn drive(&mut self) -> io::Result<()> {
+    fn wake(&mut self) -> io::Result<()> {
         Ok(())
     }
 

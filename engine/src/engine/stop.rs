@@ -1,13 +1,13 @@
 //! Stops an engine in the order in which frames pass: the program is detached, the workers empty
 //! their rings and end, then the outputs.
 
-use std::sync::PoisonError;
 use std::thread;
 use std::time::Duration;
 
 use super::{Engine, Report, Source};
 use crate::outputs::OutputStats;
 use crate::outputs::OutputThread;
+use crate::sys::lock;
 
 /// Time for frames that are on their way through the kernel when the program is detached.
 const SETTLE: Duration = Duration::from_millis(20);
@@ -27,8 +27,7 @@ impl Engine {
         let mut report = Report::new(&self);
         report.failures.extend(self.failures.drain(..).chain(failures));
         if let Source::File(progress) = &self.source {
-            report.input_error =
-                progress.lock().unwrap_or_else(PoisonError::into_inner).error.take();
+            report.input_error = lock(progress).error.take();
         }
         for (output, written) in report.outputs.iter_mut().zip(written) {
             output.written = written.or(output.written.take());
@@ -49,7 +48,7 @@ impl Engine {
         }
         let mut failures = self.workers.drain();
         if let Some(fragments) = &self.fragments {
-            fragments.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            lock(fragments).clear();
         }
         let mut written = Vec::new();
         // The writers of an engine that was never started keep its outputs open.

@@ -11,7 +11,7 @@ mod tests;
 mod walk;
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use vxtap_ebpf::maps::Outcome;
 use vxtap_ebpf::parse::{self, Refusal, Source};
@@ -31,6 +31,7 @@ use crate::flow::Flow;
 use crate::reassembly::{Added, Reassembly};
 use crate::session::{Directory, Key, Pair, SessionId, SessionTable};
 use crate::steering::{Offline, outcome_name};
+use crate::sys::lock;
 use walk::Lists;
 
 /// What becomes of a frame of a capture.
@@ -99,14 +100,14 @@ impl Explainer {
     /// clock. Of a datagram in fragments the last one to come is judged, as the whole, if it comes
     /// in time.
     pub fn explain_at<'e>(&'e self, outer: &[u8], time_ns: u64) -> Fate<'e> {
-        match self.steering.lock().unwrap_or_else(PoisonError::into_inner).steer(outer) {
+        match lock(&self.steering).steer(outer) {
             Outcome::Redirected => {}
             other => return Fate::NotSteered(outcome_name(other)),
         }
         if !matches!(parse::udp_datagram(outer), Err(Refusal::Fragment)) {
             return self.open(outer);
         }
-        match self.reassembly.lock().unwrap_or_else(PoisonError::into_inner).add(outer, time_ns) {
+        match lock(&self.reassembly).add(outer, time_ns) {
             Added::Whole(frame) => self.open(frame),
             Added::Kept => Fate::NotDecapsulated(DropReason::FragmentKept),
             Added::Refused => Fate::NotDecapsulated(DropReason::FragmentRefused),

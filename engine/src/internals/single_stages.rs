@@ -62,7 +62,7 @@ impl FlowHash {
 pub struct Ring {
     umem: Arc<Umem>,
     free: FreeList,
-    holders: RefCounts,
+    refs: RefCounts,
     writer: Writer,
     consumer: Consumer,
 }
@@ -79,21 +79,21 @@ impl Ring {
         let (writer, reader) =
             ring::ring(len as usize, umem.clone(), ring::QueueId::default()).expect("memory");
         let consumer = Consumer::new(vec![reader]);
-        Self { umem, free, holders: RefCounts::none(len), writer, consumer }
+        Self { umem, free, refs: RefCounts::none(len), writer, consumer }
     }
 
     /// Publishes up to `count` frames of 64 bytes, with one store. Returns how many there was room
     /// for.
     #[inline]
     pub fn publish(&mut self, count: usize) -> usize {
-        let Self { umem, free, holders, writer, .. } = self;
+        let Self { umem, free, refs, writer, .. } = self;
         let count = count.min(writer.room()).min(free.len());
         let mut descriptor =
             Descriptor { len: 64, original_len: 64, session: 1, ..Descriptor::default() };
         for _ in 0..count {
             let Some(chunk) = free.take() else { break };
             descriptor.addr = umem.address_of(&chunk) + u64::from(HEADROOM);
-            writer.push_all([(&descriptor, holders.publish_alone(chunk))]);
+            writer.push_all([(&descriptor, refs.publish_alone(chunk))]);
         }
         writer.publish();
         count
@@ -113,9 +113,9 @@ impl Ring {
     /// Takes the chunks of the released frames back. Returns how many are free.
     #[inline]
     pub fn reclaim(&mut self) -> usize {
-        let Self { free, holders, writer, .. } = self;
-        writer.reclaim(|share| {
-            holders.give_back(share).into_iter().for_each(|chunk| free.give(chunk))
+        let Self { free, refs, writer, .. } = self;
+        writer.reclaim(|chunk_ref| {
+            refs.give_back(chunk_ref).into_iter().for_each(|chunk| free.give(chunk))
         });
         free.len()
     }

@@ -151,7 +151,7 @@ impl RxBackend for Replay {
         Ok(())
     }
 
-    fn drive(&mut self) -> io::Result<()> {
+    fn wake(&mut self) -> io::Result<()> {
         Ok(())
     }
 

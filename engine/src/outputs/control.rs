@@ -1,9 +1,11 @@
 //! State that the engine and the thread of an output that writes share.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use super::OutputStats;
+
+use crate::sys::lock;
 
 /// Rotation requests to the thread of an output, and the counts that it publishes.
 #[derive(Debug, Default)]
@@ -16,7 +18,7 @@ pub(crate) struct OutputControl {
 
 impl OutputControl {
     pub(crate) fn stats(&self) -> Option<OutputStats> {
-        self.stats.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.stats).clone()
     }
 
     /// Requests that the output ends its files and begins others.
@@ -29,6 +31,6 @@ impl OutputControl {
     }
 
     pub(super) fn publish(&self, stats: OutputStats) {
-        *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = Some(stats);
+        *lock(&self.stats) = Some(stats);
     }
 }

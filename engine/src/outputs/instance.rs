@@ -29,7 +29,7 @@ pub(crate) struct OutputInstance {
     /// `true` once a reload has removed the output.
     pub(crate) is_gone: bool,
     /// Takes further rings for the consumer while it exists.
-    inbox: Weak<NewRings>,
+    new_rings: Weak<NewRings>,
     /// File or stream target that no other output may have.
     pub(super) exclusive: Option<Exclusive>,
 }
@@ -54,7 +54,7 @@ impl OutputInstance {
             control: Arc::default(),
             attached,
             is_gone: false,
-            inbox: Weak::new(),
+            new_rings: Weak::new(),
             exclusive,
         }
     }
@@ -107,7 +107,7 @@ impl OutputInstance {
     pub(crate) fn is_alive(&self) -> bool {
         let is_finished = self.running.as_ref().is_none_or(OutputThread::is_finished)
             && self.attached.as_ref().is_none_or(|attached| attached.notifier.has_ended());
-        !self.is_gone || self.inbox.strong_count() > 0 || !is_finished
+        !self.is_gone || self.new_rings.strong_count() > 0 || !is_finished
     }
 
     /// Returns the largest number of rings that it may have of each queue at a time.
@@ -123,14 +123,14 @@ impl OutputInstance {
     /// Sets its consumer.
     pub(crate) fn connect(&mut self, mut consumer: Consumer) {
         consumer.order_within(self.order_window);
-        self.inbox = Arc::downgrade(consumer.inbox());
+        self.new_rings = Arc::downgrade(consumer.new_rings());
         self.consumer = Some(consumer);
     }
 
     /// Adds a ring to its consumer. Without a consumer the ring loses its reader at once.
     pub(crate) fn extend(&self, reader: Reader) {
-        if let Some(inbox) = self.inbox.upgrade() {
-            inbox.put(reader);
+        if let Some(new_rings) = self.new_rings.upgrade() {
+            new_rings.put(reader);
         }
     }
 }

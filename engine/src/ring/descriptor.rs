@@ -1,11 +1,11 @@
-//! What the worker tells a consumer about a frame.
+//! The descriptor of a frame in an output ring.
 
 use crate::config::Direction;
 use crate::decap::{EncapFlags, Link};
 
 /// One frame, or one part of a frame that lies in several chunks. 32 bytes, so that two share a
-/// cache line; what the outer headers say (source, VNI) is not repeated here, since they lie in the
-/// chunk right in front of the frame.
+/// cache line. Source and VNI are not repeated here, since the outer headers lie in the chunk right
+/// in front of the frame. Native byte order.
 ///
 /// ```text
 ///   chunk: ... | outer Ethernet | outer IP | UDP | tunnel header | inner frame ... |
@@ -16,7 +16,7 @@ use crate::decap::{EncapFlags, Link};
 pub(crate) struct Descriptor {
     /// Arrival, in nanoseconds since 1970-01-01 UTC.
     pub(crate) timestamp_ns: u64,
-    /// Where the bytes start in the worker's UMEM.
+    /// Offset of the first byte in the worker's UMEM.
     pub(crate) addr: u64,
     /// Bytes in this chunk.
     pub(crate) len: u32,
@@ -26,8 +26,8 @@ pub(crate) struct Descriptor {
     pub(crate) session: u32,
     /// Bytes from the start of the outer IP header to `addr`; 0 in all parts but the first.
     pub(crate) outer_len: u16,
-    /// Bits [`Self::CONTINUES`], [`Self::INGRESS`], [`Self::EGRESS`] and those of [`EncapFlags`]; all
-    /// others zero.
+    /// Bits [`Self::CONTINUES`], [`Self::INGRESS`], [`Self::EGRESS`] and those of [`EncapFlags`];
+    /// all others zero.
     pub(crate) flags: u16,
 }
 
@@ -40,7 +40,7 @@ impl Descriptor {
     /// The frame comes from the mirrored interface.
     pub(crate) const EGRESS: u16 = 1 << 2;
 
-    /// Notes the direction, of a descriptor that has none yet.
+    /// Sets the direction of a descriptor that has none yet.
     #[inline]
     pub(crate) const fn set_direction(&mut self, direction: Direction) {
         self.flags |= match direction {
@@ -49,7 +49,7 @@ impl Descriptor {
         };
     }
 
-    /// The direction, if it was found out.
+    /// Returns the direction, if it is known.
     #[inline]
     pub(crate) const fn direction(&self) -> Option<Direction> {
         match self.flags & (Self::INGRESS | Self::EGRESS) {
@@ -59,19 +59,19 @@ impl Descriptor {
         }
     }
 
-    /// The tunnel that the frame came in.
+    /// Returns the encapsulation that the frame came in.
     #[inline]
     pub(crate) const fn shape(&self) -> EncapFlags {
         EncapFlags::of_bits(self.flags)
     }
 
-    /// What the frame begins with.
+    /// Returns the kind of header that the frame begins with.
     #[inline]
     pub(crate) const fn link(&self) -> Link {
         self.shape().link()
     }
 
-    /// Whether the frame goes on in the next descriptor.
+    /// Returns whether the frame goes on in the next descriptor.
     #[inline]
     pub(crate) const fn continues(&self) -> bool {
         self.flags & Self::CONTINUES != 0

@@ -1,32 +1,34 @@
-//! Frames as a consumer sees them: borrowed from the chunk they arrived in.
+//! Frames as a consumer reads them: borrowed from the chunks that they arrived in.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
 
 use super::Reader;
 use super::descriptor::Descriptor;
-use super::merge::{Merge, Place};
+use super::merge::{Merge, MergedFrame};
 use super::outer::Outer;
 use crate::config::Direction;
 use crate::decap::Link;
 use crate::session::{Pair, SessionId, Vni};
 
-/// Some frames, in order of arrival: of one worker, or of several in the order of their times.
-/// Dropping it gives their memory back to the workers, so a consumer holds on to it no longer than
-/// it needs.
+/// Frames in order of arrival: of one worker, or of several in the order of their times.
+///
+/// Dropping it gives their memory back to the workers; a consumer keeps it no longer than it needs
+/// it.
 #[derive(Debug)]
 pub struct Batch<'a>(Source<'a>);
 
 #[derive(Debug)]
 enum Source<'a> {
-    /// `count` is of descriptors, not frames.
+    /// The first `count` descriptors, not frames, of a reader.
     One { reader: &'a mut Reader, count: u64 },
     /// All readers, and the frames that are taken from them.
     Merged { readers: &'a mut [Reader], merge: &'a Merge },
 }
 
 impl<'a> Batch<'a> {
-    /// Up to `max` available descriptors, cut where a frame ends; more if one frame alone has more.
+    /// Takes up to `max` available descriptors, cut where a frame ends; more if one frame alone has
+    /// more.
     pub(super) fn new(reader: &'a mut Reader, max: u64) -> Self {
         let available = reader.available();
         let mut count = available.min(max);
@@ -36,17 +38,17 @@ impl<'a> Batch<'a> {
         Self(Source::One { reader, count })
     }
 
-    /// The frames that a merge has chosen.
+    /// Takes the frames that a merge has chosen.
     pub(super) const fn merged(readers: &'a mut [Reader], merge: &'a Merge) -> Self {
         Self(Source::Merged { readers, merge })
     }
 
-    /// The frames, oldest first.
+    /// Returns the frames, oldest first.
     pub fn iter(&self) -> Frames<'_> {
         match &self.0 {
             Source::One { reader, count } => Frames(Walk::One { reader, next: 0, end: *count }),
             Source::Merged { readers, merge } => {
-                Frames(Walk::Merged { readers, places: merge.places().iter() })
+                Frames(Walk::Merged { readers, frames: merge.frames().iter() })
             }
         }
     }
@@ -82,7 +84,7 @@ pub struct Frames<'a>(Walk<'a>);
 #[derive(Debug)]
 enum Walk<'a> {
     One { reader: &'a Reader, next: u64, end: u64 },
-    Merged { readers: &'a [Reader], places: std::slice::Iter<'a, Place> },
+    Merged { readers: &'a [Reader], frames: std::slice::Iter<'a, MergedFrame> },
 }
 
 impl<'a> Iterator for Frames<'a> {
@@ -99,27 +101,30 @@ impl<'a> Iterator for Frames<'a> {
                 *next += if frame.first.continues() { frame.parts().count() as u64 } else { 1 };
                 Some(frame)
             }
-            Walk::Merged { readers, places } => {
-                let Place { reader, nth } = *places.next()?;
+            Walk::Merged { readers, frames } => {
+                let MergedFrame { reader, nth } = *frames.next()?;
                 Some(Frame::at(&readers[reader as usize], u64::from(nth)))
             }
         }
     }
 }
 
-/// A mirrored frame without its tunnel, from the first byte of its Ethernet header on. No frame
-/// check sequence.
+/// A mirrored frame without its tunnel, from the first byte of its [link header](Self::link) on,
+/// without frame check sequence.
+///
+/// The bytes are borrowed from the worker's memory, as they came: headers in network byte order.
+/// Lengths are in bytes, times in nanoseconds since 1970-01-01 UTC.
 #[derive(Clone, Copy, Debug)]
 pub struct Frame<'a> {
     reader: &'a Reader,
     first: Descriptor,
-    /// What `first` names.
+    /// The bytes that `first` names.
     bytes: &'a [u8],
     position: u64,
 }
 
 impl<'a> Frame<'a> {
-    /// The frame whose first descriptor is the `position`th of a reader.
+    /// Reads the frame whose first descriptor is the `position`th of a reader.
     #[inline]
     fn at(reader: &'a Reader, position: u64) -> Self {
         reader.prefetch_behind(position);
@@ -127,7 +132,7 @@ impl<'a> Frame<'a> {
         Self { reader, first, bytes, position }
     }
 
-    /// The frame's bytes, chunk by chunk.
+    /// Returns the frame's bytes, chunk by chunk.
     #[inline]
     fn parts(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let (reader, mut position) = (self.reader, self.position);
@@ -140,13 +145,13 @@ impl<'a> Frame<'a> {
         })
     }
 
-    /// The bytes, in one piece for each chunk that the frame lies in.
+    /// Returns the bytes, in one slice for each chunk that the frame lies in.
     #[inline]
     pub fn segments(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         self.parts()
     }
 
-    /// All bytes in one piece: borrowed if the frame lies in one chunk, else copied.
+    /// Returns all bytes in one slice: borrowed if the frame lies in one chunk, else copied.
     #[inline]
     pub fn bytes(&self) -> Cow<'a, [u8]> {
         if self.first.continues() {
@@ -156,7 +161,7 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// Length of the bytes that are here.
+    /// Returns the number of captured bytes: the length of [`Self::bytes`].
     #[inline]
     pub fn captured_len(&self) -> u32 {
         if !self.first.continues() {
@@ -167,71 +172,72 @@ impl<'a> Frame<'a> {
         u32::try_from(len).unwrap_or(u32::MAX)
     }
 
-    /// Length that the frame had before the mirror, a capture file or the session's packet length
-    /// cut it, in bytes; at least [`Self::captured_len`]. From the inner IP header and the outer
-    /// UDP header.
+    /// Returns the length that the frame had before the mirror, a capture file or the session's
+    /// packet length cut it, in bytes; at least [`Self::captured_len`]. From the inner IP header
+    /// and the outer UDP header.
     pub const fn original_len(&self) -> u32 {
         self.first.original_len
     }
 
-    /// Whether the end of the frame is missing: the mirror, a capture file or the session's packet
-    /// length has cut it.
+    /// Returns whether the end of the frame is missing: the mirror, a capture file or the session's
+    /// packet length has cut it.
     #[inline]
     pub fn is_cut(&self) -> bool {
         self.captured_len() < self.original_len()
     }
 
-    /// Whether the frame goes to the mirrored interface or comes from it. `None` if that cannot be
-    /// inferred, or if the session has none of an ENI, a filter and a packet length, so that nobody
-    /// looked.
+    /// Returns whether the frame goes to the mirrored interface or comes from it. `None` if that
+    /// cannot be inferred, or if the session has none of an ENI, a filter and a packet length, so
+    /// that the direction was not determined.
     pub const fn direction(&self) -> Option<Direction> {
         self.first.direction()
     }
 
-    /// Arrival at this host, in nanoseconds since 1970-01-01 UTC.
+    /// Returns the time of arrival at this host, in nanoseconds since 1970-01-01 UTC.
     pub const fn timestamp_ns(&self) -> u64 {
         self.first.timestamp_ns
     }
 
-    /// The session that the frame belongs to.
+    /// Returns the session that the frame belongs to.
     pub const fn session(&self) -> SessionId {
         SessionId(self.first.session)
     }
 
-    /// The interface that it came from: its place in `capture.interface`. 0 for a capture file.
+    /// Returns the interface that it came from, as index in `capture.interface`; 0 for a capture
+    /// file.
     pub const fn interface(&self) -> usize {
-        self.reader.origin().interface
+        self.reader.queue_id().interface
     }
 
-    /// The RX queue of that interface.
+    /// Returns the RX queue of that interface.
     pub const fn queue(&self) -> u32 {
-        self.reader.origin().queue
+        self.reader.queue_id().queue
     }
 
-    /// What the frame begins with: an Ethernet header, or an IP header where the tunnel carries
-    /// packets.
+    /// Returns the kind of header that the frame begins with: an Ethernet header, or an IP header
+    /// if the tunnel carries packets.
     #[inline]
     pub const fn link(&self) -> Link {
         self.first.link()
     }
 
-    /// The headers in front of the frame.
+    /// Returns the outer headers, in front of the frame.
     #[inline]
     pub fn outer(&self) -> Outer<'a> {
         Outer::new(self.reader.outer(self.position), self.first.shape())
     }
 
-    /// VNI by which the session is found.
+    /// Returns the VNI by which the session is found.
     pub fn vni(&self) -> Vni {
         self.outer().vni()
     }
 
-    /// Source address by which the session is found.
+    /// Returns the source address by which the session is found.
     pub fn source(&self) -> IpAddr {
         self.outer().source()
     }
 
-    /// Source and VNI: who mirrors.
+    /// Returns source and VNI, which identify the mirror.
     pub fn pair(&self) -> Pair {
         self.outer().pair()
     }
@@ -251,7 +257,7 @@ mod tests {
     struct Worker {
         umem: Arc<Umem>,
         free: FreeList,
-        holders: RefCounts,
+        refs: RefCounts,
         writer: Writer,
     }
 
@@ -259,7 +265,7 @@ mod tests {
         let (umem, free) = Umem::create(Geometry::new(2048, 8), Pages::Ordinary).unwrap();
         let umem = Arc::new(umem);
         let (writer, reader) = ring(8, umem.clone(), QueueId::default()).unwrap();
-        (Worker { umem, free, holders: RefCounts::none(8), writer }, reader)
+        (Worker { umem, free, refs: RefCounts::none(8), writer }, reader)
     }
 
     impl Worker {
@@ -285,7 +291,7 @@ mod tests {
                     flags: if nth + 1 < parts.len() { Descriptor::CONTINUES } else { 0 },
                     ..Descriptor::default()
                 };
-                self.writer.push_all([(&descriptor, self.holders.publish(chunk, 1).take())]);
+                self.writer.push_all([(&descriptor, self.refs.publish(chunk, 1).take())]);
             }
             self.writer.publish();
         }

@@ -1,11 +1,10 @@
-//! Where things are in the memory of a ring: what docs/ring-abi.md and `vxtap.h` tell other
-//! programs.
+//! Layout of a ring in memory, as docs/ring-abi.md and `vxtap.h` describe it to other programs.
 //!
 //! ```text
 //!   ring, written by the engine only            tail, written by the consumer
 //!   0    header                                 0   tail
 //!   128  head
-//!   256  whether the writer is gone
+//!   256  writer gone: not 0 once the writer has ended
 //!   512  descriptors, 32 bytes each
 //! ```
 //!
@@ -20,30 +19,31 @@ pub(crate) const VERSION: u32 = 1;
 /// The first eight bytes of a ring: `vxtapRNG`.
 pub(crate) const MAGIC: [u8; 8] = *b"vxtapRNG";
 
-/// `u64`: everything before it is published.
+/// Offset of the head, a `u64`: descriptors before this position are published.
 pub(crate) const HEAD: usize = 128;
-/// `u32`: not 0 once the worker publishes no more, stored after its last store to the head.
+/// Offset of the flag, a `u32`: not 0 once the worker publishes no more, stored after its last
+/// store to the head.
 pub(crate) const WRITER_GONE: usize = 256;
-/// The tail, for a ring inside of this process: in the same memory.
+/// Offset of the tail of a ring inside of this process, which is in the same memory.
 pub(crate) const LOCAL_TAIL: usize = 384;
-/// The descriptors.
+/// Offset of the descriptors.
 pub(crate) const DESCRIPTORS: usize = 512;
-/// `u64`: everything before it is released. For a ring of another process, in a file of its own, of
-/// [`TAIL_BYTES`].
+/// Offset of the tail, a `u64`, of a ring of another process, in a file of its own of
+/// [`TAIL_BYTES`]: descriptors before this position are released.
 pub(crate) const TAIL: usize = 0;
 /// Size of that file: a page.
 pub(crate) const TAIL_BYTES: usize = 4096;
 
-/// As the header says them.
+/// Offset and size of the descriptors in bytes, as the header has them.
 pub(crate) const DESCRIPTORS_OFFSET: u32 = 512;
 pub(crate) const DESCRIPTOR_BYTES: u32 = 32;
 
-/// Bytes of a ring of `len` descriptors.
+/// Returns the bytes of a ring of `len` descriptors.
 pub(crate) const fn bytes(len: usize) -> usize {
     DESCRIPTORS + len * size_of::<Descriptor>()
 }
 
-/// What stands at the beginning of a ring that another process is given. Native byte order; both
+/// Header at the beginning of a ring that another process reads. Native byte order: both processes
 /// are on one machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
@@ -52,7 +52,7 @@ pub(crate) struct Header {
     pub(crate) version: u32,
     /// Number of descriptors, a power of two.
     pub(crate) ring_len: u32,
-    /// 32.
+    /// Bytes of a descriptor: 32.
     pub(crate) descriptor_size: u32,
     /// Offset of the descriptors in bytes.
     pub(crate) descriptors: u32,
@@ -60,7 +60,7 @@ pub(crate) struct Header {
     pub(crate) chunk_size: u32,
     /// Number of chunks.
     pub(crate) chunk_count: u32,
-    /// Place of the interface in `capture.interface`.
+    /// Index of the interface in `capture.interface`.
     pub(crate) interface: u32,
     /// RX queue of the interface.
     pub(crate) queue: u32,

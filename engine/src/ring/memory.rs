@@ -12,7 +12,7 @@ use crate::sys::sealed::{self, Access};
 
 /// Positions and descriptors of a ring, in memory that lives as long as the value.
 #[derive(Debug)]
-pub(super) struct Memory {
+pub(super) struct RingMemory {
     head: NonNull<AtomicU64>,
     tail: NonNull<AtomicU64>,
     writer_gone: NonNull<AtomicU32>,
@@ -25,39 +25,39 @@ pub(super) struct Memory {
 // SAFETY: the pointers lead into the mappings that the value itself keeps; positions are atomics,
 // and of the descriptors a side touches only those that the positions say are its own (`Writer`,
 // `Reader`).
-unsafe impl Send for Memory {}
+unsafe impl Send for RingMemory {}
 // SAFETY: as above.
-unsafe impl Sync for Memory {}
+unsafe impl Sync for RingMemory {}
 
 /// The files of a ring that another process reads.
 #[derive(Debug)]
 pub(crate) struct Files {
-    /// Header, head and descriptors: nobody can write to it but the process that made it.
+    /// Header, head and descriptors: only the process that made it can write to it.
     pub(crate) ring: OwnedFd,
     /// The tail.
     pub(crate) tail: OwnedFd,
 }
 
-impl Memory {
-    /// Memory of this process for `len` descriptors.
+impl RingMemory {
+    /// Makes memory of this process for `len` descriptors.
     pub(super) fn local(len: usize) -> io::Result<Self> {
         let mapping = Mapping::anonymous(layout::bytes(len))?;
         Ok(Self::new(mapping, None, len))
     }
 
-    /// Memory for another process, with its files. The header is that of `header`, which says how
-    /// many descriptors there are.
+    /// Makes memory for another process, with its files. `header` says how many descriptors there
+    /// are.
     pub(super) fn shared(header: &Header) -> io::Result<(Self, Files)> {
         let len = header.ring_len as usize;
         let (ring_file, ring) = sealed::create(c"vxtap-ring", layout::bytes(len), Access::Read)?;
         let (tail_file, tail) = sealed::create(c"vxtap-tail", TAIL_BYTES, Access::Write)?;
         let place = ring.at::<Header>(0, 1);
-        // SAFETY: in bounds and aligned (`Mapping::at`), and nobody else knows of the memory yet.
+        // SAFETY: in bounds and aligned (`Mapping::at`), and no other code has the memory yet.
         unsafe { place.write(*header) };
         Ok((Self::new(ring, Some(tail), len), Files { ring: ring_file, tail: tail_file }))
     }
 
-    /// The memory that another process has made.
+    /// Maps the memory that another process has made.
     ///
     /// # Errors
     ///
@@ -99,13 +99,13 @@ impl Memory {
         }
     }
 
-    /// Number of descriptors.
+    /// Returns the number of descriptors.
     #[inline]
     pub(super) const fn len(&self) -> usize {
         self.len
     }
 
-    /// Everything before it is published. Written by the worker.
+    /// Returns the head: descriptors before this position are published. Written by the worker.
     #[inline]
     pub(super) const fn head(&self) -> &AtomicU64 {
         // SAFETY: `new` got the pointer from `Mapping::at`, so that it is in bounds and aligned,
@@ -113,21 +113,22 @@ impl Memory {
         unsafe { self.head.as_ref() }
     }
 
-    /// Everything before it is released. Written by the consumer.
+    /// Returns the tail: descriptors before this position are released. Written by the consumer.
     #[inline]
     pub(super) const fn tail(&self) -> &AtomicU64 {
         // SAFETY: as for `head`.
         unsafe { self.tail.as_ref() }
     }
 
-    /// Not 0: the worker publishes no more. Written by the worker, after its last store to `head`.
+    /// Returns the flag that is not 0 once the worker publishes no more. Written by the worker,
+    /// after its last store to `head`.
     #[inline]
     pub(super) const fn writer_gone(&self) -> &AtomicU32 {
         // SAFETY: as for `head`.
         unsafe { self.writer_gone.as_ref() }
     }
 
-    /// The descriptor of a position.
+    /// Returns the address of the descriptor of a position.
     #[inline]
     pub(super) const fn slot(&self, position: u64) -> NonNull<Descriptor> {
         #[expect(clippy::cast_possible_truncation, reason = "the mask takes the lowest bits")]
@@ -138,7 +139,11 @@ impl Memory {
 }
 
 impl Header {
-    /// Says what is wrong with a header that stands in a file of `bytes` bytes.
+    /// Checks a header that stands in a file of `bytes` bytes.
+    ///
+    /// # Errors
+    ///
+    /// A sentence about the first field that is wrong.
     fn check(&self, bytes: usize) -> Result<(), String> {
         let Self {
             magic,

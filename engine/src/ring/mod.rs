@@ -1,8 +1,8 @@
-//! Rings from the workers to the consumers. An output has a consumer with one ring from each worker.
+//! Rings from the workers to the consumers: an output's consumer has one ring from each worker.
 //!
-//! No bytes move: a ring carries descriptors, and its tail (the consumer's index) returns the chunks.
-//! A consumer that does not keep up fills its own rings and loses frames there, counted; other
-//! consumers lose none.
+//! No bytes are copied: a ring carries descriptors, and its tail (the consumer's index) returns the
+//! chunks. A consumer that does not keep up loses the frames for which its own rings have no room,
+//! counted; other consumers lose none.
 
 mod consumer;
 mod descriptor;

@@ -1,5 +1,5 @@
-//! What is around a frame, as a consumer reads it: IP, UDP and tunnel headers, still in their
-//! chunk.
+//! The outer headers of a frame, as a consumer reads them: IP, UDP and tunnel headers, still in
+//! their chunk.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -10,7 +10,8 @@ use crate::decap::{
 };
 use crate::session::{Pair, Vni};
 
-/// The headers in front of a frame.
+/// The outer headers of a frame: IP, UDP and tunnel headers, borrowed from the chunk that the frame
+/// lies in. All fields are in network byte order.
 #[derive(Clone, Copy, Debug)]
 pub struct Outer<'a> {
     bytes: &'a [u8],
@@ -22,22 +23,22 @@ impl<'a> Outer<'a> {
         Self { bytes, shape }
     }
 
-    /// All bytes from the start of the outermost IP header to the end of the last tunnel header. In
-    /// [`CaptureMode::Socket`] the IP and UDP headers were made by vxtap from what the kernel says
-    /// about the datagram.
+    /// Returns all bytes from the start of the outermost IP header to the end of the last tunnel
+    /// header. In [`CaptureMode::Socket`] the IP and UDP headers were made by vxtap from what the
+    /// kernel says about the datagram.
     ///
     /// [`CaptureMode::Socket`]: crate::config::CaptureMode::Socket
     pub const fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
-    /// Which tunnel headers these are.
+    /// Returns the kinds of tunnel headers.
     pub const fn encapsulation(&self) -> Encapsulation {
         self.shape.encapsulation()
     }
 
-    /// The VXLAN header: all 8 bytes of RFC 7348, section 5, the reserved bits as they came. `None`
-    /// in GENEVE alone.
+    /// Returns the VXLAN header: all 8 bytes of RFC 7348, section 5, the reserved bits as they
+    /// came. `None` in GENEVE alone.
     pub const fn vxlan_header(&self) -> Option<[u8; VXLAN_LEN]> {
         match self.encapsulation() {
             Encapsulation::Vxlan | Encapsulation::GeneveVxlan => self.bytes.last_chunk().copied(),
@@ -45,7 +46,7 @@ impl<'a> Outer<'a> {
         }
     }
 
-    /// The GENEVE header with its options, RFC 8926, section 3.4. Empty without GENEVE.
+    /// Returns the GENEVE header with its options (RFC 8926, section 3.4); empty without GENEVE.
     pub fn geneve_header(&self) -> &'a [u8] {
         if self.encapsulation() == Encapsulation::Vxlan {
             return &[];
@@ -56,19 +57,19 @@ impl<'a> Outer<'a> {
         from.get(..GENEVE_LEN + options).unwrap_or_default()
     }
 
-    /// The options of the GENEVE header, in their order. None without GENEVE.
+    /// Returns the options of the GENEVE header, in their order; none without GENEVE.
     pub fn geneve_options(&self) -> GeneveOptions<'a> {
         options_of(self.geneve_header())
     }
 
-    /// What AWS's Gateway Load Balancer says about the packet; `None` if it did not come through
-    /// one.
+    /// Returns the options of AWS's Gateway Load Balancer; `None` if the packet did not come
+    /// through one.
     pub fn gwlb(&self) -> Option<Gwlb> {
         self.geneve_options().gwlb()
     }
 
-    /// VNI by which the session is found: of the VXLAN header if there is one, else of the GENEVE
-    /// header.
+    /// Returns the VNI by which the session is found: of the VXLAN header if there is one, else of
+    /// the GENEVE header.
     pub fn vni(&self) -> Vni {
         let header = match self.vxlan_header() {
             Some(header) => header,
@@ -77,8 +78,8 @@ impl<'a> Outer<'a> {
         Vni::from_bytes([header[4], header[5], header[6]])
     }
 
-    /// Source address by which the session is found: of the IP header around the VXLAN header if
-    /// there is one, else around the GENEVE header.
+    /// Returns the source address by which the session is found: of the IP header around the VXLAN
+    /// header if there is one, else around the GENEVE header.
     pub fn source(&self) -> IpAddr {
         let packet = match self.encapsulation() {
             Encapsulation::Vxlan | Encapsulation::Geneve => self.bytes,
@@ -94,12 +95,12 @@ impl<'a> Outer<'a> {
         }
     }
 
-    /// Source and VNI: who mirrors.
+    /// Returns source and VNI, which identify the mirror.
     pub fn pair(&self) -> Pair {
         Pair { source: self.source(), vni: self.vni() }
     }
 
-    /// The packet in the GENEVE header.
+    /// Returns the packet behind the GENEVE header.
     fn behind_geneve(&self) -> &'a [u8] {
         let header =
             |datagram: Datagram| Some(datagram.udp_offset + UDP_LEN + self.geneve_header().len());

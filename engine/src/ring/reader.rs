@@ -4,24 +4,24 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Descriptor;
-use super::memory::Memory;
+use super::memory::RingMemory;
 use super::{PeerState, QueueId};
 use crate::sys::prefetch;
 use crate::xsk::Umem;
 
-/// How far ahead of the descriptor that is read the CPU is told to fetch frames, and descriptors.
-/// Both are in the worker's cache, some 50 to 100 ns away; a consumer that only reads headers takes
-/// 10 to 20 ns for a frame.
+/// Number of descriptors by which frames, and descriptors, are prefetched ahead of the one that is
+/// read. Both are in the worker's cache, some 50 to 100 ns away; a consumer that only reads headers
+/// takes 10 to 20 ns for a frame.
 const FRAMES_AHEAD: u64 = 6;
 const DESCRIPTORS_AHEAD: u64 = 16;
 
-/// The consumer's side.
+/// The consumer's side of a ring.
 #[derive(Debug)]
 pub(crate) struct Reader {
-    pub(super) memory: Arc<Memory>,
+    pub(super) memory: Arc<RingMemory>,
     pub(super) umem: Arc<Umem>,
-    origin: QueueId,
-    pub(super) presence: Arc<PeerState>,
+    queue_id: QueueId,
+    pub(super) peer_state: Arc<PeerState>,
     /// Position of the oldest descriptor that is not released.
     tail: u64,
     /// The head when last read; may be stale, which only hides frames for a moment.
@@ -30,38 +30,38 @@ pub(crate) struct Reader {
 
 impl Reader {
     pub(super) const fn new(
-        memory: Arc<Memory>,
+        memory: Arc<RingMemory>,
         umem: Arc<Umem>,
-        origin: QueueId,
-        presence: Arc<PeerState>,
+        queue_id: QueueId,
+        peer_state: Arc<PeerState>,
     ) -> Self {
-        Self { memory, umem, origin, presence, tail: 0, head: 0 }
+        Self { memory, umem, queue_id, peer_state, tail: 0, head: 0 }
     }
 
-    /// Where the frames come from.
-    pub(crate) const fn origin(&self) -> QueueId {
-        self.origin
+    /// Returns the queue that the frames come from.
+    pub(crate) const fn queue_id(&self) -> QueueId {
+        self.queue_id
     }
 
-    /// Looks for descriptors that have come since; returns how many can be read.
+    /// Loads the head anew; returns the number of descriptors that can be read.
     #[inline]
-    pub(crate) fn look(&mut self) -> u64 {
+    pub(crate) fn refresh(&mut self) -> u64 {
         self.head = self.memory.head().load(Ordering::Acquire);
         self.head - self.tail
     }
 
-    /// Number of descriptors that were there at the last look.
+    /// Returns the number of descriptors that could be read when the head was last loaded.
     #[inline]
     pub(crate) const fn peeked(&self) -> u64 {
         self.head - self.tail
     }
 
-    /// Length of the ring.
+    /// Returns the length of the ring.
     pub(crate) fn len(&self) -> u64 {
         self.memory.len() as u64
     }
 
-    /// Number of descriptors that can be read.
+    /// Returns the number of descriptors that can be read; loads the head only if there were none.
     #[inline]
     pub(crate) fn available(&mut self) -> u64 {
         if self.head == self.tail {
@@ -70,13 +70,13 @@ impl Reader {
         self.head - self.tail
     }
 
-    /// Whether nothing is there and nothing will come.
+    /// Returns whether the ring is empty and its writer has ended.
     pub(crate) fn is_finished(&mut self) -> bool {
         let writer_gone = self.memory.writer_gone().load(Ordering::Acquire) != 0;
         self.available() == 0 && writer_gone
     }
 
-    /// The `nth` descriptor that is not released.
+    /// Returns the `nth` descriptor that is not released.
     ///
     /// # Panics
     ///
@@ -90,8 +90,8 @@ impl Reader {
         unsafe { slot.read() }
     }
 
-    /// The `nth` descriptor that is not released, and the bytes that it names. The borrow of the
-    /// reader keeps them from being released meanwhile.
+    /// Returns the `nth` descriptor that is not released, and the bytes that it names. The borrow
+    /// of the reader keeps them from being released meanwhile.
     ///
     /// # Panics
     ///
@@ -101,9 +101,9 @@ impl Reader {
         let descriptor = self.descriptor(nth);
         let Descriptor { addr, len, .. } = descriptor;
         // SAFETY: `descriptor` has checked that the position lies between tail and head; `push_all`
-        // has checked that the range lies in a chunk that a share was given for. The share is in
-        // the writer's list until `release`, which needs `&mut self` and so comes after the
-        // result's life; until then nobody writes to the chunk.
+        // has checked that the range lies in a chunk that a `ChunkRef` was given for. It is in the
+        // writer's list until `release`, which needs `&mut self` and so comes after the result's
+        // life; until then no code writes to the chunk.
         (descriptor, unsafe { self.umem.untouched(addr, len) })
     }
 
@@ -121,8 +121,8 @@ impl Reader {
         }
     }
 
-    /// The bytes in front of those that the `nth` descriptor names: from the outer IP header to the
-    /// end of the tunnel header.
+    /// Returns the bytes in front of those that the `nth` descriptor names: from the outer IP
+    /// header to the end of the tunnel header.
     ///
     /// # Panics
     ///
@@ -150,6 +150,6 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        self.presence.leave();
+        self.peer_state.set_gone();
     }
 }

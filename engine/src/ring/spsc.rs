@@ -4,14 +4,14 @@
 //!            reclaimed          tail               head
 //!   ───────────┬─────────────────┬──────────────────┬─────────────
 //!     chunks   │ released, on    │ published, the   │ free slots
-//!     back     │ the way home    │ consumer reads   │
+//!     back     │ the way back    │ consumer reads   │
 //! ```
 //!
 //! Positions count up for ever in `u64` and never wrap; the slot is the position modulo the length.
 //! Each side writes one position and reads the other's. The worker keeps its own list of what it
 //! has published and takes chunks back by that list, never by what the consumer could have written:
-//! the tail is all that a consumer of another process can write, and one that makes no sense cuts
-//! it off.
+//! the tail is all that a consumer of another process can write, and an invalid tail ends its
+//! service.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -19,21 +19,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::layout::{self, Header, VERSION};
-use super::memory::{Files, Memory};
+use super::memory::{Files, RingMemory};
 use super::{Reader, Writer};
 use crate::xsk::{Geometry, Umem};
 
-/// Where the frames of a ring come from.
+/// The RX queue that the frames of a ring come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct QueueId {
-    /// Place of the interface in the configuration.
+    /// Index of the interface in the configuration.
     pub(crate) interface: usize,
-    /// RX queue of it.
+    /// RX queue of the interface.
     pub(crate) queue: u32,
 }
 
-/// What this process knows of the consumer of a ring. A consumer of another process cannot touch
-/// it.
+/// State of a ring's consumer, in memory that a consumer of another process cannot write to.
 #[derive(Debug, Default)]
 pub(crate) struct PeerState {
     is_gone: AtomicBool,
@@ -41,30 +40,31 @@ pub(crate) struct PeerState {
 }
 
 impl PeerState {
-    /// The consumer reads no more; to be said after its last read.
-    pub(crate) fn leave(&self) {
+    /// Marks the consumer as gone; to be called after its last read.
+    pub(crate) fn set_gone(&self) {
         self.is_gone.store(true, Ordering::Release);
     }
 
-    /// Whether it reads no more.
+    /// Returns whether the consumer is gone: it reads no more.
     #[inline]
     pub(crate) fn is_gone(&self) -> bool {
         self.is_gone.load(Ordering::Acquire)
     }
 
-    /// Whether it has been cut off, because its tail made no sense.
+    /// Returns whether the consumer counts as gone because of an invalid tail.
     pub(crate) fn has_invalid_tail(&self) -> bool {
         self.has_invalid_tail.load(Ordering::Acquire)
     }
 
+    /// Marks the consumer as gone because of an invalid tail.
     #[cold]
-    pub(super) fn cut_off(&self) {
+    pub(super) fn set_invalid_tail(&self) {
         self.has_invalid_tail.store(true, Ordering::Release);
-        self.leave();
+        self.set_gone();
     }
 }
 
-/// A ring of `len` descriptors (a power of two) for frames in `umem`, inside of this process.
+/// Makes a ring of `len` descriptors (a power of two) for frames in `umem`, inside of this process.
 ///
 /// # Errors
 ///
@@ -73,23 +73,23 @@ impl PeerState {
 /// # Panics
 ///
 /// If `len` is not a power of two; the configuration admits no other.
-pub(crate) fn ring(len: usize, umem: Arc<Umem>, origin: QueueId) -> io::Result<(Writer, Reader)> {
-    let memory = Arc::new(Memory::local(len)?);
-    let presence = Arc::<PeerState>::default();
-    let writer = Writer::new(memory.clone(), umem.clone(), presence.clone());
-    Ok((writer, Reader::new(memory, umem, origin, presence)))
+pub(crate) fn ring(len: usize, umem: Arc<Umem>, queue_id: QueueId) -> io::Result<(Writer, Reader)> {
+    let memory = Arc::new(RingMemory::local(len)?);
+    let peer_state = Arc::<PeerState>::default();
+    let writer = Writer::new(memory.clone(), umem.clone(), peer_state.clone());
+    Ok((writer, Reader::new(memory, umem, queue_id, peer_state)))
 }
 
-/// The end of a ring that another process is given.
+/// The files that another process needs to read from a ring.
 #[derive(Debug)]
 pub(crate) struct RingFds {
     pub(crate) umem: OwnedFd,
     pub(crate) files: Files,
-    /// To be told when the process is gone.
-    pub(crate) presence: Arc<PeerState>,
+    /// To be marked when the process is gone.
+    pub(crate) peer_state: Arc<PeerState>,
 }
 
-/// A ring as [`ring`] makes it, for a consumer in another process.
+/// Makes a ring as [`ring`] does, for a consumer in another process.
 ///
 /// # Errors
 ///
@@ -101,7 +101,7 @@ pub(crate) struct RingFds {
 pub(crate) fn shared_ring(
     len: u32,
     umem: Arc<Umem>,
-    origin: QueueId,
+    queue_id: QueueId,
 ) -> io::Result<(Writer, RingFds)> {
     let geometry = umem.geometry();
     let header = Header {
@@ -112,27 +112,27 @@ pub(crate) fn shared_ring(
         descriptors: layout::DESCRIPTORS_OFFSET,
         chunk_size: geometry.chunk_size(),
         chunk_count: geometry.chunk_count(),
-        interface: u32::try_from(origin.interface).map_err(io::Error::other)?,
-        queue: origin.queue,
+        interface: u32::try_from(queue_id.interface).map_err(io::Error::other)?,
+        queue: queue_id.queue,
     };
     let file = umem.file().ok_or_else(|| io::Error::other("the memory is another process's"))?;
     let file = file.try_clone_to_owned()?;
-    let (memory, files) = Memory::shared(&header)?;
-    let presence = Arc::<PeerState>::default();
-    let writer = Writer::new(Arc::new(memory), umem, presence.clone());
-    Ok((writer, RingFds { umem: file, files, presence }))
+    let (memory, files) = RingMemory::shared(&header)?;
+    let peer_state = Arc::<PeerState>::default();
+    let writer = Writer::new(Arc::new(memory), umem, peer_state.clone());
+    Ok((writer, RingFds { umem: file, files, peer_state }))
 }
 
-/// The reading end of a ring that another process has handed over.
+/// Opens the reading end of a ring that another process has made.
 ///
 /// # Errors
 ///
 /// If the files are not what [`shared_ring`] makes, or cannot be mapped.
 pub(crate) fn open(umem: &OwnedFd, files: &Files) -> io::Result<Reader> {
-    let (memory, header) = Memory::open(files)?;
+    let (memory, header) = RingMemory::open(files)?;
     let geometry = Geometry::new(header.chunk_size, header.chunk_count);
     let umem = Umem::open(umem.as_fd(), geometry)?;
     let interface = usize::try_from(header.interface).map_err(io::Error::other)?;
-    let origin = QueueId { interface, queue: header.queue };
-    Ok(Reader::new(Arc::new(memory), Arc::new(umem), origin, Arc::default()))
+    let queue_id = QueueId { interface, queue: header.queue };
+    Ok(Reader::new(Arc::new(memory), Arc::new(umem), queue_id, Arc::default()))
 }

@@ -14,7 +14,7 @@ struct Bench {
     writer: Writer,
     reader: Reader,
     free: FreeList,
-    holders: RefCounts,
+    refs: RefCounts,
 }
 
 fn bench(len: usize) -> Bench {
@@ -22,24 +22,24 @@ fn bench(len: usize) -> Bench {
     let (umem, free) = Umem::create(Geometry::new(2048, chunk_count), Pages::Ordinary).unwrap();
     let (writer, reader) =
         ring(len, Arc::new(umem), QueueId { queue: 3, ..QueueId::default() }).unwrap();
-    Bench { writer, reader, free, holders: RefCounts::none(chunk_count) }
+    Bench { writer, reader, free, refs: RefCounts::none(chunk_count) }
 }
 
 impl Bench {
     fn push(&mut self, number: u64) {
         let chunk = self.free.take().unwrap();
         let addr = self.reader.umem.address_of(&chunk) + 256;
-        let share = self.holders.publish(chunk, 1).take();
+        let chunk_ref = self.refs.publish(chunk, 1).take();
         self.writer.push_all([(
             &Descriptor { timestamp_ns: number, addr, ..Descriptor::default() },
-            share,
+            chunk_ref,
         )]);
     }
 
     fn reclaim(&mut self) {
-        let Self { writer, holders, free, .. } = self;
-        writer.reclaim(|share| {
-            holders.give_back(share).into_iter().for_each(|chunk: Chunk| free.give(chunk));
+        let Self { writer, refs, free, .. } = self;
+        writer.reclaim(|chunk_ref| {
+            refs.give_back(chunk_ref).into_iter().for_each(|chunk: Chunk| free.give(chunk));
         });
     }
 }
@@ -52,7 +52,7 @@ fn nothing_is_seen_before_it_is_published() {
     bench.writer.publish();
     assert_eq!(bench.reader.available(), 1);
     assert_eq!(bench.reader.descriptor(0).timestamp_ns, 1);
-    assert_eq!(bench.reader.origin().queue, 3);
+    assert_eq!(bench.reader.queue_id().queue, 3);
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn room_comes_back_only_with_the_chunks() {
     assert_eq!(bench.writer.room(), 0);
     bench.reclaim();
     assert!(bench.writer.room() > 0);
-    assert_eq!((bench.free.len(), bench.holders.published()), (3, 1));
+    assert_eq!((bench.free.len(), bench.refs.published()), (3, 1));
 }
 
 #[test]
@@ -76,8 +76,8 @@ fn a_descriptor_of_bytes_outside_its_chunk_is_refused() {
     let mut bench = bench(2);
     let chunk = bench.free.take().unwrap();
     let addr = bench.reader.umem.address_of(&chunk) + 2000;
-    let share = bench.holders.publish(chunk, 1).take();
-    bench.writer.push_all([(&Descriptor { addr, len: 49, ..Descriptor::default() }, share)]);
+    let chunk_ref = bench.refs.publish(chunk, 1).take();
+    bench.writer.push_all([(&Descriptor { addr, len: 49, ..Descriptor::default() }, chunk_ref)]);
 }
 
 #[test]
@@ -94,8 +94,8 @@ fn a_tail_that_makes_no_sense_is_the_consumers_last_word() {
         bench.writer.memory.tail().store(lie, Ordering::Release);
         bench.reclaim();
         assert_eq!(bench.free.len(), chunks, "tail {lie} releases nothing");
-        let presence = &bench.writer.presence;
-        assert!(presence.has_invalid_tail() && presence.is_gone(), "tail {lie} is a lie");
+        let peer_state = &bench.writer.peer_state;
+        assert!(peer_state.has_invalid_tail() && peer_state.is_gone(), "tail {lie} is a lie");
         bench.reclaim();
         assert_eq!((bench.writer.outstanding(), bench.writer.unread()), (0, 1), "tail {lie}");
     }
@@ -107,12 +107,14 @@ fn everything_comes_back_when_the_consumer_is_gone() {
     bench.push(1);
     bench.push(2);
     bench.writer.publish();
-    let Bench { mut writer, reader, mut free, mut holders } = bench;
+    let Bench { mut writer, reader, mut free, mut refs } = bench;
     assert!(!writer.is_reader_gone());
     drop(reader);
     assert!(writer.is_reader_gone());
-    writer.reclaim(|share| holders.give_back(share).into_iter().for_each(|chunk| free.give(chunk)));
-    assert_eq!((free.len(), holders.published(), writer.unread()), (8, 0, 2));
+    writer.reclaim(|chunk_ref| {
+        refs.give_back(chunk_ref).into_iter().for_each(|chunk| free.give(chunk))
+    });
+    assert_eq!((free.len(), refs.published(), writer.unread()), (8, 0, 2));
 }
 
 #[test]
@@ -130,23 +132,23 @@ fn a_reader_is_finished_when_the_writer_is_gone_and_all_is_read() {
 /// The other process's end of a shared ring, by the files that it is given.
 fn shared_bench(len: u32) -> (Bench, RingFds) {
     let (umem, free) = Umem::create(Geometry::new(2048, 2 * len), Pages::Ordinary).unwrap();
-    let origin = QueueId { interface: 1, queue: 3 };
-    let (writer, handover) = shared_ring(len, Arc::new(umem), origin).unwrap();
-    let reader = open(&handover.umem, &handover.files).unwrap();
-    (Bench { writer, reader, free, holders: RefCounts::none(2 * len) }, handover)
+    let queue_id = QueueId { interface: 1, queue: 3 };
+    let (writer, ring_fds) = shared_ring(len, Arc::new(umem), queue_id).unwrap();
+    let reader = open(&ring_fds.umem, &ring_fds.files).unwrap();
+    (Bench { writer, reader, free, refs: RefCounts::none(2 * len) }, ring_fds)
 }
 
 #[test]
 fn a_ring_that_is_handed_over_works_like_one_of_this_process() {
-    let (mut bench, handover) = shared_bench(4);
+    let (mut bench, ring_fds) = shared_bench(4);
     let mut chunk = bench.free.take().unwrap();
     let addr = bench.writer.umem.address_of(&chunk) + 256;
     bench.writer.umem.bytes_mut(&mut chunk)[256..262].copy_from_slice(b"shared");
-    let share = bench.holders.publish(chunk, 1).take();
-    bench.writer.push_all([(&Descriptor { addr, len: 6, ..Descriptor::default() }, share)]);
+    let chunk_ref = bench.refs.publish(chunk, 1).take();
+    bench.writer.push_all([(&Descriptor { addr, len: 6, ..Descriptor::default() }, chunk_ref)]);
     bench.writer.publish();
     assert_eq!(
-        (bench.reader.available(), bench.reader.origin()),
+        (bench.reader.available(), bench.reader.queue_id()),
         (1, QueueId { interface: 1, queue: 3 })
     );
     assert_eq!(bench.reader.segment(0).1, b"shared");
@@ -156,7 +158,7 @@ fn a_ring_that_is_handed_over_works_like_one_of_this_process() {
     bench.push(2);
     bench.writer.publish();
     assert!(!bench.writer.is_reader_gone(), "the other process cannot say so itself");
-    handover.presence.leave();
+    ring_fds.peer_state.set_gone();
     bench.reclaim();
     assert_eq!((bench.free.len(), bench.writer.unread()), (8, 1));
     bench.writer.close();
@@ -167,7 +169,7 @@ fn a_ring_that_is_handed_over_works_like_one_of_this_process() {
 
 #[test]
 fn files_that_are_not_those_of_a_ring_are_refused() {
-    let (_bench, RingFds { umem, files, presence: _ }) = shared_bench(4);
+    let (_bench, RingFds { umem, files, peer_state: _ }) = shared_bench(4);
     let swapped =
         Files { ring: files.tail.try_clone().unwrap(), tail: files.tail.try_clone().unwrap() };
     let error = open(&umem, &swapped).unwrap_err();
@@ -242,7 +244,7 @@ proptest! {
                 }
                 _ => bench.reclaim(),
             }
-            prop_assert_eq!(bench.free.len() + bench.holders.published() as usize, chunks);
+            prop_assert_eq!(bench.free.len() + bench.refs.published() as usize, chunks);
             prop_assert!(bench.writer.outstanding() as u64 >= pushed - next);
         }
     }

@@ -5,39 +5,43 @@ use std::sync::atomic::Ordering;
 
 use super::Descriptor;
 use super::PeerState;
-use super::memory::Memory;
+use super::memory::RingMemory;
 use crate::xsk::{ChunkRef, Umem};
 
-/// The worker's side.
+/// The worker's side of a ring.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    pub(super) memory: Arc<Memory>,
+    pub(super) memory: Arc<RingMemory>,
     pub(super) umem: Arc<Umem>,
-    pub(super) presence: Arc<PeerState>,
-    /// Position after the last pushed descriptor; in memory after `publish`.
+    pub(super) peer_state: Arc<PeerState>,
+    /// Position behind the last pushed descriptor; in memory after `publish`.
     head: u64,
-    /// Everything before it has come back; at most a ring's length behind `head`.
+    /// Chunks before this position have come back; at most a ring's length behind `head`.
     reclaimed: u64,
-    /// A claim for each descriptor from `reclaimed` to `head`, in its slot's place.
-    claims: Box<[ChunkRef]>,
-    /// Frames that the consumer had not read when it went.
+    /// The chunk of each descriptor from `reclaimed` to `head`, at the index of its slot.
+    chunk_refs: Box<[ChunkRef]>,
+    /// Frames that the consumer had not released when it went.
     unread: u64,
 }
 
 impl Writer {
-    pub(super) fn new(memory: Arc<Memory>, umem: Arc<Umem>, presence: Arc<PeerState>) -> Self {
-        let claims = (0..memory.len()).map(|_| ChunkRef::NONE).collect();
-        Self { memory, umem, presence, head: 0, reclaimed: 0, claims, unread: 0 }
+    pub(super) fn new(
+        memory: Arc<RingMemory>,
+        umem: Arc<Umem>,
+        peer_state: Arc<PeerState>,
+    ) -> Self {
+        let chunk_refs = (0..memory.len()).map(|_| ChunkRef::NONE).collect();
+        Self { memory, umem, peer_state, head: 0, reclaimed: 0, chunk_refs, unread: 0 }
     }
 
-    /// Length of the ring.
+    /// Returns the length of the ring.
     #[inline]
     pub(crate) const fn len(&self) -> usize {
-        self.claims.len()
+        self.chunk_refs.len()
     }
 
-    /// How many more descriptors can be pushed. Chunks that the consumer has released count only
-    /// after `reclaim`.
+    /// Returns the number of descriptors that can be pushed. Chunks that the consumer has released
+    /// count only after `reclaim`.
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "at most the length of the ring")]
     pub(crate) const fn room(&self) -> usize {
@@ -49,27 +53,27 @@ impl Writer {
     /// # Panics
     ///
     /// If there is no room: callers ask [`Self::room`] first. If the bytes that a descriptor names,
-    /// outer headers included, do not all lie in the chunk that its share is a claim on.
+    /// outer headers included, do not all lie in the chunk that is referred to.
     #[inline]
     pub(crate) fn push_all<'a>(
         &mut self,
         frames: impl IntoIterator<Item = (&'a Descriptor, ChunkRef)>,
     ) {
-        let Self { memory, umem, head, reclaimed, claims, .. } = self;
-        let (memory, geometry, claims) = (&**memory, umem.geometry(), &mut **claims);
-        let end = *reclaimed + claims.len() as u64;
+        let Self { memory, umem, head, reclaimed, chunk_refs, .. } = self;
+        let (memory, geometry, chunk_refs) = (&**memory, umem.geometry(), &mut **chunk_refs);
+        let end = *reclaimed + chunk_refs.len() as u64;
         let mut position = *head;
-        for (descriptor, share) in frames {
+        for (descriptor, chunk_ref) in frames {
             assert!(position < end, "pushed into a full ring");
             let &Descriptor { addr, len, outer_len, .. } = descriptor;
-            let is_covered = geometry.is_covered(addr, outer_len, len, &share);
+            let is_covered = geometry.is_covered(addr, outer_len, len, &chunk_ref);
             assert!(is_covered, "a descriptor names bytes of its own chunk");
             let slot = memory.slot(position);
             // SAFETY: with room in the ring this slot lies less than a ring's length after the
             // oldest unreclaimed one, so it is not one of those between the consumer's tail and
             // head: only the writer touches it until `publish`.
             unsafe { slot.write(*descriptor) };
-            *claim(claims, position) = share;
+            *chunk_ref_mut(chunk_refs, position) = chunk_ref;
             position += 1;
         }
         *head = position;
@@ -81,18 +85,17 @@ impl Writer {
         self.memory.head().store(self.head, Ordering::Release);
     }
 
-    /// Takes back the claims on what the consumer has released, oldest first; on everything, once
-    /// it is gone. A tail that makes no sense releases nothing, and is the consumer's last word: it
-    /// counts as gone.
+    /// Takes back the chunks that the consumer has released, oldest first; all, once it is gone. An
+    /// invalid tail releases nothing, and the consumer counts as gone from then on.
     #[inline]
     pub(crate) fn reclaim(&mut self, give_back: impl FnMut(ChunkRef)) {
-        if self.presence.is_gone() {
+        if self.peer_state.is_gone() {
             self.reclaim_all(give_back);
             return;
         }
         let tail = self.memory.tail().load(Ordering::Acquire);
         if tail < self.reclaimed || tail > self.head {
-            self.presence.cut_off();
+            self.peer_state.set_invalid_tail();
             return;
         }
         self.reclaim_to(tail, give_back);
@@ -101,9 +104,12 @@ impl Writer {
     #[inline]
     fn reclaim_to(&mut self, tail: u64, mut give_back: impl FnMut(ChunkRef)) {
         while self.reclaimed < tail {
-            let share = std::mem::replace(claim(&mut self.claims, self.reclaimed), ChunkRef::NONE);
+            let chunk_ref = std::mem::replace(
+                chunk_ref_mut(&mut self.chunk_refs, self.reclaimed),
+                ChunkRef::NONE,
+            );
             self.reclaimed += 1;
-            give_back(share);
+            give_back(chunk_ref);
         }
     }
 
@@ -112,8 +118,8 @@ impl Writer {
         let tail = self.memory.tail().load(Ordering::Acquire);
         let read = if (self.reclaimed..=self.head).contains(&tail) { tail } else { self.reclaimed };
         let is_last = |position: &u64| {
-            // SAFETY: the descriptor was written by us, who alone can, and is not written again
-            // before it is reclaimed.
+            // SAFETY: the descriptor was written by this writer, which alone can, and is not
+            // written again before it is reclaimed.
             let descriptor = unsafe { self.memory.slot(*position).read() };
             !descriptor.continues()
         };
@@ -121,40 +127,40 @@ impl Writer {
         self.reclaim_to(self.head, give_back);
     }
 
-    /// Frames that were in the ring, not released, when the consumer went.
+    /// Returns the number of frames that were in the ring, not released, when the consumer went.
     pub(crate) const fn unread(&self) -> u64 {
         self.unread
     }
 
-    /// Descriptors pushed since the start.
+    /// Returns the number of descriptors pushed since the start.
     pub(crate) const fn pushed(&self) -> u64 {
         self.head
     }
 
-    /// Tells the consumer that nothing more will come; what is in the ring it can still read. To be
+    /// Tells the consumer that nothing more will come; it can still read what is in the ring. To be
     /// followed by `reclaim` until nothing is outstanding.
     pub(crate) fn close(&self) {
         self.memory.writer_gone().store(1, Ordering::Release);
     }
 
-    /// Number of descriptors whose claims have not come back.
+    /// Returns the number of descriptors whose chunks have not come back.
     pub(crate) const fn outstanding(&self) -> usize {
         self.len() - self.room()
     }
 
-    /// Whether the consumer has been dropped, or cut off.
+    /// Returns whether the consumer is gone: dropped, or ended because of an invalid tail.
     #[inline]
     pub(crate) fn is_reader_gone(&self) -> bool {
-        self.presence.is_gone()
+        self.peer_state.is_gone()
     }
 }
 
-/// The place of a position's claim.
+/// Returns the entry of a position.
 #[inline]
-fn claim(claims: &mut [ChunkRef], position: u64) -> &mut ChunkRef {
+fn chunk_ref_mut(chunk_refs: &mut [ChunkRef], position: u64) -> &mut ChunkRef {
     #[expect(clippy::cast_possible_truncation, reason = "the mask takes the lowest bits")]
-    let index = position as usize & (claims.len() - 1);
-    &mut claims[index]
+    let index = position as usize & (chunk_refs.len() - 1);
+    &mut chunk_refs[index]
 }
 
 impl Drop for Writer {

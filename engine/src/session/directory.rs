@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::SessionId;
 use super::sequence::{Sequence, SequenceCounters};
 use crate::config;
+use crate::sys::lock;
 
 /// What a session is known by: one that keeps all three keeps its number.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +54,7 @@ impl Directory {
 
     /// The numbers of these sessions, each a new one if it was not there before.
     pub(crate) fn assign(&mut self, sessions: &[config::Session]) -> Vec<SessionId> {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = lock(&self.entries);
         let mut known: std::collections::HashMap<_, _> = (1..)
             .zip(entries.iter())
             .map(|(id, it)| ((it.name.clone(), it.vni, it.source), id))
@@ -74,7 +75,7 @@ impl Directory {
 
     fn note_vlans<'s>(&self, sessions: impl Iterator<Item = (&'s SessionId, &'s config::Session)>) {
         let (changes, vlans) = &*self.vlans;
-        let mut vlans = vlans.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut vlans = lock(vlans);
         for (id, session) in sessions {
             if vlans.len() <= id.index() {
                 vlans.resize(id.index() + 1, 0);
@@ -92,10 +93,10 @@ impl Directory {
     /// The sequence of a session whose mirror counts its frames with so many bits; the one that it
     /// has if it had one.
     pub(crate) fn sequence(&self, id: SessionId, bits: u32) -> Arc<Mutex<Sequence>> {
-        let mut sequences = self.sequences.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sequences = lock(&self.sequences);
         let new = || Arc::new(Mutex::new(Sequence::new(bits)));
         let sequence = sequences.entry(id).or_insert_with(new);
-        if sequence.lock().unwrap_or_else(PoisonError::into_inner).bits() != bits {
+        if lock(sequence).bits() != bits {
             *sequence = new();
         }
         sequence.clone()
@@ -103,21 +104,19 @@ impl Directory {
 
     /// What the sequences have come to.
     pub(crate) fn sequence_counters(&self) -> Vec<(SessionId, SequenceCounters)> {
-        let sequences = self.sequences.lock().unwrap_or_else(PoisonError::into_inner);
-        let counters = |sequence: &Mutex<Sequence>| {
-            sequence.lock().unwrap_or_else(PoisonError::into_inner).counters()
-        };
+        let sequences = lock(&self.sequences);
+        let counters = |sequence: &Mutex<Sequence>| lock(sequence).counters();
         sequences.iter().map(|(id, sequence)| (*id, counters(sequence))).collect()
     }
 
     /// Number of sessions, the default one included.
     pub(crate) fn len(&self) -> usize {
-        1 + self.entries.lock().unwrap_or_else(PoisonError::into_inner).len()
+        1 + lock(&self.entries).len()
     }
 
     /// The names by number, the one of the default session first.
     pub(crate) fn names(&self) -> Vec<String> {
-        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let entries = lock(&self.entries);
         let declared = entries.iter().map(|entry| entry.name.clone());
         std::iter::once(config::DEFAULT_SESSION_NAME.to_owned()).chain(declared).collect()
     }
@@ -125,13 +124,13 @@ impl Directory {
     /// The outer source address that a session is declared with; `None` also where there is no
     /// session.
     pub(crate) fn source_of(&self, id: SessionId) -> Option<IpAddr> {
-        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let entries = lock(&self.entries);
         entries.get(id.index().checked_sub(1)?)?.source
     }
 
     /// The session with this number; `None` for the default session, and where there is none.
     pub(crate) fn entry(&self, id: SessionId) -> Option<Entry> {
-        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let entries = lock(&self.entries);
         entries.get(id.index().checked_sub(1)?).cloned()
     }
 }
@@ -151,7 +150,7 @@ impl Vlans {
         let changes = changes.load(Ordering::Acquire);
         if changes != self.seen {
             self.seen = changes;
-            self.by_session.clone_from(&vlans.lock().unwrap_or_else(PoisonError::into_inner));
+            self.by_session.clone_from(&lock(vlans));
         }
     }
 

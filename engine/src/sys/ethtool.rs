@@ -1,86 +1,84 @@
-//! What an interface's driver is asked: how many RX queues there are right now, its name, and to
-//! leave frames as they are.
+//! Requests to an interface's driver: the number of its RX queues, its name, and switching off the
+//! offloads that change frames (`SIOCETHTOOL`,
+//! [`include/uapi/linux/ethtool.h`](https://github.com/torvalds/linux/blob/v6.12/include/uapi/linux/ethtool.h)).
 
-use std::ffi::c_char;
 use std::io;
 use std::os::fd::AsFd;
-use std::ptr;
 
-use super::syscall;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
-/// `include/uapi/linux/sockios.h`.
+use super::ioctl::{interface_ioctl, interface_name};
+
+/// Number of the ioctl
+/// ([`include/uapi/linux/sockios.h`](https://github.com/torvalds/linux/blob/v6.12/include/uapi/linux/sockios.h)).
 const SIOCETHTOOL: libc::c_ulong = 0x8946;
-/// `include/uapi/linux/ethtool.h`.
-const ETHTOOL_GCHANNELS: u32 = 0x3c;
-const ETHTOOL_GDRVINFO: u32 = 0x03;
-/// Receive and transmit checksums, scatter-gather, segmentation by the interface, by the kernel,
-/// and putting frames together: `ETHTOOL_SRXCSUM` and so on.
-const ETHTOOL_OFFLOADS: [u32; 6] = [0x15, 0x17, 0x19, 0x1f, 0x24, 0x2c];
 
-/// `struct ethtool_channels` of `include/uapi/linux/ethtool.h`.
-#[derive(Clone, Copy, Debug, Default)]
-#[repr(C)]
-struct Channels {
-    command: u32,
-    max_rx: u32,
-    max_tx: u32,
-    max_other: u32,
-    max_combined: u32,
-    rx: u32,
-    tx: u32,
-    other: u32,
-    combined: u32,
-}
-
-/// `struct ethtool_drvinfo` of `include/uapi/linux/ethtool.h`.
+/// A command whose argument, which begins with the command itself, is no longer than [`Argument`].
 #[derive(Clone, Copy, Debug)]
-#[repr(C)]
-struct DriverInfo {
-    command: u32,
-    driver: [u8; 32],
-    /// Versions, bus address, and numbers of other things.
-    rest: [u8; 160],
+#[repr(u32)]
+enum Command {
+    /// `ETHTOOL_GDRVINFO`: fills in a `struct ethtool_drvinfo`, 196 bytes.
+    DriverInfo = 0x03,
+    /// `ETHTOOL_GCHANNELS`: fills in a `struct ethtool_channels`, 36 bytes.
+    Channels = 0x3c,
+    /// `ETHTOOL_SRXCSUM`: reads a `struct ethtool_value`, 8 bytes, as those below.
+    SetRxChecksum = 0x15,
+    /// `ETHTOOL_STXCSUM`.
+    SetTxChecksum = 0x17,
+    /// `ETHTOOL_SSG`.
+    SetScatterGather = 0x19,
+    /// `ETHTOOL_STSO`.
+    SetTcpSegmentation = 0x1f,
+    /// `ETHTOOL_SGSO`.
+    SetGenericSegmentation = 0x24,
+    /// `ETHTOOL_SGRO`.
+    SetGenericReceive = 0x2c,
 }
 
-const _: () = assert!(size_of::<DriverInfo>() == 196);
+/// Offloads that make other frames of those that pass an interface: checksums, scatter-gather,
+/// segmentation by the interface and by the kernel, and merging of received segments.
+const OFFLOADS: [Command; 6] = [
+    Command::SetRxChecksum,
+    Command::SetTxChecksum,
+    Command::SetScatterGather,
+    Command::SetTcpSegmentation,
+    Command::SetGenericSegmentation,
+    Command::SetGenericReceive,
+];
 
-/// `struct ethtool_value` of `include/uapi/linux/ethtool.h`.
-#[derive(Clone, Copy, Debug)]
-#[repr(C)]
-struct Value {
-    command: u32,
-    data: u32,
-}
+/// Words of the longest argument, `struct ethtool_drvinfo`.
+const WORDS: usize = 196 / 4;
 
-/// Number of RX queues of `interface` that are in use, in the calling thread's network namespace. 1
-/// for a driver that has no notion of channels.
+/// The argument of a [`Command`], as words of 4 bytes; the first is the command. Words behind the
+/// command's own struct are not used.
+type Argument = [u32; WORDS];
+
+/// Words of `struct ethtool_channels` with the numbers of RX channels and of combined ones.
+const RX_COUNT: usize = 5;
+const COMBINED_COUNT: usize = 8;
+/// Words of `struct ethtool_drvinfo` with the driver's name.
+const DRIVER_NAME: std::ops::Range<usize> = 1..9;
+
+/// Returns the number of RX queues of `interface` that are in use, in the calling thread's network
+/// namespace; 1 for a driver that has no notion of channels.
 ///
 /// # Errors
 ///
 /// The errno of the ioctl, ENODEV if the interface does not exist.
 pub(crate) fn rx_queue_count(interface: &str) -> io::Result<u32> {
-    let mut channels = Channels { command: ETHTOOL_GCHANNELS, ..Channels::default() };
-    let mut request = request(interface, ptr::from_mut(&mut channels).cast())?;
-    let control = syscall::udp_socket(libc::AF_INET)?;
-    // SAFETY: ETHTOOL_GCHANNELS reads and writes one `struct ethtool_channels`, which `channels`
-    // is.
-    match unsafe { syscall::interface_ioctl(control.as_fd(), SIOCETHTOOL, &mut request) } {
-        Ok(()) => Ok((channels.rx + channels.combined).max(1)),
+    match request(interface, Command::Channels) {
+        Ok(argument) => Ok((argument[RX_COUNT] + argument[COMBINED_COUNT]).max(1)),
         Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(1),
         Err(error) => Err(error),
     }
 }
 
-/// Name of the driver of `interface`, in the calling thread's network namespace; `None` if it tells
-/// none.
+/// Returns the name of the driver of `interface`, in the calling thread's network namespace; `None`
+/// if it tells none.
 pub(crate) fn driver_of(interface: &str) -> Option<String> {
-    let mut info = DriverInfo { command: ETHTOOL_GDRVINFO, driver: [0; 32], rest: [0; 160] };
-    let mut request = request(interface, ptr::from_mut(&mut info).cast()).ok()?;
-    let control = syscall::udp_socket(libc::AF_INET).ok()?;
-    // SAFETY: ETHTOOL_GDRVINFO reads and writes one `struct ethtool_drvinfo`, which `info` is.
-    unsafe { syscall::interface_ioctl(control.as_fd(), SIOCETHTOOL, &mut request) }.ok()?;
-    let name = info.driver.split(|&byte| byte == 0).next()?;
-    std::str::from_utf8(name).ok().map(str::to_owned)
+    let argument = request(interface, Command::DriverInfo).ok()?;
+    let name = argument[DRIVER_NAME].iter().flat_map(|word| word.to_ne_bytes());
+    String::from_utf8(name.take_while(|&byte| byte != 0).collect()).ok()
 }
 
 /// Switches off what makes other frames of those that pass `interface`, in the calling thread's
@@ -90,12 +88,8 @@ pub(crate) fn driver_of(interface: &str) -> Option<String> {
 ///
 /// The errno of the ioctl: EPERM without `CAP_NET_ADMIN`, ENODEV if the interface does not exist.
 pub(crate) fn switch_offloads_off(interface: &str) -> io::Result<()> {
-    let control = syscall::udp_socket(libc::AF_INET)?;
-    for command in ETHTOOL_OFFLOADS {
-        let mut value = Value { command, data: 0 };
-        let mut request = request(interface, ptr::from_mut(&mut value).cast())?;
-        // SAFETY: the commands read one `struct ethtool_value`, which `value` is.
-        match unsafe { syscall::interface_ioctl(control.as_fd(), SIOCETHTOOL, &mut request) } {
+    for command in OFFLOADS {
+        match request(interface, command) {
             Err(error) if error.raw_os_error() != Some(libc::EOPNOTSUPP) => return Err(error),
             _ => {}
         }
@@ -103,22 +97,17 @@ pub(crate) fn switch_offloads_off(interface: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// A request about `interface` whose argument is at `data`.
-fn request(interface: &str, data: *mut c_char) -> io::Result<libc::ifreq> {
-    let ifr_ifru = libc::__c_anonymous_ifr_ifru { ifru_data: data };
-    Ok(libc::ifreq { ifr_name: interface_name(interface)?, ifr_ifru })
-}
-
-/// The name as `ifreq` wants it: padded with NUL, at most 15 bytes.
-pub(crate) fn interface_name(name: &str) -> io::Result<[c_char; libc::IFNAMSIZ]> {
-    if name.len() >= libc::IFNAMSIZ {
-        return Err(io::Error::from_raw_os_error(libc::ENODEV));
-    }
-    let mut padded = [0; libc::IFNAMSIZ];
-    for (to, from) in padded.iter_mut().zip(name.bytes()) {
-        *to = c_char::from_ne_bytes([from]);
-    }
-    Ok(padded)
+/// Gives a driver a command whose argument is zero; returns the argument as the kernel leaves it.
+fn request(interface: &str, command: Command) -> io::Result<Argument> {
+    let mut argument = [0; WORDS];
+    argument[0] = command as u32;
+    let ifr_ifru = libc::__c_anonymous_ifr_ifru { ifru_data: argument.as_mut_ptr().cast() };
+    let mut request = libc::ifreq { ifr_name: interface_name(interface)?, ifr_ifru };
+    let control = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+    // SAFETY: the kernel reads and writes the struct that belongs to the command, at most 196 bytes
+    // (`Command`), which `argument` has; any bytes are valid in it, and it outlives the call.
+    unsafe { interface_ioctl(control.as_fd(), SIOCETHTOOL, &mut request) }?;
+    Ok(argument)
 }
 
 #[cfg(test)]

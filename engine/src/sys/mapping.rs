@@ -1,4 +1,4 @@
-//! A piece of mapped memory, unmapped when the last owner lets go.
+//! A range of mapped memory, unmapped when its owner is dropped (`mmap(2)`).
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -65,8 +65,8 @@ impl Mapping {
         mapping.len = len;
         let flags = libc::MAP_SHARED | libc::MAP_POPULATE | libc::MAP_FIXED;
         let at = mapping.start.as_ptr().cast();
-        // SAFETY: what MAP_FIXED replaces lies inside of our own reservation, which nobody has an
-        // address in yet.
+        // SAFETY: MAP_FIXED replaces pages inside of our own reservation only, and no other code
+        // has an address in it yet.
         let start = unsafe { libc::mmap(at, len, access, flags, fd.as_raw_fd(), 0) };
         if start == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(mapping) }
     }
@@ -96,12 +96,12 @@ impl Mapping {
 
     /// Asks the kernel to move the range into huge pages, as far as it fills whole ones, whatever
     /// the system's settings for transparent huge pages are (madvise(2), `MADV_COLLAPSE`, Linux
-    /// 6.1). Nobody else may have the memory yet: a page that is pinned stays where it is.
+    /// 6.1). To be called before the memory is shared: a page that is pinned stays where it is.
     ///
     /// # Errors
     ///
-    /// What the kernel said if it could not move all of it: an older kernel, or memory in too small
-    /// pieces.
+    /// The errno of the system call if the kernel could not move all of it: an older kernel, or
+    /// memory in too small pieces.
     pub(crate) fn collapse(&self) -> io::Result<()> {
         // SAFETY: the range is mapped as long as `self` lives, and its contents stay the same.
         let result =
@@ -109,17 +109,18 @@ impl Mapping {
         if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
-    /// Length in bytes.
+    /// Returns the length in bytes.
     pub(crate) const fn len(&self) -> usize {
         self.len
     }
 
-    /// The address of the first byte.
+    /// Returns the address of the first byte.
     pub(crate) const fn start(&self) -> NonNull<u8> {
         self.start
     }
 
-    /// The address of a `T` at byte `offset`, checked to lie wholly inside and to be aligned.
+    /// Returns the address of `count` values of type `T` from byte `offset` on, checked to lie
+    /// wholly inside and to be aligned.
     ///
     /// # Panics
     ///
@@ -140,7 +141,7 @@ impl Mapping {
 impl Drop for Mapping {
     fn drop(&mut self) {
         let Reservation { start, len } = self.reserved;
-        // SAFETY: the range was mapped by `map` and is unmapped only here; whoever derived a
+        // SAFETY: the range was mapped by `map` and is unmapped only here; code that derives a
         // pointer from it keeps the Mapping alive for as long as the pointer.
         let result = unsafe { libc::munmap(start.as_ptr().cast(), len) };
         debug_assert_eq!(result, 0, "munmap of a range that we mapped");
@@ -151,21 +152,23 @@ impl Drop for Mapping {
 mod tests {
     use std::os::fd::AsFd;
 
-    use super::super::syscall;
+    use rustix::fs::{MemfdFlags, ftruncate};
+
+    use super::super::sealed;
     use super::*;
 
     #[test]
     fn aligned_ranges_are_aligned_and_can_be_written_from_end_to_end() {
         const LEN: usize = 8192;
-        let file = syscall::memfd(c"vxtap-test", 0).unwrap();
-        syscall::truncate(file.as_fd(), LEN).unwrap();
+        let file = sealed::file(c"vxtap-test", MemfdFlags::empty()).unwrap();
+        ftruncate(&file, LEN as u64).unwrap();
         for alignment in [4096, 1 << 16, 1 << 21, 1 << 24, 1 << 27] {
             let mapping = Mapping::of_file_aligned(file.as_fd(), LEN, alignment).unwrap();
             assert_eq!(mapping.start().addr().get() % alignment, 0);
             for offset in [0, LEN - 1] {
                 let byte = mapping.at::<u8>(offset, 1);
                 // SAFETY: `at` has checked that the byte lies inside of the mapping, which is alive
-                // and nobody else's.
+                // and no other code has it.
                 unsafe { byte.write(1) };
             }
         }

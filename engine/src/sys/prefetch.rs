@@ -1,4 +1,4 @@
-//! Telling the CPU what will be read soon.
+//! Prefetching: hints to the CPU about memory that will be read soon.
 
 /// Starts to load the cache line that `address` lies in into all levels of the cache. Never faults,
 /// whatever the address. Does nothing on architectures other than `x86_64` and `aarch64`.

@@ -1,21 +1,22 @@
-//! Memory that other processes can be given: files in memory whose size is fixed for good
-//! (`memfd_create(2)`).
+//! Memory that can be shared with other processes: files in memory (`memfd_create(2)`) whose size
+//! is fixed for good.
 //!
-//! `F_SEAL_SHRINK` keeps us from a `SIGBUS`, whatever the other process does to the file.
-//! `F_SEAL_FUTURE_WRITE` means that nobody, we included, can map the file writable a second time,
-//! or write to it or punch holes into it (fcntl(2)).
+//! `F_SEAL_SHRINK` protects this process from a `SIGBUS`, whatever the other process does to the
+//! file. With `F_SEAL_FUTURE_WRITE` no process, this one included, can map the file writable a
+//! second time, or write to it or punch holes into it (fcntl(2)).
 
 use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{SealFlags, fcntl_get_seals};
+use rustix::fs::{
+    MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, ftruncate, memfd_create,
+};
 
 use super::mapping::Mapping;
-use super::syscall;
 
-/// What another process may do with the memory.
+/// Access of another process to the memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
     /// Read it.
@@ -26,33 +27,57 @@ pub(crate) enum Access {
 
 const SIZE: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW);
 
-/// Makes memory of `len` bytes, zeroed, mapped here for writing.
+/// Flags of every file: closed on exec, and not sealed yet.
+const FLAGS: MemfdFlags = MemfdFlags::CLOEXEC.union(MemfdFlags::ALLOW_SEALING);
+
+/// Makes an empty file in memory that can be sealed, with `flags` beside those that all have.
+///
+/// # Errors
+///
+/// The errno of the system call.
+pub(crate) fn file(name: &CStr, flags: MemfdFlags) -> io::Result<OwnedFd> {
+    Ok(memfd_create(name, FLAGS | flags)?)
+}
+
+/// Makes sealed memory of `len` bytes, zeroed, mapped here for writing.
+///
+/// # Errors
+///
+/// The errno of the system call that failed.
 pub(crate) fn create(name: &CStr, len: usize, access: Access) -> io::Result<(OwnedFd, Mapping)> {
-    let file = syscall::memfd(name, 0)?;
-    syscall::truncate(file.as_fd(), len)?;
+    let file = file(name, MemfdFlags::empty())?;
+    ftruncate(&file, len as u64)?;
     let mapping = Mapping::of_file(file.as_fd(), len, 0)?;
     seal(file.as_fd(), access)?;
     Ok((file, mapping))
 }
 
 /// Makes a file with these bytes, which never change.
+///
+/// # Errors
+///
+/// The errno of the system call that failed.
 pub(crate) fn text(name: &CStr, bytes: &[u8]) -> io::Result<OwnedFd> {
-    let mut file = File::from(syscall::memfd(name, 0)?);
+    let mut file = File::from(file(name, MemfdFlags::empty())?);
     file.write_all(bytes)?;
     seal(file.as_fd(), Access::Read)?;
     Ok(file.into())
 }
 
 /// Seals a file that is mapped here.
+///
+/// # Errors
+///
+/// The errno of the system call.
 pub(crate) fn seal(file: BorrowedFd<'_>, access: Access) -> io::Result<()> {
     let writing = match access {
-        Access::Read => libc::F_SEAL_FUTURE_WRITE,
-        Access::Write => 0,
+        Access::Read => SealFlags::FUTURE_WRITE,
+        Access::Write => SealFlags::empty(),
     };
-    syscall::add_seals(file, writing | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL)
+    Ok(fcntl_add_seals(file, writing | SIZE | SealFlags::SEAL)?)
 }
 
-/// Maps all of the memory that another process has made.
+/// Maps all of the sealed memory that another process has made.
 ///
 /// # Errors
 ///
@@ -110,7 +135,7 @@ mod tests {
 
     #[test]
     fn memory_that_is_not_sealed_is_refused() {
-        let file = syscall::memfd(c"vxtap-test", 0).unwrap();
+        let file = file(c"vxtap-test", MemfdFlags::empty()).unwrap();
         assert_eq!(
             open(file.as_fd(), Access::Read).unwrap_err().kind(),
             io::ErrorKind::InvalidData

@@ -1,24 +1,24 @@
 //! TAP interfaces: what is written to the device arrives at the interface
-//! (`Documentation/networking/tuntap.rst`).
+//! ([`Documentation/networking/tuntap.rst`](https://github.com/torvalds/linux/blob/v6.12/Documentation/networking/tuntap.rst)).
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsFd;
 
-use super::ethtool::interface_name;
-use super::syscall;
+use super::ioctl::{interface_ioctl, interface_name};
 
-/// `include/uapi/linux/if_tun.h`.
+/// Number of the ioctl
+/// ([`include/uapi/linux/if_tun.h`](https://github.com/torvalds/linux/blob/v6.12/include/uapi/linux/if_tun.h)).
 const TUNSETIFF: libc::c_ulong = 0x4004_54ca;
 
-/// Opens a TAP interface without packet information, in the calling thread's network namespace. One
-/// that is there is used, if it is one that was made for this user; else it is made, and is gone
-/// when the file is closed, however that happens.
+/// Opens a TAP interface without packet information, in the calling thread's network namespace. An
+/// existing one is used if it was made for this user; else it is made, and the kernel removes it
+/// when the file is closed, also if the process is killed.
 ///
 /// # Errors
 ///
-/// EPERM without `CAP_NET_ADMIN`; EBUSY if somebody has it; EINVAL if an interface of that name is
-/// no TAP interface; ENOENT without `/dev/net/tun`.
+/// EPERM without `CAP_NET_ADMIN`; EBUSY if another process has it open; EINVAL if an interface of
+/// that name is no TAP interface; ENOENT without `/dev/net/tun`.
 pub(crate) fn open_tap(name: &str) -> io::Result<File> {
     let device = OpenOptions::new().read(true).write(true).open("/dev/net/tun")?;
     let flags =
@@ -26,6 +26,6 @@ pub(crate) fn open_tap(name: &str) -> io::Result<File> {
     let ifr_ifru = libc::__c_anonymous_ifr_ifru { ifru_flags: flags };
     let mut request = libc::ifreq { ifr_name: interface_name(name)?, ifr_ifru };
     // SAFETY: TUNSETIFF reads and writes one ifreq and follows no pointer in it.
-    unsafe { syscall::interface_ioctl(device.as_fd(), TUNSETIFF, &mut request) }?;
+    unsafe { interface_ioctl(device.as_fd(), TUNSETIFF, &mut request) }?;
     Ok(device)
 }

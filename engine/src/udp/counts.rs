@@ -1,30 +1,33 @@
-//! What a worker's UDP sockets have done, for others to read.
+//! Counters of a worker's UDP sockets, for other threads to read.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
+
+use crate::sys::lock;
 
 /// Datagrams since the sockets were opened, by what became of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct UdpCounts {
-    /// Taken for the worker; read from the board also those that the kernel has lost after it had
+    /// Received for the worker. In [`UdpStats`] also those that the kernel has lost after it had
     /// accepted them.
     pub(crate) redirected: u64,
-    /// From sources that may not send here.
+    /// From sources that are not allowed.
     pub(crate) source_not_allowed: u64,
     /// Without a source.
     pub(crate) malformed: u64,
 }
 
-/// Where a worker leaves a copy.
+/// The last published copy of a worker's counters.
 #[derive(Debug, Default)]
 pub(crate) struct UdpStats(Mutex<UdpCounts>);
 
 impl UdpStats {
-    pub(super) fn post(&self, counts: UdpCounts) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = counts;
+    /// Replaces the copy.
+    pub(super) fn publish(&self, counts: UdpCounts) {
+        *lock(&self.0) = counts;
     }
 
-    /// The last copy.
+    /// Returns the last copy.
     pub(crate) fn read(&self) -> UdpCounts {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.0)
     }
 }

@@ -1,15 +1,15 @@
-//! The headers that the kernel stack has taken off, made up again.
+//! Synthetic headers in the place of those that the kernel stack has removed.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Ethernet, IPv6 and UDP header.
+/// Bytes of the longest headers: Ethernet, IPv6 and UDP.
 pub(super) const HEADERS_MAX: u32 = 14 + 40 + 8;
 
 const TTL: u8 = 64;
 const UDP: u8 = 17;
 
 /// Ethernet, IP and UDP header of a datagram. The Ethernet addresses are zero, time to live and hop
-/// limit 64, the UDP checksum is absent: the stack has checked it and does not tell.
+/// limit 64, the UDP checksum is absent: the stack has checked it and does not pass it on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Headers {
     bytes: [u8; HEADERS_MAX as usize],
@@ -17,8 +17,8 @@ pub(super) struct Headers {
 }
 
 impl Headers {
-    /// Headers of a datagram with `payload_len` bytes of payload. Without a destination of the
-    /// source's family: the unspecified address. `ports` are source and destination port.
+    /// Makes the headers of a datagram with `payload_len` bytes of payload. Without a destination
+    /// of the source's family: the unspecified address. `ports` are source and destination port.
     pub(super) fn new(
         source: IpAddr,
         destination: Option<IpAddr>,

@@ -1,10 +1,10 @@
-//! The lowest rung: UDP sockets of the kernel stack instead of AF_XDP, for who may not or cannot
-//! use it.
+//! Capture mode `socket`, the last in the fallback order: UDP sockets of the kernel stack instead
+//! of AF_XDP, for processes that may not or cannot use it.
 //!
 //! The payload of a datagram lands in a chunk as it would from a NIC, or in several if it is long.
-//! In front of it there is room for the headers that the stack has taken off; they are made up
-//! again from what it says about the datagram, so that everything behind this sees the frame that
-//! it would see from a NIC.
+//! In front of it there is room for the headers that the stack has removed; they are made again
+//! from the addresses that it tells, so that the later stages see the frame that they would see
+//! from a NIC.
 //!
 //! ```text
 //!   chunk:  | free, 272 bytes | (20) arrival time, 16 | Ethernet, IP, UDP, 42 or 62 | payload ...      |
@@ -12,62 +12,56 @@
 //!   next:   | free, 272 bytes | payload goes on ...                                                    |
 //! ```
 //!
-//! The stack puts fragments together, checks checksums and takes VLAN tags off before; what several
-//! datagrams were merged into (GRO) it takes apart again, because the sockets do not ask for the
-//! whole (`net/ipv4/udp.c`, `udp_queue_rcv_skb`).
+//! The stack puts fragments together, checks checksums and takes VLAN tags off before; datagrams
+//! that were merged (GRO) it takes apart again, because the sockets do not ask for the whole
+//! ([`udp_queue_rcv_skb`](https://github.com/torvalds/linux/blob/v6.12/net/ipv4/udp.c)).
 
-mod chain;
 mod counts;
 mod headers;
-mod message;
 mod slots;
 mod socket;
 
+use std::array;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
+use rustix::event::{PollFd, PollFlags};
 use vxtap_ebpf::maps::PORTS_MAX;
 
-use crate::sys::syscall;
-use crate::xsk::HEADROOM;
-use crate::xsk::RxQueue;
-use crate::xsk::Stamps;
-use crate::xsk::Umem;
-use crate::xsk::soft_ring;
-use crate::xsk::{ConsumerRing, ProducerRing};
-use crate::xsk::{KernelCounters, RxBackend};
-use chain::Chain;
+use crate::sys::recvmmsg::BATCH;
+use crate::sys::wait_for;
+use crate::xsk::{
+    DriverChunk, DriverFrame, DriverRings, HEADROOM, KernelCounters, RxBackend, RxQueue, Umem,
+};
 pub(crate) use counts::{UdpCounts, UdpStats};
 use headers::{HEADERS_MAX, Headers};
-use slots::{BATCH, PARTS_MAX, Slots};
+use slots::{SEGMENTS_MAX, Slots};
 use socket::PortSocket;
 pub use socket::UdpError;
 pub(crate) use socket::UdpSettings;
 
-/// Where the payload starts in a frame's first chunk.
+/// Offset of the payload in a frame's first chunk.
 const PAYLOAD: u32 = HEADROOM + HEADERS_MAX;
-/// How long the sockets are emptied at the end, if more arrives all the time.
+/// Longest time for which the sockets are emptied at the end, if more arrives all the time.
 const DRAIN_MAX: Duration = Duration::from_millis(500);
 
-/// The UDP sockets of a worker, one for each port. Plays the kernel's part of its rings.
+/// The UDP sockets of a worker, one for each port. Plays the driver's part of a queue's rings.
 #[derive(Debug)]
 pub(crate) struct UdpSource {
-    umem: Arc<Umem>,
-    fill: ConsumerRing<u64>,
-    rx: ProducerRing<libc::xdp_desc>,
+    rings: DriverRings,
     sockets: Vec<PortSocket>,
     allowed: Vec<IpNet>,
     /// Chunks from the fill ring that are not in use.
-    stock: Vec<u64>,
+    stock: Vec<DriverChunk>,
     /// Chunks that each datagram is given beforehand.
-    parts: usize,
+    segments: usize,
     slots: Slots,
     counts: UdpCounts,
-    board: Arc<UdpStats>,
-    /// When the sockets began to be emptied for the last time.
+    stats: Arc<UdpStats>,
+    /// Time at which the last emptying of the sockets began.
     draining_since: Option<Instant>,
 }
 
@@ -82,11 +76,11 @@ impl UdpSource {
         umem: Arc<Umem>,
         settings: &UdpSettings<'_>,
         (fill_len, rx_len): (u32, u32),
-        board: Arc<UdpStats>,
+        stats: Arc<UdpStats>,
     ) -> Result<(Self, RxQueue, u32), UdpError> {
-        let no_memory = |source| UdpError::Call { port: 0, call: "mmap", source };
-        let (fill, far_fill) = soft_ring(fill_len).map_err(no_memory)?;
-        let (far_rx, rx) = soft_ring(rx_len).map_err(no_memory)?;
+        let frame_max = umem.geometry().frame_max() as usize;
+        let (rings, queue) = DriverRings::new(umem, fill_len, rx_len)
+            .map_err(|source| UdpError::Call { port: 0, call: "mmap", source })?;
         let mut sockets = Vec::new();
         let mut buffer = u32::MAX;
         for &port in settings.ports {
@@ -94,133 +88,118 @@ impl UdpSource {
             buffer = buffer.min(granted);
             sockets.push(socket);
         }
-        let frame_max = umem.geometry().frame_max() as usize;
-        let parts =
-            (settings.frame_len_max + HEADERS_MAX as usize).div_ceil(frame_max).clamp(1, PARTS_MAX);
-        let queue = RxQueue::new(umem.clone(), fill, rx, Stamps::CLEARED);
+        let segments = (settings.frame_len_max + HEADERS_MAX as usize)
+            .div_ceil(frame_max)
+            .clamp(1, SEGMENTS_MAX);
         let source = Self {
-            umem,
-            fill: far_fill,
-            rx: far_rx,
+            rings,
             sockets,
             allowed: settings.allowed_sources.to_vec(),
-            stock: Vec::with_capacity(BATCH * PARTS_MAX),
-            parts,
+            stock: Vec::with_capacity(BATCH * SEGMENTS_MAX),
+            segments,
             slots: Slots::new(),
             counts: UdpCounts::default(),
-            board,
+            stats,
             draining_since: None,
         };
         Ok((source, queue, buffer))
     }
 
-    /// Takes in what waits at the sockets, a batch from each; returns the number of datagrams.
-    fn take_in(&mut self) -> io::Result<usize> {
+    /// Receives what waits at the sockets, a batch from each; returns the number of datagrams.
+    fn receive_all(&mut self) -> io::Result<usize> {
         let mut count = 0;
-        for place in 0..self.sockets.len() {
-            count += self.receive(place)?;
+        for index in 0..self.sockets.len() {
+            count += self.receive(index)?;
         }
         Ok(count)
     }
 
-    /// Takes in a batch from one socket.
-    fn receive(&mut self, place: usize) -> io::Result<usize> {
+    /// Receives a batch from one socket.
+    fn receive(&mut self, index: usize) -> io::Result<usize> {
         let most = self.room();
         if most == 0 {
             return Ok(0);
         }
-        let Self { umem, sockets, stock, slots, parts, .. } = self;
-        // SAFETY: the chunks in stock came out of the fill ring, each once, and leave the stock
-        // when they go into the RX ring.
-        let received =
-            unsafe { slots.receive(sockets[place].as_fd(), umem, &stock[..most * *parts], *parts) };
+        let Self { rings, sockets, stock, slots, segments, .. } = self;
+        let chunks = &mut stock[..most * *segments];
+        let received = slots.receive(sockets[index].as_fd(), rings, chunks, *segments);
         let count = match received {
             Ok(count) => count,
             Err(error) if is_nothing(&error) => return Ok(0),
             Err(error) => return Err(error),
         };
-        let mut used = [0_usize; BATCH];
-        for (nth, used) in used.iter_mut().enumerate().take(count) {
-            *used = self.deliver(place, nth, count);
-        }
-        let (mut nth, parts) = (0, self.parts);
-        self.stock.retain(|_| {
-            let (datagram, part) = (nth / parts, nth % parts);
-            nth += 1;
-            datagram >= count || part >= used[datagram]
-        });
+        (0..count).for_each(|nth| self.deliver(index, nth, count));
+        self.stock.retain(|chunk| !chunk.is_taken());
         Ok(count)
     }
 
-    /// For how many datagrams there are chunks and room in the RX ring.
+    /// Returns the number of datagrams for which there are chunks and room in the RX ring.
     fn room(&mut self) -> usize {
-        let Self { stock, fill, rx, parts, .. } = self;
-        let want = (BATCH * *parts).saturating_sub(stock.len());
-        fill.consume(u32_of(want), |chunk| stock.push(chunk));
-        let room = rx.free(u32_of(BATCH * *parts)) as usize;
-        BATCH.min(stock.len() / *parts).min(room / *parts)
+        let Self { rings, stock, segments, .. } = self;
+        let want = (BATCH * *segments).saturating_sub(stock.len());
+        rings.take_chunks(u32_of(want), |chunk| stock.push(chunk));
+        let room = rings.rx_room(u32_of(BATCH * *segments)) as usize;
+        BATCH.min(stock.len() / *segments).min(room / *segments)
     }
 
-    /// Hands the `nth` of `count` datagrams over; returns how many of its chunks are gone with it.
-    fn deliver(&mut self, place: usize, nth: usize, count: usize) -> usize {
+    /// Puts the `nth` of `count` datagrams into the RX ring, with those of its chunks that it
+    /// fills.
+    fn deliver(&mut self, index: usize, nth: usize, count: usize) {
         let datagram = self.slots.datagram(nth);
         let Some((source, source_port)) = datagram.from else {
             self.counts.malformed += 1;
-            return 0;
+            return;
         };
         if !self.allowed.is_empty() && !self.allowed.iter().any(|prefix| prefix.contains(&source)) {
             self.counts.source_not_allowed += 1;
-            return 0;
+            return;
         }
         self.counts.redirected += 1;
-        let ports = (source_port, self.sockets[place].port());
+        let ports = (source_port, self.sockets[index].port());
         let headers = Headers::new(source, datagram.to, ports, datagram.len);
-        let first =
-            self.stock[nth * self.parts] + u64::from(PAYLOAD) - headers.bytes().len() as u64;
-        // SAFETY: the chunk came out of the fill ring and goes into the RX ring below.
-        unsafe { self.umem.write_lent(first, headers.bytes(), datagram.time_ns) };
-        let mut chain = Chain::starting_at(first, headers.bytes().len());
-        let chunk_size = self.umem.geometry().chunk_size();
+        let headers_len = u32_of(headers.bytes().len());
+        let Self { rings, stock, segments, .. } = self;
+        let geometry = rings.geometry();
+        let mut frame = DriverFrame::EMPTY;
         let mut left = datagram.len;
-        let mut used = 0;
-        for (part, &chunk) in
-            self.stock[nth * self.parts..(nth + 1) * self.parts].iter().enumerate()
-        {
-            let offset = if part == 0 { PAYLOAD } else { HEADROOM };
-            let here = left.min((chunk_size - offset) as usize);
-            chain.add(chunk + u64::from(offset), here);
-            (left, used) = (left - here, used + 1);
+        let chunks = &mut stock[nth * *segments..(nth + 1) * *segments];
+        for (segment, chunk) in chunks.iter_mut().enumerate() {
+            let offset = if segment == 0 { PAYLOAD } else { HEADROOM };
+            let here = left.min((geometry.chunk_size() - offset) as usize);
+            let mut chunk = chunk.take();
+            if segment == 0 {
+                let start = PAYLOAD - headers_len;
+                rings.write(&mut chunk, start, headers.bytes(), datagram.time_ns);
+                frame.push(geometry, chunk, start, headers_len + u32_of(here));
+            } else {
+                frame.push(geometry, chunk, offset, u32_of(here));
+            }
+            left -= here;
             if left == 0 {
                 break;
             }
         }
-        self.add_overflow(&mut chain, nth, left, (count - nth) * self.parts);
-        chain.submit(&mut self.rx);
-        used
+        self.push_overflow(&mut frame, nth, left, (count - nth) * self.segments);
+        self.rings.submit(&mut frame);
     }
 
     /// Copies what a datagram is longer than its chunks into further ones, as far as there are
     /// some. `reserved` is the room in the RX ring that this datagram and the ones behind it need.
     #[cold]
-    fn add_overflow(&mut self, chain: &mut Chain, nth: usize, len: usize, reserved: usize) {
-        let Self { umem, fill, rx, slots, .. } = self;
-        let frame_max = umem.geometry().frame_max() as usize;
+    fn push_overflow(&mut self, frame: &mut DriverFrame, nth: usize, len: usize, reserved: usize) {
+        let Self { rings, slots, .. } = self;
+        let geometry = rings.geometry();
+        let frame_max = geometry.frame_max() as usize;
         let count = u32_of(len.div_ceil(frame_max));
-        if count == 0
-            || rx.free(count + u32_of(reserved)) < count + u32_of(reserved)
-            || !fill.has(count)
-        {
+        let room = count + u32_of(reserved);
+        if count == 0 || rings.rx_room(room) < room || !rings.has_chunks(count) {
             return;
         }
-        let mut pieces = slots.overflow(nth, len).chunks(frame_max);
-        fill.consume(count, |chunk| {
-            let piece = pieces.next().unwrap_or_default();
-            let addr = chunk + u64::from(HEADROOM);
-            // SAFETY: the chunk has just come out of the fill ring and goes into the RX ring with
-            // the chain.
-            unsafe { umem.write_lent(addr, piece, None) };
-            chain.add(addr, piece.len());
-        });
+        for piece in slots.overflow(nth, len).chunks(frame_max) {
+            let Some(mut chunk) = rings.take_chunk() else { break };
+            rings.write(&mut chunk, HEADROOM, piece, None);
+            frame.push(geometry, chunk, HEADROOM, u32_of(piece.len()));
+        }
     }
 }
 
@@ -228,7 +207,7 @@ fn u32_of(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
-/// Errors that say that there is nothing to receive now.
+/// Returns whether an error means that there is nothing to receive now.
 fn is_nothing(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
@@ -238,25 +217,24 @@ fn is_nothing(error: &io::Error) -> bool {
 
 impl RxBackend for UdpSource {
     fn wait(&mut self, timeout: Duration) -> io::Result<()> {
-        if self.take_in()? > 0 {
+        if self.receive_all()? > 0 {
             return Ok(());
         }
-        let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
-        let mut entries =
-            [libc::pollfd { fd: -1, events: libc::POLLIN, revents: 0 }; PORTS_MAX as usize];
-        let entries = &mut entries[..self.sockets.len()];
-        for (entry, socket) in entries.iter_mut().zip(&self.sockets) {
-            entry.fd = socket.as_fd().as_raw_fd();
+        let Some(first) = self.sockets.first() else { return wait_for(&mut [], timeout) };
+        let entry = |socket| PollFd::new(socket, PollFlags::IN);
+        let mut entries: [_; PORTS_MAX as usize] = array::from_fn(|_| entry(first));
+        for (slot, socket) in entries.iter_mut().zip(&self.sockets) {
+            *slot = entry(socket);
         }
-        match syscall::poll_all(entries, timeout_ms) {
+        match wait_for(&mut entries[..self.sockets.len()], timeout) {
             Err(error) if is_nothing(&error) => Ok(()),
             Err(error) => Err(error),
-            Ok(()) => self.take_in().map(drop),
+            Ok(()) => self.receive_all().map(drop),
         }
     }
 
-    fn drive(&mut self) -> io::Result<()> {
-        self.take_in().map(drop)
+    fn wake(&mut self) -> io::Result<()> {
+        self.receive_all().map(drop)
     }
 
     fn check(&mut self) -> io::Result<()> {
@@ -273,7 +251,7 @@ impl RxBackend for UdpSource {
 
     fn drain(&mut self) -> io::Result<bool> {
         let since = *self.draining_since.get_or_insert_with(Instant::now);
-        Ok(self.take_in()? > 0 && since.elapsed() < DRAIN_MAX)
+        Ok(self.receive_all()? > 0 && since.elapsed() < DRAIN_MAX)
     }
 
     fn counters(&mut self) -> io::Result<KernelCounters> {
@@ -282,11 +260,59 @@ impl RxBackend for UdpSource {
             rx_dropped += socket.dropped()?;
         }
         let redirected = self.counts.redirected + rx_dropped;
-        self.board.post(UdpCounts { redirected, ..self.counts });
+        self.stats.publish(UdpCounts { redirected, ..self.counts });
         Ok(KernelCounters { rx_dropped, ..KernelCounters::default() })
     }
 
     fn arrival_minus_utc_ns(&self) -> i64 {
         0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+
+    use super::*;
+    use crate::xsk::{Geometry, Pages, RxFrame};
+
+    #[test]
+    fn datagrams_come_out_as_frames_in_as_many_chunks_as_they_need() {
+        let short = [7; 100];
+        let long: Vec<u8> = (0..5000_u16).map(|number| number.to_be_bytes()[1]).collect();
+        // With room for one chunk of each datagram the end of the long one is copied; with room for
+        // three it is received in place.
+        for frame_len_max in [1500, 4000] {
+            let any = || UdpSocket::bind("127.0.0.1:0").unwrap();
+            let port = any().local_addr().unwrap().port();
+            let settings = UdpSettings {
+                interface: "lo",
+                ports: &[port],
+                allowed_sources: &[],
+                frame_len_max,
+            };
+            let (umem, mut free) = Umem::create(Geometry::new(2048, 64), Pages::Ordinary).unwrap();
+            let (mut source, mut queue, _) =
+                UdpSource::open(Arc::new(umem), &settings, (64, 64), Arc::default()).unwrap();
+            queue.refill(&mut free);
+            let sender = any();
+            for payload in [&short[..], &long] {
+                sender.send_to(payload, ("127.0.0.1", port)).unwrap();
+            }
+            let mut parts: Vec<RxFrame> = Vec::new();
+            for _ in 0..50 {
+                if parts.len() < 4 {
+                    source.wait(Duration::from_millis(100)).unwrap();
+                    queue.receive(64, &mut free, |part| parts.push(part));
+                }
+            }
+            let continues: Vec<_> = parts.iter().map(RxFrame::continues).collect();
+            assert_eq!(continues, [false, true, true, false]);
+            assert_eq!(queue.frame(&parts[0])[42..], short);
+            let bytes: Vec<_> = parts[1..].iter().flat_map(|part| queue.frame(part)).collect();
+            assert!(bytes[42..].iter().copied().eq(&long), "all bytes in their order");
+            assert!(parts[..2].iter().all(|part| queue.arrival_ns(part).is_some()));
+            assert_eq!(free.len() + queue.in_flight() as usize + parts.len(), 64);
+        }
     }
 }

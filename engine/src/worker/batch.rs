@@ -1,12 +1,12 @@
 //! What one turn works on: the frames between the RX ring and the output rings.
 
-use super::chain::{Chain, ChainedChunk, lay_out};
+use super::chain::{ChainedChunk, ChunkChain, FurtherChunks, lay_out};
 use crate::config::BATCH_MAX;
 use crate::decap::Inner;
 use crate::flow::Flow;
 use crate::ring::Descriptor;
 use crate::session::Key;
-use crate::xsk::{ChunkRefs, FreeList, RxFrame, RxQueue, Tail};
+use crate::xsk::{ChunkRefs, FreeList, RxFrame, RxQueue};
 
 /// A frame, with what the stages find out about it one after the other.
 #[derive(Debug)]
@@ -19,12 +19,16 @@ pub(super) struct PacketContext {
     /// From the RX ring: the frame, or its first part. The chunk is gone from here once it is
     /// published.
     pub(super) received: RxFrame,
-    /// The outputs' claims on the published chunk.
-    pub(super) shares: ChunkRefs,
+    /// The further parts of the frame.
+    pub(super) further: FurtherChunks,
+    /// The outputs' references to the published chunk.
+    pub(super) chunk_refs: ChunkRefs,
     /// Of the ruleset that it was judged by.
     #[cfg(debug_assertions)]
     pub(super) generation: u32,
 }
+
+const _: () = assert!(size_of::<PacketContext>() <= 96, "one and a half cache lines");
 
 impl PacketContext {
     /// Notes what is inside. Time and session are those of an earlier frame until they are found.
@@ -57,8 +61,7 @@ impl PacketContext {
     pub(super) fn lay_out(&mut self, parts: &mut [ChainedChunk], free: &mut FreeList) {
         let here = self.received.end() - self.descriptor.addr;
         let here = u32::try_from(here).unwrap_or(u32::MAX);
-        let tail = lay_out(&self.descriptor, here, parts, self.received.tail(), free);
-        self.received.set_tail(tail);
+        self.further = lay_out(&self.descriptor, here, parts, self.further, free);
     }
 
     /// Bytes in the first chunk of a frame that is laid out.
@@ -75,27 +78,28 @@ impl PacketContext {
 /// The frames of a turn, in order of arrival. Fixed size, made once; each stage changes them in
 /// place.
 #[derive(Debug)]
-pub(super) struct Batch {
+pub(super) struct RxBatch {
     works: Box<[PacketContext]>,
     len: usize,
-    chain: Chain,
+    chain: ChunkChain,
 }
 
 /// Frames of a batch, by place: bit `n` is the `n`th.
 pub(super) type BatchMask = u64;
 const _: () = assert!(BATCH_MAX <= BatchMask::BITS, "a bit for each frame of a batch");
 
-impl Batch {
+impl RxBatch {
     pub(super) fn new() -> Self {
         let nothing = |_| PacketContext {
             descriptor: Descriptor::default(),
             key: Key::V4(0),
             received: RxFrame::NOTHING,
-            shares: ChunkRefs::NONE,
+            further: FurtherChunks::NONE,
+            chunk_refs: ChunkRefs::NONE,
             #[cfg(debug_assertions)]
             generation: 0,
         };
-        Self { works: (0..BATCH_MAX).map(nothing).collect(), len: 0, chain: Chain::new() }
+        Self { works: (0..BATCH_MAX).map(nothing).collect(), len: 0, chain: ChunkChain::new() }
     }
 
     /// Takes descriptors from the RX ring, as many as there are and fit; the batch has to be empty.
@@ -109,15 +113,15 @@ impl Batch {
         let mut places = works.iter_mut();
         let (mut len, mut is_open) = (0, chain.is_open());
         let count = queue.receive(max, free, |received| {
-            let mut received = received;
-            if received.is_odd() || is_open {
+            let (mut received, mut further) = (received, FurtherChunks::NONE);
+            if received.needs_slow_path() || is_open {
                 let whole = chain.add(received);
                 is_open = chain.is_open();
                 let Some(whole) = whole else { return };
-                received = whole;
+                (received, further) = whole;
             }
             if let Some(work) = places.next() {
-                work.received = received;
+                (work.received, work.further) = (received, further);
                 len += 1;
             }
         });
@@ -214,10 +218,10 @@ impl Batch {
         if !work.received.is_nothing() {
             free.give(work.received.take_chunk());
         }
-        for part in &mut self.chain.parts[work.received.tail().range()] {
+        for part in &mut self.chain.parts[work.further.range()] {
             free.give(part.received.take_chunk());
         }
-        work.received.set_tail(Tail::NONE);
+        work.further = FurtherChunks::NONE;
     }
 }
 
@@ -228,11 +232,11 @@ mod tests {
     use super::*;
     use crate::xsk::{Geometry, Pages, SoftNic, Umem};
 
-    fn batch(chunks: u32) -> (Batch, SoftNic, RxQueue, FreeList) {
+    fn batch(chunks: u32) -> (RxBatch, SoftNic, RxQueue, FreeList) {
         let (umem, mut free) = Umem::create(Geometry::new(2048, chunks), Pages::Ordinary).unwrap();
         let (nic, mut queue) = SoftNic::new(Arc::new(umem), chunks, chunks).unwrap();
         queue.refill(&mut free);
-        (Batch::new(), nic, queue, free)
+        (RxBatch::new(), nic, queue, free)
     }
 
     #[test]

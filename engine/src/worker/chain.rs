@@ -1,8 +1,10 @@
 //! Frames that lie in several chunks: their parts, until all have come and until they are
 //! published.
 
+use std::ops::Range;
+
 use crate::ring::Descriptor;
-use crate::xsk::{ChunkRefs, FreeList, RxFrame, Tail};
+use crate::xsk::{ChunkRefs, FreeList, RxFrame};
 
 /// Most chunks that a frame may lie in. The longest IP packet with its link header, in chunks of
 /// 2048 bytes, needs 37; what has more is no frame.
@@ -18,13 +20,48 @@ pub(super) struct ChainedChunk {
     pub(super) received: RxFrame,
     /// Set when it is laid out.
     pub(super) descriptor: Descriptor,
-    pub(super) shares: ChunkRefs,
+    pub(super) chunk_refs: ChunkRefs,
+}
+
+/// The chunks of a frame beyond its first, as a range of [`ChunkChain::parts`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FurtherChunks {
+    start: u16,
+    len: u8,
+}
+
+impl FurtherChunks {
+    /// The frame lies in one chunk.
+    pub(super) const NONE: Self = Self { start: 0, len: 0 };
+
+    /// `len` chunks from index `start` on.
+    ///
+    /// # Panics
+    ///
+    /// If the index is above 65 535 or the frame has more than 256 chunks.
+    pub(super) fn new(start: usize, len: usize) -> Self {
+        let (start, len) = (u16::try_from(start), u8::try_from(len));
+        Self { start: start.expect("a short list"), len: len.expect("a frame of few parts") }
+    }
+
+    /// Returns the indices in the list.
+    #[inline]
+    pub(super) fn range(self) -> Range<usize> {
+        let start = usize::from(self.start);
+        start..start + usize::from(self.len)
+    }
+
+    /// Returns the number of chunks.
+    #[inline]
+    pub(super) const fn len(self) -> usize {
+        self.len as usize
+    }
 }
 
 /// The parts of the frames of a batch, and those of a frame of which not all have come. Room for
 /// all is made once.
 #[derive(Debug)]
-pub(super) struct Chain {
+pub(super) struct ChunkChain {
     pub(super) parts: Vec<ChainedChunk>,
     /// Parts of a frame that goes on in the next descriptor.
     waiting: Vec<RxFrame>,
@@ -35,7 +72,7 @@ pub(super) struct Chain {
     is_skipping: bool,
 }
 
-impl Chain {
+impl ChunkChain {
     pub(super) fn new() -> Self {
         Self {
             parts: Vec::with_capacity(BATCH_PARTS_MAX),
@@ -59,10 +96,10 @@ impl Chain {
         self.waiting.len() as u32
     }
 
-    /// Adds the next part, or what stands for a descriptor that made no sense; returns the frame if
-    /// that was its last.
+    /// Adds the next part, or what stands for a descriptor that made no sense; returns the frame's
+    /// first part and its further ones if that was its last.
     #[cold]
-    pub(super) fn add(&mut self, received: RxFrame) -> Option<RxFrame> {
+    pub(super) fn add(&mut self, received: RxFrame) -> Option<(RxFrame, FurtherChunks)> {
         let is_last = !received.continues();
         let is_bad = received.is_nothing();
         if !is_bad && !self.is_skipping && self.waiting.len() < PARTS_MAX {
@@ -79,13 +116,12 @@ impl Chain {
         None
     }
 
-    fn complete(&mut self) -> Option<RxFrame> {
+    fn complete(&mut self) -> Option<(RxFrame, FurtherChunks)> {
         let (start, len) = (self.parts.len(), self.waiting.len() - 1);
         let mut parts = self.waiting.drain(..);
-        let mut first = parts.next()?;
+        let first = parts.next()?;
         self.parts.extend(parts.map(ChainedChunk::new));
-        first.set_tail(Tail::new(start, len));
-        Some(first)
+        Some((first, FurtherChunks::new(start, len)))
     }
 
     /// Gives up the frame of which not all parts have come.
@@ -119,7 +155,7 @@ pub(super) const fn has_room_for(parts: &[ChainedChunk], count: usize) -> bool {
 
 impl ChainedChunk {
     pub(super) fn new(received: RxFrame) -> Self {
-        Self { received, descriptor: Descriptor::default(), shares: ChunkRefs::NONE }
+        Self { received, descriptor: Descriptor::default(), chunk_refs: ChunkRefs::NONE }
     }
 }
 
@@ -130,12 +166,12 @@ pub(super) fn lay_out(
     of: &Descriptor,
     head_len: u32,
     parts: &mut [ChainedChunk],
-    tail: Tail,
+    further: FurtherChunks,
     free: &mut FreeList,
-) -> Tail {
+) -> FurtherChunks {
     let mut left = of.len.saturating_sub(head_len);
     let mut used = 0;
-    for part in &mut parts[tail.range()] {
+    for part in &mut parts[further.range()] {
         if left == 0 {
             free.give(part.received.take_chunk());
             continue;
@@ -147,5 +183,5 @@ pub(super) fn lay_out(
             Descriptor { addr: part.received.addr(), len, outer_len: 0, flags, ..*of };
         used += 1;
     }
-    Tail::new(tail.range().start, used)
+    FurtherChunks::new(further.range().start, used)
 }

@@ -5,10 +5,11 @@
 //! two batches.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::ring::Writer;
 use crate::ruleset::Ruleset;
+use crate::sys::lock;
 
 /// What lies in a worker's mailbox.
 #[derive(Debug, Default)]
@@ -70,7 +71,7 @@ impl ControlChannel {
     }
 
     fn lock(&self) -> MutexGuard<'_, ControlRequest> {
-        self.mailbox.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.mailbox)
     }
 
     /// Whether the worker has taken over all that was announced.

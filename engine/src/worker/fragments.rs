@@ -3,13 +3,14 @@
 //!
 //! The slow path: a lock and a copy for each fragment. Frames that are whole never come here.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::batch::PacketContext;
-use super::chain::{ChainedChunk, PARTS_MAX, has_room_for};
+use super::chain::{ChainedChunk, FurtherChunks, PARTS_MAX, has_room_for};
 use crate::drop_reason::DropReason;
 use crate::reassembly::{Added, Reassembly};
-use crate::xsk::{FreeList, RxQueue, Tail};
+use crate::sys::lock;
+use crate::xsk::{FreeList, RxQueue};
 
 /// The table of an engine.
 pub(crate) type FragmentTable = Arc<Mutex<Reassembly>>;
@@ -45,11 +46,11 @@ impl Fragments {
         let Self { table, frame } = self;
         frame.clear();
         frame.extend_from_slice(queue.frame(&work.received));
-        for part in &parts[work.received.tail().range()] {
+        for part in &parts[work.further.range()] {
             frame.extend_from_slice(queue.frame(&part.received));
         }
         let time_ns = queue.arrival_ns(&work.received).unwrap_or_else(now_ns);
-        let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut table = lock(table);
         match table.add(frame, time_ns) {
             Added::Whole(whole) => place(whole, queue, work, parts, free),
             Added::Kept => Err(DropReason::FragmentKept),
@@ -59,7 +60,7 @@ impl Fragments {
 
     /// Gives up fragments whose others have not come in time.
     pub(super) fn expire(&self, now_ns: u64) {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner).expire(now_ns);
+        lock(&self.table).expire(now_ns);
     }
 }
 
@@ -72,10 +73,10 @@ fn place(
     parts: &mut Vec<ChainedChunk>,
     free: &mut FreeList,
 ) -> Result<(), DropReason> {
-    for part in &mut parts[work.received.tail().range()] {
+    for part in &mut parts[work.further.range()] {
         free.give(part.received.take_chunk());
     }
-    work.received.set_tail(Tail::NONE);
+    work.further = FurtherChunks::NONE;
     let geometry = queue.umem().geometry();
     let rest = whole.len().saturating_sub(queue.room(&work.received));
     let count = rest.div_ceil(geometry.frame_max() as usize);
@@ -90,7 +91,7 @@ fn place(
         parts.push(ChainedChunk::new(queue.fill(chunk, piece)));
     }
     if count > 0 {
-        work.received.set_tail(Tail::new(start, count));
+        work.further = FurtherChunks::new(start, count);
     }
     Ok(())
 }

@@ -59,8 +59,8 @@ impl Idle {
         let received = std::mem::take(&mut self.received);
         match self.mode {
             // Nobody runs the driver's receive loop but these calls.
-            WaitMode::Busy if kernel.is_polled() => return kernel.drive(),
-            WaitMode::Adaptive if kernel.is_polled() && received >= DENSE => return kernel.drive(),
+            WaitMode::Busy if kernel.is_polled() => return kernel.wake(),
+            WaitMode::Adaptive if kernel.is_polled() && received >= DENSE => return kernel.wake(),
             WaitMode::Busy => self.give_way(received > 0),
             WaitMode::Adaptive if received >= DENSE => thread::sleep(NAP),
             WaitMode::Adaptive | WaitMode::Interrupt => return kernel.wait(SLEEP_MAX),
@@ -100,7 +100,7 @@ mod tests {
             Ok(())
         }
 
-        fn drive(&mut self) -> io::Result<()> {
+        fn wake(&mut self) -> io::Result<()> {
             self.drives += 1;
             Ok(())
         }

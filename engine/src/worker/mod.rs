@@ -38,7 +38,7 @@ use crate::counters::CountersCell;
 use crate::ring::Writer;
 use crate::ruleset::Ruleset;
 use crate::xsk::{FreeList, RefCounts, RxBackend, RxQueue};
-use batch::Batch;
+use batch::RxBatch;
 use control_channel::ControlRequest;
 pub(crate) use control_channel::{ControlChannel, RulesetChange};
 pub(crate) use fragments::FragmentTable;
@@ -70,10 +70,10 @@ pub(crate) struct Worker<K> {
     kernel: K,
     queue: RxQueue,
     free: FreeList,
-    holders: RefCounts,
+    refs: RefCounts,
     stages: Stages,
     taps: OutputPorts,
-    batch: Batch,
+    batch: RxBatch,
     idle: Idle,
     housekeeping: Housekeeping,
     control: Arc<ControlChannel>,
@@ -99,10 +99,10 @@ impl<K: RxBackend> Worker<K> {
         let (session_count, output_count) = (ruleset.sessions.len(), outputs.len());
         let stages = Stages::new(ruleset.clone(), kernel.arrival_minus_utc_ns(), fragments);
         Self {
-            holders: RefCounts::none(geometry.chunk_count()),
+            refs: RefCounts::none(geometry.chunk_count()),
             taps: OutputPorts::new(outputs, &ruleset, stages.accounts(), when_full),
             stages,
-            batch: Batch::new(),
+            batch: RxBatch::new(),
             idle: Idle::new(wait),
             housekeeping: Housekeeping::new(counters_cell, session_count, output_count),
             kernel,
@@ -137,7 +137,7 @@ impl<K: RxBackend> Worker<K> {
             }
             self.refill();
             if !is_draining && self.queue.needs_wakeup() {
-                self.kernel.drive()?;
+                self.kernel.wake()?;
             }
             let received = self.receive();
             if self.housekeeping.is_due(received == 0 && self.idle.is_about_to_sleep()) {
@@ -202,21 +202,21 @@ impl<K: RxBackend> Worker<K> {
     /// Chunks home, and out to the kernel again.
     #[inline(never)]
     fn refill(&mut self) {
-        let Self { queue, free, holders, stages, taps, .. } = self;
-        taps.reclaim(holders, free);
+        let Self { queue, free, refs, stages, taps, .. } = self;
+        taps.reclaim(refs, free);
         taps.let_go(stages.accounts());
         queue.refill(free);
     }
 
     /// A batch from the RX ring to the output rings; returns the number of descriptors taken.
     fn receive(&mut self) -> u32 {
-        let Self { queue, free, holders, stages, taps, batch, control, .. } = self;
+        let Self { queue, free, refs, stages, taps, batch, control, .. } = self;
         let bad_before = queue.bad_descriptors();
         let count = batch.receive(queue, free);
         stages.count_bad(queue.bad_descriptors() - bad_before);
         stages.count_broken(batch.take_broken(free));
         stages.run(queue, batch, free);
-        taps.publish(queue, batch, holders, free, stages, control);
+        taps.publish(queue, batch, refs, free, stages, control);
         self.check_conservation();
         count
     }
@@ -225,23 +225,23 @@ impl<K: RxBackend> Worker<K> {
     fn check_conservation(&self) {
         debug_assert_eq!(
             self.free.len()
-                + self.queue.lent() as usize
+                + self.queue.in_flight() as usize
                 + self.batch.waiting() as usize
-                + self.holders.published() as usize,
+                + self.refs.published() as usize,
             self.queue.umem().geometry().chunk_count() as usize,
-            "free + lent + waiting + published = all chunks"
+            "free + in flight + waiting + published = all chunks"
         );
     }
 
     /// The end: post the last counts. The output rings close when the worker is dropped; chunks
     /// that consumers still read stay in memory as long as they hold them.
     fn settle(&mut self) {
-        self.taps.reclaim(&mut self.holders, &mut self.free);
+        self.taps.reclaim(&mut self.refs, &mut self.free);
         self.publish(true);
     }
 
     fn publish(&mut self, is_last: bool) {
-        let Self { kernel, queue, free, holders, stages, taps, batch, housekeeping, .. } = self;
+        let Self { kernel, queue, free, refs, stages, taps, batch, housekeeping, .. } = self;
         stages.set_clock(kernel.arrival_minus_utc_ns());
         if taps.drops_when_full() {
             // The times of a capture file are those of another day.
@@ -250,9 +250,9 @@ impl<K: RxBackend> Worker<K> {
         taps.bury(stages.accounts());
         let chunks = crate::counters::Chunks {
             free: u32::try_from(free.len()).unwrap_or(u32::MAX),
-            lent: queue.lent(),
+            in_flight: queue.in_flight(),
             waiting: batch.waiting(),
-            published: holders.published(),
+            published: refs.published(),
             total: queue.umem().geometry().chunk_count(),
         };
         let kernel = kernel.counters();

@@ -128,8 +128,8 @@ impl OutputPort {
                 self.passed_by[session as usize].add(u64::from(len));
                 continue;
             }
-            if taken + 1 + work.received.tail().len() <= room {
-                taken += 1 + work.received.tail().len();
+            if taken + 1 + work.further.len() <= room {
+                taken += 1 + work.further.len();
                 self.chosen |= 1 << place;
             } else {
                 self.missed |= 1 << place;
@@ -142,11 +142,10 @@ impl OutputPort {
         let chosen = self.chosen;
         let claimed = works.iter_mut().enumerate().filter(|(place, _)| chosen >> place & 1 == 1);
         if parts.is_empty() {
-            self.writer.push_all(claimed.map(|(_, work)| (&work.descriptor, work.shares.take())));
+            self.writer
+                .push_all(claimed.map(|(_, work)| (&work.descriptor, work.chunk_refs.take())));
         } else {
-            claimed.for_each(|(_, work)| {
-                self.take_parts(work, &mut parts[work.received.tail().range()])
-            });
+            claimed.for_each(|(_, work)| self.take_parts(work, &mut parts[work.further.range()]));
         }
         self.writer.publish();
         for (place, work) in works.iter().enumerate() {
@@ -163,8 +162,9 @@ impl OutputPort {
             flags: work.head_flags(parts),
             ..work.descriptor
         };
-        self.writer.push_all([(&head, work.shares.take())]);
-        self.writer.push_all(parts.iter_mut().map(|part| (&part.descriptor, part.shares.take())));
+        self.writer.push_all([(&head, work.chunk_refs.take())]);
+        self.writer
+            .push_all(parts.iter_mut().map(|part| (&part.descriptor, part.chunk_refs.take())));
         self.further += parts.len() as u64;
     }
 
@@ -178,7 +178,8 @@ impl OutputPort {
     #[inline]
     pub(super) fn take(&mut self, taken: &mut [PacketContext], refused: &[PacketContext]) {
         let (taken, missed) = taken.split_at_mut(self.takes);
-        self.writer.push_all(taken.iter_mut().map(|work| (&work.descriptor, work.shares.take())));
+        self.writer
+            .push_all(taken.iter_mut().map(|work| (&work.descriptor, work.chunk_refs.take())));
         self.writer.publish();
         self.miss(missed);
         self.miss(refused);
@@ -193,10 +194,10 @@ impl OutputPort {
     }
 
     #[inline]
-    pub(super) fn reclaim(&mut self, holders: &mut RefCounts, free: &mut FreeList) {
+    pub(super) fn reclaim(&mut self, refs: &mut RefCounts, free: &mut FreeList) {
         self.is_open = !self.writer.is_reader_gone();
-        self.writer.reclaim(|share| {
-            if let Some(chunk) = holders.give_back(share) {
+        self.writer.reclaim(|chunk_ref| {
+            if let Some(chunk) = refs.give_back(chunk_ref) {
                 free.give(chunk);
             }
         });

@@ -4,7 +4,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::ControlChannel;
-use super::batch::{Batch, PacketContext};
+use super::batch::{PacketContext, RxBatch};
+use super::chain::FurtherChunks;
 use super::frame_accounting::FrameAccounting;
 use super::output_port::OutputPort;
 use super::stages::Stages;
@@ -14,7 +15,7 @@ use crate::drop_reason::DropReason;
 use crate::flow::Flow;
 use crate::ring::Writer;
 use crate::ruleset::{OutputSelector, Ruleset};
-use crate::xsk::{FreeList, RefCounts, RxQueue, Tail};
+use crate::xsk::{FreeList, RefCounts, RxQueue};
 
 /// What happens to a frame for which an output has no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,9 +164,9 @@ impl OutputPorts {
 
     /// Takes back what the consumers have released.
     #[inline]
-    pub(super) fn reclaim(&mut self, holders: &mut RefCounts, free: &mut FreeList) {
+    pub(super) fn reclaim(&mut self, refs: &mut RefCounts, free: &mut FreeList) {
         for tap in &mut self.open {
-            tap.reclaim(holders, free);
+            tap.reclaim(refs, free);
         }
     }
 
@@ -175,8 +176,8 @@ impl OutputPorts {
     pub(super) fn publish(
         &mut self,
         queue: &RxQueue,
-        batch: &mut Batch,
-        holders: &mut RefCounts,
+        batch: &mut RxBatch,
+        refs: &mut RefCounts,
         free: &mut FreeList,
         stages: &mut Stages,
         control: &ControlChannel,
@@ -192,15 +193,15 @@ impl OutputPorts {
             .iter()
             .for_each(|work| assert_eq!(work.generation, stages.generation(), "one ruleset"));
         if self.when_full == WhenFull::Wait && !control.is_draining() {
-            self.wait_for_room(batch.descriptors(), holders, free, control);
+            self.wait_for_room(batch.descriptors(), refs, free, control);
         }
         if !self.is_uniform || batch.has_parts() {
-            self.publish_chosen(queue, batch, holders, free, stages);
+            self.publish_chosen(queue, batch, refs, free, stages);
             return;
         }
         let (least, most) = self.divide(count);
         let (taken, refused) = batch.works_mut().split_at_mut(most);
-        self.hand_out(taken, refused, least, holders);
+        self.hand_out(taken, refused, least, refs);
         stages.deliver(taken.len());
         self.refuse(refused, free, stages);
         batch.clear();
@@ -226,12 +227,12 @@ impl OutputPorts {
         taken: &mut [PacketContext],
         refused: &[PacketContext],
         least: usize,
-        holders: &mut RefCounts,
+        refs: &mut RefCounts,
     ) {
         if let [tap] = &mut self.open[..] {
             let claimed = taken.iter_mut().map(|work| {
-                let share = holders.publish_alone(work.received.take_chunk());
-                (&work.descriptor, share)
+                let chunk_ref = refs.publish_alone(work.received.take_chunk());
+                (&work.descriptor, chunk_ref)
             });
             tap.writer.push_all(claimed);
             tap.writer.publish();
@@ -240,11 +241,11 @@ impl OutputPorts {
         }
         let (by_all, by_some) = taken.split_at_mut(least);
         for work in by_all {
-            work.shares = holders.publish(work.received.take_chunk(), self.open.len());
+            work.chunk_refs = refs.publish(work.received.take_chunk(), self.open.len());
         }
         for (place, work) in (least..).zip(by_some) {
             let takers = self.open.iter().filter(|tap| tap.takes > place).count();
-            work.shares = holders.publish(work.received.take_chunk(), takers);
+            work.chunk_refs = refs.publish(work.received.take_chunk(), takers);
         }
         for tap in &mut self.open {
             tap.take(taken, refused);
@@ -256,14 +257,14 @@ impl OutputPorts {
     fn publish_chosen(
         &mut self,
         queue: &RxQueue,
-        batch: &mut Batch,
-        holders: &mut RefCounts,
+        batch: &mut RxBatch,
+        refs: &mut RefCounts,
         free: &mut FreeList,
         stages: &mut Stages,
     ) {
         let (works, parts) = batch.with_parts();
         // What was removed from the batch has left its parts, without chunks.
-        for work in works.iter_mut().filter(|work| work.received.tail() != Tail::NONE) {
+        for work in works.iter_mut().filter(|work| work.further != FurtherChunks::NONE) {
             work.lay_out(parts, free);
         }
         if self.open.iter().any(OutputPort::is_narrow) {
@@ -274,16 +275,16 @@ impl OutputPorts {
         let wanted = self.open.iter().fold(0, |places, tap| places | tap.chosen | tap.missed);
         for (place, work) in works.iter_mut().enumerate() {
             let takers = self.open.iter().filter(|tap| tap.chosen >> place & 1 == 1).count();
-            let tail = &mut parts[work.received.tail().range()];
+            let further = &mut parts[work.further.range()];
             if takers > 0 {
-                work.shares = holders.publish(work.received.take_chunk(), takers);
-                for part in tail {
-                    part.shares = holders.publish(part.received.take_chunk(), takers);
+                work.chunk_refs = refs.publish(work.received.take_chunk(), takers);
+                for part in further {
+                    part.chunk_refs = refs.publish(part.received.take_chunk(), takers);
                 }
                 stages.deliver(1);
                 continue;
             }
-            for part in tail {
+            for part in further {
                 free.give(part.received.take_chunk());
             }
             let is_wanted = wanted >> place & 1 == 1;
@@ -311,14 +312,14 @@ impl OutputPorts {
     fn wait_for_room(
         &mut self,
         count: usize,
-        holders: &mut RefCounts,
+        refs: &mut RefCounts,
         free: &mut FreeList,
         control: &ControlChannel,
     ) {
         let is_stuck =
             |tap: &OutputPort| tap.is_open && tap.writer.room() < count.min(tap.writer.len());
         while self.open.iter().any(is_stuck) && !control.is_draining() {
-            self.reclaim(holders, free);
+            self.reclaim(refs, free);
             if self.open.iter().any(is_stuck) {
                 thread::sleep(ROOM_PAUSE);
             }

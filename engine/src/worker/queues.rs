@@ -2,11 +2,12 @@
 //! each and its worker's orders.
 
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::ControlChannel;
 use crate::counters::{CountersCell, WorkerCounters};
 use crate::ring::{self, Consumer, QueueId, Writer};
+use crate::sys::lock;
 use crate::xsk::Umem;
 
 /// A queue that has been opened, for good.
@@ -33,7 +34,7 @@ pub(crate) struct QueueSet(Arc<Mutex<Vec<QueueHandle>>>);
 
 impl QueueSet {
     fn lock(&self) -> MutexGuard<'_, Vec<QueueHandle>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// Adds a queue, for good: from now on other threads attach rings to it.

@@ -55,7 +55,7 @@ impl RxBackend for TestNic {
         Ok(())
     }
 
-    fn drive(&mut self) -> io::Result<()> {
+    fn wake(&mut self) -> io::Result<()> {
         Ok(())
     }
 
@@ -323,7 +323,7 @@ fn a_worker_told_to_drain_finishes_what_is_in_its_ring() {
     assert_eq!(read_all(&mut consumers[0]).len(), 100);
     assert_eq!(counters.unstamped, 100);
     assert_eq!(
-        counters.chunks.free + counters.chunks.lent + counters.chunks.published,
+        counters.chunks.free + counters.chunks.in_flight + counters.chunks.published,
         counters.chunks.total
     );
 }
@@ -390,7 +390,7 @@ proptest! {
         let before_session: u64 = DropReason::ALL[..DropReason::UnknownSession as usize].iter().map(|&reason| counters.all.drops.get(reason)).sum();
         prop_assert_eq!(sessions + before_session, sent);
         let chunks = counters.chunks;
-        prop_assert_eq!(chunks.free + chunks.lent + chunks.published, chunks.total);
+        prop_assert_eq!(chunks.free + chunks.in_flight + chunks.published, chunks.total);
         for (consumer, ledgers) in consumers.iter_mut().zip(&counters.outputs) {
             let delivered: u64 = ledgers.iter().map(|ledger| ledger.delivered.frames).sum();
             prop_assert_eq!(read_all(consumer).len() as u64, delivered);

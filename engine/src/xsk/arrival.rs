@@ -1,24 +1,25 @@
-//! Reading the arrival time that the XDP program left in front of a frame.
+//! Arrival times, which the XDP program writes in front of a frame.
 
 use vxtap_ebpf::arrival::{AREA_LEN, Arrival};
 
-/// How much older than the newest time a time may be and still be believed: a queue whose interrupt
-/// moves to another CPU may see that CPU's clock a little behind.
+/// Nanoseconds by which a time may be older than the newest one and still be believed: a queue
+/// whose interrupt moves to another CPU may see that CPU's clock a little behind.
 const DISORDER_NS: u64 = 1_000_000;
 
-/// Tells the times of frames from those that earlier frames have left in their chunks.
+/// Distinguishes the arrival times of frames from those that earlier frames have left in their
+/// chunks.
 #[derive(Debug)]
 #[expect(clippy::struct_field_names, reason = "the unit is part of the name")]
-pub(crate) struct Stamps {
+pub(crate) struct ArrivalTimes {
     newest_ns: u64,
-    /// Older times are left over. Moves on once per batch.
+    /// Times before this one are left over from earlier frames. Moves on once per batch.
     oldest_ns: u64,
-    /// How much older than the newest a time may be.
+    /// Nanoseconds by which a time may be older than the newest.
     disorder_ns: u64,
 }
 
-impl Stamps {
-    /// Times that never go back, so that an old one is a left-over.
+impl ArrivalTimes {
+    /// Times that never go back (`CLOCK_MONOTONIC`), so that an old one is left over.
     pub(crate) const MONOTONIC: Self =
         Self { newest_ns: 0, oldest_ns: 0, disorder_ns: DISORDER_NS };
 
@@ -26,14 +27,14 @@ impl Stamps {
     /// without time.
     pub(crate) const CLEARED: Self = Self { newest_ns: 0, oldest_ns: 0, disorder_ns: u64::MAX };
 
-    /// A new batch begins.
+    /// Begins a new batch.
     #[inline]
     pub(crate) const fn begin_batch(&mut self) {
         self.oldest_ns = self.newest_ns.saturating_sub(self.disorder_ns);
     }
 
-    /// The time in `area`, the bytes in front of the frame, in nanoseconds of the writer's clock.
-    /// `None` if the frame has none.
+    /// Returns the time in `area`, the bytes in front of the frame, in nanoseconds of the writer's
+    /// clock; `None` if the frame has none.
     #[inline]
     pub(crate) fn read(&mut self, area: &[u8; AREA_LEN]) -> Option<u64> {
         let time_ns = Arrival::time_in(area)?;
@@ -51,25 +52,25 @@ mod tests {
 
     #[test]
     fn a_time_that_an_earlier_frame_has_left_is_not_taken_for_one() {
-        let mut stamps = Stamps::MONOTONIC;
+        let mut arrival_times = ArrivalTimes::MONOTONIC;
         let newest = 10 * DISORDER_NS;
-        assert_eq!(stamps.read(&Arrival::bytes(newest)), Some(newest));
-        stamps.begin_batch();
+        assert_eq!(arrival_times.read(&Arrival::bytes(newest)), Some(newest));
+        arrival_times.begin_batch();
         assert_eq!(
-            stamps.read(&Arrival::bytes(newest - DISORDER_NS)),
+            arrival_times.read(&Arrival::bytes(newest - DISORDER_NS)),
             Some(newest - DISORDER_NS),
             "another CPU's clock"
         );
-        assert_eq!(stamps.read(&Arrival::bytes(newest - DISORDER_NS - 1)), None);
-        assert_eq!(stamps.read(&[0; AREA_LEN]), None, "no mark");
+        assert_eq!(arrival_times.read(&Arrival::bytes(newest - DISORDER_NS - 1)), None);
+        assert_eq!(arrival_times.read(&[0; AREA_LEN]), None, "no mark");
     }
 
     #[test]
     fn where_nothing_is_left_over_any_time_is_believed() {
-        let mut stamps = Stamps::CLEARED;
+        let mut arrival_times = ArrivalTimes::CLEARED;
         for time_ns in [7_000_000_000, 5] {
-            stamps.begin_batch();
-            assert_eq!(stamps.read(&Arrival::bytes(time_ns)), Some(time_ns));
+            arrival_times.begin_batch();
+            assert_eq!(arrival_times.read(&Arrival::bytes(time_ns)), Some(time_ns));
         }
     }
 }

@@ -1,14 +1,16 @@
-//! Ownership of chunks, in types.
+//! Ownership of the chunks of a UMEM, as move-only types.
 //!
 //! ```text
-//!   Chunk (free list) ──► Lent (fill ring, kernel, RX ring) ──► Chunk (worker) ──► Share, Share ... (outputs) ──► Chunk
+//!   Chunk (free list) ──► InFlight (fill ring, kernel, RX ring) ──► Chunk (worker)
+//!     ▲                                                               │
+//!     └────────────── Chunk ◄── ChunkRef, ChunkRef ... (outputs) ◄────┘
 //! ```
 //!
-//! None of the types is `Copy` or `Clone`, and none can be made outside of this module, so that
-//! safe code can neither use a chunk twice nor give it back twice.
+//! None of the types is `Copy` or `Clone`, and none can be made outside of this layer, so that safe
+//! code can neither use a chunk twice nor give it back twice.
 #![expect(clippy::needless_pass_by_value, reason = "taking the value is taking the ownership")]
 
-/// A chunk that belongs to whoever holds this value.
+/// A chunk that the owner of this value alone uses.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Chunk(u32);
 
@@ -16,23 +18,24 @@ impl Chunk {
     /// No chunk at all; it has no bytes, and every list of chunks is too short for it.
     pub(super) const NONE: Self = Self(u32::MAX);
 
-    /// Index of the chunk in its UMEM.
+    /// Returns the index of the chunk in its UMEM.
     pub(super) const fn index(&self) -> u32 {
         self.0
     }
 }
 
-/// Chunks that nobody uses. Last in, first out, so that the ones used next are those whose bytes
+/// Chunks that are not in use. Last in, first out, so that the ones used next are those whose bytes
 /// are still in the cache.
 #[derive(Debug)]
 pub(crate) struct FreeList {
-    /// The first `len` are free.
+    /// Indices of chunks; the first `len` are free.
     indices: Box<[u32]>,
     len: usize,
 }
 
 impl FreeList {
-    /// All chunks of a UMEM of `chunk_count` chunks. To be called once for each UMEM.
+    /// Makes the list of all chunks of a UMEM of `chunk_count` chunks. To be called once for each
+    /// UMEM.
     pub(super) fn all(chunk_count: u32) -> Self {
         assert!(chunk_count < ALONE, "the highest bit has a meaning");
         Self { indices: (0..chunk_count).rev().collect(), len: chunk_count as usize }
@@ -57,68 +60,107 @@ impl FreeList {
         self.len += 1;
     }
 
-    /// Number of free chunks.
+    /// Returns the number of free chunks.
     pub(crate) const fn len(&self) -> usize {
         self.len
     }
 }
 
-/// Chunks that the kernel has, from the fill ring to the RX ring.
+/// Chunks that the kernel has: in the fill ring, in the driver, or in the RX ring.
 #[derive(Debug)]
 pub(crate) struct InFlight {
-    is_lent: Box<[bool]>,
+    is_in_flight: Box<[bool]>,
     count: u32,
 }
 
 impl InFlight {
-    /// Nothing lent yet, of `chunk_count` chunks.
+    /// No chunk of a UMEM of `chunk_count` chunks is in flight.
     pub(super) fn none(chunk_count: u32) -> Self {
-        Self { is_lent: vec![false; chunk_count as usize].into_boxed_slice(), count: 0 }
+        Self { is_in_flight: vec![false; chunk_count as usize].into_boxed_slice(), count: 0 }
     }
 
-    /// Notes that the kernel gets `chunk`, and returns its index.
+    /// Marks `chunk` as the kernel's, and returns its index.
     #[inline]
-    pub(super) fn lend(&mut self, chunk: Chunk) -> u32 {
+    pub(super) fn insert(&mut self, chunk: Chunk) -> u32 {
         let Chunk(index) = chunk;
-        self.is_lent[index as usize] = true;
+        self.is_in_flight[index as usize] = true;
         self.count += 1;
         index
     }
 
-    /// The chunk that the kernel gives back, or `None` if it did not have it.
+    /// Takes back the chunk that the kernel names; `None` if the kernel did not have it.
     #[inline]
-    pub(super) fn take_back(&mut self, index: u32) -> Option<Chunk> {
-        let is_lent = self.is_lent.get_mut(index as usize)?;
-        if !std::mem::replace(is_lent, false) {
+    pub(super) fn remove(&mut self, index: u32) -> Option<Chunk> {
+        let is_in_flight = self.is_in_flight.get_mut(index as usize)?;
+        if !std::mem::replace(is_in_flight, false) {
             return None;
         }
         self.count -= 1;
         Some(Chunk(index))
     }
 
-    /// Number of chunks that the kernel has.
+    /// Returns the number of chunks that the kernel has.
     pub(crate) const fn count(&self) -> u32 {
         self.count
     }
 }
 
-/// One output's claim on a published chunk. Bit 31 is set if it is the only one.
+/// A chunk in the hands of code of this process that plays the driver: taken from the fill ring,
+/// and not yet in the RX ring.
+#[derive(Debug)]
+pub(crate) struct DriverChunk(Chunk);
+
+impl DriverChunk {
+    /// No chunk at all, to leave in the place of one.
+    const NONE: Self = Self(Chunk::NONE);
+
+    /// The chunk of an index that has just come out of the fill ring, where each index is once
+    /// between [`InFlight::insert`] and [`InFlight::remove`]. Only for the driver's end of the
+    /// ring.
+    #[inline]
+    pub(super) const fn from_fill_ring(index: u32) -> Self {
+        Self(Chunk(index))
+    }
+
+    /// Returns the index, to be put into the RX ring.
+    pub(super) const fn into_index(self) -> u32 {
+        self.0.0
+    }
+
+    /// Lends the chunk as one that belongs to this process.
+    #[inline]
+    pub(super) const fn inner_mut(&mut self) -> &mut Chunk {
+        &mut self.0
+    }
+
+    /// Takes the chunk out and leaves none.
+    pub(crate) const fn take(&mut self) -> Self {
+        std::mem::replace(self, Self::NONE)
+    }
+
+    /// Returns whether the chunk has been taken out.
+    pub(crate) fn is_taken(&self) -> bool {
+        self.0 == Chunk::NONE
+    }
+}
+
+/// One output's reference to a published chunk. Bit 31 is set if it is the only one.
 #[derive(Debug)]
 pub(crate) struct ChunkRef(u32);
 
 const ALONE: u32 = 1 << 31;
 
 impl ChunkRef {
-    /// A claim on nothing, to fill a list with.
+    /// A reference to no chunk, to fill a list with.
     pub(crate) const NONE: Self = Self(!ALONE);
 
-    /// Index of the chunk in its UMEM.
+    /// Returns the index of the chunk in its UMEM.
     pub(super) const fn index(&self) -> u32 {
         self.0 & !ALONE
     }
 }
 
-/// The claims that a chunk was published with.
+/// The references that a chunk was published with, one for each output.
 #[derive(Debug)]
 pub(crate) struct ChunkRefs {
     index: u32,
@@ -126,10 +168,10 @@ pub(crate) struct ChunkRefs {
 }
 
 impl ChunkRefs {
-    /// No claims.
+    /// No references.
     pub(crate) const NONE: Self = Self { index: u32::MAX, left: 0 };
 
-    /// The next claim.
+    /// Takes the next reference.
     ///
     /// # Panics
     ///
@@ -137,12 +179,12 @@ impl ChunkRefs {
     #[inline]
     pub(crate) const fn take(&mut self) -> ChunkRef {
         self.left =
-            self.left.checked_sub(1).expect("no more claims than the chunk was published with");
+            self.left.checked_sub(1).expect("no more references than the chunk was published with");
         ChunkRef(self.index)
     }
 }
 
-/// How many outputs hold each published chunk.
+/// Number of outputs that hold each published chunk.
 #[derive(Debug)]
 pub(crate) struct RefCounts {
     counts: Box<[u8]>,
@@ -150,13 +192,13 @@ pub(crate) struct RefCounts {
 }
 
 impl RefCounts {
-    /// Nothing published yet, of `chunk_count` chunks.
+    /// No chunk of a UMEM of `chunk_count` chunks is published.
     pub(crate) fn none(chunk_count: u32) -> Self {
         Self { counts: vec![0; chunk_count as usize].into_boxed_slice(), published: 0 }
     }
 
-    /// Publishes `chunk` to `count` outputs, at least 1: a claim for each. All of them have to be
-    /// taken.
+    /// Publishes `chunk` to `count` outputs, at least 1; returns a reference for each. All of them
+    /// have to be taken.
     ///
     /// # Panics
     ///
@@ -181,17 +223,17 @@ impl RefCounts {
         ChunkRef(chunk.0 | ALONE)
     }
 
-    /// Gives a claim back; the last one turns into the chunk.
+    /// Gives a reference back; the last one turns into the chunk.
     ///
     /// # Panics
     ///
     /// If it is [`ChunkRef::NONE`].
     #[inline]
-    pub(crate) fn give_back(&mut self, share: ChunkRef) -> Option<Chunk> {
-        let index = share.index();
-        if share.0 & ALONE == 0 {
+    pub(crate) fn give_back(&mut self, chunk_ref: ChunkRef) -> Option<Chunk> {
+        let index = chunk_ref.index();
+        if chunk_ref.0 & ALONE == 0 {
             let count = &mut self.counts[index as usize];
-            debug_assert!(*count > 0, "a claim stands for a count");
+            debug_assert!(*count > 0, "a reference stands for a count");
             *count -= 1;
             if *count > 0 {
                 return None;
@@ -201,7 +243,7 @@ impl RefCounts {
         Some(Chunk(index))
     }
 
-    /// Number of published chunks.
+    /// Returns the number of published chunks.
     pub(crate) const fn published(&self) -> u32 {
         self.published
     }
@@ -214,36 +256,36 @@ mod tests {
     #[test]
     fn a_chunk_comes_back_from_the_kernel_once() {
         let mut free = FreeList::all(2);
-        let mut lent = InFlight::none(2);
-        let index = lent.lend(free.take().unwrap());
-        assert_eq!(lent.count(), 1);
-        assert_eq!(lent.take_back(index), Some(Chunk(index)));
-        assert_eq!(lent.take_back(index), None, "given back twice");
-        assert_eq!(lent.take_back(1 - index), None, "never lent");
-        assert_eq!(lent.take_back(99), None, "not a chunk");
-        assert_eq!(lent.count(), 0);
+        let mut in_flight = InFlight::none(2);
+        let index = in_flight.insert(free.take().unwrap());
+        assert_eq!(in_flight.count(), 1);
+        assert_eq!(in_flight.remove(index), Some(Chunk(index)));
+        assert_eq!(in_flight.remove(index), None, "given back twice");
+        assert_eq!(in_flight.remove(1 - index), None, "never in flight");
+        assert_eq!(in_flight.remove(99), None, "not a chunk");
+        assert_eq!(in_flight.count(), 0);
     }
 
     #[test]
     fn a_published_chunk_comes_back_with_its_last_share() {
-        let mut holders = RefCounts::none(1);
-        let mut shares = holders.publish(FreeList::all(1).take().unwrap(), 2);
-        let (first, second) = (shares.take(), shares.take());
-        assert_eq!(holders.published(), 1);
-        assert_eq!(holders.give_back(first), None);
-        assert_eq!(holders.give_back(second), Some(Chunk(0)));
-        assert_eq!(holders.published(), 0);
+        let mut refs = RefCounts::none(1);
+        let mut chunk_refs = refs.publish(FreeList::all(1).take().unwrap(), 2);
+        let (first, second) = (chunk_refs.take(), chunk_refs.take());
+        assert_eq!(refs.published(), 1);
+        assert_eq!(refs.give_back(first), None);
+        assert_eq!(refs.give_back(second), Some(Chunk(0)));
+        assert_eq!(refs.published(), 0);
     }
 
     #[test]
     fn a_chunk_published_to_one_alone_comes_back_with_its_share() {
-        let mut holders = RefCounts::none(2);
+        let mut refs = RefCounts::none(2);
         let mut free = FreeList::all(2);
         let (first, second) = (free.take().unwrap(), free.take().unwrap());
-        let share = holders.publish_alone(second);
-        assert_eq!((share.index(), holders.published()), (1, 1));
-        assert_eq!(holders.give_back(share), Some(Chunk(1)));
-        assert_eq!((holders.published(), first), (0, Chunk(0)));
+        let chunk_ref = refs.publish_alone(second);
+        assert_eq!((chunk_ref.index(), refs.published()), (1, 1));
+        assert_eq!(refs.give_back(chunk_ref), Some(Chunk(1)));
+        assert_eq!((refs.published(), first), (0, Chunk(0)));
     }
 
     #[test]

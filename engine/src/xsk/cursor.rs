@@ -2,13 +2,14 @@
 //! memory.
 //!
 //! Indices run freely through all of `u32` and wrap; the slot is the index modulo the ring length,
-//! a power of two. Each side keeps its own index in a register, caches the other's, and looks at
+//! a power of two. Each side keeps its own index in a register, caches the other's, and reads
 //! shared memory only when the cached value says full or empty (the scheme of the kernel's
-//! `net/xdp/xsk_queue.h`). No I/O, no memory but the indices.
+//! [`net/xdp/xsk_queue.h`](https://github.com/torvalds/linux/blob/v6.12/net/xdp/xsk_queue.h)). No
+//! I/O, no memory but the indices.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// The producing side's view: how many slots may be written.
+/// The producing side's view of the indices: it knows the slots that may be written.
 #[derive(Debug)]
 pub(super) struct Producing {
     len: u32,
@@ -19,7 +20,7 @@ pub(super) struct Producing {
 }
 
 impl Producing {
-    /// A view of a ring of `len` slots that continues at the indices found in memory.
+    /// Makes a view of a ring of `len` slots that continues at the indices found in memory.
     pub(super) fn new(len: u32, producer: &AtomicU32, consumer: &AtomicU32) -> Self {
         Self {
             len,
@@ -28,7 +29,7 @@ impl Producing {
         }
     }
 
-    /// Number of slots that may be written now, at least `want` if the ring has them.
+    /// Returns the number of slots that may be written now, at least `want` if the ring has them.
     #[inline]
     pub(super) fn free(&mut self, want: u32, consumer: &AtomicU32) -> u32 {
         if self.cached_free() < want {
@@ -42,7 +43,7 @@ impl Producing {
         self.len.saturating_sub(self.producer.wrapping_sub(self.consumer))
     }
 
-    /// Index of the `nth` slot that has not been submitted.
+    /// Returns the index of the `nth` slot that has not been submitted.
     #[inline]
     pub(super) const fn index(&self, nth: u32) -> u32 {
         self.producer.wrapping_add(nth)
@@ -57,7 +58,7 @@ impl Producing {
     }
 }
 
-/// The consuming side's view: how many slots may be read.
+/// The consuming side's view of the indices: it knows the slots that may be read.
 #[derive(Debug)]
 pub(super) struct Consuming {
     len: u32,
@@ -68,7 +69,7 @@ pub(super) struct Consuming {
 }
 
 impl Consuming {
-    /// A view of a ring of `len` slots that continues at the indices found in memory.
+    /// Makes a view of a ring of `len` slots that continues at the indices found in memory.
     pub(super) fn new(len: u32, producer: &AtomicU32, consumer: &AtomicU32) -> Self {
         Self {
             len,
@@ -77,9 +78,9 @@ impl Consuming {
         }
     }
 
-    /// Number of slots that may be read now. A producer index that is further ahead than the ring
-    /// is long (which the kernel never writes) is cut to the length, so that no slot is read twice
-    /// in one turn.
+    /// Returns the number of slots that may be read now. A producer index that is further ahead
+    /// than the ring is long (which the kernel never writes) is cut to the length, so that no slot
+    /// is read twice in one turn.
     #[inline]
     pub(super) fn available(&mut self, producer: &AtomicU32) -> u32 {
         if self.producer == self.consumer {
@@ -88,7 +89,7 @@ impl Consuming {
         self.producer.wrapping_sub(self.consumer).min(self.len)
     }
 
-    /// Whether so many slots may be read now.
+    /// Returns whether `count` slots may be read now.
     pub(super) fn has(&mut self, count: u32, producer: &AtomicU32) -> bool {
         if self.available(producer) < count {
             self.producer = producer.load(Ordering::Acquire);
@@ -96,7 +97,7 @@ impl Consuming {
         self.available(producer) >= count
     }
 
-    /// Index of the `nth` slot that has not been released.
+    /// Returns the index of the `nth` slot that has not been released.
     #[inline]
     pub(super) const fn index(&self, nth: u32) -> u32 {
         self.consumer.wrapping_add(nth)

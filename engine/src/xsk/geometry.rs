@@ -1,12 +1,13 @@
-//! Where chunks and frames lie in a UMEM.
+//! Layout of a UMEM: the positions of chunks and frames.
 
 use super::chunk::ChunkRef;
 
 /// Bytes in front of each frame beyond those that the kernel keeps free anyway
-/// (`XDP_PACKET_HEADROOM`, 256 bytes, `include/uapi/linux/bpf.h`): the arrival time lies in them.
-/// Without, it would lie at the end of the cache line before the frame's first; with, the time and
-/// the outer headers share a line, and the inner headers of an IPv4 mirror (62 to 102 bytes into
-/// the frame) lie in the next.
+/// (`XDP_PACKET_HEADROOM`, 256 bytes,
+/// [`include/uapi/linux/bpf.h`](https://github.com/torvalds/linux/blob/v6.12/include/uapi/linux/bpf.h)):
+/// the arrival time lies in them. Without, it would lie at the end of the cache line before the
+/// frame's first; with, the time and the outer headers share a line, and the inner headers of an
+/// IPv4 mirror (62 to 102 bytes into the frame) lie in the next.
 pub(super) const EXTRA_HEADROOM: u32 = 16;
 
 /// Bytes of a chunk in front of its frame.
@@ -39,34 +40,34 @@ impl Geometry {
         Self { chunk_size_log2: chunk_size.ilog2(), chunk_count }
     }
 
-    /// Bytes per chunk.
+    /// Returns the bytes per chunk.
     pub(crate) const fn chunk_size(self) -> u32 {
         1 << self.chunk_size_log2
     }
 
-    /// Number of chunks.
+    /// Returns the number of chunks.
     pub(crate) const fn chunk_count(self) -> u32 {
         self.chunk_count
     }
 
-    /// Size of the whole region in bytes.
+    /// Returns the size of the whole region in bytes.
     pub(crate) const fn len(self) -> u64 {
         (self.chunk_count as u64) << self.chunk_size_log2
     }
 
-    /// Longest frame, in bytes, that fits into one chunk.
+    /// Returns the length, in bytes, of the longest frame that fits into one chunk.
     pub(crate) const fn frame_max(self) -> u32 {
         self.chunk_size() - HEADROOM
     }
 
-    /// Address of the first byte of a chunk.
+    /// Returns the address of a chunk: the offset of its first byte in the UMEM.
     #[inline]
     pub(super) const fn start(self, index: u32) -> u64 {
         (index as u64) << self.chunk_size_log2
     }
 
-    /// The chunk that `addr` lies in, and where in it. An index beyond the last chunk belongs to
-    /// nobody.
+    /// Returns the index of the chunk that `addr` lies in, and the offset in it. Indices beyond the
+    /// last chunk are of no chunk.
     #[inline]
     pub(super) fn locate(self, addr: u64) -> (u32, u32) {
         let index = u32::try_from(addr >> self.chunk_size_log2).unwrap_or(u32::MAX);
@@ -75,26 +76,26 @@ impl Geometry {
         (index, offset)
     }
 
-    /// Whether the `len` bytes at `addr` and the `before` bytes in front of them lie in the chunk
-    /// that the share is a claim on. Neither sum can wrap round to where it would do harm: an index
-    /// has 31 bits and a chunk at most 16, so that an address that lies in the chunk is far from
-    /// the end of the address space.
+    /// Returns whether the `len` bytes at `addr` and the `before` bytes in front of them lie in the
+    /// chunk that is referred to. Neither sum can wrap round and be accepted: an index has 31 bits
+    /// and a chunk at most 16, so that an address that lies in the chunk is far from the end of the
+    /// address space.
     #[inline]
-    pub(crate) fn is_covered(self, addr: u64, before: u16, len: u32, share: &ChunkRef) -> bool {
-        let is_in = |addr: u64| addr >> self.chunk_size_log2 == u64::from(share.index());
+    pub(crate) fn is_covered(self, addr: u64, before: u16, len: u32, chunk: &ChunkRef) -> bool {
+        let is_in = |addr: u64| addr >> self.chunk_size_log2 == u64::from(chunk.index());
         is_in(addr.wrapping_sub(u64::from(before)))
             && is_in(addr.wrapping_add(u64::from(len)).wrapping_sub(1))
     }
 
-    /// Whether `len` bytes from `offset` on lie inside of one chunk, with an arrival time's room in
-    /// front.
+    /// Returns whether `len` bytes from `offset` on lie inside of one chunk, with room for an
+    /// arrival time in front.
     #[inline]
     pub(super) fn holds(self, offset: u32, len: u32) -> bool {
         let fits = offset.checked_add(len).is_some_and(|end| end <= self.chunk_size());
         fits && offset as usize >= vxtap_ebpf::arrival::AREA_LEN
     }
 
-    /// The chunk in which the `len` bytes at `addr` lie, with at least an arrival time's room in
+    /// Returns the chunk in which the `len` bytes at `addr` lie, with room for an arrival time in
     /// front; `None` if they reach outside of it or of the region.
     #[inline]
     pub(super) fn chunk_of(self, addr: u64, len: u32) -> Option<u32> {

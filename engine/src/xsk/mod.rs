@@ -1,22 +1,25 @@
-//! The AF_XDP layer, the crate's only door to the kernel that is not safe by itself: memory shared
-//! with the kernel, the rings over it, and the socket that ties them to a NIC queue.
+//! The AF_XDP layer: the UMEM, the rings shared with the kernel, and the socket that ties them to
+//! an RX queue of a NIC
+//! ([`Documentation/networking/af_xdp.rst`](https://github.com/torvalds/linux/blob/v6.12/Documentation/networking/af_xdp.rst)).
 //!
-//! Answers one question: which chunk of the UMEM is in whose hands? It knows nothing of tunnels,
-//! sessions or outputs. With [`crate::output`]'s ring it holds the only `unsafe` code of the crate.
+//! It keeps track of the owner of each chunk of the UMEM, and knows nothing of tunnels, sessions or
+//! outputs. `unsafe` code is here, in [`crate::ring`] and in `crate::sys` only.
 //!
 //! ```text
-//!              fill ring: U -> K, addresses of empty chunks
-//!   worker  ───────────────────────────────────────────────►  kernel (socket) or plain memory (SoftNic)
-//!           ◄───────────────────────────────────────────────
-//!              RX ring: K -> U, (address, length) of frames
+//!              fill ring: addresses of empty chunks
+//!   worker  ───────────────────────────────────────►  kernel (Socket), or code of this process
+//!           ◄───────────────────────────────────────  that plays the driver (DriverRings)
+//!              RX ring: (address, length) of frames
 //! ```
 //!
-//! A chunk has one owner. It is a move-only `Chunk` in the worker's hands, a set bit in `InFlight`
-//! while the kernel has it, and a [`ChunkRef`] per output while consumers read it.
+//! A chunk has one owner. It is a move-only `Chunk` while the worker has it, a set bit in
+//! `InFlight` while the kernel has it (and a [`DriverChunk`] for code that plays the driver), and a
+//! [`ChunkRef`] per output while consumers read it.
 
 mod arrival;
 mod chunk;
 mod cursor;
+mod driver_rings;
 mod geometry;
 mod ring;
 mod rx_backend;
@@ -25,21 +28,19 @@ mod socket;
 mod soft_nic;
 mod umem;
 
-pub(crate) use arrival::Stamps;
 #[cfg(any(test, feature = "internals"))]
 pub(crate) use chunk::Chunk;
-pub(crate) use chunk::{ChunkRef, ChunkRefs, FreeList, RefCounts};
+pub(crate) use chunk::{ChunkRef, ChunkRefs, DriverChunk, FreeList, RefCounts};
+pub(crate) use driver_rings::{DriverFrame, DriverRings};
 pub(crate) use geometry::Geometry;
 pub(crate) use geometry::HEADROOM;
 #[cfg(feature = "internals")]
 pub(crate) use libc::xdp_desc as FrameDescriptor;
-pub(crate) use ring::{ConsumerRing, ProducerRing};
 pub use rx_backend::KernelCounters;
 pub(crate) use rx_backend::RxBackend;
-pub(crate) use rx_queue::{RxFrame, RxQueue, Tail};
+pub(crate) use rx_queue::{RxFrame, RxQueue};
 pub use socket::{BindMode, SocketError};
 pub(crate) use socket::{Socket, SocketSettings};
-pub(crate) use soft_nic::ring as soft_ring;
 pub(crate) use soft_nic::{SoftNic, Undelivered};
 pub use umem::UmemError;
 pub(crate) use umem::{Pages, Umem};

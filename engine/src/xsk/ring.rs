@@ -1,7 +1,8 @@
-//! The two ends of a ring that is shared with the kernel, or with what plays its part.
+//! The two ends of a ring that is shared with the kernel, or with code that plays its part.
 //!
-//! All four rings of an AF_XDP socket have this form (`struct xdp_ring` in `net/xdp/xsk_queue.h`):
-//! a producer index, a consumer index, flags, and a power-of-two array of slots.
+//! All four rings of an AF_XDP socket have this form (`struct xdp_ring` in
+//! [`net/xdp/xsk_queue.h`](https://github.com/torvalds/linux/blob/v6.12/net/xdp/xsk_queue.h)): a
+//! producer index, a consumer index, flags, and a power-of-two array of slots.
 
 use std::marker::PhantomData;
 use std::ptr::NonNull;
@@ -24,13 +25,13 @@ impl Layout {
     /// A layout of our own for rings in plain memory: each index on a cache line of its own.
     pub(crate) const PLAIN: Self = Self { producer: 0, consumer: 128, flags: 256, slots: 384 };
 
-    /// Bytes that a ring of `len` slots of type `T` takes.
+    /// Returns the bytes that a ring of `len` slots of type `T` takes.
     pub(crate) const fn bytes<T>(self, len: u32) -> usize {
         self.slots + size_of::<T>() * len as usize
     }
 }
 
-/// Types that a ring may carry.
+/// Type of value that a ring may carry.
 ///
 /// # Safety
 ///
@@ -41,9 +42,9 @@ unsafe impl Slot for u64 {}
 // SAFETY: a struct of integers.
 unsafe impl Slot for libc::xdp_desc {}
 
-/// A ring's memory, as both ends see it.
+/// A ring in memory, as both ends see it (`struct xdp_ring` and the slots behind it).
 #[derive(Debug)]
-struct Memory<T> {
+struct XdpRing<T> {
     producer: NonNull<AtomicU32>,
     consumer: NonNull<AtomicU32>,
     flags: NonNull<AtomicU32>,
@@ -55,9 +56,9 @@ struct Memory<T> {
 
 // SAFETY: the pointers lead into the mapping that the value itself keeps alive; the indices are
 // atomics, and slots are touched only by the end whose turn the indices say it is.
-unsafe impl<T: Slot + Send> Send for Memory<T> {}
+unsafe impl<T: Slot + Send> Send for XdpRing<T> {}
 
-impl<T: Slot> Memory<T> {
+impl<T: Slot> XdpRing<T> {
     fn new(mapping: Arc<Mapping>, layout: Layout, len: u32) -> Self {
         assert!(len.is_power_of_two(), "ring lengths are powers of two");
         Self {
@@ -97,28 +98,28 @@ impl<T: Slot> Memory<T> {
     }
 }
 
-/// The producing end: fill ring for the worker, RX ring for the kernel.
+/// The producing end: the worker's of a fill ring, the kernel's of an RX ring.
 #[derive(Debug)]
 pub(crate) struct ProducerRing<T> {
-    memory: Memory<T>,
+    memory: XdpRing<T>,
     cursor: Producing,
 }
 
 impl<T: Slot> ProducerRing<T> {
-    /// The end of a ring of `len` slots (a power of two) at `layout` in `mapping`. There must be
-    /// only one.
+    /// Makes the end of a ring of `len` slots (a power of two) at `layout` in `mapping`. There must
+    /// be only one.
     pub(crate) fn new(mapping: Arc<Mapping>, layout: Layout, len: u32) -> Self {
-        let memory = Memory::new(mapping, layout, len);
+        let memory = XdpRing::new(mapping, layout, len);
         let cursor = Producing::new(len, memory.producer(), memory.consumer());
         Self { memory, cursor }
     }
 
-    /// Number of slots.
+    /// Returns the number of slots.
     pub(crate) const fn len(&self) -> u32 {
         self.memory.len
     }
 
-    /// Number of slots that can be written, at least `want` if the ring has them.
+    /// Returns the number of slots that can be written, at least `want` if the ring has them.
     #[inline]
     pub(crate) fn free(&mut self, want: u32) -> u32 {
         self.cursor.free(want, self.memory.consumer())
@@ -144,7 +145,7 @@ impl<T: Slot> ProducerRing<T> {
         count
     }
 
-    /// Whether the kernel has asked to be woken up when there is something in the ring
+    /// Returns whether the kernel has asked to be woken up when there is something in the ring
     /// (`XDP_RING_NEED_WAKEUP`).
     #[inline]
     pub(crate) fn needs_wakeup(&self) -> bool {
@@ -152,34 +153,34 @@ impl<T: Slot> ProducerRing<T> {
     }
 }
 
-/// The consuming end: RX ring for the worker, fill ring for the kernel.
+/// The consuming end: the worker's of an RX ring, the kernel's of a fill ring.
 #[derive(Debug)]
 pub(crate) struct ConsumerRing<T> {
-    memory: Memory<T>,
+    memory: XdpRing<T>,
     cursor: Consuming,
 }
 
 impl<T: Slot> ConsumerRing<T> {
-    /// The end of a ring of `len` slots (a power of two) at `layout` in `mapping`. There must be
-    /// only one.
+    /// Makes the end of a ring of `len` slots (a power of two) at `layout` in `mapping`. There must
+    /// be only one.
     pub(crate) fn new(mapping: Arc<Mapping>, layout: Layout, len: u32) -> Self {
-        let memory = Memory::new(mapping, layout, len);
+        let memory = XdpRing::new(mapping, layout, len);
         let cursor = Consuming::new(len, memory.producer(), memory.consumer());
         Self { memory, cursor }
     }
 
-    /// Number of slots.
+    /// Returns the number of slots.
     pub(crate) const fn len(&self) -> u32 {
         self.memory.len
     }
 
-    /// Number of slots that can be read.
+    /// Returns the number of slots that can be read.
     #[inline]
     pub(crate) fn available(&mut self) -> u32 {
         self.cursor.available(self.memory.producer())
     }
 
-    /// Whether so many slots can be read.
+    /// Returns whether `count` slots can be read.
     pub(crate) fn has(&mut self, count: u32) -> bool {
         self.cursor.has(count, self.memory.producer())
     }

@@ -1,11 +1,11 @@
-//! What a worker asks of the kernel besides the rings.
+//! Calls that a worker makes to the kernel, or to code that plays its part, besides the rings.
 
 use std::io;
 use std::time::Duration;
 
-/// What the kernel counts for an AF_XDP socket: `struct xdp_statistics` of
-/// `include/uapi/linux/if_xdp.h`, without its transmit side. In frames (descriptors for the second)
-/// since the socket was opened.
+/// The kernel's counters of an AF_XDP socket: `struct xdp_statistics` of
+/// [`include/uapi/linux/if_xdp.h`](https://github.com/torvalds/linux/blob/v6.12/include/uapi/linux/if_xdp.h),
+/// without its transmit side. In frames (descriptors for the second) since the socket was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KernelCounters {
     /// Dropped for want of an empty chunk, or because they do not fit into one.
@@ -15,46 +15,46 @@ pub struct KernelCounters {
     pub rx_invalid_descs: u64,
     /// Dropped because the RX ring was full.
     pub rx_ring_full: u64,
-    /// How often the kernel found the fill ring empty. A sign of stress, not a loss of its own:
-    /// what was lost is in [`Self::rx_dropped`], and zero-copy drivers count here without losing
-    /// anything.
+    /// Times that the kernel found the fill ring empty. A sign of stress, not a loss of its own:
+    /// lost frames are in [`Self::rx_dropped`], and zero-copy drivers count here without losing
+    /// any.
     pub rx_fill_ring_empty_descs: u64,
 }
 
-/// The far side of an [`super::RxQueue`]: an AF_XDP socket, or something that plays its part.
+/// The source of an [`super::RxQueue`]'s frames: an AF_XDP socket, or code that plays its part.
 pub(crate) trait RxBackend: Send {
     /// Returns when there may be frames, or after `timeout` (0: at once). Wakes the driver if it
     /// asked for that.
     ///
     /// # Errors
     ///
-    /// What the system call said, if the queue is of no more use.
+    /// The error of the system call, if the queue is of no more use.
     fn wait(&mut self, timeout: Duration) -> io::Result<()>;
 
-    /// Makes the driver look at the fill ring, and at the wire where it is polled from here; does
-    /// not wait.
+    /// Wakes the driver: it reads the fill ring and, where it is polled from here, receives frames.
+    /// Does not wait.
     ///
     /// # Errors
     ///
     /// As for [`Self::wait`].
-    fn drive(&mut self) -> io::Result<()>;
+    fn wake(&mut self) -> io::Result<()>;
 
-    /// Whether the queue is still of use; asked now and then.
+    /// Checks that the queue is still of use; called now and then.
     ///
     /// # Errors
     ///
-    /// Why it is not.
+    /// The reason if it is not.
     fn check(&mut self) -> io::Result<()>;
 
-    /// Whether [`Self::drive`] is what brings frames in (busy polling), so that it is to be called
-    /// whenever there are none.
+    /// Returns whether frames come only while [`Self::wake`] runs (busy polling), so that it is to
+    /// be called whenever there are none.
     fn is_polled(&self) -> bool;
 
-    /// Whether no frame will come any more.
+    /// Returns whether no frame will come any more.
     fn is_finished(&self) -> bool;
 
-    /// Takes in what has arrived before the end, for who has to do so himself. Called until it says
-    /// that nothing is left.
+    /// Receives what has arrived before the end, for a source whose frames do not come by
+    /// themselves; returns whether there may be more. Called until there is not.
     ///
     /// # Errors
     ///
@@ -63,14 +63,14 @@ pub(crate) trait RxBackend: Send {
         Ok(false)
     }
 
-    /// What the kernel has counted.
+    /// Returns the kernel's counters.
     ///
     /// # Errors
     ///
-    /// What the system call said.
+    /// The error of the system call.
     fn counters(&mut self) -> io::Result<KernelCounters>;
 
-    /// How far the clock of the arrival times is ahead of UTC, in nanoseconds.
+    /// Returns the nanoseconds by which the clock of the arrival times is ahead of UTC.
     fn arrival_minus_utc_ns(&self) -> i64;
 }
 
@@ -79,8 +79,8 @@ impl<K: RxBackend + ?Sized> RxBackend for Box<K> {
         (**self).wait(timeout)
     }
 
-    fn drive(&mut self) -> io::Result<()> {
-        (**self).drive()
+    fn wake(&mut self) -> io::Result<()> {
+        (**self).wake()
     }
 
     fn check(&mut self) -> io::Result<()> {

@@ -1,20 +1,18 @@
-//! The kernel's part of an AF_XDP socket, played in plain memory.
+//! A NIC in plain memory: it plays the driver's part of an AF_XDP socket.
 //!
-//! Capture files come in through it, so that they take the same way as frames from a NIC, and the
-//! whole worker can be tested without privileges.
+//! Frames of capture files come through it, so that they take the same way as frames from a NIC,
+//! and the whole worker can be tested without privileges.
 
 use std::io;
 use std::sync::Arc;
 
-use super::arrival::Stamps;
+use super::driver_rings::DriverRings;
 use super::geometry::HEADROOM;
-use super::ring::{ConsumerRing, Layout, ProducerRing, Slot};
 use super::rx_queue::RxQueue;
 use super::umem::Umem;
-use crate::sys::mapping::Mapping;
 
-/// Why a frame was not delivered; the names and the order of the checks are those of
-/// `net/xdp/xsk.c`.
+/// Reason for which a frame was not delivered. Names and the order of the checks are those of
+/// [`net/xdp/xsk.c`](https://github.com/torvalds/linux/blob/v6.12/net/xdp/xsk.c).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Undelivered {
     /// Longer than a chunk holds.
@@ -33,36 +31,32 @@ pub(crate) enum Undelivered {
     FillRingEmpty,
 }
 
-/// The far ends of a queue's fill and RX ring.
+/// A NIC that delivers frames one by one.
 #[derive(Debug)]
 pub(crate) struct SoftNic {
-    umem: Arc<Umem>,
-    fill: ConsumerRing<u64>,
-    rx: ProducerRing<libc::xdp_desc>,
+    rings: DriverRings,
 }
 
 impl SoftNic {
-    /// A NIC that delivers into `umem`, and the queue at which its frames come out. Ring lengths
-    /// are powers of two.
+    /// Makes a NIC that delivers into `umem`; returns it and the queue at which its frames come
+    /// out. Ring lengths are powers of two.
     ///
     /// # Errors
     ///
     /// If there is no memory for the rings.
     pub(crate) fn new(umem: Arc<Umem>, fill_len: u32, rx_len: u32) -> io::Result<(Self, RxQueue)> {
-        let (fill, far_fill) = ring(fill_len)?;
-        let (far_rx, rx) = ring(rx_len)?;
-        let queue = RxQueue::new(umem.clone(), fill, rx, Stamps::CLEARED);
-        Ok((Self { umem, fill: far_fill, rx: far_rx }, queue))
+        let (rings, queue) = DriverRings::new(umem, fill_len, rx_len)?;
+        Ok((Self { rings }, queue))
     }
 
-    /// Whether the next frame that is not too long would be delivered.
+    /// Returns whether the next frame that is not too long would be delivered.
     pub(crate) fn has_room(&mut self) -> bool {
         self.has_room_for(1)
     }
 
-    /// Whether a frame in `count` chunks would be delivered.
+    /// Returns whether a frame in `count` chunks would be delivered.
     pub(crate) fn has_room_for(&mut self, count: u32) -> bool {
-        self.rx.free(count) >= count && self.fill.has(count)
+        self.rings.rx_room(count) >= count && self.rings.has_chunks(count)
     }
 
     /// Copies `frame` into the next chunk of the fill ring, behind the kernel's headroom, and puts
@@ -76,20 +70,15 @@ impl SoftNic {
         frame: &[u8],
         arrival_ns: Option<u64>,
     ) -> Result<(), Undelivered> {
-        let max = self.umem.geometry().frame_max();
+        let max = self.rings.geometry().frame_max();
         let len = u32::try_from(frame.len()).ok().filter(|&len| len <= max);
         let len = len.ok_or(Undelivered::TooLong { len: frame.len(), max })?;
-        if self.rx.free(1) == 0 {
+        if self.rings.rx_room(1) == 0 {
             return Err(Undelivered::RxRingFull);
         }
-        let mut addr = None;
-        self.fill.consume(1, |chunk| addr = Some(chunk + u64::from(HEADROOM)));
-        let addr = addr.ok_or(Undelivered::FillRingEmpty)?;
-        // SAFETY: `addr` lies in a chunk that has just come out of the fill ring and goes into the
-        // RX ring below.
-        unsafe { self.umem.write_lent(addr, frame, arrival_ns) };
-        let mut descriptor = Some(libc::xdp_desc { addr, len, options: 0 });
-        self.rx.submit(1, || descriptor.take());
+        let mut chunk = self.rings.take_chunk().ok_or(Undelivered::FillRingEmpty)?;
+        self.rings.write(&mut chunk, HEADROOM, frame, arrival_ns);
+        self.rings.submit_one(chunk, HEADROOM, len);
         Ok(())
     }
 
@@ -98,27 +87,13 @@ impl SoftNic {
     #[cfg(feature = "internals")]
     #[inline]
     pub(crate) fn replay(&mut self, max: u32, descriptors: &[libc::xdp_desc]) -> u32 {
-        let Self { umem, fill, rx } = self;
-        let room = rx.free(max).min(max);
-        let mut chunks = [0; crate::config::BATCH_MAX as usize];
-        let mut places = chunks.iter_mut();
-        let count = fill.consume(room.min(crate::config::BATCH_MAX), |chunk| {
-            if let Some(place) = places.next() {
-                *place = chunk;
-            }
-        });
-        let mut chunks = chunks.iter();
-        rx.submit(count, || {
-            let (index, _) = umem.geometry().locate(*chunks.next()?);
-            descriptors.get(index as usize).copied()
-        })
+        self.rings.replay(max, descriptors)
     }
 
     /// Puts a descriptor of the test's choice into the RX ring.
     #[cfg(test)]
     pub(crate) fn submit_raw(&mut self, addr: u64, len: u32) {
-        let mut descriptor = Some(libc::xdp_desc { addr, len, options: 0 });
-        self.rx.submit(1, || descriptor.take());
+        self.rings.submit_raw(addr, len, 0);
     }
 
     /// Delivers a frame in several chunks, as the kernel does with `XDP_USE_SG`.
@@ -139,25 +114,13 @@ impl SoftNic {
     #[cfg(test)]
     fn deliver_parts(&mut self, parts: &[&[u8]], options: u32) {
         for part in parts {
-            let mut addr = None;
-            self.fill.consume(1, |chunk| addr = Some(chunk + u64::from(HEADROOM)));
-            let addr = addr.expect("the test has filled the ring");
-            // SAFETY: as in `deliver`.
-            unsafe { self.umem.write_lent(addr, part, None) };
+            let mut chunk = self.rings.take_chunk().expect("the test has filled the ring");
+            self.rings.write(&mut chunk, HEADROOM, part, None);
+            let addr = self.rings.geometry().start(chunk.into_index()) + u64::from(HEADROOM);
             let len = u32::try_from(part.len()).expect("parts fit into chunks");
-            let mut descriptor = Some(libc::xdp_desc { addr, len, options });
-            self.rx.submit(1, || descriptor.take());
+            self.rings.submit_raw(addr, len, options);
         }
     }
-}
-
-/// Both ends of a ring of `len` slots in memory of its own.
-pub(crate) fn ring<T: Slot>(len: u32) -> io::Result<(ProducerRing<T>, ConsumerRing<T>)> {
-    let mapping = Arc::new(Mapping::anonymous(Layout::PLAIN.bytes::<T>(len))?);
-    Ok((
-        ProducerRing::new(mapping.clone(), Layout::PLAIN, len),
-        ConsumerRing::new(mapping, Layout::PLAIN, len),
-    ))
 }
 
 #[cfg(test)]

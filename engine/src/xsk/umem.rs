@@ -1,4 +1,4 @@
-//! The memory that frames lie in.
+//! The UMEM: the memory that frames lie in, divided into chunks.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -6,15 +6,14 @@ use std::ptr::NonNull;
 use std::slice;
 use std::sync::Arc;
 
-use vxtap_ebpf::arrival::{AREA_LEN, Arrival};
+use rustix::fs::{MemfdFlags, ftruncate};
 
 use super::chunk::{Chunk, FreeList};
 use super::geometry::Geometry;
 use crate::sys::mapping::{HUGEPAGE_BYTES, Mapping};
-use crate::sys::prefetch;
-use crate::sys::{sealed, syscall};
+use crate::sys::{prefetch, sealed};
 
-/// Why there is no UMEM.
+/// Error of making a UMEM.
 #[derive(Debug, thiserror::Error)]
 pub enum UmemError {
     /// A system call failed.
@@ -24,16 +23,16 @@ pub enum UmemError {
         call: &'static str,
         /// Size asked for in bytes.
         len: u64,
-        /// What the kernel said.
+        /// Error of the system call.
         source: io::Error,
     },
 }
 
-/// What pages a region is to lie in. Huge ones, of 2 MiB, save the CPU work in translating
+/// Kind of pages that a region is to lie in. Huge ones, of 2 MiB, save the CPU work in translating
 /// addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pages {
-    /// Ordinary ones: what costs nothing at the start.
+    /// Ordinary ones, which cost no time at the start.
     Ordinary,
     /// Huge ones that the kernel makes if it finds such pieces of memory, which takes some 3 ms for
     /// each MiB; else ordinary ones.
@@ -43,22 +42,21 @@ pub(crate) enum Pages {
     Reserved,
 }
 
-/// The chunks of one worker: a [`sealed`] file, mapped once for writing, by us, before the seal. Or
-/// such a region of another process, mapped for reading.
+/// The memory of one worker's chunks: a [`sealed`] file, mapped once for writing, here, before the
+/// seal. Or such a region of another process, mapped for reading.
 #[derive(Debug)]
 pub(crate) struct Umem {
     memory: Mapping,
-    /// What other processes are given to map; `None` if another process has made the region, and
-    /// owns its chunks.
+    /// The file for other processes to map; `None` if another process has made the region, and owns
+    /// its chunks.
     file: Option<OwnedFd>,
     geometry: Geometry,
     is_huge: bool,
 }
 
 impl Umem {
-    /// Makes the region and hands out all of its chunks.
-    ///
-    /// [`Self::is_huge`] says what pages it has got.
+    /// Makes the region; returns it and all of its chunks. [`Self::is_huge`] tells the kind of
+    /// pages that it has got.
     ///
     /// # Errors
     ///
@@ -73,14 +71,15 @@ impl Umem {
         Ok((umem, FreeList::all(geometry.chunk_count())))
     }
 
-    /// All chunks anew, for a region that nobody else has: whoever held chunks of it before held
-    /// the region too, and is gone. `None` if somebody has it.
+    /// Returns all chunks anew, for a region without other owners: every owner of chunks owns the
+    /// region too, so that none is left. `None` if the region has other owners, or belongs to
+    /// another process.
     pub(crate) fn chunks(this: &mut Arc<Self>) -> Option<FreeList> {
         let umem = Arc::get_mut(this).filter(|umem| umem.file.is_some())?;
         Some(FreeList::all(umem.geometry.chunk_count()))
     }
 
-    /// The region that another process has made, for reading what is published of it.
+    /// Maps the region that another process has made, for reading the published chunks.
     ///
     /// # Errors
     ///
@@ -96,7 +95,7 @@ impl Umem {
         Ok(Self { memory, file: None, geometry, is_huge: false })
     }
 
-    /// The file of the region, if it was made here.
+    /// Returns the file of the region, if it was made here.
     pub(crate) fn file(&self) -> Option<BorrowedFd<'_>> {
         self.file.as_ref().map(OwnedFd::as_fd)
     }
@@ -110,9 +109,13 @@ impl Umem {
         };
         let failed = |call| move |source| UmemError::Call { call, len, source };
         let bytes = usize::try_from(len).map_err(io::Error::other).map_err(failed("mmap"))?;
-        let flags = if is_reserved { libc::MFD_HUGETLB | libc::MFD_HUGE_2MB } else { 0 };
-        let file = syscall::memfd(c"vxtap-umem", flags).map_err(failed("memfd_create"))?;
-        syscall::truncate(file.as_fd(), bytes).map_err(failed("ftruncate"))?;
+        let flags = if is_reserved {
+            MemfdFlags::HUGETLB | MemfdFlags::HUGE_2MB
+        } else {
+            MemfdFlags::empty()
+        };
+        let file = sealed::file(c"vxtap-umem", flags).map_err(failed("memfd_create"))?;
+        ftruncate(&file, len).map_err(io::Error::from).map_err(failed("ftruncate"))?;
         let memory = Mapping::of_file_aligned(file.as_fd(), bytes, HUGEPAGE_BYTES)
             .map_err(failed("mmap"))?;
         let is_huge = is_reserved || pages == Pages::Collapsed && memory.collapse().is_ok();
@@ -120,28 +123,28 @@ impl Umem {
         Ok(Self { memory, file: Some(file), geometry, is_huge })
     }
 
-    /// Size and number of the chunks.
+    /// Returns size and number of the chunks.
     pub(crate) const fn geometry(&self) -> Geometry {
         self.geometry
     }
 
-    /// Whether the region lies in 2 MiB pages.
+    /// Returns whether the region lies in 2 MiB pages.
     pub(crate) const fn is_huge(&self) -> bool {
         self.is_huge
     }
 
-    /// Address and length in bytes, as `XDP_UMEM_REG` wants them.
+    /// Returns address in this process and length in bytes, for `XDP_UMEM_REG`.
     pub(super) fn region(&self) -> (u64, u64) {
         (self.memory.start().as_ptr().addr() as u64, self.geometry.len())
     }
 
-    /// Where a chunk starts in the region, in bytes.
+    /// Returns the offset of a chunk's first byte in the region.
     #[inline]
     pub(crate) const fn address_of(&self, chunk: &Chunk) -> u64 {
         self.geometry.start(chunk.index())
     }
 
-    /// Where the bytes of a chunk are in this process's memory.
+    /// Returns the address of a chunk's first byte in this process's memory.
     #[inline]
     fn chunk_start(&self, chunk: &Chunk) -> NonNull<u8> {
         assert!(chunk.index() < self.geometry.chunk_count(), "a chunk of this region");
@@ -150,15 +153,16 @@ impl Umem {
         unsafe { self.memory.start().add(usize_of(self.geometry.start(chunk.index()))) }
     }
 
-    /// The bytes of a chunk, for its owner to write.
+    /// Returns the bytes of a chunk, for its owner to write.
     #[inline]
     pub(crate) fn bytes_mut<'a>(&'a self, chunk: &'a mut Chunk) -> &'a mut [u8] {
         let start = self.chunk_start(chunk);
         // SAFETY: the chunk lies inside the mapping (`chunk_start`), which lives as long as `self`.
         // The token is the only one for this chunk (made in `create`, or in `chunks` when all
-        // earlier ones were gone, and never for a region that is mapped for reading; a worker never
-        // mixes the tokens of two regions) and is mutably borrowed for `'a`, so neither the kernel
-        // nor a consumer nor other code of ours touches these bytes meanwhile.
+        // earlier ones were gone, and never for a region that is mapped for reading; or that of a
+        // `DriverChunk`, while the worker's is in `InFlight`; a worker never mixes the tokens of
+        // two regions) and is mutably borrowed for `'a`, so neither the kernel nor a consumer nor
+        // other code of ours touches these bytes meanwhile.
         unsafe { slice::from_raw_parts_mut(start.as_ptr(), self.geometry.chunk_size() as usize) }
     }
 
@@ -167,17 +171,19 @@ impl Umem {
     #[inline]
     pub(crate) fn prefetch(&self, addr: u64) {
         let start = self.memory.start().as_ptr().cast_const().wrapping_add(usize_of(addr));
-        prefetch::line(start);
-        prefetch::line(start.wrapping_add(64));
+        prefetch(start);
+        prefetch(start.wrapping_add(64));
     }
 
-    /// The `len` bytes at `addr`, which must lie inside the region.
+    /// Returns the `len` bytes at `addr`, which must lie inside the region.
     ///
     /// # Safety
     ///
-    /// For as long as the result lives nobody may write to the bytes: the caller borrows the token
-    /// of their chunk, or they are published to it: their chunk's owner has given out a share for
-    /// them and has not taken it back.
+    /// No code may write to the bytes as long as the result lives: the caller borrows the token of
+    /// their chunk, or has a published frame: the chunk's owner has given out a [`ChunkRef`] and
+    /// has not taken it back.
+    ///
+    /// [`ChunkRef`]: super::ChunkRef
     ///
     /// # Panics
     ///
@@ -186,49 +192,12 @@ impl Umem {
     pub(crate) unsafe fn untouched(&self, addr: u64, len: u32) -> &[u8] {
         let start = self.memory.at::<u8>(usize_of(addr), len as usize);
         // SAFETY: `at` has checked that the bytes lie inside the mapping, which lives as long as
-        // `self`; that nobody writes to them is the caller's promise.
+        // `self`; that no code writes to them is the caller's promise.
         unsafe { slice::from_raw_parts(start.as_ptr(), len as usize) }
-    }
-
-    /// Where bytes of a lent chunk are in this process's memory, for the kernel to write to.
-    ///
-    /// # Panics
-    ///
-    /// If the bytes do not lie inside of one chunk.
-    pub(crate) fn lent_bytes(&self, addr: u64, len: u32) -> NonNull<u8> {
-        assert!(self.geometry.chunk_of(addr, len).is_some(), "the bytes lie in one chunk");
-        self.memory.at(usize_of(addr), len as usize)
-    }
-
-    /// Plays the kernel's part in filling a chunk: writes `frame` at `addr` and the arrival time,
-    /// or that there is none, in front of it.
-    ///
-    /// # Safety
-    ///
-    /// The chunk that `addr` lies in must be lent to the caller: taken from the fill ring and not
-    /// yet put into the RX ring.
-    ///
-    /// # Panics
-    ///
-    /// If the bytes, with the arrival time's room in front, do not lie inside of one chunk.
-    pub(crate) unsafe fn write_lent(&self, addr: u64, frame: &[u8], arrival_ns: Option<u64>) {
-        let len = u32::try_from(frame.len()).expect("a frame is shorter than a chunk");
-        let start = self.lent_bytes(addr, len);
-        let arrival = arrival_ns.map_or([0; AREA_LEN], Arrival::bytes);
-        // SAFETY: `chunk_of`, which `lent_bytes` asks, answers only where the area lies in the same
-        // chunk.
-        let area = unsafe { start.sub(AREA_LEN) };
-        // SAFETY: the area lies in the mapping and is the caller's to write by its promise; the
-        // source is a local array.
-        unsafe { std::ptr::copy_nonoverlapping(arrival.as_ptr(), area.as_ptr(), AREA_LEN) };
-        // SAFETY: `lent_bytes` has checked the bounds of the destination, which is the caller's to
-        // write; the source is a live slice, and lies elsewhere since nobody holds a reference into
-        // a lent chunk.
-        unsafe { std::ptr::copy_nonoverlapping(frame.as_ptr(), start.as_ptr(), frame.len()) };
     }
 }
 
-/// A UMEM address as an index into this process's memory.
+/// Converts an offset in the UMEM to an offset in this process's mapping of it.
 #[inline]
 fn usize_of(addr: u64) -> usize {
     usize::try_from(addr).expect("the region fits into the address space")

@@ -57,7 +57,7 @@ impl Report {
                 ));
             }
         }
-        if chunks.free + chunks.lent + chunks.waiting + chunks.published != chunks.total {
+        if chunks.free + chunks.in_flight + chunks.waiting + chunks.published != chunks.total {
             broken.push(format!("{name}: chunks do not add up: {chunks:?}"));
         }
         broken

@@ -3,8 +3,6 @@
 mod balance;
 mod table;
 
-use std::sync::PoisonError;
-
 use super::file_source::InputError;
 use super::{
     ActiveMode, CAPTURE_FILE, CapturedInterface, ConsumerCounters, Engine, ModeFallback, Source,
@@ -16,6 +14,7 @@ use crate::reassembly::ReassemblyCounters;
 use crate::ring::QueueId;
 use crate::session::{SequenceCounters, SessionId};
 use crate::steering::SteeringCounters;
+use crate::sys::lock;
 
 /// Counters of an interface.
 #[derive(Clone, Debug)]
@@ -115,15 +114,12 @@ impl Report {
                 .map(|captured| interface_report(captured, &mut failures))
                 .collect(),
             Source::File(progress) => {
-                let steering = progress.lock().unwrap_or_else(PoisonError::into_inner).steering;
+                let steering = lock(progress).steering;
                 let (name, mode) = (CAPTURE_FILE.to_owned(), ActiveMode::CaptureFile);
                 vec![InterfaceReport { name, mode, fallbacks: Vec::new(), steering }]
             }
         };
-        let fragments = engine
-            .fragments
-            .as_ref()
-            .map(|table| table.lock().unwrap_or_else(PoisonError::into_inner).counters());
+        let fragments = engine.fragments.as_ref().map(|table| lock(table).counters());
         let fragments = fragments.unwrap_or_default();
         let sequences = engine.directory.sequence_counters();
         let sessions: Vec<_> = engine.sessions().names().map(str::to_owned).collect();

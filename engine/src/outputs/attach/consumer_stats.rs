@@ -1,6 +1,8 @@
 //! Counters of the consumers that attach to an output.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
+
+use crate::sys::lock;
 
 /// Counters of the consumers of one member of an output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,12 +30,12 @@ impl ConsumerStats {
 
     /// Returns the counters of a member.
     pub(crate) fn read(&self, member: u32) -> ConsumerCounters {
-        let counters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let counters = lock(&self.0);
         counters.get(member as usize).copied().unwrap_or_default()
     }
 
     pub(crate) fn count(&self, member: u32, count: impl FnOnce(&mut ConsumerCounters)) {
-        let mut counters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counters = lock(&self.0);
         counters.get_mut(member as usize).map(count);
     }
 }

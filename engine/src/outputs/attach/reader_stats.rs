@@ -1,6 +1,8 @@
 //! Counters of the readers of a stream.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
+
+use crate::sys::lock;
 
 /// Number of detached readers that are still listed one by one.
 const GONE_MAX: usize = 16;
@@ -55,11 +57,11 @@ pub(crate) struct ReaderStats(Mutex<StreamCounters>);
 
 impl ReaderStats {
     pub(crate) fn read(&self) -> StreamCounters {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.0).clone()
     }
 
     pub(crate) fn publish(&self, counters: StreamCounters) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = counters;
+        *lock(&self.0) = counters;
     }
 }
 

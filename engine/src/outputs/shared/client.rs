@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use super::protocol::{self, FdMessage, Hello, Status, Welcome};
 use crate::ring::{self, Files, Reader, VERSION};
 use crate::ring::{Consumer, NewRings};
 use crate::session::SessionId;
+use crate::sys::lock;
 
 /// Default of the time that a frame waits for earlier ones of other queues, as in the outputs of
 /// the engine itself.
@@ -65,7 +66,7 @@ type Names = Arc<Mutex<Vec<(SessionId, String)>>>;
 impl Attachment {
     /// Returns the engine's current sessions, in the order of their ids.
     pub fn sessions(&self) -> Vec<(SessionId, String)> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.sessions).clone()
     }
 }
 
@@ -102,8 +103,8 @@ pub fn attach(path: &Path, member: Option<u32>) -> Result<Attachment, AttachErro
     }
     let mut consumer = Consumer::new(readers);
     consumer.order_within(ORDER_WINDOW);
-    let new_rings = Arc::downgrade(consumer.inbox());
-    consumer.hold(Link(socket.clone()));
+    let new_rings = Arc::downgrade(consumer.new_rings());
+    consumer.keep_alive(Link(socket.clone()));
     let receive_updates = {
         let names = names.clone();
         move || receive_updates(&socket, &new_rings, &names)
@@ -178,7 +179,7 @@ fn receive_ring(socket: &OwnedFd, names: &Names) -> io::Result<Received> {
             ring::open(&umem, &Files { ring, tail }).map(Received::Ring)
         }
         (FdMessage::Sessions, Some(file), ..) => {
-            *names.lock().unwrap_or_else(PoisonError::into_inner) = read_names(&File::from(file))?;
+            *lock(names) = read_names(&File::from(file))?;
             Ok(Received::Other)
         }
         (FdMessage::Ring | FdMessage::Sessions, ..) => Err(hung_up()),

@@ -103,6 +103,6 @@ impl AttachedConsumer {
 impl Drop for AttachedConsumer {
     fn drop(&mut self) {
         // From now on the workers reclaim its chunks.
-        self.peers.iter().for_each(|peer| peer.leave());
+        self.peers.iter().for_each(|peer| peer.set_gone());
     }
 }

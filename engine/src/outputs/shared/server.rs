@@ -234,7 +234,7 @@ impl Server {
     ) -> io::Result<()> {
         let output = self.service.id + consumer.member as usize;
         let mut fds = Vec::new();
-        for (control, writer, RingFds { umem, files, presence: peer }) in rings {
+        for (control, writer, RingFds { umem, files, peer_state: peer }) in rings {
             // If the rings cannot be sent, the consumer is dropped and the workers retire its rings.
             consumer.peers.push(peer);
             control.attach(output, writer);

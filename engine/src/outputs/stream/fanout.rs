@@ -209,7 +209,7 @@ impl StreamFanout {
         let Some(Rings { consumer, .. }) = rings else { return false };
         if self.service.attached.notifier.must_end() {
             // Also if a worker never ran, so that its ring is never closed.
-            consumer.inbox().close();
+            consumer.new_rings().close();
         }
         let begin = Instant::now();
         loop {
@@ -246,7 +246,7 @@ impl StreamFanout {
         for handle in self.service.queues.from(rings.count) {
             let (writer, reader) =
                 ring::ring(self.service.ring_len as usize, handle.umem.clone(), handle.queue_id)?;
-            rings.consumer.inbox().put(reader);
+            rings.consumer.new_rings().put(reader);
             handle.control.attach(self.service.id, writer);
             rings.count += 1;
         }

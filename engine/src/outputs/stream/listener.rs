@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
@@ -17,6 +17,7 @@ use rustix::net::SocketType;
 use super::writer::StreamWriter;
 use crate::config::StreamTarget;
 use crate::outputs::attach::ListenSocket;
+use crate::sys::lock;
 
 /// Only the user that captures may read the frames.
 const MODE: Mode = Mode::RUSR.union(Mode::WUSR);
@@ -51,7 +52,7 @@ pub(crate) struct IncomingQueue(Mutex<VecDeque<Incoming>>);
 
 impl IncomingQueue {
     fn lock(&self) -> MutexGuard<'_, VecDeque<Incoming>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// Adds a reader; the notifier has to be notified then.

@@ -10,6 +10,8 @@ use std::time::Duration;
 use super::encoder::Records;
 use super::writer::StreamWriter;
 
+use crate::sys::lock;
+
 /// Interval at which a thread that waits for its reader checks whether to give up.
 const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 /// Shorter records are combined, so that many small ones cost one system call.
@@ -60,7 +62,7 @@ impl SendQueue {
     }
 
     fn lock(&self) -> MutexGuard<'_, QueueState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Adds records.

@@ -4,9 +4,9 @@ use super::{Stages, now_ns};
 use crate::counters::FrameBytes;
 use crate::decap::{self, Inner};
 use crate::drop_reason::DropReason;
-use crate::worker::batch::{Batch, BatchMask, PacketContext};
-use crate::worker::chain::ChainedChunk;
-use crate::xsk::{FreeList, RxQueue, Tail};
+use crate::worker::batch::{BatchMask, PacketContext, RxBatch};
+use crate::worker::chain::{ChainedChunk, FurtherChunks};
+use crate::xsk::{FreeList, RxQueue};
 
 impl Stages {
     /// Tunnel off. Returns the places of the frames that have none.
@@ -14,7 +14,7 @@ impl Stages {
     pub(super) fn decap(
         &mut self,
         queue: &mut RxQueue,
-        batch: &mut Batch,
+        batch: &mut RxBatch,
         free: &mut FreeList,
     ) -> BatchMask {
         let port = self.ruleset.ports.plain();
@@ -38,7 +38,7 @@ impl Stages {
     fn decap_odd(
         &mut self,
         queue: &mut RxQueue,
-        batch: &mut Batch,
+        batch: &mut RxBatch,
         odd: BatchMask,
         free: &mut FreeList,
     ) -> BatchMask {
@@ -47,7 +47,7 @@ impl Stages {
         self.all.received.bytes +=
             parts.iter().map(|part| u64::from(part.received.len())).sum::<u64>();
         for (place, work) in works.iter_mut().enumerate() {
-            if odd >> place & 1 == 0 && work.received.tail() == Tail::NONE {
+            if odd >> place & 1 == 0 && work.further == FurtherChunks::NONE {
                 continue;
             }
             let mut opened = open(queue, work, parts, &self.ruleset.ports);
@@ -81,7 +81,6 @@ fn open(
     tunnels: &decap::Ports,
 ) -> Result<Inner, DropReason> {
     let head = queue.frame(&work.received);
-    let further =
-        parts[work.received.tail().range()].iter().map(|part| part.received.len() as usize);
+    let further = parts[work.further.range()].iter().map(|part| part.received.len() as usize);
     decap::tunnel(head, head.len() + further.sum::<usize>(), tunnels)
 }

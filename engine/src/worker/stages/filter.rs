@@ -1,13 +1,12 @@
 //! The stage that filters: directions, rules, packet lengths, and the mirror's own marks.
 
-use std::sync::PoisonError;
-
 use super::Stages;
 use crate::config::Direction;
 use crate::decap::{Encapsulation, VXLAN_LEN};
 use crate::filter::Verdict;
 use crate::ring::Descriptor;
 use crate::session::{SessionId, VxlanReservedBits};
+use crate::sys::lock;
 use crate::worker::batch::{BatchMask, PacketContext};
 use crate::xsk::{RxFrame, RxQueue};
 
@@ -57,7 +56,7 @@ impl Stages {
             let Some(sequence) = policy.and_then(|policy| policy.sequence.as_ref()) else {
                 continue;
             };
-            let mut sequence = sequence.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut sequence = lock(sequence);
             for &(_, number) in run {
                 sequence.note(number);
             }

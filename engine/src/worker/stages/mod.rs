@@ -10,7 +10,7 @@ mod filter;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::batch::{Batch, BatchMask, PacketContext};
+use super::batch::{BatchMask, PacketContext, RxBatch};
 use super::fragments::{FragmentTable, Fragments};
 use super::frame_accounting::{FrameAccounting, Run};
 use crate::config::{BATCH_MAX, UnknownSessions};
@@ -85,7 +85,7 @@ impl Stages {
     /// Takes each received frame through the stages. Those that are to be delivered stay in
     /// `batch`, the rest is counted and back in `free`.
     #[inline]
-    pub(super) fn run(&mut self, queue: &mut RxQueue, batch: &mut Batch, free: &mut FreeList) {
+    pub(super) fn run(&mut self, queue: &mut RxQueue, batch: &mut RxBatch, free: &mut FreeList) {
         let refused = self.decap(queue, batch, free);
         batch.remove(refused, free);
         self.find_times(queue, batch.works_mut());

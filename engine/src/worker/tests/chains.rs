@@ -45,7 +45,7 @@ fn the_chunks_of_long_frames_that_nobody_wants_go_home() {
     assert_eq!(counters.all.drops.get(DropReason::UnknownSession), 2);
     assert_eq!(counters.all.drops.get(DropReason::VxlanWithoutVni), 1);
     assert_eq!(
-        (counters.chunks.free + counters.chunks.lent, counters.chunks.published),
+        (counters.chunks.free + counters.chunks.in_flight, counters.chunks.published),
         (counters.chunks.total, 0)
     );
 }
@@ -90,7 +90,7 @@ fn a_frame_whose_end_never_comes_is_counted_when_the_worker_ends() {
     assert_eq!(counters.all.drops.get(DropReason::FrameChain), 1);
     assert_eq!(read_all(&mut consumers[0]), [(SessionId(1), inner)]);
     assert_eq!(
-        counters.chunks.free + counters.chunks.lent + counters.chunks.published,
+        counters.chunks.free + counters.chunks.in_flight + counters.chunks.published,
         counters.chunks.total
     );
 }
@@ -117,7 +117,7 @@ proptest! {
         prop_assert!(counters.all.adds_up());
         prop_assert_eq!(counters.all.received.frames, lens.len() as u64);
         let chunks = counters.chunks;
-        prop_assert_eq!(chunks.free + chunks.lent + chunks.published + chunks.waiting, chunks.total);
+        prop_assert_eq!(chunks.free + chunks.in_flight + chunks.published + chunks.waiting, chunks.total);
         for (output, consumer) in consumers.iter_mut().enumerate() {
             let got = read_all(consumer);
             let delivered: u64 = counters.outputs[output].iter().map(|ledger| ledger.delivered.frames).sum();

@@ -48,5 +48,5 @@ fn what_overlaps_is_refused_and_no_chunk_is_lost() {
     let (_consumers, counters) = rig(&[128], UnknownSessions::Pass).run(fragments);
     assert_eq!(counters.all.drops.get(DropReason::FragmentRefused), 3);
     assert_eq!(counters.all.drops.get(DropReason::FragmentKept), 1);
-    assert_eq!(counters.chunks.free + counters.chunks.lent, counters.chunks.total);
+    assert_eq!(counters.chunks.free + counters.chunks.in_flight, counters.chunks.total);
 }

@@ -93,22 +93,22 @@ fn what_a_guest_has_not_read_is_counted_and_comes_back() {
         assert_eq!((counters.pushed[1], counters.unread[1]), (10 * round, 10 * round));
         assert_eq!(read_ready(&mut rig.consumers[0]), 11, "the other one loses nothing");
         rig.worker.refill();
-        assert_eq!(rig.worker.holders.published(), 0);
+        assert_eq!(rig.worker.refs.published(), 0);
     }
 }
 
 #[test]
 fn a_guest_that_lies_loses_its_ring_and_nobody_else_notices() {
     let mut rig = rig_with_guests();
-    let (writer, handover) =
+    let (writer, ring_fds) =
         shared_ring(64, rig.worker.queue.umem().clone(), QueueId::default()).unwrap();
     rig.post(writer);
     rig.receive_some(10);
-    let tail = std::fs::File::from(handover.files.tail.try_clone().unwrap());
+    let tail = std::fs::File::from(ring_fds.files.tail.try_clone().unwrap());
     for garbage in [[0xff_u8; 64], [0x0f; 64]] {
         std::os::unix::fs::FileExt::write_all_at(&tail, &garbage, 0).unwrap();
         rig.receive_some(5);
-        assert!(handover.presence.has_invalid_tail());
+        assert!(ring_fds.peer_state.has_invalid_tail());
     }
     rig.receive_some(5);
     let counters = rig.counters();
@@ -118,7 +118,7 @@ fn a_guest_that_lies_loses_its_ring_and_nobody_else_notices() {
     assert_eq!((counters.outputs[1][1].delivered.frames, counters.unread[1]), (15, 15));
     assert_eq!(read_ready(&mut rig.consumers[0]), 25);
     rig.worker.refill();
-    assert_eq!(rig.worker.holders.published(), 0);
+    assert_eq!(rig.worker.refs.published(), 0);
 }
 
 #[test]

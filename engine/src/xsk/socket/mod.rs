@@ -9,7 +9,16 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::arrival::Stamps;
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
+use rustix::net::sockopt::{
+    set_xdp_rx_ring_size, set_xdp_umem_completion_ring_size, set_xdp_umem_fill_ring_size,
+    set_xdp_umem_reg, socket_error, xdp_statistics,
+};
+use rustix::net::xdp::{SocketAddrXdp, SocketAddrXdpFlags, XdpUmemReg, XdpUmemRegFlags};
+use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv, socket_with};
+
+use super::arrival::ArrivalTimes;
 use super::chunk::FreeList;
 use super::geometry::EXTRA_HEADROOM;
 use super::ring::{ConsumerRing, ProducerRing};
@@ -17,31 +26,29 @@ use super::rx_backend::{KernelCounters, RxBackend};
 use super::rx_queue::RxQueue;
 use super::umem::Umem;
 use crate::sys::clock::monotonic_minus_utc_ns;
-use crate::sys::syscall;
-use rings::{layout, map_ring, ring_offsets};
+use crate::sys::{sockopt, wait_for};
+use rings::{map_ring, ring_layouts};
 pub(crate) use settings::SocketSettings;
 pub use settings::{BindMode, SocketError};
 
-/// How long a queue that its last owner has just left may stay busy: the kernel releases it after
-/// the owner's exit, measured 6 to 28 ms. Shorter: restarts fail now and then; longer: a queue that
-/// somebody else really uses is reported later.
+/// Time for which binding to a busy queue is retried: the kernel releases a queue some time after
+/// the exit of the process that had it, measured 6 to 28 ms. Shorter: restarts fail now and then;
+/// longer: a queue that another process really uses is reported later.
 const BUSY_RETRY: Duration = Duration::from_secs(2);
-/// How long the limit on locked memory may be exceeded: the kernel gives back what a closed socket
-/// has locked some time after its end, like the queue.
+/// Time for which registering a UMEM above the limit on locked memory is retried: the kernel
+/// unlocks the memory of a closed socket some time after its end, like the queue.
 const LOCKED_RETRY: Duration = Duration::from_millis(250);
+/// Pause between two attempts.
 const BUSY_PAUSE: Duration = Duration::from_millis(5);
 
 /// Entries of the completion ring. Nothing is sent, but the kernel does not bind a socket without
-/// one (`net/xdp/xsk.c`, `xsk_validate_queues`).
+/// one ([`xsk_validate_queues`](https://github.com/torvalds/linux/blob/v6.12/net/xdp/xsk.c)).
 const COMPLETION_LEN: u32 = 64;
 
-/// Socket options that the libc crate does not name; `include/uapi/asm-generic/socket.h`.
+/// Socket options that the libc crate does not name
+/// ([`include/uapi/asm-generic/socket.h`](https://github.com/torvalds/linux/blob/v6.12/include/uapi/asm-generic/socket.h)).
 const SO_PREFER_BUSY_POLL: i32 = 69;
 const SO_BUSY_POLL_BUDGET: i32 = 70;
-
-/// `AF_XDP` as `sockaddr_xdp` has it.
-#[expect(clippy::cast_possible_truncation, reason = "44")]
-const ADDRESS_FAMILY: u16 = libc::AF_XDP as u16;
 
 /// An AF_XDP socket bound to a queue, without transmit side.
 #[derive(Debug)]
@@ -59,6 +66,9 @@ impl Socket {
     ///
     /// The socket gets no frame before it is put into the XDP program's map.
     ///
+    /// Needs `CAP_NET_RAW`
+    /// ([`xsk_create`](https://github.com/torvalds/linux/blob/v6.12/net/xdp/xsk.c)).
+    ///
     /// # Errors
     ///
     /// [`SocketError`]; the chunks of `umem` are of no more use then.
@@ -67,21 +77,27 @@ impl Socket {
         free: &mut FreeList,
         settings: &SocketSettings,
     ) -> Result<(Self, RxQueue), SocketError> {
-        let fd = syscall::xdp_socket().map_err(|source| match source.raw_os_error() {
-            Some(libc::EPERM | libc::EACCES) => SocketError::NotPermitted,
-            _ => SocketError::Call { queue: settings.queue, call: "socket", source },
-        })?;
+        let (family, flags) = (AddressFamily::XDP, SocketFlags::CLOEXEC);
+        let fd =
+            socket_with(family, SocketType::RAW, flags, None).map_err(|errno| match errno {
+                Errno::PERM | Errno::ACCESS => SocketError::NotPermitted,
+                _ => SocketError::Call {
+                    queue: settings.queue,
+                    call: "socket",
+                    source: errno.into(),
+                },
+            })?;
         let mut queue = Self::rings(fd.as_fd(), umem, settings)?;
         queue.refill(free);
         Self::poll_busily(fd.as_fd(), settings)?;
-        let has_segments = match Self::bind(fd.as_fd(), settings, libc::XDP_USE_SG) {
+        let has_segments = match Self::bind(fd.as_fd(), settings, SocketAddrXdpFlags::XDP_USE_SG) {
             Ok(()) => true,
             // Linux before 6.6 does not know the flag; a driver may do zero-copy of frames in one
             // chunk only.
             Err(
                 error @ (SocketError::Unsupported { .. } | SocketError::Call { call: "bind", .. }),
             ) => {
-                Self::bind(fd.as_fd(), settings, 0)?;
+                Self::bind(fd.as_fd(), settings, SocketAddrXdpFlags::empty())?;
                 if let Some(mtu_max) = settings.needs_segments_above {
                     return Err(no_segments(error, settings, mtu_max));
                 }
@@ -92,7 +108,7 @@ impl Socket {
         Ok((Self { fd, is_polled: settings.busy_poll.is_some(), has_segments }, queue))
     }
 
-    /// Whether frames may come in several chunks (`XDP_USE_SG`).
+    /// Returns whether frames may come in several chunks (`XDP_USE_SG`).
     pub(crate) const fn has_segments(&self) -> bool {
         self.has_segments
     }
@@ -105,52 +121,30 @@ impl Socket {
     ) -> Result<RxQueue, SocketError> {
         let &SocketSettings { queue, fill_len, rx_len, .. } = settings;
         let failed = |call| move |source| SocketError::Call { queue, call, source };
-        let (addr, len) = umem.region();
-        let chunk_size = umem.geometry().chunk_size();
-        let region = libc::xdp_umem_reg {
-            addr,
-            len,
-            chunk_size,
-            headroom: EXTRA_HEADROOM,
-            flags: 0,
-            tx_metadata_len: 0,
-        };
-        let give_up = Instant::now() + LOCKED_RETRY;
-        while let Err(source) = syscall::set_option(fd, libc::SOL_XDP, libc::XDP_UMEM_REG, &region)
-        {
-            match source.raw_os_error() {
-                Some(libc::ENOBUFS) if Instant::now() < give_up => thread::sleep(BUSY_PAUSE),
-                Some(libc::ENOBUFS) => {
-                    return Err(SocketError::LockedMemory { needed_kib: len / 1024 });
-                }
-                _ => return Err(failed("XDP_UMEM_REG")(source)),
-            }
-        }
-        for (name, call, len) in [
-            (libc::XDP_UMEM_FILL_RING, "XDP_UMEM_FILL_RING", fill_len),
-            (libc::XDP_UMEM_COMPLETION_RING, "XDP_UMEM_COMPLETION_RING", COMPLETION_LEN),
-            (libc::XDP_RX_RING, "XDP_RX_RING", rx_len),
-        ] {
-            syscall::set_option(fd, libc::SOL_XDP, name, &len).map_err(failed(call))?;
-        }
-        let offsets = ring_offsets(fd).map_err(failed("XDP_MMAP_OFFSETS"))?;
+        let failed_with = |call| move |errno: Errno| failed(call)(errno.into());
+        register(fd, umem, settings)?;
+        set_xdp_umem_fill_ring_size(fd, fill_len).map_err(failed_with("XDP_UMEM_FILL_RING"))?;
+        set_xdp_umem_completion_ring_size(fd, COMPLETION_LEN)
+            .map_err(failed_with("XDP_UMEM_COMPLETION_RING"))?;
+        set_xdp_rx_ring_size(fd, rx_len).map_err(failed_with("XDP_RX_RING"))?;
+        let (fill_layout, rx_layout) = ring_layouts(fd).map_err(failed("XDP_MMAP_OFFSETS"))?;
         let fill_page = libc::XDP_UMEM_PGOFF_FILL_RING.cast_signed();
-        let fill = map_ring::<u64>(fd, offsets.fr, fill_len, fill_page).map_err(failed("mmap"))?;
-        let rx = map_ring::<libc::xdp_desc>(fd, offsets.rx, rx_len, libc::XDP_PGOFF_RX_RING)
+        let fill = map_ring::<u64>(fd, fill_layout, fill_len, fill_page).map_err(failed("mmap"))?;
+        let rx = map_ring::<libc::xdp_desc>(fd, rx_layout, rx_len, libc::XDP_PGOFF_RX_RING)
             .map_err(failed("mmap"))?;
-        let fill = ProducerRing::new(fill, layout(offsets.fr), fill_len);
-        let rx = ConsumerRing::new(rx, layout(offsets.rx), rx_len);
-        Ok(RxQueue::new(umem.clone(), fill, rx, Stamps::MONOTONIC))
+        let fill = ProducerRing::new(fill, fill_layout, fill_len);
+        let rx = ConsumerRing::new(rx, rx_layout, rx_len);
+        Ok(RxQueue::new(umem.clone(), fill, rx, ArrivalTimes::MONOTONIC))
     }
 
     fn poll_busily(fd: BorrowedFd<'_>, settings: &SocketSettings) -> Result<(), SocketError> {
         let Some((usecs, budget)) = settings.busy_poll else { return Ok(()) };
         for (name, call, value) in [
             (SO_PREFER_BUSY_POLL, "SO_PREFER_BUSY_POLL", 1),
-            (libc::SO_BUSY_POLL, "SO_BUSY_POLL", usecs),
-            (SO_BUSY_POLL_BUDGET, "SO_BUSY_POLL_BUDGET", u32::from(budget)),
+            (libc::SO_BUSY_POLL, "SO_BUSY_POLL", usecs.cast_signed()),
+            (SO_BUSY_POLL_BUDGET, "SO_BUSY_POLL_BUDGET", i32::from(budget)),
         ] {
-            syscall::set_option(fd, libc::SOL_SOCKET, name, &value)
+            sockopt::set_int(fd, libc::SOL_SOCKET, name, value)
                 .map_err(|source| SocketError::Call { queue: settings.queue, call, source })?;
         }
         Ok(())
@@ -159,29 +153,27 @@ impl Socket {
     fn bind(
         fd: BorrowedFd<'_>,
         settings: &SocketSettings,
-        segments: u16,
+        segments: SocketAddrXdpFlags,
     ) -> Result<(), SocketError> {
         let &SocketSettings { if_index, queue, mode, .. } = settings;
-        let copy_flag =
-            if mode == BindMode::ZeroCopy { libc::XDP_ZEROCOPY } else { libc::XDP_COPY };
-        let address = libc::sockaddr_xdp {
-            sxdp_family: ADDRESS_FAMILY,
-            sxdp_flags: copy_flag | segments | libc::XDP_USE_NEED_WAKEUP,
-            sxdp_ifindex: if_index,
-            sxdp_queue_id: queue,
-            sxdp_shared_umem_fd: 0,
+        let copy_flag = match mode {
+            BindMode::ZeroCopy => SocketAddrXdpFlags::XDP_ZEROCOPY,
+            BindMode::Copy => SocketAddrXdpFlags::XDP_COPY,
         };
+        let flags = copy_flag | segments | SocketAddrXdpFlags::XDP_USE_NEED_WAKEUP;
+        let address = SocketAddrXdp::new(flags, if_index, queue);
         let give_up = Instant::now() + BUSY_RETRY;
         loop {
-            let Err(source) = syscall::bind(fd, &address) else { return Ok(()) };
-            match source.raw_os_error() {
-                Some(libc::EBUSY) if Instant::now() < give_up => thread::sleep(BUSY_PAUSE),
-                Some(libc::EBUSY) if mode == BindMode::Copy => {
+            let Err(errno) = bind(fd, &address) else { return Ok(()) };
+            let source = errno.into();
+            match errno {
+                Errno::BUSY if Instant::now() < give_up => thread::sleep(BUSY_PAUSE),
+                Errno::BUSY if mode == BindMode::Copy => {
                     return Err(SocketError::Busy { queue });
                 }
                 // Drivers refuse zero-copy with EOPNOTSUPP, EINVAL, EPERM, EBUSY and others, each
                 // for reasons of its own.
-                Some(libc::EOPNOTSUPP) => {
+                Errno::OPNOTSUPP => {
                     return Err(SocketError::Unsupported { queue, mode, source });
                 }
                 _ if mode == BindMode::ZeroCopy => {
@@ -193,8 +185,47 @@ impl Socket {
     }
 }
 
-/// The same refusal, of which frames in several chunks are the reason: without them the socket can
-/// be bound.
+/// Registers the UMEM at a socket.
+///
+/// The kernel pins the pages of the range and writes frames into it; it reads nothing else of this
+/// process. rustix therefore has the call as a safe function, and what it hands over is proven
+/// here:
+///
+/// - The range is that of the UMEM's mapping ([`Umem::region`]). It stays mapped as long as the
+///   [`RxQueue`] of the socket lives, which keeps the UMEM; should it be unmapped before, the
+///   kernel goes on writing to the pages that it has pinned, which this process does not see any
+///   more.
+/// - The kernel writes only to chunks whose addresses are in the fill ring. [`RxQueue::refill`]
+///   alone puts them in: those of free chunks, in which no code of this process holds a reference.
+fn register(fd: BorrowedFd<'_>, umem: &Umem, settings: &SocketSettings) -> Result<(), SocketError> {
+    let (addr, len) = umem.region();
+    let chunk_size = umem.geometry().chunk_size();
+    let give_up = Instant::now() + LOCKED_RETRY;
+    loop {
+        let region = XdpUmemReg {
+            addr,
+            len,
+            chunk_size,
+            headroom: EXTRA_HEADROOM,
+            flags: XdpUmemRegFlags::empty(),
+            tx_metadata_len: 0,
+        };
+        match set_xdp_umem_reg(fd, region) {
+            Ok(()) => return Ok(()),
+            Err(Errno::NOBUFS) if Instant::now() < give_up => thread::sleep(BUSY_PAUSE),
+            Err(Errno::NOBUFS) => {
+                return Err(SocketError::LockedMemory { needed_kib: len / 1024 });
+            }
+            Err(errno) => {
+                let (queue, source) = (settings.queue, errno.into());
+                return Err(SocketError::Call { queue, call: "XDP_UMEM_REG", source });
+            }
+        }
+    }
+}
+
+/// Turns the error of a bind for frames in several chunks into [`SocketError::NoSegments`]: a bind
+/// without has succeeded.
 fn no_segments(error: SocketError, settings: &SocketSettings, mtu_max: u32) -> SocketError {
     let &SocketSettings { queue, mode, .. } = settings;
     match error {
@@ -206,15 +237,15 @@ fn no_segments(error: SocketError, settings: &SocketSettings, mtu_max: u32) -> S
 }
 
 impl Socket {
-    /// Whether an error of a wake-up means the end. Drivers answer ENXIO or EINVAL while they have
-    /// no program or are being set up anew, which passes; the socket of an interface that was
-    /// deleted has an error pending (`net/xdp/xsk.c`, `xsk_notifier`).
+    /// Returns the error of a wake-up if it is final. Drivers answer ENXIO or EINVAL while they
+    /// have no program or are being set up anew, which passes; the socket of an interface that was
+    /// deleted has an error pending
+    /// ([`xsk_notifier`](https://github.com/torvalds/linux/blob/v6.12/net/xdp/xsk.c)).
     #[cold]
-    fn judge(&self, error: io::Error) -> io::Result<()> {
-        let mut pending = 0_i32;
-        syscall::get_option(self.fd.as_fd(), libc::SOL_SOCKET, libc::SO_ERROR, &mut pending)?;
+    fn check_wakeup_error(&self, error: io::Error) -> io::Result<()> {
+        let pending = socket_error(&self.fd)?;
         match error.raw_os_error() {
-            _ if pending == libc::ENETDOWN => {
+            _ if pending == Err(Errno::NETDOWN) => {
                 Err(io::Error::new(io::ErrorKind::NotConnected, "its interface was deleted"))
             }
             Some(libc::ENXIO | libc::EINVAL) => Ok(()),
@@ -231,19 +262,20 @@ impl AsFd for Socket {
 
 impl RxBackend for Socket {
     fn wait(&mut self, timeout: Duration) -> io::Result<()> {
-        let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
-        syscall::poll_readable(self.fd.as_fd(), timeout_ms).map(drop).or_else(passing)
+        let mut entries = [PollFd::new(&self.fd, PollFlags::IN)];
+        wait_for(&mut entries, timeout).or_else(passing)
     }
 
-    fn drive(&mut self) -> io::Result<()> {
-        match syscall::drive_rx(self.fd.as_fd()) {
-            Err(error) => passing(error).or_else(|error| self.judge(error)),
-            Ok(()) => Ok(()),
+    fn wake(&mut self) -> io::Result<()> {
+        let mut nothing = [0_u8; 0];
+        match recv(&self.fd, &mut nothing, RecvFlags::DONTWAIT) {
+            Err(errno) => passing(errno.into()).or_else(|error| self.check_wakeup_error(error)),
+            Ok(_) => Ok(()),
         }
     }
 
     fn check(&mut self) -> io::Result<()> {
-        self.drive()
+        self.wake()
     }
 
     fn is_polled(&self) -> bool {
@@ -255,20 +287,12 @@ impl RxBackend for Socket {
     }
 
     fn counters(&mut self) -> io::Result<KernelCounters> {
-        let mut statistics = libc::xdp_statistics {
-            rx_dropped: 0,
-            rx_invalid_descs: 0,
-            tx_invalid_descs: 0,
-            rx_ring_full: 0,
-            rx_fill_ring_empty_descs: 0,
-            tx_ring_empty_descs: 0,
-        };
-        syscall::get_option(self.fd.as_fd(), libc::SOL_XDP, libc::XDP_STATISTICS, &mut statistics)?;
+        let statistics = xdp_statistics(&self.fd)?;
         Ok(KernelCounters {
             rx_dropped: statistics.rx_dropped,
             rx_invalid_descs: statistics.rx_invalid_descs,
-            rx_ring_full: statistics.rx_ring_full,
-            rx_fill_ring_empty_descs: statistics.rx_fill_ring_empty_descs,
+            rx_ring_full: statistics.rx_ring_full.unwrap_or(0),
+            rx_fill_ring_empty_descs: statistics.rx_fill_ring_empty_descs.unwrap_or(0),
         })
     }
 
@@ -277,7 +301,7 @@ impl RxBackend for Socket {
     }
 }
 
-/// Errors that say "not now": interrupted, nothing to do, link down for the moment.
+/// Ignores errors that pass: interrupted, nothing to do, link down for the moment.
 #[cold]
 fn passing(error: io::Error) -> io::Result<()> {
     match error.raw_os_error() {

@@ -1,44 +1,51 @@
-//! Where the kernel has put the rings of a socket.
+//! Layout of a socket's rings in the memory that the kernel maps for them.
 
 use std::io;
-use std::mem::size_of;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
+use rustix::net::sockopt::xdp_mmap_offsets;
+use rustix::net::xdp::XdpRingOffset;
+
 use super::super::ring::{Layout, Slot};
 use crate::sys::mapping::Mapping;
-use crate::sys::syscall;
 
-/// Where the parts of the rings are in their mappings (`XDP_MMAP_OFFSETS`, with flags since Linux
-/// 5.4).
-pub(super) fn ring_offsets(fd: BorrowedFd<'_>) -> io::Result<libc::xdp_mmap_offsets> {
-    let none = libc::xdp_ring_offset { producer: 0, consumer: 0, desc: 0, flags: 0 };
-    let mut offsets = libc::xdp_mmap_offsets { rx: none, tx: none, fr: none, cr: none };
-    let len = syscall::get_option(fd, libc::SOL_XDP, libc::XDP_MMAP_OFFSETS, &mut offsets)?;
-    if len < size_of::<libc::xdp_mmap_offsets>() {
-        return Err(io::Error::new(
-            io::ErrorKind::Unsupported,
-            "this kernel is older than Linux 5.4",
-        ));
-    }
-    Ok(offsets)
+/// Returns the layouts of the fill ring and of the RX ring in their mappings (`XDP_MMAP_OFFSETS`).
+///
+/// # Errors
+///
+/// The errno of the system call; [`io::ErrorKind::Unsupported`] if the kernel is older than Linux
+/// 5.4, the first with flags in the rings.
+pub(super) fn ring_layouts(fd: BorrowedFd<'_>) -> io::Result<(Layout, Layout)> {
+    let offsets = xdp_mmap_offsets(fd)?;
+    Ok((layout(&offsets.fr)?, layout(&offsets.rx)?))
 }
 
-pub(super) fn layout(offset: libc::xdp_ring_offset) -> Layout {
+fn layout(offset: &XdpRingOffset) -> io::Result<Layout> {
     let byte = |offset: u64| usize::try_from(offset).expect("ring offsets are a few hundred bytes");
-    Layout {
+    let flags = offset.flags.ok_or_else(|| {
+        io::Error::new(io::ErrorKind::Unsupported, "this kernel is older than Linux 5.4")
+    })?;
+    Ok(Layout {
         producer: byte(offset.producer),
         consumer: byte(offset.consumer),
-        flags: byte(offset.flags),
+        flags: byte(flags),
         slots: byte(offset.desc),
-    }
+    })
 }
 
+/// Maps a ring of `len` slots; `page` is the offset that stands for the ring
+/// ([`include/uapi/linux/if_xdp.h`](https://github.com/torvalds/linux/blob/v6.12/include/uapi/linux/if_xdp.h),
+/// `XDP_PGOFF_RX_RING` and others).
+///
+/// # Errors
+///
+/// The errno of `mmap(2)`.
 pub(super) fn map_ring<T: Slot>(
     fd: BorrowedFd<'_>,
-    offset: libc::xdp_ring_offset,
+    layout: Layout,
     len: u32,
     page: libc::off_t,
 ) -> io::Result<Arc<Mapping>> {
-    Mapping::of_file(fd, layout(offset).bytes::<T>(len), page).map(Arc::new)
+    Mapping::of_file(fd, layout.bytes::<T>(len), page).map(Arc::new)
 }

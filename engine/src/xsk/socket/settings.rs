@@ -1,9 +1,9 @@
-//! What a socket is opened with, and why there is none.
+//! Settings of a socket, and the errors of opening one.
 
 use std::fmt;
 use std::io;
 
-/// How frames get from the driver into the UMEM.
+/// Way of a frame from the driver into the UMEM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BindMode {
     /// The NIC writes into the UMEM.
@@ -21,7 +21,7 @@ impl fmt::Display for BindMode {
     }
 }
 
-/// What a socket is opened with.
+/// Settings that a socket is opened with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SocketSettings {
     /// Interface index.
@@ -41,7 +41,7 @@ pub(crate) struct SocketSettings {
     pub(crate) busy_poll: Option<(u32, u16)>,
 }
 
-/// Why a queue has no socket.
+/// Error of opening the socket of a queue.
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
     /// The process may not open AF_XDP sockets.
@@ -56,7 +56,7 @@ pub enum SocketError {
         /// Size of this queue's UMEM in KiB.
         needed_kib: u64,
     },
-    /// Somebody else has the queue.
+    /// Another socket is bound to the queue.
     #[error(
         "queue {queue} is taken by another AF_XDP socket: stop the program that has it (`ss --xdp` names it)"
     )]
@@ -72,9 +72,9 @@ pub enum SocketError {
     Unsupported {
         /// The RX queue.
         queue: u32,
-        /// What was tried.
+        /// The mode that was tried.
         mode: BindMode,
-        /// What the kernel said.
+        /// Error of the system call.
         source: io::Error,
     },
     /// Frames that are longer than a chunk would be lost.
@@ -85,11 +85,11 @@ pub enum SocketError {
     NoSegments {
         /// The RX queue.
         queue: u32,
-        /// What was tried.
+        /// The mode that was tried.
         mode: BindMode,
         /// The largest MTU that fits, in bytes.
         mtu_max: u32,
-        /// What the kernel said.
+        /// Error of the system call.
         source: io::Error,
     },
     /// Any other system call failed.
@@ -99,7 +99,7 @@ pub enum SocketError {
         queue: u32,
         /// The system call and its option.
         call: &'static str,
-        /// What the kernel said.
+        /// Error of the system call.
         source: io::Error,
     },
 }
