@@ -1,23 +1,23 @@
 //! The arrival time that the XDP program writes in front of a frame (the XDP metadata area), and
-//! how the engine finds it again.
+//! its recognition in the engine.
 //!
 //! ```text
 //!   headroom ... | mark: u64 | time_ns: u64 | frame bytes ...
 //!                ^ frame - 16               ^ descriptor address
 //! ```
 //!
-//! The metadata area has no length that user space could see, so a frame without it (a driver that
-//! has no metadata, or stamping turned off) is told from one with it by the mark. A chunk is used
-//! again and again, and a frame without time may find that of an earlier one in front of it: times
-//! of a queue never go back (but for what two CPUs' clocks differ by), so a time that is well
-//! before the newest one seen is such a left-over. Clearing the mark instead would cost a write to
-//! a cache line that the kernel's CPU writes next.
+//! User space does not see the length of the metadata area, so the mark distinguishes a frame with
+//! a time from one without (a driver without metadata, or stamping turned off). Chunks are reused,
+//! and a frame without a time may have that of an earlier frame in front of it: the times of a
+//! queue never go back (except for the difference of two CPUs' clocks), so a time well before the
+//! newest one seen is stale. Clearing the mark instead would cost a write to a cache line that the
+//! kernel's CPU writes next.
 
 /// Size of the area in bytes; a multiple of 4, at most 32, as the kernel's `bpf_xdp_adjust_meta`
 /// asks.
 pub const AREA_LEN: usize = 16;
 
-/// Says that an arrival time follows. Chosen by chance; read as an integer in host byte order.
+/// Marks an arrival time behind it. A random number; an integer in host byte order.
 pub const MARK: u64 = 0x7674_6170_5fc3_91d7;
 
 /// The area as it lies in memory, host byte order.
@@ -26,13 +26,14 @@ pub const MARK: u64 = 0x7674_6170_5fc3_91d7;
 pub struct Arrival {
     /// [`MARK`].
     pub mark: u64,
-    /// Nanoseconds of `CLOCK_MONOTONIC` when the XDP program ran: a clock that nobody can set back.
-    /// How far it is from UTC the engine asks the kernel for.
+    /// Nanoseconds of `CLOCK_MONOTONIC` when the XDP program ran: a clock that cannot be set back.
+    /// The engine reads its offset from UTC from the kernel.
     pub time_ns: u64,
 }
 
 impl Arrival {
-    /// The area's bytes for a frame that arrived at `time_ns` (`CLOCK_MONOTONIC`, nanoseconds).
+    /// Returns the area's bytes for a frame that arrived at `time_ns` (`CLOCK_MONOTONIC`,
+    /// nanoseconds).
     pub const fn bytes(time_ns: u64) -> [u8; AREA_LEN] {
         let mark = MARK.to_ne_bytes();
         let time = time_ns.to_ne_bytes();
@@ -46,7 +47,7 @@ impl Arrival {
         area
     }
 
-    /// The arrival time in `area`, or `None` if the mark is not there.
+    /// Returns the arrival time in `area`, or `None` if the mark is not there.
     #[inline]
     pub fn time_in(area: &[u8; AREA_LEN]) -> Option<u64> {
         let (mark, time) = area.split_first_chunk::<8>()?;

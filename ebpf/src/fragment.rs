@@ -1,15 +1,15 @@
-//! What a fragment of an outer UDP datagram says about itself.
+//! Reads the fragments of outer UDP datagrams.
 //!
-//! Only the first fragment of a datagram has its ports. Which packet the others belong to is
-//! remembered by what all of them have in common.
+//! Only the first fragment of a datagram has its ports. The others are assigned to it by the fields
+//! that all fragments of a packet have in common.
 
-use crate::parse::{
-    Bytes, ETHER_TYPE_IPV4, ETHER_TYPE_IPV6, IPV6_HEADER_LEN, PROTOCOL_UDP, Source, past_vlan_tags,
-};
+use crate::parse::Source;
+use crate::wire::transport::{Ports, UDP};
+use crate::wire::{Bytes, ethernet, ipv4, ipv6};
 
-/// What the fragments of one packet have in common (RFC 791 section 3.2, RFC 8200 section 4.5).
-/// Bytes as in the packet; IPv4 addresses are followed by zeros. Without padding, as the kernel
-/// compares all bytes of a key.
+/// The fields that the fragments of one packet have in common (RFC 791 section 3.2, RFC 8200
+/// section 4.5). Bytes as in the packet; IPv4 addresses are followed by zeros. Without padding, as
+/// the kernel compares all bytes of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct FragmentKey {
@@ -28,9 +28,9 @@ const _: () = assert!(size_of::<FragmentKey>() == 40);
 /// A fragment of a UDP datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fragment {
-    /// Which packet it belongs to.
+    /// The packet that it belongs to.
     pub key: FragmentKey,
-    /// Who sent it.
+    /// Source address.
     pub source: Source,
     /// UDP destination port, host byte order, if this is the first fragment; `None` for the others.
     pub destination_port: Option<u16>,
@@ -43,67 +43,54 @@ const EXTENSIONS_MAX: usize = 3;
 /// end early, or if the datagram's UDP header does not follow the fragment header.
 #[inline]
 pub fn fragment<B: Bytes + ?Sized>(frame: &B) -> Option<Fragment> {
-    let (ether_type, ip_offset) = past_vlan_tags(frame).ok()?;
-    match ether_type {
-        ETHER_TYPE_IPV4 => in_ipv4(frame, ip_offset),
-        ETHER_TYPE_IPV6 => in_ipv6(frame, ip_offset),
+    let payload = ethernet::payload(frame)?;
+    match payload.ether_type {
+        ethernet::IPV4 => in_ipv4(frame, payload.offset),
+        ethernet::IPV6 => in_ipv6(frame, payload.offset),
         _ => None,
     }
 }
 
-/// Where the IP header of a frame starts, in bytes; `None` if it carries neither IPv4 nor IPv6.
-pub fn ip_offset<B: Bytes + ?Sized>(frame: &B) -> Option<usize> {
-    let (ether_type, ip_offset) = past_vlan_tags(frame).ok()?;
-    matches!(ether_type, ETHER_TYPE_IPV4 | ETHER_TYPE_IPV6).then_some(ip_offset)
-}
-
 #[inline]
 fn in_ipv4<B: Bytes + ?Sized>(frame: &B, ip_offset: usize) -> Option<Fragment> {
-    let header: [u8; 20] = frame.array(ip_offset)?;
+    let header = ipv4::Header::read(frame, ip_offset)?;
     let mut key =
         FragmentKey { source: [0; 16], destination: [0; 16], identification: [0; 4], version: 4 };
-    let source = [header[12], header[13], header[14], header[15]];
-    key.source[..4].copy_from_slice(&source);
-    key.destination[..4].copy_from_slice(&[header[16], header[17], header[18], header[19]]);
-    key.identification[2..].copy_from_slice(&[header[4], header[5]]);
-    // Behind three flags.
-    let is_first = u16::from_be_bytes([header[6], header[7]]) << 3 == 0;
-    let udp_offset = ip_offset + usize::from(header[0] & 0x0f) * 4;
-    let destination_port = if is_first { Some(destination_port(frame, udp_offset)?) } else { None };
-    Some(Fragment { key, source: Source::V4(source), destination_port })
+    key.source[..4].copy_from_slice(&header.source());
+    key.destination[..4].copy_from_slice(&header.destination());
+    key.identification[2..].copy_from_slice(&header.identification());
+    let destination_port = if header.fragment_offset() == 0 {
+        Some(Ports::read(frame, ip_offset + header.header_len())?.destination)
+    } else {
+        None
+    };
+    Some(Fragment { key, source: Source::V4(header.source()), destination_port })
 }
 
 #[inline]
 fn in_ipv6<B: Bytes + ?Sized>(frame: &B, ip_offset: usize) -> Option<Fragment> {
-    let source: [u8; 16] = frame.array(ip_offset + 8)?;
-    let destination: [u8; 16] = frame.array(ip_offset + 24)?;
-    let [mut next_header] = frame.array(ip_offset + 6)?;
-    let mut offset = ip_offset + IPV6_HEADER_LEN;
+    let header = ipv6::Header::read(frame, ip_offset)?;
+    let mut chain = header.chain(ip_offset);
     for _ in 0..EXTENSIONS_MAX {
-        // RFC 8200 section 4.1: hop-by-hop options, routing header, destination options.
-        if !matches!(next_header, 0 | 43 | 60) {
+        if !chain.may_precede_fragment() {
             break;
         }
-        let [after, len] = frame.array(offset)?;
-        offset += (usize::from(len) + 1) * 8;
-        next_header = after;
+        chain = chain.step(frame)?;
     }
-    if next_header != 44 {
+    if !chain.is_at_fragment() {
         return None;
     }
-    let header: [u8; 8] = frame.array(offset)?;
-    let identification = [header[4], header[5], header[6], header[7]];
-    let key = FragmentKey { source, destination, identification, version: 6 };
-    let is_first = u16::from_be_bytes([header[2], header[3]]) & 0xfff8 == 0;
-    let destination_port = match (is_first, header[0]) {
-        (true, PROTOCOL_UDP) => Some(destination_port(frame, offset + 8)?),
-        (true, _) => return None,
-        (false, _) => None,
+    let fragment = ipv6::FragmentHeader::read(frame, chain.offset)?;
+    let destination_port = match (fragment.fragment_offset(), fragment.next_header()) {
+        (0, UDP) => Some(Ports::read(frame, chain.offset + ipv6::FragmentHeader::LEN)?.destination),
+        (0, _) => return None,
+        _ => None,
     };
-    Some(Fragment { key, source: Source::V6(source), destination_port })
-}
-
-#[inline]
-fn destination_port<B: Bytes + ?Sized>(frame: &B, udp_offset: usize) -> Option<u16> {
-    frame.array(udp_offset + 2).map(u16::from_be_bytes)
+    let key = FragmentKey {
+        source: header.source(),
+        destination: header.destination(),
+        identification: fragment.identification(),
+        version: 6,
+    };
+    Some(Fragment { key, source: Source::V6(header.source()), destination_port })
 }

@@ -1,9 +1,9 @@
-//! What vxgen and its eBPF object agree on: names, limits and layouts of the maps, and when a frame
-//! is due.
+//! The parts that vxgen and its eBPF object share: names, limits and layouts of the maps, and the
+//! due times of frames.
 //!
 //! The object has three parts. `vxgen` makes frames out of a table, once per frame in a test run
-//! with live frames; `vxgen_flushed` and `vxgen_failed` listen at the kernel's tracepoints for what
-//! became of them; `vxdrop` counts mirrored traffic and drops it, on the receiving end of a
+//! with live frames; `vxgen_flushed` and `vxgen_failed` count their outcomes at the kernel's
+//! tracepoints; `vxdrop` counts mirrored traffic and drops it, on the receiving end of a
 //! measurement.
 //!
 //! Values are made of 64-bit integers in host byte order, so that a loader can write and read them
@@ -52,7 +52,7 @@ pub const HEAD_LEN: usize = 128;
 /// (`tools/testing/selftests/bpf/prog_tests/xdp_do_redirect.c`).
 pub const FRAME_MAX: usize = 3200;
 
-/// What to send. Written once, before the first run.
+/// Frames to send. Written once, before the first run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Settings {
@@ -96,7 +96,7 @@ impl Settings {
 pub struct Step {
     /// Whole nanoseconds.
     pub whole_ns: u64,
-    /// What is left, in units of 1/rate nanoseconds; below `rate`, or 0.
+    /// Remainder in units of 1/rate nanoseconds; below `rate`, or 0.
     pub rest: u64,
     /// Frames per second; 0: as fast as possible.
     pub rate: u64,
@@ -113,7 +113,7 @@ impl Step {
     }
 }
 
-/// How far the sending has come. Written by the program alone, on one CPU at a time.
+/// Progress of the sending. Written by the program alone, on one CPU at a time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Progress {
@@ -154,7 +154,7 @@ pub const CLOCK_EVERY: u64 = 32;
 pub struct Due {
     /// Whole nanoseconds.
     pub after_ns: u64,
-    /// What is left, in units of 1/rate nanoseconds.
+    /// Remainder in units of 1/rate nanoseconds.
     pub rest: u64,
 }
 
@@ -179,7 +179,7 @@ impl Due {
 pub struct Head {
     /// Bytes of the frame, 14 to [`FRAME_MAX`].
     pub frame_len: u64,
-    /// Where the mark of the proof stands that must not stay behind in the page, if it ends after
+    /// Offset of the mark of the proof that must not stay behind in the page, if it ends after
     /// [`HEAD_LEN`] bytes; else 0. Below [`MARK_AT_MAX`].
     pub mark_at: u64,
     /// The first bytes, without the mark of the proof.
@@ -213,13 +213,13 @@ pub const MARK_LEN: usize = 4;
 /// A whole frame with its proof; what comes after its end is not read.
 pub type Whole = [u8; FRAME_MAX];
 
-/// What became of the frames that were handed over on a CPU.
+/// Outcomes of the frames that were handed over on a CPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Flushed {
-    /// Frames handed over of which nothing was heard yet. The kernel decides about them before
-    /// anything else can hand over frames on this CPU, so that news on a CPU without such frames is
-    /// about those of somebody else.
+    /// Frames handed over whose outcome is not known yet. The kernel decides about them before
+    /// anything else can hand over frames on this CPU, so that an event on a CPU without such
+    /// frames is about those of another sender.
     pub pending: u64,
     /// Frames that the device took.
     pub sent: u64,
@@ -247,7 +247,7 @@ impl Flushed {
     }
 }
 
-/// What `vxdrop` saw on a CPU.
+/// Traffic that `vxdrop` counted on a CPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Dropped {

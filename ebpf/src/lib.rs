@@ -1,5 +1,6 @@
-//! What the XDP program and the engine have to agree on: names, limits and layouts of the maps, the
-//! arrival time in front of a frame, and the parser that decides which datagrams are ours.
+//! The parts that the XDP program and the engine share: names, limits and layouts of the maps, the
+//! arrival time in front of a frame, the readers of link and IP headers, and the parser that
+//! decides which datagrams are ours.
 //!
 //! Everything here is `no_std` and free of dependencies, so that the same code runs in the kernel
 //! and on the host.
@@ -10,3 +11,4 @@ pub mod fragment;
 pub mod generator;
 pub mod maps;
 pub mod parse;
+pub mod wire;

@@ -23,7 +23,8 @@ use vxtap_ebpf::maps::{
     ALLOWED_MAX, CHECK_SOURCE, FRAGMENTS_MAX, OUTCOMES, Outcome, PORT_WORDS, SINGLE_BUFFER,
     SOCKETS_MAX, STAMP_ARRIVAL, STEER_FRAGMENTS, Settings, port_bit,
 };
-use vxtap_ebpf::parse::{Bytes, Refusal, Source, udp_datagram};
+use vxtap_ebpf::parse::{Refusal, Source, udp_datagram};
+use vxtap_ebpf::wire::Bytes;
 
 #[btf_map]
 static SOCKETS: XskMap<{ SOCKETS_MAX as usize }> = XskMap::new();
@@ -112,7 +113,7 @@ fn has_several_buffers(ctx: &XdpContext) -> bool {
     len > (ctx.data_end() - ctx.data()) as u64
 }
 
-/// How far the start of the metadata moves for an [`Arrival`].
+/// Distance that the start of the metadata moves for an [`Arrival`].
 #[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "the length is 16")]
 const AREA_OFFSET: i32 = -(AREA_LEN as i32);
 
@@ -206,7 +207,7 @@ const fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 }
 
 // The kernel reads the licence from this section. Its helpers do not ask for the GPL; naming it
-// keeps the door open.
+// allows GPL-only helpers later.
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]
 static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

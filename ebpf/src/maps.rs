@@ -22,16 +22,16 @@ pub const FRAGMENTS: &str = "FRAGMENTS";
 /// Entries of [`SOCKETS`]: the highest RX queue index plus one that the program can steer. 1024 is
 /// above the queue count of any NIC known to us; an entry costs 8 bytes.
 pub const SOCKETS_MAX: u32 = 1024;
-/// Entries of [`PORTS`]: a bit for each of 65 536 ports, because looking into an array costs a few
-/// instructions, into a hash table some 20 ns.
+/// Entries of [`PORTS`]: a bit for each of 65 536 ports, because a lookup in an array costs a few
+/// instructions, in a hash table some 20 ns.
 pub const PORT_WORDS: u32 = 1024;
 /// Most ports that are ours; more would be a mistake.
 pub const PORTS_MAX: u32 = 64;
 /// Entries of each of the two allow-lists.
 pub const ALLOWED_MAX: u32 = 4096;
 
-/// Entries of [`FRAGMENTS`]: packets of which fragments are on their way at a time; beyond, the
-/// oldest are forgotten.
+/// Entries of [`FRAGMENTS`]: packets of which fragments are in flight at a time; beyond, the least
+/// recently used are evicted.
 pub const FRAGMENTS_MAX: u32 = 4096;
 
 /// [`Settings::flags`]: only sources in the allow-lists may reach our ports.
@@ -43,7 +43,7 @@ pub const STEER_FRAGMENTS: u32 = 1 << 2;
 /// [`Settings::flags`]: the sockets take no frame in several buffers.
 pub const SINGLE_BUFFER: u32 = 1 << 3;
 
-/// Index into [`PORTS`] and the bit there that stand for a port (host byte order).
+/// Returns the index into [`PORTS`] and the bit of a port (host byte order).
 pub const fn port_bit(port: u16) -> (u32, u64) {
     (port as u32 / 64, 1 << (port % 64))
 }
@@ -57,8 +57,8 @@ pub struct Settings {
     pub flags: u32,
 }
 
-/// What happened to a frame: the index into [`COUNTERS`]. Each frame that the program sees raises
-/// exactly one of them, save [`Outcome::Unstamped`], which comes on top of [`Outcome::Redirected`].
+/// Outcome of a frame: the index into [`COUNTERS`]. Each frame that the program processes raises
+/// exactly one counter, and [`Outcome::Unstamped`] in addition to [`Outcome::Redirected`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Outcome {
@@ -73,7 +73,7 @@ pub enum Outcome {
     Fragment = 3,
     /// Headers that end early or contradict themselves: passed.
     Malformed = 4,
-    /// More IPv6 extension headers than [`crate::parse::EXTENSION_HEADERS_MAX`]: passed.
+    /// More IPv6 extension headers than [`crate::wire::ipv6::EXTENSION_HEADERS_MAX`]: passed.
     TooManyExtensions = 5,
     /// To one of our ports from a source outside the allow-lists: dropped.
     SourceNotAllowed = 6,

@@ -1,26 +1,11 @@
-//! From the first byte of an Ethernet frame to its UDP header.
+//! Finds the UDP header of an Ethernet frame.
 //!
-//! Answers one question: is this a whole UDP datagram, and where to? It does not look at checksums,
-//! at the payload, or at who may send.
+//! Answers one question: is this a whole UDP datagram, and to which port? It does not look at
+//! checksums, at the payload, or at the list of allowed sources.
 
-/// Most IPv6 extension headers that are walked; the frame is refused beyond. Real traffic has none
-/// or one; the limit keeps the walk short for the kernel's verifier and gives a sender of long
-/// chains nothing to gain.
-pub const EXTENSION_HEADERS_MAX: usize = 6;
-
-/// Read access to the bytes of a frame: a slice on the host, two pointers with bounds checks in the
-/// kernel.
-pub trait Bytes {
-    /// The `N` bytes at `offset`, or `None` if the frame ends before.
-    fn array<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
-}
-
-impl Bytes for [u8] {
-    #[inline]
-    fn array<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
-        self.get(offset..)?.first_chunk().copied()
-    }
-}
+use crate::wire::plain::{self, Pattern};
+use crate::wire::transport::{UDP, UDP_HEADER_LEN, UdpHeader};
+use crate::wire::{Bytes, ethernet, ip_version, ipv4, ipv6};
 
 /// Source address of the outer IP header, network byte order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,11 +16,11 @@ pub enum Source {
     V6([u8; 16]),
 }
 
-/// Where the parts of an outer UDP datagram are. Offsets are in bytes from the first byte of the
-/// frame.
+/// Offsets and header fields of an outer UDP datagram. Offsets are in bytes from the first byte of
+/// the frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Datagram {
-    /// Who sent it.
+    /// Source address.
     pub source: Source,
     /// Start of the outer IP header.
     pub ip_offset: usize,
@@ -47,7 +32,7 @@ pub struct Datagram {
     pub udp_len: u16,
 }
 
-/// Why a frame is not a whole UDP datagram.
+/// Reason why a frame is not a whole UDP datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// Not IPv4 or IPv6, or not UDP.
@@ -57,21 +42,21 @@ pub enum Refusal {
     Fragment,
     /// A header ends early or contradicts itself.
     Malformed,
-    /// More than [`EXTENSION_HEADERS_MAX`] IPv6 extension headers.
+    /// More than [`ipv6::EXTENSION_HEADERS_MAX`] IPv6 extension headers.
     TooManyExtensions,
 }
 
 /// Walks Ethernet, up to two VLAN tags, IPv4 with options or IPv6 with extension headers, to the
 /// UDP header.
 ///
-/// Whether a frame is UDP is decided by the first header that says so, even if the frame ends
+/// The first header that names the protocol decides if a frame is UDP, even if the frame ends
 /// behind it; everything that is UDP has to have all its headers up to and including the UDP
 /// header. The lengths in the IP and UDP headers have to agree with each other, not with the length
-/// of the frame: a frame may be cut by whoever captured it.
+/// of the frame: a capture may have cut the frame.
 ///
 /// # Errors
 ///
-/// [`Refusal`] says why there is no UDP header to be had.
+/// [`Refusal`] has the reason why there is no UDP header.
 #[inline]
 pub fn udp_datagram<B: Bytes + ?Sized>(frame: &B) -> Result<Datagram, Refusal> {
     match plain_datagram(frame) {
@@ -81,27 +66,25 @@ pub fn udp_datagram<B: Bytes + ?Sized>(frame: &B) -> Result<Datagram, Refusal> {
 }
 
 /// Ethernet, IPv4 without options and UDP header.
-const PLAIN_LEN: usize = 14 + 20 + 8;
+const PLAIN_LEN: usize = plain::TRANSPORT_OFFSET + UDP_HEADER_LEN;
 
-/// [`udp_datagram`] for what almost all of them are: untagged, whole, IPv4 without options; with a
-/// single check of the length. `None` for everything else; never says anything else than
+/// [`udp_datagram`] for almost all of them: untagged, whole, IPv4 without options; with a single
+/// check of the length. Returns `None` for everything else, and otherwise the result of
 /// [`any_datagram`].
 #[inline]
 fn plain_datagram<B: Bytes + ?Sized>(frame: &B) -> Option<Datagram> {
     let head: [u8; PLAIN_LEN] = frame.array(0)?;
-    let be16 = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
-    let be32 = |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-    // EtherType, version and header length; then flags, fragment offset, TTL and protocol.
+    let be16 = |at| plain::be16(&head, at);
     let is_whole_udp =
-        be32(12) & 0xffff_ff00 == 0x0800_4500 && be32(20) & 0x3fff_00ff == 0x0000_0011;
+        Pattern::IPV4_WITHOUT_OPTIONS.is_in(&head) && Pattern::WHOLE_UDP.is_in(&head);
     let (ip_len, udp_len) = (usize::from(be16(16)), usize::from(be16(38)));
-    if !is_whole_udp || udp_len < UDP_HEADER_LEN || udp_len + 20 > ip_len {
+    if !is_whole_udp || udp_len < UDP_HEADER_LEN || udp_len + ipv4::HEADER_LEN_MIN > ip_len {
         return None;
     }
     Some(Datagram {
         source: Source::V4([head[26], head[27], head[28], head[29]]),
-        ip_offset: 14,
-        udp_offset: 34,
+        ip_offset: plain::IP_OFFSET,
+        udp_offset: plain::TRANSPORT_OFFSET,
         destination_port: be16(36),
         udp_len: be16(38),
     })
@@ -110,10 +93,10 @@ fn plain_datagram<B: Bytes + ?Sized>(frame: &B) -> Option<Datagram> {
 /// [`udp_datagram`] for everything.
 #[inline]
 fn any_datagram<B: Bytes + ?Sized>(frame: &B) -> Result<Datagram, Refusal> {
-    let (ether_type, ip_offset) = past_vlan_tags(frame)?;
-    match ether_type {
-        ETHER_TYPE_IPV4 => ipv4(frame, ip_offset),
-        ETHER_TYPE_IPV6 => ipv6(frame, ip_offset),
+    let payload = ethernet::payload(frame).ok_or(Refusal::Malformed)?;
+    match payload.ether_type {
+        ethernet::IPV4 => in_ipv4(frame, payload.offset),
+        ethernet::IPV6 => in_ipv6(frame, payload.offset),
         _ => Err(Refusal::NotUdp),
     }
 }
@@ -124,150 +107,81 @@ fn any_datagram<B: Bytes + ?Sized>(frame: &B) -> Result<Datagram, Refusal> {
 ///
 /// As for [`udp_datagram`].
 pub fn udp_in_packet<B: Bytes + ?Sized>(bytes: &B, ip_offset: usize) -> Result<Datagram, Refusal> {
-    let [first] = header_at(bytes, ip_offset)?;
-    match first >> 4 {
-        4 => ipv4(bytes, ip_offset),
-        6 => ipv6(bytes, ip_offset),
+    match ip_version(bytes, ip_offset).ok_or(Refusal::Malformed)? {
+        4 => in_ipv4(bytes, ip_offset),
+        6 => in_ipv6(bytes, ip_offset),
         _ => Err(Refusal::NotUdp),
     }
 }
 
-/// Two Ethernet addresses, before the `EtherType`.
-const ETHERNET_ADDRESSES_LEN: usize = 12;
-pub(crate) const ETHER_TYPE_IPV4: u16 = 0x0800;
-pub(crate) const ETHER_TYPE_IPV6: u16 = 0x86dd;
-
-/// IEEE 802.1Q, `IEEE 802.1ad` (the outer tag of two), and what equipment used for the outer tag
-/// before 802.1ad.
-const ETHER_TYPES_VLAN: [u16; 3] = [0x8100, 0x88a8, 0x9100];
-const VLAN_TAG_LEN: usize = 4;
-const VLAN_TAGS_MAX: usize = 2;
-
-/// Returns the `EtherType` behind the VLAN tags and the offset behind it. A third tag is left where
-/// it is.
 #[inline]
-pub(crate) fn past_vlan_tags<B: Bytes + ?Sized>(frame: &B) -> Result<(u16, usize), Refusal> {
-    let mut offset = ETHERNET_ADDRESSES_LEN;
-    let mut ether_type = u16_at(frame, offset)?;
-    for _ in 0..VLAN_TAGS_MAX {
-        if !ETHER_TYPES_VLAN.contains(&ether_type) {
-            break;
-        }
-        offset += VLAN_TAG_LEN;
-        ether_type = u16_at(frame, offset)?;
-    }
-    Ok((ether_type, offset + 2))
-}
-
-pub(crate) const PROTOCOL_UDP: u8 = 17;
-
-/// RFC 791 section 3.1.
-const IPV4_HEADER_LEN_MIN: usize = 20;
-/// The MF flag and the fragment offset. DF, and the bit that RFC 791 reserves, make no fragment.
-const IPV4_FRAGMENT_MASK: u16 = 0x3fff;
-
-#[inline]
-fn ipv4<B: Bytes + ?Sized>(frame: &B, ip_offset: usize) -> Result<Datagram, Refusal> {
-    let header = header_at::<IPV4_HEADER_LEN_MIN, B>(frame, ip_offset)?;
-    let header_len = usize::from(header[0] & 0x0f) * 4;
-    if header[0] >> 4 != 4 || header_len < IPV4_HEADER_LEN_MIN {
-        return Err(Refusal::Malformed);
-    }
-    if header[9] != PROTOCOL_UDP {
+fn in_ipv4<B: Bytes + ?Sized>(frame: &B, ip_offset: usize) -> Result<Datagram, Refusal> {
+    let header = ipv4::Header::read(frame, ip_offset).ok_or(Refusal::Malformed)?;
+    if header.protocol() != UDP {
         return Err(Refusal::NotUdp);
     }
-    if u16::from_be_bytes([header[6], header[7]]) & IPV4_FRAGMENT_MASK != 0 {
+    if header.is_fragment() {
         return Err(Refusal::Fragment);
     }
-    let end = ip_offset + usize::from(u16::from_be_bytes([header[2], header[3]]));
-    let source = Source::V4([header[12], header[13], header[14], header[15]]);
-    udp(frame, Ip { source, start: ip_offset, end }, ip_offset + header_len)
+    let ip = Ip {
+        source: Source::V4(header.source()),
+        start: ip_offset,
+        end: ip_offset + header.total_len(),
+    };
+    udp(frame, ip, ip_offset + header.header_len())
 }
-
-/// RFC 8200 section 3.
-pub(crate) const IPV6_HEADER_LEN: usize = 40;
 
 #[inline]
-fn ipv6<B: Bytes + ?Sized>(frame: &B, ip_offset: usize) -> Result<Datagram, Refusal> {
-    let [version, _, _, _, len_high, len_low, next_header, _] =
-        header_at::<8, B>(frame, ip_offset)?;
-    if version >> 4 != 6 {
-        return Err(Refusal::Malformed);
-    }
-    let source = Source::V6(header_at(frame, ip_offset + 8)?);
-    // The destination address is not looked at, but a frame that ends in it has no next header.
-    header_at::<16, B>(frame, ip_offset + 24)?;
-    let payload_offset = ip_offset + IPV6_HEADER_LEN;
-    let end = payload_offset + usize::from(u16::from_be_bytes([len_high, len_low]));
-    let udp_offset = past_extension_headers(frame, next_header, payload_offset)?;
-    udp(frame, Ip { source, start: ip_offset, end }, udp_offset)
+fn in_ipv6<B: Bytes + ?Sized>(frame: &B, ip_offset: usize) -> Result<Datagram, Refusal> {
+    let header = ipv6::Header::read(frame, ip_offset).ok_or(Refusal::Malformed)?;
+    let udp_offset = past_extension_headers(frame, header.chain(ip_offset))?;
+    let ip = Ip {
+        source: Source::V6(header.source()),
+        start: ip_offset,
+        end: ip_offset + header.total_len(),
+    };
+    udp(frame, ip, udp_offset)
 }
-
-/// Next header values of the extension headers that are walked.
-/// <https://www.iana.org/assignments/ipv6-parameters>
-const HOP_BY_HOP: u8 = 0;
-const ROUTING: u8 = 43;
-const FRAGMENT: u8 = 44;
-const AUTHENTICATION: u8 = 51;
-const DESTINATION_OPTIONS: u8 = 60;
 
 /// Returns the offset of the UDP header.
 #[inline]
 fn past_extension_headers<B: Bytes + ?Sized>(
     frame: &B,
-    mut next_header: u8,
-    mut offset: usize,
+    mut chain: ipv6::Chain,
 ) -> Result<usize, Refusal> {
-    for _ in 0..EXTENSION_HEADERS_MAX {
-        if next_header == PROTOCOL_UDP {
-            return Ok(offset);
+    for _ in 0..ipv6::EXTENSION_HEADERS_MAX {
+        if chain.next_header == UDP {
+            return Ok(chain.offset);
         }
-        if !is_extension(next_header) {
+        if !chain.is_at_extension() {
             return Err(Refusal::NotUdp);
         }
-        let [after, len] = header_at::<2, B>(frame, offset)?;
-        offset += match next_header {
-            FRAGMENT => whole_in_fragment_header(frame, offset)?,
-            // RFC 4302 section 2.2: "in 32-bit words (4-byte units), minus '2'".
-            AUTHENTICATION => (usize::from(len) + 2) * 4,
-            // RFC 8200 sections 4.3, 4.4, 4.6: "in 8-octet units, not including the first 8
-            // octets".
-            _ => (usize::from(len) + 1) * 8,
-        };
-        next_header = after;
+        if chain.is_at_fragment() {
+            refuse_fragment(frame, chain.offset)?;
+        }
+        chain = chain.step(frame).ok_or(Refusal::Malformed)?;
     }
-    match next_header {
-        PROTOCOL_UDP => Ok(offset),
-        _ if is_extension(next_header) => Err(Refusal::TooManyExtensions),
+    match chain.next_header {
+        UDP => Ok(chain.offset),
+        _ if chain.is_at_extension() => Err(Refusal::TooManyExtensions),
         _ => Err(Refusal::NotUdp),
     }
 }
 
+/// Refuses a packet whose fragment header, at `offset`, does not hold the whole of it.
 #[inline]
-const fn is_extension(next_header: u8) -> bool {
-    matches!(next_header, HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION_OPTIONS)
-}
-
-/// Returns the length of the fragment header if the fragment is the whole packet (RFC 6946: an
-/// "atomic" fragment).
-#[inline]
-fn whole_in_fragment_header<B: Bytes + ?Sized>(frame: &B, offset: usize) -> Result<usize, Refusal> {
-    let header = header_at::<8, B>(frame, offset)?;
-    // RFC 8200 section 4.5: 13 bits of offset, 2 reserved bits, the M flag.
-    let offset_and_more = u16::from_be_bytes([header[2], header[3]]) & 0xfff9;
-    match header[0] {
-        _ if offset_and_more == 0 => Ok(header.len()),
-        // What the rest of the chain leads to is in the first fragment alone, and not always there.
-        PROTOCOL_UDP => Err(Refusal::Fragment),
-        next_header if is_extension(next_header) => Err(Refusal::Fragment),
+fn refuse_fragment<B: Bytes + ?Sized>(frame: &B, offset: usize) -> Result<(), Refusal> {
+    let header = ipv6::FragmentHeader::read(frame, offset).ok_or(Refusal::Malformed)?;
+    match header.next_header() {
+        _ if !header.is_fragment() => Ok(()),
+        // The rest of the chain is in the first fragment alone, and not always there.
+        UDP => Err(Refusal::Fragment),
+        next_header if ipv6::is_extension(next_header) => Err(Refusal::Fragment),
         _ => Err(Refusal::NotUdp),
     }
 }
 
-/// RFC 768.
-const UDP_HEADER_LEN: usize = 8;
-
-/// What the IP header says.
+/// The fields of an IP header that a datagram needs.
 #[derive(Clone, Copy)]
 struct Ip {
     source: Source,
@@ -279,27 +193,14 @@ struct Ip {
 #[inline]
 fn udp<B: Bytes + ?Sized>(frame: &B, ip: Ip, udp_offset: usize) -> Result<Datagram, Refusal> {
     let Ip { source, start: ip_offset, end } = ip;
-    let header = header_at::<UDP_HEADER_LEN, B>(frame, udp_offset)?;
-    let udp_len = u16::from_be_bytes([header[4], header[5]]);
+    let header = UdpHeader::read(frame, udp_offset).ok_or(Refusal::Malformed)?;
+    let udp_len = header.datagram_len();
     // A datagram that ends behind its packet would take link-layer padding for payload.
     if usize::from(udp_len) < UDP_HEADER_LEN || udp_offset + usize::from(udp_len) > end {
         return Err(Refusal::Malformed);
     }
-    let destination_port = u16::from_be_bytes([header[2], header[3]]);
+    let destination_port = header.destination_port();
     Ok(Datagram { source, ip_offset, udp_offset, destination_port, udp_len })
-}
-
-#[inline]
-fn header_at<const N: usize, B: Bytes + ?Sized>(
-    frame: &B,
-    offset: usize,
-) -> Result<[u8; N], Refusal> {
-    frame.array(offset).ok_or(Refusal::Malformed)
-}
-
-#[inline]
-fn u16_at<B: Bytes + ?Sized>(frame: &B, offset: usize) -> Result<u16, Refusal> {
-    header_at(frame, offset).map(u16::from_be_bytes)
 }
 
 #[cfg(test)]

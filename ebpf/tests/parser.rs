@@ -69,7 +69,7 @@ fn offsets_source_and_length_are_those_of_the_headers() {
     assert_eq!(of("authentication header"), v6);
 }
 
-/// What etherparse makes of a whole frame: port, source and offset of the UDP header. `None` also
+/// Parses a whole frame with etherparse: port, source and offset of the UDP header. `None` also
 /// where it reads something else out of the standards: authentication headers over IPv4, a third
 /// VLAN tag, and lengths of 0 for "to the end of the frame".
 fn second_opinion(frame: &[u8]) -> Option<(u16, Source, usize)> {

@@ -1,5 +1,5 @@
-//! vxgen's programs in the kernel: one makes frames, two listen for what became of them, one drops
-//! what arrives.
+//! vxgen's programs in the kernel: one makes frames, two count their outcomes, one drops arriving
+//! frames.
 //!
 //! Built by `cargo xtask build-ebpf` for `bpfel-unknown-none`; what the maps hold is in
 //! `vxtap_ebpf::generator`.
@@ -46,8 +46,8 @@ fn vxgen(ctx: XdpContext) -> u32 {
 fn next_frame(ctx: &XdpContext) -> Option<u32> {
     let settings = SETTINGS.get(0)?;
     let progress = PROGRESS.get_ptr_mut(0)?;
-    // SAFETY: an element of an array map lives as long as the map, and nobody else writes to this
-    // one: the loader runs the program from one thread.
+    // SAFETY: an element of an array map lives as long as the map, and no other thread writes to
+    // this one: the loader runs the program from one thread.
     let progress = unsafe { &mut *progress };
     if progress.ended != 0 || !is_due(settings, progress) {
         return None;
@@ -255,7 +255,7 @@ fn vxdrop(ctx: XdpContext) -> u32 {
     XDP_DROP
 }
 
-/// Where the inner frame starts, if this is VXLAN.
+/// Returns the start of the inner frame, if this is VXLAN.
 #[inline(always)]
 fn inner_start(start: usize, end: usize) -> Option<usize> {
     const V4: usize = 14 + 20;

@@ -32,7 +32,8 @@ pub(super) fn ethernet(ether_type: u16) -> Vec<u8> {
     header
 }
 
-/// What an outer `EtherType` of a VLAN is followed by: the tag's content and the inner `EtherType`.
+/// Returns the part behind the outer `EtherType` of a VLAN: the tag's content and the inner
+/// `EtherType`.
 pub(super) fn vlan(ether_type: u16) -> Vec<u8> {
     [[0x00, 0x64], ether_type.to_be_bytes()].concat()
 }

@@ -12,7 +12,7 @@ use vxtap_ebpf::parse::Refusal::{self, Fragment, Malformed, NotUdp, TooManyExten
 
 /// A chain of headers.
 pub(crate) struct Chain {
-    /// What is special about it.
+    /// Its special property.
     pub(crate) name: &'static str,
     /// The whole frame: headers and some payload.
     pub(crate) frame: Vec<u8>,
@@ -22,7 +22,7 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
-    /// What is expected of the first `len` bytes.
+    /// Returns the expected outcome of the first `len` bytes.
     pub(crate) fn expected(&self, len: usize) -> Result<u16, Refusal> {
         let (_, outcome) =
             self.outcomes.iter().rev().find(|(from, _)| *from <= len).expect("from 0 on");

@@ -13,13 +13,13 @@ const FILE_HEADER_LEN: usize = 24;
 const RECORD_HEADER_LEN: usize = 16;
 /// The "modified" variant adds interface index, protocol and packet type to each record.
 const MODIFIED_RECORD_HEADER_LEN: usize = 24;
-/// The link type's part of its 32-bit field; the others say whether frames carry a checksum at
-/// their end (draft-ietf-opsawg-pcap, section 4; libpcap `LT_LINKTYPE`).
+/// The link type's part of its 32-bit field; the other bits describe a checksum at the end of
+/// frames (draft-ietf-opsawg-pcap, section 4; libpcap `LT_LINKTYPE`).
 const LINK_TYPE_MASK: u32 = 0x03FF_FFFF;
 
 const NS_PER_SECOND: u64 = 1_000_000_000;
 
-/// What the file header says about the records.
+/// Format of the records, from the file header.
 #[derive(Debug)]
 pub(super) struct Classic {
     is_big_endian: bool,
@@ -29,7 +29,7 @@ pub(super) struct Classic {
 }
 
 impl Classic {
-    /// Tells whether a file that starts with `start` is for this reader.
+    /// Returns whether a file that starts with `start` has this format.
     pub(super) fn recognises(start: &[u8]) -> bool {
         let Ok(magic) = <[u8; 4]>::try_from(start) else { return false };
         // Read as little-endian: microseconds, nanoseconds, modified; the same in the other byte

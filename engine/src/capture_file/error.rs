@@ -1,4 +1,4 @@
-//! What can be wrong with a capture file, and the sentence that says so.
+//! Errors of capture files, and their texts.
 
 use std::fmt;
 use std::io;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::MAX_CAPTURED_BYTES;
 
-/// A capture file cannot be read, or not further than where the error says.
+/// A capture file that cannot be read, or not beyond a certain byte.
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureFileError {
     /// The file cannot be opened.
@@ -14,7 +14,7 @@ pub enum CaptureFileError {
     Open {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The file holds no byte.
@@ -33,7 +33,7 @@ pub enum CaptureFileError {
         /// The command that takes it off.
         command: &'static str,
     },
-    /// The file starts like nothing that is known.
+    /// The file has no known magic number.
     #[error("{}: neither a pcap nor a pcapng file", path.display())]
     NotACapture {
         /// The file.
@@ -44,11 +44,11 @@ pub enum CaptureFileError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Where the record that could not be read starts, in bytes from the start of the file.
+        /// Start of the record that could not be read, in bytes from the start of the file.
         offset: u64,
         /// Number of frames read before.
         frames: u64,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The last record is not whole: the writer was interrupted or the copy incomplete.
@@ -56,7 +56,7 @@ pub enum CaptureFileError {
     EndsInRecord {
         /// The file.
         path: PathBuf,
-        /// Where that record starts, in bytes from the start of the file.
+        /// Start of that record, in bytes from the start of the file.
         offset: u64,
         /// Number of frames read before.
         frames: u64,
@@ -66,7 +66,7 @@ pub enum CaptureFileError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// Where that record starts, in bytes from the start of the file.
+        /// Start of that record, in bytes from the start of the file.
         offset: u64,
         /// Number of frames read before.
         frames: u64,
@@ -75,23 +75,23 @@ pub enum CaptureFileError {
     },
 }
 
-/// How a record contradicts the format.
+/// Contradiction of a record with the format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Damage {
     /// More bytes captured than [`MAX_CAPTURED_BYTES`] or than the block around the record has room
     /// for.
     CapturedLength {
-        /// What the record says, in bytes.
+        /// Length in the record, in bytes.
         captured: u32,
-        /// What is possible, in bytes.
+        /// Largest possible length, in bytes.
         limit: u32,
     },
     /// A record header of nothing but zeros, as a crash leaves them behind.
     Zeros,
     /// A fraction of a second that is a second or more.
     Fraction {
-        /// What the record says.
+        /// Value in the record.
         fraction: u32,
         /// Units per second.
         units: u32,
@@ -100,7 +100,7 @@ pub enum Damage {
     BlockLength {
         /// The block's type.
         block_type: u32,
-        /// What the block says, in bytes.
+        /// Length in the block, in bytes.
         len: u32,
     },
     /// The block's length at its end differs from the one at its start.
@@ -131,7 +131,7 @@ pub enum Damage {
         /// Minor version.
         minor: u16,
     },
-    /// Something the parser refuses without saying more.
+    /// A record that the parser refuses without details.
     Unreadable,
 }
 
@@ -176,7 +176,7 @@ impl fmt::Display for Damage {
     }
 }
 
-/// Why reading stops, before it is known where.
+/// Reason why reading stops, without its place.
 #[derive(Debug)]
 pub(super) enum Stop {
     Read(io::Error),
@@ -197,7 +197,7 @@ impl From<io::Error> for Stop {
 }
 
 impl Stop {
-    /// Adds where it happened.
+    /// Adds the place.
     pub(super) fn at(self, path: &Path, offset: u64, frames: u64) -> CaptureFileError {
         let path = path.to_owned();
         match self {
@@ -208,7 +208,7 @@ impl Stop {
     }
 }
 
-/// Says what a file is that starts with `start` (up to four bytes) and is no capture file.
+/// Returns the error for a file that starts with `start` (up to four bytes) and is no capture file.
 pub(super) fn refuse_foreign_magic(path: &Path, start: &[u8]) -> CaptureFileError {
     let (format, command) = match start {
         [0x1f, 0x8b, ..] => ("gzip", "gunzip"),

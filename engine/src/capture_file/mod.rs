@@ -1,13 +1,12 @@
-//! Which frames does a capture file hold, and where does it stop being readable?
+//! Reads the frames of a capture file, and reports the byte at which it stops being readable.
 //!
 //! Reads classic pcap (microseconds or nanoseconds, either byte order, and the "modified" variant
 //! with its longer record header) and pcapng (any number of sections and interfaces) as a stream:
-//! memory stays bounded whatever the file says about itself. The fields of records and blocks are
-//! decoded by `pcap-parser`; how long a record is gets checked here before its bytes are awaited,
-//! so that a damaged length is reported where it stands.
+//! memory stays bounded for any content. The fields of records and blocks are decoded by
+//! `pcap-parser`; the length of a record is checked here before its bytes are read, so that a
+//! damaged length is reported at its own offset.
 //!
-//! It does not look into the frames, does not decompress, and does not search for a next good
-//! record after damage.
+//! Frames are not parsed, compressed files are refused, and reading does not resume after damage.
 //!
 //! Formats: draft-ietf-opsawg-pcap and draft-ietf-opsawg-pcapng.
 
@@ -31,14 +30,14 @@ use self::error::{Stop, refuse_foreign_magic};
 use self::ng::Ng;
 use self::window::Window;
 
-/// The largest captured length of one record, in bytes, that is believed.
+/// The largest captured length of one record, in bytes, that is accepted.
 ///
 /// libpcap's `MAXIMUM_SNAPLEN` (pcap-int.h): no capture tool writes more for Ethernet, and readers
 /// refuse more. Lower would refuse valid files; higher would take longer to notice a damaged length
 /// and hold that much memory.
 pub const MAX_CAPTURED_BYTES: u32 = 262_144;
 
-/// What lies on the link the frames were captured from: a LINKTYPE_ value of
+/// Link-layer type of the interface that frames were captured from: a LINKTYPE_ value of
 /// <https://www.tcpdump.org/linktypes.html>.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LinkType(pub u32);
@@ -74,8 +73,8 @@ pub struct Record<'a> {
     pub captured: &'a [u8],
     /// Length of the frame on the wire, in bytes, as the file states it.
     pub original_len: u32,
-    /// How to read `captured`. Frames of every link type are handed over; the caller decides what
-    /// it understands.
+    /// Link-layer type of `captured`. Frames of every type are returned; the caller decides which
+    /// ones it supports.
     pub link_type: LinkType,
 }
 
@@ -140,8 +139,8 @@ impl CaptureFile {
     ///
     /// # Errors
     ///
-    /// The file is damaged, ends in the middle of a record or cannot be read. That is said once;
-    /// from then on the answer is `None`. Every frame before it has been returned.
+    /// The file is damaged, ends in the middle of a record or cannot be read. The error is returned
+    /// once; later calls return `None`. Every frame before it has been returned.
     #[expect(
         clippy::should_implement_trait,
         reason = "lends from the buffer, which an Iterator cannot do"
@@ -177,7 +176,7 @@ impl CaptureFile {
     }
 }
 
-/// Why a file could not be opened: refused as a whole, or stopped at a byte of its header.
+/// Reason why a file could not be opened: refused as a whole, or stopped at a byte of its header.
 enum Opening {
     Refused(CaptureFileError),
     Stopped(Stop),

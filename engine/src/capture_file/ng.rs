@@ -20,14 +20,13 @@ const SECTION_START_LEN: usize = 12;
 const BYTE_ORDER_MAGIC: u32 = 0x1A2B_3C4D;
 /// The obsolete packet block (draft-ietf-opsawg-pcapng, appendix A).
 const OPB_MAGIC: u32 = 2;
-/// Where the captured bytes start in an enhanced and in an obsolete packet block, and in a simple
-/// one.
+/// Start of the captured bytes in an enhanced and in an obsolete packet block, and in a simple one.
 const PACKET_DATA_OFFSET: usize = 28;
 const SIMPLE_DATA_OFFSET: usize = 12;
 /// Interfaces kept per section. A file with more is damaged or made to exhaust memory.
 const MAX_INTERFACES: usize = 65_536;
 
-/// What a section says about one of its interfaces.
+/// An interface that a section describes.
 #[derive(Debug, Clone, Copy)]
 struct Interface {
     link_type: LinkType,
@@ -45,7 +44,7 @@ struct Clock {
 }
 
 impl Clock {
-    /// Microseconds since 1970, which holds where a description says nothing else.
+    /// Microseconds since 1970, the default of the format.
     const DEFAULT: Self = Self { resolution: 6, offset_seconds: 0 };
 
     /// Converts `units` to nanoseconds since 1970, clamped to the range of the type.
@@ -73,7 +72,7 @@ pub(super) struct Ng {
 }
 
 impl Ng {
-    /// Tells whether a file that starts with `start` is for this reader.
+    /// Returns whether a file that starts with `start` has this format.
     pub(super) fn recognises(start: &[u8]) -> bool {
         start == SHB_MAGIC.to_be_bytes()
     }
@@ -238,8 +237,8 @@ impl Ng {
         })
     }
 
-    /// Reads a packet without time, of the section's first interface. What is captured of it
-    /// follows from its length and the interface's limit.
+    /// Reads a packet without time, of the section's first interface. Its captured part follows
+    /// from its length and the interface's limit.
     fn simple(&self, packet: &SimplePacketBlock<'_>) -> Result<Packet, Damage> {
         let interface = self.interface(0)?;
         let snaplen = if interface.snaplen == 0 { u32::MAX } else { interface.snaplen };

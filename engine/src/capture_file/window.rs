@@ -1,11 +1,10 @@
-//! The bytes of a stream that are being looked at: a buffer of fixed size that knows its place in
-//! the file.
+//! A buffer of fixed size over a stream, which knows its offset in the file.
 
 use std::fmt;
 use std::io::{self, Read};
 use std::ops::Range;
 
-/// Size of the buffer and so the largest record or block that can be looked at as a whole, in
+/// Size of the buffer, and so of the largest record or block that can be parsed as a whole, in
 /// bytes.
 ///
 /// Holds four frames of the largest size. Smaller means more read calls; larger only costs memory.
@@ -15,7 +14,7 @@ pub(super) const WINDOW_BYTES: usize = 1 << 20;
 pub(super) struct Window {
     source: Box<dyn Read + Send>,
     buffer: Box<[u8]>,
-    /// What is buffered and not yet consumed.
+    /// Bytes that are buffered and not yet consumed.
     unread: Range<usize>,
     /// Bytes consumed since the start of the file.
     offset: u64,
@@ -45,7 +44,7 @@ impl Window {
     ///
     /// # Panics
     ///
-    /// `len` is above [`WINDOW_BYTES`]; callers check what a file claims before they wait for it.
+    /// `len` is above [`WINDOW_BYTES`]; callers check the lengths in a file before they call.
     pub(super) fn fill(&mut self, len: usize) -> io::Result<usize> {
         assert!(len <= WINDOW_BYTES, "a record is refused before it outgrows the window");
         if self.unread.start + len > WINDOW_BYTES {
@@ -63,13 +62,13 @@ impl Window {
         Ok(self.unread.len().min(len))
     }
 
-    /// Returns the next `len` bytes, which [`Window::fill`] has promised.
+    /// Returns the next `len` bytes, which [`Window::fill`] has made available.
     pub(super) fn peek(&self, len: usize) -> &[u8] {
         &self.buffer[self.unread.start..][..len]
     }
 
-    /// Moves over the next `len` bytes and returns where they lie; they stay there until the next
-    /// fill or skip.
+    /// Consumes the next `len` bytes and returns their place, which is valid until the next fill or
+    /// skip.
     pub(super) const fn consume(&mut self, len: usize) -> Range<usize> {
         let start = self.unread.start;
         self.unread.start += len;
@@ -77,7 +76,7 @@ impl Window {
         start..start + len
     }
 
-    /// Moves over `len` bytes without keeping them; returns false if the stream ends before.
+    /// Skips `len` bytes; returns `false` if the stream ends before.
     pub(super) fn skip(&mut self, mut len: u64) -> io::Result<bool> {
         while len > 0 {
             let step = usize::try_from(len).unwrap_or(usize::MAX).min(WINDOW_BYTES);

@@ -1,5 +1,4 @@
-//! The GENEVE header, RFC 8926 section 3.4, its options, and what AWS's Gateway Load Balancer says
-//! in them.
+//! The GENEVE header, RFC 8926 section 3.4, its options, and those of AWS's Gateway Load Balancer.
 //!
 //! ```text
 //!   | Ver, 2 | Opt Len, 6, in words | O C reserved, 6 | protocol type, 16 |
@@ -7,9 +6,10 @@
 //!   | option class, 16    | type, 8 | R R R, length, 5, in words | data ... |
 //! ```
 
-use vxtap_ebpf::parse::{self, Bytes};
+use vxtap_ebpf::parse;
+use vxtap_ebpf::wire::Bytes;
+use vxtap_ebpf::wire::ethernet::{IPV4, IPV6};
 
-use super::body::{IPV4, IPV6};
 use super::{EncapFlags, Inner, Layer, PayloadSpan, Ports, vxlan};
 use crate::drop_reason::DropReason;
 use crate::vni::Vni;
@@ -20,24 +20,23 @@ const OPTION_LEN: usize = 4;
 /// Trans Ether Bridging: an Ethernet frame inside.
 const ETHERNET: u16 = 0x6558;
 
-/// Opens a GENEVE header. A critical option that nobody here knows does not keep the frame away, as
-/// it would have to from a tunnel's end: options change nothing about where the frame lies, and who
-/// listens wants to see it.
+/// Opens a GENEVE header. An unknown critical option does not drop the frame, as it would at a
+/// tunnel endpoint: options do not change the frame's place, and a capture shows it.
 pub(super) fn open(
     head: &[u8],
     layer: Layer,
-    body: PayloadSpan,
+    payload: PayloadSpan,
     ports: &Ports,
 ) -> Result<Inner, DropReason> {
     const IS_CONTROL: u8 = 0x80;
-    let header: [u8; GENEVE_LEN] = body.array(head).ok_or(DropReason::TunnelTruncated)?;
+    let header: [u8; GENEVE_LEN] = payload.array(head).ok_or(DropReason::TunnelTruncated)?;
     if header[0] >> 6 != 0 {
         return Err(DropReason::GeneveMalformed);
     }
     let inside =
-        body.behind(GENEVE_LEN + options_len(header[0])).ok_or(DropReason::TunnelTruncated)?;
+        payload.behind(GENEVE_LEN + options_len(header[0])).ok_or(DropReason::TunnelTruncated)?;
     let options =
-        head.get(body.start + GENEVE_LEN..inside.start).ok_or(DropReason::TunnelTruncated)?;
+        head.get(payload.start + GENEVE_LEN..inside.start).ok_or(DropReason::TunnelTruncated)?;
     let options = GeneveOptions { bytes: options };
     if !options.is_well_formed() {
         return Err(DropReason::GeneveMalformed);
@@ -57,8 +56,8 @@ pub(super) fn open(
     }
 }
 
-/// The VXLAN tunnel in a packet that a Gateway Load Balancer has put into GENEVE; `None` if the
-/// packet is something else, which then is what was mirrored. The mirror is who sent the packet
+/// Opens the VXLAN tunnel in a packet that a Gateway Load Balancer has put into GENEVE. Returns
+/// `None` for any other packet, which then is the mirrored one. The source is that of the packet
 /// inside, not the load balancer.
 fn nested(
     head: &[u8],
@@ -70,17 +69,17 @@ fn nested(
     if !ports.is_vxlan(datagram.destination_port) {
         return None;
     }
-    let body = PayloadSpan::of(&datagram, packet.end());
+    let payload = PayloadSpan::of(&datagram, packet.end());
     let layer = Layer { source: datagram.source, outer_ip: layer.outer_ip };
-    let inner = vxlan::open(head, layer, body);
-    Some(inner.map(|inner| Inner { shape: inner.shape.in_geneve(), ..inner }))
+    let inner = vxlan::open(head, layer, payload);
+    Some(inner.map(|inner| Inner { encap: inner.encap.in_geneve(), ..inner }))
 }
 
 fn options_len(first: u8) -> usize {
     usize::from(first & 0x3f) * 4
 }
 
-/// The options of a GENEVE header; empty if it ends early.
+/// Returns the options of a GENEVE header; none if it ends early.
 pub(crate) fn options_of(header: &[u8]) -> GeneveOptions<'_> {
     let end = GENEVE_LEN + header.first().copied().map_or(0, options_len);
     GeneveOptions { bytes: header.get(GENEVE_LEN..end).unwrap_or_default() }
@@ -89,16 +88,16 @@ pub(crate) fn options_of(header: &[u8]) -> GeneveOptions<'_> {
 /// An option of a GENEVE header, RFC 8926 section 3.5.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GeneveOption<'a> {
-    /// Who defines the type: a number that IANA assigns.
+    /// Namespace of the type, assigned by IANA.
     pub class: u16,
-    /// What the option is. The highest bit says that it is critical.
+    /// Type of the option; the highest bit marks it as critical.
     pub kind: u8,
     /// Its data, 0 to 124 bytes, a multiple of 4.
     pub data: &'a [u8],
 }
 
-/// The options of a GENEVE header, in their order. Ends at an option that reaches beyond the
-/// header.
+/// The options of a GENEVE header, in their order. The iterator ends at an option that reaches
+/// beyond the header.
 #[derive(Clone, Debug)]
 pub struct GeneveOptions<'a> {
     bytes: &'a [u8],
@@ -116,7 +115,7 @@ impl<'a> Iterator for GeneveOptions<'a> {
     }
 }
 
-/// IANA's class of AWS.
+/// Option class that IANA has assigned to AWS.
 const AWS: u16 = 0x0108;
 
 impl GeneveOptions<'_> {
@@ -130,7 +129,8 @@ impl GeneveOptions<'_> {
         self.clone().any(|option| option.class == AWS)
     }
 
-    /// What a Gateway Load Balancer says; `None` if one of its three options is missing.
+    /// Returns the values of a Gateway Load Balancer; `None` if one of its three options is
+    /// missing.
     pub fn gwlb(&self) -> Option<Gwlb> {
         let data = |kind| self.clone().find(|option| option.class == AWS && option.kind == kind);
         Some(Gwlb {
@@ -141,13 +141,13 @@ impl GeneveOptions<'_> {
     }
 }
 
-/// What AWS's Gateway Load Balancer says about a packet, in options of class 0x0108.
+/// Values that AWS's Gateway Load Balancer adds to a packet, in options of class 0x0108.
 /// <https://docs.aws.amazon.com/elasticloadbalancing/latest/gateway/integrate-appliances.html>
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Gwlb {
-    /// Which endpoint it came through; option type 1.
+    /// Endpoint that the packet came through; option type 1.
     pub endpoint_id: u64,
-    /// Which attachment of a transit gateway; 0 without one. Option type 2.
+    /// Attachment of a transit gateway, 0 without one; option type 2.
     pub attachment_id: u64,
     /// The same for all packets of a flow; option type 3.
     pub flow_cookie: u32,

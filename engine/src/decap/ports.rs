@@ -1,4 +1,4 @@
-//! Which UDP port carries which tunnel.
+//! Maps UDP ports to the tunnels that they carry.
 
 use crate::config::{Tunnel, TunnelPort, VXLAN_PORT};
 
@@ -15,21 +15,21 @@ impl Ports {
         Self { all: ports.into(), plain: first.map_or(0, |port| port.number) }
     }
 
-    /// The first VXLAN port, whose datagrams take the short way; 0, which no datagram has, if there
-    /// is none.
+    /// Returns the first VXLAN port, whose datagrams take the fast path; 0, which no datagram has,
+    /// if there is none.
     #[inline]
     pub(crate) const fn plain(&self) -> u16 {
         self.plain
     }
 
-    /// What the port carries. What is not configured reaches nobody, but for what a reload may have
-    /// changed.
+    /// Returns the tunnel that the port carries. A port that is not configured is not steered here,
+    /// except shortly after a reload.
     pub(super) fn tunnel(&self, number: u16) -> Tunnel {
         let found = self.all.iter().find(|port| port.number == number);
         found.map_or(Tunnel::of_port(number), |port| port.tunnel)
     }
 
-    /// Whether the configuration says that the port carries VXLAN.
+    /// Returns whether the port carries VXLAN, by the configuration or by its number.
     pub(super) fn is_vxlan(&self, number: u16) -> bool {
         number == VXLAN_PORT || self.all.contains(&TunnelPort { number, tunnel: Tunnel::Vxlan })
     }

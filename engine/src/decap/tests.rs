@@ -44,7 +44,7 @@ fn the_inner_frame_is_found_with_its_source_and_vni() {
         Inner {
             source: Source::V4([10, 0, 0, 7]),
             vni: Vni::new(0xab_cdef).unwrap(),
-            shape: EncapFlags::VXLAN,
+            encap: EncapFlags::VXLAN,
             outer_ip: 14,
             start: 50,
             captured_len: inner.len(),

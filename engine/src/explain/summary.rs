@@ -1,8 +1,8 @@
-//! What the frames of a capture say together.
+//! Counts over the frames of a capture.
 
 use std::collections::BTreeMap;
 
-use super::{Explainer, Explanation, Fate, shadowed_rules};
+use super::{Explainer, Explanation, FrameOutcome, shadowed_rules};
 use crate::config::{Action, Direction, Filter};
 use crate::drop_reason::{DropReason, Drops};
 use crate::session::Pair;
@@ -12,11 +12,11 @@ use crate::session::Pair;
 pub struct RuleCount<'e> {
     /// Name of the filter.
     pub filter: &'e str,
-    /// Which of its lists.
+    /// List of the rule.
     pub direction: Direction,
     /// The rule's number.
     pub number: u32,
-    /// What it does.
+    /// Its action.
     pub action: Action,
     /// Packets that it decided about.
     pub packets: u64,
@@ -32,7 +32,7 @@ pub struct Summary<'e> {
     pub not_steered: BTreeMap<&'static str, u64>,
     /// Frames that passed.
     pub accepted: u64,
-    /// Frames that did not, by reason.
+    /// Frames that were dropped, by reason.
     pub drops: Drops,
     /// Frames by session, from the default session.
     pub sessions: Vec<u64>,
@@ -46,7 +46,7 @@ pub struct Summary<'e> {
 }
 
 impl<'e> Summary<'e> {
-    /// No frames yet.
+    /// Returns a summary of no frames.
     pub fn new(explainer: &'e Explainer) -> Self {
         Self {
             explainer,
@@ -62,15 +62,15 @@ impl<'e> Summary<'e> {
     }
 
     /// Counts a frame.
-    pub fn count(&mut self, fate: &Fate<'e>) {
-        match fate {
-            Fate::NotSteered(name) => *self.not_steered.entry(name).or_default() += 1,
-            Fate::NotDecapsulated(reason) => self.drops.count(*reason),
-            Fate::Judged(explanation) => self.count_judged(explanation),
+    pub fn count(&mut self, outcome: &FrameOutcome<'e>) {
+        match outcome {
+            FrameOutcome::NotSteered(name) => *self.not_steered.entry(name).or_default() += 1,
+            FrameOutcome::NotDecapsulated(reason) => self.drops.count(*reason),
+            FrameOutcome::Evaluated(explanation) => self.count_evaluated(explanation),
         }
     }
 
-    fn count_judged(&mut self, explanation: &Explanation<'e>) {
+    fn count_evaluated(&mut self, explanation: &Explanation<'e>) {
         match explanation.outcome {
             Ok(()) => self.accepted += 1,
             Err(reason) => self.drops.count(reason),
@@ -87,13 +87,13 @@ impl<'e> Summary<'e> {
         }
     }
 
-    /// Frames that reached the workers.
+    /// Returns the number of frames that reached the workers.
     pub fn received(&self) -> u64 {
         self.accepted + self.drops.total()
     }
 
-    /// Every rule of every filter that a session has, in the order of the configuration, ingress
-    /// first, then by number.
+    /// Returns every rule of every filter that a session uses, in the order of the configuration,
+    /// ingress first, then by number.
     pub fn rules(&self) -> Vec<RuleCount<'e>> {
         let config = &self.explainer.config;
         let is_used = |filter: &&Filter| {
@@ -126,13 +126,13 @@ impl<'e> Summary<'e> {
         rules.into_iter().map(count).collect()
     }
 
-    /// Names of the declared sessions that no frame belongs to.
+    /// Returns the names of the declared sessions that no frame belongs to.
     pub fn silent_sessions(&self) -> impl Iterator<Item = &'e str> {
         let sessions = self.explainer.config.sessions.iter().zip(&self.sessions[1..]);
         sessions.filter(|(_, frames)| **frames == 0).map(|(session, _)| session.name.as_str())
     }
 
-    /// The reasons that frames were dropped for, each with its count.
+    /// Returns the reasons that frames were dropped for, each with its count.
     pub fn reasons(&self) -> impl Iterator<Item = (DropReason, u64)> {
         let drops = self.drops;
         DropReason::ALL

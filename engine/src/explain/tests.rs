@@ -1,5 +1,4 @@
-//! What is explained is what the data path does, and the rules that are named are those that
-//! decide.
+//! Explanations agree with the data path, and the rules that are named are the ones that decide.
 
 use etherparse::PacketBuilder;
 use proptest::prelude::*;
@@ -57,7 +56,7 @@ fn config(rules: Vec<crate::config::Rule>) -> Config {
     Config { enis: vec![eni], filters: vec![filter], sessions: vec![session], ..Config::default() }
 }
 
-/// What a walk through one list says.
+/// Returns the outcome of a walk through one list.
 fn says(walk: &Walk) -> Result<(), DropReason> {
     match walk.decision {
         Some(Decision { action: Action::Accept, .. }) => Ok(()),
@@ -88,9 +87,9 @@ proptest! {
         let mut summary = Summary::new(&explainer);
         let mut decided = 0;
         for (is_out, source, destination, from, to, is_tcp) in frames {
-            let fate = explainer.explain(&mirrored(is_out, source, destination, (from, to), is_tcp));
-            summary.count(&fate);
-            let Fate::Judged(explanation) = fate else { panic!("mirrored") };
+            let outcome = explainer.explain(&mirrored(is_out, source, destination, (from, to), is_tcp));
+            summary.count(&outcome);
+            let FrameOutcome::Evaluated(explanation) = outcome else { panic!("mirrored") };
             let said: Vec<_> = explanation.walks.iter().map(says).collect();
             let expected = match said[..] {
                 [one] => one,
@@ -104,7 +103,7 @@ proptest! {
         }
         prop_assert_eq!(summary.received(), 20);
         prop_assert_eq!(summary.rules().iter().map(|rule| rule.packets).sum::<u64>(), decided);
-        // What is called shadowed has decided about nothing.
+        // A shadowed rule has decided about no packet.
         for rule in summary.rules() {
             prop_assert!(rule.packets == 0 || rule.shadowed_by.is_empty());
         }
@@ -117,21 +116,25 @@ fn what_does_not_reach_a_session_has_a_reason() {
     let frame = mirrored(None, 1, 2, (3, 4), true);
     let mut other_port = frame.clone();
     other_port[36..38].copy_from_slice(&80_u16.to_be_bytes());
-    assert!(matches!(explainer.explain(&other_port), Fate::NotSteered("not_ours")));
+    assert!(matches!(explainer.explain(&other_port), FrameOutcome::NotSteered("not_ours")));
     let mut no_vni = frame.clone();
     no_vni[42] = 0;
     assert!(matches!(
         explainer.explain(&no_vni),
-        Fate::NotDecapsulated(DropReason::VxlanWithoutVni)
+        FrameOutcome::NotDecapsulated(DropReason::VxlanWithoutVni)
     ));
     let mut other_vni = frame;
     other_vni[48] = 8;
-    let Fate::Judged(explanation) = explainer.explain(&other_vni) else { panic!("mirrored") };
+    let FrameOutcome::Evaluated(explanation) = explainer.explain(&other_vni) else {
+        panic!("mirrored")
+    };
     assert_eq!((explanation.session, explanation.outcome), ("default", Ok(())));
     let mut config = config(Vec::new());
     config.unknown = crate::config::UnknownSessions::Drop;
     let explainer = Explainer::new(config).unwrap();
-    let Fate::Judged(explanation) = explainer.explain(&other_vni) else { panic!("mirrored") };
+    let FrameOutcome::Evaluated(explanation) = explainer.explain(&other_vni) else {
+        panic!("mirrored")
+    };
     assert_eq!(explanation.outcome, Err(DropReason::UnknownSession));
 }
 
@@ -150,11 +153,16 @@ fn of_a_datagram_in_fragments_the_last_one_to_come_is_judged_as_the_whole() {
     };
     let explainer = Explainer::new(config(Vec::new())).unwrap();
     let (first, second) = (fragment(0..32), fragment(32..data.len()));
-    assert!(matches!(explainer.explain(&second), Fate::NotSteered("fragment")), "before the first");
+    assert!(
+        matches!(explainer.explain(&second), FrameOutcome::NotSteered("fragment")),
+        "before the first"
+    );
     let kept = explainer.explain(&first);
-    assert!(matches!(kept, Fate::NotDecapsulated(DropReason::FragmentKept)), "{kept:?}");
-    let Fate::Judged(whole) = explainer.explain(&second) else { panic!("whole") };
-    let Fate::Judged(expected) = explainer.explain(&outer) else { panic!("whole from the start") };
+    assert!(matches!(kept, FrameOutcome::NotDecapsulated(DropReason::FragmentKept)), "{kept:?}");
+    let FrameOutcome::Evaluated(whole) = explainer.explain(&second) else { panic!("whole") };
+    let FrameOutcome::Evaluated(expected) = explainer.explain(&outer) else {
+        panic!("whole from the start")
+    };
     assert_eq!(
         (whole.session, &whole.flow, whole.outcome),
         (expected.session, &expected.flow, expected.outcome)

@@ -1,4 +1,4 @@
-//! The rules of a filter one after the other, up to the one that decides.
+//! Walks the rules of a filter one after the other, up to the one that decides.
 
 use crate::config::{Action, Direction, Filter, Rule, UnknownDirection};
 use crate::filter::rules::{Miss, in_order, misses};
@@ -9,25 +9,25 @@ use crate::flow::Flow;
 pub struct Tried {
     /// Its number.
     pub number: u32,
-    /// What of it the packet does not have.
+    /// The first condition that the packet does not meet.
     pub miss: Miss,
 }
 
 /// The rule that decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decision {
-    /// To which list it belongs.
+    /// Direction of its list.
     pub direction: Direction,
     /// Its number.
     pub number: u32,
-    /// What it says.
+    /// Its action.
     pub action: Action,
 }
 
-/// A list of rules as a packet meets it.
+/// Evaluation of a list of rules for a packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Walk {
-    /// Which of the two lists.
+    /// Direction of the list.
     pub direction: Direction,
     /// The rules before the one that matches, in their order; all of them if none does.
     pub tried: Vec<Tried>,
@@ -35,7 +35,7 @@ pub struct Walk {
     pub decision: Option<Decision>,
 }
 
-/// The lists of a filter in the order in which they are asked.
+/// The lists of rules of a filter, in the order of evaluation.
 #[derive(Debug)]
 pub(super) struct Lists {
     ingress: Vec<Rule>,
@@ -49,8 +49,8 @@ impl Lists {
         Self { ingress, egress }
     }
 
-    /// The lists that a frame of this direction is judged by; both if it is not known and either
-    /// may accept it.
+    /// Evaluates the lists for a frame of this direction; both if it is not known and either may
+    /// accept it.
     pub(super) fn walk(
         &self,
         flow: Option<&Flow>,
@@ -73,7 +73,7 @@ impl Lists {
     }
 }
 
-/// What is not IP is asked by no rule.
+/// Evaluates one list. No rule matches a frame without IP.
 fn walk(rules: &[Rule], direction: Direction, flow: Option<&Flow>) -> Walk {
     let mut walk = Walk { direction, tried: Vec::new(), decision: None };
     let Some(flow) = flow else { return walk };
@@ -88,8 +88,8 @@ fn walk(rules: &[Rule], direction: Direction, flow: Option<&Flow>) -> Walk {
     walk
 }
 
-/// The rule that decides, of the lists that a frame was judged by: one that accepts, else one that
-/// rejects.
+/// Returns the rule that decides, of the lists that evaluated a frame: one that accepts, else one
+/// that rejects.
 pub(super) fn decision(walks: &[Walk]) -> Option<Decision> {
     let mut decisions = walks.iter().filter_map(|walk| walk.decision);
     let first = decisions.next()?;

@@ -1,9 +1,10 @@
-//! Which rule matches a packet first? In a time that hardly depends on the number of rules.
+//! Finds the first rule that matches a packet, in a time that hardly depends on the number of
+//! rules.
 //!
 //! Bit vectors: each of the five fields of a packet has a row of bits, one for each rule that its
 //! value satisfies (`rows`). The lowest bit that is set in all five rows is the first rule that
-//! matches. In long rows a summary word says which words have a bit at all, so that only words in
-//! which all five fields have something are looked at.
+//! matches. In long rows a summary word has a bit for each word that is not zero, so that only
+//! words in which all five rows have bits are read.
 //!
 //! T. V. Lakshman and D. Stiliadis, High-Speed Policy-based Packet Forwarding Using Efficient
 //! Multi-dimensional Range Matching, SIGCOMM 1998; F. Baboescu and G. Varghese, Scalable Packet
@@ -26,9 +27,9 @@ pub(crate) struct Compiled {
 /// The rule that decides about a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Match {
-    /// Its place in the order in which rules are asked.
+    /// Position in the order of evaluation.
     pub(crate) place: u32,
-    /// What it says.
+    /// Its action.
     pub(crate) action: Action,
 }
 
@@ -45,7 +46,7 @@ struct Family<A> {
 }
 
 impl Compiled {
-    /// Compiles rules that are valid and in the order in which they are asked, at most
+    /// Compiles rules that are valid and in the order of evaluation, at most
     /// [`crate::config::RULES_MAX`].
     pub(crate) fn new(rules: &[Rule]) -> Self {
         let is_v4 = |rule: &&(u32, &Rule)| matches!(rule.1.source, IpNet::V4(_));
@@ -53,7 +54,7 @@ impl Compiled {
         Self { v4: Family::new(&v4, ranges::v4), v6: Family::new(&v6, ranges::v6) }
     }
 
-    /// The first rule that matches.
+    /// Returns the first rule that matches.
     #[inline]
     pub(crate) fn first_match(&self, flow: &Flow) -> Option<Match> {
         match flow.addresses {
@@ -68,7 +69,7 @@ impl Compiled {
 }
 
 impl<A: Copy + Ord + Bounds> Family<A> {
-    /// `None`: there is no rule.
+    /// Returns `None` if there is no rule.
     fn new(rules: &[(u32, &Rule)], range: fn(&IpNet) -> (A, A)) -> Option<Self> {
         if rules.is_empty() {
             return None;
@@ -104,7 +105,7 @@ impl<A: Copy + Ord + Bounds> Family<A> {
     }
 }
 
-/// What each rule asks of one field.
+/// Returns the range of one field of each rule.
 fn each<V>(rules: &[(u32, &Rule)], of: impl Fn(&Rule) -> (V, V)) -> Vec<(V, V)> {
     rules.iter().map(|(_, rule)| of(rule)).collect()
 }

@@ -1,15 +1,15 @@
-//! Does a frame go to the mirrored interface, or does it come from it?
+//! Infers if a frame goes to the mirrored interface or comes from it.
 //!
-//! Nothing on the wire says so, unless the mirror marks its frames (a profile). The signs, the
-//! surest first:
+//! No header has the direction, unless the mirror marks its frames (a profile). The evidence, the
+//! most reliable first:
 //!
 //! 1. the interface's MAC address is the source or the destination of the frame,
 //! 2. one of the interface's addresses is the source or the destination of the packet,
 //! 3. the address that the mirror sends from, which is the interface's primary one, is.
 //!
-//! A sign that is on both sides, or on neither, says nothing, and the next one is asked. The MAC
-//! address is not learned from traffic: whoever sends to the mirrored interface could teach a wrong
-//! one, and with it choose the rules that his traffic is judged by.
+//! Evidence that is on both sides, or on neither, is inconclusive, and the next one is used. The
+//! MAC address is not learned from traffic: a sender to the mirrored interface could plant a wrong
+//! one, and so choose the rules for its traffic.
 
 use std::net::IpAddr;
 
@@ -19,10 +19,10 @@ use crate::config::{Direction, Eni};
 use crate::flow::{Addresses, Flow};
 use crate::session::Key;
 
-/// What a direction was inferred from.
+/// Evidence that a direction was inferred from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DirectionSign {
-    /// What the mirror has put into the VXLAN header, as its profile says.
+pub enum DirectionEvidence {
+    /// The bit that the mirror sets in the VXLAN header, by its profile.
     Mark,
     /// The interface's MAC address.
     Mac,
@@ -32,7 +32,7 @@ pub enum DirectionSign {
     OuterSource,
 }
 
-/// A mirrored interface in the form in which frames are compared with it.
+/// Addresses of a mirrored interface, in the form in which frames are compared with them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Identity {
     mac: Option<[u8; 6]>,
@@ -46,25 +46,26 @@ impl Identity {
         Self { mac: eni.mac.map(|mac| mac.0), addresses: eni.addresses.clone().into() }
     }
 
-    /// The direction of an inner frame, and what it was inferred from; `source` is where the mirror
-    /// sends from.
+    /// Infers the direction of an inner frame, and returns it with the evidence. `source` is the
+    /// address that the mirror sends from.
     #[inline]
     pub(crate) fn infer(
         &self,
         frame: &[u8],
         flow: Option<&Flow>,
         source: Key,
-    ) -> Option<(Direction, DirectionSign)> {
+    ) -> Option<(Direction, DirectionEvidence)> {
         if let Some(direction) = self.mac.and_then(|mac| by_mac(mac, frame)) {
-            return Some((direction, DirectionSign::Mac));
+            return Some((direction, DirectionEvidence::Mac));
         }
         let addresses = &flow?.addresses;
         if !self.addresses.is_empty()
             && let Some(direction) = self.by_address(addresses)
         {
-            return Some((direction, DirectionSign::Address));
+            return Some((direction, DirectionEvidence::Address));
         }
-        by_outer_source(source, addresses).map(|direction| (direction, DirectionSign::OuterSource))
+        by_outer_source(source, addresses)
+            .map(|direction| (direction, DirectionEvidence::OuterSource))
     }
 
     fn by_address(&self, addresses: &Addresses) -> Option<Direction> {
@@ -93,8 +94,7 @@ fn by_outer_source(source: Key, addresses: &Addresses) -> Option<Direction> {
     }
 }
 
-/// The direction of a frame that has the sign at its source, at its destination, at both or at
-/// neither.
+/// Returns the direction of a frame whose source, destination, both or neither match.
 const fn one_side(at_source: bool, at_destination: bool) -> Option<Direction> {
     match (at_source, at_destination) {
         (true, false) => Some(Direction::Egress),

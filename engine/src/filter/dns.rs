@@ -1,4 +1,4 @@
-//! Is a packet traffic with Amazon's DNS server?
+//! Recognises traffic with Amazon's DNS server.
 //!
 //! The server answers at two addresses in every VPC and at the address two above the base of each
 //! of the VPC's IPv4 prefixes.
@@ -13,20 +13,20 @@ const SERVER_V4: u32 = Ipv4Addr::new(169, 254, 169, 253).to_bits();
 const SERVER_V6: u128 = Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x253).to_bits();
 const PORT: u16 = 53;
 
-/// Addresses of the server besides those that it has in every VPC.
+/// IPv4 addresses of the server besides the ones that it has in every VPC.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Servers(Box<[u32]>);
 
 impl Servers {
-    /// The servers in the VPC of an interface.
+    /// Returns the servers in the VPC of an interface.
     pub(crate) fn new(eni: &Eni) -> Self {
         Self(eni.vpc_prefixes.iter().map(|prefix| prefix.network().to_bits() + 2).collect())
     }
 
-    /// Whether the packet is a question to the server or an answer from it: TCP or UDP, and port 53
-    /// at the server's side. Of a fragment without ports that is assumed.
+    /// Returns whether the packet is a query to the server or an answer from it: TCP or UDP, and
+    /// port 53 at the server's side. Port 53 is assumed for a fragment without ports.
     #[inline]
-    pub(crate) fn talk(&self, flow: &Flow) -> bool {
+    pub(crate) fn is_traffic(&self, flow: &Flow) -> bool {
         if !matches!(flow.protocol, TCP | UDP) {
             return false;
         }

@@ -1,16 +1,16 @@
-//! Which of a session's frames are wanted: the mirror's filter, applied again.
+//! Applies the mirror's filter again: decides which of a session's frames pass.
 //!
-//! | module | question |
+//! | module | purpose |
 //! |---|---|
-//! | [`direction`] | does the frame go to the mirrored interface or come from it? |
-//! | [`dns`] | is it traffic with Amazon's DNS server? |
-//! | [`rules`] | which rule matches it first? one after the other, for explanations and as the yardstick |
+//! | [`direction`] | infers if the frame goes to the mirrored interface or comes from it |
+//! | [`dns`] | recognises traffic with Amazon's DNS server |
+//! | [`rules`] | finds the first rule that matches, one after the other, for explanations and as the reference in tests |
 //! | [`compiled`] | the same in a time that hardly depends on the number of rules, for the data path |
-//! | [`ranges`], [`rows`] | what do rules ask for, in numbers? which rules does a value satisfy? |
-//! | [`policy`] | does it pass, all in all? |
-//! | [`shadow`] | which rules can never match? |
+//! | [`ranges`], [`rows`] | rules as ranges of numbers; the rules that a value satisfies |
+//! | [`policy`] | evaluates a session's filter, packet length and reserved bits together |
+//! | [`shadow`] | finds rules that can never match |
 //!
-//! Looks at the inner frame's headers and at no state: each frame is judged by itself, as the
+//! Only the inner frame's headers count, and no state: each frame is evaluated by itself, as the
 //! mirror does.
 
 pub(crate) mod compiled;

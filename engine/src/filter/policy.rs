@@ -1,10 +1,10 @@
-//! Does a frame pass, all in all?
+//! Evaluates the policy of a session: filter, packet length and reserved bits.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use super::compiled::{Compiled, Match};
-use super::direction::{DirectionSign, Identity};
+use super::direction::{DirectionEvidence, Identity};
 use super::dns::Servers;
 use super::rules::in_order;
 use crate::config::{self, Action, Config, Direction, Eni, NetworkService, UnknownDirection};
@@ -13,18 +13,18 @@ use crate::drop_reason::DropReason;
 use crate::flow::Flow;
 use crate::session::{Directory, Key, Sequence, SessionId, VxlanReservedBits};
 
-/// What a session asks of its frames.
+/// The rules of a session for its frames.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Policy {
     eni: Arc<Identity>,
     filter: Option<Arc<CompiledFilter>>,
     servers: Arc<Servers>,
     unknown_direction: UnknownDirection,
-    /// Bytes of each frame that are kept; `None`: all.
+    /// Bytes of each frame that are kept; `None` for all.
     pub(crate) packet_length: Option<u32>,
-    /// How the mirror marks its frames, if it does.
-    pub(crate) marks: Option<VxlanReservedBits>,
-    /// How the numbers that it gives them follow each other.
+    /// Fields that the mirror puts into the reserved bits of the VXLAN header.
+    pub(crate) reserved_bits: Option<VxlanReservedBits>,
+    /// State of the sequence numbers among these fields.
     pub(crate) sequence: Option<Arc<Mutex<Sequence>>>,
 }
 
@@ -37,9 +37,9 @@ pub(crate) struct CompiledFilter {
 }
 
 impl CompiledFilter {
-    /// What the rules say of a packet, or of a frame that is none.
+    /// Evaluates a packet, or with `None` a frame without IP.
     #[inline]
-    pub(crate) fn judge(
+    pub(crate) fn evaluate(
         &self,
         flow: Option<&Flow>,
         direction: Option<Direction>,
@@ -58,29 +58,29 @@ impl CompiledFilter {
     }
 }
 
-/// What a policy says of a frame.
+/// Result of a policy for a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Verdict {
-    /// `None`: it cannot be inferred.
+    /// `None` if it cannot be inferred.
     pub(crate) direction: Option<Direction>,
-    /// Whether it passes, or why not.
+    /// `Ok` if the frame passes, or the reason to drop it.
     pub(crate) outcome: Result<(), DropReason>,
 }
 
 impl Policy {
-    /// Judges an inner frame, as far as it is here; `source` is where the mirror sends from, `told`
-    /// the direction that its mark tells.
+    /// Evaluates an inner frame, as far as it is present. `source` is the address that the mirror
+    /// sends from, `marked` the direction in the reserved bits.
     #[inline]
-    pub(crate) fn judge(
+    pub(crate) fn evaluate(
         &self,
         frame: &[u8],
         link: Link,
         source: Key,
-        told: Option<Direction>,
+        marked: Option<Direction>,
     ) -> Verdict {
         let flow = Flow::in_frame(frame, link);
         let inferred = || self.direction(frame, link, flow.as_ref(), source);
-        let direction = told.or_else(|| inferred().map(|(direction, _)| direction));
+        let direction = marked.or_else(|| inferred().map(|(direction, _)| direction));
         let outcome = match &self.filter {
             Some(filter) => self.filter(filter, flow.as_ref(), direction),
             None => Ok(()),
@@ -88,7 +88,7 @@ impl Policy {
         Verdict { direction, outcome }
     }
 
-    /// The direction of a frame, and how it is known.
+    /// Infers the direction of a frame, and returns it with the evidence.
     #[inline]
     pub(crate) fn direction(
         &self,
@@ -96,19 +96,19 @@ impl Policy {
         link: Link,
         flow: Option<&Flow>,
         source: Key,
-    ) -> Option<(Direction, DirectionSign)> {
+    ) -> Option<(Direction, DirectionEvidence)> {
         let frame = if link == Link::Ethernet { frame } else { &[] };
         self.eni.infer(frame, flow, source)
     }
 
-    /// Whether the packet is traffic with Amazon's DNS server, about which the filter decides
-    /// without its rules.
+    /// Returns whether the packet is traffic with Amazon's DNS server, which the filter accepts or
+    /// rejects without its rules.
     #[inline]
     pub(crate) fn is_amazon_dns(&self, flow: &Flow) -> bool {
-        self.has_filter() && self.servers.talk(flow)
+        self.has_filter() && self.servers.is_traffic(flow)
     }
 
-    /// Whether it has rules; without them, a frame's direction is told and matters no further.
+    /// Returns whether there are rules; without them, the direction of a frame is only reported.
     #[inline]
     pub(crate) const fn has_filter(&self) -> bool {
         self.filter.is_some()
@@ -126,11 +126,11 @@ impl Policy {
         {
             return if filter.has_amazon_dns { Ok(()) } else { Err(DropReason::AmazonDns) };
         }
-        filter.judge(flow, direction, self.unknown_direction)
+        filter.evaluate(flow, direction, self.unknown_direction)
     }
 }
 
-/// What a list of rules says of a packet that it meets so.
+/// Returns the outcome of a list of rules by its first match.
 #[inline]
 pub(crate) const fn outcome(first_match: Option<Match>) -> Result<(), DropReason> {
     match first_match {
@@ -140,7 +140,8 @@ pub(crate) const fn outcome(first_match: Option<Match>) -> Result<(), DropReason
     }
 }
 
-/// What two lists say together: accepted if one accepts, else rejected by a rule if there is one.
+/// Combines the outcomes of two lists: accepted if one accepts, else rejected by a rule if one
+/// rejects.
 #[inline]
 pub(crate) const fn either(
     one: Result<(), DropReason>,
@@ -156,12 +157,12 @@ pub(crate) const fn either(
 /// The policies of all sessions.
 #[derive(Debug, Default)]
 pub(crate) struct Policies {
-    /// By session id; empty if no session has one.
+    /// Policies by session id; empty if no session has one.
     by_session: Box<[Option<Policy>]>,
 }
 
 impl Policies {
-    /// The policies of a valid configuration, whose sessions have these ids.
+    /// Builds the policies of a valid configuration, whose sessions have these ids.
     pub(crate) fn new(config: &Config, ids: &[SessionId], directory: &Directory) -> Self {
         let filters: HashMap<_, _> =
             config.filters.iter().map(|it| (&it.name, compile(it))).collect();
@@ -178,7 +179,7 @@ impl Policies {
             {
                 continue;
             }
-            let marks = vxlan_profile.as_ref().and_then(|name| profiles.get(name).copied());
+            let reserved_bits = vxlan_profile.as_ref().and_then(|name| profiles.get(name).copied());
             let (eni, servers) =
                 eni.as_ref().and_then(|id| enis.get(id).cloned()).unwrap_or_default();
             let policy = Policy {
@@ -187,8 +188,8 @@ impl Policies {
                 servers,
                 unknown_direction: config.unknown_direction,
                 packet_length: *packet_length,
-                marks,
-                sequence: marks
+                reserved_bits,
+                sequence: reserved_bits
                     .and_then(VxlanReservedBits::number_bits)
                     .map(|bits| directory.sequence(*id, bits)),
             };
@@ -200,20 +201,20 @@ impl Policies {
         Self { by_session: by_session.into() }
     }
 
-    /// Whether no session has one.
+    /// Returns whether no session has a policy.
     #[inline]
     pub(crate) const fn is_empty(&self) -> bool {
         self.by_session.is_empty()
     }
 
-    /// The policy of a session; `None`: its frames pass as they are.
+    /// Returns the policy of a session; `None` if its frames pass unchanged.
     #[inline]
     pub(crate) fn get(&self, session: SessionId) -> Option<&Policy> {
         self.by_session.get(session.index())?.as_ref()
     }
 }
 
-/// Compiles a filter, which has to be valid.
+/// Compiles a valid filter.
 pub(crate) fn compile(filter: &config::Filter) -> Arc<CompiledFilter> {
     let compiled = |direction| Compiled::new(&in_order(&filter.rules, direction));
     Arc::new(CompiledFilter {

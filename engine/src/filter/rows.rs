@@ -1,8 +1,9 @@
-//! Which rules does the value of one field of a packet satisfy? A row of bits, one for each rule.
+//! Finds the rules that the value of one field of a packet satisfies: a row of bits, one for each
+//! rule.
 //!
-//! The values of a field are divided into pieces at the ends of what the rules ask for; all values
-//! of a piece have one row, and so have pieces that satisfy the same rules. Addresses are found by
-//! a binary search; protocols and ports, of which there are few, by tables.
+//! The values of a field are divided into pieces at the ends of the rules' ranges; all values of a
+//! piece share a row, and so do pieces that satisfy the same rules. Addresses are found by a binary
+//! search; protocols and ports, of which there are few, by tables.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -20,15 +21,15 @@ const _: () =
 /// Values of one byte.
 const BYTES: usize = 256;
 
-/// The rows of a field. Each has a summary word, which says which of the words after it have a bit
-/// at all, and these words; a row of one word has no summary.
+/// The rows of a field. Each has a summary word, with a bit for each of the following words that is
+/// not zero, and these words; a row of one word has no summary.
 #[derive(Debug)]
 struct Rows {
     words: Box<[u64]>,
     row_len: usize,
 }
 
-/// The first rule that is in all rows, by its bit.
+/// Returns the bit of the first rule that is in all rows.
 #[inline]
 pub(super) fn lowest_common_bit(rows: [&[u64]; 5]) -> Option<usize> {
     let in_all = |word: usize| rows.iter().fold(u64::MAX, |bits, row| bits & row[word]);
@@ -54,7 +55,8 @@ impl Rows {
     }
 }
 
-/// The first value of each piece with its row, ascending from the lowest value, and the rows.
+/// Returns the first value of each piece with its row, ascending from the lowest value, and the
+/// rows.
 fn divide<V: Copy + Ord + Bounds>(ranges: &[(V, V)]) -> (Vec<(V, Row)>, Rows) {
     let mut starts = BTreeSet::from([V::MIN]);
     for &(first, last) in ranges {
@@ -81,7 +83,7 @@ const fn row_len(rules: usize) -> usize {
     }
 }
 
-/// The row of a value: a bit for each rule whose range has it.
+/// Returns the row of a value: a bit for each rule whose range has it.
 fn row_of<V: Copy + Ord>(ranges: &[(V, V)], value: V) -> Vec<u64> {
     let mut row = vec![0; row_len(ranges.len())];
     let summary_len = usize::from(row.len() > 1);
@@ -99,7 +101,7 @@ fn row_of<V: Copy + Ord>(ranges: &[(V, V)], value: V) -> Vec<u64> {
 /// The ends of a field.
 pub(super) trait Bounds: Sized {
     const MIN: Self;
-    /// The value above; `None` at the upper end.
+    /// Returns the next higher value; `None` at the upper end.
     fn next(self) -> Option<Self>;
 }
 
@@ -125,7 +127,7 @@ pub(super) struct ByAddress<A> {
 }
 
 impl<A: Copy + Ord + Bounds> ByAddress<A> {
-    /// `ranges` has what each rule asks for.
+    /// Builds the rows. `ranges` has the range of each rule.
     pub(super) fn new(ranges: &[(A, A)]) -> Self {
         let (pieces, rows) = divide(ranges);
         let (starts, of_piece): (Vec<_>, Vec<_>) = pieces.into_iter().unzip();
@@ -147,7 +149,7 @@ pub(super) struct ByProtocol {
 }
 
 impl ByProtocol {
-    /// `ranges` has what each rule asks for.
+    /// Builds the rows. `ranges` has the range of each rule.
     pub(super) fn new(ranges: &[(u32, u32)]) -> Self {
         let (pieces, rows) = divide(ranges);
         Self { of_protocol: Box::new(table(&pieces, 0)), rows }
@@ -159,7 +161,7 @@ impl ByProtocol {
     }
 }
 
-/// Rows by port: by its upper byte a table is chosen, which ports of the same row everywhere share.
+/// Rows by port. The upper byte selects a table by lower byte; equal tables are shared.
 #[derive(Debug)]
 pub(super) struct ByPort {
     table_of: Box<[u8; BYTES]>,
@@ -169,7 +171,8 @@ pub(super) struct ByPort {
 }
 
 impl ByPort {
-    /// `ranges` has what each rule asks for, [`NO_PORT`] included if it asks for no port.
+    /// Builds the rows. `ranges` has the range of each rule, up to [`NO_PORT`] if it has no port
+    /// range.
     pub(super) fn new(ranges: &[(u32, u32)]) -> Self {
         let (pieces, rows) = divide(ranges);
         let (mut table_of, mut tables) = (Box::new([0; BYTES]), Vec::new());
@@ -185,7 +188,7 @@ impl ByPort {
         Self { table_of, tables: tables.into(), no_port, rows }
     }
 
-    /// The row of a port; `None`: of a packet that does not show it.
+    /// Returns the row of a port; `None` stands for a packet that does not show it.
     #[inline]
     pub(super) fn row(&self, port: Option<u16>) -> &[u64] {
         let row = match port.map(u16::to_be_bytes) {
@@ -198,7 +201,7 @@ impl ByPort {
     }
 }
 
-/// The rows of 256 values from `first`.
+/// Returns the rows of 256 values from `first`.
 fn table(pieces: &[(u32, Row)], first: u32) -> [Row; BYTES] {
     let mut table = [0; BYTES];
     let mut piece = piece_of(pieces, first);
@@ -211,7 +214,7 @@ fn table(pieces: &[(u32, Row)], first: u32) -> [Row; BYTES] {
     table
 }
 
-/// Which of the pieces has the value.
+/// Returns the index of the piece that has the value.
 fn piece_of(pieces: &[(u32, Row)], value: u32) -> usize {
     pieces.partition_point(|&(start, _)| start <= value) - 1
 }

@@ -1,10 +1,10 @@
-//! Which rule matches a packet first? Asked one after the other: what explanations show, and what
-//! the compiled form is measured against.
+//! Finds the first rule that matches a packet, one after the other: for explanations, and as the
+//! reference that the compiled form is tested against.
 //!
-//! A packet of one address family matches no rule of the other, and what is not IP matches none.
-//! Ports that are not there, in fragments but the first and in frames that are cut before them, are
-//! in no range: a rule that asks for ports does not match, whether it accepts or rejects. A range
-//! of all ports asks for nothing.
+//! A packet of one address family matches no rule of the other, and a frame without IP matches
+//! none. Ports that are missing, in later fragments and in frames that are cut before them, are in
+//! no range: a rule with a port range does not match, be it accept or reject. A range of all ports
+//! is no condition.
 
 use std::net::IpAddr;
 
@@ -13,7 +13,7 @@ use ipnet::IpNet;
 use crate::config::{Direction, PortRange, Rule};
 use crate::flow::Flow;
 
-/// What of a rule a packet does not have.
+/// The first condition of a rule that a packet does not meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Miss {
     /// The address family.
@@ -28,11 +28,11 @@ pub enum Miss {
     SourcePorts,
     /// The destination port.
     DestinationPorts,
-    /// Ports are asked for, and the packet shows none.
+    /// The rule has a port range, and the packet shows no ports.
     NoPorts,
 }
 
-/// The rules of one direction in the order in which they are asked.
+/// Returns the rules of one direction in the order of evaluation.
 pub(crate) fn in_order(rules: &[Rule], direction: Direction) -> Vec<Rule> {
     let mut rules: Vec<Rule> =
         rules.iter().filter(|rule| rule.direction == direction).cloned().collect();
@@ -40,13 +40,14 @@ pub(crate) fn in_order(rules: &[Rule], direction: Direction) -> Vec<Rule> {
     rules
 }
 
-/// The place of the first of these rules that matches the packet.
+/// Returns the position of the first of these rules that matches the packet.
 #[cfg(any(test, feature = "internals"))]
 pub(crate) fn first_match(rules: &[Rule], flow: &Flow) -> Option<usize> {
     rules.iter().position(|rule| misses(rule, flow).is_none())
 }
 
-/// What of the rule the packet does not have; `None` if it matches.
+/// Returns the first condition of the rule that the packet does not meet; `None` if the rule
+/// matches.
 pub(crate) fn misses(rule: &Rule, flow: &Flow) -> Option<Miss> {
     let Rule { protocol, source, destination, source_ports, destination_ports, .. } = rule;
     let (from, to) = (flow.addresses.source(), flow.addresses.destination());

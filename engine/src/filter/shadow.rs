@@ -1,17 +1,17 @@
-//! Which rules can never match, because earlier ones match all that they ask for?
+//! Finds rules that can never match, because earlier ones match every packet that they would.
 //!
 //! A rule is a box in the space of protocol, addresses and ports. From each one the boxes of the
 //! earlier rules that it touches are cut off, one after the other; if nothing is left, it is
 //! shadowed. Cutting can make many pieces: beyond [`PIECES_MAX`] a rule is taken to be reachable,
-//! which errs to the side of saying nothing.
+//! which errs on the side of no warning.
 
 use ipnet::IpNet;
 
 use super::ranges;
 use crate::config::Rule;
 
-/// Pieces of one rule that are looked at. Higher finds stranger shadows and takes longer; the
-/// quadratic part of the search is a second for 4096 rules that all touch each other.
+/// Pieces of one rule that are looked at. A higher limit finds more complicated cases and takes
+/// longer; the quadratic part of the search is a second for 4096 rules that all touch each other.
 const PIECES_MAX: usize = 4096;
 
 /// A rule that can never match.
@@ -28,7 +28,7 @@ type Side = (u128, u128);
 /// Protocol, source, destination, source port, destination port.
 type Box5 = [Side; 5];
 
-/// The shadowed ones of the rules of one direction, which are in the order in which they are asked.
+/// Returns the shadowed rules of one direction. `rules` are in the order of evaluation.
 pub(crate) fn shadowed(rules: &[Rule]) -> Vec<Shadowed> {
     let boxes: Vec<(bool, Box5)> = rules.iter().map(box_of).collect();
     let mut found = Vec::new();
@@ -41,8 +41,8 @@ pub(crate) fn shadowed(rules: &[Rule]) -> Vec<Shadowed> {
     found
 }
 
-/// The numbers of the rules that cover the box; `None` if something is left, or too much to look
-/// at.
+/// Returns the numbers of the rules that cover the box; `None` if a part is left, or if there are
+/// too many pieces.
 fn cover<'b>(box5: &Box5, earlier: impl Iterator<Item = (u32, &'b Box5)>) -> Option<Vec<u32>> {
     let mut left = vec![*box5];
     let mut by = Vec::new();
@@ -66,7 +66,7 @@ fn touch(one: &Box5, other: &Box5) -> bool {
     one.iter().zip(other).all(|(one, other)| one.0 <= other.1 && other.0 <= one.1)
 }
 
-/// The parts of `piece` that are not in `other`: at most two for each side.
+/// Returns the parts of `piece` that are not in `other`: at most two for each side.
 fn without(piece: &Box5, other: &Box5) -> Vec<Box5> {
     if !touch(piece, other) {
         return vec![*piece];
@@ -89,7 +89,7 @@ fn without(piece: &Box5, other: &Box5) -> Vec<Box5> {
     parts
 }
 
-/// Whether the rule is of IPv4, and its box.
+/// Returns `true` for an IPv4 rule, and the box of the rule.
 fn box_of(rule: &Rule) -> (bool, Box5) {
     let address = |prefix: &IpNet| match prefix {
         IpNet::V4(_) => {

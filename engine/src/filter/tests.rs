@@ -1,4 +1,4 @@
-//! What the rules mean, and that the compiled form means the same.
+//! Tests of the meaning of rules, and that the compiled form agrees.
 
 mod directions;
 mod equivalence;

@@ -1,4 +1,4 @@
-//! A number that both directions of a flow share.
+//! A hash that both directions of a flow share.
 
 use std::hash::{BuildHasher, Hasher};
 
@@ -8,12 +8,12 @@ use super::{Addresses, Flow, Ports};
 use crate::session::SessionId;
 
 impl Flow {
-    /// A number that all frames of the flow in this session share, in both directions; those of
-    /// other flows, and of the same addresses in another session, have another one but for
-    /// coincidence. Workers that use the same `seed` agree.
+    /// Returns a hash that all frames of the flow in this session share, in both directions. Other
+    /// flows, and the same flow in another session, have another hash except by collision. Workers
+    /// that use the same `seed` agree.
     ///
-    /// Ports are left out, and so is the protocol, where the packet is a fragment: the fragments of
-    /// a packet share a number. It is another one than that of the flow's whole packets.
+    /// The hash of a fragment leaves out ports and protocol, so that all fragments of a packet
+    /// share it. It differs from that of the flow's whole packets.
     #[inline]
     pub(crate) fn hash(&self, session: SessionId, seed: u64) -> u64 {
         let mut hasher = FixedState::with_seed(seed).build_hasher();

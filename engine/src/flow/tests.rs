@@ -1,6 +1,10 @@
 use etherparse::{LaxNetSlice, LaxSlicedPacket, PacketBuilder};
 use proptest::prelude::*;
 
+use vxtap_ebpf::wire::ipv6::{
+    AUTHENTICATION, DESTINATION_OPTIONS, EXTENSION_HEADERS_MAX, FRAGMENT, HOP_BY_HOP, ROUTING,
+};
+
 use super::*;
 use crate::session::SessionId;
 
@@ -72,13 +76,13 @@ impl Made {
     }
 
     fn frame(&self) -> Vec<u8> {
-        let mut frame = vec![2; ETHERNET_ADDRESSES_LEN];
-        for tag in ETHER_TYPES_VLAN.iter().take(self.vlan_tags) {
+        let mut frame = vec![2; ethernet::ADDRESSES_LEN];
+        for tag in ethernet::VLAN.iter().take(self.vlan_tags) {
             frame.extend(tag.to_be_bytes());
             frame.extend([0, 7]);
         }
         let packet = if self.is_v6 { self.v6() } else { self.v4() };
-        frame.extend(if self.is_v6 { ETHER_TYPE_IPV6 } else { ETHER_TYPE_IPV4 }.to_be_bytes());
+        frame.extend(if self.is_v6 { ethernet::IPV6 } else { ethernet::IPV4 }.to_be_bytes());
         frame.extend(packet);
         frame
     }
@@ -190,7 +194,7 @@ fn what_is_not_ip_has_no_flow() {
 #[test]
 fn a_longer_chain_of_extension_headers_is_not_followed() {
     let chain = |count: usize| {
-        let mut frame = vec![2; ETHERNET_ADDRESSES_LEN];
+        let mut frame = vec![2; ethernet::ADDRESSES_LEN];
         frame.extend([0x86, 0xdd, 0x60, 0, 0, 0, 0, 0, DESTINATION_OPTIONS, 64]);
         frame.extend([1; 32]);
         for nth in 1..=count {

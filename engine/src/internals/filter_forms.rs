@@ -44,7 +44,7 @@ impl Rules {
     #[inline]
     pub fn accept(&self, inner: &[u8]) -> bool {
         self.policies.get(SESSION).is_some_and(|policy| {
-            policy.judge(inner, Link::Ethernet, Key::V4(0), None).outcome.is_ok()
+            policy.evaluate(inner, Link::Ethernet, Key::V4(0), None).outcome.is_ok()
         })
     }
 

@@ -1,4 +1,4 @@
-//! What became of outer fragments.
+//! Counters of reassembly.
 
 /// Counts since the start. Two laws hold:
 ///
@@ -8,44 +8,44 @@
 ///   `fragments_given_up` + `repeated` + `late` + `malformed` + `no_room`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReassemblyCounters {
-    /// Packets of which a fragment has come.
+    /// Packets of which a fragment has arrived.
     pub packets: u64,
-    /// Put together and handed on.
+    /// Reassembled and handed on.
     pub completed: u64,
     /// Given up because two fragments overlap, or contradict each other about the end.
     pub overlapped: u64,
-    /// Given up because they would be longer than 65535 bytes.
+    /// Given up because they would be longer than 65 535 bytes.
     pub too_long: u64,
-    /// Given up because they have more fragments than any network makes.
+    /// Given up because they have more than 64 fragments.
     pub too_many: u64,
     /// Given up because the table's memory was full.
     pub no_memory: u64,
-    /// Given up because a fragment did not come in time.
+    /// Given up because a fragment did not arrive in time.
     pub timed_out: u64,
-    /// Not complete.
+    /// Incomplete.
     pub packets_pending: u64,
-    /// Fragments that have come.
+    /// Fragments that have arrived.
     pub fragments: u64,
     /// In packets that were completed.
     pub fragments_completed: u64,
-    /// In packets that were out of time.
+    /// In packets that timed out.
     pub fragments_timed_out: u64,
-    /// In packets that are not complete.
+    /// In incomplete packets.
     pub fragments_pending: u64,
-    /// In packets that were given up for another reason, at the time when they were; the one that
-    /// was the reason included.
+    /// In packets that were given up for another reason, including the fragment that was the
+    /// reason; later ones are `late`.
     pub fragments_given_up: u64,
-    /// The same once more.
+    /// Repeated byte for byte.
     pub repeated: u64,
     /// Of packets that had been given up before.
     pub late: u64,
     /// Headers that end early or contradict themselves.
     pub malformed: u64,
-    /// There was no room for another packet.
+    /// Refused because there was no room for another packet.
     pub no_room: u64,
 }
 
-/// Why a packet is given up while there is time.
+/// Reason to give up a packet before it times out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reason {
     Overlap,
@@ -65,7 +65,7 @@ impl ReassemblyCounters {
         self.fragments_timed_out += fragments;
     }
 
-    /// A packet of so many fragments, the last one included, is given up.
+    /// Counts a packet that is given up, with its number of fragments, the last one included.
     pub(super) const fn give_up(&mut self, (reason, fragments): (Reason, u64)) {
         self.fragments_given_up += fragments;
         *match reason {
@@ -76,7 +76,7 @@ impl ReassemblyCounters {
         } += 1;
     }
 
-    /// Whether both laws hold.
+    /// Returns whether both laws hold.
     pub const fn adds_up(&self) -> bool {
         let given_up = self.overlapped + self.too_long + self.too_many + self.no_memory;
         let packets = self.completed + given_up + self.timed_out + self.packets_pending;

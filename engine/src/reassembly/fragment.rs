@@ -1,10 +1,11 @@
-//! What the headers of a fragment say.
+//! Reads the headers of a fragment.
 
 use std::net::IpAddr;
-use std::ops::Range;
 
-/// What fragments of one packet have in common: RFC 791 section 3.2, RFC 8200 section 4.5. The
-/// protocol tells IPv4 packets apart; of IPv6 ones it is 0.
+use vxtap_ebpf::wire::{ip_version, ipv4, ipv6};
+
+/// The fields that fragments of one packet have in common: RFC 791 section 3.2, RFC 8200 section
+/// 4.5. The protocol tells IPv4 packets apart; of IPv6 ones it is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     pub(super) source: IpAddr,
@@ -17,12 +18,12 @@ pub(super) struct Key {
 #[derive(Debug)]
 pub(super) struct Fragment<'p> {
     pub(super) key: Key,
-    /// Where its data belong in the packet's, in bytes.
+    /// Place of its data in the packet's, in bytes.
     pub(super) offset: usize,
-    /// Whether others follow behind it.
+    /// Other fragments follow behind this one.
     pub(super) has_more: bool,
     pub(super) data: &'p [u8],
-    /// What is in front of the data, but for the fragment header of IPv6.
+    /// Headers in front of the data, without the fragment header of IPv6.
     pub(super) headers: Headers<'p>,
 }
 
@@ -39,11 +40,6 @@ pub(super) enum Headers<'p> {
     },
 }
 
-/// RFC 791 section 3.1.
-const IPV4_LEN_MIN: usize = 20;
-/// RFC 8200 section 3.
-const IPV6_LEN: usize = 40;
-const FRAGMENT_HEADER_LEN: usize = 8;
 /// Most bytes of headers in front of a fragment header; the table holds them for each packet.
 const HEADERS_LEN_MAX: usize = 256;
 /// Lengths of fragments with others behind them are multiples of it.
@@ -52,7 +48,7 @@ const UNIT: usize = 8;
 impl<'p> Fragment<'p> {
     /// Reads the fragment in an IP packet; `None` if it is none, or not as the RFCs want it.
     pub(super) fn in_packet(packet: &'p [u8]) -> Option<Self> {
-        let fragment = match packet.first()? >> 4 {
+        let fragment = match ip_version(packet, 0)? {
             4 => Self::in_ipv4(packet),
             6 => Self::in_ipv6(packet),
             _ => None,
@@ -63,82 +59,49 @@ impl<'p> Fragment<'p> {
     }
 
     fn in_ipv4(packet: &'p [u8]) -> Option<Self> {
-        let header: &[u8; IPV4_LEN_MIN] = packet.first_chunk()?;
-        let header_len = usize::from(header[0] & 0x0f) * 4;
-        if header_len < IPV4_LEN_MIN {
-            return None;
-        }
-        let end = usize::from(be16(header, 2));
-        let flags_and_offset = be16(header, 6);
-        let address =
-            |at: usize| IpAddr::from([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+        let header = ipv4::Header::read(packet, 0)?;
         Some(Self {
             key: Key {
-                source: address(12),
-                destination: address(16),
-                identification: be16(header, 4).into(),
-                protocol: header[9],
+                source: header.source().into(),
+                destination: header.destination().into(),
+                identification: u16::from_be_bytes(header.identification()).into(),
+                protocol: header.protocol(),
             },
-            offset: usize::from(flags_and_offset & 0x1fff) * UNIT,
-            has_more: flags_and_offset & 0x2000 != 0,
-            data: data(packet, header_len..end)?,
-            headers: Headers::V4(packet.get(..header_len)?),
+            offset: header.fragment_offset(),
+            has_more: header.has_more_fragments(),
+            // All of it has to be here: a fragment that was cut cannot be put together.
+            data: packet.get(header.header_len()..header.total_len())?,
+            headers: Headers::V4(packet.get(..header.header_len())?),
         })
     }
 
     fn in_ipv6(packet: &'p [u8]) -> Option<Self> {
-        let header: &[u8; IPV6_LEN] = packet.first_chunk()?;
-        let end = IPV6_LEN + usize::from(be16(header, 4));
-        let (next_header_at, start) = fragment_header(packet)?;
-        let fragment: &[u8; FRAGMENT_HEADER_LEN] = packet.get(start..)?.first_chunk()?;
-        let offset_and_more = be16(fragment, 2);
-        let (source, destination) = header[8..].split_first_chunk::<16>()?;
-        let identification = u32::from_be_bytes(*fragment.last_chunk()?);
+        let header = ipv6::Header::read(packet, 0)?;
+        let ipv6::Chain { named_at, offset: start, .. } = fragment_header(header.chain(0), packet)?;
+        let fragment = ipv6::FragmentHeader::read(packet, start)?;
         Some(Self {
             key: Key {
-                source: (*source).into(),
-                destination: (*destination.first_chunk::<16>()?).into(),
-                identification,
+                source: header.source().into(),
+                destination: header.destination().into(),
+                identification: u32::from_be_bytes(fragment.identification()),
                 protocol: 0,
             },
-            offset: usize::from(offset_and_more & 0xfff8),
-            has_more: offset_and_more & 1 != 0,
-            data: data(packet, start + FRAGMENT_HEADER_LEN..end)?,
+            offset: fragment.fragment_offset(),
+            has_more: fragment.has_more_fragments(),
+            data: packet.get(start + ipv6::FragmentHeader::LEN..header.total_len())?,
             headers: Headers::V6 {
                 bytes: &packet[..start],
-                next_header_at,
-                next_header: fragment[0],
+                next_header_at: named_at,
+                next_header: fragment.next_header(),
             },
         })
     }
 }
 
-/// The bytes of the packet, all of which have to be here: what was cut cannot be put together.
-fn data(packet: &[u8], range: Range<usize>) -> Option<&[u8]> {
-    packet.get(range)
-}
-
-/// Where the value that announces the fragment header is, and where that header is. In front of it
-/// may be hop-by-hop options, routing headers and destination options (RFC 8200 section 4.5).
-fn fragment_header(packet: &[u8]) -> Option<(usize, usize)> {
-    const HOP_BY_HOP: u8 = 0;
-    const ROUTING: u8 = 43;
-    const FRAGMENT: u8 = 44;
-    const OPTIONS: u8 = 60;
-    let (mut named_at, mut start) = (6, IPV6_LEN);
-    while start <= HEADERS_LEN_MAX {
-        match *packet.get(named_at)? {
-            FRAGMENT => return Some((named_at, start)),
-            HOP_BY_HOP | ROUTING | OPTIONS => {
-                named_at = start;
-                start += (usize::from(*packet.get(start + 1)?) + 1) * 8;
-            }
-            _ => return None,
-        }
+/// Returns the place of the fragment header in a chain of extension headers.
+fn fragment_header(mut chain: ipv6::Chain, packet: &[u8]) -> Option<ipv6::Chain> {
+    while chain.offset <= HEADERS_LEN_MAX && chain.may_precede_fragment() {
+        chain = chain.step(packet)?;
     }
-    None
-}
-
-fn be16(bytes: &[u8], at: usize) -> u16 {
-    u16::from_be_bytes([bytes[at], bytes[at + 1]])
+    (chain.offset <= HEADERS_LEN_MAX && chain.is_at_fragment()).then_some(chain)
 }

@@ -1,14 +1,13 @@
-//! Outer IP fragments become whole packets again, in a bounded table.
+//! Reassembles outer IP fragments into whole packets, in a bounded table.
 //!
-//! This is the slow path: a mirror whose packets fit its network never comes here. One table serves
-//! all workers, since the fragments of a packet may arrive at different queues.
+//! This is the slow path: the packets of a mirror that fit its network never reach it. One table
+//! serves all workers, since the fragments of a packet may arrive at different queues.
 //!
 //! The rules are those of RFC 791 section 3.2 and RFC 8200 section 4.5, with RFC 5722 for both
-//! versions: when fragments overlap, the whole packet is given up, together with what still comes
-//! of it. A fragment that repeats an earlier one byte for byte is left out and harms nobody. When
-//! the table is full, packets that begin are refused until older ones are complete or out of time:
-//! whoever fills it up does not drive out what others have begun. And nobody fills it up alone: one
-//! source gets a quarter of it.
+//! versions: when fragments overlap, the whole packet is given up, together with its later
+//! fragments. A fragment that repeats an earlier one byte for byte is ignored. When the table is
+//! full, new packets are refused until older ones are complete or have timed out, so that a flood
+//! does not evict packets that were begun before. A single source can use a quarter of the table.
 
 mod counters;
 mod fragment;
@@ -23,68 +22,68 @@ use std::net::IpAddr;
 pub use counters::ReassemblyCounters;
 use fragment::{Fragment, Key};
 use packet::{Outcome, Packet};
-use vxtap_ebpf::fragment::ip_offset;
+use vxtap_ebpf::wire::ethernet::ip_offset;
 
-/// How much the table may hold.
+/// Limits of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
     /// Memory in bytes, book-keeping included; besides it there is one buffer for the packet that
     /// was completed last.
     pub(crate) bytes_max: usize,
-    /// Packets that are not complete.
+    /// Number of incomplete packets.
     pub(crate) packets_max: usize,
-    /// The part of both that one source may have: one in so many.
+    /// Divisor of both limits for a single source.
     pub(crate) source_share: usize,
-    /// How long a packet may take from its first fragment to come to its last, in nanoseconds.
+    /// Longest time from the arrival of the first fragment to that of the last, in nanoseconds.
     pub(crate) timeout_ns: u64,
 }
 
 impl Default for Limits {
-    /// Room for some 250 packets of 64 KiB, or for 1700 of jumbo mirrors; a quarter of it for one
-    /// source. IPv4 identifications come again after 65536 packets, which takes longer than two
-    /// seconds up to 32 000 packets a second.
+    /// Returns limits for some 250 packets of 64 KiB, or 1700 of jumbo mirrors; a quarter of that
+    /// for one source. IPv4 identifications repeat after 65 536 packets, which takes longer than
+    /// two seconds up to 32 000 packets per second.
     fn default() -> Self {
         Self { bytes_max: 16 << 20, packets_max: 4096, source_share: 4, timeout_ns: 2_000_000_000 }
     }
 }
 
-/// What became of a fragment.
+/// Result of adding a fragment.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Added<'a> {
-    /// It was the last one that was missing: the link header of this one, and the IP packet as it
-    /// was before it was divided, the checksum of an IPv4 header included.
+    /// It was the last one that was missing. Holds its link header and the IP packet as it was
+    /// before fragmentation, with the checksum of an IPv4 header.
     Whole(&'a [u8]),
-    /// It waits for the others.
+    /// It is kept until the others arrive.
     Kept,
-    /// It is of no use.
+    /// It cannot be used.
     Refused,
 }
 
-/// Bytes that a packet costs besides its fragments: its places in the table and in the queue, with
-/// room to spare as hash tables have it.
+/// Bytes that a packet costs besides its fragments: its entries in the table and in the queue, with
+/// the spare capacity of hash tables.
 const PACKET_COST: usize = 2
     * (size_of::<Key>()
         + size_of::<Packet>()
         + size_of::<(u64, Key)>()
         + size_of::<(IpAddr, MemoryShare)>());
 
-/// What one source has in the table.
+/// Use of the table by one source.
 #[derive(Clone, Copy, Debug, Default)]
 struct MemoryShare {
     packets: usize,
     bytes: usize,
 }
 
-/// Fragments of packets that are not complete.
+/// Table of incomplete packets.
 #[derive(Debug)]
 pub(crate) struct Reassembly {
     limits: Limits,
     packets: HashMap<Key, Packet>,
-    /// By number, which they get in the order in which they begin.
+    /// Keys by number, which packets get in the order in which they begin.
     order: BTreeMap<u64, Key>,
     next: u64,
     bytes: usize,
-    /// By source: its packets, and their part of `bytes`.
+    /// Packets, and their part of `bytes`, by source.
     shares: HashMap<IpAddr, MemoryShare>,
     whole: Vec<u8>,
     counters: ReassemblyCounters,
@@ -112,8 +111,8 @@ impl Reassembly {
         }
     }
 
-    /// Adds the fragment that is in an Ethernet frame; what follows the packet's end is left out.
-    /// `now_ns` is of any clock that does not go back.
+    /// Adds the fragment in an Ethernet frame, without the bytes behind the packet's end. `now_ns`
+    /// may be of any monotonic clock.
     pub(crate) fn add(&mut self, frame: &[u8], now_ns: u64) -> Added<'_> {
         let (link, packet) = frame.split_at(ip_offset(frame).unwrap_or(0).min(frame.len()));
         self.counters.fragments += 1;
@@ -159,7 +158,7 @@ impl Reassembly {
         }
     }
 
-    /// Makes a place for a packet that begins; says whether there was one.
+    /// Adds an entry for a new packet; returns `false` if there is no room.
     fn begin(&mut self, key: Key, now_ns: u64) -> bool {
         let Limits { bytes_max, packets_max, source_share, .. } = self.limits;
         let share = self.shares.get(&key.source).copied().unwrap_or_default();
@@ -195,7 +194,7 @@ impl Reassembly {
         Some(packet)
     }
 
-    /// Gives up what is out of time.
+    /// Gives up packets that have timed out.
     pub(crate) fn expire(&mut self, now_ns: u64) {
         while let Some((_, &key)) = self.order.first_key_value()
             && self.packets.get(&key).is_none_or(|packet| packet.deadline_ns <= now_ns)
@@ -204,12 +203,12 @@ impl Reassembly {
         }
     }
 
-    /// Gives up everything.
+    /// Gives up all packets.
     pub(crate) fn clear(&mut self) {
         self.expire(u64::MAX);
     }
 
-    /// Ends a packet that is out of time.
+    /// Ends a packet that has timed out.
     fn give_up(&mut self, key: Key) {
         if let Some(packet) = self.forget(key)
             && !packet.is_given_up()
@@ -218,7 +217,7 @@ impl Reassembly {
         }
     }
 
-    /// What the fragments came to. Pending ones are none of the others.
+    /// Returns the counters, with pending packets and fragments, which no other counter includes.
     pub(crate) fn counters(&self) -> ReassemblyCounters {
         let waiting = self.packets.values().filter(|packet| !packet.is_given_up());
         let (mut packets, mut fragments) = (0, 0);
@@ -233,13 +232,13 @@ impl Reassembly {
         }
     }
 
-    /// Memory of what waits, in bytes.
+    /// Returns the memory of incomplete packets, in bytes.
     #[cfg(test)]
     pub(crate) const fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Whether nothing waits.
+    /// Returns whether no packet is incomplete.
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.packets.is_empty()

@@ -1,4 +1,4 @@
-//! A packet of which some fragments have come.
+//! A packet of which some fragments have arrived.
 
 use super::counters::Reason;
 use super::fragment::{Fragment, Headers};
@@ -9,23 +9,23 @@ const PACKET_LEN_MAX: usize = 65_535;
 /// Most fragments of a packet: 65 535 bytes over links of 1280 bytes, the least that IPv6 allows,
 /// make 54.
 const FRAGMENTS_MAX: usize = 64;
-/// Places for so many more fragments are made at a time.
+/// Number of fragments by which the capacity grows.
 const PIECES_MORE: usize = 8;
 
-/// A packet of which some fragments have come.
+/// A packet of which some fragments have arrived.
 #[derive(Debug)]
 pub(super) struct Packet {
-    /// Its place in the order in which packets began.
+    /// Position in the order in which packets began.
     pub(super) number: u64,
     pub(super) deadline_ns: u64,
-    /// Headers of the first fragment, once it has come.
+    /// Headers of the first fragment, once it has arrived.
     headers: Vec<u8>,
-    /// The fragments that have come, in order of offset. Each costs what it holds: a short one at
-    /// the end of a long packet does not take the memory of the whole.
+    /// The fragments that have arrived, in order of offset. Each uses memory for its own data only:
+    /// a short one at the end of a long packet does not allocate the whole packet.
     pieces: Vec<Piece>,
     /// Length of the data, known from the fragment that has no others behind it.
     len: Option<usize>,
-    /// Bytes that have come.
+    /// Bytes of data that have arrived.
     filled: usize,
     is_given_up: bool,
 }
@@ -43,14 +43,14 @@ impl Piece {
     }
 }
 
-/// What became of a fragment.
+/// Result of adding a fragment.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     Kept,
     Complete,
-    /// It had come before.
+    /// It had arrived before.
     Repeated,
-    /// The packet is given up, with so many fragments.
+    /// The packet is given up, with its number of fragments.
     GivenUp((Reason, u64)),
     /// The packet was given up before.
     Late,
@@ -62,7 +62,7 @@ impl Packet {
         Self { number, deadline_ns, headers, pieces, len: None, filled: 0, is_given_up: false }
     }
 
-    /// Adds a fragment; its memory may grow by `room` bytes.
+    /// Adds a fragment; the memory of the packet may grow by `room` bytes.
     pub(super) fn add(&mut self, fragment: &Fragment<'_>, room: usize) -> Outcome {
         if self.is_given_up {
             return Outcome::Late;
@@ -104,14 +104,14 @@ impl Packet {
         }
     }
 
-    /// Whether the fragment repeats the one at `place`, byte for byte.
+    /// Returns whether the fragment repeats the one at `place`, byte for byte.
     fn has_already(&self, place: usize, fragment: &Fragment<'_>, end: usize) -> bool {
         let same = |piece: &Piece| piece.start == fragment.offset && *piece.data == *fragment.data;
         self.pieces.get(place).is_some_and(same) && fragment.has_more == (self.len != Some(end))
     }
 
-    /// Whether it shares bytes with its neighbours, or lies behind the end, or sets an end before
-    /// what is there.
+    /// Returns whether the fragment shares bytes with its neighbours, lies behind the end, or sets
+    /// an end before data that have arrived.
     fn overlaps(&self, place: usize, fragment: &Fragment<'_>, end: usize) -> bool {
         let is_after_start = place > 0 && self.pieces[place - 1].end() > fragment.offset;
         let is_before_end = self.pieces.get(place).is_some_and(|piece| piece.start < end);
@@ -121,7 +121,7 @@ impl Packet {
         is_after_start || is_before_end || is_behind || cuts_off
     }
 
-    /// Bytes of memory that a fragment takes.
+    /// Returns the bytes of memory that a fragment needs.
     const fn growth(&self, fragment: &Fragment<'_>) -> usize {
         let headers = if fragment.offset == 0 { fragment.headers.len() } else { 0 };
         let is_full = self.pieces.capacity() == self.pieces.len();
@@ -143,7 +143,7 @@ impl Packet {
         }
     }
 
-    /// Gives up, because of a fragment that is not among those that have come.
+    /// Gives up because of a fragment that is not stored.
     fn give_up(&mut self, reason: Reason) -> Outcome {
         self.give_up_with(reason, 1)
     }
@@ -154,8 +154,7 @@ impl Packet {
         Outcome::GivenUp((reason, fragments))
     }
 
-    /// Writes the whole packet, which is complete, behind a link header. Its own headers no longer
-    /// speak of fragments.
+    /// Writes the complete packet behind a link header, with headers that describe no fragment.
     pub(super) fn write_whole(&self, link: &[u8], frame: &mut Vec<u8>) {
         frame.clear();
         frame.extend_from_slice(link);
@@ -167,7 +166,7 @@ impl Packet {
         let len = whole.len();
         if whole[0] >> 4 == 4 {
             whole[2..4].copy_from_slice(&be16_of(len));
-            // DF stays and MF goes; the first fragment has no offset.
+            // DF stays, MF is cleared; the first fragment has no offset.
             whole[6] &= 0x40;
             let header_len = self.headers.len();
             whole[10..12].fill(0);
@@ -178,7 +177,7 @@ impl Packet {
         }
     }
 
-    /// Number of fragments that have come.
+    /// Returns the number of fragments that have arrived.
     pub(super) const fn fragments(&self) -> u64 {
         self.pieces.len() as u64
     }
@@ -187,7 +186,7 @@ impl Packet {
         self.is_given_up
     }
 
-    /// Memory of what has come, in bytes.
+    /// Returns the memory of the fragments that have arrived, in bytes.
     pub(super) const fn cost(&self) -> usize {
         self.headers.capacity() + self.filled + self.pieces.capacity() * size_of::<Piece>()
     }

@@ -61,14 +61,14 @@ impl Descriptor {
 
     /// Returns the encapsulation that the frame came in.
     #[inline]
-    pub(crate) const fn shape(&self) -> EncapFlags {
+    pub(crate) const fn encap(&self) -> EncapFlags {
         EncapFlags::of_bits(self.flags)
     }
 
     /// Returns the kind of header that the frame begins with.
     #[inline]
     pub(crate) const fn link(&self) -> Link {
-        self.shape().link()
+        self.encap().link()
     }
 
     /// Returns whether the frame goes on in the next descriptor.

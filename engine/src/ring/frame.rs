@@ -224,7 +224,7 @@ impl<'a> Frame<'a> {
     /// Returns the outer headers, in front of the frame.
     #[inline]
     pub fn outer(&self) -> Outer<'a> {
-        Outer::new(self.reader.outer(self.position), self.first.shape())
+        Outer::new(self.reader.outer(self.position), self.first.encap())
     }
 
     /// Returns the VNI by which the session is found.

@@ -15,12 +15,12 @@ use crate::session::{Pair, Vni};
 #[derive(Clone, Copy, Debug)]
 pub struct Outer<'a> {
     bytes: &'a [u8],
-    shape: EncapFlags,
+    encap: EncapFlags,
 }
 
 impl<'a> Outer<'a> {
-    pub(crate) const fn new(bytes: &'a [u8], shape: EncapFlags) -> Self {
-        Self { bytes, shape }
+    pub(crate) const fn new(bytes: &'a [u8], encap: EncapFlags) -> Self {
+        Self { bytes, encap }
     }
 
     /// Returns all bytes from the start of the outermost IP header to the end of the last tunnel
@@ -34,7 +34,7 @@ impl<'a> Outer<'a> {
 
     /// Returns the kinds of tunnel headers.
     pub const fn encapsulation(&self) -> Encapsulation {
-        self.shape.encapsulation()
+        self.encap.encapsulation()
     }
 
     /// Returns the VXLAN header: all 8 bytes of RFC 7348, section 5, the reserved bits as they

@@ -1,16 +1,18 @@
-//! What the workers judge by: the part of a configuration that can change while they run, as one
+//! The rules of the workers: the part of a configuration that can change while they run, as one
 //! snapshot.
 //!
-//! A worker uses one ruleset for a whole batch, and takes over another one only between two
-//! batches, so that no frame is judged by half of each.
+//! A worker uses one ruleset for a whole batch, and adopts another one only between two batches, so
+//! that no frame is evaluated by half of each.
 
 mod output_selector;
 
 use std::sync::Arc;
 
-use crate::config::{Config, Output, UnknownSessions};
+use crate::config::{Config, Direction, Output, UnknownSessions};
 use crate::decap::Ports;
+use crate::drop_reason::DropReason;
 use crate::filter::{CompiledFilter, Policies, compile};
+use crate::flow::Flow;
 use crate::session::{Directory, SessionId, SessionTable};
 use output_selector::Narrowing;
 pub(crate) use output_selector::OutputSelector;
@@ -18,25 +20,25 @@ pub(crate) use output_selector::OutputSelector;
 /// One snapshot. Shared by all workers, never changed.
 #[derive(Debug, Default)]
 pub(crate) struct Ruleset {
-    /// Counts up with each reload.
+    /// Incremented by each reload.
     pub(crate) generation: u32,
     pub(crate) sessions: Arc<SessionTable>,
     pub(crate) unknown: UnknownSessions,
     pub(crate) policies: Policies,
-    /// Which port carries which tunnel; the same in all rulesets of an engine.
+    /// Tunnels by UDP port; the same in all rulesets of an engine.
     pub(crate) ports: Ports,
-    /// By id of the outputs' members: which frames it gets.
+    /// Frames that each member of an output gets, by the member's id.
     pub(crate) choices: Vec<OutputSelector>,
 }
 
-/// What a member of an output is to get.
+/// Subscription of a member of an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Subscription<'n> {
-    /// Nothing: it is not there any more.
+    /// Nothing: the output was removed.
     Gone,
-    /// What is configured for the output of this name.
+    /// The frames that are configured for the output of this name.
     Named(&'n str),
-    /// All that passes.
+    /// All frames that pass.
     Everything,
 }
 
@@ -46,14 +48,14 @@ pub(crate) enum Route {
     /// All.
     #[default]
     All,
-    /// Those whose place is true, by session id; the others, and those beyond the end, not.
+    /// Sessions whose element is true, by session id; those beyond the end are not among them.
     Some(Arc<[bool]>),
-    /// None: the output is not there any more.
+    /// None: the output was removed.
     Closed,
 }
 
 impl Route {
-    /// Whether the output gets the session's frames.
+    /// Returns whether the output gets the session's frames.
     #[inline]
     pub(crate) fn has(&self, session: usize) -> bool {
         match self {
@@ -65,8 +67,8 @@ impl Route {
 }
 
 impl Ruleset {
-    /// The ruleset of a valid configuration. `directory` gives the sessions their ids; `claims` has
-    /// what all members of outputs that the engine ever had are to get, by id.
+    /// Returns the ruleset of a valid configuration. `directory` assigns the session ids; `claims`
+    /// has all members of outputs that the engine ever had, by id.
     pub(crate) fn new(
         generation: u32,
         config: &Config,
@@ -84,8 +86,8 @@ impl Ruleset {
         }
     }
 
-    /// The ruleset of a configuration whose outputs are all there and in its order, for an engine
-    /// that starts.
+    /// Returns the ruleset of an engine that starts, with all outputs of the configuration in its
+    /// order.
     pub(crate) fn first(config: &Config, directory: &mut Directory) -> Self {
         fn claims(output: &Output) -> impl Iterator<Item = Subscription<'_>> {
             std::iter::repeat_n(Subscription::Named(&output.name), output.members as usize)
@@ -93,15 +95,37 @@ impl Ruleset {
         let claims: Vec<_> = config.outputs.iter().flat_map(claims).collect();
         Self::new(0, config, directory, &claims)
     }
+
+    /// Returns the outputs that get a frame of this session. `config` is the one that
+    /// [`Self::first`] made the ruleset of.
+    pub(crate) fn outputs_of<'c>(
+        &self,
+        config: &'c Config,
+        flow: Option<&Flow>,
+        session: SessionId,
+        direction: Option<Direction>,
+    ) -> Vec<&'c Output> {
+        let mut choices = &self.choices[..];
+        let takes = |output: &&Output| {
+            let (members, others) = choices.split_at(output.members as usize);
+            choices = others;
+            members.iter().any(|choice| choice.takes(flow, session, direction))
+        };
+        config.outputs.iter().filter(takes).collect()
+    }
+
+    /// Returns the reason to drop the frames of undeclared sessions, if they are dropped.
+    #[inline]
+    pub(crate) const fn admits_undeclared(&self) -> Result<(), DropReason> {
+        match self.unknown {
+            UnknownSessions::Pass => Ok(()),
+            UnknownSessions::Drop => Err(DropReason::UnknownSession),
+        }
+    }
 }
 
-/// What each member gets. The members of an output are in their order.
-fn choices(
-    claims: &[Subscription<'_>],
-    config: &Config,
-    ids: &[SessionId],
-    seed: u64,
-) -> Vec<OutputSelector> {
+/// Returns the frames that each member gets. The members of an output are in their order.
+fn choices(claims: &[Subscription<'_>], config: &Config, ids: &[SessionId], seed: u64) -> Vec<OutputSelector> {
     let filter =
         |name: &String| config.filters.iter().find(|filter| filter.name == *name).map(compile);
     let filters: Vec<Option<Arc<CompiledFilter>>> =
@@ -125,7 +149,8 @@ fn choices(
     claims.iter().enumerate().map(choice).collect()
 }
 
-/// What an output gets: all sessions that do not name others, the default session among them.
+/// Returns the sessions of an output: those that name it or no output at all, and the default
+/// session.
 fn route(output: &str, config: &Config, ids: &[SessionId]) -> Route {
     let is_meant = |outputs: &Vec<String>| outputs.iter().any(|name| name == output);
     if config.sessions.iter().all(|session| session.outputs.as_ref().is_none_or(is_meant)) {

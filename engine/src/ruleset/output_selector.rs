@@ -1,4 +1,4 @@
-//! Which frames does a member of an output get?
+//! Selects the frames that a member of an output gets.
 
 use std::sync::Arc;
 
@@ -8,40 +8,53 @@ use crate::filter::CompiledFilter;
 use crate::flow::Flow;
 use crate::session::SessionId;
 
-/// What a member of an output gets: the frames of its sessions that the output's filter accepts, of
-/// these the flows that fall to it.
+/// Frames that a member of an output gets: those of its sessions that the output's filter accepts,
+/// and of these its part of the flows.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct OutputSelector {
-    /// Whose frames.
+    /// Sessions of the frames.
     pub(crate) route: Route,
-    /// What else is asked of them; `None`: nothing.
+    /// Further conditions; `None` if there are none.
     pub(crate) narrowing: Option<Narrowing>,
 }
 
-/// What is asked of each frame by itself.
+/// Conditions that each frame has to meet.
 #[derive(Clone, Debug)]
 pub(crate) struct Narrowing {
-    /// The output's filter, and what it does with frames whose direction is not known.
+    /// The output's filter, and its treatment of frames whose direction is not known.
     pub(super) filter: Option<(Arc<CompiledFilter>, UnknownDirection)>,
-    /// Place of the member among those of the output, and their number.
+    /// Index of the member in its output, and the number of members.
     pub(super) member: (u32, u32),
-    /// All workers of an engine have the same one.
+    /// Seed of the flow hash, the same for all workers of an engine.
     pub(super) seed: u64,
 }
 
 impl OutputSelector {
-    /// Of an output that is not there any more.
+    /// Selects no frames, for an output that was removed.
     pub(crate) const CLOSED: Self = Self { route: Route::Closed, narrowing: None };
 
-    /// Whether it gets the frames of all sessions, as they are.
+    /// Returns whether it selects the frames of all sessions without a condition.
     pub(crate) const fn is_everything(&self) -> bool {
         matches!(self.route, Route::All) && self.narrowing.is_none()
     }
 }
 
+impl OutputSelector {
+    /// Returns whether the member gets a frame of this session.
+    pub(crate) fn takes(
+        &self,
+        flow: Option<&Flow>,
+        session: SessionId,
+        direction: Option<Direction>,
+    ) -> bool {
+        let accepts = |narrowing: &Narrowing| narrowing.accepts(flow, session, direction);
+        self.route.has(session.index()) && self.narrowing.as_ref().is_none_or(accepts)
+    }
+}
+
 impl Narrowing {
-    /// Whether the member gets a frame of its sessions. What is not IP goes to the first member,
-    /// and passes no filter.
+    /// Returns whether the member gets a frame of its sessions. A frame without IP goes to the
+    /// first member, and passes no filter.
     #[inline]
     pub(crate) fn accepts(
         &self,
@@ -52,14 +65,14 @@ impl Narrowing {
         let Self { filter, member: (place, count), seed } = self;
         let is_accepted = filter
             .as_ref()
-            .is_none_or(|(filter, unknown)| filter.judge(flow, direction, *unknown).is_ok());
+            .is_none_or(|(filter, unknown)| filter.evaluate(flow, direction, *unknown).is_ok());
         is_accepted
             && (*count == 1
                 || flow.map_or(0, |flow| member_of(flow.hash(session, *seed), *count)) == *place)
     }
 }
 
-/// The member for a hash: its upper bits, as evenly as they are.
+/// Returns the member for a hash, by its upper bits.
 #[inline]
 const fn member_of(hash: u64, count: u32) -> u32 {
     (((hash >> 32) * count as u64) >> 32) as u32

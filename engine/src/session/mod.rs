@@ -4,17 +4,17 @@
 
 mod directory;
 mod index;
-mod marks;
 mod pair;
+mod reserved_bits;
 mod sequence;
 mod table;
 mod unknown;
 
 pub use crate::vni::{InvalidVni, Vni};
 pub(crate) use directory::{Directory, Entry, Vlans};
-pub(crate) use marks::VxlanReservedBits;
 pub(crate) use pair::Key;
 pub use pair::Pair;
+pub(crate) use reserved_bits::VxlanReservedBits;
 pub(crate) use sequence::Sequence;
 pub use sequence::SequenceCounters;
 pub use table::{SessionId, SessionTable};

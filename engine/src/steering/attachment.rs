@@ -1,5 +1,5 @@
-//! Attaches the program through a link (`BPF_LINK_CREATE`), which goes when the process goes, and
-//! through nothing else.
+//! Attaches the program through a link (`BPF_LINK_CREATE`), which ends with the process, and in no
+//! other way.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
@@ -29,17 +29,16 @@ pub(super) fn attach(
         .attach_to_if_index(if_index, xdp_mode)
         .and_then(|id| program.take_link(id))
         .map_err(|error| refusal(error, if_index, interface, mode))?;
-    // Where the kernel answers EINVAL, aya tries again in the old way, over netlink, and says
-    // nothing of it. Such a link does not convert, and does not detach when it is dropped by the
-    // conversion.
+    // If the kernel answers EINVAL, aya silently tries again over netlink. Such a link does not
+    // convert, and does not detach when it is dropped by the conversion.
     FdLink::try_from(link).map_err(|_not_a_link| SteeringError::NoLink {
         interface: interface.to_owned(),
         removed: take_off(program, if_index, mode).is_ok(),
     })
 }
 
-/// Turns the kernel's refusal into an error that says what to do. The numbers are those of
-/// `dev_xdp_attach` in the kernel's `net/core/dev.c`, and of the drivers.
+/// Turns the kernel's refusal into an error with advice. The numbers are those of `dev_xdp_attach`
+/// in the kernel's `net/core/dev.c`, and of the drivers.
 fn refusal(error: ProgramError, if_index: u32, interface: &str, mode: AttachMode) -> SteeringError {
     let name = interface.to_owned();
     let number = os_number(&error);
@@ -61,14 +60,14 @@ fn refusal(error: ProgramError, if_index: u32, interface: &str, mode: AttachMode
     }
 }
 
-/// Says whose program is in the way.
+/// Returns an error that names the program in the way.
 fn occupied(error: ProgramError, if_index: u32, interface: String) -> SteeringError {
     match attached_program(if_index) {
         Ok(Some(program)) if program.name.as_deref() == Some(PROGRAM) => {
             SteeringError::AnotherEngine { interface, id: program.id }
         }
         Ok(Some(program)) => SteeringError::ForeignProgram { interface, program },
-        // It has gone meanwhile, or something other than a program keeps the interface busy.
+        // It is gone meanwhile, or something other than a program keeps the interface busy.
         Ok(None) => SteeringError::Attach { interface, source: Box::new(error) },
         Err(error) => error.into(),
     }

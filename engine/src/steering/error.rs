@@ -19,20 +19,20 @@ pub enum SteeringError {
         /// The step that was refused, as an infinitive.
         what: &'static str,
     },
-    /// The kernel does not take the program.
+    /// The kernel refuses the program.
     #[error("the kernel refuses the XDP program ({}); vxtap is made for Linux 6.1 and later", reason(source.as_ref()))]
     Load {
-        /// Says it at length, with the verifier's log.
+        /// The full error, with the verifier's log.
         source: Box<dyn Error + Send + Sync>,
     },
     /// More entries than a map holds.
     #[error("{given} {what} are too many, {max} is the limit; name fewer")]
     TooMany {
-        /// Entries of what.
+        /// Kind of entries.
         what: &'static str,
-        /// How many there are.
+        /// Number of entries.
         given: usize,
-        /// How many there may be.
+        /// Most entries.
         max: u32,
     },
     /// Reading or changing a map failed.
@@ -40,15 +40,15 @@ pub enum SteeringError {
     Map {
         /// The map.
         map: &'static str,
-        /// Says it at length.
+        /// The full error.
         source: Box<dyn Error + Send + Sync>,
     },
-    /// The queue has no place in the map of sockets.
+    /// The queue index is beyond the map of sockets.
     #[error("there is no place for RX queue {queue}, {max} is the highest; capture fewer queues")]
     NoSuchQueue {
         /// The queue.
         queue: u32,
-        /// Highest queue index there is room for.
+        /// Highest queue index in the map.
         max: u32,
     },
     /// The embedded object is not the one that this code was written for.
@@ -57,7 +57,7 @@ pub enum SteeringError {
         /// Program or map.
         part: &'static str,
     },
-    /// This program's own name is on the interface already.
+    /// A program with vxtap's own name is attached to the interface.
     #[error(
         "another vxtap engine already runs on {interface} (XDP program {id}); stop that one, or capture from another \
          interface"
@@ -68,7 +68,7 @@ pub enum SteeringError {
         /// Identifier of the program.
         id: u32,
     },
-    /// Somebody else's program is on the interface.
+    /// Another program is attached to the interface.
     #[error(
         "{interface} already has {program}, which vxtap does not replace; see `bpftool prog show id {}` and `ip link \
          show dev {interface}`, and remove it if it is not needed",
@@ -77,7 +77,7 @@ pub enum SteeringError {
     ForeignProgram {
         /// Name of the interface.
         interface: String,
-        /// What is there.
+        /// The program that is attached.
         program: AttachedProgram,
     },
     /// The driver cannot run this program, at least not as the interface is set up. Generic mode
@@ -88,7 +88,7 @@ pub enum SteeringError {
     NoNativeMode {
         /// Name of the interface.
         interface: String,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
     /// ERANGE.
@@ -102,8 +102,8 @@ pub enum SteeringError {
         /// Its MTU in bytes.
         mtu: u32,
     },
-    /// The kernel took the program but no link, without which it would stay when the process is
-    /// gone.
+    /// The kernel accepted the program but no link, without which the program would outlive the
+    /// process.
     #[error(
         "the kernel attaches to {interface} only in the way that outlives the process, which vxtap does not use; the \
          program {}",
@@ -116,7 +116,7 @@ pub enum SteeringError {
     NoLink {
         /// Name of the interface.
         interface: String,
-        /// Whether the program could be taken off.
+        /// `true` if the program could be taken off again.
         removed: bool,
     },
     /// Any other refusal.
@@ -128,7 +128,7 @@ pub enum SteeringError {
     Attach {
         /// Name of the interface.
         interface: String,
-        /// Says it at length.
+        /// The full error.
         source: Box<dyn Error + Send + Sync>,
     },
     /// The interface went away, or the kernel cannot be asked about it.
@@ -150,8 +150,8 @@ impl SteeringError {
     }
 }
 
-/// Whether the calling thread has `CAP_PERFMON`, or `CAP_SYS_ADMIN` which includes it; yes if that
-/// cannot be told.
+/// Returns whether the calling thread has `CAP_PERFMON`, or `CAP_SYS_ADMIN` which includes it;
+/// `true` if that cannot be read.
 fn has_perfmon() -> bool {
     const SYS_ADMIN: u64 = 1 << 21;
     const PERFMON: u64 = 1 << 38;
@@ -161,12 +161,12 @@ fn has_perfmon() -> bool {
     bits.is_none_or(|bits| bits & (SYS_ADMIN | PERFMON) != 0)
 }
 
-/// What the kernel said, in a few words: the errors of aya end in pages of the verifier's log.
+/// Returns the kernel's error in a few words: the errors of aya end in pages of the verifier's log.
 fn reason(error: &(dyn Error + 'static)) -> String {
     os_error(error).map_or_else(|| error.to_string(), io::Error::to_string)
 }
 
-/// The error of the system call at the end of a chain of errors.
+/// Returns the error of the system call at the end of a chain of errors.
 fn os_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -178,7 +178,7 @@ fn os_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
     None
 }
 
-/// Its number (errno(3)).
+/// Returns the number (errno(3)) of that error.
 pub(super) fn os_number(error: &(dyn Error + 'static)) -> Option<i32> {
     os_error(error).and_then(io::Error::raw_os_error)
 }

@@ -1,4 +1,4 @@
-//! Whose XDP program is on the interface?
+//! Finds the XDP program that is attached to an interface.
 
 use std::fmt;
 
@@ -6,13 +6,13 @@ use aya::programs::loaded_programs;
 
 use crate::interface::{Interface, InterfaceError};
 
-/// The XDP program that an interface has.
+/// An XDP program that is attached to an interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttachedProgram {
-    /// The kernel's identifier of it.
+    /// The kernel's identifier of the program.
     pub id: u32,
-    /// Its name, as far as the kernel keeps it (15 bytes). `None` if it has none, or if it is not
-    /// for us to know: the kernel lists programs only to `CAP_SYS_ADMIN`.
+    /// Its name, as far as the kernel keeps it (15 bytes). `None` if it has none, or without
+    /// `CAP_SYS_ADMIN`, which the kernel requires to list programs.
     pub name: Option<String>,
 }
 

@@ -1,9 +1,9 @@
-//! Which frames of an interface go to the AF_XDP sockets?
+//! Steers frames of an interface to AF_XDP sockets.
 //!
 //! [`Steering`] loads the XDP program (crate `vxtap_ebpf`) and fills its maps: ports, allowed
-//! sources, sockets. The program decides about each frame by itself; nothing here is on a packet's
-//! path. Binding the sockets, and the order in which program and sockets come and go, are the
-//! caller's.
+//! sources, sockets. The program decides about each frame; no code here is on a packet's path. The
+//! caller binds the sockets and keeps the order in which program and sockets are set up and torn
+//! down.
 //!
 //! # Kernel
 //!
@@ -35,23 +35,23 @@ pub(crate) use offline::{Offline, outcome_name};
 static OBJECT: &[u8] =
     aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../ebpf/vxtap.bpf.o"));
 
-/// What the program is to steer.
+/// Frames that the program steers.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings<'a> {
-    /// UDP destination ports that are ours, at most [`maps::PORTS_MAX`].
+    /// UDP destination ports to steer, at most [`maps::PORTS_MAX`].
     pub ports: &'a [u16],
-    /// Who may send to our ports, at most [`maps::ALLOWED_MAX`] prefixes of each IP version. With
-    /// none, everybody may; with one, everybody else is dropped, senders of the other IP version
-    /// included.
+    /// Allowed sources of datagrams to these ports, at most [`maps::ALLOWED_MAX`] prefixes of each
+    /// IP version. If empty, all sources are allowed; else all others are dropped, those of the
+    /// other IP version included.
     pub allowed_sources: &'a [IpNet],
-    /// Whether frames get their arrival time ([`vxtap_ebpf::arrival`]).
+    /// Stamp frames with their arrival time ([`vxtap_ebpf::arrival`]).
     pub stamp_arrival: bool,
-    /// Whether fragments of datagrams to our ports are steered too: those that come after the first
-    /// one of their packet.
+    /// Steer fragments of datagrams to these ports too, if they arrive after the first one of their
+    /// packet.
     pub fragments: bool,
 }
 
-/// Where in the kernel the program runs.
+/// Hook in the kernel at which the program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttachMode {
     /// In the driver, before the kernel has allocated anything for the frame.
@@ -60,8 +60,8 @@ pub enum AttachMode {
     Generic,
 }
 
-/// What the program has done with the frames it saw, since it was loaded. Each is counted once,
-/// save that an unstamped frame is also a redirected one. The fields are described at [`Outcome`].
+/// Frames that the program has processed since it was loaded, by outcome. Each is counted once,
+/// except that an unstamped frame is also a redirected one. [`Outcome`] describes the fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "described where the program's outcomes are")]
 pub struct SteeringCounters {
@@ -101,7 +101,7 @@ impl SteeringCounters {
         self.several_buffers += several_buffers;
     }
 
-    /// Counts a frame that something else than the program has steered.
+    /// Counts a frame that was not steered by the program in the kernel.
     pub(crate) const fn count(&mut self, outcome: Outcome) {
         *match outcome {
             Outcome::Redirected => &mut self.redirected,
@@ -118,7 +118,7 @@ impl SteeringCounters {
 }
 
 /// The XDP program in the kernel, with its maps. Dropping it detaches the program, and so does the
-/// end of the process, however it comes.
+/// end of the process, also by a signal.
 pub struct Steering {
     // Before `ebpf`: detached first.
     link: Option<FdLink>,
@@ -130,7 +130,7 @@ pub struct Steering {
 }
 
 impl Steering {
-    /// Has the kernel verify the program and fills its maps. Nothing is attached.
+    /// Loads the program into the kernel, which verifies it, and fills its maps. Attaches nothing.
     ///
     /// # Errors
     ///
@@ -150,12 +150,11 @@ impl Steering {
     }
 
     /// Attaches the program to an interface of the calling thread's network namespace; `interface`
-    /// is its name for error messages. A program that is attached there already is left alone.
+    /// is its name for error messages. An existing program is not replaced.
     ///
     /// # Errors
     ///
-    /// [`SteeringError::NoNativeMode`] if it is worth trying [`AttachMode::Generic`]; else what
-    /// stands in the way.
+    /// [`SteeringError::NoNativeMode`] if [`AttachMode::Generic`] may work; else the obstacle.
     pub fn attach(
         &mut self,
         if_index: u32,
@@ -173,8 +172,8 @@ impl Steering {
         self.link = None;
     }
 
-    /// Leaves frames in several buffers to the kernel stack, counted: for sockets without
-    /// `XDP_USE_SG`, of which the kernel loses them and says nothing.
+    /// Passes frames in several buffers to the kernel stack, and counts them: for sockets without
+    /// `XDP_USE_SG`, for which the kernel would drop them silently.
     ///
     /// # Errors
     ///
@@ -185,7 +184,7 @@ impl Steering {
     }
 
     /// Sends the frames of an RX queue to an AF_XDP socket, which has to be bound to that queue of
-    /// the interface. The map does not keep the socket open: the kernel takes it out when it is
+    /// the interface. The map does not keep the socket open: the kernel removes it when it is
     /// closed.
     ///
     /// # Errors
@@ -286,7 +285,7 @@ fn fill(ebpf: &mut Ebpf, settings: &Settings<'_>) -> Result<(), SteeringError> {
     Ok(())
 }
 
-/// The map holds [`maps::Settings`], which is one integer.
+/// Returns the value of the settings map, [`maps::Settings`], which is one integer.
 const fn flags_of(settings: &Settings<'_>) -> u32 {
     const { assert!(size_of::<maps::Settings>() == size_of::<u32>()) };
     let check = if settings.allowed_sources.is_empty() { 0 } else { maps::CHECK_SOURCE };
@@ -295,7 +294,8 @@ const fn flags_of(settings: &Settings<'_>) -> u32 {
     maps::Settings { flags: check | stamp | fragments }.flags
 }
 
-/// The embedded object has the program and the maps: a test in crate `vxtap-tests` looks.
+/// Returns the program. A test in crate `vxtap-tests` checks that the embedded object has it and
+/// all maps.
 fn program(ebpf: &mut Ebpf) -> Result<&mut Xdp, SteeringError> {
     let program =
         ebpf.program_mut(maps::PROGRAM).ok_or(SteeringError::Object { part: maps::PROGRAM })?;

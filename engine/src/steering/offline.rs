@@ -1,4 +1,5 @@
-//! What the XDP program does, for frames from a capture file: the same parsers, without a kernel.
+//! Steers frames from a capture file as the XDP program does, by the same parsers, without a
+//! kernel.
 
 use std::collections::{HashSet, VecDeque};
 use std::net::IpAddr;
@@ -32,7 +33,7 @@ impl Offline {
         }
     }
 
-    /// What the program would do with the frame.
+    /// Returns the outcome that the program would count for the frame.
     pub(crate) fn steer(&mut self, frame: &[u8]) -> Outcome {
         let source = match parse::udp_datagram(frame) {
             Ok(datagram) if self.is_ours(datagram.destination_port) => datagram.source,
@@ -58,7 +59,7 @@ impl Offline {
         self.ports.iter().any(|ours| ours.number == port)
     }
 
-    /// The source of a fragment that is to be steered.
+    /// Returns the source of a fragment that is to be steered.
     fn source_of_fragment(&mut self, frame: &[u8]) -> Option<Source> {
         let fragment = fragment::fragment(frame).filter(|_| self.steers_fragments)?;
         let is_ours = match fragment.destination_port {
@@ -89,7 +90,7 @@ impl Offline {
     }
 }
 
-/// The name of the counter that stands for the outcome.
+/// Returns the name of the counter of an outcome.
 pub(crate) const fn outcome_name(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Redirected => "redirected",

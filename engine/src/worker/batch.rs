@@ -44,7 +44,7 @@ impl PacketContext {
         descriptor.len = inner.captured_len as u32;
         descriptor.original_len = inner.original_len as u32;
         descriptor.outer_len = (inner.start - inner.outer_ip) as u16;
-        descriptor.flags = inner.shape.bits();
+        descriptor.flags = inner.encap.bits();
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::io::{self, Write};
 
-use vxtap::explain::{Explanation, Fate};
+use vxtap::explain::{Explanation, FrameOutcome};
 
 use super::text;
 
@@ -21,8 +21,8 @@ pub(super) struct Flows<'e> {
 }
 
 impl<'e> Flows<'e> {
-    pub(super) fn add(&mut self, fate: &Fate<'e>) {
-        let Fate::Judged(explanation) = fate else {
+    pub(super) fn add(&mut self, outcome: &FrameOutcome<'e>) {
+        let FrameOutcome::Evaluated(explanation) = outcome else {
             self.others += 1;
             return;
         };
@@ -37,11 +37,11 @@ impl<'e> Flows<'e> {
     }
 
     pub(super) fn show(&self, out: &mut impl Write) -> io::Result<()> {
-        for ((session, flow, direction, fate), frames, bytes) in &self.found {
+        for ((session, flow, direction, outcome), frames, bytes) in &self.found {
             let plural = if *frames == 1 { "" } else { "s" };
             writeln!(
                 out,
-                "{session}: {flow}, {direction}: {frames} frame{plural}, {bytes} bytes: {fate}"
+                "{session}: {flow}, {direction}: {frames} frame{plural}, {bytes} bytes: {outcome}"
             )?;
         }
         if self.others > 0 {
@@ -54,5 +54,5 @@ impl<'e> Flows<'e> {
 fn group<'e>(explanation: &Explanation<'e>) -> FlowGroup<'e> {
     let flow = explanation.flow.clone().unwrap_or_else(|| "not IP".to_owned());
     let direction = text::direction(explanation.direction);
-    (explanation.session, flow, direction, text::fate(explanation))
+    (explanation.session, flow, direction, text::outcome(explanation))
 }

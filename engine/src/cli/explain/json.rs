@@ -5,13 +5,12 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 use vxtap::config::Action;
-use vxtap::explain::{Explanation, Fate};
+use vxtap::explain::{Explanation, FrameOutcome};
 use vxtap::ring::Encapsulation;
 
-use super::text::sign_name;
+use super::text::evidence_name;
 
-/// Explanation of a frame that reached the workers. Members that do not apply or are unknown are
-/// null.
+/// A frame that reached the workers. A field that does not apply, or is not known, is null.
 #[derive(Serialize)]
 struct Line<'e> {
     /// Number in the file, from 1.
@@ -28,17 +27,18 @@ struct Line<'e> {
     flow: Option<&'e str>,
     /// "ingress", "egress" or "unknown".
     direction: String,
-    /// Evidence for the direction: `mark`, `mac`, `address` or `outer_source`.
+    /// Evidence for it: `mark`, `mac`, `address` or `outer_source`.
     direction_by: Option<&'static str>,
     /// "accept" or "reject".
     verdict: &'static str,
-    /// Drop reason of a rejected frame.
+    /// Reason for the rejection.
     reason: Option<&'static str>,
     filter: Option<&'e str>,
     /// Number of the rule that decided.
     rule: Option<u32>,
     rule_direction: Option<String>,
-    /// Captured length in bytes: as delivered, or for a rejected frame as received.
+    /// Bytes that are handed on, or for a rejected frame those that were present; then the length
+    /// before the frame was cut.
     captured: Option<u32>,
     /// Length in bytes before any truncation.
     original: Option<u32>,
@@ -47,11 +47,15 @@ struct Line<'e> {
     expected_session: Option<&'e str>,
 }
 
-/// Writes a line about a frame; none about a frame that does not reach the workers.
-pub(super) fn frame(number: u64, fate: &Fate<'_>, out: &mut impl Write) -> io::Result<()> {
-    let frame = match fate {
-        Fate::NotSteered(_) => return Ok(()),
-        Fate::NotDecapsulated(reason) => Line {
+/// A line about a frame; none about one that does not reach the workers.
+pub(super) fn frame(
+    number: u64,
+    outcome: &FrameOutcome<'_>,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let frame = match outcome {
+        FrameOutcome::NotSteered(_) => return Ok(()),
+        FrameOutcome::NotDecapsulated(reason) => Line {
             frame: number,
             session: None,
             vni: None,
@@ -73,13 +77,13 @@ pub(super) fn frame(number: u64, fate: &Fate<'_>, out: &mut impl Write) -> io::R
             outputs: &[],
             expected_session: None,
         },
-        Fate::Judged(explanation) => judged(number, explanation),
+        FrameOutcome::Evaluated(explanation) => evaluated(number, explanation),
     };
     serde_json::to_writer(&mut *out, &frame)?;
     out.write_all(b"\n")
 }
 
-fn judged<'e>(number: u64, explanation: &'e Explanation<'e>) -> Line<'e> {
+fn evaluated<'e>(number: u64, explanation: &'e Explanation<'e>) -> Line<'e> {
     let gwlb = explanation.gwlb;
     let rule = explanation
         .rule
@@ -101,7 +105,7 @@ fn judged<'e>(number: u64, explanation: &'e Explanation<'e>) -> Line<'e> {
         direction: explanation
             .direction
             .map_or("unknown".to_owned(), |(direction, _)| direction.to_string()),
-        direction_by: explanation.direction.map(|(_, sign)| sign_name(sign)),
+        direction_by: explanation.direction.map(|(_, sign)| evidence_name(sign)),
         verdict: if explanation.outcome.is_ok() { "accept" } else { "reject" },
         reason: explanation.outcome.err().map(vxtap::DropReason::name),
         filter: explanation.filter,

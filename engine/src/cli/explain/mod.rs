@@ -9,20 +9,20 @@ use std::io::{self, BufWriter, Write};
 
 use anyhow::anyhow;
 use vxtap::capture_file::{CaptureFile, CaptureFileError, LinkType};
-use vxtap::explain::{Explainer, Fate, Summary};
+use vxtap::explain::{Explainer, FrameOutcome, Summary};
 
 use super::args::ExplainArgs;
 use super::{CommandError, cannot_print, load};
 use flows::Flows;
 
-/// Format of the explanations.
+/// Format in which frames are shown.
 enum Form<'e> {
     Text,
     Json,
     Flows(Flows<'e>),
 }
 
-/// Error that ends the explanations before the end of the file.
+/// Reason why explaining ended before the end of the file.
 enum End {
     Output(io::Error),
     Input(anyhow::Error),
@@ -63,17 +63,17 @@ fn show<'e>(
     let mut summary = Summary::new(explainer);
     let damage = loop {
         let number = file.frames() + 1;
-        let fate = match next(explainer, file, number) {
-            Ok(Some(fate)) => fate,
+        let outcome = match next(explainer, file, number) {
+            Ok(Some(outcome)) => outcome,
             Ok(None) => break None,
             Err(error) => break Some(error),
         };
-        summary.count(&fate);
+        summary.count(&outcome);
         let shown = match &mut form {
-            Form::Text => text::frame(number, &fate, out),
-            Form::Json => json::frame(number, &fate, out),
+            Form::Text => text::frame(number, &outcome, out),
+            Form::Json => json::frame(number, &outcome, out),
             Form::Flows(flows) => {
-                flows.add(&fate);
+                flows.add(&outcome);
                 Ok(())
             }
         };
@@ -95,7 +95,7 @@ fn next<'e>(
     explainer: &'e Explainer,
     file: &mut CaptureFile,
     number: u64,
-) -> anyhow::Result<Option<Fate<'e>>> {
+) -> anyhow::Result<Option<FrameOutcome<'e>>> {
     let Some(record) = file.next().map_err(|error: CaptureFileError| anyhow!(error))? else {
         return Ok(None);
     };

@@ -4,21 +4,25 @@ use std::io::{self, Write};
 
 use vxtap::DropReason;
 use vxtap::config::{Action, Direction};
-use vxtap::explain::{DirectionSign, Explanation, Fate, Miss, Walk};
+use vxtap::explain::{DirectionEvidence, Explanation, FrameOutcome, Miss, Walk};
 use vxtap::ring::Encapsulation;
 
-/// Writes the explanation of a frame, several lines.
-pub(super) fn frame(number: u64, fate: &Fate<'_>, out: &mut impl Write) -> io::Result<()> {
-    match fate {
-        Fate::NotSteered(counter) => {
+/// Some lines about a frame.
+pub(super) fn frame(
+    number: u64,
+    outcome: &FrameOutcome<'_>,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    match outcome {
+        FrameOutcome::NotSteered(counter) => {
             writeln!(out, "frame {number}: does not reach the workers: {counter}")
         }
-        Fate::NotDecapsulated(reason) => writeln!(out, "frame {number}: dropped: {reason}"),
-        Fate::Judged(explanation) => judged(number, explanation, out),
+        FrameOutcome::NotDecapsulated(reason) => writeln!(out, "frame {number}: dropped: {reason}"),
+        FrameOutcome::Evaluated(explanation) => evaluated(number, explanation, out),
     }
 }
 
-fn judged(number: u64, explanation: &Explanation<'_>, out: &mut impl Write) -> io::Result<()> {
+fn evaluated(number: u64, explanation: &Explanation<'_>, out: &mut impl Write) -> io::Result<()> {
     let Explanation { session, pair, flow, walks, sessions, .. } = explanation;
     writeln!(
         out,
@@ -46,10 +50,10 @@ fn judged(number: u64, explanation: &Explanation<'_>, out: &mut impl Write) -> i
     if let Some(expected) = explanation.expected_session() {
         writeln!(out, "  NOT EXPECTED HERE: the mirror should have sent it in session {expected}")?;
     }
-    writeln!(out, "  {}", fate(explanation))
+    writeln!(out, "  {}", outcome(explanation))
 }
 
-/// Describes the tunnel; `None` for plain VXLAN.
+/// Describes the tunnel if it is not plain VXLAN.
 fn tunnel(explanation: &Explanation<'_>) -> Option<String> {
     let mut parts = Vec::new();
     if explanation.encapsulation != Encapsulation::Vxlan {
@@ -62,19 +66,21 @@ fn tunnel(explanation: &Explanation<'_>) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
-pub(super) fn direction(direction: Option<(Direction, DirectionSign)>) -> String {
+pub(super) fn direction(direction: Option<(Direction, DirectionEvidence)>) -> String {
     match direction {
-        Some((direction, sign)) => format!("{direction} by {}", sign_name(sign).replace('_', " ")),
+        Some((direction, sign)) => {
+            format!("{direction} by {}", evidence_name(sign).replace('_', " "))
+        }
         None => "direction unknown".to_owned(),
     }
 }
 
-pub(super) const fn sign_name(sign: DirectionSign) -> &'static str {
+pub(super) const fn evidence_name(sign: DirectionEvidence) -> &'static str {
     match sign {
-        DirectionSign::Mark => "mark",
-        DirectionSign::Mac => "mac",
-        DirectionSign::Address => "address",
-        DirectionSign::OuterSource => "outer_source",
+        DirectionEvidence::Mark => "mark",
+        DirectionEvidence::Mac => "mac",
+        DirectionEvidence::Address => "address",
+        DirectionEvidence::OuterSource => "outer_source",
     }
 }
 
@@ -119,8 +125,8 @@ fn verdict(outcome: Result<(), DropReason>) -> String {
     }
 }
 
-/// Describes the outcome of a frame.
-pub(super) fn fate(explanation: &Explanation<'_>) -> String {
+/// Describes the outcome in a few words.
+pub(super) fn outcome(explanation: &Explanation<'_>) -> String {
     let rule = match explanation.rule {
         Some(rule) if matches!((rule.action, explanation.outcome), (Action::Accept, Ok(()))) => {
             format!(" by {} rule {}", rule.direction, rule.number)

@@ -66,7 +66,7 @@ fn an_ethernet_frame_comes_out_of_geneve_whatever_the_options() {
             (14, 50 + options.len(), inner.len())
         );
         assert_eq!(
-            (found.shape.encapsulation(), found.shape.link()),
+            (found.encap.encapsulation(), found.encap.link()),
             (Encapsulation::Geneve, Link::Ethernet)
         );
     }
@@ -79,14 +79,14 @@ fn a_packet_without_ethernet_header_comes_out_of_geneve_with_its_length() {
     let found = decap(&bytes).unwrap();
     assert_eq!((found.captured_len, found.original_len), (600, packet.len()));
     assert_eq!(
-        (found.shape.encapsulation(), found.shape.link()),
+        (found.encap.encapsulation(), found.encap.link()),
         (Encapsulation::Geneve, Link::Ip)
     );
     let mut packet = Vec::new();
     PacketBuilder::ipv6([1; 16], [2; 16], 64).udp(1, 2).write(&mut packet, &[0; 500]).unwrap();
     let bytes = datagram(6081, &[&geneve_header(0x86dd, &aws_options()), &packet]);
     let found = decap(&bytes).unwrap();
-    assert_eq!((found.captured_len, found.original_len, found.shape.link()), (548, 548, Link::Ip));
+    assert_eq!((found.captured_len, found.original_len, found.encap.link()), (548, 548, Link::Ip));
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn a_mirror_through_a_gateway_load_balancer_loses_both_tunnels_and_keeps_its_own
     // 14 Ethernet, 68 as a capture of the real thing has them, 36 VXLAN.
     assert_eq!((found.outer_ip, found.start), (14, 14 + 68 + 36));
     assert_eq!(
-        (found.shape.encapsulation(), found.shape.link()),
+        (found.encap.encapsulation(), found.encap.link()),
         (Encapsulation::GeneveVxlan, Link::Ethernet)
     );
     let options = options_of(&bytes[42..]);
@@ -117,7 +117,7 @@ fn a_mirror_through_a_gateway_load_balancer_loses_both_tunnels_and_keeps_its_own
 #[test]
 fn what_a_load_balancer_forwards_besides_mirrors_is_the_packet_itself() {
     let inner = inner_v4(100);
-    // To another port, from somebody else than AWS, or not UDP at all.
+    // To another port, from another sender than AWS, or not UDP at all.
     let others = [
         mirror_in_geneve(5000, &aws_options(), &inner),
         mirror_in_geneve(4789, &option(0x0101, 1, &[0; 8]), &inner),
@@ -126,7 +126,7 @@ fn what_a_load_balancer_forwards_besides_mirrors_is_the_packet_itself() {
     for bytes in others {
         let found = decap(&bytes).unwrap();
         assert_eq!(
-            (found.shape.link(), found.source, found.vni.get()),
+            (found.encap.link(), found.source, found.vni.get()),
             (Link::Ip, Source::V4([10, 0, 0, 7]), 0x01_0203)
         );
     }
@@ -166,7 +166,7 @@ fn a_datagram_cut_anywhere_is_refused_or_its_rest_is_the_frame() {
             // The packet inside has no UDP header yet: it is taken for one that is not a mirror's.
             82..102 | 118..132 => assert_eq!(found, Err(DropReason::InnerTruncated), "{len} bytes"),
             102..110 => {
-                assert_eq!(found.map(|inner| inner.shape.link()), Ok(Link::Ip), "{len} bytes")
+                assert_eq!(found.map(|inner| inner.encap.link()), Ok(Link::Ip), "{len} bytes")
             }
             _ => assert_eq!(found.map(|inner| inner.captured_len), Ok(len - 118), "{len} bytes"),
         }
@@ -197,18 +197,18 @@ fn vxlan_gpe_says_what_is_inside_on_its_own_port_only() {
         decap(&datagram(port, &[&header, bytes]))
     };
     assert_eq!(
-        with(4790, 3, &inner).map(|inner| (inner.shape.link(), inner.captured_len)),
+        with(4790, 3, &inner).map(|inner| (inner.encap.link(), inner.captured_len)),
         Ok((Link::Ethernet, 142))
     );
     assert_eq!(
-        with(4790, 1, &inner[14..]).map(|inner| (inner.shape.link(), inner.captured_len)),
+        with(4790, 1, &inner[14..]).map(|inner| (inner.encap.link(), inner.captured_len)),
         Ok((Link::Ip, 128))
     );
     assert_eq!(with(4790, 4, &inner), Err(DropReason::TunnelProtocol));
     let found = with(4789, 1, &inner).unwrap();
-    assert_eq!((found.shape.link(), found.shape.has_reserved_bits()), (Link::Ethernet, true));
+    assert_eq!((found.encap.link(), found.encap.has_reserved_bits()), (Link::Ethernet, true));
     let plain = decap(&datagram(4790, &[&header(5), &inner])).unwrap();
-    assert_eq!((plain.vni.get(), plain.shape.has_reserved_bits()), (5, false));
+    assert_eq!((plain.vni.get(), plain.encap.has_reserved_bits()), (5, false));
 }
 
 #[test]
@@ -218,7 +218,7 @@ fn reserved_bits_are_noted_wherever_they_are() {
         header[place] |= bit;
         let bytes = datagram(4789, &[&header, &inner_v4(10)]);
         assert_eq!(plain_vxlan(&bytes, 4789), None);
-        assert!(decap(&bytes).unwrap().shape.has_reserved_bits(), "byte {place}");
+        assert!(decap(&bytes).unwrap().encap.has_reserved_bits(), "byte {place}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! The ladder of signs from which a direction is inferred.
 
-use super::super::direction::{DirectionSign, Identity};
+use super::super::direction::{DirectionEvidence, Identity};
 use super::*;
 use crate::config::{Eni, MacAddress};
 use crate::session::{Key, Pair, Vni};
@@ -41,7 +41,7 @@ fn the_surest_sign_decides() {
     let outer = source("10.0.1.5");
     let (ingress, egress) = (Direction::Ingress, Direction::Egress);
     let (mac, address, outer_source) =
-        (DirectionSign::Mac, DirectionSign::Address, DirectionSign::OuterSource);
+        (DirectionEvidence::Mac, DirectionEvidence::Address, DirectionEvidence::OuterSource);
     for (frame, flow, expected) in [
         (&out, Some(v4("10.9.9.9", "10.0.1.5")), Some((egress, mac))),
         (&inwards, Some(v4("10.0.1.5", "10.9.9.9")), Some((ingress, mac))),
@@ -65,7 +65,7 @@ fn the_surest_sign_decides() {
 fn without_an_interface_the_outer_source_is_left() {
     let identity = Identity::default();
     let found = |flow, outer| identity.infer(&[0; 14], Some(&flow), source(outer));
-    let sign = DirectionSign::OuterSource;
+    let sign = DirectionEvidence::OuterSource;
     assert_eq!(found(v4("10.0.1.5", "10.9.9.9"), "10.0.1.5"), Some((Direction::Egress, sign)));
     assert_eq!(found(v4("10.9.9.9", "10.0.1.5"), "10.0.1.5"), Some((Direction::Ingress, sign)));
     assert_eq!(found(v4("10.9.9.9", "10.9.9.8"), "10.0.1.5"), None);

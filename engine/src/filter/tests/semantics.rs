@@ -1,4 +1,4 @@
-//! What a filter says of whole frames: fragments, cut frames, what is not IP, and Amazon's DNS.
+//! Evaluates whole frames: fragments, cut frames, frames without IP, and Amazon's DNS.
 
 use etherparse::PacketBuilder;
 
@@ -31,15 +31,15 @@ fn config(rules: Vec<Rule>, services: Vec<NetworkService>) -> Config {
     Config { enis: vec![eni], filters: vec![filter], sessions: vec![session], ..Config::default() }
 }
 
-fn judge(config: &Config, frame: &[u8]) -> Verdict {
+fn evaluate(config: &Config, frame: &[u8]) -> Verdict {
     config.validate().unwrap_or_else(|error| panic!("{error}"));
     let policies = Policies::new(config, &[SessionId(1)], &Directory::default());
     let source = Key::from(Pair { source: HOST.into(), vni: Vni::default() });
-    policies.get(SessionId(1)).unwrap().judge(frame, Link::Ethernet, source, None)
+    policies.get(SessionId(1)).unwrap().evaluate(frame, Link::Ethernet, source, None)
 }
 
 fn outcome(config: &Config, frame: &[u8]) -> Result<(), DropReason> {
-    judge(config, frame).outcome
+    evaluate(config, frame).outcome
 }
 
 fn tcp(source: [u8; 4], destination: [u8; 4], ports: (u16, u16)) -> Vec<u8> {
@@ -81,12 +81,12 @@ fn without_ssh() -> Vec<Rule> {
 #[test]
 fn the_lowest_number_that_matches_decides_and_what_none_matches_is_rejected() {
     let config = config(without_ssh(), Vec::new());
-    let found = judge(&config, &tcp(PEER, HOST, (40_000, 443)));
+    let found = evaluate(&config, &tcp(PEER, HOST, (40_000, 443)));
     assert_eq!(found, Verdict { direction: Some(Direction::Ingress), outcome: Ok(()) });
     assert_eq!(outcome(&config, &tcp(PEER, HOST, (40_000, 22))), Err(DropReason::RuleRejected));
     assert_eq!(outcome(&config, &udp(PEER, HOST, (40_000, 22))), Err(DropReason::NoRuleMatched));
     // The other list is empty.
-    let found = judge(&config, &tcp(HOST, PEER, (443, 40_000)));
+    let found = evaluate(&config, &tcp(HOST, PEER, (443, 40_000)));
     assert_eq!(
         (found.direction, found.outcome),
         (Some(Direction::Egress), Err(DropReason::NoRuleMatched))
@@ -143,7 +143,7 @@ fn a_frame_without_a_direction_is_judged_as_configured() {
         Rule { action: Action::Reject, source: "192.0.2.2/32".parse().unwrap(), ..rule(1) };
     let mut config = config(vec![only_egress, reject], Vec::new());
     let (there, back, other) = (tcp(a, b, (1, 2)), tcp(b, a, (2, 1)), tcp(a, a, (1, 2)));
-    assert_eq!(judge(&config, &there), Verdict { direction: None, outcome: Ok(()) });
+    assert_eq!(evaluate(&config, &there), Verdict { direction: None, outcome: Ok(()) });
     assert_eq!(outcome(&config, &back), Err(DropReason::RuleRejected));
     assert_eq!(outcome(&config, &other), Err(DropReason::NoRuleMatched));
     config.unknown_direction = UnknownDirection::Accept;

@@ -60,7 +60,7 @@ impl Stages {
             }
             match opened {
                 Ok(inner) => {
-                    self.reserved_bits += u64::from(inner.shape.has_reserved_bits());
+                    self.reserved_bits += u64::from(inner.encap.has_reserved_bits());
                     work.open(&inner);
                 }
                 Err(reason) => {

@@ -21,11 +21,18 @@ impl Stages {
             let session = SessionId(descriptor.session);
             let Some(policy) = self.ruleset.policies.get(session) else { continue };
             let inner = queue.part(received, descriptor.addr, descriptor.len);
-            let told = match policy.marks {
-                Some(marks) => read_marks(marks, queue, received, descriptor, &mut self.numbers),
+            let marked = match policy.reserved_bits {
+                Some(reserved_bits) => read_reserved_bits(
+                    reserved_bits,
+                    queue,
+                    received,
+                    descriptor,
+                    &mut self.numbers,
+                ),
                 None => None,
             };
-            let Verdict { direction, outcome } = policy.judge(inner, descriptor.link(), *key, told);
+            let Verdict { direction, outcome } =
+                policy.evaluate(inner, descriptor.link(), *key, marked);
             match direction {
                 Some(direction) => descriptor.set_direction(direction),
                 None if policy.has_filter() => self.accounts.direction_unknown(session),
@@ -68,18 +75,19 @@ impl Stages {
 /// Reads what the mirror has put into the VXLAN header of a frame, which lies right before what is
 /// inside: the number goes to `numbers`, the direction is returned.
 #[cold]
-fn read_marks(
-    marks: VxlanReservedBits,
+fn read_reserved_bits(
+    reserved_bits: VxlanReservedBits,
     queue: &RxQueue,
     received: &RxFrame,
     descriptor: &Descriptor,
     numbers: &mut Vec<(SessionId, u32)>,
 ) -> Option<Direction> {
-    if descriptor.shape().encapsulation() == Encapsulation::Geneve {
+    if descriptor.encap().encapsulation() == Encapsulation::Geneve {
         return None;
     }
     let start = descriptor.addr - VXLAN_LEN as u64;
     let header = *queue.part(received, start, u32::MAX).first_chunk()?;
-    numbers.extend(marks.number(header).map(|number| (SessionId(descriptor.session), number)));
-    marks.direction(header)
+    numbers
+        .extend(reserved_bits.number(header).map(|number| (SessionId(descriptor.session), number)));
+    reserved_bits.direction(header)
 }

@@ -170,10 +170,7 @@ impl Stages {
     #[inline]
     fn judge_unknown(&mut self, key: Key, bytes: u32) -> Result<(), DropReason> {
         self.unknown_pairs.count(key, u64::from(bytes));
-        match self.ruleset.unknown {
-            UnknownSessions::Pass => Ok(()),
-            UnknownSessions::Drop => Err(DropReason::UnknownSession),
-        }
+        self.ruleset.admits_undeclared()
     }
 
     /// Counts descriptors that named no chunk.

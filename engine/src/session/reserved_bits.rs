@@ -1,8 +1,8 @@
-//! Reading what a mirror has put into the reserved bits of a VXLAN header.
+//! Reads the fields that a mirror puts into the reserved bits of a VXLAN header.
 
 use crate::config::{Direction, DirectionBit, SequenceBits, VxlanProfile, bit_mask};
 
-/// Where a profile's values are in a header.
+/// Places of a profile's fields in a VXLAN header.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct VxlanReservedBits {
     direction: Option<(u64, Direction)>,
@@ -11,7 +11,7 @@ pub(crate) struct VxlanReservedBits {
 }
 
 impl VxlanReservedBits {
-    /// Of a valid profile.
+    /// Returns the places that a valid profile states.
     pub(crate) fn new(profile: &VxlanProfile) -> Self {
         let direction =
             profile.direction.and_then(|DirectionBit { bit, set }| Some((bit_mask(bit, 1)?, set)));
@@ -21,7 +21,7 @@ impl VxlanReservedBits {
         Self { direction, sequence }
     }
 
-    /// What a header says of its frame's direction.
+    /// Returns the direction that a header states.
     pub(crate) fn direction(self, header: [u8; 8]) -> Option<Direction> {
         let (mask, set) = self.direction?;
         let is_set = u64::from_be_bytes(header) & mask != 0;
@@ -32,14 +32,14 @@ impl VxlanReservedBits {
         })
     }
 
-    /// The number that a header gives its frame.
+    /// Returns the sequence number in a header.
     pub(crate) fn number(self, header: [u8; 8]) -> Option<u32> {
         let (shift, bits) = self.sequence?;
         let value = u64::from_be_bytes(header) >> shift & ((1 << bits) - 1);
         u32::try_from(value).ok()
     }
 
-    /// Bits of the numbers, if there are some.
+    /// Returns the width of the sequence numbers in bits, if the profile has them.
     pub(crate) fn number_bits(self) -> Option<u32> {
         self.sequence.map(|(_, bits)| bits)
     }
@@ -56,13 +56,13 @@ mod tests {
             sequence: Some(SequenceBits { first_bit: 8, bit_count: 24 }),
             ..VxlanProfile::default()
         };
-        let marks = VxlanReservedBits::new(&profile);
+        let reserved_bits = VxlanReservedBits::new(&profile);
         let header = [0x08, 0x12, 0x34, 0x56, 0xff, 0xff, 0xff, 0x01];
         assert_eq!(
-            (marks.direction(header), marks.number(header)),
+            (reserved_bits.direction(header), reserved_bits.number(header)),
             (Some(Direction::Egress), Some(0x0012_3456))
         );
-        assert_eq!(marks.direction([8, 0, 0, 0, 0, 0, 7, 0xfe]), Some(Direction::Ingress));
+        assert_eq!(reserved_bits.direction([8, 0, 0, 0, 0, 0, 7, 0xfe]), Some(Direction::Ingress));
         let none = VxlanReservedBits::new(&VxlanProfile::default());
         assert_eq!(
             (none.direction(header), none.number(header), none.number_bits()),

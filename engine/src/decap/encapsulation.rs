@@ -1,4 +1,4 @@
-//! What a tunnel is made of, in the bits that travel with the frame.
+//! The tunnel headers around a frame, and their encoding in the flags of a descriptor.
 
 /// The tunnel headers around a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ impl std::fmt::Display for Encapsulation {
     }
 }
 
-/// What an inner frame begins with.
+/// The first header of an inner frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Link {
     /// An Ethernet header.
@@ -30,7 +30,7 @@ pub enum Link {
     Ip,
 }
 
-/// The tunnel headers and what is inside, as flags of a descriptor.
+/// The tunnel headers and the kind of inner frame, as flags of a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct EncapFlags(u16);
 
@@ -46,28 +46,28 @@ impl EncapFlags {
     const RESERVED: u16 = 1 << 6;
     const ALL: u16 = Self::IN_GENEVE | Self::NESTED | Self::IP | Self::RESERVED;
 
-    /// With an IP packet inside.
+    /// Sets the flag for an IP packet inside.
     pub(super) const fn with_ip(self) -> Self {
         Self(self.0 | Self::IP)
     }
 
-    /// A VXLAN tunnel that itself lies in GENEVE.
+    /// Sets the flags for a VXLAN tunnel that itself lies in GENEVE.
     pub(super) const fn in_geneve(self) -> Self {
         Self(self.0 | Self::IN_GENEVE | Self::NESTED)
     }
 
-    /// With bits set that are reserved in the tunnel header.
+    /// Sets the flag for reserved bits of the tunnel header that are set.
     pub(super) const fn with_reserved_bits(self) -> Self {
         Self(self.0 | Self::RESERVED)
     }
 
-    /// The bits that a descriptor's flags keep for it: 3 to 6.
+    /// Returns the flags in the bits of a descriptor that are kept for them: 3 to 6.
     #[inline]
     pub(crate) const fn bits(self) -> u16 {
         self.0
     }
 
-    /// The shape in a descriptor's flags.
+    /// Returns the tunnel flags in a descriptor's flags.
     #[inline]
     pub(crate) const fn of_bits(flags: u16) -> Self {
         Self(flags & Self::ALL)

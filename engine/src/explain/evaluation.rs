@@ -1,16 +1,16 @@
-//! What is decided about a frame of a session, and why.
+//! Evaluates a frame of a session and collects the reasons.
 
 use super::walk::{Decision, Walk, decision};
-use super::{DirectionSign, Explainer, session_name};
-use crate::config::{Direction, Session, UnknownSessions};
+use super::{DirectionEvidence, Explainer, session_name};
+use crate::config::{Direction, Session};
 use crate::decap::{Encapsulation, Gwlb, Inner};
 use crate::drop_reason::DropReason;
-use crate::filter::{CompiledFilter, Policy, Verdict};
+use crate::filter::{Policy, Verdict};
 use crate::flow::Flow;
 use crate::ring::Outer;
 use crate::session::{Key, Pair, SessionId};
 
-/// A frame and what is decided about it.
+/// A frame, its outcome and the reasons.
 #[derive(Clone, Debug)]
 pub struct Explanation<'e> {
     /// Name of the session.
@@ -19,62 +19,62 @@ pub struct Explanation<'e> {
     pub session_id: SessionId,
     /// Outer source address and VNI.
     pub pair: Pair,
-    /// What was around it.
+    /// Tunnel headers around it.
     pub encapsulation: Encapsulation,
-    /// Whether its VXLAN header has bits set that are reserved there.
+    /// Its VXLAN header has reserved bits set.
     pub has_reserved_bits: bool,
-    /// What a Gateway Load Balancer says about it, if it came through one.
+    /// Values that a Gateway Load Balancer has added, if it came through one.
     pub gwlb: Option<Gwlb>,
-    /// Who talks to whom inside, as `address:port > address:port protocol`; `None` if it is not IP.
+    /// Inner flow, as `address:port > address:port protocol`; `None` if it is not IP.
     pub flow: Option<String>,
-    /// Towards the mirrored interface or away from it, and how that is known. `None`: it is not.
-    pub direction: Option<(Direction, DirectionSign)>,
+    /// Direction at the mirrored interface, and the evidence for it; `None` if it is not known.
+    pub direction: Option<(Direction, DirectionEvidence)>,
     /// It is traffic with Amazon's DNS server, and the session has a filter.
     pub is_amazon_dns: bool,
-    /// The lists of rules that it meets. Empty without a filter, for Amazon's DNS, and for a frame
-    /// without a direction whose fate is configured.
+    /// The lists of rules that evaluate it. Empty without a filter, for Amazon's DNS, and for a
+    /// frame without a direction if the configuration decides about those.
     pub walks: Vec<Walk>,
     /// The rule that decides; `None` if none does.
     pub rule: Option<Decision>,
     /// Name of the filter, if the session has one.
     pub filter: Option<&'e str>,
-    /// Whether it passes, or why not.
+    /// `Ok` if it passes, or the reason to drop it.
     pub outcome: Result<(), DropReason>,
-    /// Bytes of the frame that are handed on if it passes; else those that are here.
+    /// Bytes of the frame that are handed on if it passes; else those that are present.
     pub captured: u32,
     /// Bytes that the frame had before it was cut.
     pub original: u32,
-    /// Bytes that are here and that the packet length cuts off.
+    /// Bytes that are present and that the packet length cuts off.
     pub cut_here: u32,
     /// Names of the outputs that get it.
     pub outputs: Vec<&'e str>,
-    /// The sessions of the same interface in the order in which the mirror asks them, up to the
-    /// first that accepts the frame. Empty if there is no other.
+    /// The sessions of the same interface in the order in which the mirror evaluates them, up to
+    /// the first that accepts the frame. Empty if there is no other.
     pub sessions: Vec<SessionVerdict<'e>>,
 }
 
-/// What a session of an interface says of a frame.
+/// Outcome of a frame in one session of an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionVerdict<'e> {
     /// Name of the session.
     pub session: &'e str,
     /// Its number.
     pub number: u16,
-    /// Whether its filter accepts the frame, or why not.
+    /// `Ok` if its filter accepts the frame, or the reason why not.
     pub outcome: Result<(), DropReason>,
 }
 
 impl Explanation<'_> {
-    /// The session that should have sent the frame, if that is another one than it came in: the
-    /// mirror sends each packet once, by the first session whose filter accepts it.
+    /// Returns the session that should have sent the frame, if that is another one than it arrived
+    /// in: the mirror sends each packet once, by the first session whose filter accepts it.
     pub fn expected_session(&self) -> Option<&str> {
         let first = self.sessions.last().filter(|verdict| verdict.outcome.is_ok())?;
         (first.session != self.session).then_some(first.session)
     }
 }
 
-/// Judges the inner frame of an outer one, as far as it is here.
-pub(super) fn judge<'e>(
+/// Evaluates the inner frame of an outer one, as far as it is present.
+pub(super) fn evaluate<'e>(
     explainer: &'e Explainer,
     session_id: SessionId,
     pair: Pair,
@@ -82,25 +82,25 @@ pub(super) fn judge<'e>(
     inner: &Inner,
 ) -> Explanation<'e> {
     let frame = &outer[inner.start..inner.start + inner.captured_len];
-    let link = inner.shape.link();
+    let link = inner.encap.link();
     let config = &explainer.config;
     let flow = Flow::in_frame(frame, link);
     let declared = session_id.index().checked_sub(1).map(|place| &config.sessions[place]);
-    let policy = explainer.policies.get(session_id);
+    let policy = explainer.ruleset.policies.get(session_id);
     let source = Key::from(pair);
-    let header = Outer::new(&outer[inner.outer_ip..inner.start], inner.shape).vxlan_header();
-    let told = |policy: &Policy| policy.marks?.direction(header?);
+    let header = Outer::new(&outer[inner.outer_ip..inner.start], inner.encap).vxlan_header();
+    let marked = |policy: &Policy| policy.reserved_bits?.direction(header?);
     let (direction, mut outcome) = match policy {
         Some(policy) => {
-            let Verdict { outcome, .. } = policy.judge(frame, link, source, told(policy));
+            let Verdict { outcome, .. } = policy.evaluate(frame, link, source, marked(policy));
             let inferred = || policy.direction(frame, link, flow.as_ref(), source);
-            let marked = told(policy).map(|direction| (direction, DirectionSign::Mark));
+            let marked = marked(policy).map(|direction| (direction, DirectionEvidence::Mark));
             (marked.or_else(inferred), outcome)
         }
         None => (None, Ok(())),
     };
-    if declared.is_none() && config.unknown == UnknownSessions::Drop {
-        outcome = Err(DropReason::UnknownSession);
+    if declared.is_none() {
+        outcome = explainer.ruleset.admits_undeclared().and(outcome);
     }
     let is_amazon_dns =
         policy.is_some_and(|policy| flow.is_some_and(|flow| policy.is_amazon_dns(&flow)));
@@ -112,9 +112,9 @@ pub(super) fn judge<'e>(
         }
         _ => Vec::new(),
     };
-    let outputs = outputs(explainer, declared, |filter| {
-        filter.judge(flow.as_ref(), direction_only, config.unknown_direction).is_ok()
-    });
+    let ruleset = &explainer.ruleset;
+    let outputs = ruleset.outputs_of(config, flow.as_ref(), session_id, direction_only);
+    let outputs: Vec<_> = outputs.into_iter().map(|output| output.name.as_str()).collect();
     if outcome.is_ok() && outputs.is_empty() && !config.outputs.is_empty() {
         outcome = Err(DropReason::NoOutput);
     }
@@ -125,9 +125,9 @@ pub(super) fn judge<'e>(
         session: session_name(config, session_id),
         session_id,
         pair,
-        encapsulation: inner.shape.encapsulation(),
-        has_reserved_bits: inner.shape.has_reserved_bits(),
-        gwlb: Outer::new(&outer[inner.outer_ip..inner.start], inner.shape).gwlb(),
+        encapsulation: inner.encap.encapsulation(),
+        has_reserved_bits: inner.encap.has_reserved_bits(),
+        gwlb: Outer::new(&outer[inner.outer_ip..inner.start], inner.encap).gwlb(),
         flow: flow.map(|flow| flow.to_string()),
         direction,
         is_amazon_dns,
@@ -141,34 +141,18 @@ pub(super) fn judge<'e>(
         outputs: if outcome.is_ok() { outputs } else { Vec::new() },
         sessions: declared.map_or_else(Vec::new, |session| {
             siblings(explainer, session, |policy| {
-                policy.judge(frame, link, source, told(policy)).outcome
+                policy.evaluate(frame, link, source, marked(policy)).outcome
             })
         }),
     }
 }
 
-/// Names of the outputs that get a frame of a session: those that the session names, as far as
-/// their own filter accepts it.
-fn outputs<'e>(
-    explainer: &'e Explainer,
-    session: Option<&'e Session>,
-    accepts: impl Fn(&CompiledFilter) -> bool,
-) -> Vec<&'e str> {
-    let names = session.and_then(|session| session.outputs.as_ref());
-    let is_meant = |name: &str| names.is_none_or(|names| names.iter().any(|other| other == name));
-    let outputs = explainer.config.outputs.iter().zip(&explainer.output_filters);
-    let gets = outputs.filter(|(output, filter)| {
-        is_meant(&output.name) && filter.as_ref().is_none_or(|filter| accepts(filter))
-    });
-    gets.map(|(output, _)| output.name.as_str()).collect()
-}
-
-/// The verdicts of the sessions of the same interface, in their order, up to the first that
+/// Returns the outcomes in the sessions of the same interface, in their order, up to the first that
 /// accepts.
 fn siblings<'e>(
     explainer: &'e Explainer,
     session: &Session,
-    judge: impl Fn(&Policy) -> Result<(), DropReason>,
+    evaluate: impl Fn(&Policy) -> Result<(), DropReason>,
 ) -> Vec<SessionVerdict<'e>> {
     let Some(eni) = &session.eni else { return Vec::new() };
     let all = explainer.config.sessions.iter().zip((1..).map(SessionId));
@@ -182,7 +166,7 @@ fn siblings<'e>(
     siblings.sort_unstable();
     let mut verdicts = Vec::new();
     for (number, session, id) in siblings {
-        let outcome = explainer.policies.get(id).map_or(Ok(()), &judge);
+        let outcome = explainer.ruleset.policies.get(id).map_or(Ok(()), &evaluate);
         verdicts.push(SessionVerdict { session, number, outcome });
         if outcome.is_ok() {
             break;
