@@ -125,7 +125,7 @@ fn ring(criterion: &mut Criterion) {
     for (name, phase) in phases {
         let mut ring = Ring::new(RING_LEN);
         group.bench_function(name, |bench| {
-            bench.iter_custom(|count| time_phase(&mut ring, phase, count))
+            bench.iter_custom(|count| time_phase(&mut ring, phase, count));
         });
     }
 }

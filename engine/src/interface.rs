@@ -130,7 +130,7 @@ fn read_messages(mut datagram: &[u8], interfaces: &mut Vec<Interface>) -> io::Re
             NetlinkPayload::Done(_) => return Ok(Dump::Ended),
             NetlinkPayload::Error(error) => return Err(error.to_io()),
             NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => {
-                interfaces.push(facts(&link))
+                interfaces.push(facts(&link));
             }
             _ => {}
         }

@@ -234,7 +234,7 @@ fn is_same_engine(one: &str, other: &str) -> bool {
     pid(one).is_some_and(|one| pid(other) == Some(one))
 }
 
-/// Returns the interfaces with a listening engine, from `/proc/net/unix` (proc_net_unix(5), which
+/// Returns the interfaces with a listening engine, from `/proc/net/unix` (`proc_net_unix(5)`, which
 /// writes `@` for the zero byte).
 fn engines(sockets: &str) -> impl Iterator<Item = &str> {
     sockets.lines().filter_map(|line| {

@@ -65,7 +65,7 @@ pub(super) fn run(loader: &Loader, format: Option<ProgressFormat>) -> Result<(),
     log(&format!("running: {described} of {} to {targets}; stop with Ctrl-C", from.join(", ")));
     let control = ControlServer::listen(&interfaces)
         .map_err(|error| {
-            log(&format!("`vxtap reload` and `vxtap tail` are not available: {error}"))
+            log(&format!("`vxtap reload` and `vxtap tail` are not available: {error}"));
         })
         .ok();
     watch(&mut engine, &signals, control.as_ref(), loader, to_stdout, format);

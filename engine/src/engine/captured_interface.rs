@@ -128,7 +128,7 @@ impl CapturedInterface {
                 steering.set_socket(queue, socket.as_fd())?;
             }
             (IngressPath::Stack(stats), SteeringTarget::Stack(counters_cell)) => {
-                stats.push(counters_cell)
+                stats.push(counters_cell);
             }
             _ => {}
         }

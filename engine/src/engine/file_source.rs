@@ -88,7 +88,7 @@ impl FileSource {
             match nic.deliver(record.captured, Some(record.timestamp_ns)) {
                 Ok(()) => {}
                 Err(Undelivered::TooLong { .. } | Undelivered::FillRingEmpty) => {
-                    counters.rx_dropped += 1
+                    counters.rx_dropped += 1;
                 }
                 Err(Undelivered::RxRingFull) => counters.rx_ring_full += 1,
             }

@@ -115,7 +115,7 @@ impl Ring {
     pub fn reclaim(&mut self) -> usize {
         let Self { free, refs, writer, .. } = self;
         writer.reclaim(|chunk_ref| {
-            refs.give_back(chunk_ref).into_iter().for_each(|chunk| free.give(chunk))
+            refs.give_back(chunk_ref).into_iter().for_each(|chunk| free.give(chunk));
         });
         free.len()
     }

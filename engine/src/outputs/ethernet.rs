@@ -21,7 +21,7 @@ pub(crate) struct EthernetPrefix {
 impl EthernetPrefix {
     /// Returns the prefix of a frame. It is empty for an Ethernet frame without `vlan`; a packet
     /// gets an Ethernet header with addresses of zeros. `vlan` adds an IEEE 802.1Q tag of this VLAN
-    /// ID before the present EtherType or tag.
+    /// ID before the present `EtherType` or tag.
     pub(crate) fn of(frame: &Frame<'_>, vlan: Option<u16>) -> Self {
         let first = frame.segments().next().unwrap_or_default();
         Self::new(frame.link(), first, vlan)

@@ -125,7 +125,12 @@ impl Ruleset {
 }
 
 /// Returns the frames that each member gets. The members of an output are in their order.
-fn choices(claims: &[Subscription<'_>], config: &Config, ids: &[SessionId], seed: u64) -> Vec<OutputSelector> {
+fn choices(
+    claims: &[Subscription<'_>],
+    config: &Config,
+    ids: &[SessionId],
+    seed: u64,
+) -> Vec<OutputSelector> {
     let filter =
         |name: &String| config.filters.iter().find(|filter| filter.name == *name).map(compile);
     let filters: Vec<Option<Arc<CompiledFilter>>> =

@@ -57,9 +57,9 @@ impl Housekeeping {
     /// Posts a copy; the last one even if that means to wait for a reader.
     pub(super) fn publish(&self, is_last: bool, copy: impl FnOnce(&mut WorkerCounters)) {
         if is_last {
-            self.counters_cell.publish(copy)
+            self.counters_cell.publish(copy);
         } else {
-            self.counters_cell.try_publish(copy)
+            self.counters_cell.try_publish(copy);
         }
     }
 }

@@ -298,7 +298,7 @@ fn what_cannot_change_is_named_and_changes_nothing() {
     );
     assert!(!path.exists(), "nothing is opened that has no room");
     let invalid = refused(&mut engine, &|config| {
-        config.sessions.push(Session { vni: 1 << 24, ..Session::default() })
+        config.sessions.push(Session { vni: 1 << 24, ..Session::default() });
     });
     assert!(invalid.starts_with("session[0].name: "), "{invalid}");
     assert_eq!(engine.reload(base.clone()).unwrap().to_string(), "nothing is different");

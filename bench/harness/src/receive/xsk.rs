@@ -87,7 +87,7 @@ impl XskReceiver {
         for chunk in &self.batch[..count] {
             match self.handling {
                 FrameHandling::Refill => {
-                    app.unread(chunk.lengths().data().saturating_sub(decapsulation::IPV4_LEN))
+                    app.unread(chunk.lengths().data().saturating_sub(decapsulation::IPV4_LEN));
                 }
                 FrameHandling::Decapsulate => {
                     // SAFETY: the kernel has handed the chunk over, and gets it back only after

@@ -88,9 +88,9 @@ mod tests {
             count += 1;
             assert!(rate > 0 && rate <= highest);
             if rate <= limit {
-                bisection.lost_nothing(rate, rate)
+                bisection.lost_nothing(rate, rate);
             } else {
-                bisection.lost_some(rate, rate)
+                bisection.lost_some(rate, rate);
             }
         }
         (bisection.found(), count)

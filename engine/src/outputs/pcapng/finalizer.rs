@@ -150,7 +150,7 @@ impl FinalizerTask {
                 Err(RecvTimeoutError::Timeout)
                     if self.needs_retention || self.retention.has_age_limit() =>
                 {
-                    self.apply_retention()
+                    self.apply_retention();
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return self.apply_retention(),
@@ -171,7 +171,7 @@ impl FinalizerTask {
                     }
                     (Ok(_), None) => {}
                     (Err(error), _) => {
-                        (self.log)(format!("cannot finish {}: {error}", path.display()))
+                        (self.log)(format!("cannot finish {}: {error}", path.display()));
                     }
                 }
                 self.needs_retention = true;

@@ -80,7 +80,7 @@ impl Encoder {
         match &mut self.format {
             // Writing to memory does not fail.
             Format::Pcapng(writer) => {
-                drop(writer.packet(key_of(frame), time_ns, original_len, segments))
+                drop(writer.packet(key_of(frame), time_ns, original_len, segments));
             }
             Format::Pcap(bytes) => pcap::record(bytes, time_ns, original_len, segments),
         }

@@ -74,7 +74,10 @@ pub(super) fn open(
 
 impl OpenStream {
     /// Returns the stream of `vxtap tail`, whose readers are put into a queue.
-    pub(crate) fn for_tail(incoming: std::sync::Arc<IncomingQueue>, readers_max: usize) -> Self {
+    pub(crate) const fn for_tail(
+        incoming: std::sync::Arc<IncomingQueue>,
+        readers_max: usize,
+    ) -> Self {
         let listener = StreamListener::IncomingQueue(incoming);
         Self { listener, settings: StreamSettings::of_tail(readers_max), target: None }
     }

@@ -72,7 +72,7 @@ impl SendQueue {
         let mut state = self.lock();
         match state.pieces.back_mut() {
             Some(last) if last.bytes.len() + records.bytes.len() <= COMBINE_MIN => {
-                last.append(&records)
+                last.append(&records);
             }
             _ => state.pieces.push_back(records),
         }

@@ -13,7 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::batch::{BatchMask, PacketContext, RxBatch};
 use super::fragments::{FragmentTable, Fragments};
 use super::frame_accounting::{FrameAccounting, Run};
-use crate::config::{BATCH_MAX, UnknownSessions};
+use crate::config::BATCH_MAX;
 use crate::counters::{FrameBytes, SessionCounters, WorkerCounters};
 use crate::drop_reason::DropReason;
 use crate::ring::Descriptor;
