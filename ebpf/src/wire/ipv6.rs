@@ -173,7 +173,7 @@ impl FragmentHeader {
     }
 
     #[inline]
-    const fn offset_and_more(&self) -> u16 {
+    const fn offset_and_more(self) -> u16 {
         u16::from_be_bytes([self.0[2], self.0[3]])
     }
 }

@@ -11,7 +11,7 @@ use crate::config::ConfigError;
 pub enum OutputError {
     /// The configuration of the output is not valid.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Config(Box<ConfigError>),
     /// An output's file could not be created.
     #[error("output `{output}`: {source}")]
     Pcapng {

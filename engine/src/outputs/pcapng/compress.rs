@@ -96,10 +96,10 @@ impl CompressTask {
         // Without permission the thread runs at normal priority.
         let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
         let mut error_log = LogOnChange::default();
-        let mut received = Err(RecvTimeoutError::Timeout);
+        let mut finished = Err(RecvTimeoutError::Timeout);
         loop {
-            let is_last = received == Err(RecvTimeoutError::Disconnected);
-            self.completed.extend(received.into_iter().chain(receiver.try_iter()));
+            let is_last = finished == Err(RecvTimeoutError::Disconnected);
+            self.completed.extend(finished.into_iter().chain(receiver.try_iter()));
             let message =
                 self.compress_all().err().map(|error| format!("{error}; it will be tried again"));
             if let Some(message) = error_log.of(message) {
@@ -108,7 +108,7 @@ impl CompressTask {
             if is_last {
                 return self.report_rest();
             }
-            received = receiver.recv_timeout(SCAN_INTERVAL);
+            finished = receiver.recv_timeout(SCAN_INTERVAL);
         }
     }
 

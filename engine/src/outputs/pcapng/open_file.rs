@@ -57,7 +57,9 @@ impl OpenFile {
     /// Adds the frames of the file to `stats`.
     pub(super) fn add_delivered(&self, stats: &mut dyn StatsSource) {
         let counts = self.writer.frames_by_interface();
-        counts.into_iter().for_each(|(key, frames)| stats.add_delivered(key, frames));
+        for (key, frames) in counts {
+            stats.add_delivered(key, frames);
+        }
     }
 
     /// Returns whether its path still leads to it, or to something that is not a regular file.

@@ -27,8 +27,9 @@ pub(in crate::outputs) fn open(
     path: &Path,
     files: &PcapngFiles,
 ) -> Result<Option<Box<dyn OpenOutput>>, OutputError> {
-    let name = FileName::of(path)
-        .map_err(|problem| ConfigError::InProgram { key: KeyPath::default(), problem })?;
+    let name = FileName::of(path).map_err(|problem| {
+        OutputError::Config(Box::new(ConfigError::InProgram { key: KeyPath::default(), problem }))
+    })?;
     // A name without fields is that of one file; the member's number is added to it.
     let path = if name.has_fields() { path.to_owned() } else { name.fixed_path(path, member) };
     // Checked before the file is opened, since that truncates it.

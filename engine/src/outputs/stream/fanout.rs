@@ -292,8 +292,8 @@ impl StreamFanout {
     fn publish_stats(&self, state: &FanoutState) {
         let FanoutState { rings, readers, past_readers, taken, out_of_order, .. } = state;
         let now = rings.as_ref().map_or(0, |rings| rings.consumer.out_of_order());
-        let Some(stats) = &self.service.attached.readers else { return };
-        stats.publish(StreamCounters {
+        let Some(shared) = &self.service.attached.readers else { return };
+        shared.publish(StreamCounters {
             taken: *taken,
             out_of_order: out_of_order + now,
             readers: past_readers.and(readers.iter().map(Reader::report)),
@@ -305,9 +305,9 @@ impl StreamFanout {
     fn full(&self) -> Vec<u64> {
         let mut full = Vec::new();
         for counters in self.service.queues.counters() {
-            let ledgers = counters.outputs.get(self.service.id).map_or(&[][..], Vec::as_slice);
-            full.resize(full.len().max(ledgers.len()), 0);
-            full.iter_mut().zip(ledgers).for_each(|(sum, ledger)| *sum += ledger.full);
+            let by_session = counters.outputs.get(self.service.id).map_or(&[][..], Vec::as_slice);
+            full.resize(full.len().max(by_session.len()), 0);
+            full.iter_mut().zip(by_session).for_each(|(sum, session)| *sum += session.full);
         }
         full
     }
