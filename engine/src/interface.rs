@@ -1,4 +1,4 @@
-//! What does the kernel say about a network interface?
+//! Queries network interfaces over netlink.
 //!
 //! Asked over netlink (`RTM_GETLINK`, rtnetlink(7)), so that the answer is about the network
 //! namespace of the calling thread. Nothing is cached, and nothing is changed here.
@@ -21,7 +21,7 @@ pub struct Interface {
     pub index: u32,
     /// Largest packet in bytes, Ethernet header not included.
     pub mtu: u32,
-    /// Whether it is switched on and, as far as its driver can tell, has a carrier.
+    /// `true` if it is up and, as far as its driver can tell, has a carrier.
     pub is_up: bool,
     /// Identifier of the XDP program that is attached, in whatever mode and by whomever.
     pub xdp_program: Option<u32>,
@@ -33,7 +33,7 @@ pub enum InterfaceError {
     /// No interface of that name, in this network namespace.
     #[error("there is no network interface {name:?}; choose one of: {}", present.join(", "))]
     Missing {
-        /// What was looked for.
+        /// The requested value.
         name: String,
         /// Names of the interfaces that there are, in the kernel's order.
         present: Vec<String>,
@@ -41,7 +41,7 @@ pub enum InterfaceError {
     /// The interface was there and has gone.
     #[error("the network interface with index {index} has gone; start again when it is back")]
     Gone {
-        /// What was looked for.
+        /// The requested value.
         index: u32,
     },
     /// The kernel gave no answer, or none that can be read.
@@ -49,7 +49,7 @@ pub enum InterfaceError {
         "the kernel does not list its network interfaces ({source}); check that netlink sockets are allowed here"
     )]
     Netlink {
-        /// What went wrong.
+        /// The error.
         source: io::Error,
     },
 }

@@ -1,4 +1,4 @@
-//! What has to hold whatever the bytes are.
+//! Properties that hold for any bytes.
 
 use vxtap::import::{ImportError, Imported, Input, Options};
 
@@ -6,13 +6,13 @@ use vxtap::import::{ImportError, Imported, Input, Options};
 pub fn import(read: fn(&[Input], &Options) -> Result<Imported, ImportError>, bytes: &[u8]) {
     let input = Input { name: "input".to_owned(), bytes: bytes.to_owned() };
     match read(&[input], &Options::default()) {
-        // That it is a valid one, the importer has tried itself.
+        // The importer has checked that it is valid.
         Ok(imported) => assert!(imported.left_out.iter().all(|sentence| is_a_line(sentence))),
         Err(error) => assert!(is_a_line(&error.to_string()), "{error:?}"),
     }
 }
 
-/// Whether the text is one line, and not an empty one.
+/// Returns whether the text is one line that is not empty.
 pub fn is_a_line(text: &str) -> bool {
     !text.is_empty() && !text.contains(['\n', '\r'])
 }

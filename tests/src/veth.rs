@@ -12,8 +12,8 @@ use crate::{NetNs, TIMEOUT, wait_until};
 ///
 /// Without a queueing discipline veth drops packets that do not fit into its 256-entry ring. With
 /// one, kernels from 6.16 on push back (`NETDEV_TX_BUSY` in
-/// <https://github.com/torvalds/linux/blob/v6.16/drivers/net/veth.c>); the sender then blocks on its
-/// send buffer. A lower limit makes the discipline itself drop packets: this one is above the
+/// <https://github.com/torvalds/linux/blob/v6.16/drivers/net/veth.c>); the sender then blocks on
+/// its send buffer. A lower limit makes the discipline itself drop packets: this one is above the
 /// number of packets that the default send buffer of 208 KiB holds.
 const SENDER_QUEUE_LEN: &str = "10000";
 

@@ -75,9 +75,9 @@ pub enum EngineError {
     /// Another system call failed.
     #[error("{what}: {source}")]
     System {
-        /// What was tried.
+        /// The attempted action.
         what: String,
-        /// What the system said.
+        /// Error of the system call.
         source: io::Error,
     },
 }

@@ -70,7 +70,7 @@ enum Source {
 ///
 /// # Examples
 ///
-/// Counts the frames of an interface for a minute. Needs the capabilities that [`Self::open`] lists.
+/// Counts the frames of an interface for a minute, with the capabilities that [`Self::open`] lists.
 ///
 /// ```no_run
 /// use std::time::{Duration, Instant};

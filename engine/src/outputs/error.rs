@@ -17,7 +17,7 @@ pub enum OutputError {
     Pcapng {
         /// Name of the output.
         output: String,
-        /// What went wrong.
+        /// The error.
         source: PcapngError,
     },
     /// The configured owner of an output's files does not exist.
@@ -25,7 +25,7 @@ pub enum OutputError {
     Owner {
         /// Name of the output.
         output: String,
-        /// What the system said.
+        /// Error of the system call.
         source: io::Error,
     },
     /// The Unix socket of an output could not be created.
@@ -35,7 +35,7 @@ pub enum OutputError {
         output: String,
         /// Path of the socket.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the system call.
         source: io::Error,
     },
     /// The target of a stream could not be opened.
@@ -45,7 +45,7 @@ pub enum OutputError {
         output: String,
         /// Target, as the configuration names it.
         target: String,
-        /// What the system said.
+        /// Error of the system call.
         source: io::Error,
     },
     /// Two outputs have the same stream target.
@@ -65,7 +65,7 @@ pub enum OutputError {
         output: String,
         /// Name of the interface.
         interface: String,
-        /// What the system said.
+        /// Error of the system call.
         source: io::Error,
     },
     /// The output's consumers attach while it runs; a capture file would not wait for them.
@@ -87,9 +87,9 @@ pub enum OutputError {
     /// Another system call failed.
     #[error("{what}: {source}")]
     System {
-        /// What was tried.
+        /// The attempted action.
         what: String,
-        /// What the system said.
+        /// Error of the system call.
         source: io::Error,
     },
 }

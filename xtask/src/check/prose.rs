@@ -200,9 +200,9 @@ fn item(trimmed: &str) -> Option<&str> {
     trimmed.strip_prefix("- ").or_else(|| trimmed.strip_prefix("* ")).or_else(numbered)
 }
 
-/// Returns `true` if the line is nothing but a link.
+/// Returns `true` if the line is nothing but a link, with punctuation around it.
 fn is_link(prose: &str) -> bool {
-    let trimmed = prose.trim();
+    let trimmed = prose.trim().trim_start_matches('(').trim_end_matches(['.', ',', ':', ';', ')']);
     let trimmed = item(trimmed).unwrap_or(trimmed);
     let target = match trimmed.split_once("]: ") {
         Some((name, target)) if name.starts_with('[') => target,
@@ -332,6 +332,7 @@ mod tests {
             format!("- <https://example.org/{long}>"),
             format!("[name]: https://example.org/{long}"),
             format!("[name]({long}.md)"),
+            format!("([`name`](https://example.org/{long})),"),
             format!("```\n{long} {long}\n```"),
             format!("Text:\n\n    {long}\n"),
         ] {

@@ -224,8 +224,8 @@ impl Server {
         self.service.queues.from(first).into_iter().map(ring).collect()
     }
 
-    /// Gives the ends of rings to the workers, then to a consumer: a consumer that has its rings gets
-    /// every frame from then on.
+    /// Gives the ends of rings to the workers, then to a consumer, so that a consumer with rings gets
+    /// every frame.
     fn send_rings(
         &self,
         connection: &Connection,
@@ -235,7 +235,7 @@ impl Server {
         let output = self.service.id + consumer.member as usize;
         let mut fds = Vec::new();
         for (control, writer, RingFds { umem, files, peer_state: peer }) in rings {
-            // If the rings cannot be sent, the consumer is dropped and the workers retire its rings.
+            // If the rings cannot be sent, the consumer is dropped, and the workers retire them.
             consumer.peers.push(peer);
             control.attach(output, writer);
             fds.push((umem, files));
