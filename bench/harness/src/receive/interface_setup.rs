@@ -45,8 +45,8 @@ pub(crate) struct Vxlan {
 }
 
 impl Vxlan {
-    /// Makes the device with `id VNI` for one VNI, as tutorials do, and with `external`, which takes
-    /// every VNI, for several.
+    /// Makes the device with `id VNI` for one VNI, as tutorials do, and with `external`, which
+    /// takes every VNI, for several.
     pub(crate) fn make(interface: &str, first_vni: u32, vni_count: u32) -> Result<Self> {
         let (vni, port) = (first_vni.to_string(), PORT.to_string());
         let kind =

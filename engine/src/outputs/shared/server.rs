@@ -224,8 +224,8 @@ impl Server {
         self.service.queues.from(first).into_iter().map(ring).collect()
     }
 
-    /// Gives the ends of rings to the workers, then to a consumer, so that a consumer with rings gets
-    /// every frame.
+    /// Gives the ends of rings to the workers, then to a consumer, so that a consumer with rings
+    /// gets every frame.
     fn send_rings(
         &self,
         connection: &Connection,
