@@ -215,7 +215,7 @@ impl Machine {
             0x70 => left >> shift,
             0xa0 => left ^ right,
             0xb0 => right,
-            0xc0 if is_32 => u64::from((left as i32 >> shift).cast_unsigned()),
+            0xc0 if is_32 => u64::from((signed_32(left) >> shift).cast_unsigned()),
             0xc0 => (left.cast_signed() >> shift).cast_unsigned(),
             0xd0 => swapped(instruction, left),
             code => panic!("unknown operation {code:#x}"),
@@ -248,7 +248,7 @@ impl Machine {
             KTIME_GET_NS => NOW_NS,
             REDIRECT_MAP => XDP_REDIRECT,
             XDP_ADJUST_META => {
-                let delta = i64::from(low(self.registers[2]).cast_signed() as i32);
+                let delta = i64::from(signed_32(self.registers[2]));
                 let start = self.load(DATA_META as u64, 4).wrapping_add_signed(delta);
                 self.store(DATA_META as u64, 4, start);
                 0
@@ -277,6 +277,11 @@ impl Machine {
 /// The lower 32 bits.
 const fn low(value: u64) -> u64 {
     value & 0xffff_ffff
+}
+
+/// The lower 32 bits, with a sign.
+fn signed_32(value: u64) -> i32 {
+    u32::try_from(low(value)).expect("32 bits").cast_signed()
 }
 
 fn place(address: u64) -> usize {

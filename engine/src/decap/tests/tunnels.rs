@@ -166,7 +166,7 @@ fn a_datagram_cut_anywhere_is_refused_or_its_rest_is_the_frame() {
             // The packet inside has no UDP header yet: it is taken for one that is not a mirror's.
             82..102 | 118..132 => assert_eq!(found, Err(DropReason::InnerTruncated), "{len} bytes"),
             102..110 => {
-                assert_eq!(found.map(|inner| inner.encap.link()), Ok(Link::Ip), "{len} bytes")
+                assert_eq!(found.map(|inner| inner.encap.link()), Ok(Link::Ip), "{len} bytes");
             }
             _ => assert_eq!(found.map(|inner| inner.captured_len), Ok(len - 118), "{len} bytes"),
         }
