@@ -250,10 +250,10 @@ mod tests {
         let diagnostics = describe(&before, &now, false);
         assert_eq!(
             diagnostics[..2],
-            ["eth1 is called mirror now", "mirror is down, nothing arrives"]
+            ["eth1 was renamed to mirror", "mirror is down, nothing arrives"]
         );
         assert!(
-            diagnostics[2].starts_with("the MTU of mirror is 9001 now, it was 1500; frames"),
+            diagnostics[2].starts_with("the MTU of mirror is 9001 (before: 1500); frames"),
             "{}",
             diagnostics[2]
         );
