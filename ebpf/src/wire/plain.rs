@@ -41,8 +41,11 @@ impl Pattern {
     #[inline]
     pub const fn difference<const N: usize>(self, head: &[u8; N]) -> u32 {
         let Self { at, mask, value } = self;
-        let raw = u32::from_ne_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-        raw & mask.to_be() ^ value.to_be()
+        // As an array, so that the compiler reads it in one piece whatever the mask leaves out.
+        match head.split_at(at).1.first_chunk() {
+            Some(&bytes) => u32::from_ne_bytes(bytes) & mask.to_be() ^ value.to_be(),
+            None => u32::MAX,
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use vxtap_ebpf::arrival::Arrival;
 use vxtap_ebpf::maps::{PORTS, SETTINGS, STAMP_ARRIVAL, port_bit};
 
 /// Most instructions that the plain path may execute. Each costs on every frame.
-const INSTRUCTIONS_MAX: usize = 115;
+const INSTRUCTIONS_MAX: usize = 110;
 const PORT: u16 = 4789;
 
 fn run(frame: &[u8], flags: u32) -> Run {
