@@ -83,8 +83,8 @@ fn bench(
     });
     group.finish();
     reading.end();
-    let all = harness.finish().all;
-    assert_eq!(all.received.frames, all.delivered.frames, "each frame went all the way");
+    let total = harness.finish().total;
+    assert_eq!(total.received.frames, total.delivered.frames, "each frame went all the way");
 }
 
 /// One session, one output and no rules: the base that all others are compared with.

@@ -33,7 +33,7 @@ fn count() -> Result<(), Box<dyn Error>> {
                         if frames == 0 {
                             eprintln!(
                                 "first frame: {}, {} bytes",
-                                frame.pair(),
+                                frame.source_vni(),
                                 frame.bytes().len()
                             );
                         }

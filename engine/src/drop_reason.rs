@@ -1,53 +1,53 @@
-//! Why a datagram that reached a worker was not delivered.
+//! Reasons why a datagram that reached a worker was not delivered.
 
 use std::fmt;
 
-/// The reasons, in the order in which a frame can meet them. A datagram is counted under the first
-/// that applies, and under one only, so that received = delivered + the sum over all reasons.
+/// Reason why a datagram was not delivered, in the order in which the reasons are checked. A
+/// datagram is counted under the first reason that applies, so that received = delivered + the sum
+/// over all reasons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DropReason {
-    /// The kernel handed over a descriptor that names no chunk of ours.
+    /// The kernel delivered a descriptor that is not of a chunk of the UMEM.
     BadDescriptor,
-    /// A frame in several chunks that never became whole, or that lies in more chunks than any
-    /// network's frame needs.
-    FrameChain,
-    /// Outer headers end early or contradict themselves.
+    /// A frame in several chunks that was never completed, or that has more chunks than any frame
+    /// needs.
+    IncompleteFrame,
+    /// The outer headers end early or contradict each other.
     OuterMalformed,
-    /// A fragment of an outer datagram that was kept until the others come. What has become of it
-    /// is in the account of the fragments: the datagram, once it is whole, counts as the one of its
-    /// fragments that came last.
+    /// A fragment of an outer datagram that is kept until the others arrive. The counters of the
+    /// reassembly tell its outcome; a completed datagram counts as the fragment that arrived last.
     FragmentKept,
-    /// A fragment of an outer datagram that is of no use: malformed, repeated, overlapping, or
-    /// without room to wait; the account of the fragments says which.
+    /// A fragment of an outer datagram that cannot be used: malformed, repeated, overlapping, or
+    /// without room to wait. The counters of the reassembly tell which.
     FragmentRefused,
-    /// Not UDP outside.
+    /// The outer packet is not UDP.
     NotUdp,
     /// The datagram is too short for its tunnel headers: 8 bytes for VXLAN, 8 and the options for
     /// GENEVE.
     TunnelTruncated,
     /// The VXLAN header's I flag is not set, so it has no valid VNI (RFC 7348, section 5).
     VxlanWithoutVni,
-    /// The GENEVE header has another version than 0, or options that do not fit the length that it
-    /// says (RFC 8926, sections 3.4 and 3.5).
+    /// The GENEVE header has a version other than 0, or its options do not fit their length (RFC
+    /// 8926, sections 3.4 and 3.5).
     GeneveMalformed,
-    /// The tunnel carries a control message, or something that is neither Ethernet nor IP.
+    /// The tunnel carries a control message, or neither Ethernet nor IP.
     TunnelProtocol,
-    /// What is inside is too short for an Ethernet header of 14 bytes, or for an IP header of 20.
+    /// The inner frame is too short for an Ethernet header of 14 bytes, or the inner packet for an
+    /// IP header of 20.
     InnerTruncated,
     /// No session is declared for its source and VNI, and such traffic is configured to be dropped.
     UnknownSession,
     /// Traffic with Amazon's DNS server, and the session's filter does not list the service.
     AmazonDns,
-    /// Whether it goes to the mirrored interface or comes from it cannot be inferred, and such
-    /// frames are configured to be dropped.
+    /// Its direction cannot be inferred, and such frames are configured to be dropped.
     DirectionUnknown,
-    /// The first rule of the session's filter that it matches rejects it.
+    /// The first matching rule of the session's filter rejects it.
     RuleRejected,
-    /// It matches no rule of the session's filter.
+    /// No rule of the session's filter matches.
     NoRuleMatched,
     /// No output is configured, or none for its session.
     NoOutput,
-    /// The ring of every output that was to get it was full.
+    /// The rings of all outputs that it is routed to were full.
     OutputFull,
 }
 
@@ -55,7 +55,7 @@ impl DropReason {
     /// All reasons, in order.
     pub const ALL: [Self; 18] = [
         Self::BadDescriptor,
-        Self::FrameChain,
+        Self::IncompleteFrame,
         Self::OuterMalformed,
         Self::FragmentKept,
         Self::FragmentRefused,
@@ -74,15 +74,15 @@ impl DropReason {
         Self::OutputFull,
     ];
 
-    /// Those that a session's filter gives.
+    /// Reasons given by a session's filter.
     pub const OF_FILTERS: [Self; 4] =
         [Self::AmazonDns, Self::DirectionUnknown, Self::RuleRejected, Self::NoRuleMatched];
 
-    /// The name used in tables and metrics.
+    /// Returns the name in tables and metrics.
     pub const fn name(self) -> &'static str {
         match self {
             Self::BadDescriptor => "bad_descriptor",
-            Self::FrameChain => "frame_chain",
+            Self::IncompleteFrame => "incomplete_frame",
             Self::OuterMalformed => "outer_malformed",
             Self::FragmentKept => "fragment_kept",
             Self::FragmentRefused => "fragment_refused",
@@ -109,7 +109,7 @@ impl fmt::Display for DropReason {
     }
 }
 
-/// A count for each [`DropReason`].
+/// A counter for each [`DropReason`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Drops([u64; DropReason::ALL.len()]);
 
@@ -125,17 +125,17 @@ impl Drops {
         self.0[reason as usize] += number;
     }
 
-    /// Datagrams counted under `reason`.
+    /// Returns the number of datagrams counted under `reason`.
     pub const fn get(&self, reason: DropReason) -> u64 {
         self.0[reason as usize]
     }
 
-    /// Datagrams counted under any reason.
+    /// Returns the number of datagrams counted under any reason.
     pub fn total(&self) -> u64 {
         self.0.iter().sum()
     }
 
-    /// Adds the counts of another.
+    /// Adds other counters.
     pub(crate) fn merge(&mut self, other: &Self) {
         for (sum, count) in self.0.iter_mut().zip(other.0) {
             *sum += count;
@@ -153,8 +153,8 @@ mod tests {
     fn every_reason_has_a_place_and_a_name_of_its_own() {
         let names: HashSet<_> = DropReason::ALL.iter().map(|reason| reason.name()).collect();
         assert_eq!(names.len(), DropReason::ALL.len());
-        for (place, reason) in DropReason::ALL.into_iter().enumerate() {
-            assert_eq!(reason as usize, place);
+        for (index, reason) in DropReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, index);
         }
     }
 

@@ -1,6 +1,6 @@
 //! Frames and bytes, counted together.
 
-/// Frames and their bytes.
+/// Number of frames, and of their bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FrameBytes {
     /// Number of frames.

@@ -58,7 +58,7 @@ impl fmt::Display for Vni {
     }
 }
 
-/// A number that needs more than the 24 bits of a VNI.
+/// Error of a number that needs more than the 24 bits of a VNI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{found} is no VNI; a VNI is {} to {}", Vni::MIN, Vni::MAX)]
 pub struct InvalidVni {

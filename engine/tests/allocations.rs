@@ -1,4 +1,4 @@
-//! Nothing allocates for a frame, neither the worker nor a consumer.
+//! Neither the worker nor a consumer allocates for a frame.
 
 #[path = "../benches/scenario/mod.rs"]
 mod scenario;
@@ -14,7 +14,7 @@ use vxtap::ring::{Consumer, Next};
 
 const FRAMES: u64 = 200_000;
 
-/// Turns until `frames` frames have been worked on.
+/// Runs turns until `frames` frames have been processed.
 fn work(harness: &mut WorkerHarness, frames: u64) {
     let mut done = 0;
     while done < frames {

@@ -8,7 +8,7 @@ use crate::drop_reason::DropReason;
 use crate::filter::{Policy, Verdict};
 use crate::flow::Flow;
 use crate::ring::Outer;
-use crate::session::{Key, Pair, SessionId};
+use crate::session::{SessionId, SessionKey, SourceVni};
 
 /// A frame, its outcome and the reasons.
 #[derive(Clone, Debug)]
@@ -18,7 +18,7 @@ pub struct Explanation<'e> {
     /// Its id: 0 for the default session.
     pub session_id: SessionId,
     /// Outer source address and VNI.
-    pub pair: Pair,
+    pub pair: SourceVni,
     /// Tunnel headers around it.
     pub encapsulation: Encapsulation,
     /// Its VXLAN header has reserved bits set.
@@ -77,7 +77,7 @@ impl Explanation<'_> {
 pub(super) fn evaluate<'e>(
     explainer: &'e Explainer,
     session_id: SessionId,
-    pair: Pair,
+    pair: SourceVni,
     outer: &[u8],
     inner: &Inner,
 ) -> Explanation<'e> {
@@ -87,7 +87,7 @@ pub(super) fn evaluate<'e>(
     let flow = Flow::in_frame(frame, link);
     let declared = session_id.index().checked_sub(1).map(|place| &config.sessions[place]);
     let policy = explainer.ruleset.policies.get(session_id);
-    let source = Key::from(pair);
+    let source = SessionKey::from(pair);
     let header = Outer::new(&outer[inner.outer_ip..inner.start], inner.encap).vxlan_header();
     let marked = |policy: &Policy| policy.reserved_bits?.direction(header?);
     let (direction, mut outcome) = match policy {

@@ -31,7 +31,7 @@ use crate::filter::shadow;
 use crate::flow::Flow;
 use crate::reassembly::{Added, Reassembly};
 use crate::ruleset::Ruleset;
-use crate::session::{Directory, Key, Pair, SessionId};
+use crate::session::{Directory, SessionId, SessionKey, SourceVni};
 use crate::steering::{Offline, outcome_name};
 use crate::sys::lock;
 use walk::Lists;
@@ -119,8 +119,8 @@ impl Explainer {
     }
 
     fn evaluate<'e>(&'e self, outer: &[u8], inner: &decap::Inner) -> Explanation<'e> {
-        let pair = Pair { source: address(inner.source), vni: inner.vni };
-        let session = self.ruleset.sessions.find(Key::from(pair));
+        let pair = SourceVni { source: address(inner.source), vni: inner.vni };
+        let session = self.ruleset.sessions.find(SessionKey::from(pair));
         evaluation::evaluate(self, session, pair, outer, inner)
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Explainer, Explanation, FrameOutcome, shadowed_rules};
 use crate::config::{Action, Direction, Filter};
 use crate::drop_reason::{DropReason, Drops};
-use crate::session::Pair;
+use crate::session::SourceVni;
 
 /// A rule and the packets that it decided about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub struct Summary<'e> {
     /// Frames by session, from the default session.
     pub sessions: Vec<u64>,
     /// Frames of pairs that no session declares.
-    pub unknown: BTreeMap<Pair, u64>,
+    pub unknown: BTreeMap<SourceVni, u64>,
     /// Frames of sessions with a filter whose direction cannot be inferred.
     pub direction_unknown: u64,
     /// Frames that another session of the same interface should have sent.

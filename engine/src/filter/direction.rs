@@ -17,7 +17,7 @@ use ipnet::IpNet;
 
 use crate::config::{Direction, Eni};
 use crate::flow::{Addresses, Flow};
-use crate::session::Key;
+use crate::session::SessionKey;
 
 /// Evidence that a direction was inferred from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl Identity {
         &self,
         frame: &[u8],
         flow: Option<&Flow>,
-        source: Key,
+        source: SessionKey,
     ) -> Option<(Direction, DirectionEvidence)> {
         if let Some(direction) = self.mac.and_then(|mac| by_mac(mac, frame)) {
             return Some((direction, DirectionEvidence::Mac));
@@ -81,7 +81,7 @@ fn by_mac(mac: [u8; MAC_LEN], frame: &[u8]) -> Option<Direction> {
 }
 
 #[inline]
-fn by_outer_source(source: Key, addresses: &Addresses) -> Option<Direction> {
+fn by_outer_source(source: SessionKey, addresses: &Addresses) -> Option<Direction> {
     match *addresses {
         Addresses::V4 { source: from, destination: to } => {
             let outer = source.v4()?;

@@ -11,7 +11,7 @@ use crate::config::{self, Action, Config, Direction, Eni, NetworkService, Unknow
 use crate::decap::Link;
 use crate::drop_reason::DropReason;
 use crate::flow::Flow;
-use crate::session::{Directory, Key, Sequence, SessionId, VxlanReservedBits};
+use crate::session::{Directory, Sequence, SessionId, SessionKey, VxlanReservedBits};
 
 /// The rules of a session for its frames.
 #[derive(Clone, Debug, Default)]
@@ -75,7 +75,7 @@ impl Policy {
         &self,
         frame: &[u8],
         link: Link,
-        source: Key,
+        source: SessionKey,
         marked: Option<Direction>,
     ) -> Verdict {
         let flow = Flow::in_frame(frame, link);
@@ -95,7 +95,7 @@ impl Policy {
         frame: &[u8],
         link: Link,
         flow: Option<&Flow>,
-        source: Key,
+        source: SessionKey,
     ) -> Option<(Direction, DirectionEvidence)> {
         let frame = if link == Link::Ethernet { frame } else { &[] };
         self.eni.infer(frame, flow, source)

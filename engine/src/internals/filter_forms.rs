@@ -5,7 +5,7 @@ use crate::decap::Link;
 use crate::filter::Policies;
 use crate::filter::rules::{first_match, in_order};
 use crate::flow::Flow;
-use crate::session::{Directory, Key, SessionId};
+use crate::session::{Directory, SessionId, SessionKey};
 
 /// A filter.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl Rules {
     #[inline]
     pub fn accept(&self, inner: &[u8]) -> bool {
         self.policies.get(SESSION).is_some_and(|policy| {
-            policy.evaluate(inner, Link::Ethernet, Key::V4(0), None).outcome.is_ok()
+            policy.evaluate(inner, Link::Ethernet, SessionKey::V4(0), None).outcome.is_ok()
         })
     }
 

@@ -10,7 +10,7 @@ use crate::config;
 use crate::decap::{Ports, plain_vxlan, tunnel};
 use crate::flow::Flow;
 use crate::ring::{self, Consumer, Descriptor, Next, Writer};
-use crate::session::{Directory, Key, SessionId, SessionTable, Vni};
+use crate::session::{Directory, SessionId, SessionKey, SessionTable, Vni};
 use crate::xsk::{FreeList, Geometry, HEADROOM, Pages, RefCounts, Umem};
 
 /// Removes the tunnel headers as a worker does. Returns the range of the captured part of the inner
@@ -38,7 +38,7 @@ impl SessionLookup {
     /// declared.
     #[inline]
     pub fn find(&self, source: [u8; 4], vni: Vni) -> u32 {
-        self.0.find(Key::new(Source::V4(source), vni)).0
+        self.0.find(SessionKey::new(Source::V4(source), vni)).0
     }
 }
 

@@ -49,8 +49,8 @@ impl WorkerHarness {
     ///
     /// If a frame does not fit or there is no memory.
     pub fn new(setup: &HarnessConfig, frames: &[Vec<u8>]) -> (Self, Vec<Consumer>) {
-        let (parts, counters_cell, consumers) = parts(setup, frames);
-        (Self { worker: Worker::new(parts), counters_cell }, consumers)
+        let (worker_config, counters_cell, consumers) = worker_config(setup, frames);
+        (Self { worker: Worker::new(worker_config), counters_cell }, consumers)
     }
 
     /// Delivers up to a batch of frames, then runs a turn of the worker. Returns the number of
@@ -62,7 +62,7 @@ impl WorkerHarness {
         self.worker.turn()
     }
 
-    /// Ends the worker and returns what it has counted.
+    /// Ends the worker and returns its counters.
     ///
     /// # Panics
     ///
@@ -76,7 +76,7 @@ impl WorkerHarness {
 
 /// Returns the parts of a worker over a replay, the cell of its counters, and the consumers of its
 /// outputs.
-fn parts(
+fn worker_config(
     setup: &HarnessConfig,
     frames: &[Vec<u8>],
 ) -> (WorkerConfig<Replay>, Arc<CountersCell>, Vec<Consumer>) {
@@ -96,7 +96,7 @@ fn parts(
             })
             .unzip();
     let counters_cell = Arc::new(CountersCell::default());
-    let parts = WorkerConfig {
+    let worker_config = WorkerConfig {
         kernel: Replay { nic, descriptors },
         queue,
         free,
@@ -108,11 +108,12 @@ fn parts(
         counters_cell: counters_cell.clone(),
         control: Arc::default(),
     };
-    (parts, counters_cell, consumers)
+    (worker_config, counters_cell, consumers)
 }
 
 /// Writes the frames, each with an arrival time, into the chunks and shuffles the free list: the
-/// same order each time, but none that a prefetcher knows. Returns the RX descriptor of each chunk.
+/// same order each time, but not one that a prefetcher recognizes. Returns the RX descriptor of
+/// each chunk.
 fn fill(umem: &Umem, free: &mut FreeList, frames: &[Vec<u8>]) -> Vec<FrameDescriptor> {
     let mut chunks: Vec<Chunk> = std::iter::from_fn(|| free.take()).collect();
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
@@ -139,7 +140,7 @@ fn fill(umem: &Umem, free: &mut FreeList, frames: &[Vec<u8>]) -> Vec<FrameDescri
     descriptors
 }
 
-/// The kernel's part.
+/// The kernel's side.
 struct Replay {
     nic: SoftNic,
     /// RX descriptor of each chunk.

@@ -52,7 +52,7 @@ const SLEEP_MAX: Duration = Duration::from_micros(200);
 ///         match consumer.next(Duration::from_millis(100)) {
 ///             Next::Batch(batch) => {
 ///                 for frame in &batch {
-///                     println!("{}: {} bytes", frame.pair(), frame.original_len());
+///                     println!("{}: {} bytes", frame.source_vni(), frame.original_len());
 ///                 }
 ///             }
 ///             Next::Idle => {}

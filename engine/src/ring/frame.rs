@@ -9,7 +9,7 @@ use super::merge::{Merge, MergedFrame};
 use super::outer::Outer;
 use crate::config::Direction;
 use crate::decap::Link;
-use crate::session::{Pair, SessionId, Vni};
+use crate::session::{SessionId, SourceVni, Vni};
 
 /// Frames in order of arrival: of one worker, or of several in the order of their times.
 ///
@@ -238,8 +238,8 @@ impl<'a> Frame<'a> {
     }
 
     /// Returns source and VNI, which identify the mirror.
-    pub fn pair(&self) -> Pair {
-        self.outer().pair()
+    pub fn source_vni(&self) -> SourceVni {
+        self.outer().source_vni()
     }
 }
 
@@ -318,7 +318,7 @@ mod tests {
             [&b"first "[..], b"second ", b"third"]
         );
         assert_eq!((frames[1].captured_len(), frames[1].original_len()), (18, 9000));
-        assert_eq!(frames[1].pair().to_string(), "VNI 9 from ::7");
+        assert_eq!(frames[1].source_vni().to_string(), "VNI 9 from ::7");
     }
 
     #[test]

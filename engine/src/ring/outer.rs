@@ -8,7 +8,7 @@ use vxtap_ebpf::parse::{self, Datagram};
 use crate::decap::{
     EncapFlags, Encapsulation, GENEVE_LEN, GeneveOptions, Gwlb, UDP_LEN, VXLAN_LEN, options_of,
 };
-use crate::session::{Pair, Vni};
+use crate::session::{SourceVni, Vni};
 
 /// The outer headers of a frame: IP, UDP and tunnel headers, borrowed from the chunk that the frame
 /// lies in. All fields are in network byte order.
@@ -96,8 +96,8 @@ impl<'a> Outer<'a> {
     }
 
     /// Returns source and VNI, which identify the mirror.
-    pub fn pair(&self) -> Pair {
-        Pair { source: self.source(), vni: self.vni() }
+    pub fn source_vni(&self) -> SourceVni {
+        SourceVni { source: self.source(), vni: self.vni() }
     }
 
     /// Returns the packet behind the GENEVE header.

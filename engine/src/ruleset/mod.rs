@@ -14,7 +14,7 @@ use crate::drop_reason::DropReason;
 use crate::filter::{CompiledFilter, Policies, compile};
 use crate::flow::Flow;
 use crate::session::{Directory, SessionId, SessionTable};
-use output_selector::Narrowing;
+use output_selector::FrameSelection;
 pub(crate) use output_selector::OutputSelector;
 
 /// One snapshot. Shared by all workers, never changed.
@@ -28,7 +28,7 @@ pub(crate) struct Ruleset {
     /// Tunnels by UDP port; the same in all rulesets of an engine.
     pub(crate) ports: Ports,
     /// Frames that each member of an output gets, by the member's id.
-    pub(crate) choices: Vec<OutputSelector>,
+    pub(crate) selectors: Vec<OutputSelector>,
 }
 
 /// Subscription of a member of an output.
@@ -67,13 +67,13 @@ impl Route {
 }
 
 impl Ruleset {
-    /// Returns the ruleset of a valid configuration. `directory` assigns the session ids; `claims`
+    /// Returns the ruleset of a valid configuration. `directory` assigns the session ids; `subscriptions`
     /// has all members of outputs that the engine ever had, by id.
     pub(crate) fn new(
         generation: u32,
         config: &Config,
         directory: &mut Directory,
-        claims: &[Subscription<'_>],
+        subscriptions: &[Subscription<'_>],
     ) -> Self {
         let ids = directory.assign(&config.sessions);
         Self {
@@ -82,18 +82,18 @@ impl Ruleset {
             unknown: config.unknown,
             policies: Policies::new(config, &ids, directory),
             ports: Ports::new(&config.capture.ports),
-            choices: choices(claims, config, &ids, directory.seed()),
+            selectors: selectors(subscriptions, config, &ids, directory.seed()),
         }
     }
 
     /// Returns the ruleset of an engine that starts, with all outputs of the configuration in its
     /// order.
     pub(crate) fn first(config: &Config, directory: &mut Directory) -> Self {
-        fn claims(output: &Output) -> impl Iterator<Item = Subscription<'_>> {
+        fn subscriptions(output: &Output) -> impl Iterator<Item = Subscription<'_>> {
             std::iter::repeat_n(Subscription::Named(&output.name), output.members as usize)
         }
-        let claims: Vec<_> = config.outputs.iter().flat_map(claims).collect();
-        Self::new(0, config, directory, &claims)
+        let subscriptions: Vec<_> = config.outputs.iter().flat_map(subscriptions).collect();
+        Self::new(0, config, directory, &subscriptions)
     }
 
     /// Returns the outputs that get a frame of this session. `config` is the one that
@@ -105,11 +105,11 @@ impl Ruleset {
         session: SessionId,
         direction: Option<Direction>,
     ) -> Vec<&'c Output> {
-        let mut choices = &self.choices[..];
+        let mut selectors = &self.selectors[..];
         let takes = |output: &&Output| {
-            let (members, others) = choices.split_at(output.members as usize);
-            choices = others;
-            members.iter().any(|choice| choice.takes(flow, session, direction))
+            let (members, others) = selectors.split_at(output.members as usize);
+            selectors = others;
+            members.iter().any(|selector| selector.takes(flow, session, direction))
         };
         config.outputs.iter().filter(takes).collect()
     }
@@ -125,8 +125,8 @@ impl Ruleset {
 }
 
 /// Returns the frames that each member gets. The members of an output are in their order.
-fn choices(
-    claims: &[Subscription<'_>],
+fn selectors(
+    subscriptions: &[Subscription<'_>],
     config: &Config,
     ids: &[SessionId],
     seed: u64,
@@ -135,37 +135,37 @@ fn choices(
         |name: &String| config.filters.iter().find(|filter| filter.name == *name).map(compile);
     let filters: Vec<Option<Arc<CompiledFilter>>> =
         config.outputs.iter().map(|output| output.filter.as_ref().and_then(filter)).collect();
-    let choice = |(id, claim): (usize, &Subscription<'_>)| {
-        let name = match *claim {
+    let selector = |(id, subscription): (usize, &Subscription<'_>)| {
+        let name = match *subscription {
             Subscription::Gone => return OutputSelector::CLOSED,
             Subscription::Everything => return OutputSelector::default(),
             Subscription::Named(name) => name,
         };
         let output = config.outputs.iter().zip(&filters).find(|(output, _)| output.name == name);
         let Some((Output { members, .. }, filter)) = output else { return OutputSelector::CLOSED };
-        let place = claims[..id].iter().filter(|other| *other == claim).count();
-        let narrowing = (*members > 1 || filter.is_some()).then(|| Narrowing {
+        let index = subscriptions[..id].iter().filter(|other| *other == subscription).count();
+        let per_frame = (*members > 1 || filter.is_some()).then(|| FrameSelection {
             filter: filter.clone().map(|filter| (filter, config.unknown_direction)),
-            member: (u32::try_from(place).unwrap_or(u32::MAX), *members),
+            member: (u32::try_from(index).unwrap_or(u32::MAX), *members),
             seed,
         });
-        OutputSelector { route: route(name, config, ids), narrowing }
+        OutputSelector { route: route(name, config, ids), per_frame }
     };
-    claims.iter().enumerate().map(choice).collect()
+    subscriptions.iter().enumerate().map(selector).collect()
 }
 
 /// Returns the sessions of an output: those that name it or no output at all, and the default
 /// session.
 fn route(output: &str, config: &Config, ids: &[SessionId]) -> Route {
-    let is_meant = |outputs: &Vec<String>| outputs.iter().any(|name| name == output);
-    if config.sessions.iter().all(|session| session.outputs.as_ref().is_none_or(is_meant)) {
+    let is_named = |outputs: &Vec<String>| outputs.iter().any(|name| name == output);
+    if config.sessions.iter().all(|session| session.outputs.as_ref().is_none_or(is_named)) {
         return Route::All;
     }
     let len = ids.iter().map(|id| id.index() + 1).max().unwrap_or(1);
     let mut wanted = vec![false; len];
     wanted[SessionId::DEFAULT.index()] = true;
     for (session, id) in config.sessions.iter().zip(ids) {
-        wanted[id.index()] = session.outputs.as_ref().is_none_or(is_meant);
+        wanted[id.index()] = session.outputs.as_ref().is_none_or(is_named);
     }
     Route::Some(wanted.into())
 }
@@ -198,9 +198,9 @@ mod tests {
             &config(&[("x", &["a"]), ("y", &[]), ("z", &["a", "b"])]),
             &mut directory,
         );
-        assert_eq!(first.choices[0].route, Route::All);
+        assert_eq!(first.selectors[0].route, Route::All);
         assert_eq!(
-            [0, 1, 2, 3, 4].map(|id| first.choices[1].route.has(id)),
+            [0, 1, 2, 3, 4].map(|id| first.selectors[1].route.has(id)),
             [true, false, true, true, false]
         );
         // The sessions keep their ids, the new one is behind them, and what is gone gets nothing.
@@ -208,10 +208,11 @@ mod tests {
         let mut second = Config { sessions: second.sessions.into_iter().rev().collect(), ..second };
         second.sessions[0].vni = 1;
         second.sessions[1].vni = 2;
-        let claims = [Subscription::Gone, Subscription::Named("b"), Subscription::Everything];
-        let ruleset = Ruleset::new(1, &second, &mut directory, &claims);
-        assert!(ruleset.choices[2].is_everything());
-        let routes: Vec<_> = ruleset.choices.into_iter().map(|choice| choice.route).collect();
+        let subscriptions =
+            [Subscription::Gone, Subscription::Named("b"), Subscription::Everything];
+        let ruleset = Ruleset::new(1, &second, &mut directory, &subscriptions);
+        assert!(ruleset.selectors[2].is_everything());
+        let routes: Vec<_> = ruleset.selectors.into_iter().map(|selector| selector.route).collect();
         assert_eq!(routes, [Route::Closed, Route::All, Route::All]);
         assert!(!Route::Closed.has(0));
     }

@@ -15,12 +15,12 @@ pub(crate) struct OutputSelector {
     /// Sessions of the frames.
     pub(crate) route: Route,
     /// Further conditions; `None` if there are none.
-    pub(crate) narrowing: Option<Narrowing>,
+    pub(crate) per_frame: Option<FrameSelection>,
 }
 
 /// Conditions that each frame has to meet.
 #[derive(Clone, Debug)]
-pub(crate) struct Narrowing {
+pub(crate) struct FrameSelection {
     /// The output's filter, and its treatment of frames whose direction is not known.
     pub(super) filter: Option<(Arc<CompiledFilter>, UnknownDirection)>,
     /// Index of the member in its output, and the number of members.
@@ -31,11 +31,11 @@ pub(crate) struct Narrowing {
 
 impl OutputSelector {
     /// Selects no frames, for an output that was removed.
-    pub(crate) const CLOSED: Self = Self { route: Route::Closed, narrowing: None };
+    pub(crate) const CLOSED: Self = Self { route: Route::Closed, per_frame: None };
 
     /// Returns whether it selects the frames of all sessions without a condition.
     pub(crate) const fn is_everything(&self) -> bool {
-        matches!(self.route, Route::All) && self.narrowing.is_none()
+        matches!(self.route, Route::All) && self.per_frame.is_none()
     }
 }
 
@@ -47,12 +47,12 @@ impl OutputSelector {
         session: SessionId,
         direction: Option<Direction>,
     ) -> bool {
-        let accepts = |narrowing: &Narrowing| narrowing.accepts(flow, session, direction);
-        self.route.has(session.index()) && self.narrowing.as_ref().is_none_or(accepts)
+        let accepts = |per_frame: &FrameSelection| per_frame.accepts(flow, session, direction);
+        self.route.has(session.index()) && self.per_frame.as_ref().is_none_or(accepts)
     }
 }
 
-impl Narrowing {
+impl FrameSelection {
     /// Returns whether the member gets a frame of its sessions. A frame without IP goes to the
     /// first member, and passes no filter.
     #[inline]
@@ -62,13 +62,13 @@ impl Narrowing {
         session: SessionId,
         direction: Option<Direction>,
     ) -> bool {
-        let Self { filter, member: (place, count), seed } = self;
+        let Self { filter, member: (index, count), seed } = self;
         let is_accepted = filter
             .as_ref()
             .is_none_or(|(filter, unknown)| filter.evaluate(flow, direction, *unknown).is_ok());
         is_accepted
             && (*count == 1
-                || flow.map_or(0, |flow| member_of(flow.hash(session, *seed), *count)) == *place)
+                || flow.map_or(0, |flow| member_of(flow.hash(session, *seed), *count)) == *index)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Which number stands for which session, for the life of an engine.
+//! Numbers of the sessions, for the life of an engine.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
@@ -11,48 +11,46 @@ use super::sequence::{Sequence, SequenceCounters};
 use crate::config;
 use crate::sys::lock;
 
-/// What a session is known by: one that keeps all three keeps its number.
+/// Identity of a declared session. A session that keeps all three keeps its number.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub(crate) struct DeclaredSession {
     pub(crate) name: String,
     pub(crate) vni: u32,
     pub(crate) source: Option<IpAddr>,
 }
 
-impl Entry {
+impl DeclaredSession {
     fn of(session: &config::Session) -> Self {
         Self { name: session.name.clone(), vni: session.vni, source: session.source }
     }
 }
 
-/// Every session that was ever declared, in the order of the numbers from 1. Numbers are never
-/// given away again: frames that are on their way, and counts, speak of sessions by number. Clones
-/// are the same directory.
+/// Every session that was ever declared, in the order of the numbers from 1. Numbers are not
+/// reused: queued frames and counters refer to sessions by number. Clones share their contents.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Directory {
-    entries: Arc<Mutex<Vec<Entry>>>,
-    /// Of the hash that divides flows among the members of outputs.
+    entries: Arc<Mutex<Vec<DeclaredSession>>>,
+    /// Seed of the hash that divides flows among the members of outputs.
     seed: u64,
-    /// By number: what VLAN the session is last said to have; 0: none. Behind how often that has
-    /// changed.
+    /// VLAN that each session last had, by number, with 0 for none; and a count of the changes.
     vlans: Arc<(AtomicU32, Mutex<Vec<u16>>)>,
-    /// By number: how the frames of sessions whose mirrors count them follow each other.
+    /// Sequences of the sessions whose mirrors number their frames.
     sequences: Arc<Mutex<BTreeMap<SessionId, Arc<Mutex<Sequence>>>>>,
 }
 
 impl Directory {
-    /// A directory with a secret seed, so that nobody can send flows that all fall to one member of
-    /// an output. Without one, the same frames fall to the same members each time.
+    /// Returns a directory with a secret seed, so that no sender can direct all its flows to one
+    /// member of an output. Without a secret seed the same frames go to the same members each time.
     pub(crate) fn with_secret_seed() -> Self {
         Self { seed: RandomState::new().hash_one(0), ..Self::default() }
     }
 
-    /// Of the hash that divides flows among the members of outputs.
+    /// Returns the seed of the hash that divides flows among the members of outputs.
     pub(crate) const fn seed(&self) -> u64 {
         self.seed
     }
 
-    /// The numbers of these sessions, each a new one if it was not there before.
+    /// Returns the numbers of these sessions; a session that is new gets a new one.
     pub(crate) fn assign(&mut self, sessions: &[config::Session]) -> Vec<SessionId> {
         let mut entries = lock(&self.entries);
         let mut known: std::collections::HashMap<_, _> = (1..)
@@ -63,7 +61,7 @@ impl Directory {
         for session in sessions {
             let key = (session.name.clone(), session.vni, session.source);
             let id = *known.entry(key).or_insert_with(|| {
-                entries.push(Entry::of(session));
+                entries.push(DeclaredSession::of(session));
                 u32::try_from(entries.len()).unwrap_or(u32::MAX)
             });
             ids.push(SessionId(id));
@@ -85,13 +83,13 @@ impl Directory {
         changes.fetch_add(1, Ordering::Release);
     }
 
-    /// What VLANs the sessions have, also after a reload.
+    /// Returns the VLANs of the sessions, which follow reloads.
     pub(crate) fn vlans(&self) -> Vlans {
         Vlans { source: self.vlans.clone(), seen: 0, by_session: Vec::new() }
     }
 
-    /// The sequence of a session whose mirror counts its frames with so many bits; the one that it
-    /// has if it had one.
+    /// Returns the sequence of a session whose mirror numbers its frames with `bits` bits. Makes a
+    /// new one if there is none with as many bits.
     pub(crate) fn sequence(&self, id: SessionId, bits: u32) -> Arc<Mutex<Sequence>> {
         let mut sequences = lock(&self.sequences);
         let new = || Arc::new(Mutex::new(Sequence::new(bits)));
@@ -102,34 +100,34 @@ impl Directory {
         sequence.clone()
     }
 
-    /// What the sequences have come to.
+    /// Returns the counters of all sequences.
     pub(crate) fn sequence_counters(&self) -> Vec<(SessionId, SequenceCounters)> {
         let sequences = lock(&self.sequences);
         let counters = |sequence: &Mutex<Sequence>| lock(sequence).counters();
         sequences.iter().map(|(id, sequence)| (*id, counters(sequence))).collect()
     }
 
-    /// Number of sessions, the default one included.
+    /// Returns the number of sessions, the default session included.
     pub(crate) fn len(&self) -> usize {
         1 + lock(&self.entries).len()
     }
 
-    /// The names by number, the one of the default session first.
+    /// Returns the names by number, that of the default session first.
     pub(crate) fn names(&self) -> Vec<String> {
         let entries = lock(&self.entries);
         let declared = entries.iter().map(|entry| entry.name.clone());
         std::iter::once(config::DEFAULT_SESSION_NAME.to_owned()).chain(declared).collect()
     }
 
-    /// The outer source address that a session is declared with; `None` also where there is no
+    /// Returns the outer source address that a session is declared with; `None` also if there is no
     /// session.
     pub(crate) fn source_of(&self, id: SessionId) -> Option<IpAddr> {
         let entries = lock(&self.entries);
         entries.get(id.index().checked_sub(1)?)?.source
     }
 
-    /// The session with this number; `None` for the default session, and where there is none.
-    pub(crate) fn entry(&self, id: SessionId) -> Option<Entry> {
+    /// Returns the session with this number; `None` for the default session, and if there is none.
+    pub(crate) fn declared(&self, id: SessionId) -> Option<DeclaredSession> {
         let entries = lock(&self.entries);
         entries.get(id.index().checked_sub(1)?).cloned()
     }
@@ -144,7 +142,7 @@ pub(crate) struct Vlans {
 }
 
 impl Vlans {
-    /// Takes over what has changed; to be called now and then.
+    /// Copies the VLANs if they have changed; called from time to time.
     pub(crate) fn refresh(&mut self) {
         let (changes, vlans) = &*self.source;
         let changes = changes.load(Ordering::Acquire);
@@ -154,7 +152,7 @@ impl Vlans {
         }
     }
 
-    /// The VLAN of a session.
+    /// Returns the VLAN of a session.
     pub(crate) fn of(&self, session: SessionId) -> Option<u16> {
         self.by_session.get(session.index()).copied().filter(|vlan| *vlan != 0)
     }
@@ -182,7 +180,7 @@ mod tests {
             "another VNI is another session"
         );
         assert_eq!(directory.names(), ["default", "a", "b", "c", "b"]);
-        assert_eq!(directory.entry(SessionId(4)).map(|entry| entry.vni), Some(4));
-        assert_eq!([0, 5].map(|id| directory.entry(SessionId(id))), [None, None]);
+        assert_eq!(directory.declared(SessionId(4)).map(|entry| entry.vni), Some(4));
+        assert_eq!([0, 5].map(|id| directory.declared(SessionId(id))), [None, None]);
     }
 }

@@ -1,23 +1,23 @@
-//! From a number that frames carry to the session that was declared with it. Filled once, then only
-//! searched.
+//! Hash table from a number that frames carry to the session that is declared with it. Filled once,
+//! then only searched.
 //!
-//! Open addressing, linear probing, at most five of eight slots in use: nearly every search ends in
-//! the cache line in which it begins, and where that lies follows from the number alone, so that it
-//! can be fetched ahead. Who sends made-up numbers searches longer only where the declared ones lie
-//! close together: nothing that frames carry is ever put in.
+//! Open addressing with linear probing, at most five of eight slots in use: nearly every search
+//! ends in the cache line in which it begins. That line follows from the number alone, so it can be
+//! prefetched. A sender of made-up numbers causes longer searches only next to declared numbers
+//! that lie close together, because numbers from frames are never inserted.
 
 use super::SessionId;
 use crate::sys::prefetch;
 
-/// Marks a free slot. Nobody's number: those of IPv4 pairs have 56 bits, VNIs 24.
+/// Number of a free slot. No session has it: the numbers of IPv4 keys have 56 bits, VNIs 24.
 const FREE: u64 = u64::MAX;
 
-/// Multipliers to choose from, odd and with no pattern in their bits: 2^64 divided by the golden
+/// Multipliers to choose from, odd and without a pattern in their bits: 2^64 divided by the golden
 /// ratio, and its powers.
 const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 const MULTIPLIERS_TRIED: usize = 16;
 
-/// Slots at least; a power of two.
+/// Minimum number of slots; a power of two.
 const SLOTS_MIN: usize = 8;
 
 #[derive(Clone, Copy, Debug)]
@@ -29,27 +29,27 @@ struct Slot {
 
 /// The sessions by number.
 #[derive(Debug)]
-pub(super) struct Index {
-    /// A power of two, and never all in use.
+pub(super) struct SessionIndex {
+    /// Slots; their number is a power of two, and some are always free.
     slots: Box<[Slot]>,
-    /// The highest bits of its product with a number are the index of the slot at which the search
-    /// begins.
+    /// Multiplier of the hash: the highest bits of its product with a number are the index of the
+    /// slot at which the search begins.
     multiplier: u64,
-    /// What is left of the product when it is shifted so far.
+    /// Right shift that leaves the highest bits of the product.
     shift: u32,
 }
 
-impl Default for Index {
+impl Default for SessionIndex {
     fn default() -> Self {
         Self::new(&[])
     }
 }
 
-impl Index {
-    /// The index of these sessions. Of two with one number the later one counts.
+impl SessionIndex {
+    /// Returns the index of these sessions. Of two with the same number the later one counts.
     ///
-    /// Addresses and VNIs count up in steps, and for each multiplier there are steps that crowd:
-    /// the one is taken with which searches are the shortest.
+    /// Addresses and VNIs are often consecutive, and each multiplier makes some steps between them
+    /// collide. The multiplier with the shortest searches is taken.
     ///
     /// # Panics
     ///
@@ -71,52 +71,52 @@ impl Index {
             Self { slots: vec![free; len].into(), multiplier, shift: u64::BITS - len.ilog2() };
         for &(number, session) in sessions {
             assert_ne!(number, FREE, "no session has this number");
-            let (Ok((place, _)) | Err(place)) = index.search(number);
-            index.slots[place] = Slot { number, session };
+            let (Ok((slot, _)) | Err(slot)) = index.search(number);
+            index.slots[slot] = Slot { number, session };
         }
         index
     }
 
-    /// The session with this number.
+    /// Returns the session with this number.
     #[inline]
     pub(super) fn find(&self, number: u64) -> Option<SessionId> {
         self.search(number).ok().map(|(_, session)| session)
     }
 
-    /// Asks the CPU to fetch what [`Self::find`] will read.
+    /// Prefetches the slots that [`Self::find`] will read.
     #[inline]
     pub(super) fn prefetch(&self, number: u64) {
         prefetch((&raw const self.slots[self.home(number)]).cast());
     }
 
-    /// Where the search for a number begins.
+    /// Returns the slot at which the search for a number begins.
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "less than the number of slots")]
     const fn home(&self, number: u64) -> usize {
         (number.wrapping_mul(self.multiplier) >> self.shift) as usize
     }
 
-    /// The slot of a number with its session, or as an error the free slot at which the search for
-    /// it ends.
+    /// Returns the slot of a number with its session, or as an error the free slot at which the
+    /// search for it ends.
     #[inline]
     fn search(&self, number: u64) -> Result<(usize, SessionId), usize> {
         let mask = self.slots.len() - 1;
-        let mut place = self.home(number);
+        let mut slot = self.home(number);
         loop {
-            let Some(&Slot { number: found, session }) = self.slots.get(place & mask) else {
-                return Err(place & mask);
+            let Some(&Slot { number: found, session }) = self.slots.get(slot & mask) else {
+                return Err(slot & mask);
             };
             if found == number {
-                return Ok((place & mask, session));
+                return Ok((slot & mask, session));
             }
             if found == FREE {
-                return Err(place & mask);
+                return Err(slot & mask);
             }
-            place += 1;
+            slot += 1;
         }
     }
 
-    /// Slots that the search for a number looks at.
+    /// Returns the number of slots that the search for a number reads.
     fn steps(&self, number: u64) -> usize {
         let (Ok((end, _)) | Err(end)) = self.search(number);
         (end.wrapping_sub(self.home(number)) & (self.slots.len() - 1)) + 1
@@ -148,7 +148,7 @@ mod tests {
             numbered(0..COUNT),
         ];
         for sessions in layouts {
-            let index = Index::new(&sessions);
+            let index = SessionIndex::new(&sessions);
             let steps: Vec<usize> =
                 sessions.iter().map(|&(number, _)| index.steps(number)).collect();
             let (sum, longest) = (steps.iter().sum::<usize>(), steps.iter().max().copied());
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn an_empty_index_has_nothing() {
-        let index = Index::new(&[]);
+        let index = SessionIndex::new(&[]);
         assert_eq!([0, 1, FREE - 1].map(|number| index.find(number)), [None; 3]);
     }
 
@@ -173,7 +173,7 @@ mod tests {
         ) {
             let scaled = |number: u64| number.wrapping_mul(scale) & ((1 << 56) - 1);
             let sessions = numbered(numbers.iter().map(|&number| scaled(number)));
-            let (index, map) = (Index::new(&sessions), sessions.into_iter().collect::<HashMap<_, _>>());
+            let (index, map) = (SessionIndex::new(&sessions), sessions.into_iter().collect::<HashMap<_, _>>());
             for number in (0..3000).map(scaled) {
                 prop_assert_eq!(index.find(number), map.get(&number).copied());
             }

@@ -1,48 +1,48 @@
-//! How many frames of a session were lost before they came, by the numbers that its mirror gives
-//! them.
+//! Counts frames of a session that were lost before they arrived, by the sequence numbers of its
+//! mirror.
 
-/// How far back a number may be and still be that of a late frame. A mirror that begins anew is
-/// noticed by a number that is further back.
+/// Maximum distance of a late frame's number behind the latest one. A number that is further behind
+/// means that the mirror has restarted.
 const LATE_MAX: u32 = 1024;
 
-/// What the numbers of a session's frames say, over all queues.
+/// Counts by the sequence numbers of a session, over all queues.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SequenceCounters {
     /// Frames with a number.
     pub received: u64,
-    /// Numbers that are missing, of those between the first and the latest one. Becomes less when a
-    /// late frame comes.
+    /// Missing numbers between the first and the latest one. Decreases when a late frame arrives.
     pub lost: u64,
-    /// How often the numbers began anew.
+    /// Number of times that the numbers restarted.
     pub restarts: u64,
 }
 
-/// Follows the numbers of one session.
+/// Sequence numbers of one session.
 #[derive(Debug)]
 pub(crate) struct Sequence {
     bits: u32,
-    run: Option<Run>,
-    /// Of runs that have ended.
+    run: Option<SequenceRun>,
+    /// Counts before the last restart.
     ended: SequenceCounters,
 }
 
-/// Numbers without a restart between them, extended to ones that never come again.
+/// Numbers without a restart between them, extended so that they do not wrap.
 #[derive(Clone, Copy, Debug)]
-struct Run {
+struct SequenceRun {
     first: u64,
     latest: u64,
     received: u64,
 }
 
-impl Run {
-    /// Repeated frames may make up for lost ones; less than none is not lost.
+impl SequenceRun {
+    /// Returns the number of missing frames. Repeated frames can hide lost ones; the difference is
+    /// never below zero.
     const fn lost(&self) -> u64 {
         (self.latest - self.first + 1).saturating_sub(self.received)
     }
 }
 
 impl Sequence {
-    /// Numbers of so many bits, up to 24.
+    /// Returns a sequence of numbers with `bits` bits, at most 24.
     pub(crate) const fn new(bits: u32) -> Self {
         Self { bits, run: None, ended: SequenceCounters { received: 0, lost: 0, restarts: 0 } }
     }
@@ -51,14 +51,14 @@ impl Sequence {
         self.bits
     }
 
-    /// Notes the number of a frame.
+    /// Counts the number of a frame.
     pub(crate) fn note(&mut self, number: u32) {
         let values = 1_u64 << self.bits;
         let number = u64::from(number);
         let Some(run) = &mut self.run else {
-            // One round up, so that what is late has a number too.
+            // One round above zero, so that late frames have a number too.
             let first = number + values;
-            self.run = Some(Run { first, latest: first, received: 1 });
+            self.run = Some(SequenceRun { first, latest: first, received: 1 });
             return;
         };
         let ahead = number.wrapping_sub(run.latest) & (values - 1);

@@ -1,54 +1,55 @@
-//! From a pair to its declared session.
+//! Finds the declared session of a source and VNI.
 
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-use super::index::Index;
-use super::pair::Key;
-use super::{Pair, Vni};
+use super::index::SessionIndex;
+use super::key::SessionKey;
+use super::{SourceVni, Vni};
 use crate::config;
 
-/// Which session a frame belongs to: 0 for the default session (pairs that nobody declared), then
-/// 1, 2 ... in the order of the configuration. A session that a reload adds gets the next number,
-/// and one that it takes away leaves its own unused: a number stands for one session as long as the
-/// engine lives.
+/// Number of a session: 0 for the default session (all undeclared sources and VNIs), then 1, 2 ...
+/// in the order of the configuration. A session that a reload adds gets the next number, and the
+/// number of one that it removes stays unused: a number stands for one session as long as the
+/// engine runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u32);
 
 impl SessionId {
-    /// The session of all pairs that are not declared.
+    /// The session of everything that is not declared.
     pub const DEFAULT: Self = Self(0);
 
-    /// Place in a list that has an element for each session.
+    /// Returns the index in a list with an element for each session.
     #[inline]
     pub const fn index(self) -> usize {
         self.0 as usize
     }
 }
 
-/// The declared sessions. Fixed once made; shared by all workers.
+/// The declared sessions. Immutable, and shared by all workers.
 #[derive(Debug, Default)]
 pub struct SessionTable {
-    /// By [`Key::V4`]'s bits.
-    by_v4: Index,
-    by_v6: HashMap<Key, SessionId, RandomState>,
-    by_vni: Index,
+    /// By the bits of [`SessionKey::V4`].
+    by_v4: SessionIndex,
+    by_v6: HashMap<SessionKey, SessionId, RandomState>,
+    by_vni: SessionIndex,
     names: Vec<String>,
 }
 
 impl SessionTable {
-    /// The table of validated declarations with these ids, and the names by id. A session without a
-    /// source takes its VNI from every source that has no session of its own with it.
+    /// Returns the table of validated declarations with these ids, and the names by id. A session
+    /// without a source gets its VNI from every source that has no session of its own with that
+    /// VNI.
     pub(crate) fn new(sessions: &[config::Session], ids: &[SessionId], names: Vec<String>) -> Self {
         let (mut by_v4, mut by_v6, mut by_vni) = (Vec::new(), HashMap::default(), Vec::new());
         for (&id, session) in ids.iter().zip(sessions) {
             match session.source {
                 Some(source) => {
                     let vni = Vni::new(session.vni).expect("the configuration is validated");
-                    match Key::from(Pair { source, vni }) {
-                        Key::V4(bits) => by_v4.push((bits, id)),
-                        key @ Key::V6(..) => {
+                    match SessionKey::from(SourceVni { source, vni }) {
+                        SessionKey::V4(bits) => by_v4.push((bits, id)),
+                        key @ SessionKey::V6(..) => {
                             by_v6.insert(key, id);
                         }
                     }
@@ -56,34 +57,35 @@ impl SessionTable {
                 None => by_vni.push((session.vni.into(), id)),
             }
         }
-        Self { by_v4: Index::new(&by_v4), by_v6, by_vni: Index::new(&by_vni), names }
+        Self { by_v4: SessionIndex::new(&by_v4), by_v6, by_vni: SessionIndex::new(&by_vni), names }
     }
 
-    /// The session of a source and VNI; [`SessionId::DEFAULT`] if nobody declared it.
+    /// Returns the session of a key; [`SessionId::DEFAULT`] if it is not declared.
     #[inline]
-    pub(crate) fn find(&self, key: Key) -> SessionId {
+    pub(crate) fn find(&self, key: SessionKey) -> SessionId {
         let by_pair = match key {
-            Key::V4(bits) => self.by_v4.find(bits),
-            Key::V6(..) => self.by_v6.get(&key).copied(),
+            SessionKey::V4(bits) => self.by_v4.find(bits),
+            SessionKey::V6(..) => self.by_v6.get(&key).copied(),
         };
         by_pair.or_else(|| self.by_vni.find(key.vni().into())).unwrap_or(SessionId::DEFAULT)
     }
 
-    /// Asks the CPU to fetch what [`Self::find`] will read, as far as that is known.
+    /// Prefetches the entry that [`Self::find`] will read, as far as it is known.
     #[inline]
-    pub(crate) fn prefetch(&self, key: Key) {
-        if let Key::V4(bits) = key {
+    pub(crate) fn prefetch(&self, key: SessionKey) {
+        if let SessionKey::V4(bits) = key {
             self.by_v4.prefetch(bits);
         }
     }
 
-    /// Number of sessions, the default one included, and those that are not declared any more.
+    /// Returns the number of sessions, including the default session and those that are no longer
+    /// declared.
     #[expect(clippy::len_without_is_empty, reason = "there always is the default session")]
     pub const fn len(&self) -> usize {
         self.names.len()
     }
 
-    /// The names, in the order of the ids. Two are the same only where a session has got another
+    /// Returns the names in the order of the ids. A name occurs twice only if a session changed its
     /// VNI or source.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(String::as_str)
@@ -118,7 +120,7 @@ mod tests {
         let table = SessionTable::new(&sessions, &ids, directory.names());
         let vni = |number| Vni::new(number).unwrap();
         let six = "2001:db8::1".parse::<std::net::Ipv6Addr>().unwrap().octets();
-        let find = |source, vni| table.find(Key::new(source, vni));
+        let find = |source, vni| table.find(SessionKey::new(source, vni));
         assert_eq!(find(Source::V4([10, 0, 0, 1]), vni(100)), SessionId(2));
         assert_eq!(find(Source::V4([10, 0, 0, 2]), vni(100)), SessionId(1));
         assert_eq!(find(Source::V4([10, 0, 0, 1]), vni(101)), SessionId::DEFAULT);

@@ -1,8 +1,7 @@
-//! What the engine asks of a worker: to take over another ruleset, to serve consumers that have
-//! come, and to end.
+//! Requests of the engine to a worker: change the ruleset, serve attached consumers, drain.
 //!
-//! A worker looks at one word per turn. Only when that has changed it opens its mailbox, between
-//! two batches.
+//! A worker reads one word per turn. Only when it has changed, the worker locks the pending
+//! requests, between two batches.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -11,79 +10,81 @@ use crate::ring::Writer;
 use crate::ruleset::Ruleset;
 use crate::sys::lock;
 
-/// What lies in a worker's mailbox.
+/// The requests that a worker has not taken yet.
 #[derive(Debug, Default)]
 pub(super) struct ControlRequest {
     pub(super) change: Option<RulesetChange>,
-    /// Rings of consumers that have come, each with the output's id.
+    /// Rings of consumers that have attached, each with the output's id.
     pub(super) rings: Vec<(usize, Writer)>,
-    /// How many times something was put in since the start.
+    /// Number of requests since the start.
     pub(super) count: u32,
     is_closed: bool,
 }
 
-/// What a worker changes over to.
+/// A ruleset to change to.
 #[derive(Debug)]
 pub(crate) struct RulesetChange {
     pub(crate) ruleset: Arc<Ruleset>,
-    /// The rings of outputs that are new, each with the output's id.
+    /// Rings of new outputs, each with the output's id.
     pub(crate) outputs: Vec<(usize, Writer)>,
 }
 
-/// The orders of one worker.
+/// The requests to one worker.
 #[derive(Debug, Default)]
 pub(crate) struct ControlChannel {
-    /// Bit 31: end. The others: how many times something was put into the mailbox.
+    /// Bit 31: drain. The other bits: number of requests since the start.
     word: AtomicU32,
-    mailbox: Mutex<ControlRequest>,
-    /// How many of them the worker has taken over.
+    pending: Mutex<ControlRequest>,
+    /// Number of requests that the worker has handled.
     acked: AtomicU32,
 }
 
 const DRAIN: u32 = 1 << 31;
 
 impl ControlChannel {
-    /// Nothing new comes any more: finish what is in the rings, then end.
+    /// Tells the worker that no frame follows those in its rings, and to end after them.
     pub(crate) fn drain(&self) {
         self.word.fetch_or(DRAIN, Ordering::Release);
     }
 
-    /// Asks for a change; the one before has to be [`Self::is_acked`].
+    /// Requests a change of the ruleset; the change before has to be
+    /// [acknowledged](Self::is_acked).
     pub(crate) fn post(&self, change: RulesetChange) {
-        self.put(|mail| mail.change = Some(change));
+        self.update(|request| request.change = Some(change));
     }
 
-    /// Gives the worker the ring of a consumer that has come, of an output that it knows. The
-    /// worker lets go of it when the consumer is gone. If the worker has ended, the ring closes at
+    /// Gives the worker the ring of a consumer that has attached to a known output. The worker
+    /// drops the ring when the consumer has detached. If the worker has ended, the ring closes at
     /// once.
     pub(crate) fn attach(&self, output: usize, ring: Writer) {
-        self.put(|mail| mail.rings.push((output, ring)));
+        self.update(|request| request.rings.push((output, ring)));
     }
 
-    fn put(&self, put: impl FnOnce(&mut ControlRequest)) {
-        let mut mail = self.lock();
-        put(&mut mail);
-        if mail.is_closed {
-            (mail.change, mail.rings) = (None, Vec::new());
+    fn update(&self, update: impl FnOnce(&mut ControlRequest)) {
+        let mut request = self.lock();
+        update(&mut request);
+        if request.is_closed {
+            (request.change, request.rings) = (None, Vec::new());
         }
-        mail.count += 1;
+        request.count += 1;
         self.word.fetch_add(1, Ordering::Release);
     }
 
     fn lock(&self) -> MutexGuard<'_, ControlRequest> {
-        lock(&self.mailbox)
+        lock(&self.pending)
     }
 
-    /// Whether the worker has taken over all that was announced.
+    /// Returns whether the worker has handled all requests.
     pub(crate) fn is_acked(&self) -> bool {
         self.word.load(Ordering::Acquire) & !DRAIN == self.acked.load(Ordering::Acquire)
     }
 
-    /// Throws away what the worker has not taken over because it has ended, and what comes later.
-    /// The rings close: nobody would write to them any more.
+    /// Drops the requests that the worker has not taken because it has ended, and all later ones.
+    /// Their rings close, as nothing will be written to them.
     pub(crate) fn discard(&self) {
-        let mut mail = self.lock();
-        *mail = ControlRequest { count: mail.count, is_closed: true, ..ControlRequest::default() };
+        let mut request = self.lock();
+        *request =
+            ControlRequest { count: request.count, is_closed: true, ..ControlRequest::default() };
     }
 
     #[inline]
@@ -91,20 +92,20 @@ impl ControlChannel {
         self.word.load(Ordering::Acquire) & DRAIN != 0
     }
 
-    /// What was put in and not taken over yet; `acked` is how often something was.
+    /// Takes the pending requests; `acked` is the number of those that were handled before.
     #[inline]
-    pub(super) fn mail(&self, acked: u32) -> Option<ControlRequest> {
-        if self.word.load(Ordering::Acquire) & !DRAIN == acked { None } else { Some(self.open()) }
+    pub(super) fn take_requests(&self, acked: u32) -> Option<ControlRequest> {
+        if self.word.load(Ordering::Acquire) & !DRAIN == acked { None } else { Some(self.take()) }
     }
 
     #[cold]
-    fn open(&self) -> ControlRequest {
-        let mut mail = self.lock();
-        let count = mail.count;
-        std::mem::replace(&mut *mail, ControlRequest { count, ..ControlRequest::default() })
+    fn take(&self) -> ControlRequest {
+        let mut request = self.lock();
+        let count = request.count;
+        std::mem::replace(&mut *request, ControlRequest { count, ..ControlRequest::default() })
     }
 
-    /// To be said once so much has been taken over.
+    /// Acknowledges that `acked` requests have been handled.
     pub(super) fn ack(&self, acked: u32) {
         self.acked.store(acked, Ordering::Release);
     }

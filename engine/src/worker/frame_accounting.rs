@@ -1,60 +1,62 @@
-//! What a worker counts, in the form that costs least per frame, and how it becomes the public
-//! ledgers.
+//! The counters of a worker, in the form that costs least per frame, and their conversion to the
+//! public counters.
 //!
-//! Per frame only what cannot be derived is written: what each session received. What it delivered
-//! is that less its drops, and what an output took is what it was offered less what it had no room
-//! for. Drops are rare, so that their counts lie apart: 10 000 sessions fit a second-level cache.
+//! For each frame only one thing is written: the session's received frames and bytes. The delivered
+//! ones are those less the drops, and the ones that an output took are the offered ones less those
+//! without room. Drops are rare, and their counts are stored apart: the counts of 10 000 sessions
+//! fit into a second-level cache.
 
-use crate::counters::{FrameBytes, OutputCounters, SessionCounters};
+use crate::counters::{FrameBytes, OutputCounters, SessionCounters, WorkerCounters};
 use crate::drop_reason::{DropReason, Drops};
-use crate::session::SessionId;
+use crate::ring::Descriptor;
+use crate::session::{SessionId, SessionKey, UNDECLARED_MAX, UndeclaredTraffic};
 use crate::sys::prefetch;
 
-/// What is written for every frame of a session; two share a cache line.
+/// Counts that are written for every frame of a session; two fit into a cache line.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(align(32))]
-struct Received {
-    tally: FrameBytes,
-    cut: u64,
+struct SessionReceived {
+    total: FrameBytes,
+    received_truncated: u64,
 }
 
-/// Frames of one session, one after the other. Traffic comes in runs, and adding to memory for each
-/// frame of a run would make each wait for the one before.
+/// Consecutive frames of one session. Traffic arrives in runs, and with an addition to memory for
+/// each frame, each one would wait for the one before.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Run {
+pub(super) struct SessionRun {
     pub(super) session: SessionId,
-    received: Received,
+    received: SessionReceived,
 }
 
-impl Run {
-    /// No frames yet.
+impl SessionRun {
+    /// Returns a run without frames.
     #[inline]
     pub(super) fn of(session: SessionId) -> Self {
-        Self { session, received: Received::default() }
+        Self { session, received: SessionReceived::default() }
     }
 
     /// Counts a frame of `bytes` captured bytes.
     #[inline]
     pub(super) const fn add(&mut self, bytes: u32, is_cut: bool) {
-        self.received.tally.add(bytes as u64);
-        self.received.cut += is_cut as u64;
+        self.received.total.add(bytes as u64);
+        self.received.received_truncated += is_cut as u64;
     }
 }
 
-/// What a session lost, and what its policy did to the rest.
+/// Drops of a session, and the changes of its policy to the other frames.
 #[derive(Clone, Copy, Debug, Default)]
-struct Lost {
+struct SessionLosses {
     drops: Drops,
-    /// Bytes that were dropped before the outputs were asked, and after.
+    /// Bytes that were dropped before the outputs were offered the frames, and after.
     bytes_unoffered: u64,
     bytes_refused: u64,
-    /// Frames that were cut to the packet length, and the bytes that were cut off.
-    sliced: FrameBytes,
+    /// Frames that were truncated to the packet length, and the bytes that were removed.
+    truncated: FrameBytes,
     direction_unknown: u64,
 }
 
-impl Lost {
-    /// Frames that no output was offered.
+impl SessionLosses {
+    /// Returns the number of frames that no output was offered.
     fn unoffered(&self) -> u64 {
         let refused =
             [DropReason::NoOutput, DropReason::OutputFull].map(|reason| self.drops.get(reason));
@@ -62,57 +64,115 @@ impl Lost {
     }
 }
 
-/// The accounts of a worker's sessions; index 0 is the default session.
+/// Counts of all frames that a worker received, and of their outcomes.
 #[derive(Debug)]
 pub(super) struct FrameAccounting {
-    received: Vec<Received>,
-    lost: Vec<Lost>,
+    /// All datagrams. Delivered bytes, truncated frames and unknown directions stay zero here: they
+    /// are the sums over the sessions.
+    total: SessionCounters,
+    /// By session; index 0 is the default session.
+    received: Vec<SessionReceived>,
+    /// By session.
+    lost: Vec<SessionLosses>,
+    undeclared: UndeclaredTraffic,
+    /// Frames without an arrival time.
+    unstamped: u64,
+    /// Frames with bits set that are reserved in the tunnel header.
+    reserved_bits: u64,
 }
 
 impl FrameAccounting {
-    /// All zero.
+    /// Returns counts that are all zero.
     pub(super) fn new(session_count: usize) -> Self {
-        let mut accounts = Self { received: Vec::new(), lost: Vec::new() };
-        accounts.grow(session_count);
-        accounts
+        Self {
+            total: SessionCounters::default(),
+            received: vec![SessionReceived::default(); session_count],
+            lost: vec![SessionLosses::default(); session_count],
+            undeclared: UndeclaredTraffic::new(UNDECLARED_MAX),
+            unstamped: 0,
+            reserved_bits: 0,
+        }
     }
 
-    /// Makes room for sessions that are new.
+    /// Makes room for new sessions.
     pub(super) fn grow(&mut self, session_count: usize) {
-        self.received.resize(session_count, Received::default());
-        self.lost.resize(session_count, Lost::default());
+        self.received.resize(session_count, SessionReceived::default());
+        self.lost.resize(session_count, SessionLosses::default());
     }
 
-    /// Number of sessions.
+    /// Returns the number of sessions.
     pub(super) const fn len(&self) -> usize {
         self.received.len()
     }
 
-    /// Counts frames that have come one after the other.
+    /// Counts received datagrams by their outer bytes.
     #[inline]
-    pub(super) fn receive(&mut self, run: Run) {
-        let received = &mut self.received[run.session.index()];
-        received.tally.merge(run.received.tally);
-        received.cut += run.received.cut;
+    pub(super) const fn receive_outer(&mut self, frames: usize, bytes: u64) {
+        self.total.received.merge(FrameBytes { frames: frames as u64, bytes });
     }
 
-    /// Asks the CPU to fetch what [`Self::receive`] will change.
+    /// Counts invalid descriptors.
+    #[inline]
+    pub(super) const fn count_bad(&mut self, number: u64) {
+        self.total.received.frames += number;
+        self.total.drops.add(DropReason::BadDescriptor, number);
+    }
+
+    /// Counts frames in several chunks that were never completed.
+    #[inline]
+    pub(super) const fn count_broken(&mut self, (frames, bytes): (u64, u64)) {
+        self.total.received.merge(FrameBytes { frames, bytes });
+        self.total.drops.add(DropReason::IncompleteFrame, frames);
+    }
+
+    /// Counts a datagram that is dropped before its session is known.
+    pub(super) const fn drop_outer(&mut self, reason: DropReason) {
+        self.total.drops.count(reason);
+    }
+
+    /// Counts a datagram with reserved bits set in its tunnel header.
+    pub(super) const fn count_reserved_bits(&mut self) {
+        self.reserved_bits += 1;
+    }
+
+    /// Counts a frame without an arrival time.
+    #[inline]
+    pub(super) const fn count_unstamped(&mut self) {
+        self.unstamped += 1;
+    }
+
+    /// Counts a frame of an undeclared source and VNI.
+    #[inline]
+    pub(super) fn count_unknown(&mut self, key: SessionKey, bytes: u32) {
+        self.undeclared.count(key, u64::from(bytes));
+    }
+
+    /// Counts consecutive frames of a session.
+    #[inline]
+    pub(super) fn receive(&mut self, run: SessionRun) {
+        let received = &mut self.received[run.session.index()];
+        received.total.merge(run.received.total);
+        received.received_truncated += run.received.received_truncated;
+    }
+
+    /// Prefetches the counts that [`Self::receive`] will change.
     #[inline]
     pub(super) fn prefetch(&self, session: SessionId) {
         prefetch((&raw const self.received[session.index()]).cast());
     }
 
-    /// Counts a frame that no output is offered.
-    #[inline]
+    /// Counts a frame that is dropped before the outputs are offered it.
+    #[cold]
     pub(super) fn drop_unoffered(&mut self, session: SessionId, bytes: u32, reason: DropReason) {
+        self.total.drops.count(reason);
         let lost = &mut self.lost[session.index()];
         lost.drops.count(reason);
         lost.bytes_unoffered += u64::from(bytes);
     }
 
-    /// Counts a frame of which `bytes` were cut off.
-    pub(super) fn slice(&mut self, session: SessionId, bytes: u32) {
-        self.lost[session.index()].sliced.add(u64::from(bytes));
+    /// Counts a frame from which `bytes` were removed at its end.
+    pub(super) fn truncate(&mut self, session: SessionId, bytes: u32) {
+        self.lost[session.index()].truncated.add(u64::from(bytes));
     }
 
     /// Counts a frame whose direction could not be inferred.
@@ -120,76 +180,100 @@ impl FrameAccounting {
         self.lost[session.index()].direction_unknown += 1;
     }
 
+    /// Counts frames that at least one output took.
+    #[inline]
+    pub(super) const fn deliver(&mut self, frames: usize) {
+        self.total.delivered.frames += frames as u64;
+    }
+
     /// Counts a frame that no output took.
     #[inline]
-    pub(super) fn drop_refused(&mut self, session: SessionId, bytes: u32, reason: DropReason) {
-        let lost = &mut self.lost[session.index()];
+    pub(super) fn drop_refused(&mut self, descriptor: &Descriptor, reason: DropReason) {
+        self.total.drops.count(reason);
+        let lost = &mut self.lost[descriptor.session as usize];
         lost.drops.count(reason);
-        lost.bytes_refused += u64::from(bytes);
+        lost.bytes_refused += u64::from(descriptor.len);
     }
 
-    /// The public form of all accounts, in the order of the sessions.
-    pub(super) fn ledgers(&self) -> impl Iterator<Item = SessionCounters> {
-        (0..self.received.len()).map(|session| self.ledger(session))
+    /// Copies the counts, except those of the outputs.
+    pub(super) fn copy_to(&self, counters: &mut WorkerCounters) {
+        counters.total = self.total;
+        counters.sessions.clear();
+        for session in self.session_counters() {
+            counters.total.delivered.bytes += session.delivered.bytes;
+            counters.total.received_truncated += session.received_truncated;
+            counters.total.truncated += session.truncated;
+            counters.total.direction_unknown += session.direction_unknown;
+            counters.sessions.push(session);
+        }
+        counters.unstamped = self.unstamped;
+        counters.reserved_bits = self.reserved_bits;
+        self.undeclared.copy_to(&mut counters.unknown, &mut counters.unknown_overflow);
     }
 
-    /// The public form of a session's account.
-    fn ledger(&self, session: usize) -> SessionCounters {
-        let (Received { tally, cut }, lost) = (self.received[session], &self.lost[session]);
+    /// Returns the public counters of all sessions, in their order.
+    fn session_counters(&self) -> impl Iterator<Item = SessionCounters> {
+        (0..self.received.len()).map(|session| self.of_session(session))
+    }
+
+    /// Returns the public counters of a session.
+    fn of_session(&self, session: usize) -> SessionCounters {
+        let (SessionReceived { total, received_truncated }, lost) =
+            (self.received[session], &self.lost[session]);
         let delivered = FrameBytes {
-            frames: tally.frames - lost.drops.total(),
-            bytes: tally.bytes - lost.bytes_unoffered - lost.bytes_refused - lost.sliced.bytes,
+            frames: total.frames - lost.drops.total(),
+            bytes: total.bytes - lost.bytes_unoffered - lost.bytes_refused - lost.truncated.bytes,
         };
         SessionCounters {
-            received: tally,
+            received: total,
             delivered,
             drops: lost.drops,
-            cut,
-            sliced: lost.sliced.frames,
+            received_truncated,
+            truncated: lost.truncated.frames,
             direction_unknown: lost.direction_unknown,
         }
     }
 
-    /// What the outputs were offered of a session.
+    /// Returns the frames of a session that the outputs were offered.
     fn offered(&self, session: usize) -> FrameBytes {
-        let (tally, lost) = (self.received[session].tally, &self.lost[session]);
+        let (total, lost) = (self.received[session].total, &self.lost[session]);
         FrameBytes {
-            frames: tally.frames - lost.unoffered(),
-            bytes: tally.bytes - lost.bytes_unoffered - lost.sliced.bytes,
+            frames: total.frames - lost.unoffered(),
+            bytes: total.bytes - lost.bytes_unoffered - lost.truncated.bytes,
         }
     }
 
-    /// What the outputs were offered, in the order of the sessions.
+    /// Returns the frames that the outputs were offered, in the order of the sessions.
     pub(super) fn offered_by_session(&self) -> impl Iterator<Item = FrameBytes> {
         (0..self.received.len()).map(|session| self.offered(session))
     }
 
-    /// What the outputs were offered of a session since then; `before` has what they were offered
-    /// up to then.
+    /// Returns the frames of a session that the outputs were offered since `before`, which has the
+    /// earlier result of [`Self::offered_by_session`].
     pub(super) fn offered_since(&self, session: usize, before: &[FrameBytes]) -> FrameBytes {
         let (now, before) =
             (self.offered(session), before.get(session).copied().unwrap_or_default());
         FrameBytes { frames: now.frames - before.frames, bytes: now.bytes - before.bytes }
     }
 
-    /// What an output took of a session that did not take `not_taken` of what was offered, `full`
-    /// of it for want of room.
-    pub(super) fn output_ledger(
+    /// Returns the public counters of an output for a session. The output did not take `not_taken`
+    /// of the offered frames, `dropped` of them for want of room.
+    pub(super) fn output_counters(
         &self,
         session: usize,
         not_taken: FrameBytes,
-        full: FrameBytes,
+        dropped: FrameBytes,
     ) -> OutputCounters {
         let offered = self.offered(session);
         let delivered = FrameBytes {
             frames: offered.frames - not_taken.frames,
             bytes: offered.bytes - not_taken.bytes,
         };
-        OutputCounters { delivered, full: full.frames }
+        OutputCounters { delivered, dropped: dropped.frames }
     }
 }
 
-const _: () = assert!(size_of::<Received>() == 32);
+const _: () = assert!(size_of::<SessionReceived>() == 32);
 
 #[cfg(test)]
 mod tests {
@@ -197,27 +281,34 @@ mod tests {
 
     #[test]
     fn what_is_derived_is_what_was_counted() {
-        let mut accounts = FrameAccounting::new(2);
+        let mut accounting = FrameAccounting::new(2);
         let session = SessionId(1);
-        let mut run = Run::of(session);
+        let mut run = SessionRun::of(session);
         for bytes in [100, 60, 80, 70] {
             run.add(bytes, bytes == 60);
         }
-        accounts.receive(run);
-        accounts.drop_unoffered(session, 100, DropReason::UnknownSession);
-        accounts.drop_refused(session, 60, DropReason::OutputFull);
-        let ledger = accounts.ledger(1);
-        assert_eq!((ledger.received, ledger.cut), (FrameBytes { frames: 4, bytes: 310 }, 1));
-        assert_eq!(ledger.delivered, FrameBytes { frames: 2, bytes: 150 });
-        assert!(ledger.adds_up());
-        // This output had no room for the frame that nobody took, nor for the one of 80 bytes.
-        let full = FrameBytes { frames: 2, bytes: 140 };
-        let output = accounts.output_ledger(1, full, full);
+        accounting.receive(run);
+        accounting.drop_unoffered(session, 100, DropReason::UnknownSession);
+        let refused = Descriptor { session: 1, len: 60, ..Descriptor::default() };
+        accounting.drop_refused(&refused, DropReason::OutputFull);
+        let counters = accounting.of_session(1);
+        assert_eq!(
+            (counters.received, counters.received_truncated),
+            (FrameBytes { frames: 4, bytes: 310 }, 1)
+        );
+        assert_eq!(counters.delivered, FrameBytes { frames: 2, bytes: 150 });
+        assert!(counters.adds_up());
+        // This output had no room for the frame that no output took, nor for the one of 80 bytes.
+        let dropped = FrameBytes { frames: 2, bytes: 140 };
+        let output = accounting.output_counters(1, dropped, dropped);
         assert_eq!(
             output,
-            OutputCounters { delivered: FrameBytes { frames: 1, bytes: 70 }, full: 2 }
+            OutputCounters { delivered: FrameBytes { frames: 1, bytes: 70 }, dropped: 2 }
         );
-        assert_eq!(accounts.ledger(0), SessionCounters::default());
-        assert_eq!(accounts.ledgers().map(|ledger| ledger.cut).sum::<u64>(), 1);
+        assert_eq!(accounting.of_session(0), SessionCounters::default());
+        assert_eq!(
+            accounting.session_counters().map(|counters| counters.received_truncated).sum::<u64>(),
+            1
+        );
     }
 }

@@ -1,19 +1,19 @@
-//! When a worker copies its counters out.
+//! Decides when a worker publishes its counters.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::counters::{CountersCell, WorkerCounters};
 
-/// How often counters are copied. A status display once a second wants them fresher than a second;
-/// copying 10 000 sessions takes a fraction of a millisecond.
+/// Interval at which counters are published. A status display that refreshes once a second needs
+/// counts fresher than a second; copying 10 000 sessions takes a fraction of a millisecond.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Turns between two looks at the clock: at 64 frames a turn and 20 million frames per second some
-/// 200 µs. A worker that is about to sleep looks at once.
-const TURNS_PER_LOOK: u32 = 64;
+/// Turns between two readings of the clock: about 200 µs at 64 frames a turn and 20 million frames
+/// per second. A worker that is about to sleep reads the clock at once.
+const TURNS_PER_CHECK: u32 = 64;
 
-/// Time-keeping, and the board to post on.
+/// The time of the next publication, and the cell to publish in.
 #[derive(Debug)]
 pub(super) struct Housekeeping {
     counters_cell: Arc<CountersCell>,
@@ -27,24 +27,25 @@ impl Housekeeping {
         session_count: usize,
         output_count: usize,
     ) -> Self {
-        counters_cell.publish(|posted| *posted = WorkerCounters::zero(session_count, output_count));
+        counters_cell
+            .publish(|counters| *counters = WorkerCounters::zero(session_count, output_count));
         Self { counters_cell, next: Instant::now() + INTERVAL, turns: 0 }
     }
 
-    /// One that is due at the next turn.
+    /// Returns one that is due at the next turn.
     #[cfg(test)]
     pub(super) fn overdue(counters_cell: Arc<CountersCell>) -> Self {
-        Self { counters_cell, next: Instant::now(), turns: TURNS_PER_LOOK }
+        Self { counters_cell, next: Instant::now(), turns: TURNS_PER_CHECK }
     }
 
-    /// Whether it is time to post; to be asked once per turn.
+    /// Returns whether it is time to publish; called once per turn.
     #[inline]
     pub(super) fn is_due(&mut self, sleeps_next: bool) -> bool {
         self.turns += 1;
-        (sleeps_next || self.turns >= TURNS_PER_LOOK) && self.look()
+        (sleeps_next || self.turns >= TURNS_PER_CHECK) && self.check_time()
     }
 
-    fn look(&mut self) -> bool {
+    fn check_time(&mut self) -> bool {
         self.turns = 0;
         let now = Instant::now();
         let is_due = now >= self.next;
@@ -54,7 +55,7 @@ impl Housekeeping {
         is_due
     }
 
-    /// Posts a copy; the last one even if that means to wait for a reader.
+    /// Publishes a copy; waits for a reader only if the copy is the last one.
     pub(super) fn publish(&self, is_last: bool, copy: impl FnOnce(&mut WorkerCounters)) {
         if is_last {
             self.counters_cell.publish(copy);

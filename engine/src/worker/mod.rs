@@ -2,18 +2,19 @@
 //!
 //! The order of a turn is fixed:
 //!
-//! 1. take back the chunks that consumers have released,
-//! 2. refill, before anything else takes time, so that the NIC does not starve,
-//! 3. receive a batch,
-//! 4. take the tunnel off, find the session, apply its filter ([`stages`]),
-//! 5. publish: one store per output ring ([`output_ports`]),
-//! 6. when there was nothing to receive: wait ([`idle`]),
-//! 7. now and then: copy the counters out,
-//! 8. when it is told to: change over to another ruleset, serve another consumer ([`control_channel`]).
+//! 1. handle the requests of the engine, if there are any: change the ruleset, serve an attached
+//!    consumer ([`control_channel`]),
+//! 2. take back the chunks that consumers have released,
+//! 3. refill the fill ring, before anything else takes time, so that the NIC has chunks,
+//! 4. receive a batch,
+//! 5. remove the tunnel headers, find the session, apply its filter ([`stages`]),
+//! 6. publish: one store per output ring ([`output_ports`]),
+//! 7. from time to time: publish the counters ([`housekeeping`]),
+//! 8. if nothing was received: wait ([`idle`]).
 //!
-//! Nothing allocates, locks, formats or reads a clock per frame, but for outer fragments
-//! ([`fragments`]). A system call happens only when there is nothing to do, when the driver asks to
-//! be woken up, or in housekeeping.
+//! Nothing allocates, locks, formats or reads a clock per frame, except for outer fragments
+//! ([`fragments`]). A system call happens only when there is nothing to do, when the driver asks
+//! for a wake-up, or in housekeeping.
 
 mod batch;
 mod chain;
@@ -34,7 +35,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::WaitMode;
-use crate::counters::CountersCell;
+use crate::counters::{ChunkCounts, CountersCell};
 use crate::ring::Writer;
 use crate::ruleset::Ruleset;
 use crate::xsk::{FreeList, RefCounts, RxBackend, RxQueue};
@@ -42,6 +43,7 @@ use batch::RxBatch;
 use control_channel::ControlRequest;
 pub(crate) use control_channel::{ControlChannel, RulesetChange};
 pub(crate) use fragments::FragmentTable;
+use frame_accounting::FrameAccounting;
 use housekeeping::Housekeeping;
 use idle::Idle;
 use output_ports::OutputPorts;
@@ -49,7 +51,7 @@ pub(crate) use output_ports::WhenFull;
 pub(crate) use queues::{QueueHandle, QueueSet};
 use stages::Stages;
 
-/// What a worker is made of.
+/// The parts of a worker.
 pub(crate) struct WorkerConfig<K> {
     pub(crate) kernel: K,
     pub(crate) queue: RxQueue,
@@ -57,7 +59,7 @@ pub(crate) struct WorkerConfig<K> {
     /// The output rings, each with its output's id.
     pub(crate) outputs: Vec<(usize, Writer)>,
     pub(crate) ruleset: Arc<Ruleset>,
-    /// Where outer fragments become whole; `None` if they do not.
+    /// Table that reassembles outer fragments; `None` if they are not reassembled.
     pub(crate) fragments: Option<FragmentTable>,
     pub(crate) wait: WaitMode,
     pub(crate) when_full: WhenFull,
@@ -65,24 +67,25 @@ pub(crate) struct WorkerConfig<K> {
     pub(crate) control: Arc<ControlChannel>,
 }
 
-/// The state of a worker; [`Worker::run`] is its life.
+/// The state of a worker; [`Worker::run`] runs it to its end.
 pub(crate) struct Worker<K> {
     kernel: K,
     queue: RxQueue,
     free: FreeList,
     refs: RefCounts,
     stages: Stages,
-    taps: OutputPorts,
+    ports: OutputPorts,
     batch: RxBatch,
+    accounting: FrameAccounting,
     idle: Idle,
     housekeeping: Housekeeping,
     control: Arc<ControlChannel>,
-    /// How much of its mail it has taken over.
+    /// Number of requests that it has handled.
     acked: u32,
 }
 
 impl<K: RxBackend> Worker<K> {
-    pub(crate) fn new(parts: WorkerConfig<K>) -> Self {
+    pub(crate) fn new(config: WorkerConfig<K>) -> Self {
         let WorkerConfig {
             kernel,
             queue,
@@ -94,15 +97,16 @@ impl<K: RxBackend> Worker<K> {
             when_full,
             counters_cell,
             control,
-        } = parts;
+        } = config;
         let geometry = queue.umem().geometry();
         let (session_count, output_count) = (ruleset.sessions.len(), outputs.len());
-        let stages = Stages::new(ruleset.clone(), kernel.arrival_minus_utc_ns(), fragments);
+        let accounting = FrameAccounting::new(session_count);
         Self {
             refs: RefCounts::none(geometry.chunk_count()),
-            taps: OutputPorts::new(outputs, &ruleset, stages.accounts(), when_full),
-            stages,
+            ports: OutputPorts::new(outputs, &ruleset, &accounting, when_full),
+            stages: Stages::new(ruleset, kernel.arrival_minus_utc_ns(), fragments),
             batch: RxBatch::new(),
+            accounting,
             idle: Idle::new(wait),
             housekeeping: Housekeeping::new(counters_cell, session_count, output_count),
             kernel,
@@ -113,27 +117,28 @@ impl<K: RxBackend> Worker<K> {
         }
     }
 
-    /// Works until it is told to drain and has done so, or until the far side has no more frames.
+    /// Processes frames until it is told to drain and has done so, or until the RX backend has no
+    /// more frames.
     ///
     /// # Errors
     ///
-    /// What the kernel said when the queue became useless, e.g. because the interface was deleted.
-    /// The counters are posted and the output rings closed in any case.
+    /// The kernel's error when the queue became unusable, e.g. because the interface was deleted.
+    /// The counters are published and the output rings closed in any case.
     pub(crate) fn run(mut self) -> io::Result<()> {
-        let end = self.work();
-        // What the kernel has delivered is in the ring, also when the queue has become useless.
+        let result = self.run_loop();
+        // Frames that the kernel has delivered are in the ring, also when the queue is unusable.
         while self.receive() > 0 {}
         self.batch.abandon();
         self.receive();
-        self.settle();
-        end
+        self.publish_last();
+        result
     }
 
-    fn work(&mut self) -> io::Result<()> {
+    fn run_loop(&mut self) -> io::Result<()> {
         loop {
             let is_draining = self.control.is_draining();
-            if let Some(mail) = self.control.mail(self.acked) {
-                self.open(mail);
+            if let Some(request) = self.control.take_requests(self.acked) {
+                self.handle(request);
             }
             self.refill();
             if !is_draining && self.queue.needs_wakeup() {
@@ -147,7 +152,7 @@ impl<K: RxBackend> Worker<K> {
                 }
             }
             if received > 0 {
-                self.idle.note(received);
+                self.idle.add_received(received);
                 continue;
             }
             if is_draining && self.kernel.drain()? {
@@ -160,32 +165,33 @@ impl<K: RxBackend> Worker<K> {
         }
     }
 
-    /// Does what it is asked for, between two batches.
+    /// Handles the pending requests, between two batches.
     #[cold]
-    fn open(&mut self, mail: ControlRequest) {
-        let ControlRequest { change, rings, count, .. } = mail;
+    fn handle(&mut self, request: ControlRequest) {
+        let ControlRequest { change, rings, count, .. } = request;
         if let Some(change) = change {
             self.adopt(change);
         }
         if !rings.is_empty() {
-            let Self { stages, taps, .. } = self;
-            taps.attach(stages.ruleset(), rings, stages.accounts());
+            let Self { stages, ports, accounting, .. } = self;
+            ports.attach(stages.ruleset(), rings, accounting);
         }
         self.acked = count;
         self.control.ack(count);
     }
 
-    /// Changes over to another ruleset.
+    /// Changes to another ruleset.
     fn adopt(&mut self, change: RulesetChange) {
         let RulesetChange { ruleset, outputs } = change;
-        self.stages.adopt(ruleset.clone());
-        self.taps.adopt(&ruleset, outputs, self.stages.accounts());
-        // The counts of an output that is gone are final, and whoever sees its end may read them.
+        self.accounting.grow(ruleset.sessions.len());
+        self.ports.adopt(&ruleset, outputs, &self.accounting);
+        self.stages.adopt(ruleset);
+        // The final counts of a removed output have to be readable when its rings close.
         self.publish(true);
-        self.taps.close_gone();
+        self.ports.close_removed();
     }
 
-    /// One turn without waiting or housekeeping; returns the number of descriptors taken.
+    /// Runs one turn without waiting or housekeeping. Returns the number of descriptors taken.
     #[cfg(feature = "internals")]
     #[inline]
     pub(crate) fn turn(&mut self) -> u32 {
@@ -193,35 +199,39 @@ impl<K: RxBackend> Worker<K> {
         self.receive()
     }
 
-    /// The far side.
+    /// Returns the RX backend.
     #[cfg(feature = "internals")]
     pub(crate) const fn kernel_mut(&mut self) -> &mut K {
         &mut self.kernel
     }
 
-    /// Chunks home, and out to the kernel again.
+    /// Takes released chunks back, and gives free ones to the kernel.
     #[inline(never)]
     fn refill(&mut self) {
-        let Self { queue, free, refs, stages, taps, .. } = self;
-        taps.reclaim(refs, free);
-        taps.let_go(stages.accounts());
+        let Self { queue, free, refs, ports, accounting, .. } = self;
+        ports.reclaim(refs, free);
+        ports.retire_detached(accounting);
         queue.refill(free);
     }
 
-    /// A batch from the RX ring to the output rings; returns the number of descriptors taken.
+    /// Moves a batch from the RX ring to the output rings. Returns the number of descriptors taken.
     fn receive(&mut self) -> u32 {
-        let Self { queue, free, refs, stages, taps, batch, control, .. } = self;
+        let Self { queue, free, refs, stages, ports, batch, accounting, control, .. } = self;
         let bad_before = queue.bad_descriptors();
         let count = batch.receive(queue, free);
-        stages.count_bad(queue.bad_descriptors() - bad_before);
-        stages.count_broken(batch.take_broken(free));
-        stages.run(queue, batch, free);
-        taps.publish(queue, batch, refs, free, stages, control);
+        accounting.count_bad(queue.bad_descriptors() - bad_before);
+        accounting.count_broken(batch.take_broken(free));
+        stages.run(queue, batch, free, accounting);
+        if ports.needs_flows() {
+            batch.find_flows(queue);
+        }
+        ports.wait_for_room(batch.descriptors(), refs, free, control);
+        ports.publish(batch, refs, free, accounting);
         self.check_conservation();
         count
     }
 
-    /// The law of chunks: each is in exactly one place at a batch boundary.
+    /// Checks that each chunk is in exactly one place at a batch boundary.
     fn check_conservation(&self) {
         debug_assert_eq!(
             self.free.len()
@@ -229,42 +239,44 @@ impl<K: RxBackend> Worker<K> {
                 + self.batch.waiting() as usize
                 + self.refs.published() as usize,
             self.queue.umem().geometry().chunk_count() as usize,
-            "free + in flight + waiting + published = all chunks"
+            "free + in flight + incomplete + published = all chunks"
         );
     }
 
-    /// The end: post the last counts. The output rings close when the worker is dropped; chunks
-    /// that consumers still read stay in memory as long as they hold them.
-    fn settle(&mut self) {
-        self.taps.reclaim(&mut self.refs, &mut self.free);
+    /// Publishes the last counts. The output rings close when the worker is dropped; chunks that
+    /// consumers still read stay in memory as long as consumers hold them.
+    fn publish_last(&mut self) {
+        self.ports.reclaim(&mut self.refs, &mut self.free);
         self.publish(true);
     }
 
     fn publish(&mut self, is_last: bool) {
-        let Self { kernel, queue, free, refs, stages, taps, batch, housekeeping, .. } = self;
+        let Self {
+            kernel, queue, free, refs, stages, ports, batch, accounting, housekeeping, ..
+        } = self;
         stages.set_clock(kernel.arrival_minus_utc_ns());
-        if taps.drops_when_full() {
-            // The times of a capture file are those of another day.
+        if ports.drops_when_full() {
+            // The arrival times of a capture file are not comparable with the clock.
             stages.expire_fragments();
         }
-        taps.bury(stages.accounts());
-        let chunks = crate::counters::Chunks {
+        ports.retire(accounting);
+        let chunks = ChunkCounts {
             free: u32::try_from(free.len()).unwrap_or(u32::MAX),
             in_flight: queue.in_flight(),
-            waiting: batch.waiting(),
+            incomplete: batch.waiting(),
             published: refs.published(),
             total: queue.umem().geometry().chunk_count(),
         };
         let kernel = kernel.counters();
-        housekeeping.publish(is_last, |posted| {
-            stages.copy_to(posted);
-            taps.copy_to(stages.accounts(), posted);
-            posted.chunks = chunks;
-            // What cannot be read stays as it was when it last could.
-            posted.kernel = kernel.unwrap_or(posted.kernel);
+        housekeeping.publish(is_last, |counters| {
+            accounting.copy_to(counters);
+            ports.copy_to(accounting, counters);
+            counters.chunks = chunks;
+            // Counters that cannot be read keep their last value.
+            counters.kernel = kernel.unwrap_or(counters.kernel);
         });
     }
 }
 
-/// The longest time that a worker sleeps while nothing arrives: how late it may notice an order.
+/// Maximum time that a worker sleeps while nothing arrives, and thus maximum delay of a request.
 const SLEEP_MAX: Duration = Duration::from_millis(50);

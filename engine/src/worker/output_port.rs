@@ -1,195 +1,207 @@
-//! One output ring as its worker sees it, with its counts.
+//! The worker's end of one output ring, with its counters.
 
 use super::batch::{BatchMask, PacketContext};
 use super::chain::ChainedChunk;
 use super::frame_accounting::FrameAccounting;
-use crate::counters::{FrameBytes, OutputCounters, RingCounts};
+use crate::counters::{FrameBytes, OutputCounters, RingCounters};
 use crate::flow::Flow;
 use crate::ring::{Descriptor, Writer};
 use crate::ruleset::{OutputSelector, Route};
 use crate::session::SessionId;
 use crate::xsk::{FreeList, RefCounts};
 
-/// An output ring and its counts.
+/// An output ring and its counters.
 #[derive(Debug)]
 pub(super) struct OutputPort {
-    /// The output's id.
+    /// Id of the output.
     pub(super) id: usize,
     pub(super) writer: Writer,
-    /// Whether the consumer was there at the start of the turn.
+    /// `true` if the consumer was there at the start of the turn.
     pub(super) is_open: bool,
-    /// How many frames of the batch it takes if it gets all sessions: the first ones, since room
-    /// does not grow meanwhile.
-    pub(super) takes: usize,
-    /// Which frames of the batch it takes, and for which it has no room, if it gets some sessions
-    /// only.
-    pub(super) chosen: BatchMask,
-    pub(super) missed: BatchMask,
-    /// Whether its output has it for as long as its consumer is there, and may have several.
-    is_guest: bool,
-    /// Descriptors pushed for parts of frames beyond their first.
-    further: u64,
-    /// Which frames it gets.
-    choice: OutputSelector,
-    /// By session: what it had no room for.
-    full: Vec<FrameBytes>,
-    /// By session: what the outputs were offered and it was not to get: all while the session was
-    /// not one of its own, up to the last change, and what it did not choose of its own sessions.
-    passed_by: Vec<FrameBytes>,
+    /// Number of frames of the batch that it takes if it takes all sessions: the first ones, since
+    /// room does not grow meanwhile.
+    pub(super) take_count: usize,
+    /// Frames of the batch that it takes, and frames that it has no room for, if it takes some
+    /// sessions only.
+    pub(super) selected: BatchMask,
+    pub(super) no_room: BatchMask,
+    /// `true` if its consumer attached while the worker runs. It ends with the consumer, and its
+    /// output may have several.
+    is_attached: bool,
+    /// Number of descriptors pushed for the further chunks of frames.
+    chained_descriptors: u64,
+    /// Selects its frames.
+    selector: OutputSelector,
+    /// Frames that it had no room for, by session.
+    dropped: Vec<FrameBytes>,
+    /// Offered frames that were not for this ring, by session: all frames of a session while the
+    /// session was not routed to it, up to the last change of routes, and frames of routed sessions
+    /// that its selector refused.
+    not_routed: Vec<FrameBytes>,
 }
 
 impl OutputPort {
-    /// A tap that gets frames from now on: what was offered before, by these accounts, has passed
-    /// it by.
+    /// Returns a port that takes frames from now on: frames offered before count as not routed.
     pub(super) fn new(
         id: usize,
         writer: Writer,
-        is_guest: bool,
-        accounts: &FrameAccounting,
+        is_attached: bool,
+        accounting: &FrameAccounting,
     ) -> Self {
         Self {
             id,
             writer,
             is_open: true,
-            takes: 0,
-            chosen: 0,
-            missed: 0,
-            is_guest,
-            further: 0,
-            choice: OutputSelector::default(),
-            full: vec![FrameBytes::default(); accounts.len()],
-            passed_by: accounts.offered_by_session().collect(),
+            take_count: 0,
+            selected: 0,
+            no_room: 0,
+            is_attached,
+            chained_descriptors: 0,
+            selector: OutputSelector::default(),
+            dropped: vec![FrameBytes::default(); accounting.len()],
+            not_routed: accounting.offered_by_session().collect(),
         }
     }
 
-    /// Whether it gets all frames of all sessions.
-    pub(super) const fn gets_all(&self) -> bool {
-        self.choice.is_everything()
+    /// Returns whether it takes all frames of all sessions.
+    pub(super) const fn is_everything(&self) -> bool {
+        self.selector.is_everything()
     }
 
-    /// Whether frames of its sessions are looked at one by one.
-    pub(super) const fn is_narrow(&self) -> bool {
-        self.choice.narrowing.is_some()
+    /// Returns whether frames of its sessions are selected one by one.
+    pub(super) const fn selects_per_frame(&self) -> bool {
+        self.selector.per_frame.is_some()
     }
 
-    /// Changes over to another choice. `changed_at` has what was offered of each session at the
-    /// last change.
+    /// Changes to another selector. `offered_at_change` has the frames offered of each session at
+    /// the last change.
     pub(super) fn adopt(
         &mut self,
-        choice: OutputSelector,
-        accounts: &FrameAccounting,
-        changed_at: &[FrameBytes],
+        selector: OutputSelector,
+        accounting: &FrameAccounting,
+        offered_at_change: &[FrameBytes],
     ) {
-        self.full.resize(accounts.len(), FrameBytes::default());
-        self.passed_by.resize(accounts.len(), FrameBytes::default());
-        for (session, passed_by) in self.passed_by.iter_mut().enumerate() {
-            if !self.choice.route.has(session) {
-                passed_by.merge(accounts.offered_since(session, changed_at));
+        self.dropped.resize(accounting.len(), FrameBytes::default());
+        self.not_routed.resize(accounting.len(), FrameBytes::default());
+        for (session, not_routed) in self.not_routed.iter_mut().enumerate() {
+            if !self.selector.route.has(session) {
+                not_routed.merge(accounting.offered_since(session, offered_at_change));
             }
         }
-        self.choice = choice;
+        self.selector = selector;
     }
 
-    /// Tells the consumer that nothing more will come, if the output is gone.
-    pub(super) fn close_if_gone(&self) {
-        if self.choice.route == Route::Closed {
+    /// Closes the ring if the output is removed.
+    pub(super) fn close_if_removed(&self) {
+        if self.selector.route == Route::Closed {
             self.writer.close();
         }
     }
 
-    /// Whether its output is gone and all its chunks are back.
-    pub(super) fn has_ended(&self) -> bool {
-        self.choice.route == Route::Closed && self.writer.outstanding() == 0
+    /// Returns whether its output is removed and all its chunks are back.
+    pub(super) fn is_drained(&self) -> bool {
+        self.selector.route == Route::Closed && self.writer.outstanding() == 0
     }
 
-    /// Whether it is a guest whose consumer is gone.
-    pub(super) const fn is_left(&self) -> bool {
-        self.is_guest && !self.is_open
+    /// Returns whether its consumer had attached and is gone.
+    pub(super) const fn is_detached(&self) -> bool {
+        self.is_attached && !self.is_open
     }
 
-    /// Chooses the frames of a batch that it takes: the first ones that are meant for it, as many
-    /// as it has room for. `flows` has those of the frames if it [is narrow](Self::is_narrow).
-    pub(super) fn choose(&mut self, works: &[PacketContext], flows: &[Option<Flow>]) {
+    /// Selects the frames of a batch that it takes: the first ones that are for it, as many as it
+    /// has room for. `flows` has the flows of the frames if it [selects by
+    /// frame](Self::selects_per_frame).
+    pub(super) fn select(&mut self, packets: &[PacketContext], flows: &[Option<Flow>]) {
         let room = if self.is_open { self.writer.room() } else { 0 };
-        (self.chosen, self.missed) = (0, 0);
+        (self.selected, self.no_room) = (0, 0);
         let mut taken = 0;
-        for (place, work) in works.iter().enumerate() {
-            let Descriptor { session, len, .. } = work.descriptor;
-            if !self.choice.route.has(session as usize) {
+        for (index, packet) in packets.iter().enumerate() {
+            let Descriptor { session, len, .. } = packet.descriptor;
+            if !self.selector.route.has(session as usize) {
                 continue;
             }
-            if let Some(narrowing) = &self.choice.narrowing
-                && !narrowing.accepts(
-                    flows[place].as_ref(),
+            if let Some(per_frame) = &self.selector.per_frame
+                && !per_frame.accepts(
+                    flows[index].as_ref(),
                     SessionId(session),
-                    work.descriptor.direction(),
+                    packet.descriptor.direction(),
                 )
             {
-                self.passed_by[session as usize].add(u64::from(len));
+                self.not_routed[session as usize].add(u64::from(len));
                 continue;
             }
-            if taken + 1 + work.further.len() <= room {
-                taken += 1 + work.further.len();
-                self.chosen |= 1 << place;
+            if taken + 1 + packet.further.len() <= room {
+                taken += 1 + packet.further.len();
+                self.selected |= 1 << index;
             } else {
-                self.missed |= 1 << place;
+                self.no_room |= 1 << index;
             }
         }
     }
 
-    /// Publishes what it has chosen, and counts what it had no room for.
-    pub(super) fn take_chosen(&mut self, works: &mut [PacketContext], parts: &mut [ChainedChunk]) {
-        let chosen = self.chosen;
-        let claimed = works.iter_mut().enumerate().filter(|(place, _)| chosen >> place & 1 == 1);
-        if parts.is_empty() {
+    /// Publishes the selected frames, and counts those that it had no room for.
+    pub(super) fn push_selected(
+        &mut self,
+        packets: &mut [PacketContext],
+        chained: &mut [ChainedChunk],
+    ) {
+        let selected = self.selected;
+        let frames = packets.iter_mut().enumerate().filter(|(index, _)| selected >> index & 1 == 1);
+        if chained.is_empty() {
             self.writer
-                .push_all(claimed.map(|(_, work)| (&work.descriptor, work.chunk_refs.take())));
+                .push_all(frames.map(|(_, packet)| (&packet.descriptor, packet.chunk_refs.take())));
         } else {
-            claimed.for_each(|(_, work)| self.take_parts(work, &mut parts[work.further.range()]));
+            frames.for_each(|(_, packet)| {
+                self.push_chained(packet, &mut chained[packet.further.range()])
+            });
         }
         self.writer.publish();
-        for (place, work) in works.iter().enumerate() {
-            if self.missed >> place & 1 == 1 {
-                self.miss(std::slice::from_ref(work));
+        for (index, packet) in packets.iter().enumerate() {
+            if self.no_room >> index & 1 == 1 {
+                self.count_dropped(std::slice::from_ref(packet));
             }
         }
     }
 
-    /// Pushes a frame, in one chunk or several.
-    fn take_parts(&mut self, work: &mut PacketContext, parts: &mut [ChainedChunk]) {
+    /// Pushes a frame in one chunk or several.
+    fn push_chained(&mut self, packet: &mut PacketContext, chained: &mut [ChainedChunk]) {
         let head = Descriptor {
-            len: work.head_len(parts),
-            flags: work.head_flags(parts),
-            ..work.descriptor
+            len: packet.head_len(chained),
+            flags: packet.head_flags(chained),
+            ..packet.descriptor
         };
-        self.writer.push_all([(&head, work.chunk_refs.take())]);
+        self.writer.push_all([(&head, packet.chunk_refs.take())]);
         self.writer
-            .push_all(parts.iter_mut().map(|part| (&part.descriptor, part.chunk_refs.take())));
-        self.further += parts.len() as u64;
+            .push_all(chained.iter_mut().map(|chunk| (&chunk.descriptor, chunk.chunk_refs.take())));
+        self.chained_descriptors += chained.len() as u64;
     }
 
-    /// What its ring has counted.
-    pub(super) const fn counts(&self) -> RingCounts {
-        RingCounts { pushed: self.writer.pushed() - self.further, unread: self.writer.unread() }
+    /// Returns the counters of its ring.
+    pub(super) const fn ring_counters(&self) -> RingCounters {
+        RingCounters {
+            pushed: self.writer.pushed() - self.chained_descriptors,
+            unread: self.writer.unread(),
+        }
     }
 
-    /// Publishes what it takes, and counts what it has no room for: the end of `taken`, and all of
-    /// `refused`.
+    /// Publishes the first `take_count` frames, and counts those that it has no room for: the rest
+    /// of `taken`, and all of `refused`.
     #[inline]
-    pub(super) fn take(&mut self, taken: &mut [PacketContext], refused: &[PacketContext]) {
-        let (taken, missed) = taken.split_at_mut(self.takes);
-        self.writer
-            .push_all(taken.iter_mut().map(|work| (&work.descriptor, work.chunk_refs.take())));
+    pub(super) fn push_first(&mut self, taken: &mut [PacketContext], refused: &[PacketContext]) {
+        let (taken, no_room) = taken.split_at_mut(self.take_count);
+        self.writer.push_all(
+            taken.iter_mut().map(|packet| (&packet.descriptor, packet.chunk_refs.take())),
+        );
         self.writer.publish();
-        self.miss(missed);
-        self.miss(refused);
+        self.count_dropped(no_room);
+        self.count_dropped(refused);
     }
 
     /// Counts frames that it had no room for.
     #[inline]
-    pub(super) fn miss(&mut self, missed: &[PacketContext]) {
-        for PacketContext { descriptor, .. } in missed {
-            self.full[descriptor.session as usize].add(u64::from(descriptor.len));
+    pub(super) fn count_dropped(&mut self, no_room: &[PacketContext]) {
+        for PacketContext { descriptor, .. } in no_room {
+            self.dropped[descriptor.session as usize].add(u64::from(descriptor.len));
         }
     }
 
@@ -203,19 +215,21 @@ impl OutputPort {
         });
     }
 
-    /// The public form of its counts, in the order of the sessions.
-    pub(super) fn ledgers<'a>(
+    /// Returns its public counters, in the order of the sessions.
+    pub(super) fn counters<'a>(
         &'a self,
-        accounts: &'a FrameAccounting,
-        changed_at: &'a [FrameBytes],
+        accounting: &'a FrameAccounting,
+        offered_at_change: &'a [FrameBytes],
     ) -> impl ExactSizeIterator<Item = OutputCounters> + 'a {
-        self.full.iter().zip(&self.passed_by).enumerate().map(|(session, (&full, &passed_by))| {
-            let mut not_taken = full;
-            not_taken.merge(passed_by);
-            if !self.choice.route.has(session) {
-                not_taken.merge(accounts.offered_since(session, changed_at));
-            }
-            accounts.output_ledger(session, not_taken, full)
-        })
+        self.dropped.iter().zip(&self.not_routed).enumerate().map(
+            |(session, (&dropped, &not_routed))| {
+                let mut not_taken = dropped;
+                not_taken.merge(not_routed);
+                if !self.selector.route.has(session) {
+                    not_taken.merge(accounting.offered_since(session, offered_at_change));
+                }
+                accounting.output_counters(session, not_taken, dropped)
+            },
+        )
     }
 }

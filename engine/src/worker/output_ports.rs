@@ -1,4 +1,4 @@
-//! The worker's ends of the output rings: frames are handed out, chunks come home.
+//! The worker's ends of all output rings: frames go out, chunks come back.
 
 use std::thread;
 use std::time::Duration;
@@ -8,165 +8,172 @@ use super::batch::{PacketContext, RxBatch};
 use super::chain::FurtherChunks;
 use super::frame_accounting::FrameAccounting;
 use super::output_port::OutputPort;
-use super::stages::Stages;
-use crate::config::BATCH_MAX;
-use crate::counters::{FrameBytes, OutputCounters, RingCounts, WorkerCounters};
+use crate::counters::{FrameBytes, OutputCounters, RingCounters, WorkerCounters};
 use crate::drop_reason::DropReason;
-use crate::flow::Flow;
 use crate::ring::Writer;
 use crate::ruleset::{OutputSelector, Ruleset};
-use crate::xsk::{FreeList, RefCounts, RxQueue};
+use crate::xsk::{FreeList, RefCounts};
 
-/// What happens to a frame for which an output has no room.
+/// Treatment of a frame for which an output has no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WhenFull {
-    /// It is lost for that output: a NIC does not wait.
+    /// The output loses the frame: a NIC does not wait.
     Drop,
-    /// The worker waits: a capture file has time.
+    /// The worker waits for room: a capture file can wait.
     Wait,
 }
 
-/// Pause of a worker that waits for a consumer, which naps for as long or some times longer itself.
+/// Pause of a worker that waits for a consumer. The consumer itself naps for as long or a few times
+/// longer.
 const ROOM_PAUSE: Duration = Duration::from_micros(50);
 
 /// All output rings of a worker.
 #[derive(Debug)]
 pub(super) struct OutputPorts {
-    open: Vec<OutputPort>,
-    /// Whether each of them gets the frames of all sessions.
+    ports: Vec<OutputPort>,
+    /// `true` if each of them takes the frames of all sessions.
     is_uniform: bool,
-    /// By session: what the outputs had been offered when the routes last changed.
-    changed_at: Vec<FrameBytes>,
-    /// Of the frames of a batch, if an output asks for them.
-    flows: Vec<Option<Flow>>,
-    /// Final counts of rings that are gone, together for each output.
-    ended: Vec<Ended>,
+    /// Frames that the outputs had been offered when the routes last changed, by session.
+    offered_at_change: Vec<FrameBytes>,
+    /// Final counters of removed rings, summed by output.
+    retired: Vec<RetiredCounters>,
     when_full: WhenFull,
+    /// Generation of the ruleset that the routes are from.
+    #[cfg(debug_assertions)]
+    generation: u32,
 }
 
-/// What rings of an output that are gone have got.
+/// Counters of the removed rings of an output.
 #[derive(Debug)]
-struct Ended {
+struct RetiredCounters {
     id: usize,
-    ledgers: Vec<OutputCounters>,
-    counts: RingCounts,
+    counters: Vec<OutputCounters>,
+    ring: RingCounters,
 }
 
-impl Ended {
+impl RetiredCounters {
     fn merge(&mut self, other: &Self) {
-        self.ledgers.resize(self.ledgers.len().max(other.ledgers.len()), OutputCounters::default());
-        self.ledgers.iter_mut().zip(&other.ledgers).for_each(|(sum, ledger)| sum.merge(*ledger));
-        self.counts.pushed += other.counts.pushed;
-        self.counts.unread += other.counts.unread;
+        self.counters
+            .resize(self.counters.len().max(other.counters.len()), OutputCounters::default());
+        self.counters.iter_mut().zip(&other.counters).for_each(|(sum, count)| sum.merge(*count));
+        self.ring.pushed += other.ring.pushed;
+        self.ring.unread += other.ring.unread;
     }
 }
 
 impl OutputPorts {
-    /// Rings of outputs, with their ids.
+    /// Returns the rings of outputs, given with the outputs' ids.
     pub(super) fn new(
         outputs: Vec<(usize, Writer)>,
         ruleset: &Ruleset,
-        accounts: &FrameAccounting,
+        accounting: &FrameAccounting,
         when_full: WhenFull,
     ) -> Self {
-        let mut taps = Self {
-            open: Vec::new(),
+        let mut ports = Self {
+            ports: Vec::new(),
             is_uniform: true,
-            changed_at: Vec::new(),
-            flows: Vec::with_capacity(BATCH_MAX as usize),
-            ended: Vec::new(),
+            offered_at_change: Vec::new(),
+            retired: Vec::new(),
             when_full,
+            #[cfg(debug_assertions)]
+            generation: ruleset.generation,
         };
-        taps.adopt(ruleset, outputs, accounts);
-        taps
+        ports.adopt(ruleset, outputs, accounting);
+        ports
     }
 
-    /// How many rings there are.
+    /// Returns the number of rings.
     #[cfg(test)]
     pub(super) const fn count(&self) -> usize {
-        self.open.len()
+        self.ports.len()
     }
 
-    /// Whether frames for which there is no room are lost.
+    /// Returns whether frames without room are dropped.
     pub(super) fn drops_when_full(&self) -> bool {
         self.when_full == WhenFull::Drop
     }
 
-    /// Changes over to the routes of a ruleset, with rings of outputs that are new.
+    /// Changes to the routes of a ruleset, and adds the rings of new outputs.
     pub(super) fn adopt(
         &mut self,
         ruleset: &Ruleset,
         outputs: impl IntoIterator<Item = (usize, Writer)>,
-        accounts: &FrameAccounting,
+        accounting: &FrameAccounting,
     ) {
-        self.open.extend(
-            outputs.into_iter().map(|(id, writer)| OutputPort::new(id, writer, false, accounts)),
+        self.ports.extend(
+            outputs.into_iter().map(|(id, writer)| OutputPort::new(id, writer, false, accounting)),
         );
-        self.choose(ruleset, accounts);
+        self.apply_selectors(ruleset, accounting);
     }
 
-    /// Takes in rings of consumers that have come, each for as long as its consumer is there.
+    /// Adds rings of consumers that have attached, each until its consumer detaches.
     #[cold]
     pub(super) fn attach(
         &mut self,
         ruleset: &Ruleset,
         rings: Vec<(usize, Writer)>,
-        accounts: &FrameAccounting,
+        accounting: &FrameAccounting,
     ) {
-        self.open.extend(
-            rings.into_iter().map(|(id, writer)| OutputPort::new(id, writer, true, accounts)),
+        self.ports.extend(
+            rings.into_iter().map(|(id, writer)| OutputPort::new(id, writer, true, accounting)),
         );
-        self.choose(ruleset, accounts);
+        self.apply_selectors(ruleset, accounting);
     }
 
-    fn choose(&mut self, ruleset: &Ruleset, accounts: &FrameAccounting) {
-        let Self { open, is_uniform, changed_at, .. } = self;
-        for tap in open.iter_mut() {
-            let choice = ruleset.choices.get(tap.id).cloned().unwrap_or(OutputSelector::CLOSED);
-            tap.adopt(choice, accounts, changed_at);
+    fn apply_selectors(&mut self, ruleset: &Ruleset, accounting: &FrameAccounting) {
+        let Self { ports, is_uniform, offered_at_change, .. } = self;
+        for port in ports.iter_mut() {
+            let selector =
+                ruleset.selectors.get(port.id).cloned().unwrap_or(OutputSelector::CLOSED);
+            port.adopt(selector, accounting, offered_at_change);
         }
-        *changed_at = accounts.offered_by_session().collect();
-        *is_uniform = open.iter().all(OutputPort::gets_all);
+        *offered_at_change = accounting.offered_by_session().collect();
+        *is_uniform = ports.iter().all(OutputPort::is_everything);
+        #[cfg(debug_assertions)]
+        (self.generation = ruleset.generation);
     }
 
-    /// Ends the rings of outputs that are gone; what is in them can still be read.
-    pub(super) fn close_gone(&self) {
-        self.open.iter().for_each(OutputPort::close_if_gone);
+    /// Closes the rings of removed outputs; their frames can still be read.
+    pub(super) fn close_removed(&self) {
+        self.ports.iter().for_each(OutputPort::close_if_removed);
     }
 
-    /// Lets go of the rings of outputs that are gone and have given everything back.
-    pub(super) fn bury(&mut self, accounts: &FrameAccounting) {
-        self.bury_all(OutputPort::has_ended, accounts);
+    /// Removes the rings of removed outputs from which all chunks are back.
+    pub(super) fn retire(&mut self, accounting: &FrameAccounting) {
+        self.retire_where(OutputPort::is_drained, accounting);
     }
 
-    /// Lets go of the rings whose consumers were there for a time and are gone; to be called when
-    /// what they had is back.
+    /// Removes the rings whose consumers have detached; called when their chunks are back.
     #[inline]
-    pub(super) fn let_go(&mut self, accounts: &FrameAccounting) {
-        if self.open.iter().any(OutputPort::is_left) {
-            self.bury_all(OutputPort::is_left, accounts);
+    pub(super) fn retire_detached(&mut self, accounting: &FrameAccounting) {
+        if self.ports.iter().any(OutputPort::is_detached) {
+            self.retire_where(OutputPort::is_detached, accounting);
         }
     }
 
     #[cold]
-    fn bury_all(&mut self, is_over: impl Fn(&OutputPort) -> bool, accounts: &FrameAccounting) {
-        let Self { open, is_uniform, changed_at, ended, .. } = self;
-        for tap in open.extract_if(.., |tap| is_over(tap)) {
-            let ledgers = tap.ledgers(accounts, changed_at).collect();
-            let last = Ended { id: tap.id, ledgers, counts: tap.counts() };
-            match ended.iter_mut().find(|ended| ended.id == tap.id) {
-                Some(ended) => ended.merge(&last),
-                None => ended.push(last),
+    fn retire_where(
+        &mut self,
+        is_over: impl Fn(&OutputPort) -> bool,
+        accounting: &FrameAccounting,
+    ) {
+        let Self { ports, is_uniform, offered_at_change, retired, .. } = self;
+        for port in ports.extract_if(.., |port| is_over(port)) {
+            let counters = port.counters(accounting, offered_at_change).collect();
+            let last = RetiredCounters { id: port.id, counters, ring: port.ring_counters() };
+            match retired.iter_mut().find(|retired| retired.id == port.id) {
+                Some(retired) => retired.merge(&last),
+                None => retired.push(last),
             }
         }
-        *is_uniform = open.iter().all(OutputPort::gets_all);
+        *is_uniform = ports.iter().all(OutputPort::is_everything);
     }
 
-    /// Takes back what the consumers have released.
+    /// Takes back the chunks that consumers have released.
     #[inline]
     pub(super) fn reclaim(&mut self, refs: &mut RefCounts, free: &mut FreeList) {
-        for tap in &mut self.open {
-            tap.reclaim(refs, free);
+        for port in &mut self.ports {
+            port.reclaim(refs, free);
         }
     }
 
@@ -175,165 +182,174 @@ impl OutputPorts {
     #[inline(never)]
     pub(super) fn publish(
         &mut self,
-        queue: &RxQueue,
         batch: &mut RxBatch,
         refs: &mut RefCounts,
         free: &mut FreeList,
-        stages: &mut Stages,
-        control: &ControlChannel,
+        accounting: &mut FrameAccounting,
     ) {
-        let count = batch.works().len();
+        let count = batch.packets().len();
         if count == 0 {
             batch.clear();
             return;
         }
         #[cfg(debug_assertions)]
         batch
-            .works()
+            .packets()
             .iter()
-            .for_each(|work| assert_eq!(work.generation, stages.generation(), "one ruleset"));
-        if self.when_full == WhenFull::Wait && !control.is_draining() {
-            self.wait_for_room(batch.descriptors(), refs, free, control);
-        }
-        if !self.is_uniform || batch.has_parts() {
-            self.publish_chosen(queue, batch, refs, free, stages);
+            .for_each(|packet| assert_eq!(packet.generation, self.generation, "one ruleset"));
+        if !self.is_uniform || batch.has_chained() {
+            self.publish_selected(batch, refs, free, accounting);
             return;
         }
-        let (least, most) = self.divide(count);
-        let (taken, refused) = batch.works_mut().split_at_mut(most);
-        self.hand_out(taken, refused, least, refs);
-        stages.deliver(taken.len());
-        self.refuse(refused, free, stages);
+        let (least, most) = self.assign(count);
+        let (taken, refused) = batch.packets_mut().split_at_mut(most);
+        self.push_frames(taken, refused, least, refs);
+        accounting.deliver(taken.len());
+        self.drop_refused(refused, free, accounting);
         batch.clear();
     }
 
-    /// Decides how many of `count` frames each output takes; returns the smallest and the largest
+    /// Decides how many of `count` frames each output takes. Returns the smallest and the largest
     /// number.
     #[inline]
-    fn divide(&mut self, count: usize) -> (usize, usize) {
+    fn assign(&mut self, count: usize) -> (usize, usize) {
         let (mut least, mut most) = (count, 0);
-        for tap in &mut self.open {
-            tap.takes = if tap.is_open { tap.writer.room().min(count) } else { 0 };
-            (least, most) = (least.min(tap.takes), most.max(tap.takes));
+        for port in &mut self.ports {
+            port.take_count = if port.is_open { port.writer.room().min(count) } else { 0 };
+            (least, most) = (least.min(port.take_count), most.max(port.take_count));
         }
         (least.min(most), most)
     }
 
-    /// Turns the chunks of the frames that somebody takes into claims and publishes them; the first
-    /// `least` are taken by all.
+    /// Publishes the chunks of `taken` with a reference for each output that takes them; all
+    /// outputs take the first `least` frames.
     #[inline]
-    fn hand_out(
+    fn push_frames(
         &mut self,
         taken: &mut [PacketContext],
         refused: &[PacketContext],
         least: usize,
         refs: &mut RefCounts,
     ) {
-        if let [tap] = &mut self.open[..] {
-            let claimed = taken.iter_mut().map(|work| {
-                let chunk_ref = refs.publish_alone(work.received.take_chunk());
-                (&work.descriptor, chunk_ref)
+        if let [port] = &mut self.ports[..] {
+            let frames = taken.iter_mut().map(|packet| {
+                let chunk_ref = refs.publish_alone(packet.received.take_chunk());
+                (&packet.descriptor, chunk_ref)
             });
-            tap.writer.push_all(claimed);
-            tap.writer.publish();
-            tap.miss(refused);
+            port.writer.push_all(frames);
+            port.writer.publish();
+            port.count_dropped(refused);
             return;
         }
         let (by_all, by_some) = taken.split_at_mut(least);
-        for work in by_all {
-            work.chunk_refs = refs.publish(work.received.take_chunk(), self.open.len());
+        for packet in by_all {
+            packet.chunk_refs = refs.publish(packet.received.take_chunk(), self.ports.len());
         }
-        for (place, work) in (least..).zip(by_some) {
-            let takers = self.open.iter().filter(|tap| tap.takes > place).count();
-            work.chunk_refs = refs.publish(work.received.take_chunk(), takers);
+        for (index, packet) in (least..).zip(by_some) {
+            let takers = self.ports.iter().filter(|port| port.take_count > index).count();
+            packet.chunk_refs = refs.publish(packet.received.take_chunk(), takers);
         }
-        for tap in &mut self.open {
-            tap.take(taken, refused);
+        for port in &mut self.ports {
+            port.push_first(taken, refused);
         }
     }
 
-    /// As the rest of [`Self::publish`] does, where some outputs get the frames of some sessions
-    /// only, or a frame lies in several chunks.
-    fn publish_chosen(
+    /// Does the rest of [`Self::publish`] if some outputs take the frames of some sessions only, or
+    /// a frame lies in several chunks.
+    fn publish_selected(
         &mut self,
-        queue: &RxQueue,
         batch: &mut RxBatch,
         refs: &mut RefCounts,
         free: &mut FreeList,
-        stages: &mut Stages,
+        accounting: &mut FrameAccounting,
     ) {
-        let (works, parts) = batch.with_parts();
-        // What was removed from the batch has left its parts, without chunks.
-        for work in works.iter_mut().filter(|work| work.further != FurtherChunks::NONE) {
-            work.lay_out(parts, free);
+        let (packets, chained, flows) = batch.with_flows();
+        // A frame that was removed from the batch leaves its further chunks behind, already taken
+        // out.
+        for packet in packets.iter_mut().filter(|packet| packet.further != FurtherChunks::NONE) {
+            packet.lay_out(chained, free);
         }
-        if self.open.iter().any(OutputPort::is_narrow) {
-            self.flows.clear();
-            self.flows.extend(works.iter().map(|work| work.flow(queue)));
-        }
-        self.open.iter_mut().for_each(|tap| tap.choose(works, &self.flows));
-        let wanted = self.open.iter().fold(0, |places, tap| places | tap.chosen | tap.missed);
-        for (place, work) in works.iter_mut().enumerate() {
-            let takers = self.open.iter().filter(|tap| tap.chosen >> place & 1 == 1).count();
-            let further = &mut parts[work.further.range()];
+        self.ports.iter_mut().for_each(|port| port.select(packets, flows));
+        let wanted = self.ports.iter().fold(0, |mask, port| mask | port.selected | port.no_room);
+        for (index, packet) in packets.iter_mut().enumerate() {
+            let takers = self.ports.iter().filter(|port| port.selected >> index & 1 == 1).count();
+            let further = &mut chained[packet.further.range()];
             if takers > 0 {
-                work.chunk_refs = refs.publish(work.received.take_chunk(), takers);
-                for part in further {
-                    part.chunk_refs = refs.publish(part.received.take_chunk(), takers);
+                packet.chunk_refs = refs.publish(packet.received.take_chunk(), takers);
+                for chunk in further {
+                    chunk.chunk_refs = refs.publish(chunk.received.take_chunk(), takers);
                 }
-                stages.deliver(1);
+                accounting.deliver(1);
                 continue;
             }
-            for part in further {
-                free.give(part.received.take_chunk());
+            for chunk in further {
+                free.give(chunk.received.take_chunk());
             }
-            let is_wanted = wanted >> place & 1 == 1;
+            let is_wanted = wanted >> index & 1 == 1;
             let reason = if is_wanted { DropReason::OutputFull } else { DropReason::NoOutput };
-            stages.refuse(&work.descriptor, reason);
-            free.give(work.received.take_chunk());
+            accounting.drop_refused(&packet.descriptor, reason);
+            free.give(packet.received.take_chunk());
         }
-        self.open.iter_mut().for_each(|tap| tap.take_chosen(works, parts));
+        self.ports.iter_mut().for_each(|port| port.push_selected(packets, chained));
         batch.clear();
     }
 
-    /// Takes back and counts what nobody has taken.
+    /// Takes back and counts the frames that no output has taken.
     #[inline]
-    fn refuse(&self, refused: &mut [PacketContext], free: &mut FreeList, stages: &mut Stages) {
+    fn drop_refused(
+        &self,
+        refused: &mut [PacketContext],
+        free: &mut FreeList,
+        accounting: &mut FrameAccounting,
+    ) {
         let reason =
-            if self.open.is_empty() { DropReason::NoOutput } else { DropReason::OutputFull };
-        for work in refused {
-            stages.refuse(&work.descriptor, reason);
-            free.give(work.received.take_chunk());
+            if self.ports.is_empty() { DropReason::NoOutput } else { DropReason::OutputFull };
+        for packet in refused {
+            accounting.drop_refused(&packet.descriptor, reason);
+            free.give(packet.received.take_chunk());
         }
     }
 
-    /// Returns when each output has room for `count` frames, or is empty, or has lost its consumer,
-    /// or when the worker is told to end.
-    fn wait_for_room(
+    /// Returns whether an output looks at the flow of each frame.
+    #[inline]
+    pub(super) fn needs_flows(&self) -> bool {
+        !self.is_uniform && self.ports.iter().any(OutputPort::selects_per_frame)
+    }
+
+    /// Waits until each output has room for `count` frames, or is empty, or has lost its consumer,
+    /// or until the worker is told to drain. Returns at once if frames without room are dropped.
+    pub(super) fn wait_for_room(
         &mut self,
         count: usize,
         refs: &mut RefCounts,
         free: &mut FreeList,
         control: &ControlChannel,
     ) {
+        if self.drops_when_full() {
+            return;
+        }
         let is_stuck =
-            |tap: &OutputPort| tap.is_open && tap.writer.room() < count.min(tap.writer.len());
-        while self.open.iter().any(is_stuck) && !control.is_draining() {
+            |port: &OutputPort| port.is_open && port.writer.room() < count.min(port.writer.len());
+        while self.ports.iter().any(is_stuck) && !control.is_draining() {
             self.reclaim(refs, free);
-            if self.open.iter().any(is_stuck) {
+            if self.ports.iter().any(is_stuck) {
                 thread::sleep(ROOM_PAUSE);
             }
         }
     }
 
-    /// Copies the counts, which follow from the sessions' accounts.
-    pub(super) fn copy_to(&self, accounts: &FrameAccounting, posted: &mut WorkerCounters) {
-        posted.clear_outputs();
-        for tap in &self.open {
-            posted.add_ring(tap.id, tap.ledgers(accounts, &self.changed_at), tap.counts());
+    /// Copies the counters of the outputs, which are derived from those of the sessions.
+    pub(super) fn copy_to(&self, accounting: &FrameAccounting, counters: &mut WorkerCounters) {
+        counters.clear_outputs();
+        for port in &self.ports {
+            counters.add_ring(
+                port.id,
+                port.counters(accounting, &self.offered_at_change),
+                port.ring_counters(),
+            );
         }
-        for ended in &self.ended {
-            posted.add_ring(ended.id, ended.ledgers.iter().copied(), ended.counts);
+        for retired in &self.retired {
+            counters.add_ring(retired.id, retired.counters.iter().copied(), retired.ring);
         }
     }
 }

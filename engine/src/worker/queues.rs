@@ -1,5 +1,5 @@
-//! All lanes of an engine, for any thread: whoever attaches a consumer later needs the memory of
-//! each and its worker's orders.
+//! All queues of an engine, for every thread: to attach a consumer later takes the memory and the
+//! control channel of each queue.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -10,19 +10,19 @@ use crate::ring::{self, Consumer, QueueId, Writer};
 use crate::sys::lock;
 use crate::xsk::Umem;
 
-/// A queue that has been opened, for good.
+/// An open queue. It stays open until the engine ends.
 #[derive(Clone, Debug)]
 pub(crate) struct QueueHandle {
     pub(crate) queue_id: QueueId,
     pub(crate) umem: Arc<Umem>,
-    /// Where its worker posts its counts.
+    /// Cell in which its worker publishes its counters.
     pub(crate) counters_cell: Arc<CountersCell>,
-    /// What its worker is asked for.
+    /// Requests to its worker.
     pub(crate) control: Arc<ControlChannel>,
 }
 
 impl QueueHandle {
-    /// A queue that no worker serves yet.
+    /// Returns a queue without a worker.
     pub(crate) fn new(queue_id: QueueId, umem: Arc<Umem>) -> Self {
         Self { queue_id, umem, counters_cell: Arc::default(), control: Arc::default() }
     }
@@ -37,37 +37,38 @@ impl QueueSet {
         lock(&self.0)
     }
 
-    /// Adds a queue, for good: from now on other threads attach rings to it.
+    /// Adds a queue; from now on other threads attach rings to it.
     pub(crate) fn push(&self, handle: QueueHandle) {
         self.lock().push(handle);
     }
 
-    /// How many there are.
+    /// Returns the number of queues.
     pub(crate) fn len(&self) -> usize {
         self.lock().len()
     }
 
-    /// The lane at a place.
-    pub(crate) fn get(&self, place: usize) -> QueueHandle {
-        self.lock()[place].clone()
+    /// Returns the queue with an index.
+    pub(crate) fn get(&self, index: usize) -> QueueHandle {
+        self.lock()[index].clone()
     }
 
-    /// Those from a place on.
-    pub(crate) fn from(&self, place: usize) -> Vec<QueueHandle> {
-        self.lock().get(place..).unwrap_or_default().to_vec()
+    /// Returns the queues from an index on.
+    pub(crate) fn from(&self, index: usize) -> Vec<QueueHandle> {
+        self.lock().get(index..).unwrap_or_default().to_vec()
     }
 
-    /// Whether a queue is one of them.
+    /// Returns whether it has a queue with this id.
     pub(crate) fn has(&self, queue_id: QueueId) -> bool {
         self.lock().iter().any(|handle| handle.queue_id == queue_id)
     }
 
-    /// What the workers have counted.
+    /// Returns the counters of all workers.
     pub(crate) fn counters(&self) -> Vec<WorkerCounters> {
         self.from(0).iter().map(|handle| handle.counters_cell.read()).collect()
     }
 
-    /// The rings of one output: the writers by lane, and the consumer of all of them.
+    /// Makes the rings of one output. Returns the writers in the order of the queues, and the
+    /// consumer of all of them.
     pub(crate) fn rings(&self, ring_len: u32) -> io::Result<(Vec<Writer>, Consumer)> {
         let ring = |handle: &QueueHandle| {
             ring::ring(ring_len as usize, handle.umem.clone(), handle.queue_id)

@@ -1,9 +1,9 @@
-//! The whole worker over a NIC in plain memory: no socket, no privileges.
+//! The whole worker with a NIC in plain memory: no socket, no privileges.
 
+mod attached;
 mod chains;
 mod fragments;
 mod groups;
-mod guests;
 mod profiles;
 mod rulesets;
 
@@ -30,12 +30,12 @@ const CHUNK_ROOM: usize = 2048 - 272;
 const TAI_MINUS_UTC_NS: i64 = 37_000_000_000;
 const ARRIVAL_NS: u64 = 1_700_000_000_000_000_000;
 
-/// A NIC that delivers what a test has put in, when the worker waits.
+/// A NIC that delivers the frames of a test when the worker waits.
 struct TestNic {
     nic: SoftNic,
     input: Arc<Mutex<VecDeque<Vec<u8>>>>,
     is_finished: bool,
-    /// What the next check says.
+    /// Result of the next check.
     failure: Option<io::Error>,
 }
 
@@ -88,13 +88,13 @@ struct WorkerHarness {
     directory: Directory,
 }
 
-/// A worker with rings of `ring_lens` to so many outputs. One session is declared: VNI 7 from
+/// Returns a worker with an output for each of `ring_lens`. One session is declared: VNI 7 from
 /// 10.0.0.1.
-fn rig(ring_lens: &[u32], unknown: UnknownSessions) -> WorkerHarness {
-    rig_of(ring_lens, &config_of(ring_lens.len(), unknown), WhenFull::Drop)
+fn harness(ring_lens: &[u32], unknown: UnknownSessions) -> WorkerHarness {
+    harness_of(ring_lens, &config_of(ring_lens.len(), unknown), WhenFull::Drop)
 }
 
-/// The configuration of [`rig`]; the outputs have their numbers as names.
+/// Returns the configuration of [`harness`]; the outputs are named by their numbers.
 fn config_of(outputs: usize, unknown: UnknownSessions) -> Config {
     let output = |number: usize| Output::new(number.to_string(), OutputKind::Consumer);
     let web = Session {
@@ -111,7 +111,7 @@ fn config_of(outputs: usize, unknown: UnknownSessions) -> Config {
     }
 }
 
-fn rig_of(ring_lens: &[u32], config: &Config, when_full: WhenFull) -> WorkerHarness {
+fn harness_of(ring_lens: &[u32], config: &Config, when_full: WhenFull) -> WorkerHarness {
     let chunk_count = 2 * RING_LEN + BATCH_MAX + ring_lens.iter().sum::<u32>();
     let (umem, free) = Umem::create(Geometry::new(2048, chunk_count), Pages::Ordinary).unwrap();
     let umem = Arc::new(umem);
@@ -146,7 +146,7 @@ fn ring_of(umem: &Arc<Umem>, len: u32) -> (Writer, Consumer) {
     (writer, Consumer::new(vec![reader]))
 }
 
-/// A mirrored frame from 10.0.0.`host` with this VNI, and what is inside.
+/// Returns a mirrored frame from 10.0.0.`host` with this VNI, and its inner frame.
 fn mirrored(host: u8, vni: u8, payload: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let mut inner = Vec::new();
     PacketBuilder::ethernet2([2; 6], [4; 6])
@@ -164,8 +164,8 @@ fn mirrored(host: u8, vni: u8, payload: &[u8]) -> (Vec<u8>, Vec<u8>) {
 }
 
 impl WorkerHarness {
-    /// Lets the worker run until the NIC has nothing more, and returns the consumers and the final
-    /// counts.
+    /// Runs the worker until the NIC has no more frames. Returns the consumers and the final
+    /// counters.
     fn run(self, frames: impl IntoIterator<Item = Vec<u8>>) -> (Vec<Consumer>, WorkerCounters) {
         self.input.lock().unwrap().extend(frames);
         self.worker.run().unwrap();
@@ -173,7 +173,7 @@ impl WorkerHarness {
     }
 }
 
-/// What is in a consumer's rings, released as it is read.
+/// Reads all frames of a consumer's rings, and releases them.
 fn read_all(consumer: &mut Consumer) -> Vec<(SessionId, Vec<u8>)> {
     let mut frames = Vec::new();
     loop {
@@ -191,10 +191,10 @@ fn read_all(consumer: &mut Consumer) -> Vec<(SessionId, Vec<u8>)> {
 
 #[test]
 fn frames_come_out_in_order_with_everything_that_is_known_about_them() {
-    let rig = rig(&[128], UnknownSessions::Pass);
+    let harness = harness(&[128], UnknownSessions::Pass);
     let (first, inner) = mirrored(1, 7, b"first");
     let (second, other) = mirrored(2, 9, b"second");
-    let (mut consumers, counters) = rig.run([first.clone(), second]);
+    let (mut consumers, counters) = harness.run([first.clone(), second]);
     let Next::Batch(batch) = consumers[0].next(Duration::ZERO) else { panic!("no frames") };
     let frames: Vec<_> = batch.iter().collect();
     assert_eq!(frames.len(), 2);
@@ -206,7 +206,7 @@ fn frames_come_out_in_order_with_everything_that_is_known_about_them() {
     );
     assert_eq!(frame.timestamp_ns(), ARRIVAL_NS - TAI_MINUS_UTC_NS.unsigned_abs());
     assert_eq!((frame.session(), frame.queue()), (SessionId(1), 4));
-    assert_eq!(frame.pair().to_string(), "VNI 7 from 10.0.0.1");
+    assert_eq!(frame.source_vni().to_string(), "VNI 7 from 10.0.0.1");
     assert_eq!(frame.outer().vxlan_header().unwrap(), [8, 0, 0, 0, 0, 0, 7, 0]);
     assert_eq!(frame.outer().bytes(), &first[14..50]);
     assert_eq!(frame.segments().collect::<Vec<_>>(), [inner.as_slice()]);
@@ -214,12 +214,12 @@ fn frames_come_out_in_order_with_everything_that_is_known_about_them() {
         (frames[1].session(), frames[1].bytes().as_ref()),
         (SessionId::DEFAULT, other.as_slice())
     );
-    assert_eq!(counters.all.delivered.frames, 2);
+    assert_eq!(counters.total.delivered.frames, 2);
     assert_eq!(
         counters
             .unknown
             .iter()
-            .map(|(pair, tally)| (pair.to_string(), tally.frames))
+            .map(|(pair, count)| (pair.to_string(), count.frames))
             .collect::<Vec<_>>(),
         [("VNI 9 from 10.0.0.2".to_owned(), 1)]
     );
@@ -234,11 +234,11 @@ fn each_refused_datagram_is_counted_under_its_reason() {
         change(&mut frame);
         frame
     };
-    let rig = rig(&[128], UnknownSessions::Drop);
-    let (mut consumers, counters) = rig.run([
+    let harness = harness(&[128], UnknownSessions::Drop);
+    let (mut consumers, counters) = harness.run([
         with(|frame| frame.truncate(20)),
         with(|frame| frame[20] = 0x20),
-        // Its data are a multiple of 8 bytes, as those of a fragment have to be.
+        // The data of a fragment have to be a multiple of 8 bytes.
         with(|frame| (frame[20], frame[17]) = (0x20, 20 + 56)),
         with(|frame| frame[23] = 6),
         with(|frame| frame.truncate(45)),
@@ -258,7 +258,7 @@ fn each_refused_datagram_is_counted_under_its_reason() {
             | DropReason::InnerTruncated
             | DropReason::UnknownSession => 1,
             DropReason::BadDescriptor
-            | DropReason::FrameChain
+            | DropReason::IncompleteFrame
             | DropReason::GeneveMalformed
             | DropReason::TunnelProtocol
             | DropReason::AmazonDns
@@ -268,22 +268,22 @@ fn each_refused_datagram_is_counted_under_its_reason() {
             | DropReason::NoOutput
             | DropReason::OutputFull => 0,
         };
-        assert_eq!(counters.all.drops.get(reason), expected, "{reason}");
+        assert_eq!(counters.total.drops.get(reason), expected, "{reason}");
     }
-    assert!(counters.all.adds_up());
+    assert!(counters.total.adds_up());
     assert_eq!(counters.sessions[0].drops.get(DropReason::UnknownSession), 1);
     assert_eq!(read_all(&mut consumers[0]).len(), 1);
 }
 
 #[test]
 fn a_full_output_loses_its_own_frames_and_nobody_elses() {
-    let rig = rig(&[64, 1024], UnknownSessions::Pass);
+    let harness = harness(&[64, 1024], UnknownSessions::Pass);
     let frames = (0..300_u16).map(|number| mirrored(1, 7, &number.to_be_bytes()).0);
-    let (mut consumers, counters) = rig.run(frames);
+    let (mut consumers, counters) = harness.run(frames);
     let [slow, fast] = [&counters.outputs[0][1], &counters.outputs[1][1]];
-    assert_eq!((slow.delivered.frames, slow.full), (64, 236));
-    assert_eq!((fast.delivered.frames, fast.full), (300, 0));
-    assert_eq!(counters.all.delivered.frames, 300, "delivered is what at least one output took");
+    assert_eq!((slow.delivered.frames, slow.dropped), (64, 236));
+    assert_eq!((fast.delivered.frames, fast.dropped), (300, 0));
+    assert_eq!(counters.total.delivered.frames, 300, "delivered is what at least one output took");
     let fast = read_all(&mut consumers[1]);
     let expected = |number: u16| (SessionId(1), mirrored(1, 7, &number.to_be_bytes()).1);
     assert_eq!(fast, (0..300).map(expected).collect::<Vec<_>>());
@@ -293,33 +293,33 @@ fn a_full_output_loses_its_own_frames_and_nobody_elses() {
 #[test]
 fn what_no_output_takes_is_dropped_with_the_reason() {
     let frames = || (0..100_u16).map(|number| mirrored(1, 7, &number.to_be_bytes()).0);
-    let (_consumers, counters) = rig(&[64], UnknownSessions::Pass).run(frames());
-    assert_eq!(counters.all.drops.get(DropReason::OutputFull), 36);
-    let (_, counters) = rig(&[], UnknownSessions::Pass).run(frames());
-    assert_eq!(counters.all.drops.get(DropReason::NoOutput), 100);
+    let (_consumers, counters) = harness(&[64], UnknownSessions::Pass).run(frames());
+    assert_eq!(counters.total.drops.get(DropReason::OutputFull), 36);
+    let (_, counters) = harness(&[], UnknownSessions::Pass).run(frames());
+    assert_eq!(counters.total.drops.get(DropReason::NoOutput), 100);
     assert!(counters.sessions[1].adds_up());
 }
 
 #[test]
 fn a_consumer_that_is_gone_takes_nothing_and_holds_nothing() {
-    let mut rig = rig(&[64, 1024], UnknownSessions::Pass);
-    rig.consumers.remove(0);
+    let mut harness = harness(&[64, 1024], UnknownSessions::Pass);
+    harness.consumers.remove(0);
     let frames = (0..200_u16).map(|number| mirrored(1, 7, &number.to_be_bytes()).0);
-    let (mut consumers, counters) = rig.run(frames);
-    assert_eq!(counters.outputs[0][1].full, 200);
+    let (mut consumers, counters) = harness.run(frames);
+    assert_eq!(counters.outputs[0][1].dropped, 200);
     assert_eq!(read_all(&mut consumers[0]).len(), 200);
 }
 
 #[test]
 fn a_worker_told_to_drain_finishes_what_is_in_its_ring() {
-    let mut rig = rig(&[128], UnknownSessions::Pass);
-    rig.worker.refill();
+    let mut harness = harness(&[128], UnknownSessions::Pass);
+    harness.worker.refill();
     let (frame, _) = mirrored(1, 7, b"late");
     for _ in 0..100 {
-        rig.worker.kernel.nic.deliver(&frame, None).unwrap();
+        harness.worker.kernel.nic.deliver(&frame, None).unwrap();
     }
-    rig.worker.control.drain();
-    let (mut consumers, counters) = rig.run([]);
+    harness.worker.control.drain();
+    let (mut consumers, counters) = harness.run([]);
     assert_eq!(read_all(&mut consumers[0]).len(), 100);
     assert_eq!(counters.unstamped, 100);
     assert_eq!(
@@ -330,37 +330,37 @@ fn a_worker_told_to_drain_finishes_what_is_in_its_ring() {
 
 #[test]
 fn a_worker_whose_queue_fails_still_accounts_for_what_is_in_its_ring() {
-    let mut rig = rig(&[128], UnknownSessions::Pass);
-    rig.worker.refill();
+    let mut harness = harness(&[128], UnknownSessions::Pass);
+    harness.worker.refill();
     let (frame, _) = mirrored(1, 7, b"late");
     for _ in 0..100 {
-        rig.worker.kernel.nic.deliver(&frame, None).unwrap();
+        harness.worker.kernel.nic.deliver(&frame, None).unwrap();
     }
-    rig.worker.kernel.failure = Some(io::Error::other("gone"));
-    rig.worker.housekeeping = Housekeeping::overdue(rig.counters_cell.clone());
-    let error = rig.worker.run().unwrap_err();
+    harness.worker.kernel.failure = Some(io::Error::other("gone"));
+    harness.worker.housekeeping = Housekeeping::overdue(harness.counters_cell.clone());
+    let error = harness.worker.run().unwrap_err();
     assert_eq!(error.to_string(), "gone");
-    assert_eq!(rig.counters_cell.read().all.received.frames, 100);
-    assert_eq!(read_all(&mut rig.consumers[0]).len(), 100);
+    assert_eq!(harness.counters_cell.read().total.received.frames, 100);
+    assert_eq!(read_all(&mut harness.consumers[0]).len(), 100);
 }
 
 #[test]
 fn an_offline_worker_waits_for_a_slow_consumer() {
-    let mut rig = rig_of(&[64], &config_of(1, UnknownSessions::Pass), WhenFull::Wait);
+    let mut harness = harness_of(&[64], &config_of(1, UnknownSessions::Pass), WhenFull::Wait);
     let frames: Vec<_> =
         (0..500_u16).map(|number| mirrored(1, 7, &number.to_be_bytes()).0).collect();
-    let mut consumers = std::mem::take(&mut rig.consumers);
+    let mut consumers = std::mem::take(&mut harness.consumers);
     let reader = std::thread::spawn(move || read_all(&mut consumers[0]).len());
-    let (_, counters) = rig.run(frames);
-    assert_eq!((counters.all.delivered.frames, counters.all.drops.total()), (500, 0));
+    let (_, counters) = harness.run(frames);
+    assert_eq!((counters.total.delivered.frames, counters.total.drops.total()), (500, 0));
     assert_eq!(reader.join().unwrap(), 500);
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever comes in, every datagram is in one counter, for the worker and for each session,
-    /// and no chunk is lost.
+    /// For any input, every datagram is in one counter, for the worker and for each session, and no
+    /// chunk is lost.
     #[test]
     fn the_account_adds_up_whatever_comes_in(
         frames in prop::collection::vec((0_u8..4, 5_u8..9, prop::collection::vec(any::<(u8, u8)>(), 0..3), 0_usize..120), 0..400),
@@ -368,37 +368,37 @@ proptest! {
         drop_unknown in any::<bool>(),
     ) {
         let unknown = if drop_unknown { UnknownSessions::Drop } else { UnknownSessions::Pass };
-        let rig = rig(&ring_lens, unknown);
+        let harness = harness(&ring_lens, unknown);
         let sent = frames.len() as u64;
         let frames = frames.into_iter().map(|(host, vni, changes, len)| {
             let (mut frame, _) = mirrored(host, vni, b"payload of a few bytes");
-            for (place, byte) in changes {
-                let place = usize::from(place) % frame.len();
-                frame[place] = byte;
+            for (index, byte) in changes {
+                let index = usize::from(index) % frame.len();
+                frame[index] = byte;
             }
             frame.truncate(len.max(1));
             frame
         });
-        let (mut consumers, counters) = rig.run(frames.collect::<Vec<_>>());
-        prop_assert_eq!(counters.all.received.frames, sent);
-        prop_assert!(counters.all.adds_up());
+        let (mut consumers, counters) = harness.run(frames.collect::<Vec<_>>());
+        prop_assert_eq!(counters.total.received.frames, sent);
+        prop_assert!(counters.total.adds_up());
         let mut sessions = 0;
-        for ledger in &counters.sessions {
-            prop_assert!(ledger.adds_up());
-            sessions += ledger.received.frames;
+        for session in &counters.sessions {
+            prop_assert!(session.adds_up());
+            sessions += session.received.frames;
         }
-        let before_session: u64 = DropReason::ALL[..DropReason::UnknownSession as usize].iter().map(|&reason| counters.all.drops.get(reason)).sum();
+        let before_session: u64 = DropReason::ALL[..DropReason::UnknownSession as usize].iter().map(|&reason| counters.total.drops.get(reason)).sum();
         prop_assert_eq!(sessions + before_session, sent);
         let chunks = counters.chunks;
         prop_assert_eq!(chunks.free + chunks.in_flight + chunks.published, chunks.total);
-        for (consumer, ledgers) in consumers.iter_mut().zip(&counters.outputs) {
-            let delivered: u64 = ledgers.iter().map(|ledger| ledger.delivered.frames).sum();
+        for (consumer, output) in consumers.iter_mut().zip(&counters.outputs) {
+            let delivered: u64 = output.iter().map(|session| session.delivered.frames).sum();
             prop_assert_eq!(read_all(consumer).len() as u64, delivered);
         }
-        let delivered: u64 = counters.sessions.iter().map(|ledger| ledger.delivered.frames).sum();
-        prop_assert_eq!(delivered, counters.all.delivered.frames);
-        for (pushed, ledgers) in counters.pushed.iter().zip(&counters.outputs) {
-            prop_assert_eq!(*pushed, ledgers.iter().map(|ledger| ledger.delivered.frames).sum::<u64>());
+        let delivered: u64 = counters.sessions.iter().map(|session| session.delivered.frames).sum();
+        prop_assert_eq!(delivered, counters.total.delivered.frames);
+        for (pushed, output) in counters.pushed.iter().zip(&counters.outputs) {
+            prop_assert_eq!(*pushed, output.iter().map(|session| session.delivered.frames).sum::<u64>());
         }
     }
 }

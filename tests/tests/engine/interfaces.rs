@@ -135,7 +135,7 @@ fn twenty_times_another_queue_under_load_and_each_is_served() {
         ethtool(receiver, &["-L", "vxrx0", "rx", "1", "tx", "1"]).unwrap_err().to_string();
     assert!(refusal.contains("AF_XDP"), "{refusal}");
     let all_have_frames = |engine: &Engine, _: &[String]| {
-        engine.report().workers.iter().all(|worker| worker.counters.all.delivered.frames > 0)
+        engine.report().workers.iter().all(|worker| worker.counters.total.delivered.frames > 0)
     };
     poll_until(&mut engine, receiver, all_have_frames);
     load.stop();

@@ -131,7 +131,7 @@ fn two_hundred_reloads_under_load_lose_no_frame() {
         assert!(output.is_gone);
         let (total, written) = (output.total(), output.written.as_ref().unwrap());
         assert_eq!(
-            (total.delivered.frames, total.full, written.frames_lost),
+            (total.delivered.frames, total.dropped, written.frames_lost),
             (written.frames_written, 0, 0)
         );
     }

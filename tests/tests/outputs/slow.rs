@@ -83,12 +83,16 @@ fn of_three_outputs_the_one_that_is_stopped_loses_what_its_rings_do_not_hold_and
     assert_eq!((frames_in(&file), frames_in(&seen)), (sent, sent), "\n{report}");
     let [_, file, shared, interface] = &report.outputs[..] else { panic!("{report}") };
     for output in [file, interface] {
-        assert_eq!((output.total().delivered.frames, output.total().full), (sent, 0), "\n{report}");
+        assert_eq!(
+            (output.total().delivered.frames, output.total().dropped),
+            (sent, 0),
+            "\n{report}"
+        );
         let written = output.written.as_ref().unwrap();
         assert_eq!((written.frames_written, written.frames_lost), (sent, 0), "\n{report}");
     }
     // No frame was read meanwhile: each of two rings was filled once.
-    let (delivered, full) = (shared.total().delivered.frames, shared.total().full);
+    let (delivered, full) = (shared.total().delivered.frames, shared.total().dropped);
     assert_eq!(full, meanwhile.frames - u64::from(2 * RING), "\n{report}");
     assert_eq!(delivered, sent - full, "\n{report}");
     let text = output_of(&mut flows);

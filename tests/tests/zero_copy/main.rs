@@ -192,7 +192,7 @@ fn frames_of_two_queues_come_out_as_they_were_sent() {
     let report = deliver(config(RECEIVER));
     assert_eq!((mode(&report), report.workers.len()), (expected("VXTAP_MODE"), 2));
     let frames: Vec<_> =
-        report.workers.iter().map(|worker| worker.counters.all.received.frames).collect();
+        report.workers.iter().map(|worker| worker.counters.total.received.frames).collect();
     assert!(frames.iter().all(|&frames| frames > 0), "both queues: {frames:?}");
 }
 

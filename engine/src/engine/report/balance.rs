@@ -27,7 +27,7 @@ impl Report {
         let workers = self.workers.iter().filter(|worker| worker.interface == index);
         let (mut received, mut lost) = (0, 0);
         for worker in workers {
-            received += worker.counters.all.received.frames;
+            received += worker.counters.total.received.frames;
             lost += worker.lost_in_kernel();
         }
         let redirected = self.interfaces[index].steering.redirected;
@@ -38,10 +38,10 @@ impl Report {
     }
 
     fn worker_imbalances(&self, worker: &WorkerReport) -> Vec<String> {
-        let WorkerCounters { all, sessions, outputs, pushed, chunks, .. } = &worker.counters;
+        let WorkerCounters { total, sessions, outputs, pushed, chunks, .. } = &worker.counters;
         let name = self.name_of(worker);
-        let mut broken: Vec<_> = imbalance(&name, all).into_iter().collect();
-        let (delivered, counted) = (delivered(sessions), all.delivered.frames);
+        let mut broken: Vec<_> = imbalance(&name, total).into_iter().collect();
+        let (delivered, counted) = (delivered(sessions), total.delivered.frames);
         if delivered != counted {
             broken.push(format!("{name}: the sessions' {delivered} delivered are not {counted}"));
         }
@@ -57,7 +57,7 @@ impl Report {
                 ));
             }
         }
-        if chunks.free + chunks.in_flight + chunks.waiting + chunks.published != chunks.total {
+        if chunks.free + chunks.in_flight + chunks.incomplete + chunks.published != chunks.total {
             broken.push(format!("{name}: chunks do not add up: {chunks:?}"));
         }
         broken

@@ -154,7 +154,7 @@ impl Report {
     /// Returns the sum of all workers.
     pub fn total(&self) -> SessionCounters {
         let mut total = SessionCounters::default();
-        self.workers.iter().for_each(|worker| total.merge(&worker.counters.all));
+        self.workers.iter().for_each(|worker| total.merge(&worker.counters.total));
         total
     }
 
@@ -171,11 +171,11 @@ impl Report {
 
     /// Returns the traffic of undeclared pairs, the most frames first, and the traffic beyond the
     /// tables.
-    pub fn unknown(&self) -> (Vec<(crate::session::Pair, FrameBytes)>, FrameBytes) {
+    pub fn unknown(&self) -> (Vec<(crate::session::SourceVni, FrameBytes)>, FrameBytes) {
         let mut by_pair = std::collections::BTreeMap::new();
         let mut beyond = FrameBytes::default();
         for WorkerReport { counters, .. } in &self.workers {
-            beyond.merge(counters.unknown_beyond);
+            beyond.merge(counters.unknown_overflow);
             for (pair, count) in &counters.unknown {
                 by_pair.entry(*pair).or_insert_with(FrameBytes::default).merge(*count);
             }

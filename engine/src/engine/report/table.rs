@@ -68,7 +68,7 @@ impl Report {
             let name = self.name_of(worker);
             let index =
                 worker.cpu.map_or_else(|| name.clone(), |cpu| format!("{name} on CPU {cpu}"));
-            row(f, &index, &worker.counters.all)?;
+            row(f, &index, &worker.counters.total)?;
             let kernel = worker.counters.kernel;
             for (name, count) in [
                 ("rx_dropped", kernel.rx_dropped),
@@ -107,11 +107,11 @@ impl Report {
                 };
                 writeln!(f, "    sequence numbers: {received}, missing: {lost}{anew}")?;
             }
-            if counters.cut > 0 {
-                writeln!(f, "    truncated by the mirror: {}", counters.cut)?;
+            if counters.received_truncated > 0 {
+                writeln!(f, "    truncated by the mirror: {}", counters.received_truncated)?;
             }
-            if counters.sliced > 0 {
-                writeln!(f, "    truncated here to the packet length: {}", counters.sliced)?;
+            if counters.truncated > 0 {
+                writeln!(f, "    truncated here to the packet length: {}", counters.truncated)?;
             }
             if counters.direction_unknown > 0 {
                 writeln!(f, "    direction unknown: {}", counters.direction_unknown)?;
@@ -146,7 +146,7 @@ impl Report {
     }
 
     fn outputs(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "\n  {:<24}{:>14}{:>14}{:>14}", "output", "delivered", "full", "written")?;
+        writeln!(f, "\n  {:<24}{:>14}{:>14}{:>14}", "output", "delivered", "dropped", "written")?;
         for output in &self.outputs {
             let total = output.total();
             let gone = if output.is_gone { "  removed by a reload" } else { "" };
@@ -157,7 +157,7 @@ impl Report {
                 "  {:<24}{:>14}{:>14}{written:>14}{gone}",
                 output.title(),
                 total.delivered.frames,
-                total.full
+                total.dropped
             )?;
             consumers(f, output)?;
             if output.unread > 0 {

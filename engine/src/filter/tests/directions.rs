@@ -3,13 +3,13 @@
 use super::super::direction::{DirectionEvidence, Identity};
 use super::*;
 use crate::config::{Eni, MacAddress};
-use crate::session::{Key, Pair, Vni};
+use crate::session::{SessionKey, SourceVni, Vni};
 
 const ENI_MAC: [u8; 6] = [2, 0xaa, 0xbb, 0xcc, 0xdd, 1];
 const ROUTER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 9];
 
-fn source(address: &str) -> Key {
-    Key::from(Pair { source: address.parse().unwrap(), vni: Vni::default() })
+fn source(address: &str) -> SessionKey {
+    SessionKey::from(SourceVni { source: address.parse().unwrap(), vni: Vni::default() })
 }
 
 fn frame(from: [u8; 6], to: [u8; 6]) -> Vec<u8> {

@@ -8,7 +8,7 @@ use super::*;
 use crate::config::{Config, Eni, Filter, NetworkService, Session, UnknownDirection};
 use crate::decap::Link;
 use crate::drop_reason::DropReason;
-use crate::session::{Directory, Key, Pair, SessionId, Vni};
+use crate::session::{Directory, SessionId, SessionKey, SourceVni, Vni};
 
 /// The mirrored host, and where the mirror sends from.
 const HOST: [u8; 4] = [10, 0, 1, 5];
@@ -34,7 +34,7 @@ fn config(rules: Vec<Rule>, services: Vec<NetworkService>) -> Config {
 fn evaluate(config: &Config, frame: &[u8]) -> Verdict {
     config.validate().unwrap_or_else(|error| panic!("{error}"));
     let policies = Policies::new(config, &[SessionId(1)], &Directory::default());
-    let source = Key::from(Pair { source: HOST.into(), vni: Vni::default() });
+    let source = SessionKey::from(SourceVni { source: HOST.into(), vni: Vni::default() });
     policies.get(SessionId(1)).unwrap().evaluate(frame, Link::Ethernet, source, None)
 }
 

@@ -11,7 +11,7 @@ use super::file::{PcapngError, PcapngFile, Storage};
 use crate::config::{Direction, Session};
 use crate::decap::Link;
 use crate::ring::Frame;
-use crate::session::{Directory, Entry, SessionId};
+use crate::session::{DeclaredSession, Directory, SessionId};
 
 /// Largest number of pairs of source and VNI of the default session with a separate interface
 /// block.
@@ -438,7 +438,7 @@ impl<S: Storage> CaptureWriter<S> {
     /// Appends the interface block of a session; `None` if the session is not in the directory.
     #[cold]
     fn describe_session(&mut self, id: SessionId) -> Option<u32> {
-        let Entry { name, vni, source } = self.directory.entry(id)?;
+        let DeclaredSession { name, vni, source } = self.directory.declared(id)?;
         let source =
             source.map_or_else(|| "any source".to_owned(), |source| format!("source {source}"));
         let description = format!("VNI {vni}, {source}");
@@ -482,7 +482,7 @@ impl<S: Storage> CaptureWriter<S> {
         }
         let name = match key {
             InterfaceKey::Session(id) => {
-                self.directory.entry(SessionId(id)).map(|entry| entry.name)
+                self.directory.declared(SessionId(id)).map(|entry| entry.name)
             }
             InterfaceKey::Pair { source, vni } => Some(format!("vni-{vni}@{source}")),
             InterfaceKey::Other | InterfaceKey::Packets => None,

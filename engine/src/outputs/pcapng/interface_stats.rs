@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::{InterfaceKey, InterfaceTotals, StatsSource};
 use crate::counters::WorkerCounters;
 use crate::outputs::clock::{Clock, utc_ns};
-use crate::session::Pair;
+use crate::session::SourceVni;
 use crate::worker::QueueSet;
 
 /// Counters of an output, less the frames that its completed files have reported.
@@ -46,7 +46,7 @@ impl InterfaceStats {
         match key {
             InterfaceKey::Session(session) => Some(self.counted_of_session(session as usize)),
             InterfaceKey::Pair { source, vni } => {
-                let is_pair = |pair: &Pair| pair.source == source && pair.vni.get() == vni;
+                let is_pair = |pair: &SourceVni| pair.source == source && pair.vni.get() == vni;
                 let pairs = self.counters.iter().flat_map(|counters| &counters.unknown);
                 let received = pairs
                     .filter(|(pair, _)| is_pair(pair))
@@ -64,7 +64,7 @@ impl InterfaceStats {
         let outputs =
             self.counters.iter().filter_map(|counters| counters.outputs.get(self.id)?.get(session));
         let (delivered, full) = outputs.fold((0, 0), |(delivered, full), output| {
-            (delivered + output.delivered.frames, full + output.full)
+            (delivered + output.delivered.frames, full + output.dropped)
         });
         Counted { received, offered: delivered + full, full }
     }
@@ -111,7 +111,7 @@ mod tests {
     fn counters(received: u64, delivered: u64, full: u64) -> WorkerCounters {
         let counted = |frames| FrameBytes { frames, bytes: 0 };
         let session = SessionCounters { received: counted(received), ..SessionCounters::default() };
-        let output = OutputCounters { delivered: counted(delivered), full };
+        let output = OutputCounters { delivered: counted(delivered), dropped: full };
         WorkerCounters {
             sessions: vec![SessionCounters::default(), session],
             outputs: vec![vec![OutputCounters::default(), output]],

@@ -122,7 +122,7 @@ impl Names {
 
 impl FileKey {
     fn session_name(&self, sessions: &Directory) -> String {
-        let entry = self.session.and_then(|session| sessions.entry(SessionId(session)));
+        let entry = self.session.and_then(|session| sessions.declared(SessionId(session)));
         match (entry, self.vni, self.source) {
             (Some(entry), ..) => entry.name,
             (None, Some(vni), Some(source)) => format!("vni-{vni}@{source}"),

@@ -307,7 +307,7 @@ impl StreamFanout {
         for counters in self.service.queues.counters() {
             let by_session = counters.outputs.get(self.service.id).map_or(&[][..], Vec::as_slice);
             full.resize(full.len().max(by_session.len()), 0);
-            full.iter_mut().zip(by_session).for_each(|(sum, session)| *sum += session.full);
+            full.iter_mut().zip(by_session).for_each(|(sum, session)| *sum += session.dropped);
         }
         full
     }

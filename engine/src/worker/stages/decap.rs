@@ -1,71 +1,79 @@
-//! The first stage: the tunnel comes off.
+//! The first stage: removes the tunnel headers.
 
 use super::{Stages, now_ns};
-use crate::counters::FrameBytes;
 use crate::decap::{self, Inner};
 use crate::drop_reason::DropReason;
 use crate::worker::batch::{BatchMask, PacketContext, RxBatch};
 use crate::worker::chain::{ChainedChunk, FurtherChunks};
+use crate::worker::frame_accounting::FrameAccounting;
 use crate::xsk::{FreeList, RxQueue};
 
 impl Stages {
-    /// Tunnel off. Returns the places of the frames that have none.
+    /// Removes the tunnel headers. Returns the frames that have none.
     #[inline(never)]
     pub(super) fn decap(
         &mut self,
         queue: &mut RxQueue,
         batch: &mut RxBatch,
         free: &mut FreeList,
+        accounting: &mut FrameAccounting,
     ) -> BatchMask {
         let port = self.ruleset.ports.plain();
-        let (mut odd, mut bytes) = (0, 0);
-        let has_parts = batch.has_parts();
-        let works = batch.works_mut();
-        for (place, work) in works.iter_mut().enumerate() {
-            bytes += u64::from(work.received.len());
-            match decap::plain_vxlan(queue.frame(&work.received), port) {
-                Some(inner) => work.open(&inner),
-                None => odd |= 1 << place,
+        let (mut slow, mut bytes) = (0, 0);
+        let has_chained = batch.has_chained();
+        let packets = batch.packets_mut();
+        for (index, packet) in packets.iter_mut().enumerate() {
+            bytes += u64::from(packet.received.len());
+            match decap::plain_vxlan(queue.frame(&packet.received), port) {
+                Some(inner) => packet.set_inner(&inner),
+                None => slow |= 1 << index,
             }
         }
-        self.all.received.merge(FrameBytes { frames: works.len() as u64, bytes });
-        if odd == 0 && !has_parts { 0 } else { self.decap_odd(queue, batch, odd, free) }
+        accounting.receive_outer(packets.len(), bytes);
+        if slow == 0 && !has_chained {
+            0
+        } else {
+            self.decap_slow_path(queue, batch, slow, free, accounting)
+        }
     }
 
-    /// Takes the tunnel off the frames at `odd`, which do not look like almost all others, and off
-    /// those in several chunks. Those that have none are counted, and their places returned.
+    /// Removes the tunnel headers of the frames in `slow`, which do not have the most frequent
+    /// form, and of those in several chunks. Counts and returns the frames without tunnel headers.
     #[cold]
-    fn decap_odd(
+    fn decap_slow_path(
         &mut self,
         queue: &mut RxQueue,
         batch: &mut RxBatch,
-        odd: BatchMask,
+        slow: BatchMask,
         free: &mut FreeList,
+        accounting: &mut FrameAccounting,
     ) -> BatchMask {
         let mut refused = 0;
-        let (works, parts) = batch.with_parts();
-        self.all.received.bytes +=
-            parts.iter().map(|part| u64::from(part.received.len())).sum::<u64>();
-        for (place, work) in works.iter_mut().enumerate() {
-            if odd >> place & 1 == 0 && work.further == FurtherChunks::NONE {
+        let (packets, chained) = batch.with_chained();
+        accounting
+            .receive_outer(0, chained.iter().map(|chunk| u64::from(chunk.received.len())).sum());
+        for (index, packet) in packets.iter_mut().enumerate() {
+            if slow >> index & 1 == 0 && packet.further == FurtherChunks::NONE {
                 continue;
             }
-            let mut opened = open(queue, work, parts, &self.ruleset.ports);
+            let mut inner = decapsulate(queue, packet, chained, &self.ruleset.ports);
             if let (Err(DropReason::FragmentRefused), Some(fragments)) =
-                (&opened, &mut self.fragments)
+                (&inner, &mut self.fragments)
             {
-                opened = fragments
-                    .put_together(queue, work, parts, free, || now_ns(self.arrival_minus_utc_ns))
-                    .and_then(|()| open(queue, work, parts, &self.ruleset.ports));
+                inner = fragments
+                    .reassemble(queue, packet, chained, free, || now_ns(self.arrival_minus_utc_ns))
+                    .and_then(|()| decapsulate(queue, packet, chained, &self.ruleset.ports));
             }
-            match opened {
+            match inner {
                 Ok(inner) => {
-                    self.reserved_bits += u64::from(inner.encap.has_reserved_bits());
-                    work.open(&inner);
+                    if inner.encap.has_reserved_bits() {
+                        accounting.count_reserved_bits();
+                    }
+                    packet.set_inner(&inner);
                 }
                 Err(reason) => {
-                    refused |= 1 << place;
-                    self.all.drops.count(reason);
+                    refused |= 1 << index;
+                    accounting.drop_outer(reason);
                 }
             }
         }
@@ -73,14 +81,14 @@ impl Stages {
     }
 }
 
-/// Takes the tunnel off a frame in one chunk or several.
-fn open(
+/// Finds the inner frame of a frame in one chunk or several.
+fn decapsulate(
     queue: &RxQueue,
-    work: &PacketContext,
-    parts: &[ChainedChunk],
+    packet: &PacketContext,
+    chained: &[ChainedChunk],
     tunnels: &decap::Ports,
 ) -> Result<Inner, DropReason> {
-    let head = queue.frame(&work.received);
-    let further = parts[work.further.range()].iter().map(|part| part.received.len() as usize);
+    let head = queue.frame(&packet.received);
+    let further = chained[packet.further.range()].iter().map(|chunk| chunk.received.len() as usize);
     decap::tunnel(head, head.len() + further.sum::<usize>(), tunnels)
 }

@@ -2,7 +2,8 @@
 
 use super::*;
 
-/// A mirrored frame with so many bytes of payload, all different from their neighbours.
+/// Returns a mirrored frame with a payload of `payload_len` bytes, neighbours all different, and
+/// its inner frame.
 fn long(host: u8, payload_len: usize) -> (Vec<u8>, Vec<u8>) {
     let payload: Vec<u8> = (0..=250).cycle().take(payload_len).collect();
     mirrored(host, 7, &payload)
@@ -10,12 +11,12 @@ fn long(host: u8, payload_len: usize) -> (Vec<u8>, Vec<u8>) {
 
 #[test]
 fn a_long_frame_comes_out_as_it_went_in_to_all_outputs_and_its_chunks_come_home() {
-    let rig = rig(&[128, 128], UnknownSessions::Pass);
+    let harness = harness(&[128, 128], UnknownSessions::Pass);
     let (short, short_inner) = mirrored(1, 7, b"short");
     let (jumbo, jumbo_inner) = long(1, 8900);
-    let (mut consumers, counters) = rig.run([short.clone(), jumbo.clone(), short, jumbo]);
-    assert_eq!((counters.all.received.frames, counters.all.delivered.frames), (4, 4));
-    assert_eq!(counters.all.delivered.bytes, 2 * (short_inner.len() + jumbo_inner.len()) as u64);
+    let (mut consumers, counters) = harness.run([short.clone(), jumbo.clone(), short, jumbo]);
+    assert_eq!((counters.total.received.frames, counters.total.delivered.frames), (4, 4));
+    assert_eq!(counters.total.delivered.bytes, 2 * (short_inner.len() + jumbo_inner.len()) as u64);
     assert_eq!(counters.pushed, [4, 4], "frames, not descriptors");
     for consumer in &mut consumers {
         let Next::Batch(batch) = consumer.next(Duration::ZERO) else { panic!("no frames") };
@@ -30,7 +31,7 @@ fn a_long_frame_comes_out_as_it_went_in_to_all_outputs_and_its_chunks_come_home(
             segments,
             [CHUNK_ROOM - 50, CHUNK_ROOM, CHUNK_ROOM, CHUNK_ROOM, CHUNK_ROOM, 112]
         );
-        assert_eq!(frames[1].pair().to_string(), "VNI 7 from 10.0.0.1");
+        assert_eq!(frames[1].source_vni().to_string(), "VNI 7 from 10.0.0.1");
         assert_eq!((frames[1].captured_len(), frames[1].original_len()), (8942, 8942));
     }
 }
@@ -41,9 +42,9 @@ fn the_chunks_of_long_frames_that_nobody_wants_go_home() {
     let mut no_tunnel = jumbo.clone();
     no_tunnel[42] = 0;
     let (_consumers, counters) =
-        rig(&[128], UnknownSessions::Drop).run([jumbo.clone(), no_tunnel, jumbo]);
-    assert_eq!(counters.all.drops.get(DropReason::UnknownSession), 2);
-    assert_eq!(counters.all.drops.get(DropReason::VxlanWithoutVni), 1);
+        harness(&[128], UnknownSessions::Drop).run([jumbo.clone(), no_tunnel, jumbo]);
+    assert_eq!(counters.total.drops.get(DropReason::UnknownSession), 2);
+    assert_eq!(counters.total.drops.get(DropReason::VxlanWithoutVni), 1);
     assert_eq!(
         (counters.chunks.free + counters.chunks.in_flight, counters.chunks.published),
         (counters.chunks.total, 0)
@@ -53,11 +54,11 @@ fn the_chunks_of_long_frames_that_nobody_wants_go_home() {
 #[test]
 fn an_output_without_room_for_all_parts_gets_none_of_them() {
     let frames = (0..30).map(|_| long(1, 5000).0);
-    let (mut consumers, counters) = rig(&[64], UnknownSessions::Pass).run(frames);
-    // Three parts each: 21 frames fit.
-    let ledger = &counters.outputs[0][1];
-    assert_eq!((ledger.delivered.frames, ledger.full), (21, 9));
-    assert_eq!(counters.all.drops.get(DropReason::OutputFull), 9);
+    let (mut consumers, counters) = harness(&[64], UnknownSessions::Pass).run(frames);
+    // Three chunks each: 21 frames fit.
+    let output = &counters.outputs[0][1];
+    assert_eq!((output.delivered.frames, output.dropped), (21, 9));
+    assert_eq!(counters.total.drops.get(DropReason::OutputFull), 9);
     assert_eq!(read_all(&mut consumers[0]).len(), 21);
 }
 
@@ -69,25 +70,26 @@ fn padding_and_what_the_packet_length_cuts_off_take_their_chunks_along() {
     let (_, padded_inner) = long(1, 1700);
     let (mut padded, _) = long(1, 1700);
     padded.resize(6000, 0xee);
-    let (mut consumers, counters) = rig_of(&[128], &config, WhenFull::Drop).run([jumbo, padded]);
+    let (mut consumers, counters) =
+        harness_of(&[128], &config, WhenFull::Drop).run([jumbo, padded]);
     let frames = read_all(&mut consumers[0]);
     assert_eq!(frames, [(SessionId(1), inner[..2000].to_vec()), (SessionId(1), padded_inner)]);
-    assert_eq!((counters.all.sliced, counters.all.adds_up()), (1, true));
-    // Two chunks hold 2000 bytes, and 1742 with the outer headers too; the others went home at
-    // once.
+    assert_eq!((counters.total.truncated, counters.total.adds_up()), (1, true));
+    // Two chunks hold 2000 bytes, and 1742 with the outer headers too; the other chunks were freed
+    // at once.
     assert_eq!(counters.chunks.published, 4);
 }
 
 #[test]
 fn a_frame_whose_end_never_comes_is_counted_when_the_worker_ends() {
-    let mut rig = rig(&[128], UnknownSessions::Pass);
-    rig.worker.refill();
+    let mut harness = harness(&[128], UnknownSessions::Pass);
+    harness.worker.refill();
     let (frame, inner) = mirrored(1, 7, b"whole");
-    rig.worker.kernel.nic.deliver(&frame, None).unwrap();
-    rig.worker.kernel.nic.deliver_open_chain(&[&frame[..40], &frame[40..60]]);
-    let (mut consumers, counters) = rig.run([]);
-    assert_eq!((counters.all.received.frames, counters.all.delivered.frames), (2, 1));
-    assert_eq!(counters.all.drops.get(DropReason::FrameChain), 1);
+    harness.worker.kernel.nic.deliver(&frame, None).unwrap();
+    harness.worker.kernel.nic.deliver_open_chain(&[&frame[..40], &frame[40..60]]);
+    let (mut consumers, counters) = harness.run([]);
+    assert_eq!((counters.total.received.frames, counters.total.delivered.frames), (2, 1));
+    assert_eq!(counters.total.drops.get(DropReason::IncompleteFrame), 1);
     assert_eq!(read_all(&mut consumers[0]), [(SessionId(1), inner)]);
     assert_eq!(
         counters.chunks.free + counters.chunks.in_flight + counters.chunks.published,
@@ -98,8 +100,8 @@ fn a_frame_whose_end_never_comes_is_counted_when_the_worker_ends() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Short and long frames of several sessions to outputs that are full now and then: each is
-    /// whole or counted.
+    /// Short and long frames of several sessions to outputs that are sometimes full: each is
+    /// delivered whole or counted.
     #[test]
     fn frames_of_any_length_are_delivered_whole_or_counted(
         lens in prop::collection::vec(prop_oneof![0_usize..100, 1600_usize..1800, 0_usize..9000], 0..150),
@@ -112,15 +114,15 @@ proptest! {
         }
         let frames: Vec<_> = lens.iter().zip([1, 1, 2].into_iter().cycle()).map(|(&len, host)| long(host, len)).collect();
         let inners: Vec<_> = frames.iter().map(|(_, inner)| inner.clone()).collect();
-        let rig = rig_of(&ring_lens, &config, WhenFull::Drop);
-        let (mut consumers, counters) = rig.run(frames.into_iter().map(|(frame, _)| frame));
-        prop_assert!(counters.all.adds_up());
-        prop_assert_eq!(counters.all.received.frames, lens.len() as u64);
+        let harness = harness_of(&ring_lens, &config, WhenFull::Drop);
+        let (mut consumers, counters) = harness.run(frames.into_iter().map(|(frame, _)| frame));
+        prop_assert!(counters.total.adds_up());
+        prop_assert_eq!(counters.total.received.frames, lens.len() as u64);
         let chunks = counters.chunks;
-        prop_assert_eq!(chunks.free + chunks.in_flight + chunks.published + chunks.waiting, chunks.total);
+        prop_assert_eq!(chunks.free + chunks.in_flight + chunks.published + chunks.incomplete, chunks.total);
         for (output, consumer) in consumers.iter_mut().enumerate() {
             let got = read_all(consumer);
-            let delivered: u64 = counters.outputs[output].iter().map(|ledger| ledger.delivered.frames).sum();
+            let delivered: u64 = counters.outputs[output].iter().map(|session| session.delivered.frames).sum();
             prop_assert_eq!(got.len() as u64, delivered);
             prop_assert_eq!(counters.pushed[output], delivered);
             let mut expected = inners.iter();

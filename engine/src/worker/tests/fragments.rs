@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A frame's IPv4 packet in fragments of `unit` bytes of data.
+/// Returns the IPv4 packet of a frame in fragments of `unit` bytes of data.
 fn divided(frame: &[u8], unit: usize, identification: u16) -> Vec<Vec<u8>> {
     let data = &frame[34..];
     let fragment = |start: usize| {
@@ -25,16 +25,19 @@ fn a_datagram_in_fragments_is_delivered_once_as_what_was_mirrored() {
     for order in [[0, 1, 2, 3, 4, 5], [5, 4, 3, 2, 1, 0], [1, 0, 5, 2, 4, 3]] {
         let fragments = divided(&frame, 1480, 9);
         assert_eq!(fragments.len(), order.len());
-        let frames = order.map(|place| fragments[place].clone());
+        let frames = order.map(|index| fragments[index].clone());
         let all = [&frames[..], std::slice::from_ref(&whole)].concat();
-        let (mut consumers, counters) = rig(&[128, 128], UnknownSessions::Pass).run(all);
-        assert_eq!((counters.all.received.frames, counters.all.delivered.frames), (7, 2));
-        assert_eq!(counters.all.drops.get(DropReason::FragmentKept), 5);
+        let (mut consumers, counters) = harness(&[128, 128], UnknownSessions::Pass).run(all);
+        assert_eq!((counters.total.received.frames, counters.total.delivered.frames), (7, 2));
+        assert_eq!(counters.total.drops.get(DropReason::FragmentKept), 5);
         for consumer in &mut consumers {
             let Next::Batch(batch) = consumer.next(Duration::ZERO) else { panic!("no frames") };
             let got: Vec<_> = batch.iter().map(|frame| frame.bytes().into_owned()).collect();
             assert_eq!(got, [&inner, &whole_inner].map(Clone::clone));
-            assert_eq!(batch.iter().next().unwrap().pair().to_string(), "VNI 7 from 10.0.0.1");
+            assert_eq!(
+                batch.iter().next().unwrap().source_vni().to_string(),
+                "VNI 7 from 10.0.0.1"
+            );
         }
     }
 }
@@ -45,8 +48,8 @@ fn what_overlaps_is_refused_and_no_chunk_is_lost() {
     let mut fragments = divided(&frame, 1480, 9);
     let mut again = divided(&frame, 1400, 9);
     fragments.insert(1, again.remove(1));
-    let (_consumers, counters) = rig(&[128], UnknownSessions::Pass).run(fragments);
-    assert_eq!(counters.all.drops.get(DropReason::FragmentRefused), 3);
-    assert_eq!(counters.all.drops.get(DropReason::FragmentKept), 1);
+    let (_consumers, counters) = harness(&[128], UnknownSessions::Pass).run(fragments);
+    assert_eq!(counters.total.drops.get(DropReason::FragmentRefused), 3);
+    assert_eq!(counters.total.drops.get(DropReason::FragmentKept), 1);
     assert_eq!(counters.chunks.free + counters.chunks.in_flight, counters.chunks.total);
 }

@@ -7,14 +7,14 @@ use crate::config::{Action, Direction, Filter, Rule, UDP};
 
 const MEMBERS: u32 = 4;
 
-/// One output with several members, the frames of one session.
+/// Returns one output with several members; all frames are of one session.
 fn group() -> Config {
     let mut config = config_of(1, UnknownSessions::Pass);
     config.outputs[0].members = MEMBERS;
     config
 }
 
-/// A frame of flow `number` in one of its directions, in a datagram whose source port depends on
+/// Returns a frame of flow `number` in one direction, in a datagram whose source port depends on
 /// both.
 fn of_flow(number: u16, is_answer: bool) -> Vec<u8> {
     let [high, low] = number.to_be_bytes();
@@ -29,7 +29,7 @@ fn of_flow(number: u16, is_answer: bool) -> Vec<u8> {
     around(&inner, 49_152 + number % 1000 + u16::from(is_answer) * 7)
 }
 
-/// A datagram of the session of [`config_of`].
+/// Returns a datagram of the session of [`config_of`].
 fn around(inner: &[u8], source_port: u16) -> Vec<u8> {
     let mut outer = Vec::new();
     PacketBuilder::ethernet2([6; 6], [8; 6])
@@ -40,7 +40,7 @@ fn around(inner: &[u8], source_port: u16) -> Vec<u8> {
     outer
 }
 
-/// Which member each frame has reached, by the number at its end.
+/// Returns the members that each frame has reached, by the number at its end.
 fn members_of(consumers: &mut [Consumer]) -> HashMap<Vec<u8>, Vec<usize>> {
     let mut members: HashMap<_, Vec<_>> = HashMap::new();
     for (member, consumer) in consumers.iter_mut().enumerate() {
@@ -56,16 +56,16 @@ fn both_directions_of_a_flow_meet_at_the_same_member_whatever_worker_they_come_t
     const FLOWS: u16 = 10_000;
     let ring_lens = [8192; MEMBERS as usize];
     let both = [false, true].map(|is_answer| {
-        let rig = rig_of(&ring_lens, &group(), WhenFull::Drop);
+        let harness = harness_of(&ring_lens, &group(), WhenFull::Drop);
         let (mut consumers, counters) =
-            rig.run((0..FLOWS).map(|number| of_flow(number, is_answer)));
+            harness.run((0..FLOWS).map(|number| of_flow(number, is_answer)));
         let delivered: Vec<_> =
             counters.outputs.iter().map(|sessions| sessions[1].delivered.frames).collect();
         assert_eq!(delivered, counters.pushed);
         assert_eq!(delivered.iter().sum::<u64>(), u64::from(FLOWS));
         assert!(delivered.iter().all(|&frames| (2300..2700).contains(&frames)), "{delivered:?}");
-        assert_eq!(counters.outputs.iter().map(|sessions| sessions[1].full).sum::<u64>(), 0);
-        assert_eq!(counters.all.delivered.frames, u64::from(FLOWS));
+        assert_eq!(counters.outputs.iter().map(|sessions| sessions[1].dropped).sum::<u64>(), 0);
+        assert_eq!(counters.total.delivered.frames, u64::from(FLOWS));
         members_of(&mut consumers)
     });
     let [questions, answers] = both;
@@ -76,28 +76,28 @@ fn both_directions_of_a_flow_meet_at_the_same_member_whatever_worker_they_come_t
 
 #[test]
 fn what_is_not_ip_goes_to_the_first_member() {
-    let rig = rig_of(&[64; MEMBERS as usize], &group(), WhenFull::Drop);
+    let harness = harness_of(&[64; MEMBERS as usize], &group(), WhenFull::Drop);
     let arp = |number: u8| {
         around(&[&[2; 12], &[8, 6][..], &[number; 28]].concat(), 50_000 + u16::from(number))
     };
-    let (_, counters) = rig.run((0..20).map(arp));
+    let (_, counters) = harness.run((0..20).map(arp));
     assert_eq!(counters.pushed, [20, 0, 0, 0]);
 }
 
 #[test]
 fn a_full_member_loses_its_own_frames_only_and_the_sums_add_up() {
-    let rig = rig_of(&[64, 1024, 1024, 1024], &group(), WhenFull::Drop);
-    let (_, counters) = rig.run((0..2000).map(|number| of_flow(number, false)));
-    let ledgers: Vec<_> = counters.outputs.iter().map(|sessions| sessions[1]).collect();
-    assert_eq!(ledgers[0].delivered.frames, 64);
-    let full: Vec<_> = ledgers.iter().map(|ledger| ledger.full).collect();
-    assert!(full[0] > 300 && full[1..] == [0; 3], "{full:?}");
-    let ledger = counters.sessions[1];
-    assert_eq!(ledger.drops.get(DropReason::OutputFull), full[0]);
-    assert!(ledger.adds_up() && counters.all.adds_up());
+    let harness = harness_of(&[64, 1024, 1024, 1024], &group(), WhenFull::Drop);
+    let (_, counters) = harness.run((0..2000).map(|number| of_flow(number, false)));
+    let members: Vec<_> = counters.outputs.iter().map(|sessions| sessions[1]).collect();
+    assert_eq!(members[0].delivered.frames, 64);
+    let dropped: Vec<_> = members.iter().map(|member| member.dropped).collect();
+    assert!(dropped[0] > 300 && dropped[1..] == [0; 3], "{dropped:?}");
+    let session = counters.sessions[1];
+    assert_eq!(session.drops.get(DropReason::OutputFull), dropped[0]);
+    assert!(session.adds_up() && counters.total.adds_up());
 }
 
-/// Accepts UDP from or to port 53, or nothing.
+/// Returns a filter that accepts UDP from or to port 53, or nothing.
 fn dns(action: Action) -> Filter {
     let rule = |direction| Rule {
         direction,
@@ -118,11 +118,11 @@ fn an_output_with_a_filter_gets_what_its_rules_accept_and_the_others_get_everyth
     let mut config = config_of(2, UnknownSessions::Pass);
     config.filters.push(dns(Action::Accept));
     config.outputs[0].filter = Some("dns".to_owned());
-    let rig = rig_of(&[1024, 1024], &config, WhenFull::Drop);
-    let (_, counters) = rig.run((0..600).map(|number| of_flow(number, false)));
+    let harness = harness_of(&[1024, 1024], &config, WhenFull::Drop);
+    let (_, counters) = harness.run((0..600).map(|number| of_flow(number, false)));
     let of = |output: usize| {
-        let ledger = counters.outputs[output][1];
-        (ledger.delivered.frames, ledger.full)
+        let output = counters.outputs[output][1];
+        (output.delivered.frames, output.dropped)
     };
     assert_eq!([of(0), of(1)], [(256, 0), (600, 0)]);
     assert_eq!(counters.pushed, [256, 600]);
@@ -133,8 +133,8 @@ fn a_frame_that_no_output_chooses_has_no_output() {
     let mut config = config_of(1, UnknownSessions::Pass);
     config.filters.push(dns(Action::Reject));
     config.outputs[0].filter = Some("dns".to_owned());
-    let rig = rig_of(&[64], &config, WhenFull::Drop);
-    let (_, counters) = rig.run((0..10).map(|number| of_flow(number, false)));
-    assert_eq!((counters.all.drops.get(DropReason::NoOutput), counters.pushed[0]), (10, 0));
+    let harness = harness_of(&[64], &config, WhenFull::Drop);
+    let (_, counters) = harness.run((0..10).map(|number| of_flow(number, false)));
+    assert_eq!((counters.total.drops.get(DropReason::NoOutput), counters.pushed[0]), (10, 0));
     assert!(counters.sessions[1].adds_up());
 }

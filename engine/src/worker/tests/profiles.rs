@@ -1,10 +1,10 @@
-//! What mirrors put into reserved bits.
+//! Values of mirrors in reserved bits.
 
 use super::*;
 use crate::config::{Direction, DirectionBit, SequenceBits, VxlanProfile};
 
-/// A configuration whose session has frames with a direction in bit 63 and a number in the bits
-/// from 8 on.
+/// Returns a configuration whose session has frames with a direction in bit 63 and a number in the
+/// bits from 8 on.
 fn marked() -> Config {
     let mut config = config_of(1, UnknownSessions::Pass);
     config.vxlan_profiles.push(VxlanProfile {
@@ -19,17 +19,17 @@ fn marked() -> Config {
 
 #[test]
 fn a_profile_turns_reserved_bits_into_directions_and_losses() {
-    let rig = rig_of(&[128], &marked(), WhenFull::Drop);
+    let harness = harness_of(&[128], &marked(), WhenFull::Drop);
     let frame = |number: u8, is_egress: bool| {
         let (mut frame, _) = mirrored(1, 7, &[number]);
         frame[43] = number;
         frame[49] = u8::from(is_egress);
         frame
     };
-    let directory = rig.directory.clone();
+    let directory = harness.directory.clone();
     let frames = [(1, true), (2, false), (4, true), (3, false), (9, true)];
     let (mut consumers, counters) =
-        rig.run(frames.map(|(number, is_egress)| frame(number, is_egress)));
+        harness.run(frames.map(|(number, is_egress)| frame(number, is_egress)));
     let Next::Batch(batch) = consumers[0].next(Duration::ZERO) else { panic!("no frames") };
     let directions: Vec<_> = batch.iter().map(|frame| frame.direction()).collect();
     let expected = frames

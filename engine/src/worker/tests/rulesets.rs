@@ -1,9 +1,9 @@
-//! Filters, packet lengths, routes, and changing over from one ruleset to another.
+//! Filters, packet lengths, routes, and changes of the ruleset.
 
 use super::*;
 use crate::config::{Action, Direction, Filter, PortRange, Rule, UDP};
 
-/// Rejects UDP from port 1, which is what [`mirrored`] makes, or accepts everything.
+/// Returns a filter that rejects UDP from port 1, which [`mirrored`] makes, or accepts everything.
 fn filter(rejects: bool) -> Filter {
     let rule = |direction, number, action, port| Rule {
         direction,
@@ -26,7 +26,7 @@ fn filter(rejects: bool) -> Filter {
     }
 }
 
-/// As [`config_of`], with a filter for the session.
+/// Returns the same as [`config_of`], with a filter for the session.
 fn filtered(outputs: usize, rejects: bool) -> Config {
     let mut config = config_of(outputs, UnknownSessions::Pass);
     config.filters.push(filter(rejects));
@@ -39,7 +39,7 @@ fn frames(count: u16) -> Vec<Vec<u8>> {
 }
 
 impl WorkerHarness {
-    /// Frames arrive and are worked on.
+    /// Delivers frames and has them processed.
     fn receive(&mut self, count: u16) {
         self.worker.refill();
         for frame in frames(count) {
@@ -48,17 +48,17 @@ impl WorkerHarness {
         while self.worker.receive() > 0 {}
     }
 
-    /// Changes over, with a ring to each new output; `claims` are those of all outputs that ever
-    /// were.
+    /// Changes the ruleset, with a ring to each new output; `subscriptions` has those of all
+    /// outputs that ever were.
     fn change(
         &mut self,
         generation: u32,
         config: &Config,
-        claims: &[Subscription<'_>],
+        subscriptions: &[Subscription<'_>],
         new: &[(usize, u32)],
     ) {
         config.validate().unwrap_or_else(|error| panic!("{error}"));
-        let ruleset = Ruleset::new(generation, config, &mut self.directory, claims);
+        let ruleset = Ruleset::new(generation, config, &mut self.directory, subscriptions);
         let mut outputs = Vec::new();
         for &(id, len) in new {
             let (writer, consumer) = ring_of(self.worker.queue.umem(), len);
@@ -68,23 +68,23 @@ impl WorkerHarness {
         let control = self.worker.control.clone();
         control.post(RulesetChange { ruleset: Arc::new(ruleset), outputs });
         assert!(!control.is_acked());
-        let mail = control.mail(self.worker.acked).expect("announced");
-        self.worker.open(mail);
+        let request = control.take_requests(self.worker.acked).expect("announced");
+        self.worker.handle(request);
         assert!(control.is_acked());
     }
 }
 
 #[test]
 fn what_a_filter_rejects_is_counted_for_its_session_and_goes_nowhere() {
-    let rig = rig_of(&[128], &filtered(1, true), WhenFull::Drop);
+    let harness = harness_of(&[128], &filtered(1, true), WhenFull::Drop);
     let other = mirrored(2, 9, b"another session").0;
-    let (mut consumers, counters) = rig.run(frames(100).into_iter().chain([other]));
+    let (mut consumers, counters) = harness.run(frames(100).into_iter().chain([other]));
     assert_eq!(counters.sessions[1].drops.get(DropReason::RuleRejected), 100);
     assert_eq!(
         (counters.sessions[1].delivered.frames, counters.sessions[1].direction_unknown),
         (0, 100)
     );
-    assert!(counters.sessions[1].adds_up() && counters.all.adds_up());
+    assert!(counters.sessions[1].adds_up() && counters.total.adds_up());
     assert_eq!(counters.outputs[0][1], crate::counters::OutputCounters::default());
     assert_eq!(read_all(&mut consumers[0]).len(), 1);
 }
@@ -93,10 +93,10 @@ fn what_a_filter_rejects_is_counted_for_its_session_and_goes_nowhere() {
 fn a_frame_is_cut_to_the_packet_length_and_keeps_its_original_length() {
     let mut config = config_of(1, UnknownSessions::Pass);
     config.sessions[0].packet_length = Some(50);
-    let rig = rig_of(&[128], &config, WhenFull::Drop);
+    let harness = harness_of(&[128], &config, WhenFull::Drop);
     let (long, inner) = mirrored(1, 7, &[5; 20]);
     let (short, _) = mirrored(1, 7, &[5; 8]);
-    let (mut consumers, counters) = rig.run([long, short]);
+    let (mut consumers, counters) = harness.run([long, short]);
     let Next::Batch(batch) = consumers[0].next(Duration::ZERO) else { panic!("no frames") };
     let seen: Vec<_> = batch
         .iter()
@@ -107,9 +107,9 @@ fn a_frame_is_cut_to_the_packet_length_and_keeps_its_original_length() {
         batch.iter().next().map(|frame| frame.bytes().into_owned()),
         Some(inner[..50].to_vec())
     );
-    let ledger = &counters.sessions[1];
-    assert_eq!((ledger.sliced, ledger.cut), (1, 0));
-    assert_eq!((ledger.received.bytes, ledger.delivered.bytes), (112, 100));
+    let session = &counters.sessions[1];
+    assert_eq!((session.truncated, session.received_truncated), (1, 0));
+    assert_eq!((session.received.bytes, session.delivered.bytes), (112, 100));
     assert_eq!(counters.outputs[0][1].delivered.bytes, 100);
 }
 
@@ -118,7 +118,7 @@ fn the_direction_travels_with_the_frame() {
     let mut config = filtered(1, false);
     config.sessions[0].source = None;
     config.sessions[0].vni = 7;
-    let rig = rig_of(&[128], &config, WhenFull::Drop);
+    let harness = harness_of(&[128], &config, WhenFull::Drop);
     let to = |host: [u8; 4]| {
         let (mut outer, _) = mirrored(1, 7, b"x");
         outer[26..30].copy_from_slice(&host);
@@ -126,7 +126,7 @@ fn the_direction_travels_with_the_frame() {
     };
     // The inner packets go from 192.168.0.1 to 192.168.0.2.
     let (mut consumers, counters) =
-        rig.run([to([192, 168, 0, 1]), to([192, 168, 0, 2]), to([192, 168, 0, 3])]);
+        harness.run([to([192, 168, 0, 1]), to([192, 168, 0, 2]), to([192, 168, 0, 3])]);
     let Next::Batch(batch) = consumers[0].next(Duration::ZERO) else { panic!("no frames") };
     let directions: Vec<_> = batch.iter().map(|frame| frame.direction()).collect();
     assert_eq!(directions, [Some(Direction::Egress), Some(Direction::Ingress), None]);
@@ -137,39 +137,49 @@ fn the_direction_travels_with_the_frame() {
 fn a_session_goes_to_the_outputs_that_it_names() {
     let mut config = config_of(3, UnknownSessions::Pass);
     config.sessions[0].outputs = Some(vec!["1".to_owned()]);
-    let rig = rig_of(&[64, 64, 64], &config, WhenFull::Drop);
+    let harness = harness_of(&[64, 64, 64], &config, WhenFull::Drop);
     let other = |_| mirrored(2, 9, b"everywhere").0;
-    let (mut consumers, counters) = rig.run(frames(100).into_iter().chain((0..10).map(other)));
+    let (mut consumers, counters) = harness.run(frames(100).into_iter().chain((0..10).map(other)));
     let of = |output: usize, session: usize| {
-        let ledger = counters.outputs[output][session];
-        (ledger.delivered.frames, ledger.full)
+        let output = counters.outputs[output][session];
+        (output.delivered.frames, output.dropped)
     };
     assert_eq!([of(0, 1), of(1, 1), of(2, 1)], [(0, 0), (64, 36), (0, 0)]);
     assert_eq!([of(0, 0), of(1, 0), of(2, 0)], [(10, 0), (0, 10), (10, 0)]);
     assert_eq!(counters.sessions[1].drops.get(DropReason::OutputFull), 36);
-    assert_eq!(counters.all.delivered.frames, 64 + 10);
+    assert_eq!(counters.total.delivered.frames, 64 + 10);
     let read: Vec<_> = consumers.iter_mut().map(|consumer| read_all(consumer).len()).collect();
     assert_eq!(read, [10, 64, 10]);
 }
 
 #[test]
 fn a_ruleset_changes_between_two_batches_and_every_count_goes_on() {
-    let mut rig = rig_of(&[256, 256], &filtered(2, false), WhenFull::Drop);
-    rig.receive(60);
-    rig.change(1, &filtered(2, true), &[Subscription::Named("0"), Subscription::Named("1")], &[]);
-    rig.receive(60);
-    // Only output 1 from here on, and a session more.
+    let mut harness = harness_of(&[256, 256], &filtered(2, false), WhenFull::Drop);
+    harness.receive(60);
+    harness.change(
+        1,
+        &filtered(2, true),
+        &[Subscription::Named("0"), Subscription::Named("1")],
+        &[],
+    );
+    harness.receive(60);
+    // From here on only output 1, and one more session.
     let mut third = filtered(2, false);
     third.sessions[0].outputs = Some(vec!["1".to_owned()]);
     third.sessions.push(Session { name: "new".into(), vni: 99, ..Session::default() });
-    rig.change(2, &third, &[Subscription::Named("0"), Subscription::Named("1")], &[]);
-    rig.receive(60);
-    rig.change(3, &filtered(2, false), &[Subscription::Named("0"), Subscription::Named("1")], &[]);
-    rig.receive(10);
-    let (mut consumers, counters) = rig.run([]);
-    let ledger = &counters.sessions[1];
-    assert_eq!((ledger.received.frames, ledger.delivered.frames), (190, 130));
-    assert_eq!(ledger.drops.get(DropReason::RuleRejected), 60);
+    harness.change(2, &third, &[Subscription::Named("0"), Subscription::Named("1")], &[]);
+    harness.receive(60);
+    harness.change(
+        3,
+        &filtered(2, false),
+        &[Subscription::Named("0"), Subscription::Named("1")],
+        &[],
+    );
+    harness.receive(10);
+    let (mut consumers, counters) = harness.run([]);
+    let session = &counters.sessions[1];
+    assert_eq!((session.received.frames, session.delivered.frames), (190, 130));
+    assert_eq!(session.drops.get(DropReason::RuleRejected), 60);
     assert_eq!(counters.sessions.len(), 3);
     let delivered = [0, 1].map(|output: usize| counters.outputs[output][1].delivered.frames);
     assert_eq!(delivered, [70, 130]);
@@ -180,32 +190,32 @@ fn a_ruleset_changes_between_two_batches_and_every_count_goes_on() {
 
 #[test]
 fn an_output_ends_when_it_is_taken_away_and_another_begins() {
-    let mut rig = rig_of(&[256, 256], &config_of(2, UnknownSessions::Pass), WhenFull::Drop);
-    rig.receive(50);
+    let mut harness = harness_of(&[256, 256], &config_of(2, UnknownSessions::Pass), WhenFull::Drop);
+    harness.receive(50);
     let mut config = config_of(3, UnknownSessions::Pass);
     config.outputs.remove(0);
-    rig.change(
+    harness.change(
         1,
         &config,
         &[Subscription::Gone, Subscription::Named("1"), Subscription::Named("2")],
         &[(2, 256)],
     );
-    rig.receive(30);
-    let mut consumers = std::mem::take(&mut rig.consumers);
+    harness.receive(30);
+    let mut consumers = std::mem::take(&mut harness.consumers);
     assert_eq!(
         read_all(&mut consumers[0]).len(),
         50,
         "what was in the ring can be read, then it is closed"
     );
-    rig.worker.refill();
-    rig.worker.publish(true);
-    let counters = rig.counters_cell.read();
+    harness.worker.refill();
+    harness.worker.publish(true);
+    let counters = harness.counters_cell.read();
     let delivered: Vec<_> =
         counters.outputs.iter().map(|output| output[1].delivered.frames).collect();
     assert_eq!((delivered, counters.pushed), (vec![50, 80, 30], vec![50, 80, 30]));
     assert_eq!(counters.sessions[1].delivered.frames, 80);
-    rig.receive(5);
-    let (_, counters) = rig.run([]);
+    harness.receive(5);
+    let (_, counters) = harness.run([]);
     let delivered: Vec<_> =
         counters.outputs.iter().map(|output| output[1].delivered.frames).collect();
     assert_eq!(delivered, [50, 85, 35], "the counts of the one that is gone stay");
@@ -215,17 +225,17 @@ fn an_output_ends_when_it_is_taken_away_and_another_begins() {
 
 #[test]
 fn an_output_that_a_worker_did_not_live_to_know_ends() {
-    let rig = rig_of(&[128], &filtered(1, false), WhenFull::Drop);
-    let control = rig.worker.control.clone();
-    let (writer, mut consumer) = ring_of(rig.worker.queue.umem(), 64);
+    let harness = harness_of(&[128], &filtered(1, false), WhenFull::Drop);
+    let control = harness.worker.control.clone();
+    let (writer, mut consumer) = ring_of(harness.worker.queue.umem(), 64);
     let ruleset = Arc::new(Ruleset::new(
         1,
         &filtered(2, false),
-        &mut rig.directory.clone(),
+        &mut harness.directory.clone(),
         &[Subscription::Gone, Subscription::Named("new")],
     ));
     control.post(RulesetChange { ruleset, outputs: vec![(1, writer)] });
-    drop(rig);
+    drop(harness);
     assert!(matches!(consumer.next(Duration::ZERO), Next::Idle));
     control.discard();
     assert!(matches!(consumer.next(Duration::ZERO), Next::Closed));

@@ -25,12 +25,12 @@ const STAGES: [(&str, &str); 6] = [
     ("times", "Stages::find_times"),
     ("sessions", "Stages::find_sessions"),
     ("count", "Stages::count"),
-    (JUDGE, "stages::Stages>::judge"),
-    ("publish", "Taps::publish"),
+    (FILTER, "stages::Stages>::filter"),
+    ("publish", "OutputPorts::publish"),
 ];
 
 /// The stage that is there for rules alone.
-const JUDGE: &str = "judge";
+const FILTER: &str = "filter";
 
 /// The other functions of a worker's loop.
 const REST: [(&str, &str); 2] = [("refill", "Worker<K>::refill"), ("receive", "Batch::receive")];
@@ -90,7 +90,7 @@ impl Counted {
         )]
         let per_frame = |function| profile.of(function).map(|count| count as f64 / frames as f64);
         let part = |&(name, function): &(&'static str, &'static str)| {
-            let is_absent = name == JUDGE && scenario.rules == 0;
+            let is_absent = name == FILTER && scenario.rules == 0;
             Ok((name, if is_absent { 0.0 } else { per_frame(function)? }))
         };
         let parts = STAGES.iter().chain(&REST).map(part);

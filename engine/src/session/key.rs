@@ -1,4 +1,4 @@
-//! The identity of a mirror session on the wire.
+//! Identity of a mirror session on the wire.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -9,31 +9,31 @@ use super::Vni;
 
 /// Outer source address and VNI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Pair {
+pub struct SourceVni {
     /// Source address of the outer IP header: in AWS the primary address of the mirrored ENI.
     pub source: IpAddr,
     /// VNI of the tunnel header.
     pub vni: Vni,
 }
 
-impl fmt::Display for Pair {
+impl fmt::Display for SourceVni {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { source, vni } = self;
         write!(f, "VNI {vni} from {source}")
     }
 }
 
-/// A pair in the form in which tables are searched. Almost all mirrors are IPv4: those fit one
-/// machine word.
+/// Source and VNI in the form in which tables are searched. Almost all mirrors are IPv4, and their
+/// keys fit into one machine word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Key {
+pub(crate) enum SessionKey {
     /// Address in bits 24 to 55, VNI in bits 0 to 23.
     V4(u64),
     /// Address and VNI.
     V6([u8; 16], u32),
 }
 
-impl Key {
+impl SessionKey {
     #[inline]
     pub(crate) const fn new(source: Source, vni: Vni) -> Self {
         match source {
@@ -44,22 +44,22 @@ impl Key {
         }
     }
 
-    /// The pair that it stands for.
+    /// Returns source and VNI.
     #[expect(
         clippy::cast_possible_truncation,
         reason = "the fields of 32 and 24 bits are taken apart"
     )]
-    pub(super) fn pair(self) -> Pair {
+    pub(super) fn source_vni(self) -> SourceVni {
         let (source, vni) = match self {
             Self::V4(bits) => {
                 (Ipv4Addr::from_bits((bits >> 24) as u32).into(), bits as u32 & Vni::MAX.get())
             }
             Self::V6(address, vni) => (Ipv6Addr::from(address).into(), vni),
         };
-        Pair { source, vni: Vni::new(vni).unwrap_or_default() }
+        SourceVni { source, vni: Vni::new(vni).unwrap_or_default() }
     }
 
-    /// The source address, if it is an IPv4 one.
+    /// Returns the source address if it is an IPv4 address.
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "the 32 bits of the address are taken")]
     pub(crate) const fn v4(self) -> Option<u32> {
@@ -69,7 +69,7 @@ impl Key {
         }
     }
 
-    /// The source address, if it is an IPv6 one.
+    /// Returns the source address if it is an IPv6 address.
     #[inline]
     pub(crate) const fn v6(self) -> Option<u128> {
         match self {
@@ -78,13 +78,13 @@ impl Key {
         }
     }
 
-    /// Whether both are the same IPv4 pair; `false` for IPv6.
+    /// Returns whether both are the same IPv4 key; `false` for IPv6.
     #[inline]
     pub(crate) const fn is_same_v4(self, other: Self) -> bool {
         matches!((self, other), (Self::V4(one), Self::V4(two)) if one == two)
     }
 
-    /// The VNI alone.
+    /// Returns the VNI.
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "the lowest 24 bits are taken")]
     pub(super) const fn vni(self) -> u32 {
@@ -95,8 +95,8 @@ impl Key {
     }
 }
 
-impl From<Pair> for Key {
-    fn from(pair: Pair) -> Self {
+impl From<SourceVni> for SessionKey {
+    fn from(pair: SourceVni) -> Self {
         let source = match pair.source {
             IpAddr::V4(address) => Source::V4(address.octets()),
             IpAddr::V6(address) => Source::V6(address.octets()),
@@ -112,13 +112,13 @@ mod tests {
     #[test]
     fn a_pair_and_the_bytes_on_the_wire_make_the_same_key() {
         let vni = Vni::new(77).unwrap();
-        let pair = Pair { source: "10.1.2.3".parse().unwrap(), vni };
-        assert_eq!(Key::from(pair), Key::new(Source::V4([10, 1, 2, 3]), vni));
-        assert_eq!(Key::from(pair).pair(), pair);
+        let pair = SourceVni { source: "10.1.2.3".parse().unwrap(), vni };
+        assert_eq!(SessionKey::from(pair), SessionKey::new(Source::V4([10, 1, 2, 3]), vni));
+        assert_eq!(SessionKey::from(pair).source_vni(), pair);
         let address: Ipv6Addr = "2001:db8::5".parse().unwrap();
-        let pair = Pair { source: address.into(), vni };
-        assert_eq!(Key::from(pair), Key::new(Source::V6(address.octets()), vni));
-        assert_eq!(Key::from(pair).pair(), pair);
+        let pair = SourceVni { source: address.into(), vni };
+        assert_eq!(SessionKey::from(pair), SessionKey::new(Source::V6(address.octets()), vni));
+        assert_eq!(SessionKey::from(pair).source_vni(), pair);
         assert_eq!(pair.to_string(), "VNI 77 from 2001:db8::5");
     }
 }
