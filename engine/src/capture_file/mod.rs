@@ -88,7 +88,7 @@ struct Located {
 }
 
 #[derive(Debug)]
-enum Format {
+enum FileFormat {
     Classic(Classic),
     Ng(Ng),
 }
@@ -98,7 +98,7 @@ enum Format {
 pub struct CaptureFile {
     path: PathBuf,
     window: Window,
-    format: Format,
+    format: FileFormat,
     frames: u64,
     finished: bool,
 }
@@ -150,8 +150,8 @@ impl CaptureFile {
             return Ok(None);
         }
         let located = match &mut self.format {
-            Format::Classic(classic) => classic.next(&mut self.window),
-            Format::Ng(ng) => ng.next(&mut self.window),
+            FileFormat::Classic(classic) => classic.next(&mut self.window),
+            FileFormat::Ng(ng) => ng.next(&mut self.window),
         };
         match located {
             Ok(Some(Located { timestamp_ns, captured, original_len, link_type })) => {
@@ -188,7 +188,7 @@ impl From<Stop> for Opening {
     }
 }
 
-fn recognise(path: &Path, window: &mut Window) -> Result<Format, Opening> {
+fn recognise(path: &Path, window: &mut Window) -> Result<FileFormat, Opening> {
     const MAGIC_LEN: usize = 4;
     let available = window.fill(MAGIC_LEN).map_err(Stop::Read)?;
     if available == 0 {
@@ -196,10 +196,10 @@ fn recognise(path: &Path, window: &mut Window) -> Result<Format, Opening> {
     }
     let start = window.peek(MAGIC_LEN.min(available));
     if Ng::recognises(start) {
-        return Ok(Format::Ng(Ng::new(window)?));
+        return Ok(FileFormat::Ng(Ng::new(window)?));
     }
     if Classic::recognises(start) {
-        return Ok(Format::Classic(Classic::new(window)?));
+        return Ok(FileFormat::Classic(Classic::new(window)?));
     }
     Err(Opening::Refused(refuse_foreign_magic(path, start)))
 }

@@ -28,22 +28,22 @@ const MAX_INTERFACES: usize = 65_536;
 
 /// An interface that a section describes.
 #[derive(Debug, Clone, Copy)]
-struct Interface {
+struct SectionInterface {
     link_type: LinkType,
     /// Bytes captured of each packet at most; 0: no limit.
     snaplen: u32,
-    clock: Clock,
+    timestamps: TimestampFormat,
 }
 
 /// The meaning of an interface's timestamps (`if_tsresol`, `if_tsoffset`).
 #[derive(Debug, Clone, Copy)]
-struct Clock {
+struct TimestampFormat {
     /// Most significant bit 0: negative power of 10, else negative power of 2, seconds.
     resolution: u8,
     offset_seconds: i64,
 }
 
-impl Clock {
+impl TimestampFormat {
     /// Microseconds since 1970, the default of the format.
     const DEFAULT: Self = Self { resolution: 6, offset_seconds: 0 };
 
@@ -68,7 +68,7 @@ impl Clock {
 #[derive(Debug)]
 pub(super) struct Ng {
     is_big_endian: bool,
-    interfaces: Vec<Interface>,
+    interfaces: Vec<SectionInterface>,
 }
 
 impl Ng {
@@ -191,23 +191,23 @@ impl Ng {
         if self.interfaces.len() == MAX_INTERFACES {
             return Err(Damage::Interfaces { limit: MAX_INTERFACES });
         }
-        self.interfaces.push(Interface {
+        self.interfaces.push(SectionInterface {
             link_type: LinkType(description.linktype.0.cast_unsigned()),
             snaplen: description.snaplen,
-            clock: self.clock(description),
+            timestamps: self.timestamp_format(description),
         });
         Ok(())
     }
 
-    /// Reads the clock from the options: the parser takes the offset as little-endian whatever the
-    /// section is.
-    fn clock(&self, description: &InterfaceDescriptionBlock<'_>) -> Clock {
-        let mut clock = Clock::DEFAULT;
+    /// Reads the timestamp format from the options: the parser takes the offset as little-endian
+    /// whatever the section is.
+    fn timestamp_format(&self, description: &InterfaceDescriptionBlock<'_>) -> TimestampFormat {
+        let mut format = TimestampFormat::DEFAULT;
         for option in
             description.options.iter().take_while(|option| option.code != OptionCode::EndOfOpt)
         {
             match (option.code, option.as_bytes()) {
-                (OptionCode::IfTsresol, Ok(&[resolution])) => clock.resolution = resolution,
+                (OptionCode::IfTsresol, Ok(&[resolution])) => format.resolution = resolution,
                 (OptionCode::IfTsoffset, Ok(value)) => {
                     if let Ok(value) = <[u8; 8]>::try_from(value) {
                         let from_bytes = if self.is_big_endian {
@@ -215,20 +215,20 @@ impl Ng {
                         } else {
                             i64::from_le_bytes
                         };
-                        clock.offset_seconds = from_bytes(value);
+                        format.offset_seconds = from_bytes(value);
                     }
                 }
                 _ => {}
             }
         }
-        clock
+        format
     }
 
-    fn enhanced(&self, packet: &EnhancedPacketBlock<'_>) -> Result<Packet, Damage> {
+    fn enhanced(&self, packet: &EnhancedPacketBlock<'_>) -> Result<PacketBlock, Damage> {
         let interface = self.interface(packet.if_id)?;
-        Ok(Packet {
+        Ok(PacketBlock {
             timestamp_ns: interface
-                .clock
+                .timestamps
                 .to_ns(u64::from(packet.ts_high) << 32 | u64::from(packet.ts_low)),
             offset: PACKET_DATA_OFFSET,
             captured_len: packet.packet_data().len(),
@@ -239,7 +239,7 @@ impl Ng {
 
     /// Reads a packet without time, of the section's first interface. Its captured part follows
     /// from its length and the interface's limit.
-    fn simple(&self, packet: &SimplePacketBlock<'_>) -> Result<Packet, Damage> {
+    fn simple(&self, packet: &SimplePacketBlock<'_>) -> Result<PacketBlock, Damage> {
         let interface = self.interface(0)?;
         let snaplen = if interface.snaplen == 0 { u32::MAX } else { interface.snaplen };
         let captured = packet.origlen.min(snaplen);
@@ -248,7 +248,7 @@ impl Ng {
         if captured > limit {
             return Err(Damage::CapturedLength { captured, limit });
         }
-        Ok(Packet {
+        Ok(PacketBlock {
             timestamp_ns: 0,
             offset: SIMPLE_DATA_OFFSET,
             captured_len: captured as usize,
@@ -259,7 +259,7 @@ impl Ng {
 
     /// Reads the obsolete packet block: an enhanced one with a drop count in the upper half of the
     /// interface.
-    fn obsolete(&self, block: &UnknownBlock<'_>) -> Result<Packet, Damage> {
+    fn obsolete(&self, block: &UnknownBlock<'_>) -> Result<PacketBlock, Damage> {
         let id = if self.is_big_endian {
             u16::from_be_bytes([block.data[0], block.data[1]])
         } else {
@@ -267,8 +267,8 @@ impl Ng {
         };
         let interface = self.interface(u32::from(id))?;
         let (high, low) = (self.u32_at(block.data, 4), self.u32_at(block.data, 8));
-        Ok(Packet {
-            timestamp_ns: interface.clock.to_ns(u64::from(high) << 32 | u64::from(low)),
+        Ok(PacketBlock {
+            timestamp_ns: interface.timestamps.to_ns(u64::from(high) << 32 | u64::from(low)),
             offset: PACKET_DATA_OFFSET,
             captured_len: self.u32_at(block.data, 12) as usize,
             original_len: self.u32_at(block.data, 16),
@@ -276,7 +276,7 @@ impl Ng {
         })
     }
 
-    fn interface(&self, id: u32) -> Result<Interface, Damage> {
+    fn interface(&self, id: u32) -> Result<SectionInterface, Damage> {
         let count = self.interfaces.len();
         self.interfaces.get(id as usize).copied().ok_or(Damage::Interface { id, count })
     }
@@ -288,7 +288,7 @@ impl Ng {
 }
 
 /// A packet whose captured bytes start `offset` bytes into its block.
-struct Packet {
+struct PacketBlock {
     timestamp_ns: u64,
     offset: usize,
     captured_len: usize,
@@ -296,7 +296,7 @@ struct Packet {
     link_type: LinkType,
 }
 
-impl Packet {
+impl PacketBlock {
     /// Returns the packet of a block that starts at `start` in the window's buffer.
     const fn moved_by(self, start: usize) -> Located {
         let Self { timestamp_ns, offset, captured_len, original_len, link_type } = self;
@@ -338,7 +338,7 @@ mod tests {
 
     #[test]
     fn every_resolution_gives_nanoseconds() {
-        let at = |resolution, units| Clock { resolution, offset_seconds: 0 }.to_ns(units);
+        let at = |resolution, units| TimestampFormat { resolution, offset_seconds: 0 }.to_ns(units);
         assert_eq!(at(0, 7), 7_000_000_000);
         assert_eq!(at(6, 1_500_000), 1_500_000_000);
         assert_eq!(at(9, 123), 123);
@@ -352,11 +352,15 @@ mod tests {
 
     #[test]
     fn the_offset_moves_time_in_both_directions() {
-        assert_eq!(Clock { resolution: 9, offset_seconds: 2 }.to_ns(5), 2_000_000_005);
-        assert_eq!(Clock { resolution: 0, offset_seconds: -2 }.to_ns(5), 3_000_000_000);
-        assert_eq!(Clock { resolution: 0, offset_seconds: i64::MIN }.to_ns(5), 0, "clamped");
+        assert_eq!(TimestampFormat { resolution: 9, offset_seconds: 2 }.to_ns(5), 2_000_000_005);
+        assert_eq!(TimestampFormat { resolution: 0, offset_seconds: -2 }.to_ns(5), 3_000_000_000);
         assert_eq!(
-            Clock { resolution: 0, offset_seconds: i64::MAX }.to_ns(u64::MAX),
+            TimestampFormat { resolution: 0, offset_seconds: i64::MIN }.to_ns(5),
+            0,
+            "clamped"
+        );
+        assert_eq!(
+            TimestampFormat { resolution: 0, offset_seconds: i64::MAX }.to_ns(u64::MAX),
             u64::MAX,
             "clamped"
         );

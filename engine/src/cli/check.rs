@@ -58,22 +58,8 @@ fn capture(capture: &Capture) -> String {
         Queues::All => format!("all RX queues {whose}"),
         Queues::List(queues) => format!("RX {} {whose}", counted("queue", queues)),
     };
-    let how = match mode {
-        CaptureMode::Auto => {
-            "zero-copy mode if the driver can (and is not ENA), else native, else generic mode, else UDP sockets"
-        }
-        CaptureMode::ZeroCopy => "zero-copy mode, or not at all",
-        CaptureMode::Native => "native mode, or not at all",
-        CaptureMode::Generic => "generic mode",
-        CaptureMode::Socket => "UDP sockets, which get only what is addressed to this host",
-    };
     let ports = tunnels(ports);
-    let sources = match allowed_sources.as_slice() {
-        [] => "from any source; any host that reaches the interface can forge it".to_owned(),
-        prefixes => {
-            format!("only from {}; from other sources it is dropped and counted", joined(prefixes))
-        }
-    };
+    let sources = sources(allowed_sources);
     let fragments = match fragments {
         FragmentMode::Reassemble => "Reassembles outer fragments.",
         FragmentMode::Pass => "Leaves outer fragments to the kernel stack.",
@@ -89,10 +75,32 @@ fn capture(capture: &Capture) -> String {
         )
     });
     format!(
-        "Captures from {interface}, {queues}: {how}.\n\
+        "Captures from {interface}, {queues}: {}.\n\
          Takes {ports}, {sources}. All other traffic goes to the kernel stack.\n\
-         {fragments} Each frame carries the time at which {times}.\n{busy_poll}"
+         {fragments} Each frame carries the time at which {times}.\n{busy_poll}",
+        capture_mode(*mode)
     )
+}
+
+const fn capture_mode(mode: CaptureMode) -> &'static str {
+    match mode {
+        CaptureMode::Auto => {
+            "zero-copy mode if the driver can (and is not ENA), else native, else generic mode, else UDP sockets"
+        }
+        CaptureMode::ZeroCopy => "zero-copy mode, or not at all",
+        CaptureMode::Native => "native mode, or not at all",
+        CaptureMode::Generic => "generic mode",
+        CaptureMode::Socket => "UDP sockets, which get only what is addressed to this host",
+    }
+}
+
+fn sources(allowed: &[impl Display]) -> String {
+    match allowed {
+        [] => "from any source; any host that reaches the interface can forge it".to_owned(),
+        prefixes => {
+            format!("only from {}; from other sources it is dropped and counted", joined(prefixes))
+        }
+    }
 }
 
 fn workers(workers: &Workers, capture: &Capture) -> String {

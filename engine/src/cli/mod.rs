@@ -2,7 +2,7 @@
 
 mod args;
 mod check;
-mod control;
+mod control_socket;
 mod decap;
 mod explain;
 mod files;
@@ -62,7 +62,7 @@ pub(crate) fn main() -> ExitCode {
         }
         Command::Explain(args) => explain::explain(&args),
         Command::Import(args) => import::import(&args),
-        Command::Reload(args) => control::reload(args.interface.as_deref()),
+        Command::Reload(args) => control_socket::reload(args.interface.as_deref()),
         Command::Tail(args) => tail::tail(&args),
         Command::Config(_) => example(),
     };

@@ -7,7 +7,7 @@ use vxtap::engine::Report;
 
 /// Counts since the start.
 #[derive(Serialize)]
-struct Progress<'a> {
+struct ProgressLine<'a> {
     elapsed_s: f64,
     received: u64,
     delivered: u64,
@@ -32,7 +32,7 @@ pub(super) fn line(elapsed: Duration, report: &Report) -> String {
         let received = ledger.received;
         SessionProgress { name, frames: received.frames, bytes: received.bytes }
     });
-    let progress = Progress {
+    let progress = ProgressLine {
         elapsed_s: elapsed.as_secs_f64(),
         received: total.received.frames,
         delivered: total.delivered.frames,

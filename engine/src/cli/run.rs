@@ -14,7 +14,7 @@ use vxtap::config::Config;
 use vxtap::engine::{EngineError, Report};
 
 use super::args::ProgressFormat;
-use super::control::{Answer, ControlServer, Reply, Request};
+use super::control_socket::{Answer, ControlServer, Reply, Request};
 use super::load::Loader;
 use super::{CommandError, log, print, progress};
 

@@ -20,7 +20,7 @@ mod start;
 mod stop;
 mod tail;
 mod watch;
-mod workers;
+mod worker_set;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -50,7 +50,7 @@ pub use report::{InterfaceReport, OutputReport, Report, WorkerReport};
 use tail::TailOutput;
 pub use tail::{TailError, TailRequest};
 use watch::Watch;
-use workers::Workers;
+use worker_set::WorkerSet;
 
 /// Chunk size of a capture file in bytes, the largest there is. Longer frames, which no network
 /// has, are left out and counted.
@@ -61,7 +61,7 @@ const FILE_RING_LEN: u32 = 2 * config::BATCH_MAX;
 const CAPTURE_FILE: &str = "capture file";
 
 /// The source of frames.
-enum Source {
+enum FrameSource {
     Live(Vec<CapturedInterface>),
     File(Arc<Mutex<Progress>>),
 }
@@ -104,7 +104,7 @@ pub struct Engine {
     config: Config,
     directory: Directory,
     ruleset: Arc<Ruleset>,
-    source: Source,
+    source: FrameSource,
     /// All queues, in the order in which they were opened.
     queues: QueueSet,
     /// Opened queues whose workers have not been started.
@@ -125,7 +125,7 @@ pub struct Engine {
     instances: Vec<OutputInstance>,
     /// The output of `vxtap tail`, from its first use on.
     tail_output: Option<TailOutput>,
-    workers: Workers,
+    workers: WorkerSet,
     diagnostics: Diagnostics,
     /// Permanent failures, a message each.
     failures: Vec<String>,
@@ -178,7 +178,7 @@ impl Engine {
         }
         let plan = config.memory.plan(Output::count_rings(&config.outputs))?;
         let lens = (plan.output_ring_len, plan.tail_ring_len);
-        Self::assemble(config, Source::Live(interfaces), waiting, lens, diagnostics)
+        Self::assemble(config, FrameSource::Live(interfaces), waiting, lens, diagnostics)
     }
 
     /// Opens a capture file (pcap or pcapng) as if its frames came from an interface. Of `capture`,
@@ -208,84 +208,83 @@ impl Engine {
         let waiting = vec![(QueueId::default(), open)];
         Self::assemble(
             config,
-            Source::File(progress),
+            FrameSource::File(progress),
             waiting,
             (FILE_RING_LEN, 0),
             Diagnostics::default(),
         )
     }
 
-    /// Opens the outputs and creates their rings, one from each queue to each output.
+    /// Makes the engine of opened queues, and opens its outputs.
     fn assemble(
         config: Config,
-        source: Source,
+        source: FrameSource,
         waiting: Vec<(QueueId, OpenQueue)>,
         (ring_len, tail_ring_len): (u32, u32),
         diagnostics: Diagnostics,
     ) -> Result<Self, EngineError> {
         let mut directory = match source {
-            Source::Live(_) => Directory::with_secret_seed(),
-            Source::File(_) => Directory::default(),
+            FrameSource::Live(_) => Directory::with_secret_seed(),
+            FrameSource::File(_) => Directory::default(),
         };
         let ruleset = Arc::new(Ruleset::first(&config, &mut directory));
+        let queues = QueueSet::default();
+        for (queue_id, open) in &waiting {
+            queues.push(QueueHandle::new(*queue_id, open.rx.umem().clone()));
+        }
         let mut engine = Self {
             directory,
             ruleset,
             source,
-            queues: QueueSet::default(),
-            waiting: Vec::new(),
+            queues,
+            writers: waiting.iter().map(|_| Vec::new()).collect(),
+            waiting,
             ring_len,
             tail_ring_len,
             planned_outputs: Output::count_rings(&config.outputs).max(1),
-            writers: Vec::new(),
             fragments: (config.capture.fragments == FragmentMode::Reassemble)
                 .then(FragmentTable::default),
             instances: Vec::new(),
             tail_output: None,
-            workers: Workers::default(),
+            workers: WorkerSet::default(),
             diagnostics,
             failures: Vec::new(),
             watch: Watch::here(),
             is_started: false,
             config,
         };
-        for (queue_id, open) in &waiting {
-            engine.queues.push(QueueHandle::new(*queue_id, open.rx.umem().clone()));
-        }
-        engine.waiting = waiting;
-        engine.writers = engine.waiting.iter().map(|_| Vec::new()).collect();
-        let mtu = engine.mtu();
-        let builder = OutputBuilder::new(
-            &engine.config,
-            &mut engine.directory,
-            &[],
-            mtu,
-            &engine.diagnostics,
-        );
-        engine.instances = builder.open(&engine.config.outputs)?;
-        for id in 0..engine.instances.len() {
-            if engine.instances[id].attached.is_some() {
+        engine.open_outputs()?;
+        Ok(engine)
+    }
+
+    /// Opens the configured outputs, and creates a ring from each queue to each output that no
+    /// consumers attach to.
+    fn open_outputs(&mut self) -> Result<(), EngineError> {
+        let mtu = self.mtu();
+        let Self { config, directory, diagnostics, .. } = self;
+        let builder = OutputBuilder::new(config, directory, &[], mtu, diagnostics);
+        self.instances = builder.open(&config.outputs)?;
+        for id in 0..self.instances.len() {
+            if self.instances[id].attached.is_some() {
                 continue;
             }
-            let (writers, consumer) = engine.rings()?;
-            engine.instances[id].connect(consumer);
-            engine
-                .writers
-                .iter_mut()
-                .zip(writers)
-                .for_each(|(each, writer)| each.push((id, writer)));
+            let (writers, consumer) = self.rings()?;
+            self.instances[id].connect(consumer);
+            for (of_queue, writer) in self.writers.iter_mut().zip(writers) {
+                of_queue.push((id, writer));
+            }
         }
-        Ok(engine)
+        Ok(())
     }
 
     /// Returns the longest packet, in bytes, that a mirror can send inside a frame that is captured
     /// here.
     fn mtu(&self) -> u32 {
         match &self.source {
-            Source::Live(interfaces) => {
+            FrameSource::Live(interfaces) => {
                 interfaces.iter().map(|captured| captured.interface.mtu).max().unwrap_or(0)
             }
-            Source::File(_) => 0,
+            FrameSource::File(_) => 0,
         }
     }
 
@@ -326,11 +325,11 @@ impl Engine {
     /// capture file counts as one interface.
     pub fn interfaces(&self) -> Vec<(&str, ActiveMode)> {
         match &self.source {
-            Source::Live(interfaces) => interfaces
+            FrameSource::Live(interfaces) => interfaces
                 .iter()
                 .map(|captured| (captured.interface.name.as_str(), captured.mode))
                 .collect(),
-            Source::File(_) => vec![(CAPTURE_FILE, ActiveMode::CaptureFile)],
+            FrameSource::File(_) => vec![(CAPTURE_FILE, ActiveMode::CaptureFile)],
         }
     }
 
@@ -338,18 +337,18 @@ impl Engine {
     /// interface delivers frames any more. [`Self::stop`] returns the reason.
     pub fn has_ended(&self) -> bool {
         match &self.source {
-            Source::Live(interfaces) => {
+            FrameSource::Live(interfaces) => {
                 let is_over = |index| self.is_over(index);
                 (0..interfaces.len()).all(is_over)
             }
-            Source::File(_) => self.workers.any_ended(0),
+            FrameSource::File(_) => self.workers.any_ended(0),
         }
     }
 
     /// Returns whether an interface delivers no more frames.
     fn is_over(&self, interface: usize) -> bool {
         let is_gone =
-            matches!(&self.source, Source::Live(interfaces) if interfaces[interface].is_gone);
+            matches!(&self.source, FrameSource::Live(interfaces) if interfaces[interface].is_gone);
         is_gone || self.workers.any_ended(interface)
     }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use super::{Engine, EngineError, Source};
+use super::{Engine, EngineError, FrameSource};
 use crate::config::{Config, ConfigError, Output};
 use crate::outputs::OutputBuilder;
 use crate::outputs::OutputInstance;
@@ -102,7 +102,7 @@ impl Engine {
     /// [`ReloadError`]; nothing has changed then.
     pub fn reload(&mut self, config: Config) -> Result<Changes, ReloadError> {
         config.validate()?;
-        if matches!(self.source, Source::File(_)) {
+        if matches!(self.source, FrameSource::File(_)) {
             return Err(ReloadError::CaptureFile);
         }
         if self.workers.is_empty() || self.has_ended() {

@@ -1,9 +1,9 @@
 //! Starts an engine: the outputs, then the workers, then the delivery of frames.
 
 use super::queue_builder::{OpenQueue, SteeringTarget};
-use super::{Engine, EngineError, Source};
+use super::{Engine, EngineError, FrameSource};
 use crate::config::WaitMode;
-use crate::outputs::clock::Clock;
+use crate::outputs::wall_clock::Clock;
 use crate::outputs::{OutputThread, ThreadContext};
 use crate::ring::{QueueId, Writer};
 use crate::worker::QueueHandle;
@@ -48,8 +48,8 @@ impl Engine {
     ) -> Result<SteeringTarget, EngineError> {
         let OpenQueue { queue: _, cpu, kernel, rx, free, target } = open;
         let (wait, when_full) = match self.source {
-            Source::Live(_) => (self.config.workers.wait, WhenFull::Drop),
-            Source::File(_) => (WaitMode::Interrupt, WhenFull::Wait),
+            FrameSource::Live(_) => (self.config.workers.wait, WhenFull::Drop),
+            FrameSource::File(_) => (WaitMode::Interrupt, WhenFull::Wait),
         };
         let QueueHandle { queue_id, umem: _, counters_cell, control } = handle;
         let ruleset = self.ruleset.clone();
@@ -92,8 +92,8 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let QueueId { interface, queue } = self.queues.get(index).queue_id;
         match &mut self.source {
-            Source::Live(interfaces) => interfaces[interface].connect(queue, target),
-            Source::File(_) => Ok(()),
+            FrameSource::Live(interfaces) => interfaces[interface].connect(queue, target),
+            FrameSource::File(_) => Ok(()),
         }
     }
 
@@ -116,8 +116,8 @@ impl Engine {
             id,
             members,
             clock: match self.source {
-                Source::Live(_) => Clock::Wall,
-                Source::File(_) => Clock::Frames,
+                FrameSource::Live(_) => Clock::Wall,
+                FrameSource::File(_) => Clock::Frames,
             },
             control: instance.control.clone(),
             attached: instance.attached.clone(),

@@ -4,7 +4,7 @@
 use std::thread;
 use std::time::Duration;
 
-use super::{Engine, Report, Source};
+use super::{Engine, FrameSource, Report};
 use crate::outputs::OutputStats;
 use crate::outputs::OutputThread;
 use crate::sys::lock;
@@ -26,7 +26,7 @@ impl Engine {
         let (failures, written) = self.finish();
         let mut report = Report::new(&self);
         report.failures.extend(self.failures.drain(..).chain(failures));
-        if let Source::File(progress) = &self.source {
+        if let FrameSource::File(progress) = &self.source {
             report.input_error = lock(progress).error.take();
         }
         for (output, written) in report.outputs.iter_mut().zip(written) {
@@ -37,7 +37,7 @@ impl Engine {
 
     /// Ends all threads, in the order in which frames pass. Does nothing the second time.
     fn finish(&mut self) -> (Vec<String>, Vec<Option<OutputStats>>) {
-        if let Source::Live(interfaces) = &mut self.source {
+        if let FrameSource::Live(interfaces) = &mut self.source {
             let mut was_attached = false;
             for captured in interfaces {
                 was_attached |= captured.detach();

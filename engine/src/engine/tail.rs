@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use super::reload::{list, shortened};
-use super::{Engine, EngineError, Source};
+use super::{Engine, EngineError, FrameSource};
 use crate::config::{DEFAULT_SESSION_NAME, OUTPUTS_MAX, Output};
 use crate::outputs::OutputInstance;
 use crate::outputs::attach::{AttachedConsumers, Notifier};
@@ -89,7 +89,7 @@ impl Engine {
     ///
     /// [`TailError`].
     pub fn tail(&mut self, sessions: &[String]) -> Result<TailRequest, TailError> {
-        if matches!(self.source, Source::File(_)) {
+        if matches!(self.source, FrameSource::File(_)) {
             return Err(TailError::CaptureFile);
         }
         if self.workers.is_empty() || self.has_ended() {

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use super::queue_builder::{QueueBuilder, QueueCpu};
-use super::{Engine, EngineError, OutputInstance, Source, cpus, no_rings};
+use super::{Engine, EngineError, FrameSource, OutputInstance, cpus, no_rings};
 use crate::config::Queues;
 use crate::interface::{self, Interface};
 use crate::ring::{self, QueueId};
@@ -86,7 +86,7 @@ impl Engine {
         if self.has_ended() {
             return;
         }
-        let Source::Live(interfaces) = &mut self.source else { return };
+        let FrameSource::Live(interfaces) = &mut self.source else { return };
         for (index, captured) in
             interfaces.iter_mut().enumerate().filter(|(_, captured)| !captured.is_gone)
         {
@@ -107,7 +107,7 @@ impl Engine {
         if self.watch.namespace != network_namespace() {
             return Vec::new();
         }
-        let Source::Live(interfaces) = &self.source else { return Vec::new() };
+        let FrameSource::Live(interfaces) = &self.source else { return Vec::new() };
         let Ok(all) = interface::all() else { return Vec::new() };
         let mut changes = Vec::new();
         for (index, captured) in
@@ -127,7 +127,7 @@ impl Engine {
 
     /// Reports and applies a change.
     fn apply(&mut self, InterfaceChange { index, now, queue_count }: InterfaceChange) {
-        let Source::Live(interfaces) = &mut self.source else { return };
+        let FrameSource::Live(interfaces) = &mut self.source else { return };
         let captured = &mut interfaces[index];
         let name = captured.interface.name.clone();
         let Some(now) = now else {
@@ -171,7 +171,7 @@ impl Engine {
         if self.queues.has(queue_id) {
             return Ok(());
         }
-        let Source::Live(interfaces) = &self.source else { return Ok(()) };
+        let FrameSource::Live(interfaces) = &self.source else { return Ok(()) };
         let captured = &interfaces[interface];
         let builder = QueueBuilder { config: &self.config, interface: &captured.interface };
         let mut umem = builder.umem(captured.chunk_size, self.planned_outputs)?;

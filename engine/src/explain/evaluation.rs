@@ -2,10 +2,10 @@
 
 use super::walk::{Decision, Walk, decision};
 use super::{DirectionEvidence, Explainer, session_name};
-use crate::config::{Direction, Session};
-use crate::decap::{Encapsulation, Gwlb, Inner};
+use crate::config::{Config, Direction, Output, Session};
+use crate::decap::{Encapsulation, Gwlb, Inner, Link, VXLAN_LEN};
 use crate::drop_reason::DropReason;
-use crate::filter::{Policy, Verdict};
+use crate::filter::Policy;
 use crate::flow::Flow;
 use crate::ring::Outer;
 use crate::session::{SessionId, SessionKey, SourceVni};
@@ -81,54 +81,36 @@ pub(super) fn evaluate<'e>(
     outer: &[u8],
     inner: &Inner,
 ) -> Explanation<'e> {
-    let frame = &outer[inner.start..inner.start + inner.captured_len];
-    let link = inner.encap.link();
-    let config = &explainer.config;
-    let flow = Flow::in_frame(frame, link);
-    let declared = session_id.index().checked_sub(1).map(|place| &config.sessions[place]);
-    let policy = explainer.ruleset.policies.get(session_id);
-    let source = SessionKey::from(pair);
-    let header = Outer::new(&outer[inner.outer_ip..inner.start], inner.encap).vxlan_header();
-    let marked = |policy: &Policy| policy.reserved_bits?.direction(header?);
-    let (direction, mut outcome) = match policy {
-        Some(policy) => {
-            let Verdict { outcome, .. } = policy.evaluate(frame, link, source, marked(policy));
-            let inferred = || policy.direction(frame, link, flow.as_ref(), source);
-            let marked = marked(policy).map(|direction| (direction, DirectionEvidence::Mark));
-            (marked.or_else(inferred), outcome)
-        }
-        None => (None, Ok(())),
-    };
-    if declared.is_none() {
-        outcome = explainer.ruleset.admits_undeclared().and(outcome);
-    }
-    let is_amazon_dns =
-        policy.is_some_and(|policy| flow.is_some_and(|flow| policy.is_amazon_dns(&flow)));
-    let lists = session_id.index().checked_sub(1).and_then(|place| explainer.lists[place].as_ref());
+    let Explainer { config, ruleset, .. } = explainer;
+    let tunnel = Outer::new(&outer[inner.outer_ip..inner.start], inner.encap);
+    let bytes = &outer[inner.start..inner.start + inner.captured_len];
+    let frame = InnerFrame::new(bytes, inner, pair, &tunnel);
+    let flow = frame.flow.as_ref();
+    let place = session_id.index().checked_sub(1);
+    let declared = place.map(|place| &config.sessions[place]);
+    let policy = ruleset.policies.get(session_id);
+    let direction = policy.and_then(|policy| frame.direction(policy));
     let direction_only = direction.map(|(direction, _)| direction);
-    let walks = match lists {
-        Some(lists) if !is_amazon_dns => {
-            lists.walk(flow.as_ref(), direction_only, config.unknown_direction)
-        }
-        _ => Vec::new(),
-    };
-    let ruleset = &explainer.ruleset;
-    let outputs = ruleset.outputs_of(config, flow.as_ref(), session_id, direction_only);
-    let outputs: Vec<_> = outputs.into_iter().map(|output| output.name.as_str()).collect();
-    if outcome.is_ok() && outputs.is_empty() && !config.outputs.is_empty() {
-        outcome = Err(DropReason::NoOutput);
-    }
-    let here = u32::try_from(frame.len()).unwrap_or(u32::MAX);
-    let kept = policy.and_then(|policy| policy.packet_length).filter(|_| outcome.is_ok());
-    let captured = kept.map_or(here, |length| length.min(here));
+    let is_amazon_dns = policy.zip(flow).is_some_and(|(policy, flow)| policy.is_amazon_dns(flow));
+    let lists = place.and_then(|place| explainer.lists[place].as_ref());
+    let walks = lists
+        .filter(|_| !is_amazon_dns)
+        .map_or_else(Vec::new, |lists| lists.walk(flow, direction_only, config.unknown_direction));
+    let outputs = ruleset.outputs_of(config, flow, session_id, direction_only);
+    let admitted = if declared.is_none() { ruleset.admits_undeclared() } else { Ok(()) };
+    let outcome = admitted
+        .and_then(|()| policy.map_or(Ok(()), |policy| frame.outcome(policy)))
+        .and_then(|()| has_output(config, &outputs));
+    let captured = captured_len(bytes, policy.filter(|_| outcome.is_ok()));
+    let outputs = outputs.into_iter().filter(|_| outcome.is_ok());
     Explanation {
         session: session_name(config, session_id),
         session_id,
         pair,
         encapsulation: inner.encap.encapsulation(),
         has_reserved_bits: inner.encap.has_reserved_bits(),
-        gwlb: Outer::new(&outer[inner.outer_ip..inner.start], inner.encap).gwlb(),
-        flow: flow.map(|flow| flow.to_string()),
+        gwlb: tunnel.gwlb(),
+        flow: flow.map(Flow::to_string),
         direction,
         is_amazon_dns,
         rule: decision(&walks),
@@ -137,14 +119,64 @@ pub(super) fn evaluate<'e>(
         outcome,
         captured,
         original: u32::try_from(inner.original_len).unwrap_or(u32::MAX),
-        cut_here: here - captured,
-        outputs: if outcome.is_ok() { outputs } else { Vec::new() },
-        sessions: declared.map_or_else(Vec::new, |session| {
-            siblings(explainer, session, |policy| {
-                policy.evaluate(frame, link, source, marked(policy)).outcome
-            })
-        }),
+        cut_here: captured_len(bytes, None) - captured,
+        outputs: outputs.map(|output| output.name.as_str()).collect(),
+        sessions: declared.map_or_else(Vec::new, |session| siblings(explainer, session, &frame)),
     }
+}
+
+/// A frame, and the facts about it that a policy evaluates.
+struct InnerFrame<'f> {
+    bytes: &'f [u8],
+    link: Link,
+    flow: Option<Flow>,
+    source: SessionKey,
+    vxlan_header: Option<[u8; VXLAN_LEN]>,
+}
+
+impl<'f> InnerFrame<'f> {
+    fn new(bytes: &'f [u8], inner: &Inner, pair: SourceVni, tunnel: &Outer<'_>) -> Self {
+        let link = inner.encap.link();
+        Self {
+            bytes,
+            link,
+            flow: Flow::in_frame(bytes, link),
+            source: SessionKey::from(pair),
+            vxlan_header: tunnel.vxlan_header(),
+        }
+    }
+
+    /// Returns the direction that the reserved bits of the VXLAN header state.
+    fn marked(&self, policy: &Policy) -> Option<Direction> {
+        policy.reserved_bits?.direction(self.vxlan_header?)
+    }
+
+    /// Returns the direction, marked or inferred, and the evidence for it.
+    fn direction(&self, policy: &Policy) -> Option<(Direction, DirectionEvidence)> {
+        let marked = self.marked(policy).map(|direction| (direction, DirectionEvidence::Mark));
+        let Self { bytes, link, ref flow, source, .. } = *self;
+        marked.or_else(|| policy.direction(bytes, link, flow.as_ref(), source))
+    }
+
+    /// Returns `Ok` if a session's policy accepts the frame.
+    fn outcome(&self, policy: &Policy) -> Result<(), DropReason> {
+        policy.evaluate(self.bytes, self.link, self.source, self.marked(policy)).outcome
+    }
+}
+
+/// Returns `Ok` if an output gets the frame, or if none is configured.
+const fn has_output(config: &Config, outputs: &[&Output]) -> Result<(), DropReason> {
+    if outputs.is_empty() && !config.outputs.is_empty() {
+        return Err(DropReason::NoOutput);
+    }
+    Ok(())
+}
+
+/// Returns the number of the bytes that a policy leaves.
+fn captured_len(bytes: &[u8], policy: Option<&Policy>) -> u32 {
+    let present = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    let packet_length = policy.and_then(|policy| policy.packet_length);
+    packet_length.map_or(present, |length| length.min(present))
 }
 
 /// Returns the outcomes in the sessions of the same interface, in their order, up to the first that
@@ -152,7 +184,7 @@ pub(super) fn evaluate<'e>(
 fn siblings<'e>(
     explainer: &'e Explainer,
     session: &Session,
-    evaluate: impl Fn(&Policy) -> Result<(), DropReason>,
+    frame: &InnerFrame<'_>,
 ) -> Vec<SessionVerdict<'e>> {
     let Some(eni) = &session.eni else { return Vec::new() };
     let all = explainer.config.sessions.iter().zip((1..).map(SessionId));
@@ -166,7 +198,8 @@ fn siblings<'e>(
     siblings.sort_unstable();
     let mut verdicts = Vec::new();
     for (number, session, id) in siblings {
-        let outcome = explainer.ruleset.policies.get(id).map_or(Ok(()), &evaluate);
+        let policy = explainer.ruleset.policies.get(id);
+        let outcome = policy.map_or(Ok(()), |policy| frame.outcome(policy));
         verdicts.push(SessionVerdict { session, number, outcome });
         if outcome.is_ok() {
             break;

@@ -4,8 +4,8 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::attach::{AttachedConsumers, StreamCounters};
-use super::control::OutputControl;
 use super::open_output::{Exclusive, OpenOutput, OutputThread};
+use super::output_control::OutputControl;
 use crate::config::{Output, OutputKind};
 use crate::ring::{Consumer, NewRings, Reader};
 use crate::ruleset::Subscription;

@@ -2,19 +2,19 @@
 
 pub(crate) mod attach;
 mod builder;
-pub(crate) mod clock;
-mod control;
 mod error;
 mod ethernet;
 mod instance;
 mod interface;
 mod open_output;
+mod output_control;
 pub mod pcap;
 pub mod pcapng;
 mod registry;
 pub mod shared;
 mod stats;
 pub(crate) mod stream;
+pub(crate) mod wall_clock;
 
 pub(crate) use builder::OutputBuilder;
 pub use error::OutputError;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use super::attach::{AttachedConsumers, Service};
-use super::clock::Clock;
-use super::control::OutputControl;
+use super::output_control::OutputControl;
+use super::wall_clock::Clock;
 use super::{OutputError, OutputStats};
 use crate::diagnostics::Diagnostics;
 use crate::ring::Consumer;

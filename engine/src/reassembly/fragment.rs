@@ -7,7 +7,7 @@ use vxtap_ebpf::wire::{ip_version, ipv4, ipv6};
 /// The fields that fragments of one packet have in common: RFC 791 section 3.2, RFC 8200 section
 /// 4.5. The protocol tells IPv4 packets apart; of IPv6 ones it is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Key {
+pub(super) struct PacketKey {
     pub(super) source: IpAddr,
     destination: IpAddr,
     identification: u32,
@@ -17,7 +17,7 @@ pub(super) struct Key {
 /// A fragment, as its headers describe it.
 #[derive(Debug)]
 pub(super) struct Fragment<'p> {
-    pub(super) key: Key,
+    pub(super) key: PacketKey,
     /// Place of its data in the packet's, in bytes.
     pub(super) offset: usize,
     /// Other fragments follow behind this one.
@@ -61,7 +61,7 @@ impl<'p> Fragment<'p> {
     fn in_ipv4(packet: &'p [u8]) -> Option<Self> {
         let header = ipv4::Header::read(packet, 0)?;
         Some(Self {
-            key: Key {
+            key: PacketKey {
                 source: header.source().into(),
                 destination: header.destination().into(),
                 identification: u16::from_be_bytes(header.identification()).into(),
@@ -80,7 +80,7 @@ impl<'p> Fragment<'p> {
         let ipv6::Chain { named_at, offset: start, .. } = fragment_header(header.chain(0), packet)?;
         let fragment = ipv6::FragmentHeader::read(packet, start)?;
         Some(Self {
-            key: Key {
+            key: PacketKey {
                 source: header.source().into(),
                 destination: header.destination().into(),
                 identification: u32::from_be_bytes(fragment.identification()),

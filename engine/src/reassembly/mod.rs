@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 pub use counters::ReassemblyCounters;
-use fragment::{Fragment, Key};
+use fragment::{Fragment, PacketKey};
 use packet::{Outcome, Packet};
 use vxtap_ebpf::wire::ethernet::ip_offset;
 
@@ -62,9 +62,9 @@ pub(crate) enum Added<'a> {
 /// Bytes that a packet costs besides its fragments: its entries in the table and in the queue, with
 /// the spare capacity of hash tables.
 const PACKET_COST: usize = 2
-    * (size_of::<Key>()
+    * (size_of::<PacketKey>()
         + size_of::<Packet>()
-        + size_of::<(u64, Key)>()
+        + size_of::<(u64, PacketKey)>()
         + size_of::<(IpAddr, MemoryShare)>());
 
 /// Use of the table by one source.
@@ -78,9 +78,9 @@ struct MemoryShare {
 #[derive(Debug)]
 pub(crate) struct Reassembly {
     limits: Limits,
-    packets: HashMap<Key, Packet>,
+    packets: HashMap<PacketKey, Packet>,
     /// Keys by number, which packets get in the order in which they begin.
-    order: BTreeMap<u64, Key>,
+    order: BTreeMap<u64, PacketKey>,
     next: u64,
     bytes: usize,
     /// Packets, and their part of `bytes`, by source.
@@ -159,7 +159,7 @@ impl Reassembly {
     }
 
     /// Adds an entry for a new packet; returns `false` if there is no room.
-    fn begin(&mut self, key: Key, now_ns: u64) -> bool {
+    fn begin(&mut self, key: PacketKey, now_ns: u64) -> bool {
         let Limits { bytes_max, packets_max, source_share, .. } = self.limits;
         let share = self.shares.get(&key.source).copied().unwrap_or_default();
         let has_room = self.packets.len() < packets_max
@@ -179,7 +179,7 @@ impl Reassembly {
         has_room
     }
 
-    fn forget(&mut self, key: Key) -> Option<Packet> {
+    fn forget(&mut self, key: PacketKey) -> Option<Packet> {
         let packet = self.packets.remove(&key)?;
         self.order.remove(&packet.number);
         let cost = PACKET_COST + packet.cost();
@@ -209,7 +209,7 @@ impl Reassembly {
     }
 
     /// Ends a packet that has timed out.
-    fn give_up(&mut self, key: Key) {
+    fn give_up(&mut self, key: PacketKey) {
         if let Some(packet) = self.forget(key)
             && !packet.is_given_up()
         {

@@ -16,10 +16,10 @@ use crate::session::{SessionId, SourceVni, Vni};
 /// Dropping it gives their memory back to the workers; a consumer keeps it no longer than it needs
 /// it.
 #[derive(Debug)]
-pub struct Batch<'a>(Source<'a>);
+pub struct Batch<'a>(BatchSource<'a>);
 
 #[derive(Debug)]
-enum Source<'a> {
+enum BatchSource<'a> {
     /// The first `count` descriptors, not frames, of a reader.
     One { reader: &'a mut Reader, count: u64 },
     /// All readers, and the frames that are taken from them.
@@ -35,20 +35,22 @@ impl<'a> Batch<'a> {
         while count > 0 && count < available && reader.descriptor(count - 1).continues() {
             count += 1;
         }
-        Self(Source::One { reader, count })
+        Self(BatchSource::One { reader, count })
     }
 
     /// Takes the frames that a merge has chosen.
     pub(super) const fn merged(readers: &'a mut [Reader], merge: &'a Merge) -> Self {
-        Self(Source::Merged { readers, merge })
+        Self(BatchSource::Merged { readers, merge })
     }
 
     /// Returns the frames, oldest first.
     pub fn iter(&self) -> Frames<'_> {
         match &self.0 {
-            Source::One { reader, count } => Frames(Walk::One { reader, next: 0, end: *count }),
-            Source::Merged { readers, merge } => {
-                Frames(Walk::Merged { readers, frames: merge.frames().iter() })
+            BatchSource::One { reader, count } => {
+                Frames(FrameCursor::One { reader, next: 0, end: *count })
+            }
+            BatchSource::Merged { readers, merge } => {
+                Frames(FrameCursor::Merged { readers, frames: merge.frames().iter() })
             }
         }
     }
@@ -66,8 +68,8 @@ impl<'a> IntoIterator for &'a Batch<'_> {
 impl Drop for Batch<'_> {
     fn drop(&mut self) {
         match &mut self.0 {
-            Source::One { reader, count } => reader.release(*count),
-            Source::Merged { readers, merge } => {
+            BatchSource::One { reader, count } => reader.release(*count),
+            BatchSource::Merged { readers, merge } => {
                 readers
                     .iter_mut()
                     .zip(merge.counts())
@@ -79,10 +81,10 @@ impl Drop for Batch<'_> {
 
 /// Iterator over the frames of a [`Batch`].
 #[derive(Debug)]
-pub struct Frames<'a>(Walk<'a>);
+pub struct Frames<'a>(FrameCursor<'a>);
 
 #[derive(Debug)]
-enum Walk<'a> {
+enum FrameCursor<'a> {
     One { reader: &'a Reader, next: u64, end: u64 },
     Merged { readers: &'a [Reader], frames: std::slice::Iter<'a, MergedFrame> },
 }
@@ -93,7 +95,7 @@ impl<'a> Iterator for Frames<'a> {
     #[inline]
     fn next(&mut self) -> Option<Frame<'a>> {
         match &mut self.0 {
-            Walk::One { reader, next, end } => {
+            FrameCursor::One { reader, next, end } => {
                 if next >= end {
                     return None;
                 }
@@ -101,7 +103,7 @@ impl<'a> Iterator for Frames<'a> {
                 *next += if frame.first.continues() { frame.parts().count() as u64 } else { 1 };
                 Some(frame)
             }
-            Walk::Merged { readers, frames } => {
+            FrameCursor::Merged { readers, frames } => {
                 let MergedFrame { reader, nth } = *frames.next()?;
                 Some(Frame::at(&readers[reader as usize], u64::from(nth)))
             }
@@ -329,7 +331,7 @@ mod tests {
         worker.push(&[b"last"]);
         for expected in [4, 1] {
             let batch = Batch::new(&mut reader, 2);
-            assert!(matches!(batch.0, Source::One { count, .. } if count == expected));
+            assert!(matches!(batch.0, BatchSource::One { count, .. } if count == expected));
         }
         assert_eq!(reader.available(), 0);
         let mut returned = 0;

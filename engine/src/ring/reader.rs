@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Descriptor;
-use super::memory::RingMemory;
+use super::ring_memory::RingMemory;
 use super::{PeerState, QueueId};
 use crate::sys::prefetch;
 use crate::xsk::Umem;

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::layout::{self, Header, VERSION};
-use super::memory::{Files, RingMemory};
+use super::ring_memory::{Files, RingMemory};
 use super::{Reader, Writer};
 use crate::xsk::{Geometry, Umem};
 

@@ -112,7 +112,7 @@ fn everything_comes_back_when_the_consumer_is_gone() {
     drop(reader);
     assert!(writer.is_reader_gone());
     writer.reclaim(|chunk_ref| {
-        refs.give_back(chunk_ref).into_iter().for_each(|chunk| free.give(chunk))
+        refs.give_back(chunk_ref).into_iter().for_each(|chunk| free.give(chunk));
     });
     assert_eq!((free.len(), refs.published(), writer.unread()), (8, 0, 2));
 }

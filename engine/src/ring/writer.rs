@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::Descriptor;
 use super::PeerState;
-use super::memory::RingMemory;
+use super::ring_memory::RingMemory;
 use crate::xsk::{ChunkRef, Umem};
 
 /// The worker's side of a ring.

@@ -16,7 +16,7 @@ const SIOCETHTOOL: libc::c_ulong = 0x8946;
 /// A command whose argument, which begins with the command itself, is no longer than [`Argument`].
 #[derive(Clone, Copy, Debug)]
 #[repr(u32)]
-enum Command {
+enum EthtoolCommand {
     /// `ETHTOOL_GDRVINFO`: fills in a `struct ethtool_drvinfo`, 196 bytes.
     DriverInfo = 0x03,
     /// `ETHTOOL_GCHANNELS`: fills in a `struct ethtool_channels`, 36 bytes.
@@ -37,20 +37,20 @@ enum Command {
 
 /// Offloads that make other frames of those that pass an interface: checksums, scatter-gather,
 /// segmentation by the interface and by the kernel, and merging of received segments.
-const OFFLOADS: [Command; 6] = [
-    Command::SetRxChecksum,
-    Command::SetTxChecksum,
-    Command::SetScatterGather,
-    Command::SetTcpSegmentation,
-    Command::SetGenericSegmentation,
-    Command::SetGenericReceive,
+const OFFLOADS: [EthtoolCommand; 6] = [
+    EthtoolCommand::SetRxChecksum,
+    EthtoolCommand::SetTxChecksum,
+    EthtoolCommand::SetScatterGather,
+    EthtoolCommand::SetTcpSegmentation,
+    EthtoolCommand::SetGenericSegmentation,
+    EthtoolCommand::SetGenericReceive,
 ];
 
 /// Words of the longest argument, `struct ethtool_drvinfo`.
 const WORDS: usize = 196 / 4;
 
-/// The argument of a [`Command`], as words of 4 bytes; the first is the command. Words behind the
-/// command's own struct are not used.
+/// The argument of an [`EthtoolCommand`], as words of 4 bytes; the first is the command. Words
+/// behind the command's own struct are not used.
 type Argument = [u32; WORDS];
 
 /// Words of `struct ethtool_channels` with the numbers of RX channels and of combined ones.
@@ -66,7 +66,7 @@ const DRIVER_NAME: std::ops::Range<usize> = 1..9;
 ///
 /// The errno of the ioctl, ENODEV if the interface does not exist.
 pub(crate) fn rx_queue_count(interface: &str) -> io::Result<u32> {
-    match request(interface, Command::Channels) {
+    match request(interface, EthtoolCommand::Channels) {
         Ok(argument) => Ok((argument[RX_COUNT] + argument[COMBINED_COUNT]).max(1)),
         Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(1),
         Err(error) => Err(error),
@@ -76,7 +76,7 @@ pub(crate) fn rx_queue_count(interface: &str) -> io::Result<u32> {
 /// Returns the name of the driver of `interface`, in the calling thread's network namespace; `None`
 /// if it tells none.
 pub(crate) fn driver_of(interface: &str) -> Option<String> {
-    let argument = request(interface, Command::DriverInfo).ok()?;
+    let argument = request(interface, EthtoolCommand::DriverInfo).ok()?;
     let name = argument[DRIVER_NAME].iter().flat_map(|word| word.to_ne_bytes());
     String::from_utf8(name.take_while(|&byte| byte != 0).collect()).ok()
 }
@@ -98,14 +98,15 @@ pub(crate) fn switch_offloads_off(interface: &str) -> io::Result<()> {
 }
 
 /// Gives a driver a command whose argument is zero; returns the argument as the kernel leaves it.
-fn request(interface: &str, command: Command) -> io::Result<Argument> {
+fn request(interface: &str, command: EthtoolCommand) -> io::Result<Argument> {
     let mut argument = [0; WORDS];
     argument[0] = command as u32;
     let ifr_ifru = libc::__c_anonymous_ifr_ifru { ifru_data: argument.as_mut_ptr().cast() };
     let mut request = libc::ifreq { ifr_name: interface_name(interface)?, ifr_ifru };
     let control = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
     // SAFETY: the kernel reads and writes the struct that belongs to the command, at most 196 bytes
-    // (`Command`), which `argument` has; any bytes are valid in it, and it outlives the call.
+    // (`EthtoolCommand`), which `argument` has; any bytes are valid in it, and it outlives the
+    // call.
     unsafe { interface_ioctl(control.as_fd(), SIOCETHTOOL, &mut request) }?;
     Ok(argument)
 }

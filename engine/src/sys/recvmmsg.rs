@@ -91,7 +91,9 @@ impl Datagrams {
         let received =
             unsafe { libc::recvmmsg(fd.as_raw_fd(), entries, vlen, flags as _, ptr::null_mut()) };
         // Only -1 is negative.
-        let received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
+        let Ok(received) = usize::try_from(received) else {
+            return Err(io::Error::last_os_error());
+        };
         for (len, header) in lens.iter_mut().zip(&headers[..received]) {
             *len = (header.msg_len as usize, header.msg_hdr.msg_controllen);
         }

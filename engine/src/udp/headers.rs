@@ -11,12 +11,12 @@ const UDP: u8 = 17;
 /// Ethernet, IP and UDP header of a datagram. The Ethernet addresses are zero, time to live and hop
 /// limit 64, the UDP checksum is absent: the stack has checked it and does not pass it on.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Headers {
+pub(super) struct SyntheticHeaders {
     bytes: [u8; HEADERS_MAX as usize],
     len: usize,
 }
 
-impl Headers {
+impl SyntheticHeaders {
     /// Makes the headers of a datagram with `payload_len` bytes of payload. Without a destination
     /// of the source's family: the unspecified address. `ports` are source and destination port.
     pub(super) fn new(
@@ -94,7 +94,7 @@ mod tests {
         for (source, destination) in [("10.0.0.7", "10.0.0.9"), ("2001:db8::7", "2001:db8::9")] {
             let (source, destination): (IpAddr, IpAddr) =
                 (source.parse().unwrap(), destination.parse().unwrap());
-            let headers = Headers::new(source, Some(destination), (65_400, 6081), 100);
+            let headers = SyntheticHeaders::new(source, Some(destination), (65_400, 6081), 100);
             let datagram = udp_datagram(headers.bytes()).unwrap();
             let expected = match source {
                 IpAddr::V4(source) => Source::V4(source.octets()),
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn the_header_checksum_is_right_and_an_unknown_destination_is_unspecified() {
-        let headers = Headers::new([10, 0, 0, 7].into(), None, (1, 2), 0);
+        let headers = SyntheticHeaders::new([10, 0, 0, 7].into(), None, (1, 2), 0);
         let ip = etherparse::Ipv4HeaderSlice::from_slice(&headers.bytes()[14..]).unwrap();
         assert_eq!(ip.header_checksum(), ip.to_header().calc_header_checksum());
         assert_eq!(ip.destination(), [0; 4]);

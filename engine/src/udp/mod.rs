@@ -37,7 +37,7 @@ use crate::xsk::{
     DriverChunk, DriverFrame, DriverRings, HEADROOM, KernelCounters, RxBackend, RxQueue, Umem,
 };
 pub(crate) use counts::{UdpCounts, UdpStats};
-use headers::{HEADERS_MAX, Headers};
+use headers::{HEADERS_MAX, SyntheticHeaders};
 use slots::{SEGMENTS_MAX, Slots};
 use socket::PortSocket;
 pub use socket::UdpError;
@@ -156,7 +156,7 @@ impl UdpSource {
         }
         self.counts.redirected += 1;
         let ports = (source_port, self.sockets[index].port());
-        let headers = Headers::new(source, datagram.to, ports, datagram.len);
+        let headers = SyntheticHeaders::new(source, datagram.to, ports, datagram.len);
         let headers_len = u32_of(headers.bytes().len());
         let Self { rings, stock, segments, .. } = self;
         let geometry = rings.geometry();

@@ -289,7 +289,7 @@ mod tests {
         nic.submit_raw(256, 60);
         let mut taken = Vec::new();
         queue.receive(64, &mut free, |received| {
-            taken.push(received.needs_slow_path() && received.is_nothing())
+            taken.push(received.needs_slow_path() && received.is_nothing());
         });
         assert_eq!((taken, queue.bad_descriptors()), (vec![true; 3], 3));
         assert_eq!(free.len() + queue.in_flight() as usize, 4);

@@ -38,9 +38,9 @@ fn the_public_items_are_those_of_the_committed_list() {
 
 /// Returns the lines that only one of the texts has, with `-` for the first and `+` for the second.
 fn difference(old: &str, new: &str) -> String {
-    let only_in = |sign: char, one: &str, other: &str| {
+    let only_in = |sign: &str, one: &str, other: &str| {
         let lines = one.lines().filter(|line| !other.lines().any(|it| it == *line));
-        lines.map(|line| format!("{sign} {line}\n")).collect::<String>()
+        lines.fold(String::new(), |text, line| text + sign + " " + line + "\n")
     };
-    only_in('-', old, new) + &only_in('+', new, old)
+    only_in("-", old, new) + &only_in("+", new, old)
 }

@@ -51,5 +51,8 @@ pub(crate) fn attributes(attributes: &[Attribute]) -> String {
             .iter()
             .any(|name| attribute.path().is_ident(name))
     };
-    attributes.iter().filter(is_shown).map(|it| format!("#[{}] ", code(&it.meta))).collect()
+    attributes
+        .iter()
+        .filter(is_shown)
+        .fold(String::new(), |text, attribute| text + "#[" + &code(&attribute.meta) + "] ")
 }

@@ -51,10 +51,10 @@ impl MarkedReceiver {
         let mut command = link.receiver(program);
         command.arg("receive").args(arguments).args(["--interface", link.rx_interface()]);
         let mut child = ChildProcess::start("the receiver", &mut command, interrupt)?;
-        let line = child.read_line("the line that reports ready", START_TIMEOUT)?;
-        let ready: Ready = serde_json::from_str(&line)
-            .with_context(|| format!("the receiver does not report ready: {line}"))?;
-        ensure!(ready.ready, "the receiver reports that it is not ready: {line}");
+        let answer = child.read_line("the line that reports ready", START_TIMEOUT)?;
+        let ready: Ready = serde_json::from_str(&answer)
+            .with_context(|| format!("the receiver does not report ready: {answer}"))?;
+        ensure!(ready.ready, "the receiver reports that it is not ready: {answer}");
         Ok(Self { child, about: ready.about })
     }
 

@@ -19,7 +19,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::flag;
 
 use super::args::{TailArgs, TailFormat};
-use super::control::{Answer, Request, request};
+use super::control_socket::{Answer, Request, request};
 use super::run::{EXIT_INTERRUPTED, SECOND_SIGNAL_DELAY, STOP_SIGNALS};
 use super::{CommandError, log};
 use block_reader::BlockReader;

@@ -188,52 +188,50 @@ fn every_key_reaches_its_field() {
             vlan: Some(12),
             outputs: Some(vec!["disk".to_owned()]),
         }],
-        outputs: vec![
-            Output {
-                filter: Some("tmf-0a1".to_owned()),
-                order_window_us: 250,
-                members: 2,
-                ..Output::new(
-                    "disk",
-                    OutputKind::Pcapng { path: "dir/{session}-%Y-{member}.pcapng".into(), files },
-                )
-            },
-            Output {
-                members: 2,
-                ..Output::new(
-                    "ids",
-                    OutputKind::Shared { path: "dir/ids.sock".into(), max_consumers: 3 },
-                )
-            },
-            Output {
-                members: 2,
-                ..Output::new(
-                    "sniffers",
-                    OutputKind::Interface {
-                        interface: "mirror{member}".to_owned(),
-                        vlan_tags: true,
-                    },
-                )
-            },
-            Output {
-                order_window_us: 0,
-                ..Output::new(
-                    "wireshark",
-                    OutputKind::Stream(Stream {
-                        target: StreamTarget::Tcp("[::1]:5000".parse().expect("an address")),
-                        format: StreamFormat::Pcap,
-                        max_readers: 3,
-                        buffer_mib: 16,
-                    }),
-                )
-            },
-            Output::new(
-                "pipe",
-                OutputKind::Stream(Stream::new(StreamTarget::Fifo("dir/pipe".into()))),
-            ),
-        ],
+        outputs: outputs(files),
     };
     assert_eq!(parse(EVERY_KEY).expect("valid"), expected);
+}
+
+fn outputs(files: PcapngFiles) -> Vec<Output> {
+    vec![
+        Output {
+            filter: Some("tmf-0a1".to_owned()),
+            order_window_us: 250,
+            members: 2,
+            ..Output::new(
+                "disk",
+                OutputKind::Pcapng { path: "dir/{session}-%Y-{member}.pcapng".into(), files },
+            )
+        },
+        Output {
+            members: 2,
+            ..Output::new(
+                "ids",
+                OutputKind::Shared { path: "dir/ids.sock".into(), max_consumers: 3 },
+            )
+        },
+        Output {
+            members: 2,
+            ..Output::new(
+                "sniffers",
+                OutputKind::Interface { interface: "mirror{member}".to_owned(), vlan_tags: true },
+            )
+        },
+        Output {
+            order_window_us: 0,
+            ..Output::new(
+                "wireshark",
+                OutputKind::Stream(Stream {
+                    target: StreamTarget::Tcp("[::1]:5000".parse().expect("an address")),
+                    format: StreamFormat::Pcap,
+                    max_readers: 3,
+                    buffer_mib: 16,
+                }),
+            )
+        },
+        Output::new("pipe", OutputKind::Stream(Stream::new(StreamTarget::Fifo("dir/pipe".into())))),
+    ]
 }
 
 fn filter() -> Filter {

@@ -1,12 +1,12 @@
 //! Counters of an engine: every frame, and its outcome.
 
 mod balance;
-mod table;
+mod conservation_table;
 
 use super::file_source::InputError;
 use super::{
-    ActiveMode, CAPTURE_FILE, CapturedInterface, ConsumerCounters, Engine, ModeFallback, Source,
-    StreamCounters,
+    ActiveMode, CAPTURE_FILE, CapturedInterface, ConsumerCounters, Engine, FrameSource,
+    ModeFallback, StreamCounters,
 };
 use crate::counters::{FrameBytes, OutputCounters, SessionCounters, WorkerCounters};
 use crate::outputs::OutputStats;
@@ -109,11 +109,11 @@ impl Report {
         let workers: Vec<_> = engine.workers.counters().map(worker).collect();
         let mut failures = Vec::new();
         let interfaces = match &engine.source {
-            Source::Live(interfaces) => interfaces
+            FrameSource::Live(interfaces) => interfaces
                 .iter()
                 .map(|captured| interface_report(captured, &mut failures))
                 .collect(),
-            Source::File(progress) => {
+            FrameSource::File(progress) => {
                 let steering = lock(progress).steering;
                 let (name, mode) = (CAPTURE_FILE.to_owned(), ActiveMode::CaptureFile);
                 vec![InterfaceReport { name, mode, fallbacks: Vec::new(), steering }]

@@ -54,7 +54,7 @@ mod option {
 
 /// Contents of an interface description block, with timestamps in nanoseconds and no snap length.
 #[derive(Debug, Clone, Copy)]
-pub struct Interface<'a> {
+pub struct InterfaceDescription<'a> {
     /// `if_name`.
     pub name: &'a str,
     /// `if_description`.
@@ -122,7 +122,7 @@ impl Blocks {
     }
 
     /// Appends an interface description block and returns the interface's number in this section.
-    pub fn interface(&mut self, interface: Interface<'_>) -> u32 {
+    pub fn interface(&mut self, interface: InterfaceDescription<'_>) -> u32 {
         self.block(INTERFACE_DESCRIPTION, |bytes| {
             let link_type = match interface.link {
                 Link::Ethernet => LINKTYPE_ETHERNET,

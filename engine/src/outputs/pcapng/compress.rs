@@ -14,9 +14,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
-use super::directory::{self, OutputFile};
+use super::file_names::{FileNames, PART_SUFFIX, ZST_SUFFIX};
 use super::loss_report::LogFn;
-use super::name::{Names, PART_SUFFIX, ZST_SUFFIX};
+use super::output_directory::{self, OutputFile};
 use super::secure_open::{self, Owner};
 use crate::config::Fsync;
 use crate::diagnostics::LogOnChange;
@@ -45,7 +45,7 @@ pub(super) struct Compressor {
 
 /// Options for compressing files.
 pub(super) struct CompressJob {
-    pub(super) names: Names,
+    pub(super) names: FileNames,
     pub(super) fsync: Fsync,
     pub(super) owner: Option<Owner>,
     pub(super) log: LogFn,
@@ -142,7 +142,7 @@ impl CompressTask {
 
     /// Returns the complete files that are not compressed, the least recently written first.
     fn complete_files(&self) -> io::Result<Vec<PathBuf>> {
-        let files = directory::list_files(&self.job.names)?;
+        let files = output_directory::list_files(&self.job.names)?;
         let plain = files.into_iter().filter(|file| file.is_complete && !file.is_compressed());
         let now = SystemTime::now();
         let mut dated = Vec::new();
@@ -175,8 +175,8 @@ impl CompressTask {
     /// Replaces a file by a compressed one, unless another process writes or compresses it.
     fn compress(&self, path: &Path) -> io::Result<()> {
         let Some(source) = self.source(path)? else { return Ok(()) };
-        let target = directory::with_suffix(path, ZST_SUFFIX);
-        let part = directory::with_suffix(&target, PART_SUFFIX);
+        let target = output_directory::with_suffix(path, ZST_SUFFIX);
+        let part = output_directory::with_suffix(&target, PART_SUFFIX);
         let Some(file) = self.create_target(&part)? else { return Ok(()) };
         let filled = self.fill(&source, file);
         if !matches!(filled, Ok(true)) {
@@ -184,8 +184,8 @@ impl CompressTask {
             let _ = fs::remove_file(&part);
             return filled.map(drop);
         }
-        let target = directory::rename(&part, &target)?;
-        directory::sync_directory(self.job.names.directory(), self.job.fsync)?;
+        let target = output_directory::rename(&part, &target)?;
+        output_directory::sync_directory(self.job.names.directory(), self.job.fsync)?;
         match fs::remove_file(path) {
             // Retention has deleted it since: the compressed file is not to be kept either.
             Err(error) if error.kind() == io::ErrorKind::NotFound => fs::remove_file(target),
@@ -199,7 +199,7 @@ impl CompressTask {
     fn source(&self, path: &Path) -> io::Result<Option<File>> {
         // A compressed file exists already: a user wants to keep both, or an earlier run could not
         // remove the original. Files with a fixed name replace each other.
-        if self.job.names.has_fields() && directory::with_suffix(path, ZST_SUFFIX).exists() {
+        if self.job.names.has_fields() && output_directory::with_suffix(path, ZST_SUFFIX).exists() {
             return Ok(None);
         }
         let Some(file) = secure_open::open_no_follow(path)? else { return Ok(None) };
@@ -257,7 +257,7 @@ mod tests {
         let messages = Arc::new(Mutex::new(Vec::new()));
         let sink = messages.clone();
         let job = CompressJob {
-            names: Names::new(&path, FileName::of(&path).unwrap(), 0),
+            names: FileNames::new(&path, FileName::of(&path).unwrap(), 0),
             fsync: Fsync::Never,
             owner: None,
             log: Arc::new(move |message| sink.lock().unwrap().push(message)),

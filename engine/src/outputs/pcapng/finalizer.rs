@@ -11,9 +11,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::compress::{CompressJob, Compressor};
-use super::directory;
+use super::file_names::{FileNames, PART_SUFFIX};
 use super::loss_report::LogFn;
-use super::name::{Names, PART_SUFFIX};
+use super::output_directory;
 use super::retention::Retention;
 use super::secure_open::Owner;
 use crate::config::{Compression, Fsync};
@@ -38,7 +38,7 @@ enum Job {
 
 /// Options for finishing files.
 pub(super) struct FinishOptions {
-    pub(super) names: Names,
+    pub(super) names: FileNames,
     pub(super) retention: Retention,
     pub(super) compression: Compression,
     pub(super) fsync: Fsync,
@@ -121,7 +121,7 @@ impl Finalizer {
 
 /// State of the thread.
 struct FinalizerTask {
-    names: Names,
+    names: FileNames,
     retention: Retention,
     fsync: Fsync,
     log: LogFn,
@@ -195,12 +195,12 @@ impl FinalizerTask {
             file.sync_all()?;
         }
         let path = if has_part_name {
-            directory::rename(&directory::with_suffix(path, PART_SUFFIX), path)?
+            output_directory::rename(&output_directory::with_suffix(path, PART_SUFFIX), path)?
         } else {
             path.to_owned()
         };
         if has_part_name {
-            directory::sync_directory(self.names.directory(), self.fsync)?;
+            output_directory::sync_directory(self.names.directory(), self.fsync)?;
         }
         Ok(path.file_name().unwrap_or_default().to_owned())
     }
@@ -211,7 +211,7 @@ impl FinalizerTask {
         if self.retention.keeps_everything() {
             return;
         }
-        let applied = directory::list_files(&self.names)
+        let applied = output_directory::list_files(&self.names)
             .and_then(|files| self.retention.apply(files, SystemTime::now()));
         if let Err(error) = applied {
             (self.log)(format!(

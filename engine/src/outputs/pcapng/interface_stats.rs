@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{InterfaceKey, InterfaceTotals, StatsSource};
 use crate::counters::WorkerCounters;
-use crate::outputs::clock::{Clock, utc_ns};
+use crate::outputs::wall_clock::{Clock, utc_ns};
 use crate::session::SourceVni;
 use crate::worker::QueueSet;
 

@@ -2,45 +2,47 @@
 //!
 //! | module | content |
 //! |---|---|
-//! | `output` | opens the files of an output and runs its thread |
+//! | `pcapng_output` | opens the files of an output and runs its thread |
 //! | `rotating_writer` | distributes the frames of an output to its files and rotates them |
 //! | `open_files` | the set of open files, by their keys |
 //! | `open_file` | one open file, and the factory that creates files |
-//! | `capture` | assigns each frame to the interface block of its session |
+//! | `capture_writer` | assigns each frame to the interface block of its session |
 //! | `file` | writes complete blocks at least once a second, retries after failures |
 //! | `blocks` | encodes blocks in memory (draft-ietf-opsawg-pcapng) |
 //! | `stats_source`, `interface_stats` | the statistics at the end of a file |
-//! | `name` | renders and recognizes file names |
+//! | `file_names` | renders and recognizes file names |
 //! | `loss_report` | reports once that frames are lost for lack of a file, and the end of it |
 //! | `finalizer` | thread that syncs completed files, renames them and applies retention |
 //! | `compress` | thread that compresses completed files |
 //! | `retention` | selects the files to delete by count, size and age |
-//! | `directory` | creates directories, renames and lists files, recovers those of an earlier run |
+//! | `output_directory` | creates directories, renames and lists files, recovers those of an earlier run |
 //! | `secure_open` | opens files safely in directories that others can write to |
 //! | `owner` | looks up users and groups |
 
 mod blocks;
-mod capture;
+mod capture_writer;
 mod compress;
-mod directory;
 mod file;
+mod file_names;
 mod finalizer;
 mod interface_stats;
 mod loss_report;
-mod name;
 mod open_file;
 mod open_files;
-mod output;
+mod output_directory;
 mod owner;
+mod pcapng_output;
 mod retention;
 mod rotating_writer;
 mod secure_open;
 mod stats_source;
 
-pub use blocks::{Blocks, Interface, MAX_CAPTURED_BYTES, Statistics};
-pub use capture::{CaptureWriter, FrameKey, InterfaceKey, InterfaceTotals, PAIRS_MAX, TimeSpan};
+pub use blocks::{Blocks, InterfaceDescription, MAX_CAPTURED_BYTES, Statistics};
+pub use capture_writer::{
+    CaptureWriter, FrameKey, InterfaceKey, InterfaceTotals, PAIRS_MAX, TimeSpan,
+};
 pub use file::{FLUSH_INTERVAL, PcapngError, PcapngFile};
-pub(super) use output::open;
+pub(super) use pcapng_output::open;
 use rotating_writer::{RotatingWriter, WriterConfig};
 use secure_open::Owner;
 use stats_source::StatsSource;

@@ -6,10 +6,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use super::capture::{CaptureWriter, FrameKey};
-use super::directory;
+use super::capture_writer::{CaptureWriter, FrameKey};
 use super::file::{PcapngError, PcapngFile};
-use super::name::{FileKey, Names, PART_SUFFIX, ZST_SUFFIX, repeated};
+use super::file_names::{FileKey, FileNames, PART_SUFFIX, ZST_SUFFIX, repeated};
+use super::output_directory;
 use super::secure_open::Owner;
 use super::stats_source::StatsSource;
 use crate::session::{Directory, SessionId};
@@ -74,7 +74,7 @@ impl OpenFile {
 /// Creates the files of an output.
 #[derive(Debug)]
 pub(super) struct FileFactory {
-    pub(super) names: Names,
+    pub(super) names: FileNames,
     /// Path of the only file if the name has no fields.
     pub(super) path: PathBuf,
     pub(super) owner: Option<Owner>,
@@ -109,7 +109,7 @@ impl FileFactory {
         let writer = CaptureWriter::with_directory(file, &self.directory, &self.sessions);
         if writer.is_err() && has_part_name {
             // The file is empty; a failure to remove it adds nothing to the error.
-            let _ = fs::remove_file(directory::with_suffix(&path, PART_SUFFIX));
+            let _ = fs::remove_file(output_directory::with_suffix(&path, PART_SUFFIX));
         }
         let (writer, end_ns) = (writer?, self.period_end(time_ns));
         Ok(OpenFile {
@@ -149,11 +149,15 @@ impl FileFactory {
         let name = self.names.render(key, time_ns, self.next_number, &self.directory);
         let mut path = self.names.directory().join(&name);
         for times in 2..REPEATS_MAX {
-            let is_free = [path.clone(), directory::with_suffix(&path, ZST_SUFFIX)]
+            let is_free = [path.clone(), output_directory::with_suffix(&path, ZST_SUFFIX)]
                 .iter()
                 .all(|path| !path.exists());
             match is_free.then(|| {
-                PcapngFile::create_new(directory::with_suffix(&path, PART_SUFFIX), self.owner, now)
+                PcapngFile::create_new(
+                    output_directory::with_suffix(&path, PART_SUFFIX),
+                    self.owner,
+                    now,
+                )
             }) {
                 None => {}
                 Some(Err(PcapngError::Create { source, .. }))

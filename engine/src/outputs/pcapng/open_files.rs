@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use rustix::process::{Resource, getrlimit};
 
-use super::name::FileKey;
+use super::file_names::FileKey;
 use super::open_file::OpenFile;
 
 /// Largest number of files that are open at a time. Each takes about 200 KiB of memory.

@@ -6,8 +6,8 @@ use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use super::directory::{self, OutputFile};
-use super::name::ZST_SUFFIX;
+use super::file_names::ZST_SUFFIX;
+use super::output_directory::{self, OutputFile};
 use crate::config::PcapngFiles;
 
 /// Limits of the completed files of an output: number, bytes of all together, and age since the
@@ -52,7 +52,7 @@ impl Retention {
         let compressed: HashSet<_> = compressed.map(|file| file.path.clone()).collect();
         let counts = |file: &OutputFile| {
             file.is_complete
-                && !compressed.contains(&directory::with_suffix(&file.path, ZST_SUFFIX))
+                && !compressed.contains(&output_directory::with_suffix(&file.path, ZST_SUFFIX))
         };
         let mut retained = Vec::new();
         for file in files.into_iter().filter(counts) {

@@ -4,14 +4,14 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::capture::{FrameKey, TimeSpan};
-use super::directory::{self, DirectoryState};
+use super::capture_writer::{FrameKey, TimeSpan};
 use super::file::{PcapngError, WriteEvent};
+use super::file_names::{FileKey, FileNames};
 use super::finalizer::{Finalizer, FinishOptions};
 use super::loss_report::{LogFn, LossReport};
-use super::name::{FileKey, Names};
 use super::open_file::{FileFactory, OpenFile};
 use super::open_files::{Admission, OpenFiles};
+use super::output_directory::{self, DirectoryState};
 use super::retention::Retention;
 use super::secure_open::Owner;
 use super::stats_source::StatsSource;
@@ -85,10 +85,10 @@ impl RotatingWriter {
         time_ns: u64,
     ) -> Result<Self, PcapngError> {
         let WriterConfig { path, name, files, member, owner, directory, sessions, log } = config;
-        let names = Names::new(&path, name, member);
+        let names = FileNames::new(&path, name, member);
         let failed = |source| PcapngError::Create { path: path.clone(), source };
         let prepared =
-            names.has_fields().then(|| directory::prepare(&names, owner, &log)).transpose();
+            names.has_fields().then(|| output_directory::prepare(&names, owner, &log)).transpose();
         let DirectoryState { next_number, recovered } =
             prepared.map_err(failed)?.unwrap_or_default();
         let PcapngFiles { compression, fsync, rotate_mib, rotate_s, .. } = files;

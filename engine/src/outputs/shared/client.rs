@@ -58,10 +58,10 @@ pub struct Attachment {
     pub member: u32,
     /// Number of members of the output.
     pub members: u32,
-    sessions: Names,
+    sessions: SessionNames,
 }
 
-type Names = Arc<Mutex<Vec<(SessionId, String)>>>;
+type SessionNames = Arc<Mutex<Vec<(SessionId, String)>>>;
 
 impl Attachment {
     /// Returns the engine's current sessions, in the order of their ids.
@@ -93,18 +93,18 @@ pub fn attach(path: &Path, member: Option<u32>) -> Result<Attachment, AttachErro
     if welcome.version != VERSION {
         return Err(AttachError::Version { theirs: welcome.version });
     }
-    let (names, mut readers) = (Names::default(), Vec::new());
+    let (names, mut readers) = (SessionNames::default(), Vec::new());
     while readers.len() < welcome.rings as usize {
         match receive_ring(&socket, &names)? {
-            Received::Ring(reader) => readers.push(reader),
-            Received::Other => {}
-            Received::End => return Err(hung_up().into()),
+            ReceivedMessage::Ring(reader) => readers.push(reader),
+            ReceivedMessage::Other => {}
+            ReceivedMessage::End => return Err(hung_up().into()),
         }
     }
     let mut consumer = Consumer::new(readers);
     consumer.order_within(ORDER_WINDOW);
     let new_rings = Arc::downgrade(consumer.new_rings());
-    consumer.keep_alive(Link(socket.clone()));
+    consumer.keep_alive(ConnectionGuard(socket.clone()));
     let receive_updates = {
         let names = names.clone();
         move || receive_updates(&socket, &new_rings, &names)
@@ -133,9 +133,9 @@ fn hung_up() -> io::Error {
 
 /// The connection, which ends with its consumer.
 #[derive(Debug)]
-struct Link(Arc<OwnedFd>);
+struct ConnectionGuard(Arc<OwnedFd>);
 
-impl Drop for Link {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         // Wakes the thread that waits at it; an earlier shutdown by the peer does no harm.
         let _ = rustix::net::shutdown(&*self.0, Shutdown::Both);
@@ -143,15 +143,15 @@ impl Drop for Link {
 }
 
 /// Receives what the engine sends later, until one of the two ends.
-fn receive_updates(socket: &OwnedFd, new_rings: &Weak<NewRings>, names: &Names) {
+fn receive_updates(socket: &OwnedFd, new_rings: &Weak<NewRings>, names: &SessionNames) {
     loop {
         match receive_ring(socket, names) {
-            Ok(Received::Ring(reader)) => match new_rings.upgrade() {
+            Ok(ReceivedMessage::Ring(reader)) => match new_rings.upgrade() {
                 Some(new_rings) => new_rings.put(reader),
                 None => return,
             },
-            Ok(Received::Other) => {}
-            Ok(Received::End) | Err(_) => break,
+            Ok(ReceivedMessage::Other) => {}
+            Ok(ReceivedMessage::End) | Err(_) => break,
         }
     }
     if let Some(new_rings) = new_rings.upgrade() {
@@ -160,7 +160,7 @@ fn receive_updates(socket: &OwnedFd, new_rings: &Weak<NewRings>, names: &Names) 
 }
 
 /// Content of a message.
-enum Received {
+enum ReceivedMessage {
     Ring(Reader),
     /// Anything that has been processed.
     Other,
@@ -169,18 +169,18 @@ enum Received {
 }
 
 /// Waits for a message.
-fn receive_ring(socket: &OwnedFd, names: &Names) -> io::Result<Received> {
+fn receive_ring(socket: &OwnedFd, names: &SessionNames) -> io::Result<ReceivedMessage> {
     let Some((parcel, files)) = protocol::receive_files(socket.as_fd())? else {
-        return Ok(Received::End);
+        return Ok(ReceivedMessage::End);
     };
     let mut files = files.into_iter();
     match (parcel, files.next(), files.next(), files.next()) {
         (FdMessage::Ring, Some(umem), Some(ring), Some(tail)) => {
-            ring::open(&umem, &Files { ring, tail }).map(Received::Ring)
+            ring::open(&umem, &Files { ring, tail }).map(ReceivedMessage::Ring)
         }
         (FdMessage::Sessions, Some(file), ..) => {
             *lock(names) = read_names(&File::from(file))?;
-            Ok(Received::Other)
+            Ok(ReceivedMessage::Other)
         }
         (FdMessage::Ring | FdMessage::Sessions, ..) => Err(hung_up()),
     }

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::attached_reader::AttachedReader;
 use super::listener::{Incoming, StreamListener};
-use super::reader::Reader;
-use super::settings::StreamSettings;
+use super::stream_settings::StreamSettings;
 use crate::diagnostics::LogOnChange;
 use crate::outputs::attach::{PastReaders, Service, StreamCounters};
 use crate::ring::{self, Consumer, Next};
@@ -43,7 +43,7 @@ struct Rings {
 #[derive(Debug, Default)]
 struct FanoutState {
     rings: Option<Rings>,
-    readers: Vec<Reader>,
+    readers: Vec<AttachedReader>,
     past_readers: PastReaders,
     taken: u64,
     /// Count of consumers that no longer exist.
@@ -185,7 +185,7 @@ impl StreamFanout {
         // The rings come first: a reader that has the header of a stream gets every frame from then
         // on.
         let reader = self.attach_new_queues(&mut state.rings).and_then(|()| {
-            Reader::new(incoming, &self.settings, &self.service.directory, self.full())
+            AttachedReader::new(incoming, &self.settings, &self.service.directory, self.full())
         });
         match reader {
             Ok(reader) => {
@@ -225,7 +225,7 @@ impl StreamFanout {
                             reader.offer(&frame);
                         }
                     }
-                    readers.iter_mut().for_each(Reader::flush);
+                    readers.iter_mut().for_each(AttachedReader::flush);
                 }
                 Next::Idle => return false,
                 Next::Closed => return true,
@@ -255,7 +255,7 @@ impl StreamFanout {
 
     /// Removes readers that have detached or have to.
     fn remove_readers(&self, state: &mut FanoutState) {
-        if state.readers.iter().any(Reader::wants_to_end) {
+        if state.readers.iter().any(AttachedReader::wants_to_end) {
             let full = self.full();
             let ending = state.readers.iter_mut().filter(|reader| reader.wants_to_end());
             ending.for_each(|reader| reader.end(&full));
@@ -296,7 +296,7 @@ impl StreamFanout {
         shared.publish(StreamCounters {
             taken: *taken,
             out_of_order: out_of_order + now,
-            readers: past_readers.and(readers.iter().map(Reader::report)),
+            readers: past_readers.and(readers.iter().map(AttachedReader::report)),
         });
         self.service.attached.stats.count(0, |it| it.attached = readers.len() as u64);
     }

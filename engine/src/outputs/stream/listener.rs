@@ -14,7 +14,7 @@ use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use rustix::net::SocketType;
 
-use super::writer::StreamWriter;
+use super::stream_writer::StreamWriter;
 use crate::config::StreamTarget;
 use crate::outputs::attach::ListenSocket;
 use crate::sys::lock;

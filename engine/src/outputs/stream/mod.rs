@@ -8,21 +8,21 @@
 //! |---|---|
 //! | `listener` | accepts readers: standard output, a named pipe, a socket |
 //! | `fanout` | moves frames from the rings to the readers |
-//! | `settings` | format and limits of a stream |
-//! | `reader` | one reader: which frames it gets, and their counts |
+//! | `stream_settings` | format and limits of a stream |
+//! | `attached_reader` | one reader: which frames it gets, and their counts |
 //! | `encoder` | frames as records of pcapng or pcap |
 //! | `send_queue` | records that wait for a reader, and the thread that writes them |
-//! | `writer` | the file descriptor that is written to, with time limits |
+//! | `stream_writer` | the file descriptor that is written to, with time limits |
 //!
 //! The counts of the readers are in `outputs/attach/reader_stats.rs`.
 
+mod attached_reader;
 mod encoder;
 mod fanout;
 mod listener;
-mod reader;
 mod send_queue;
-mod settings;
-mod writer;
+mod stream_settings;
+mod stream_writer;
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ use crate::config::{Output, Stream, StreamTarget};
 use crate::ring::Consumer;
 use fanout::StreamFanout;
 pub(crate) use listener::{Incoming, IncomingQueue, StreamListener};
-pub(crate) use settings::StreamSettings;
+pub(crate) use stream_settings::StreamSettings;
 
 /// The target of a stream, open for readers.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::encoder::Records;
-use super::writer::StreamWriter;
+use super::stream_writer::StreamWriter;
 
 use crate::sys::lock;
 

@@ -73,20 +73,20 @@ events: Ir
 summary: 152
 
 ob=/tmp/bench
-fl=engine/src/worker/stages.rs
-fn=vxtap::worker::stages::Stages::judge
+fl=engine/src/worker/stages/filter.rs
+fn=vxtap::worker::stages::Stages::filter
 10 30
 fi=library/core/src/slice.rs
 7 12
-fe=engine/src/worker/stages.rs
+fe=engine/src/worker/stages/filter.rs
 12 5
-cfi=engine/src/worker/accounts.rs
-cfn=vxtap::worker::accounts::Accounts::receive
+cfi=engine/src/worker/frame_accounting.rs
+cfn=vxtap::worker::frame_accounting::FrameAccounting::receive
 calls=4 77
 14 100
 
-fl=engine/src/worker/accounts.rs
-fn=vxtap::worker::accounts::Accounts::receive
+fl=engine/src/worker/frame_accounting.rs
+fn=vxtap::worker::frame_accounting::FrameAccounting::receive
 77 100
 
 totals: 152
@@ -95,21 +95,22 @@ totals: 152
     #[test]
     fn a_function_has_its_own_instructions_inlined_ones_and_those_of_what_it_calls() {
         let profile = Profile::parse(TEXT).unwrap();
-        assert_eq!(profile.of("Stages::judge").unwrap(), 147);
-        assert_eq!(profile.of("Accounts::receive").unwrap(), 100);
+        assert_eq!(profile.of("Stages::filter").unwrap(), 147);
+        assert_eq!(profile.of("FrameAccounting::receive").unwrap(), 100);
     }
 
     #[test]
     fn a_function_that_is_not_there_is_an_error_and_no_zero() {
         let profile = Profile::parse(TEXT).unwrap();
-        let error = profile.of("counts::receive").expect_err("not a whole name");
+        let error = profile.of("Accounting::receive").expect_err("not a whole name");
         assert_eq!(
             error.to_string(),
-            "callgrind saw no function counts::receive: renamed, or inlined into its caller?"
+            "callgrind saw no function Accounting::receive: renamed, or inlined into its caller?"
         );
-        let twice =
-            TEXT.replace("accounts::Accounts", "stages::judge::Stages").replace("receive", "judge");
-        assert!(Profile::parse(&twice).unwrap().of("Stages::judge").is_err());
+        let twice = TEXT
+            .replace("frame_accounting::FrameAccounting", "stages::filter::Stages")
+            .replace("receive", "filter");
+        assert!(Profile::parse(&twice).unwrap().of("Stages::filter").is_err());
     }
 
     #[test]

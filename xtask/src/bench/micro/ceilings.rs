@@ -33,7 +33,7 @@ const STAGES: [(&str, &str); 6] = [
 const FILTER: &str = "filter";
 
 /// The other functions of a worker's loop.
-const REST: [(&str, &str); 2] = [("refill", "Worker<K>::refill"), ("receive", "Batch::receive")];
+const REST: [(&str, &str); 2] = [("refill", "Worker<K>::refill"), ("receive", "RxBatch::receive")];
 
 /// Function of the consumer.
 const CONSUMER: &str = "instructions::drain";

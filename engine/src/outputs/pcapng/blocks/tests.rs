@@ -25,7 +25,11 @@ fn a_section_header_has_these_bytes() {
 fn an_interface_description_has_these_bytes() {
     let mut blocks = Blocks::default();
     assert_eq!(
-        blocks.interface(Interface { name: "web", description: "d", link: Link::Ethernet }),
+        blocks.interface(InterfaceDescription {
+            name: "web",
+            description: "d",
+            link: Link::Ethernet
+        }),
         0
     );
     let expected = [
@@ -40,7 +44,11 @@ fn an_interface_description_has_these_bytes() {
     .concat();
     assert_eq!(blocks.bytes(), expected);
     assert_eq!(
-        blocks.interface(Interface { name: "next", description: "", link: Link::Ethernet }),
+        blocks.interface(InterfaceDescription {
+            name: "next",
+            description: "",
+            link: Link::Ethernet
+        }),
         1
     );
 }
@@ -86,7 +94,7 @@ fn statistics_are_read_back_by_another_parser() {
 fn what_exceeds_a_field_is_cut_and_not_wrapped() {
     let mut blocks = Blocks::default();
     let name = "ä".repeat(40_000);
-    blocks.interface(Interface { name: &name, description: "", link: Link::Ethernet });
+    blocks.interface(InterfaceDescription { name: &name, description: "", link: Link::Ethernet });
     let Ok((&[], Block::InterfaceDescription(block))) = parse_block_le(blocks.bytes()) else {
         panic!()
     };

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::net::IpAddr;
 use std::time::Instant;
 
-use super::blocks::{Interface, Statistics};
+use super::blocks::{InterfaceDescription, Statistics};
 use super::file::{PcapngError, PcapngFile, Storage};
 use crate::config::{Direction, Session};
 use crate::decap::Link;
@@ -496,7 +496,7 @@ impl<S: Storage> CaptureWriter<S> {
 
     fn describe(&mut self, key: InterfaceKey, name: &str, description: &str, link: Link) -> u32 {
         self.interfaces.push(InterfaceEntry { key, frames: 0, missing: 0, packets: NO_INTERFACE });
-        self.file.blocks().interface(Interface { name, description, link })
+        self.file.blocks().interface(InterfaceDescription { name, description, link })
     }
 }
 

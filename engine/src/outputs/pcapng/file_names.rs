@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::capture::FrameKey;
+use super::capture_writer::FrameKey;
 use crate::config::{FileName, NamePart};
 use crate::session::{Directory, SessionId};
 
@@ -31,7 +31,7 @@ pub(super) struct FileKey {
 
 /// The names of an output's files.
 #[derive(Clone, Debug)]
-pub(super) struct Names {
+pub(super) struct FileNames {
     directory: PathBuf,
     name: FileName,
     member: u32,
@@ -40,7 +40,7 @@ pub(super) struct Names {
     has_source: bool,
 }
 
-impl Names {
+impl FileNames {
     /// Returns the names of the files at `path`, whose name may have fields, of a member.
     pub(super) fn new(path: &Path, name: FileName, member: u32) -> Self {
         let directory =
@@ -211,9 +211,9 @@ mod tests {
     /// 2026-11-27 21:05:09 UTC, as `date -u -d @1795813509` says.
     const TIME_NS: u64 = 1_795_813_509_000_000_001;
 
-    fn names(path: &str) -> Names {
+    fn names(path: &str) -> FileNames {
         let path = Path::new(path);
-        Names::new(path, FileName::of(path).unwrap(), 3)
+        FileNames::new(path, FileName::of(path).unwrap(), 3)
     }
 
     fn frame(session: u32, vni: u32) -> FrameKey {

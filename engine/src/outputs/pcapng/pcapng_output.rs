@@ -10,9 +10,9 @@ use super::interface_stats::InterfaceStats;
 use super::{RotatingWriter, StatsSource, WriterConfig, owner};
 use crate::config::{ConfigError, FileName, KeyPath, PcapngFiles};
 use crate::outputs::builder::OutputBuilder;
-use crate::outputs::clock::utc_ns;
-use crate::outputs::control::OutputControl;
 use crate::outputs::open_output::{Exclusive, OpenOutput, OutputThread, ThreadContext};
+use crate::outputs::output_control::OutputControl;
+use crate::outputs::wall_clock::utc_ns;
 use crate::outputs::{OutputError, OutputStats};
 use crate::ring::{Consumer, Next};
 

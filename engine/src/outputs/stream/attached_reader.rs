@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use super::encoder::Encoder;
 use super::listener::Incoming;
 use super::send_queue::SendQueue;
-use super::settings::StreamSettings;
-use super::writer::StreamWriter;
+use super::stream_settings::StreamSettings;
+use super::stream_writer::StreamWriter;
 use crate::outputs::attach::StreamReader;
-use crate::outputs::clock::utc_ns;
 use crate::outputs::pcapng::TimeSpan;
+use crate::outputs::wall_clock::utc_ns;
 use crate::ring::Frame;
 use crate::session::{Directory, SessionId};
 
@@ -22,7 +22,7 @@ const END_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A reader.
 #[derive(Debug)]
-pub(super) struct Reader {
+pub(super) struct AttachedReader {
     name: String,
     encoder: Encoder,
     queue: Arc<SendQueue>,
@@ -42,7 +42,7 @@ pub(super) struct Reader {
     ending: Option<Ending>,
 }
 
-impl Drop for Reader {
+impl Drop for AttachedReader {
     fn drop(&mut self) {
         // Otherwise its thread would wait for more records.
         self.queue.abort();
@@ -83,7 +83,7 @@ impl Wanted {
     }
 }
 
-impl Reader {
+impl AttachedReader {
     /// Begins the stream of a reader; `full` holds the frames that the rings of the output have
     /// lost, by session.
     pub(super) fn new(

@@ -33,11 +33,11 @@ impl RunningWorker {
 
 /// All workers of an engine.
 #[derive(Debug, Default)]
-pub(super) struct Workers {
+pub(super) struct WorkerSet {
     running: Vec<RunningWorker>,
 }
 
-impl Workers {
+impl WorkerSet {
     /// Returns whether no worker was started.
     pub(super) const fn is_empty(&self) -> bool {
         self.running.is_empty()

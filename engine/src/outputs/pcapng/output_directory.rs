@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
+use super::file_names::{FileNames, PART_SUFFIX, ZST_SUFFIX, repeated};
 use super::loss_report::LogFn;
-use super::name::{Names, PART_SUFFIX, ZST_SUFFIX, repeated};
 use super::secure_open::{self, Owner, lock, open_no_follow};
 use crate::config::Fsync;
 
@@ -34,7 +34,7 @@ pub(super) struct DirectoryState {
 
 /// Creates the directory and recovers the unfinished files in it.
 pub(super) fn prepare(
-    names: &Names,
+    names: &FileNames,
     owner: Option<Owner>,
     log: &LogFn,
 ) -> io::Result<DirectoryState> {
@@ -99,7 +99,7 @@ impl OutputFile {
 }
 
 /// Returns the files of an output in its directory, in no order.
-pub(super) fn list_files(names: &Names) -> io::Result<Vec<OutputFile>> {
+pub(super) fn list_files(names: &FileNames) -> io::Result<Vec<OutputFile>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(names.directory())? {
         let entry = entry?;
@@ -201,7 +201,7 @@ mod tests {
     fn what_an_earlier_run_left_gets_its_name_and_overwrites_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x-{number}.pcapng");
-        let names = Names::new(&path, FileName::of(&path).unwrap(), 0);
+        let names = FileNames::new(&path, FileName::of(&path).unwrap(), 0);
         let write = |name: &str| fs::write(dir.path().join(name), name).unwrap();
         [
             "x-000001.pcapng",
