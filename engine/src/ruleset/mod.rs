@@ -67,8 +67,8 @@ impl Route {
 }
 
 impl Ruleset {
-    /// Returns the ruleset of a valid configuration. `directory` assigns the session ids; `subscriptions`
-    /// has all members of outputs that the engine ever had, by id.
+    /// Returns the ruleset of a valid configuration. `directory` assigns the session ids;
+    /// `subscriptions` has all members of outputs that the engine ever had, by id.
     pub(crate) fn new(
         generation: u32,
         config: &Config,
