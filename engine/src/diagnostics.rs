@@ -38,9 +38,9 @@ mod tests {
 
     #[test]
     fn a_sentence_is_news_once_until_something_else_comes() {
-        let mut news = LogOnChange::default();
+        let mut log = LogOnChange::default();
         let mut of =
-            |sentence: &str| news.of((!sentence.is_empty()).then(|| sentence.to_owned())).is_some();
+            |sentence: &str| log.of((!sentence.is_empty()).then(|| sentence.to_owned())).is_some();
         assert_eq!(
             ["a", "a", "b", "a", "", "a"].map(&mut of),
             [true, false, true, true, false, true]

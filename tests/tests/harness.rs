@@ -23,15 +23,15 @@ fn a_pair_passes_a_datagram_and_is_gone_after_the_test() -> Result<()> {
 
     let inlet = veth.receiver.netns.run(|| UdpSocket::bind((to, 4789)))?;
     inlet.set_read_timeout(Some(TIMEOUT))?;
-    let outlet = veth.sender.netns.run(|| UdpSocket::bind((from, 0)))?;
+    let output = veth.sender.netns.run(|| UdpSocket::bind((from, 0)))?;
     let payload = [0xA5; 1500];
-    outlet.send_to(&payload, (to, 4789))?;
+    output.send_to(&payload, (to, 4789))?;
     let mut buffer = [0; 2000];
     let (len, source) = inlet.recv_from(&mut buffer)?;
     assert_eq!(&buffer[..len], payload);
     assert_eq!(source.ip(), from);
 
-    drop((inlet, outlet));
+    drop((inlet, output));
     drop(veth);
     let left = leftovers::namespaces();
     assert!(names.iter().all(|name| !left.contains(name)), "{left:?}");

@@ -35,7 +35,7 @@ pub(crate) fn run(_options: &Options) -> Result<()> {
 fn run_stages(stages: &mut Stages, is_reported: &mut bool) -> Result<()> {
     stages.run("setup", || {
         // Asked first: the answer should not come after minutes of building.
-        test::privileged_prefix()?;
+        shell::privileged_prefix()?;
         setup::tests()?;
         setup::checks()?;
         setup::ebpf()

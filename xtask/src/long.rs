@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 
 use crate::shell::{self, say};
 use crate::stages::Stages;
-use crate::{bench, setup, test, vm};
+use crate::{bench, setup, vm};
 
 /// Cases of each property, 256 by default, unless the property has a number of its own.
 const CASES: &str = "20000";
@@ -15,7 +15,7 @@ const CASES: &str = "20000";
 /// When one of them fails; the others are run nevertheless.
 pub(crate) fn run() -> Result<()> {
     // Asked first: the answer should not come after minutes of building.
-    test::privileged_prefix()?;
+    shell::privileged_prefix()?;
     setup::tests()?;
     let mut stages = Stages::new("test --long");
     for version in vm::versions() {

@@ -40,7 +40,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     if !options.unprivileged {
         // Asked first: the answer should not come after minutes of building.
-        privileged_prefix()?;
+        shell::privileged_prefix()?;
     }
     setup::tests()?;
     setup::ebpf()?;
@@ -88,23 +88,10 @@ pub(crate) fn ordinary() -> Result<Tally> {
 /// # Errors
 /// When a test fails, or not as many pass as were left.
 pub(crate) fn privileged(ordinary: &Tally, at_end: impl FnOnce()) -> Result<Tally> {
-    let prefix = privileged_prefix()?;
+    let prefix = shell::privileged_prefix()?;
     let tally = tally::run(&mut privileged_tests(&prefix, &ordinary.guest)?, at_end)?;
     compare(ordinary, &tally)?;
     Ok(tally)
-}
-
-/// The words that make the privileged tests run as root.
-pub(crate) fn privileged_prefix() -> Result<Vec<&'static str>> {
-    let mut prefix = shell::root_prefix().context(
-        "the privileged tests need root (network namespaces, AF_XDP sockets, eBPF programs); `cargo xtask test \
-         --unprivileged` leaves them out",
-    )?;
-    if !prefix.is_empty() {
-        // The tests see the environment that the user set for them, RUST_BACKTRACE for example.
-        prefix.push("-E");
-    }
-    Ok(prefix)
 }
 
 /// `cargo test` for the ignored tests. Only the finished test binaries run as root: cargo starts

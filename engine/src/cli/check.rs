@@ -4,12 +4,11 @@ use std::fmt::{self, Display, Write};
 
 use vxtap::config::{
     BusyPoll, Capture, CaptureMode, Config, ConfigError, Cpus, Direction, FragmentMode, Memory,
-    Output, OutputKind, Queues, Session, StreamFormat, Tunnel, TunnelPort, UnknownDirection,
-    UnknownSessions, WaitMode, Workers,
+    Output, Queues, Session, Tunnel, TunnelPort, UnknownDirection, UnknownSessions, WaitMode,
+    Workers,
 };
 use vxtap::explain::{ShadowedRule, shadowed_rules};
 
-use super::files;
 use super::load::default_file_name;
 
 /// Number of RX queues of the example, if the configuration does not list the queues.
@@ -264,7 +263,7 @@ fn outputs(config: &Config) -> String {
     let rows: Vec<_> = config
         .outputs
         .iter()
-        .map(|output| [output.name.clone(), kind(&output.kind), accepted(output)])
+        .map(|output| [output.name.clone(), output.kind.description(), accepted(output)])
         .collect();
     let some = config.sessions.iter().any(|session| session.outputs.is_some());
     let which = if some { "frames that pass, by session," } else { "every frame that passes" };
@@ -277,37 +276,6 @@ fn accepted(output: &Output) -> String {
         .filter
         .as_ref()
         .map_or_else(String::new, |filter| format!("what the filter {filter} accepts"))
-}
-
-fn kind(kind: &OutputKind) -> String {
-    match kind {
-        OutputKind::Pcapng { path, files } => {
-            files::describe(path, kind.only_file().is_some(), files)
-        }
-        OutputKind::Interface { interface, vlan_tags } => {
-            let tags = if *vlan_tags { ", with the VLAN of each session" } else { "" };
-            format!("interface {interface}{tags}")
-        }
-        OutputKind::Shared { path, max_consumers } => {
-            format!(
-                "shared memory at {:?}, at most {max_consumers} consumers at a time",
-                path.to_string_lossy()
-            )
-        }
-        OutputKind::Stream(stream) => {
-            let format = match stream.format {
-                StreamFormat::Pcapng => "pcapng",
-                StreamFormat::Pcap => "pcap",
-            };
-            let readers = number(stream.reader_limit() as usize, "reader");
-            let target = &stream.target;
-            format!(
-                "{format} on {target}, at most {readers} at a time, {} MiB for each",
-                stream.buffer_mib
-            )
-        }
-        OutputKind::Consumer => "the embedding program".to_owned(),
-    }
 }
 
 /// Displays a number of bytes in MiB with one decimal place.

@@ -5,7 +5,6 @@ mod check;
 mod control_socket;
 mod decap;
 mod explain;
-mod files;
 mod import;
 mod load;
 mod progress;

@@ -27,9 +27,9 @@ struct SessionProgress<'a> {
 /// `bytes` counts captured bytes of inner frames.
 pub(super) fn line(elapsed: Duration, report: &Report) -> String {
     let total = report.total();
-    let ledgers = report.session_counters();
-    let sessions = report.sessions.iter().zip(&ledgers).map(|(name, ledger)| {
-        let received = ledger.received;
+    let sessions = report.session_counters();
+    let sessions = report.sessions.iter().zip(&sessions).map(|(name, session)| {
+        let received = session.received;
         SessionProgress { name, frames: received.frames, bytes: received.bytes }
     });
     let progress = ProgressLine {

@@ -61,7 +61,7 @@ pub(super) fn run(loader: &Loader, format: Option<ProgressFormat>) -> Result<(),
     engine.start().map_err(|error| CommandError::Failed(error.into()))?;
     engine.take_diagnostics().iter().for_each(|note| log(note));
     let from: Vec<_> =
-        engine.interfaces().iter().map(|(name, rung)| format!("{name} ({rung})")).collect();
+        engine.interfaces().iter().map(|(name, mode)| format!("{name} ({mode})")).collect();
     log(&format!("running: {described} of {} to {targets}; stop with Ctrl-C", from.join(", ")));
     let control = ControlServer::listen(&interfaces)
         .map_err(|error| {

@@ -17,6 +17,7 @@ mod limit;
 mod memory;
 mod name;
 mod output;
+mod output_description;
 mod pcapng;
 mod restart_required;
 mod session;

@@ -84,9 +84,9 @@ impl CapturedInterface {
             ModeSelection { builder, queue_cpus, umems: umems?, steering: None, attached: None };
         let (modes, mut fallbacks) =
             ActiveMode::to_try(config.capture.mode, driver_of(name).as_deref());
-        let mut remarks = Vec::new();
-        let (mode, open) = select.select(&modes, &mut fallbacks, &mut remarks)?;
-        diagnostics.extend(fallback_messages(name, &fallbacks).into_iter().chain(remarks));
+        let mut messages = Vec::new();
+        let (mode, open) = select.select(&modes, &mut fallbacks, &mut messages)?;
+        diagnostics.extend(fallback_messages(name, &fallbacks).into_iter().chain(messages));
         queue_builder::warn_of_missing_hugepages(config, &select.umems, diagnostics);
         let ModeSelection { steering, .. } = select;
         let ingress = match steering {
@@ -127,8 +127,8 @@ impl CapturedInterface {
                 }
                 steering.set_socket(queue, socket.as_fd())?;
             }
-            (IngressPath::Stack(stats), SteeringTarget::Stack(counters_cell)) => {
-                stats.push(counters_cell);
+            (IngressPath::Stack(stats), SteeringTarget::Stack(udp_stats)) => {
+                stats.push(udp_stats);
             }
             _ => {}
         }
@@ -153,7 +153,7 @@ impl CapturedInterface {
             IngressPath::Program { steering, .. } => steering.counters(),
             IngressPath::Stack(stats) => {
                 let mut counters = SteeringCounters::default();
-                for counts in stats.iter().map(|counters_cell| counters_cell.read()) {
+                for counts in stats.iter().map(|udp_stats| udp_stats.read()) {
                     counters.redirected += counts.redirected;
                     counters.source_not_allowed += counts.source_not_allowed;
                     counters.malformed += counts.malformed;

@@ -160,12 +160,12 @@ impl Engine {
         // All interfaces are looked up before any of them is changed.
         config.capture.interfaces.iter().try_for_each(|name| Interface::find(name).map(drop))?;
         let diagnostics = Diagnostics::default();
-        let mut remarks = Vec::new();
+        let mut messages = Vec::new();
         let mut interfaces = Vec::new();
         let mut waiting = Vec::new();
         for (interface, name) in config.capture.interfaces.iter().enumerate() {
             let (captured, queues) =
-                CapturedInterface::open(&config, name, waiting.len(), &mut remarks)?;
+                CapturedInterface::open(&config, name, waiting.len(), &mut messages)?;
             interfaces.push(captured);
             waiting.extend(
                 queues.into_iter().map(|open| (QueueId { interface, queue: open.queue }, open)),
@@ -173,7 +173,7 @@ impl Engine {
         }
         // Only after the interfaces are open: a second engine that is refused must not touch the
         // files of the first.
-        for note in remarks {
+        for note in messages {
             diagnostics.push(note);
         }
         let plan = config.memory.plan(Output::count_rings(&config.outputs))?;

@@ -122,13 +122,13 @@ impl QueueBuilder<'_> {
             frame_len_max: (interface.mtu + LINK_HEADER_MAX) as usize,
         };
         let rings = (config.memory.fill_ring, config.memory.rx_ring);
-        let counters_cell = Arc::new(UdpStats::default());
+        let udp_stats = Arc::new(UdpStats::default());
         let (source, rx, granted) =
-            UdpSource::open(umem.clone(), &settings, rings, counters_cell.clone())?;
+            UdpSource::open(umem.clone(), &settings, rings, udp_stats.clone())?;
         if let Some(note) = small_buffer(granted).filter(|_| queue == 0) {
             diagnostics.push(note);
         }
-        let target = SteeringTarget::Stack(counters_cell);
+        let target = SteeringTarget::Stack(udp_stats);
         Ok(OpenQueue { queue, cpu, kernel: Box::new(source), rx, free, target })
     }
 

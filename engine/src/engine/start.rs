@@ -24,14 +24,14 @@ impl Engine {
         self.start_outputs()?;
         // No consumer can be taken after the start.
         self.instances.iter_mut().for_each(|instance| instance.consumer = None);
-        let mut entrances = Vec::new();
+        let mut targets = Vec::new();
         let waiting = std::mem::take(&mut self.waiting).into_iter();
         let writers = std::mem::take(&mut self.writers).into_iter();
         for (index, ((_, open), writers)) in waiting.zip(writers).enumerate() {
-            entrances.push(self.start_worker(self.queues.get(index), open, writers)?);
+            targets.push(self.start_worker(self.queues.get(index), open, writers)?);
         }
         // Only once all of them run: a queue whose worker is late would lose frames.
-        entrances
+        targets
             .into_iter()
             .enumerate()
             .try_for_each(|(index, target)| self.connect(index, target))?;

@@ -54,7 +54,7 @@ impl Engine {
         // The writers of an engine that was never started keep its outputs open.
         self.writers.clear();
         self.waiting.clear();
-        // All of them are told first, so that they wait for their consumers at the same time.
+        // All of them are notified first, so that they wait for their consumers at the same time.
         self.instances
             .iter()
             .filter_map(|instance| instance.attached.as_ref())

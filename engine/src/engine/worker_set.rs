@@ -85,12 +85,13 @@ impl WorkerSet {
         diagnostics: Diagnostics,
     ) -> Result<(), EngineError> {
         let (counters_cell, control) = (parts.counters_cell.clone(), parts.control.clone());
-        let told = name.clone();
+        let queue_name = name.clone();
         let run = move || {
             if let Some(cpu) = cpu
                 && !cpus::pin(cpu)
             {
-                diagnostics.push(format!("the worker of {told} could not be pinned to CPU {cpu}"));
+                diagnostics
+                    .push(format!("the worker of {queue_name} could not be pinned to CPU {cpu}"));
             }
             sleep_precisely();
             Worker::new(parts).run()

@@ -1,27 +1,18 @@
 //! Opens outputs: their files, sockets and interfaces, before anything runs.
 
-use std::collections::HashMap;
-
 use super::attach::AttachedConsumers;
-use super::open_output::Exclusive;
+use super::open_context::OpenContext;
 use super::{OutputError, OutputInstance, registry};
 use crate::config::{Config, Output};
 use crate::diagnostics::Diagnostics;
-use crate::session::{Directory, SessionId};
+use crate::session::Directory;
 
 /// Opens outputs beside those that are alive.
-pub(crate) struct OutputBuilder<'e> {
-    pub(super) directory: &'e Directory,
-    pub(super) sessions: Vec<SessionId>,
-    /// Files and stream targets in use, with the names of the outputs that have them.
-    exclusive: HashMap<Exclusive, String>,
-    /// Longest packet, in bytes, that the frames of interfaces hold.
-    pub(super) mtu: u32,
-    pub(super) diagnostics: Diagnostics,
-}
+pub(crate) struct OutputBuilder<'e>(OpenContext<'e>);
 
 impl<'e> OutputBuilder<'e> {
-    /// Returns a builder for outputs beside `others`.
+    /// Returns a builder for outputs beside `others`. `mtu` is the longest packet, in bytes, that
+    /// the frames of interfaces hold.
     pub(crate) fn new(
         config: &Config,
         directory: &'e mut Directory,
@@ -33,7 +24,8 @@ impl<'e> OutputBuilder<'e> {
         let exclusive =
             alive.filter_map(|it| Some((it.exclusive.clone()?, it.name.clone()))).collect();
         let sessions = directory.assign(&config.sessions);
-        Self { directory, sessions, exclusive, mtu, diagnostics: diagnostics.clone() }
+        let diagnostics = diagnostics.clone();
+        Self(OpenContext { directory, sessions, exclusive, mtu, diagnostics })
     }
 
     /// Opens all members of outputs.
@@ -45,19 +37,14 @@ impl<'e> OutputBuilder<'e> {
         for output in outputs {
             let attached = AttachedConsumers::of(output)?;
             for member in 0..output.members {
-                let opened = registry::open(&mut self, output, member)?;
+                let opened = registry::open(&self.0, output, member)?;
                 let exclusive = opened.as_ref().and_then(|opened| opened.exclusive());
-                self.exclusive
-                    .extend(exclusive.clone().map(|exclusive| (exclusive, output.name.clone())));
+                let in_use = exclusive.clone().map(|exclusive| (exclusive, output.name.clone()));
+                self.0.exclusive.extend(in_use);
                 let attached = attached.clone();
                 instances.push(OutputInstance::new(output, member, attached, opened, exclusive));
             }
         }
         Ok(instances)
-    }
-
-    /// Returns the name of the output that has something which only one may have.
-    pub(super) fn owner_of(&self, exclusive: &Exclusive) -> Option<&String> {
-        self.exclusive.get(exclusive)
     }
 }

@@ -6,6 +6,7 @@ mod error;
 mod ethernet;
 mod instance;
 mod interface;
+mod open_context;
 mod open_output;
 mod output_control;
 pub mod pcap;

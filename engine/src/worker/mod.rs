@@ -117,7 +117,7 @@ impl<K: RxBackend> Worker<K> {
         }
     }
 
-    /// Processes frames until it is told to drain and has done so, or until the RX backend has no
+    /// Processes frames until it has to drain and has done so, or until the RX backend has no
     /// more frames.
     ///
     /// # Errors

@@ -152,7 +152,7 @@ impl OutputPort {
                 .push_all(frames.map(|(_, packet)| (&packet.descriptor, packet.chunk_refs.take())));
         } else {
             frames.for_each(|(_, packet)| {
-                self.push_chained(packet, &mut chained[packet.further.range()])
+                self.push_chained(packet, &mut chained[packet.further.range()]);
             });
         }
         self.writer.publish();

@@ -59,8 +59,8 @@ fn an_output_that_nobody_reads_costs_the_other_one_nothing() {
     assert!(stuck.dropped > 0 && stuck.delivered.frames > 0, "{report}");
     assert_eq!(stuck.delivered.frames + stuck.dropped, 60_000);
     assert!(u64::from(published) >= stuck.delivered.frames, "it holds what it was given");
-    for (ledger, sent) in report.outputs[1].sessions[1..].iter().zip(&totals.sessions) {
-        assert_eq!(ledger.delivered.frames + ledger.dropped, sent.frames, "by session too");
+    for (counters, sent) in report.outputs[1].sessions[1..].iter().zip(&totals.sessions) {
+        assert_eq!(counters.delivered.frames + counters.dropped, sent.frames, "by session too");
     }
 }
 
@@ -81,7 +81,7 @@ fn undeclared_pairs_are_counted_by_pair_and_dropped_if_so_configured() {
     let (mut pairs, beyond) = report.unknown();
     pairs.sort();
     let counted: Vec<_> =
-        pairs.iter().map(|(pair, tally)| (pair.to_string(), tally.frames)).collect();
+        pairs.iter().map(|(pair, count)| (pair.to_string(), count.frames)).collect();
     assert_eq!(
         counted,
         [

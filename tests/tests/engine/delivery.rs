@@ -41,7 +41,7 @@ fn a_million_frames_over_two_queues_arrive_whole_and_in_order() {
     let sent = outcome.totals.sessions.iter().map(|session| session.frames);
     let received = report.session_counters()[1..]
         .iter()
-        .map(|ledger| ledger.received.frames)
+        .map(|counters| counters.received.frames)
         .collect::<Vec<_>>();
     assert_eq!(received, sent.collect::<Vec<_>>());
 }

@@ -128,7 +128,7 @@ fn twenty_times_another_queue_under_load_and_each_is_served() {
         receiver.netns.ip(&["link", "set", "vxrx0", "up"]).unwrap();
         let served = |engine: &Engine, _: &[String]| engine.report().workers.len() == queues;
         let said = poll_until(&mut engine, receiver, served);
-        let expected = format!("vxrx0 has {queues} RX queues now, it had {}", queues - 1);
+        let expected = format!("vxrx0 has {queues} RX queues (before: {})", queues - 1);
         assert!(said.contains(&expected), "{said:?}");
     }
     let refusal =
@@ -168,7 +168,7 @@ fn two_interfaces_are_one_engine_and_one_of_them_may_go() {
     assert!(kept.iter().all(|(interface, _)| *interface == 1));
     wait_for_arrivals(&engine, 500);
     receiver.netns.ip(&["link", "delete", "vxrx1"]).unwrap();
-    let gone = "vxrx1 was deleted, nothing comes from it any more";
+    let gone = "vxrx1 was deleted: it delivers no more frames";
     poll_until(&mut engine, receiver, |_, said| said.iter().any(|note| note == gone));
     let same = batch.iter().map(|frame| (frame.interface(), frame.bytes().into_owned()));
     assert!(same.eq(kept), "frames stay valid");
@@ -196,7 +196,7 @@ fn another_mtu_is_said_and_longer_frames_come_through() {
     for side in [receiver, &veth.sender] {
         side.netns.ip(&["link", "set", side.interface, "mtu", "9001"]).unwrap();
     }
-    let expected = "the MTU of vxrx0 is 9001 now, it was 1600";
+    let expected = "the MTU of vxrx0 is 9001 (before: 1600)";
     poll_until(&mut engine, receiver, |_, said| said.iter().any(|note| note.starts_with(expected)));
     let totals = send_traffic(&veth.sender, &long(), 2_000);
     let report = stop_after(engine, totals.frames);
@@ -229,6 +229,6 @@ fn an_engine_on_udp_sockets_ends_when_its_interface_is_deleted() {
     receiver.netns.ip(&["link", "delete", receiver.interface]).unwrap();
     poll_until(&mut engine, receiver, |engine, _| engine.has_ended());
     let report = engine.stop();
-    assert_eq!(report.failures, ["vxrx0 was deleted, nothing comes from it any more"]);
+    assert_eq!(report.failures, ["vxrx0 was deleted: it delivers no more frames"]);
     assert_eq!(report.imbalances(), Vec::<String>::new());
 }

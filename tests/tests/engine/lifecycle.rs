@@ -101,7 +101,7 @@ fn an_engine_whose_interface_is_deleted_ends_with_an_error() {
     assert_eq!(status.code(), Some(1));
     let mut said = String::new();
     process.child().stderr.take().unwrap().read_to_string(&mut said).unwrap();
-    assert!(said.ends_with("vxtap: vxrx0 was deleted, nothing comes from it any more\n"), "{said}");
+    assert!(said.ends_with("vxtap: vxrx0 was deleted: it delivers no more frames\n"), "{said}");
 }
 
 #[test]

@@ -223,9 +223,13 @@ fn a_consumer_that_is_killed_in_the_middle_of_a_batch_costs_nobody_else_a_frame(
         wait_until("the last one to be gone", TIMEOUT, || attach(&socket, None).is_ok()).unwrap();
     });
     let shared = shared_output(&report);
-    let guests = shared.consumers.unwrap();
-    assert_eq!((guests.came, guests.cut_off, guests.attached), (KILLS + 1, 0, 0), "\n{report}");
-    assert_eq!(guests.refused, 0, "\n{report}");
+    let consumers = shared.consumers.unwrap();
+    assert_eq!(
+        (consumers.came, consumers.cut_off, consumers.attached),
+        (KILLS + 1, 0, 0),
+        "\n{report}"
+    );
+    assert_eq!(consumers.refused, 0, "\n{report}");
     assert!(shared.unread >= KILLS * 70, "\n{report}");
 }
 
@@ -259,9 +263,13 @@ fn a_hostile_consumer_can_write_to_nothing_and_lies_in_vain() {
         // A well-behaved consumer can attach afterwards.
         wait_until("a free place", TIMEOUT, || attach(&socket, None).is_ok()).unwrap();
     });
-    let guests = shared_output(&report).consumers.unwrap();
-    assert_eq!((guests.came, guests.cut_off, guests.attached), (6, 2, 0), "\n{report}");
-    assert_eq!(notes.iter().filter(|note| note.contains("was cut off")).count(), 2, "{notes:?}");
+    let consumers = shared_output(&report).consumers.unwrap();
+    assert_eq!((consumers.came, consumers.cut_off, consumers.attached), (6, 2, 0), "\n{report}");
+    assert_eq!(
+        notes.iter().filter(|note| note.contains("was disconnected")).count(),
+        2,
+        "{notes:?}"
+    );
 }
 
 #[test]
@@ -326,10 +334,10 @@ fn a_consumer_that_does_not_leave_when_a_reload_takes_its_output_keeps_the_memor
     let notes = engine.take_diagnostics();
     let report = engine.stop();
     assert_adds_up(&report);
-    let guests = report.outputs[1].consumers.unwrap();
-    assert_eq!((guests.came, guests.cut_off, guests.attached), (1, 1, 0), "\n{report}");
+    let consumers = report.outputs[1].consumers.unwrap();
+    assert_eq!((consumers.came, consumers.cut_off, consumers.attached), (1, 1, 0), "\n{report}");
     assert!(
-        notes.iter().any(|note| note.ends_with("it did not leave when the output ended")),
+        notes.iter().any(|note| note.ends_with("it did not detach when the output ended")),
         "{notes:?}"
     );
     drop(stuck);

@@ -221,9 +221,9 @@ fn a_reader_that_takes_nothing_does_not_hold_up_the_end_and_one_too_many_is_turn
     let report = engine.stop();
     assert!(watch.elapsed() < Duration::from_secs(4), "{:?}", watch.elapsed());
     assert_adds_up(&report);
-    let guests = report.outputs[1].consumers.unwrap();
+    let consumers = report.outputs[1].consumers.unwrap();
     assert_eq!(
-        (guests.came, guests.refused, guests.cut_off, guests.attached),
+        (consumers.came, consumers.refused, consumers.cut_off, consumers.attached),
         (1, 1, 1, 0),
         "\n{report}"
     );

@@ -40,15 +40,15 @@ impl Background {
         open: impl FnOnce() -> Result<R> + Send + 'static,
     ) -> Result<(Self, String)> {
         let counts = Arc::new(SharedCounts::default());
-        let (tell, told) = mpsc::channel();
+        let (stop, stopped) = mpsc::channel();
         let theirs = counts.clone();
         let thread = thread::Builder::new().name("receive".to_owned()).spawn(move || {
             let mut receiver = open()?;
             // The channel is closed only if the process is ending.
-            let _ = tell.send(receiver.about());
+            let _ = stop.send(receiver.about());
             run(&mut receiver, &theirs)
         })?;
-        match told.recv() {
+        match stopped.recv() {
             Ok(about) => Ok((Self { counts, thread }, about)),
             // The thread ended before it sent its description.
             Err(mpsc::RecvError) => {

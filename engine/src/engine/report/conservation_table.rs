@@ -222,7 +222,7 @@ fn steering(f: &mut fmt::Formatter<'_>, interface: &InterfaceReport) -> fmt::Res
         _ => (format!(", {mode}"), "frames seen by the XDP program"),
     };
     writeln!(f, "{name}{how}\n\n  {seen}")?;
-    for (outcome, count, fate) in [
+    for (outcome, count, action) in [
         (Outcome::Redirected, steering.redirected, "to the workers"),
         (Outcome::NotOurs, steering.not_ours, "passed to the kernel stack"),
         (Outcome::Fragment, steering.fragment, "passed"),
@@ -239,7 +239,7 @@ fn steering(f: &mut fmt::Formatter<'_>, interface: &InterfaceReport) -> fmt::Res
     ] {
         if count > 0 || outcome == Outcome::Redirected {
             let name = outcome_name(outcome);
-            writeln!(f, "    {name:<22}{count:>14}  {fate}")?;
+            writeln!(f, "    {name:<22}{count:>14}  {action}")?;
         }
     }
     Ok(())

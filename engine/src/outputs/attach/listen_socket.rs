@@ -86,13 +86,13 @@ mod tests {
     fn a_name_left_behind_is_taken_over_and_one_in_use_is_not() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("socket");
-        let door = ListenSocket::open(&path, SocketType::SEQPACKET).unwrap();
+        let socket = ListenSocket::open(&path, SocketType::SEQPACKET).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         assert_eq!(
             ListenSocket::open(&path, SocketType::SEQPACKET).unwrap_err().kind(),
             io::ErrorKind::AddrInUse
         );
-        drop(door);
+        drop(socket);
         assert!(!path.exists());
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         drop(ListenSocket::open(&path, SocketType::SEQPACKET).unwrap());

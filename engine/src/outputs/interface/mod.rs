@@ -12,7 +12,7 @@ use std::fs::File;
 use std::io;
 
 use super::OutputError;
-use super::builder::OutputBuilder;
+use super::open_context::OpenContext;
 use super::open_output::{OpenOutput, OutputThread, ThreadContext};
 use crate::config::Output;
 use crate::ring::Consumer;
@@ -27,14 +27,14 @@ struct OpenInterface {
 
 /// Opens the TAP interface of a member.
 pub(super) fn open(
-    builder: &OutputBuilder<'_>,
+    context: &OpenContext<'_>,
     output: &Output,
     member: u32,
     interface: &str,
     has_vlan_tags: bool,
 ) -> Result<Option<Box<dyn OpenOutput>>, OutputError> {
     let interface = output.member_names(interface).nth(member as usize).unwrap_or_default();
-    let device = device::open(&interface, builder.mtu).map_err(|source| {
+    let device = device::open(&interface, context.mtu).map_err(|source| {
         OutputError::Interface { output: output.name.clone(), interface, source }
     })?;
     Ok(Some(Box::new(OpenInterface { device, has_vlan_tags })))

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::interface_stats::InterfaceStats;
 use super::{RotatingWriter, StatsSource, WriterConfig, owner};
 use crate::config::{ConfigError, FileName, KeyPath, PcapngFiles};
-use crate::outputs::builder::OutputBuilder;
+use crate::outputs::open_context::OpenContext;
 use crate::outputs::open_output::{Exclusive, OpenOutput, OutputThread, ThreadContext};
 use crate::outputs::output_control::OutputControl;
 use crate::outputs::wall_clock::utc_ns;
@@ -21,7 +21,7 @@ const WAIT: Duration = Duration::from_millis(250);
 
 /// Opens the files of a member.
 pub(in crate::outputs) fn open(
-    builder: &OutputBuilder<'_>,
+    context: &OpenContext<'_>,
     output: &str,
     member: u32,
     path: &Path,
@@ -33,21 +33,21 @@ pub(in crate::outputs) fn open(
     // A name without fields is that of one file; the member's number is added to it.
     let path = if name.has_fields() { path.to_owned() } else { name.fixed_path(path, member) };
     // Checked before the file is opened, since that truncates it.
-    if let Some(first) = file_id(&path).and_then(|id| builder.owner_of(&id)) {
+    if let Some(first) = file_id(&path).and_then(|id| context.owner_of(&id)) {
         let (first, second) = (first.clone(), output.to_owned());
         return Err(OutputError::SharedFile { path, first, second });
     }
     let no_owner = |source| OutputError::Owner { output: output.to_owned(), source };
     let owner = files.owner.as_deref().map(owner::find).transpose().map_err(no_owner)?;
-    let (diagnostics, title) = (builder.diagnostics.clone(), output.to_owned());
+    let (diagnostics, title) = (context.diagnostics.clone(), output.to_owned());
     let config = WriterConfig {
         path,
         name,
         files: files.clone(),
         member,
         owner,
-        directory: builder.directory.clone(),
-        sessions: builder.sessions.clone(),
+        directory: context.directory.clone(),
+        sessions: context.sessions.clone(),
         log: Arc::new(move |message| diagnostics.push(format!("output `{title}`: {message}"))),
     };
     let failed = |source| OutputError::Pcapng { output: output.to_owned(), source };

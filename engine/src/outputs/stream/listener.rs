@@ -224,7 +224,7 @@ fn check_fifo(path: &Path, found: &Stat) -> io::Result<()> {
 fn open_for_writing(path: &Path) -> io::Result<Option<StreamWriter>> {
     let flags = i32::try_from(OFlags::NONBLOCK.bits()).map_err(io::Error::other)?;
     match fs::OpenOptions::new().write(true).custom_flags(flags).open(path) {
-        Ok(queue) => Ok(Some(StreamWriter::SendQueue(queue.into()))),
+        Ok(queue) => Ok(Some(StreamWriter::Pipe(queue.into()))),
         Err(error) if error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) => Ok(None),
         Err(error) => Err(error),
     }

@@ -27,7 +27,7 @@ mod stream_writer;
 use std::time::Duration;
 
 use super::OutputError;
-use super::builder::OutputBuilder;
+use super::open_context::OpenContext;
 use super::open_output::{Exclusive, OpenOutput, OutputThread, ThreadContext};
 use crate::config::{Output, Stream, StreamTarget};
 use crate::ring::Consumer;
@@ -45,12 +45,12 @@ pub(crate) struct OpenStream {
 
 /// Opens the target of a stream.
 pub(super) fn open(
-    builder: &OutputBuilder<'_>,
+    context: &OpenContext<'_>,
     output: &Output,
     stream: &Stream,
 ) -> Result<Option<Box<dyn OpenOutput>>, OutputError> {
     let target = stream.target.to_string();
-    if let Some(first) = builder.owner_of(&Exclusive::Target(target.clone())) {
+    if let Some(first) = context.owner_of(&Exclusive::Target(target.clone())) {
         let (first, second) = (first.clone(), output.name.clone());
         return Err(OutputError::SharedStream { target, first, second });
     }
@@ -63,7 +63,7 @@ pub(super) fn open(
         && !address.ip().is_loopback()
     {
         let name = &output.name;
-        builder.diagnostics.push(format!(
+        context.diagnostics.push(format!(
             "output `{name}` listens at {address}: every host that reaches it can read the frames"
         ));
     }

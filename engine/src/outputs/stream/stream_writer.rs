@@ -16,7 +16,7 @@ const WRITE_MAX: usize = 1 << 16;
 pub(crate) enum StreamWriter {
     Socket(OwnedFd),
     /// A pipe with its own file description, which does not block.
-    SendQueue(OwnedFd),
+    Pipe(OwnedFd),
     /// Any other standard output; writing may block.
     File(OwnedFd),
 }
@@ -30,7 +30,7 @@ impl StreamWriter {
             Self::Socket(socket) => {
                 rustix::net::send(socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)
             }
-            Self::SendQueue(fd) | Self::File(fd) => rustix::io::write(fd, bytes),
+            Self::Pipe(fd) | Self::File(fd) => rustix::io::write(fd, bytes),
         };
         Ok(written?)
     }
@@ -86,7 +86,7 @@ impl StreamWriter {
 impl AsFd for StreamWriter {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
-            Self::Socket(fd) | Self::SendQueue(fd) | Self::File(fd) => fd.as_fd(),
+            Self::Socket(fd) | Self::Pipe(fd) | Self::File(fd) => fd.as_fd(),
         }
     }
 }

@@ -95,13 +95,13 @@ impl Stages {
         let mut clock = BatchClock::default();
         let offset_ns = self.arrival_minus_utc_ns.cast_unsigned();
         for packet in packets {
-            packet.descriptor.timestamp_ns = match queue.arrival_ns(&packet.received) {
-                Some(arrival_ns) => arrival_ns.wrapping_sub(offset_ns),
-                None => {
+            packet.descriptor.timestamp_ns =
+                if let Some(arrival_ns) = queue.arrival_ns(&packet.received) {
+                    arrival_ns.wrapping_sub(offset_ns)
+                } else {
                     accounting.count_unstamped();
                     clock.utc_ns()
-                }
-            };
+                };
         }
     }
 

@@ -1,12 +1,45 @@
-//! Description of the files of a pcapng output, for `vxtap check`.
+//! Descriptions of outputs, for people who check a configuration.
 
 use std::path::Path;
 
-use vxtap::config::{Compression, Fsync, PcapngFiles};
+use super::output::OutputKind;
+use super::pcapng::{Compression, Fsync, PcapngFiles};
+use super::stream::{Stream, StreamFormat};
 
-/// Describes the files:
+impl OutputKind {
+    /// Returns what the output does with the frames, in words: `shared memory at "/run/x.sock", at
+    /// most 1 consumers at a time`.
+    pub fn description(&self) -> String {
+        match self {
+            Self::Pcapng { path, files } => describe_files(path, self.only_file().is_some(), files),
+            Self::Interface { interface, vlan_tags } => {
+                let tags = if *vlan_tags { ", with the VLAN of each session" } else { "" };
+                format!("interface {interface}{tags}")
+            }
+            Self::Shared { path, max_consumers } => {
+                let path = path.to_string_lossy();
+                format!("shared memory at {path:?}, at most {max_consumers} consumers at a time")
+            }
+            Self::Stream(stream) => describe_stream(stream),
+            Self::Consumer => "the embedding program".to_owned(),
+        }
+    }
+}
+
+fn describe_stream(stream: &Stream) -> String {
+    let format = match stream.format {
+        StreamFormat::Pcapng => "pcapng",
+        StreamFormat::Pcap => "pcap",
+    };
+    let limit = stream.reader_limit();
+    let plural = if limit == 1 { "" } else { "s" };
+    let (target, mib) = (&stream.target, stream.buffer_mib);
+    format!("{format} on {target}, at most {limit} reader{plural} at a time, {mib} MiB for each")
+}
+
+/// Describes files:
 /// `pcapng files "web-%Y.pcapng", a new one every 3600 s, compressed when complete`.
-pub(super) fn describe(path: &Path, only: bool, files: &PcapngFiles) -> String {
+fn describe_files(path: &Path, only: bool, files: &PcapngFiles) -> String {
     let PcapngFiles {
         rotate_mib,
         rotate_s,
@@ -57,7 +90,7 @@ mod tests {
 
     #[test]
     fn what_is_configured_is_said_and_nothing_else() {
-        let described = |only, files: &PcapngFiles| describe(Path::new("a"), only, files);
+        let described = |only, files: &PcapngFiles| describe_files(Path::new("a"), only, files);
         assert_eq!(described(true, &PcapngFiles::default()), "pcapng file \"a\"");
         let files = PcapngFiles {
             rotate_mib: Some(100),
