@@ -172,7 +172,7 @@ impl RxBatch {
     }
 
     /// Finds the flow of each frame.
-    #[cold]
+    #[inline(never)]
     pub(super) fn find_flows(&mut self, queue: &RxQueue) {
         let Self { packets, len, flows, .. } = self;
         flows.clear();

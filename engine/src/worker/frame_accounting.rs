@@ -37,9 +37,9 @@ impl SessionRun {
 
     /// Counts a frame of `bytes` captured bytes.
     #[inline]
-    pub(super) const fn add(&mut self, bytes: u32, is_cut: bool) {
+    pub(super) const fn add(&mut self, bytes: u32, is_truncated: bool) {
         self.received.total.add(bytes as u64);
-        self.received.received_truncated += is_cut as u64;
+        self.received.received_truncated += is_truncated as u64;
     }
 }
 

@@ -264,8 +264,7 @@ impl OutputPorts {
         accounting: &mut FrameAccounting,
     ) {
         let (packets, chained, flows) = batch.with_flows();
-        // A frame that was removed from the batch leaves its further chunks behind, already taken
-        // out.
+        // Frames that were removed from the batch have left entries without chunks in `chained`.
         for packet in packets.iter_mut().filter(|packet| packet.further != FurtherChunks::NONE) {
             packet.lay_out(chained, free);
         }
