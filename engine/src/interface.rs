@@ -27,7 +27,7 @@ pub struct Interface {
     pub xdp_program: Option<u32>,
 }
 
-/// Why there are no facts about an interface.
+/// Reason why there are no facts about an interface.
 #[derive(Debug, thiserror::Error)]
 pub enum InterfaceError {
     /// No interface of that name, in this network namespace.

@@ -241,19 +241,19 @@ fn an_interface_that_takes_no_frames_is_an_error_that_says_why() {
     let profile = Profile { count: Some(100), ..Profile::default() };
     assert_eq!(
         refusal(&profile),
-        "100 of 100 frames could not be handed to vxtx0: it takes no redirected frames; the other end of a veth pair \
+        "100 of 100 frames could not be passed to vxtx0: it takes no redirected frames; the other end of a veth pair \
          needs an XDP program or `ethtool -K DEV gro on`, a NIC needs a driver with ndo_xdp_xmit"
     );
     let _drops = Drops::attach(&veth.receiver);
     let long = Profile { count: Some(100), sizes: Sizes::Fixed(2000), ..Profile::default() };
     assert_eq!(
         refusal(&long),
-        "100 of 100 frames could not be handed to vxtx0: they are longer than its MTU allows; raise it or give a \
+        "100 of 100 frames could not be passed to vxtx0: they are longer than its MTU allows; raise it or give a \
          smaller size"
     );
     veth.sender.netns.ip(&["link", "set", veth.sender.interface, "down"]).unwrap();
     assert_eq!(
         refusal(&profile),
-        "100 of 100 frames could not be handed to vxtx0: it is down: `ip link set vxtx0 up`"
+        "100 of 100 frames could not be passed to vxtx0: it is down: `ip link set vxtx0 up`"
     );
 }

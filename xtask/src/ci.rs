@@ -97,7 +97,14 @@ fn clippy() -> Result<()> {
     let mut others = shell::cargo();
     others.args(["clippy", "--locked", "--workspace", "--features", "vxtap-bench/af-xdp"]);
     others.args(["--lib", "--bins", "--test", "command"]).args(deny_warnings);
-    shell::run(&mut others)
+    shell::run(&mut others)?;
+    // The library without the command, then with the importers alone.
+    for features in [&[][..], &["--features", "import"]] {
+        let mut library = shell::cargo();
+        library.args(["check", "--locked", "-p", "vxtap", "--no-default-features", "--lib"]);
+        shell::run(library.args(features))?;
+    }
+    Ok(())
 }
 
 /// Clippy over the fuzz targets, so that they do not rot. Nothing is linked, so that libFuzzer,

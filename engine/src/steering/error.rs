@@ -7,7 +7,7 @@ use std::io;
 use super::foreign::AttachedProgram;
 use crate::interface::InterfaceError;
 
-/// Why frames cannot be steered.
+/// Reason why frames cannot be steered.
 #[derive(Debug, thiserror::Error)]
 pub enum SteeringError {
     /// EPERM, or the verifier's EACCES for want of `CAP_PERFMON`.

@@ -225,7 +225,9 @@ impl<K: RxBackend> Worker<K> {
         if ports.needs_flows() {
             batch.find_flows(queue);
         }
-        ports.wait_for_room(batch.descriptors(), refs, free, control);
+        if !batch.packets().is_empty() {
+            ports.wait_for_room(batch.descriptors(), refs, free, control);
+        }
         ports.publish(batch, refs, free, accounting);
         self.check_conservation();
         count

@@ -92,7 +92,7 @@ fn a_full_disk_costs_its_output_frames_and_nobody_else_and_it_goes_on_by_itself(
     wait_until("the output to go on", TIMEOUT, || {
         let few = Profile { count: Some(100), ..profile.clone() };
         second += send_traffic(&veth.sender, &few, 2000).frames;
-        said().contains("goes on writing")
+        said().contains("has resumed")
     })
     .unwrap_or_else(|error| panic!("{error}: {}", said()));
     let third = send_traffic(&veth.sender, &Profile { count: Some(1000), ..profile }, 2000);

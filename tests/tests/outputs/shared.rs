@@ -225,7 +225,7 @@ fn a_consumer_that_is_killed_in_the_middle_of_a_batch_costs_nobody_else_a_frame(
     let shared = shared_output(&report);
     let consumers = shared.consumers.unwrap();
     assert_eq!(
-        (consumers.came, consumers.cut_off, consumers.attached),
+        (consumers.attached_total, consumers.disconnected, consumers.attached),
         (KILLS + 1, 0, 0),
         "\n{report}"
     );
@@ -264,7 +264,11 @@ fn a_hostile_consumer_can_write_to_nothing_and_lies_in_vain() {
         wait_until("a free place", TIMEOUT, || attach(&socket, None).is_ok()).unwrap();
     });
     let consumers = shared_output(&report).consumers.unwrap();
-    assert_eq!((consumers.came, consumers.cut_off, consumers.attached), (6, 2, 0), "\n{report}");
+    assert_eq!(
+        (consumers.attached_total, consumers.disconnected, consumers.attached),
+        (6, 2, 0),
+        "\n{report}"
+    );
     assert_eq!(
         notes.iter().filter(|note| note.contains("was disconnected")).count(),
         2,
@@ -335,7 +339,11 @@ fn a_consumer_that_does_not_leave_when_a_reload_takes_its_output_keeps_the_memor
     let report = engine.stop();
     assert_adds_up(&report);
     let consumers = report.outputs[1].consumers.unwrap();
-    assert_eq!((consumers.came, consumers.cut_off, consumers.attached), (1, 1, 0), "\n{report}");
+    assert_eq!(
+        (consumers.attached_total, consumers.disconnected, consumers.attached),
+        (1, 1, 0),
+        "\n{report}"
+    );
     assert!(
         notes.iter().any(|note| note.ends_with("it did not detach when the output ended")),
         "{notes:?}"

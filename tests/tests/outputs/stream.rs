@@ -223,7 +223,7 @@ fn a_reader_that_takes_nothing_does_not_hold_up_the_end_and_one_too_many_is_turn
     assert_adds_up(&report);
     let consumers = report.outputs[1].consumers.unwrap();
     assert_eq!(
-        (consumers.came, consumers.refused, consumers.cut_off, consumers.attached),
+        (consumers.attached_total, consumers.refused, consumers.disconnected, consumers.attached),
         (1, 1, 1, 0),
         "\n{report}"
     );

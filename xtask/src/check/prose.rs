@@ -29,7 +29,7 @@ impl Language {
         match extension {
             "md" => Some(Self::Markdown),
             "rs" | "c" | "h" => Some(Self::Slashes),
-            "toml" | "sh" => Some(Self::Hashes),
+            "toml" | "sh" | "yml" => Some(Self::Hashes),
             "py" => Some(Self::Python),
             _ => None,
         }

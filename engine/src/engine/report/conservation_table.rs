@@ -200,8 +200,9 @@ fn consumers(f: &mut fmt::Formatter<'_>, output: &OutputReport) -> fmt::Result {
         Some(stream) => ("readers", &stream.readers[..]),
         None => ("consumers", &[][..]),
     };
-    writeln!(f, "    {who} attached: {}, ever: {}", consumers.attached, consumers.came)?;
-    for (what, count) in [("disconnected", consumers.cut_off), ("refused", consumers.refused)] {
+    writeln!(f, "    {who} attached: {}, ever: {}", consumers.attached, consumers.attached_total)?;
+    for (what, count) in [("disconnected", consumers.disconnected), ("refused", consumers.refused)]
+    {
         if count > 0 {
             writeln!(f, "    {who} {what}: {count}")?;
         }

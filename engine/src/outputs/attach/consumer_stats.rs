@@ -10,10 +10,10 @@ pub struct ConsumerCounters {
     /// Consumers that are attached.
     pub attached: u64,
     /// Consumers that ever attached.
-    pub came: u64,
+    pub attached_total: u64,
     /// Consumers that were disconnected, because their ring index was invalid, or because they did
-    /// not detach when the output ended. Part of `came`.
-    pub cut_off: u64,
+    /// not detach when the output ended. Part of `attached_total`.
+    pub disconnected: u64,
     /// Consumers that were refused, because the member had the largest number of consumers, or
     /// there was no memory.
     pub refused: u64,

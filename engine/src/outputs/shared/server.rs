@@ -99,7 +99,7 @@ impl Server {
     /// Returns whether a connection stays.
     fn is_active(&self, connection: &mut Connection) -> bool {
         if let Some(member) = connection.member().filter(|_| connection.has_invalid_tail()) {
-            self.service.attached.stats.count(member, |it| it.cut_off += 1);
+            self.service.attached.stats.count(member, |it| it.disconnected += 1);
             let sentence = "was disconnected: its ring index is invalid";
             self.service
                 .diagnostics
@@ -113,7 +113,7 @@ impl Server {
     fn disconnect_all(&self, connections: &mut Vec<Connection>) {
         for member in connections.drain(..).filter_map(|connection| connection.member()) {
             self.service.attached.stats.count(member, |it| {
-                it.cut_off += 1;
+                it.disconnected += 1;
                 it.attached -= 1;
             });
             let sentence = "was disconnected: it did not detach when the output ended";
@@ -210,7 +210,7 @@ impl Server {
         protocol::send(connection.as_fd(), &welcome.to_bytes())?;
         sessions.send(connection, &mut consumer, &self.service.directory)?;
         self.send_rings(connection, &mut consumer, rings)?;
-        self.service.attached.stats.count(member, |it| it.came += 1);
+        self.service.attached.stats.count(member, |it| it.attached_total += 1);
         Ok(consumer)
     }
 

@@ -191,7 +191,7 @@ impl StreamFanout {
             Ok(reader) => {
                 state.readers.push(reader);
                 state.reader_errors.of(None);
-                self.service.attached.stats.count(0, |it| it.came += 1);
+                self.service.attached.stats.count(0, |it| it.attached_total += 1);
                 self.publish_stats(state);
             }
             Err(error) => {
@@ -269,8 +269,11 @@ impl StreamFanout {
                     let reader = reader.name();
                     self.report_change(Some(format!("cannot write to {reader}: {error}")));
                 }
-                let was_cut_off = reader.is_aborted();
-                self.service.attached.stats.count(0, |it| it.cut_off += u64::from(was_cut_off));
+                let is_disconnected = reader.is_aborted();
+                self.service
+                    .attached
+                    .stats
+                    .count(0, |it| it.disconnected += u64::from(is_disconnected));
             }
             is_active
         });
