@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sentence_is_news_once_until_something_else_comes() {
+    fn a_message_is_returned_once_until_another_one_comes() {
         let mut log = LogOnChange::default();
         let mut of =
             |sentence: &str| log.of((!sentence.is_empty()).then(|| sentence.to_owned())).is_some();

@@ -9,6 +9,7 @@
 //! | [`interface`] | facts about the network interface |
 //! | [`steering`] | the XDP program that selects tunnel datagrams |
 //! | `xsk` | AF_XDP sockets and their UMEM |
+//! | `udp` | UDP sockets in their place: the last capture mode |
 //! | [`capture_file`] | frames from a capture file instead of an interface |
 //! | `worker` | the pinned thread of a queue, which takes each frame through the next modules |
 //! | `reassembly` | reassembly of outer fragments |
@@ -22,7 +23,7 @@
 //! | [`counters`] | counts of frames by outcome |
 //! | [`engine`] | start, reload and stop of all of it |
 //! | [`explain`] | reasons for the outcome of each frame of a capture |
-//! | `import` | configurations from the output of AWS's tools (feature `import`) |
+//! | `import` | configurations from descriptions of AWS mirrors (feature `import`) |
 
 pub mod capture_file;
 pub mod config;

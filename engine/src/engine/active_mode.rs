@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_ladder_begins_at_the_top_but_on_an_ena() {
+    fn the_fallback_order_begins_at_the_best_mode_but_on_an_ena() {
         let (modes, left_out) = ActiveMode::to_try(CaptureMode::Auto, Some("mlx5_core"));
         assert_eq!((modes.len(), modes[0], left_out), (4, ActiveMode::ZeroCopy, Vec::new()));
         let (modes, left_out) = ActiveMode::to_try(CaptureMode::Auto, Some("ena"));

@@ -139,7 +139,7 @@ fn what_does_not_reach_a_session_has_a_reason() {
 }
 
 #[test]
-fn of_a_datagram_in_fragments_the_last_one_to_come_is_judged_as_the_whole() {
+fn of_a_datagram_in_fragments_the_last_one_to_come_is_evaluated_as_the_whole() {
     let outer = mirrored(Some(true), 1, 2, (1, 2), true);
     let data = &outer[34..];
     let fragment = |range: std::ops::Range<usize>| {

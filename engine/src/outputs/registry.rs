@@ -1,5 +1,5 @@
-//! The registry of output kinds. A new kind is a folder in `outputs/`, a variant of
-//! [`OutputKind`](crate::config::OutputKind) with its configuration, and a line here.
+//! The registry of output kinds. A new kind is a folder in `outputs/`, a variant of [`OutputKind`]
+//! with its configuration, and a line here.
 
 use super::open_context::OpenContext;
 use super::open_output::OpenOutput;

@@ -184,7 +184,7 @@ impl<'a> Frame<'a> {
     /// Returns whether the end of the frame is missing: the mirror, a capture file or the session's
     /// packet length has cut it.
     #[inline]
-    pub fn is_cut(&self) -> bool {
+    pub fn is_truncated(&self) -> bool {
         self.captured_len() < self.original_len()
     }
 

@@ -215,7 +215,7 @@ fn numbers(mut consumer: Consumer) -> Vec<u32> {
 
 #[test]
 #[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
-fn no_frame_is_judged_by_half_of_a_filter() {
+fn no_frame_is_evaluated_by_half_of_a_filter() {
     privileged();
     let veth = Veth::pair(1).unwrap();
     let mut base = config(&veth.receiver);

@@ -61,8 +61,9 @@ fn readers(report: &Report, output: usize) -> &[StreamReader] {
 
 /// Waits until outputs have so many readers.
 fn wait_for_readers(engine: &Engine, counts: &[(usize, usize)]) {
-    let there =
-        |report: &Report, output| readers(report, output).iter().filter(|it| it.is_there).count();
+    let there = |report: &Report, output| {
+        readers(report, output).iter().filter(|it| it.is_attached).count()
+    };
     wait_until("the readers to be there", TIMEOUT, || {
         let report = engine.report();
         counts.iter().all(|(output, count)| there(&report, *output) == *count)

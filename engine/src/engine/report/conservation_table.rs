@@ -208,7 +208,7 @@ fn consumers(f: &mut fmt::Formatter<'_>, output: &OutputReport) -> fmt::Result {
         }
     }
     for reader in readers {
-        let StreamReader { name, offered, sent, lost, unsent, is_there: _ } = reader;
+        let StreamReader { name, offered, sent, lost, unsent, is_attached: _ } = reader;
         writeln!(f, "    {name}: {offered} = sent {sent} + lost {lost} + not sent {unsent}")?;
     }
     Ok(())

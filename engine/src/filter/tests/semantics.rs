@@ -132,7 +132,7 @@ fn what_is_not_ip_matches_no_rule() {
 }
 
 #[test]
-fn a_frame_without_a_direction_is_judged_as_configured() {
+fn a_frame_without_a_direction_is_evaluated_as_configured() {
     let (a, b) = ([192, 0, 2, 1], [192, 0, 2, 2]);
     let only_egress = Rule {
         direction: Direction::Egress,

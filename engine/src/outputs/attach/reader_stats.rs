@@ -22,7 +22,7 @@ pub struct StreamReader {
     /// Frames in its send queue, now or when it detached.
     pub unsent: u64,
     /// `true` while the reader is attached.
-    pub is_there: bool,
+    pub is_attached: bool,
 }
 
 impl StreamReader {
@@ -75,7 +75,7 @@ pub(crate) struct PastReaders {
 
 impl PastReaders {
     pub(crate) fn add(&mut self, reader: StreamReader) {
-        self.last.push_back(StreamReader { is_there: false, ..reader });
+        self.last.push_back(StreamReader { is_attached: false, ..reader });
         if self.last.len() > GONE_MAX {
             let oldest = self.last.pop_front().unwrap_or_default();
             let (before, count) = &mut self.before;
@@ -108,16 +108,16 @@ mod tests {
                 sent: 2,
                 lost: 1,
                 unsent: 0,
-                is_there: true,
+                is_attached: true,
             });
         }
         let present =
-            StreamReader { name: "here".to_owned(), is_there: true, ..StreamReader::default() };
+            StreamReader { name: "here".to_owned(), is_attached: true, ..StreamReader::default() };
         let all = past.and(std::iter::once(present));
         assert_eq!(all.len(), 1 + GONE_MAX + 1);
         assert_eq!((&*all[0].name, all[0].offered, all[1].name.as_str()), ("4 before", 12, "4"));
         assert_eq!(all.iter().map(|reader| reader.offered).sum::<u64>(), 60);
         assert!(all.iter().all(StreamReader::adds_up));
-        assert_eq!(all.iter().filter(|reader| reader.is_there).count(), 1);
+        assert_eq!(all.iter().filter(|reader| reader.is_attached).count(), 1);
     }
 }

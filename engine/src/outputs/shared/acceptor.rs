@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_door_that_fails_is_shut_for_a_while_and_that_is_said_once() {
+    fn a_socket_that_fails_is_paused_and_that_is_reported_once() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("socket");
         let mut acceptor = Acceptor::new(ListenSocket::open(&path, SocketType::STREAM).unwrap());

@@ -221,6 +221,6 @@ impl AttachedReader {
         let Self { offered, lost, .. } = *self;
         let sent = self.queue.sent();
         let unsent = self.queue.added().saturating_sub(sent);
-        StreamReader { name: self.name.clone(), offered, sent, lost, unsent, is_there: true }
+        StreamReader { name: self.name.clone(), offered, sent, lost, unsent, is_attached: true }
     }
 }

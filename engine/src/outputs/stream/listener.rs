@@ -237,7 +237,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_named_pipe_of_somebody_else_in_a_directory_of_all_is_no_door() {
+    fn a_named_pipe_of_another_user_in_a_directory_of_all_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("pipe");
         make_fifo(&path).unwrap();

@@ -100,7 +100,7 @@ fn a_frame_is_cut_to_the_packet_length_and_keeps_its_original_length() {
     let Next::Batch(batch) = consumers[0].next(Duration::ZERO) else { panic!("no frames") };
     let seen: Vec<_> = batch
         .iter()
-        .map(|frame| (frame.captured_len(), frame.original_len(), frame.is_cut()))
+        .map(|frame| (frame.captured_len(), frame.original_len(), frame.is_truncated()))
         .collect();
     assert_eq!(seen, [(50, 62, true), (50, 50, false)]);
     assert_eq!(
