@@ -13,8 +13,8 @@ use crate::{bench, build_ebpf, check, setup, test, vm};
 const LIMIT: Duration = Duration::from_secs(25 * 60);
 
 /// Runs what continuous integration runs: formatting, clippy, fuzz targets, documentation,
-/// dependencies, eBPF objects, a smoke test of the comparison, other kernels, instructions per
-/// frame, every test.
+/// dependencies, eBPF objects, instructions per frame, a smoke test of the comparison, other
+/// kernels, every test.
 ///
 /// Installs what is missing first. A table at the end has the time of each stage. Security
 /// advisories are not part of it, since fetching them depends on the network
@@ -54,12 +54,12 @@ fn run_stages(stages: &mut Stages, is_reported: &mut bool) -> Result<()> {
         shell::run(&mut doc)
     })?;
     stages.run("eBPF objects", || build_ebpf::run(&build_ebpf::Options { check: true }))?;
+    stages.run("instructions per frame", bench::micro::check_instructions)?;
     stages.run("building the tests", || shell::run(shell::workspace("test").arg("--no-run")))?;
     stages.run("comparison, smoke test", bench::smoke_test)?;
     for kernel in ["6.1", "6.18"] {
         stages.run(format!("kernel {kernel}"), || vm::run(&[kernel.to_owned()]))?;
     }
-    stages.run("instructions per frame", bench::micro::check_instructions)?;
     let ordinary = stages.run("tests", test::ordinary)?;
     // The closing lines of `cargo test` stay the last ones, so the table comes before them.
     let mut privileged = Some(stages.begin("privileged tests"));
