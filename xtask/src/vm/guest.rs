@@ -1,7 +1,7 @@
 //! Programs of the guest: tests, the tools that they call, and the init that starts them.
 
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -76,11 +76,15 @@ pub(super) fn build() -> Result<Vec<Program>> {
     PROGRAMS.into_iter().map(program).collect()
 }
 
-/// Returns the path of a test program from cargo's messages.
+/// Returns the path of a test program of `tests/` from cargo's messages; other packages have test
+/// programs with the same names.
 fn executable(messages: &str, name: &str) -> Option<PathBuf> {
+    let manifest = shell::root().join("tests/Cargo.toml");
     messages.lines().find_map(|line| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
-        let is_it = message["target"]["name"] == name && message["target"]["kind"][0] == "test";
+        let is_it = message["target"]["name"] == name
+            && message["target"]["kind"][0] == "test"
+            && message["manifest_path"].as_str().map(Path::new) == Some(&manifest);
         is_it.then(|| message["executable"].as_str().map(PathBuf::from)).flatten()
     })
 }
