@@ -1,8 +1,9 @@
 //! Claim: every compared receiver gets every frame of a traffic that it can keep up with, intact,
 //! and counts it right.
 //!
-//! The frames come from `vxgen`'s generator through a packet socket, at a pace that all keep up
-//! with. Each receiver is the process that the instrument runs, and speaks the instrument's
+//! The frames come from `vxgen`'s generator through a packet socket, in portions that the smallest
+//! receive buffer holds; the next one is sent when the receiver has counted the last, so that no
+//! frame is lost to a busy CPU. Each receiver is the process that the instrument runs, and speaks the instrument's
 //! protocol.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails right there")]
 
@@ -15,14 +16,17 @@ use std::thread;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
-use vxtap_bench::send::SendLimits;
-use vxtap_bench::{MirrorSession, Pace, PacketSocket, Profile, Totals, Traffic, send};
+use vxtap_bench::send::{FrameSource, SendLimits};
+use vxtap_bench::sink::Label;
+use vxtap_bench::{MirrorSession, Pace, PacketSocket, Profile, Traffic, send};
 use vxtap_harness::mark_protocol::{Mark, Ready};
 use vxtap_tests::leftovers::assert_no_xdp_program;
 use vxtap_tests::{NetNs, Process, Veth, capture, privileged, wait_until};
 
 const FRAMES: u64 = 20_000;
-/// Below what every receiver takes while it shares two CPUs with the sender and other tests.
+/// Frames sent before the receiver has to have counted them: less than half of the shortest fill
+/// ring.
+const PORTION: u64 = 500;
 const PER_SECOND: u64 = 40_000;
 const TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -72,14 +76,44 @@ fn profile() -> Profile {
     Profile { count: Some(FRAMES), ..Profile::default() }
 }
 
-/// Sends all frames of the profile from the sender's namespace.
-fn send_all(veth: &Veth, profile: &Profile) -> Totals {
+/// The next frames of the traffic, at most as many as are left.
+struct Portion<'a> {
+    traffic: &'a mut Traffic,
+    left: u64,
+}
+
+impl FrameSource for Portion<'_> {
+    fn next_frame(&mut self, frame: &mut Vec<u8>) -> Option<Label> {
+        self.left = self.left.checked_sub(1)?;
+        FrameSource::next_frame(self.traffic, frame)
+    }
+
+    fn next_at(&self) -> Duration {
+        FrameSource::next_at(self.traffic)
+    }
+}
+
+/// Sends all frames of the profile from the sender's namespace; calls `wait` after each portion
+/// with the number of frames sent so far. Returns frames, bytes of the inner frames, and frames
+/// refused.
+fn send_all(veth: &Veth, profile: &Profile, mut wait: impl FnMut(u64) + Send) -> (u64, u64, u64) {
     veth.sender.netns.run(|| {
         let mut traffic = Traffic::new(profile).unwrap();
         let mut socket = PacketSocket::open(veth.sender.interface).unwrap();
         let pace = Pace::PerSecond(NonZeroU64::new(PER_SECOND).unwrap());
         let limits = SendLimits { pace, duration: None, stop: None };
-        send(&mut traffic, &mut socket, limits, |_| {}).unwrap()
+        let mut total = (0, 0, 0);
+        loop {
+            let mut portion = Portion { traffic: &mut traffic, left: PORTION };
+            let sent = send(&mut portion, &mut socket, limits, |_| {}).unwrap();
+            if sent.frames + sent.refused == 0 {
+                return total;
+            }
+            total.0 += sent.frames;
+            total.1 += sent.inner_bytes;
+            total.2 += sent.refused;
+            wait(total.0);
+        }
     })
 }
 
@@ -90,18 +124,19 @@ fn receives_everything(row: &str, profile: &Profile) -> Mark {
     let veth = Veth::pair(1).unwrap();
     let (mut receiver, about) = ReceiverProcess::start(&veth.receiver.netns, row);
     assert_eq!(receiver.mark().frames, 0, "{about}");
-    let sent = send_all(&veth, profile);
-    assert_eq!((sent.frames, sent.refused), (FRAMES, 0));
     let mut mark = Mark::default();
-    let arrived = wait_until("the frames", TIMEOUT, || {
-        let latency = mark.latency;
-        mark = receiver.mark();
-        mark.latency = mark.latency.or(latency);
-        mark.frames >= FRAMES
+    let (sent, inner_bytes, refused) = send_all(&veth, profile, |sent| {
+        let arrived = wait_until("the frames", TIMEOUT, || {
+            let latency = mark.latency;
+            mark = receiver.mark();
+            mark.latency = mark.latency.or(latency);
+            mark.frames >= sent
+        });
+        assert!(arrived.is_ok(), "{sent} frames sent; {about}: {mark:?}");
     });
-    assert!(arrived.is_ok(), "{about}: {mark:?}");
+    assert_eq!((sent, refused), (FRAMES, 0));
     let counts = (mark.frames, mark.bytes, mark.foreign, mark.damaged);
-    assert_eq!(counts, (FRAMES, sent.inner_bytes, 0, 0), "{about}");
+    assert_eq!(counts, (FRAMES, inner_bytes, 0, 0), "{about}");
     assert!(mark.kernel_lost.is_none_or(|lost| lost == 0), "{about}: {mark:?}");
     receiver.end();
     assert_no_xdp_program(&veth.receiver.netns, veth.receiver.interface);
@@ -144,7 +179,7 @@ fn vxtap_receives_everything_and_writes_it_until_the_disk_is_full() {
     let row = format!("vxtap --pcapng {}", directory.path().display());
     let (mut receiver, _) = ReceiverProcess::start(&veth.receiver.netns, &row);
     capture(Command::new("umount").arg("--lazy").arg(directory.path())).unwrap();
-    send_all(&veth, &profile());
+    send_all(&veth, &profile(), |_| {});
     let mark = receiver.mark();
     assert!(mark.frames > 0 && mark.bytes < 1 << 20, "what does not fit does not count: {mark:?}");
     writeln!(receiver.input, "end").unwrap();
