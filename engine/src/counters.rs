@@ -181,7 +181,7 @@ impl CountersCell {
     }
 
     /// Leaves a copy; waits if the last one is being read.
-    pub(crate) fn publish(&self, copy: impl FnOnce(&mut WorkerCounters)) {
+    pub(crate) fn update(&self, copy: impl FnOnce(&mut WorkerCounters)) {
         copy(&mut lock(&self.0));
     }
 

@@ -1,4 +1,4 @@
-//! Takes the tunnel off: finds the mirrored frame in an outer one.
+//! Decapsulation: finds the mirrored frame in an outer one.
 //!
 //! Handles VXLAN (RFC 7348, section 5), VXLAN-GPE, GENEVE (RFC 8926), and VXLAN in GENEVE, as AWS's
 //! Gateway Load Balancer sends it. No checksum is verified: AWS leaves the outer one at zero, and
@@ -53,10 +53,10 @@ pub(crate) struct Inner {
 /// inner IPv4 or IPv6 header up to and including its length field.
 const PLAIN_LEN: usize = plain::TRANSPORT_OFFSET + UDP_LEN + VXLAN_LEN + ethernet::HEADER_LEN + 6;
 
-/// Takes the VXLAN tunnel off almost all mirrored traffic, in a few instructions: to `port`,
-/// untagged outside and inside, whole, IPv4 without options outside, no reserved bits set, IP
-/// inside. Returns `None` for everything else, malformed frames included, and otherwise the result
-/// of [`tunnel`] with VXLAN on that port.
+/// Decapsulates VXLAN for almost all mirrored traffic, in a few instructions: to `port`, untagged
+/// outside and inside, whole, IPv4 without options outside, no reserved bits set, IP inside.
+/// Returns `None` for everything else, malformed frames included, and otherwise the result of
+/// [`tunnel`] with VXLAN on that port.
 #[inline]
 pub(crate) fn plain_vxlan(outer: &[u8], port: u16) -> Option<Inner> {
     let head: &[u8; PLAIN_LEN] = outer.first_chunk()?;
@@ -94,8 +94,8 @@ pub(crate) fn plain_vxlan(outer: &[u8], port: u16) -> Option<Inner> {
     })
 }
 
-/// Takes the tunnel off an outer Ethernet frame. `head` holds all headers that are read: the whole
-/// frame, or the first chunk of one that has `here_len` bytes in all.
+/// Decapsulates an outer Ethernet frame. `head` holds all headers that are read: the whole frame,
+/// or the first chunk of one that has `here_len` bytes in all.
 ///
 /// # Errors
 ///

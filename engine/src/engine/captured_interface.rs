@@ -111,7 +111,7 @@ impl CapturedInterface {
     }
 
     /// Starts to deliver the frames of a queue.
-    pub(super) fn connect(
+    pub(super) fn start_delivery(
         &mut self,
         queue: u32,
         target: SteeringTarget,

@@ -202,9 +202,15 @@ impl Engine {
         let (nic, rx) =
             SoftNic::new(Arc::new(umem), FILE_RING_LEN, FILE_RING_LEN).map_err(no_rings)?;
         let progress = Arc::new(Mutex::new(Progress::default()));
-        let kernel = Box::new(FileSource::new(file, nic, &config.capture, progress.clone()));
-        let open =
-            OpenQueue { queue: 0, cpu: None, kernel, rx, free, target: SteeringTarget::NotSteered };
+        let backend = Box::new(FileSource::new(file, nic, &config.capture, progress.clone()));
+        let open = OpenQueue {
+            queue: 0,
+            cpu: None,
+            backend,
+            rx,
+            free,
+            target: SteeringTarget::NotSteered,
+        };
         let waiting = vec![(QueueId::default(), open)];
         Self::assemble(
             config,
@@ -269,7 +275,7 @@ impl Engine {
                 continue;
             }
             let (writers, consumer) = self.rings()?;
-            self.instances[id].connect(consumer);
+            self.instances[id].set_consumer(consumer);
             for (of_queue, writer) in self.writers.iter_mut().zip(writers) {
                 of_queue.push((id, writer));
             }

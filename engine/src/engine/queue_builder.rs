@@ -20,7 +20,7 @@ pub(super) struct OpenQueue {
     pub(super) queue: u32,
     /// CPU that its worker is pinned to; `None` if the CPUs are not known.
     pub(super) cpu: Option<usize>,
-    pub(super) kernel: Box<dyn RxBackend>,
+    pub(super) backend: Box<dyn RxBackend>,
     pub(super) rx: RxQueue,
     pub(super) free: FreeList,
     pub(super) target: SteeringTarget,
@@ -102,7 +102,7 @@ impl QueueBuilder<'_> {
         let what = "cannot duplicate a socket's descriptor".to_owned();
         let handle = handle.map_err(|source| EngineError::System { what, source })?;
         let target = SteeringTarget::Socket { socket: handle, has_segments: socket.has_segments() };
-        Ok(OpenQueue { queue, cpu, kernel: Box::new(socket), rx, free, target })
+        Ok(OpenQueue { queue, cpu, backend: Box::new(socket), rx, free, target })
     }
 
     fn open_udp(
@@ -129,7 +129,7 @@ impl QueueBuilder<'_> {
             diagnostics.push(note);
         }
         let target = SteeringTarget::Stack(udp_stats);
-        Ok(OpenQueue { queue, cpu, kernel: Box::new(source), rx, free, target })
+        Ok(OpenQueue { queue, cpu, backend: Box::new(source), rx, free, target })
     }
 
     /// Returns the size of a chunk in bytes: as configured, else the smallest that holds frames of

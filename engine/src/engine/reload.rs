@@ -188,7 +188,7 @@ impl Engine {
                     return Err(error.into());
                 }
             };
-            instance.connect(consumer);
+            instance.set_consumer(consumer);
             self.instances.push(instance);
             each.iter_mut().zip(writers).for_each(|(each, writer)| each.push((id, writer)));
         }

@@ -34,7 +34,7 @@ impl Engine {
         targets
             .into_iter()
             .enumerate()
-            .try_for_each(|(index, target)| self.connect(index, target))?;
+            .try_for_each(|(index, target)| self.start_delivery(index, target))?;
         self.allow_consumers();
         Ok(())
     }
@@ -46,7 +46,7 @@ impl Engine {
         open: OpenQueue,
         outputs: Vec<(usize, Writer)>,
     ) -> Result<SteeringTarget, EngineError> {
-        let OpenQueue { queue: _, cpu, kernel, rx, free, target } = open;
+        let OpenQueue { queue: _, cpu, backend, rx, free, target } = open;
         let (wait, when_full) = match self.source {
             FrameSource::Live(_) => (self.config.workers.wait, WhenFull::Drop),
             FrameSource::File(_) => (WaitMode::Interrupt, WhenFull::Wait),
@@ -55,7 +55,7 @@ impl Engine {
         let ruleset = self.ruleset.clone();
         let fragments = self.fragments.clone();
         let parts = WorkerConfig {
-            kernel,
+            backend,
             queue: rx,
             free,
             outputs,
@@ -85,14 +85,14 @@ impl Engine {
     }
 
     /// Starts to deliver the frames of a queue.
-    pub(super) fn connect(
+    pub(super) fn start_delivery(
         &mut self,
         index: usize,
         target: SteeringTarget,
     ) -> Result<(), EngineError> {
         let QueueId { interface, queue } = self.queues.get(index).queue_id;
         match &mut self.source {
-            FrameSource::Live(interfaces) => interfaces[interface].connect(queue, target),
+            FrameSource::Live(interfaces) => interfaces[interface].start_delivery(queue, target),
             FrameSource::File(_) => Ok(()),
         }
     }

@@ -195,7 +195,7 @@ impl Engine {
         // Other threads see only queues that have workers, in the order of the workers.
         let target = self.start_worker(handle.clone(), open, writers)?;
         self.queues.push(handle);
-        let connected = self.connect(self.queues.len() - 1, target);
+        let connected = self.start_delivery(self.queues.len() - 1, target);
         self.notify_consumers();
         connected
     }

@@ -86,13 +86,13 @@ pub(super) fn evaluate<'e>(
     let bytes = &outer[inner.start..inner.start + inner.captured_len];
     let frame = InnerFrame::new(bytes, inner, pair, &tunnel);
     let flow = frame.flow.as_ref();
-    let place = session_id.index().checked_sub(1);
-    let declared = place.map(|place| &config.sessions[place]);
+    let index = session_id.index().checked_sub(1);
+    let declared = index.map(|index| &config.sessions[index]);
     let policy = ruleset.policies.get(session_id);
     let direction = policy.and_then(|policy| frame.direction(policy));
     let direction_only = direction.map(|(direction, _)| direction);
     let is_amazon_dns = policy.zip(flow).is_some_and(|(policy, flow)| policy.is_amazon_dns(flow));
-    let lists = place.and_then(|place| explainer.lists[place].as_ref());
+    let lists = index.and_then(|index| explainer.lists[index].as_ref());
     let walks = lists
         .filter(|_| !is_amazon_dns)
         .map_or_else(Vec::new, |lists| lists.walk(flow, direction_only, config.unknown_direction));

@@ -41,7 +41,7 @@ use walk::Lists;
 pub enum FrameOutcome<'e> {
     /// The XDP program does not hand it to the workers. Holds the name of the counter.
     NotSteered(&'static str),
-    /// It has no tunnel that can be taken off.
+    /// It cannot be decapsulated.
     NotDecapsulated(DropReason),
     /// It belongs to a session.
     Evaluated(Box<Explanation<'e>>),
@@ -105,7 +105,7 @@ impl Explainer {
         }
     }
 
-    /// Takes the tunnel off and evaluates the inner frame.
+    /// Decapsulates a frame and evaluates the inner frame.
     fn open<'e>(&'e self, outer: &[u8]) -> FrameOutcome<'e> {
         match decap::tunnel(outer, outer.len(), &self.ruleset.ports) {
             Err(reason) => FrameOutcome::NotDecapsulated(reason),
@@ -162,6 +162,6 @@ pub fn shadowed_rules(filter: &Filter) -> Vec<ShadowedRule> {
 
 /// Returns the name of a session by its id.
 fn session_name(config: &Config, session: SessionId) -> &str {
-    let declared = session.index().checked_sub(1).and_then(|place| config.sessions.get(place));
+    let declared = session.index().checked_sub(1).and_then(|index| config.sessions.get(index));
     declared.map_or(crate::config::DEFAULT_SESSION_NAME, |session| &session.name)
 }

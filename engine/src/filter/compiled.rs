@@ -27,8 +27,8 @@ pub(crate) struct Compiled {
 /// The rule that decides about a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Match {
-    /// Position in the order of evaluation.
-    pub(crate) place: u32,
+    /// Index in the order of evaluation.
+    pub(crate) index: u32,
     /// Its action.
     pub(crate) action: Action,
 }
@@ -87,7 +87,7 @@ impl<A: Copy + Ord + Bounds> Family<A> {
             destination_ports: ports(|rule| rule.destination_ports),
             matches: rules
                 .iter()
-                .map(|&(place, rule)| Match { place, action: rule.action })
+                .map(|&(index, rule)| Match { index, action: rule.action })
                 .collect(),
         })
     }

@@ -32,10 +32,10 @@ type Box5 = [Side; 5];
 pub(crate) fn shadowed(rules: &[Rule]) -> Vec<Shadowed> {
     let boxes: Vec<(bool, Box5)> = rules.iter().map(box_of).collect();
     let mut found = Vec::new();
-    for (place, (is_v4, box5)) in boxes.iter().enumerate() {
-        let earlier = (0..place).filter(|&other| boxes[other].0 == *is_v4);
+    for (index, (is_v4, box5)) in boxes.iter().enumerate() {
+        let earlier = (0..index).filter(|&other| boxes[other].0 == *is_v4);
         if let Some(by) = cover(box5, earlier.map(|other| (rules[other].number, &boxes[other].1))) {
-            found.push(Shadowed { number: rules[place].number, by });
+            found.push(Shadowed { number: rules[index].number, by });
         }
     }
     found

@@ -57,7 +57,7 @@ impl WorkerHarness {
     /// processed frames.
     #[inline]
     pub fn turn(&mut self) -> u32 {
-        let Replay { nic, descriptors } = self.worker.kernel_mut();
+        let Replay { nic, descriptors } = self.worker.backend_mut();
         nic.replay(BATCH_MAX, descriptors);
         self.worker.turn()
     }
@@ -97,7 +97,7 @@ fn worker_config(
             .unzip();
     let counters_cell = Arc::new(CountersCell::default());
     let worker_config = WorkerConfig {
-        kernel: Replay { nic, descriptors },
+        backend: Replay { nic, descriptors },
         queue,
         free,
         outputs: outputs.into_iter().enumerate().collect(),

@@ -121,7 +121,7 @@ impl OutputInstance {
     }
 
     /// Sets its consumer.
-    pub(crate) fn connect(&mut self, mut consumer: Consumer) {
+    pub(crate) fn set_consumer(&mut self, mut consumer: Consumer) {
         consumer.order_within(self.order_window);
         self.new_rings = Arc::downgrade(consumer.new_rings());
         self.consumer = Some(consumer);

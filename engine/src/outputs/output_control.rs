@@ -30,7 +30,7 @@ impl OutputControl {
         self.rotations.load(Ordering::Relaxed)
     }
 
-    pub(super) fn publish(&self, stats: OutputStats) {
+    pub(super) fn store(&self, stats: OutputStats) {
         *lock(&self.stats) = Some(stats);
     }
 }

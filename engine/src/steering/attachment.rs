@@ -38,7 +38,8 @@ pub(super) fn attach(
 }
 
 /// Turns the kernel's refusal into an error with advice. The numbers are those of `dev_xdp_attach`
-/// in the kernel's `net/core/dev.c`, and of the drivers.
+/// in [`net/core/dev.c`](https://github.com/torvalds/linux/blob/v6.12/net/core/dev.c), and of the
+/// drivers.
 fn refusal(error: ProgramError, if_index: u32, interface: &str, mode: AttachMode) -> SteeringError {
     let name = interface.to_owned();
     let number = os_number(&error);

@@ -22,7 +22,7 @@ pub(crate) struct UdpStats(Mutex<UdpCounts>);
 
 impl UdpStats {
     /// Replaces the copy.
-    pub(super) fn publish(&self, counts: UdpCounts) {
+    pub(super) fn store(&self, counts: UdpCounts) {
         *lock(&self.0) = counts;
     }
 

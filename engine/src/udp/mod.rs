@@ -260,7 +260,7 @@ impl RxBackend for UdpSource {
             rx_dropped += socket.dropped()?;
         }
         let redirected = self.counts.redirected + rx_dropped;
-        self.stats.publish(UdpCounts { redirected, ..self.counts });
+        self.stats.store(UdpCounts { redirected, ..self.counts });
         Ok(KernelCounters { rx_dropped, ..KernelCounters::default() })
     }
 

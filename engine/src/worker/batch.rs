@@ -141,8 +141,8 @@ impl RxBatch {
     /// Gives back the chunks of frames that were never completed. Returns the number of these
     /// frames and of their bytes.
     #[inline]
-    pub(super) fn take_broken(&mut self, free: &mut FreeList) -> (u64, u64) {
-        if self.chain.has_broken() { self.chain.take_broken(free) } else { (0, 0) }
+    pub(super) fn take_incomplete(&mut self, free: &mut FreeList) -> (u64, u64) {
+        if self.chain.has_incomplete() { self.chain.take_incomplete(free) } else { (0, 0) }
     }
 
     /// Gives up a frame that is incomplete.
@@ -292,7 +292,7 @@ mod tests {
         assert_eq!((lens, batch.waiting(), batch.descriptors()), (vec![3, 5], 0, 4));
         batch.remove(0b01, &mut free);
         assert_eq!(free.len(), 62 + 3);
-        assert_eq!(batch.take_broken(&mut free), (0, 0));
+        assert_eq!(batch.take_incomplete(&mut free), (0, 0));
     }
 
     #[test]
@@ -303,14 +303,14 @@ mod tests {
         nic.deliver(b"after", None).unwrap();
         batch.receive(&mut queue, &mut free);
         assert_eq!(batch.packets().len(), 1);
-        assert_eq!(batch.take_broken(&mut free), (1, 200));
+        assert_eq!(batch.take_incomplete(&mut free), (1, 200));
         assert_eq!((free.len(), batch.waiting()), (50, 0));
         batch.remove(1, &mut free);
         nic.deliver_open_chain(&[b"part", b"part"]);
         batch.receive(&mut queue, &mut free);
         assert_eq!((batch.packets().len(), batch.waiting()), (0, 2));
         batch.abandon();
-        assert_eq!((batch.take_broken(&mut free), free.len()), ((1, 8), 53));
+        assert_eq!((batch.take_incomplete(&mut free), free.len()), ((1, 8), 53));
     }
 
     #[test]
@@ -321,6 +321,6 @@ mod tests {
         nic.deliver(b"after", None).unwrap();
         batch.receive(&mut queue, &mut free);
         assert_eq!((batch.packets().len(), queue.bad_descriptors()), (1, 1));
-        assert_eq!(batch.take_broken(&mut free), (1, 4));
+        assert_eq!(batch.take_incomplete(&mut free), (1, 4));
     }
 }

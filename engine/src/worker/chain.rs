@@ -65,7 +65,7 @@ pub(super) struct ChunkChain {
     /// Chunks of a frame that continues in the next descriptor.
     waiting: Vec<RxFrame>,
     /// Chunks of frames that were never completed.
-    broken: Vec<RxFrame>,
+    incomplete: Vec<RxFrame>,
     broken_frames: u64,
     /// The next descriptor belongs to a frame that is already given up.
     is_skipping: bool,
@@ -76,7 +76,7 @@ impl ChunkChain {
         Self {
             chained: Vec::with_capacity(BATCH_CHAINED_MAX),
             waiting: Vec::with_capacity(CHAIN_LEN_MAX),
-            broken: Vec::with_capacity(BATCH_CHAINED_MAX),
+            incomplete: Vec::with_capacity(BATCH_CHAINED_MAX),
             broken_frames: 0,
             is_skipping: false,
         }
@@ -109,7 +109,7 @@ impl ChunkChain {
             self.abandon();
         }
         if !is_bad {
-            self.broken.push(received);
+            self.incomplete.push(received);
         }
         self.is_skipping = !is_last;
         None
@@ -126,23 +126,23 @@ impl ChunkChain {
     /// Gives up the incomplete frame.
     pub(super) fn abandon(&mut self) {
         if !self.waiting.is_empty() {
-            self.broken.append(&mut self.waiting);
+            self.incomplete.append(&mut self.waiting);
             self.broken_frames += 1;
         }
         self.is_skipping = false;
     }
 
     #[inline]
-    pub(super) const fn has_broken(&self) -> bool {
-        !self.broken.is_empty()
+    pub(super) const fn has_incomplete(&self) -> bool {
+        !self.incomplete.is_empty()
     }
 
-    /// Gives back the chunks of broken frames. Returns the number of these frames and of their
+    /// Gives back the chunks of incomplete frames. Returns the number of these frames and of their
     /// bytes.
     #[cold]
-    pub(super) fn take_broken(&mut self, free: &mut FreeList) -> (u64, u64) {
-        let bytes = self.broken.iter().map(|received| u64::from(received.len())).sum();
-        self.broken.drain(..).for_each(|mut received| free.give(received.take_chunk()));
+    pub(super) fn take_incomplete(&mut self, free: &mut FreeList) -> (u64, u64) {
+        let bytes = self.incomplete.iter().map(|received| u64::from(received.len())).sum();
+        self.incomplete.drain(..).for_each(|mut received| free.give(received.take_chunk()));
         (std::mem::take(&mut self.broken_frames), bytes)
     }
 }

@@ -120,7 +120,7 @@ impl FrameAccounting {
 
     /// Counts frames in several chunks that were never completed.
     #[inline]
-    pub(super) const fn count_broken(&mut self, (frames, bytes): (u64, u64)) {
+    pub(super) const fn count_incomplete(&mut self, (frames, bytes): (u64, u64)) {
         self.total.received.merge(FrameBytes { frames, bytes });
         self.total.drops.add(DropReason::IncompleteFrame, frames);
     }

@@ -28,7 +28,7 @@ impl Housekeeping {
         output_count: usize,
     ) -> Self {
         counters_cell
-            .publish(|counters| *counters = WorkerCounters::zero(session_count, output_count));
+            .update(|counters| *counters = WorkerCounters::zero(session_count, output_count));
         Self { counters_cell, next: Instant::now() + INTERVAL, turns: 0 }
     }
 
@@ -56,9 +56,9 @@ impl Housekeeping {
     }
 
     /// Publishes a copy; waits for a reader only if the copy is the last one.
-    pub(super) fn publish(&self, is_last: bool, copy: impl FnOnce(&mut WorkerCounters)) {
+    pub(super) fn publish_counters(&self, is_last: bool, copy: impl FnOnce(&mut WorkerCounters)) {
         if is_last {
-            self.counters_cell.publish(copy);
+            self.counters_cell.update(copy);
         } else {
             self.counters_cell.try_publish(copy);
         }

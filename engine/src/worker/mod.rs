@@ -53,7 +53,7 @@ use stages::Stages;
 
 /// The parts of a worker.
 pub(crate) struct WorkerConfig<K> {
-    pub(crate) kernel: K,
+    pub(crate) backend: K,
     pub(crate) queue: RxQueue,
     pub(crate) free: FreeList,
     /// The output rings, each with its output's id.
@@ -69,7 +69,7 @@ pub(crate) struct WorkerConfig<K> {
 
 /// The state of a worker; [`Worker::run`] runs it to its end.
 pub(crate) struct Worker<K> {
-    kernel: K,
+    backend: K,
     queue: RxQueue,
     free: FreeList,
     refs: RefCounts,
@@ -87,7 +87,7 @@ pub(crate) struct Worker<K> {
 impl<K: RxBackend> Worker<K> {
     pub(crate) fn new(config: WorkerConfig<K>) -> Self {
         let WorkerConfig {
-            kernel,
+            backend,
             queue,
             free,
             outputs,
@@ -104,12 +104,12 @@ impl<K: RxBackend> Worker<K> {
         Self {
             refs: RefCounts::none(geometry.chunk_count()),
             ports: OutputPorts::new(outputs, &ruleset, &accounting, when_full),
-            stages: Stages::new(ruleset, kernel.arrival_minus_utc_ns(), fragments),
+            stages: Stages::new(ruleset, backend.arrival_minus_utc_ns(), fragments),
             batch: RxBatch::new(),
             accounting,
             idle: Idle::new(wait),
             housekeeping: Housekeeping::new(counters_cell, session_count, output_count),
-            kernel,
+            backend,
             queue,
             free,
             control,
@@ -117,8 +117,8 @@ impl<K: RxBackend> Worker<K> {
         }
     }
 
-    /// Processes frames until it has to drain and has done so, or until the RX backend has no
-    /// more frames.
+    /// Processes frames until it has to drain and has done so, or until the RX backend has no more
+    /// frames.
     ///
     /// # Errors
     ///
@@ -142,26 +142,26 @@ impl<K: RxBackend> Worker<K> {
             }
             self.refill();
             if !is_draining && self.queue.needs_wakeup() {
-                self.kernel.wake()?;
+                self.backend.wake()?;
             }
             let received = self.receive();
             if self.housekeeping.is_due(received == 0 && self.idle.is_about_to_sleep()) {
-                self.publish(false);
+                self.publish_counters(false);
                 if !is_draining {
-                    self.kernel.check()?;
+                    self.backend.check()?;
                 }
             }
             if received > 0 {
                 self.idle.add_received(received);
                 continue;
             }
-            if is_draining && self.kernel.drain()? {
+            if is_draining && self.backend.drain()? {
                 continue;
             }
-            if is_draining || self.kernel.is_finished() {
+            if is_draining || self.backend.is_finished() {
                 return Ok(());
             }
-            self.idle.wait(&mut self.kernel)?;
+            self.idle.wait(&mut self.backend)?;
         }
     }
 
@@ -187,7 +187,7 @@ impl<K: RxBackend> Worker<K> {
         self.ports.adopt(&ruleset, outputs, &self.accounting);
         self.stages.adopt(ruleset);
         // The final counts of a removed output have to be readable when its rings close.
-        self.publish(true);
+        self.publish_counters(true);
         self.ports.close_removed();
     }
 
@@ -201,8 +201,8 @@ impl<K: RxBackend> Worker<K> {
 
     /// Returns the RX backend.
     #[cfg(feature = "internals")]
-    pub(crate) const fn kernel_mut(&mut self) -> &mut K {
-        &mut self.kernel
+    pub(crate) const fn backend_mut(&mut self) -> &mut K {
+        &mut self.backend
     }
 
     /// Takes released chunks back, and gives free ones to the kernel.
@@ -220,7 +220,7 @@ impl<K: RxBackend> Worker<K> {
         let bad_before = queue.bad_descriptors();
         let count = batch.receive(queue, free);
         accounting.count_bad(queue.bad_descriptors() - bad_before);
-        accounting.count_broken(batch.take_broken(free));
+        accounting.count_incomplete(batch.take_incomplete(free));
         stages.run(queue, batch, free, accounting);
         if ports.needs_flows() {
             batch.find_flows(queue);
@@ -249,14 +249,14 @@ impl<K: RxBackend> Worker<K> {
     /// consumers still read stay in memory as long as consumers hold them.
     fn publish_last(&mut self) {
         self.ports.reclaim(&mut self.refs, &mut self.free);
-        self.publish(true);
+        self.publish_counters(true);
     }
 
-    fn publish(&mut self, is_last: bool) {
+    fn publish_counters(&mut self, is_last: bool) {
         let Self {
-            kernel, queue, free, refs, stages, ports, batch, accounting, housekeeping, ..
+            backend, queue, free, refs, stages, ports, batch, accounting, housekeeping, ..
         } = self;
-        stages.set_clock(kernel.arrival_minus_utc_ns());
+        stages.set_clock(backend.arrival_minus_utc_ns());
         if ports.drops_when_full() {
             // The arrival times of a capture file are not comparable with the clock.
             stages.expire_fragments();
@@ -269,8 +269,8 @@ impl<K: RxBackend> Worker<K> {
             published: refs.published(),
             total: queue.umem().geometry().chunk_count(),
         };
-        let kernel = kernel.counters();
-        housekeeping.publish(is_last, |counters| {
+        let kernel = backend.counters();
+        housekeeping.publish_counters(is_last, |counters| {
             accounting.copy_to(counters);
             ports.copy_to(accounting, counters);
             counters.chunks = chunks;

@@ -122,7 +122,7 @@ fn harness_of(ring_lens: &[u32], config: &Config, when_full: WhenFull) -> Worker
     let counters_cell = Arc::new(CountersCell::default());
     let mut directory = Directory::default();
     let worker = Worker::new(WorkerConfig {
-        kernel: TestNic { nic, input: input.clone(), is_finished: false, failure: None },
+        backend: TestNic { nic, input: input.clone(), is_finished: false, failure: None },
         queue,
         free,
         outputs: outputs.into_iter().enumerate().collect(),
@@ -316,7 +316,7 @@ fn a_worker_told_to_drain_finishes_what_is_in_its_ring() {
     harness.worker.refill();
     let (frame, _) = mirrored(1, 7, b"late");
     for _ in 0..100 {
-        harness.worker.kernel.nic.deliver(&frame, None).unwrap();
+        harness.worker.backend.nic.deliver(&frame, None).unwrap();
     }
     harness.worker.control.drain();
     let (mut consumers, counters) = harness.run([]);
@@ -334,9 +334,9 @@ fn a_worker_whose_queue_fails_still_accounts_for_what_is_in_its_ring() {
     harness.worker.refill();
     let (frame, _) = mirrored(1, 7, b"late");
     for _ in 0..100 {
-        harness.worker.kernel.nic.deliver(&frame, None).unwrap();
+        harness.worker.backend.nic.deliver(&frame, None).unwrap();
     }
-    harness.worker.kernel.failure = Some(io::Error::other("gone"));
+    harness.worker.backend.failure = Some(io::Error::other("gone"));
     harness.worker.housekeeping = Housekeeping::overdue(harness.counters_cell.clone());
     let error = harness.worker.run().unwrap_err();
     assert_eq!(error.to_string(), "gone");

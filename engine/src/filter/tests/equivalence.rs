@@ -69,9 +69,9 @@ fn the_compiled_rules_find_the_rule_that_the_others_find_in_a_million_packets() 
             let flow = numbers.flow();
             let expected = first_match(&rules, &flow);
             let found = compiled.first_match(&flow);
-            prop_assert_eq!(found.map(|it| it.place as usize), expected, "{:?}", flow);
-            if let (Some(found), Some(place)) = (found, expected) {
-                prop_assert_eq!(found.action, rules[place].action);
+            prop_assert_eq!(found.map(|it| it.index as usize), expected, "{:?}", flow);
+            if let (Some(found), Some(index)) = (found, expected) {
+                prop_assert_eq!(found.action, rules[index].action);
             }
             let count = if expected.is_some() { &matched } else { &unmatched };
             count.set(count.get() + 1);
@@ -100,7 +100,7 @@ fn as_many_rules_as_a_filter_may_have_are_told_apart() {
     let compiled = Compiled::new(&rules);
     for n in 0..4096 {
         let found = compiled.first_match(&flow(0x0a00_0000 + n, 1, (1, 2)));
-        assert_eq!(found.map(|it| it.place), Some(n));
+        assert_eq!(found.map(|it| it.index), Some(n));
     }
     assert_eq!(compiled.first_match(&flow(0x0a00_1000, 1, (1, 2))), None);
     assert_eq!(Compiled::new(&[]).first_match(&flow(0, 0, (0, 0))), None);

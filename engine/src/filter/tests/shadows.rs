@@ -70,8 +70,8 @@ proptest! {
     fn a_rule_is_shadowed_exactly_when_no_packet_reaches_it(rules in any_rules(6)) {
         let mut is_reached = vec![false; rules.len()];
         for flow in representatives(&rules) {
-            if let Some(place) = first_match(&rules, &flow) {
-                is_reached[place] = true;
+            if let Some(index) = first_match(&rules, &flow) {
+                is_reached[index] = true;
             }
         }
         let unreached: Vec<u32> =

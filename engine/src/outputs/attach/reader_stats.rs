@@ -60,7 +60,7 @@ impl ReaderStats {
         lock(&self.0).clone()
     }
 
-    pub(crate) fn publish(&self, counters: StreamCounters) {
+    pub(crate) fn store(&self, counters: StreamCounters) {
         *lock(&self.0) = counters;
     }
 }

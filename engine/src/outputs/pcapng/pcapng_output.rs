@@ -113,7 +113,7 @@ fn drain(
         if std::mem::replace(&mut rotations, requested) != requested {
             writer.rotate(stats);
         }
-        control.publish(OutputStats { out_of_order: consumer.out_of_order(), ..writer.stats() });
+        control.store(OutputStats { out_of_order: consumer.out_of_order(), ..writer.stats() });
     }
     (writer, consumer.out_of_order())
 }

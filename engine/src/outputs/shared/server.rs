@@ -125,10 +125,10 @@ impl Server {
 
     /// Attaches or refuses the consumers that have sent a hello.
     fn answer_hellos(&self, connections: &mut Vec<Connection>, sessions: &mut Sessions) {
-        for place in 0..connections.len() {
-            let ConnectionState::Greeted(hello) = connections[place].state else { continue };
+        for index in 0..connections.len() {
+            let ConnectionState::Greeted(hello) = connections[index].state else { continue };
             let (member, answer) = self.choose_member(hello, connections);
-            let connection = &mut connections[place];
+            let connection = &mut connections[index];
             let attached = answer.and_then(|()| {
                 let unable = |error: io::Error| {
                     (Status::Unable, format!("output `{}`: {error}", self.service.name))

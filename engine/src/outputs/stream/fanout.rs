@@ -296,7 +296,7 @@ impl StreamFanout {
         let FanoutState { rings, readers, past_readers, taken, out_of_order, .. } = state;
         let now = rings.as_ref().map_or(0, |rings| rings.consumer.out_of_order());
         let Some(shared) = &self.service.attached.readers else { return };
-        shared.publish(StreamCounters {
+        shared.store(StreamCounters {
             taken: *taken,
             out_of_order: out_of_order + now,
             readers: past_readers.and(readers.iter().map(AttachedReader::report)),

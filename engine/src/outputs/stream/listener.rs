@@ -202,7 +202,7 @@ fn open_fifo(path: &Path) -> io::Result<Option<StreamWriter>> {
 
 /// Returns an error unless the file is a named pipe that may be written to: not one that another
 /// user has put into a directory with write permission for all, as with `fs.protected_fifos`
-/// (Linux, Documentation/admin-guide/sysctl/fs.rst).
+/// ([`sysctl/fs.rst`](https://github.com/torvalds/linux/blob/v6.12/Documentation/admin-guide/sysctl/fs.rst)).
 fn check_fifo(path: &Path, found: &Stat) -> io::Result<()> {
     if FileType::from_raw_mode(found.st_mode) != FileType::Fifo {
         return Err(io::Error::other(format!("{} is no named pipe", path.display())));

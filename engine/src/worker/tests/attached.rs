@@ -14,7 +14,11 @@ impl WorkerHarness {
     fn receive_some(&mut self, count: u8) {
         self.worker.refill();
         for number in 0..count {
-            self.worker.kernel.nic.deliver(&mirrored(1, 7, &[number]).0, Some(ARRIVAL_NS)).unwrap();
+            self.worker
+                .backend
+                .nic
+                .deliver(&mirrored(1, 7, &[number]).0, Some(ARRIVAL_NS))
+                .unwrap();
         }
         while self.worker.receive() > 0 {}
     }
@@ -35,7 +39,7 @@ impl WorkerHarness {
     }
 
     fn counters(&mut self) -> WorkerCounters {
-        self.worker.publish(true);
+        self.worker.publish_counters(true);
         self.counters_cell.read()
     }
 }

@@ -85,8 +85,8 @@ fn a_frame_whose_end_never_comes_is_counted_when_the_worker_ends() {
     let mut harness = harness(&[128], UnknownSessions::Pass);
     harness.worker.refill();
     let (frame, inner) = mirrored(1, 7, b"whole");
-    harness.worker.kernel.nic.deliver(&frame, None).unwrap();
-    harness.worker.kernel.nic.deliver_open_chain(&[&frame[..40], &frame[40..60]]);
+    harness.worker.backend.nic.deliver(&frame, None).unwrap();
+    harness.worker.backend.nic.deliver_open_chain(&[&frame[..40], &frame[40..60]]);
     let (mut consumers, counters) = harness.run([]);
     assert_eq!((counters.total.received.frames, counters.total.delivered.frames), (2, 1));
     assert_eq!(counters.total.drops.get(DropReason::IncompleteFrame), 1);

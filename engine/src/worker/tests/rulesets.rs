@@ -43,7 +43,7 @@ impl WorkerHarness {
     fn receive(&mut self, count: u16) {
         self.worker.refill();
         for frame in frames(count) {
-            self.worker.kernel.nic.deliver(&frame, Some(ARRIVAL_NS)).unwrap();
+            self.worker.backend.nic.deliver(&frame, Some(ARRIVAL_NS)).unwrap();
         }
         while self.worker.receive() > 0 {}
     }
@@ -208,7 +208,7 @@ fn an_output_ends_when_it_is_taken_away_and_another_begins() {
         "what was in the ring can be read, then it is closed"
     );
     harness.worker.refill();
-    harness.worker.publish(true);
+    harness.worker.publish_counters(true);
     let counters = harness.counters_cell.read();
     let delivered: Vec<_> =
         counters.outputs.iter().map(|output| output[1].delivered.frames).collect();
