@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -19,8 +20,8 @@ use vxtap_bench::{Profile, Traffic, Verifier};
 use vxtap_tests::{TIMEOUT, Veth, privileged, wait_until};
 
 use super::support::{
-    OUTPUT, assert_adds_up, config, declared, finish, open, send_until, start, stop_after, verify,
-    vxtap_on, wait_for_received,
+    OUTPUT, Windowed, assert_adds_up, config, declared, finish, open, send_until, start,
+    stop_after, verify_and_count, vxtap_on, wait_for_received,
 };
 
 const RELOADS: u32 = 200;
@@ -94,10 +95,11 @@ fn two_hundred_reloads_under_load_lose_no_frame() {
     base.sessions = declared(&profile);
     let mut engine = open(&veth.receiver, base.clone());
     let consumer = engine.take_consumer(OUTPUT).unwrap();
-    let verifier = verify(consumer, Verifier::new(&profile).unwrap());
+    let received = Arc::new(AtomicU64::new(0));
+    let verifier = verify_and_count(consumer, Verifier::new(&profile).unwrap(), received.clone());
     engine.start().unwrap();
     let stop = AtomicBool::new(false);
-    let mut traffic = Traffic::new(&profile).unwrap();
+    let mut traffic = Windowed::new(Traffic::new(&profile).unwrap(), &received);
     let totals = thread::scope(|scope| {
         scope.spawn(|| {
             // Also when something fails here, so that the sender ends.
@@ -198,14 +200,17 @@ fn one_port(port: u16) -> Filter {
     filter(vec![reject, accept])
 }
 
-/// Returns the numbers of all frames that come out, in order.
-fn numbers(mut consumer: Consumer) -> Vec<u32> {
+/// Returns the numbers of all frames that come out, in order; keeps the number after the last one
+/// in `next`.
+fn numbers(mut consumer: Consumer, next: &AtomicU64) -> Vec<u32> {
     let mut numbers = Vec::new();
     loop {
         match consumer.next(TIMEOUT) {
             Next::Batch(batch) => numbers.extend(batch.iter().map(|frame| {
                 assert_eq!(frame.direction(), Some(Direction::Ingress));
-                u32::from_be_bytes(*frame.bytes().last_chunk().unwrap())
+                let number = u32::from_be_bytes(*frame.bytes().last_chunk().unwrap());
+                next.store(u64::from(number) + 1, Ordering::Relaxed);
+                number
             })),
             Next::Idle => {}
             Next::Closed => return numbers,
@@ -231,7 +236,11 @@ fn no_frame_is_evaluated_by_half_of_a_filter() {
     let mut engine = open(&veth.receiver, base.clone());
     let consumer = engine.take_consumer(OUTPUT).unwrap();
     engine.start().unwrap();
-    let reading = thread::spawn(move || numbers(consumer));
+    let next = Arc::new(AtomicU64::new(0));
+    let reading = thread::spawn({
+        let next = next.clone();
+        move || numbers(consumer, &next)
+    });
     let stop = AtomicBool::new(false);
     let totals = thread::scope(|scope| {
         scope.spawn(|| {
@@ -243,7 +252,8 @@ fn no_frame_is_evaluated_by_half_of_a_filter() {
                 let_frames_pass(&engine);
             }
         });
-        send_until(&veth.sender, &mut Numbered(0), FRAMES_PER_SECOND, Some(&stop))
+        let mut frames = Windowed::new(Numbered(0), &next);
+        send_until(&veth.sender, &mut frames, FRAMES_PER_SECOND, Some(&stop))
     });
     let report = stop_after(engine, totals.frames);
     let numbers = reading.join().unwrap();

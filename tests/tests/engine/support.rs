@@ -5,8 +5,10 @@ use std::io::Read;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdout, Command, Stdio};
-use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use vxtap::Engine;
 use vxtap::capture_file::{CaptureFile, CaptureFileError};
@@ -15,6 +17,7 @@ use vxtap::engine::Report;
 use vxtap::ring::{Consumer, Next};
 use vxtap::steering::SteeringCounters;
 use vxtap_bench::send::FrameSource;
+use vxtap_bench::sink::Label;
 use vxtap_bench::{
     Pace, PacketSocket, Profile, SendLimits, Totals, Traffic, Verification, Verifier, send,
 };
@@ -76,8 +79,50 @@ pub(crate) fn send_on(
     })
 }
 
+/// Frames sent before they have come out of the engine: fewer than any ring holds.
+const WINDOW: u64 = 500;
+
+/// Frames that are sent when there is room for them: none is lost because a thread of the engine
+/// waits for its CPU.
+pub(crate) struct Windowed<'a, S> {
+    source: S,
+    sent: u64,
+    received: &'a AtomicU64,
+}
+
+impl<'a, S> Windowed<'a, S> {
+    /// `received` is the number of the source's frames that have come out.
+    pub(crate) const fn new(source: S, received: &'a AtomicU64) -> Self {
+        Self { source, sent: 0, received }
+    }
+}
+
+impl<S: FrameSource> FrameSource for Windowed<'_, S> {
+    fn next_frame(&mut self, frame: &mut Vec<u8>) -> Option<Label> {
+        let has_room = || self.sent < self.received.load(Ordering::Relaxed) + WINDOW;
+        if !has_room() {
+            wait_until("frames to come out", TIMEOUT, has_room).unwrap();
+        }
+        self.sent += 1;
+        self.source.next_frame(frame)
+    }
+
+    fn next_at(&self) -> Duration {
+        self.source.next_at()
+    }
+}
+
 /// Reads an output to its end, handing every frame to a verifier.
-pub(crate) fn verify(mut consumer: Consumer, mut verifier: Verifier) -> JoinHandle<Verifier> {
+pub(crate) fn verify(consumer: Consumer, verifier: Verifier) -> JoinHandle<Verifier> {
+    verify_and_count(consumer, verifier, Arc::default())
+}
+
+/// As [`verify`]; keeps the number of frames so far in `received`.
+pub(crate) fn verify_and_count(
+    mut consumer: Consumer,
+    mut verifier: Verifier,
+    received: Arc<AtomicU64>,
+) -> JoinHandle<Verifier> {
     thread::spawn(move || {
         loop {
             match consumer.next(TIMEOUT) {
@@ -85,6 +130,7 @@ pub(crate) fn verify(mut consumer: Consumer, mut verifier: Verifier) -> JoinHand
                     for frame in &batch {
                         assert_eq!(frame.captured_len(), frame.original_len(), "nothing is cut");
                         verifier.frame(frame.source(), frame.vni().get(), &frame.bytes());
+                        received.fetch_add(1, Ordering::Relaxed);
                     }
                 }
                 Next::Idle => {}

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStderr, ChildStdout, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,8 +20,8 @@ use vxtap_tests::{Process, TIMEOUT, Veth, capture, privileged, wait_until};
 
 use super::frames::{mirror, udp};
 use super::support::{
-    OUTPUT, assert_adds_up, config, count, declared, open, send_traffic, send_until, stop_after,
-    verify,
+    OUTPUT, Windowed, assert_adds_up, config, count, declared, open, send_traffic, send_until,
+    stop_after, verify, verify_and_count,
 };
 
 /// Returns a configuration with an output that the test reads, and a shared one.
@@ -130,15 +131,18 @@ fn the_examples_in_c_and_python_count_every_frame_of_every_flow() {
 struct Busy {
     engine: Engine,
     verifier: thread::JoinHandle<Verifier>,
+    /// Frames that the verifier has read.
+    received: Arc<AtomicU64>,
 }
 
 impl Busy {
     fn start(veth: &Veth, config: Config, profile: &Profile) -> Self {
         let mut engine = open(&veth.receiver, config);
+        let (consumer, received) = (engine.take_consumer(OUTPUT).unwrap(), Arc::default());
         let verifier =
-            verify(engine.take_consumer(OUTPUT).unwrap(), Verifier::new(profile).unwrap());
+            verify_and_count(consumer, Verifier::new(profile).unwrap(), Arc::clone(&received));
         engine.start().unwrap();
-        Self { engine, verifier }
+        Self { engine, verifier, received }
     }
 
     /// Sends traffic while `meanwhile` runs, then stops and checks that the output that the test
@@ -151,7 +155,7 @@ impl Busy {
         meanwhile: impl FnOnce() + Send,
     ) -> (Report, Vec<String>) {
         let stop = AtomicBool::new(false);
-        let mut traffic = Traffic::new(profile).unwrap();
+        let mut traffic = Windowed::new(Traffic::new(profile).unwrap(), &self.received);
         let totals = thread::scope(|scope| {
             let stop = &stop;
             scope.spawn(move || {
