@@ -28,6 +28,7 @@
 
 #define RINGS_MAX 256
 #define FLOWS_MAX 65536 /* a power of two */
+#define HEAD_MAX 128    /* bytes of a frame that are looked at */
 
 struct ring {
     const uint8_t *umem, *memory;
@@ -174,33 +175,50 @@ static void count(uint32_t session, const uint8_t *packet, size_t len) {
     others++;
 }
 
-static void frame(const struct vxtap_descriptor *descriptor, const uint8_t *bytes) {
+static void frame(const struct vxtap_descriptor *descriptor, const uint8_t *bytes, size_t len) {
     size_t header = 0;
     total++;
     if (!(descriptor->flags & VXTAP_IP)) {
         header = 14;
-        while (descriptor->len >= header + 4 && bytes[header - 2] == 0x81 && bytes[header - 1] == 0)
+        while (len >= header + 4 && bytes[header - 2] == 0x81 && bytes[header - 1] == 0)
             header += 4; /* a VLAN tag */
     }
-    if (descriptor->len > header)
-        count(descriptor->session, bytes + header, descriptor->len - header);
+    if (len > header)
+        count(descriptor->session, bytes + header, len - header);
     else
         others++;
 }
 
+static const struct vxtap_descriptor *descriptor_at(const struct ring *ring, uint64_t position) {
+    const uint8_t *first = ring->memory + ring->header->descriptors;
+    return (const struct vxtap_descriptor *)first + (position & (ring->header->ring_len - 1));
+}
+
+/* Copies the first bytes of the frame at this position, whatever parts they lie in; returns their
+ * number. All parts of a frame are published at once. */
+static size_t copy_head(const struct ring *ring, uint64_t position, uint8_t head[HEAD_MAX]) {
+    for (size_t copied = 0;; position++) {
+        const struct vxtap_descriptor *part = descriptor_at(ring, position);
+        size_t more = part->len < HEAD_MAX - copied ? part->len : HEAD_MAX - copied;
+        memcpy(head + copied, ring->umem + part->addr, more);
+        copied += more;
+        if (copied == HEAD_MAX || !(part->flags & VXTAP_CONTINUES))
+            return copied;
+    }
+}
+
 /* Reads the published frames of a ring; returns the number of descriptors. */
 static uint64_t read_ring(struct ring *ring) {
-    const struct vxtap_ring *header = ring->header;
-    const struct vxtap_descriptor *descriptors =
-        (const struct vxtap_descriptor *)(ring->memory + header->descriptors);
     uint64_t head = atomic_load_explicit((_Atomic uint64_t *)(ring->memory + VXTAP_RING_HEAD),
                                          memory_order_acquire);
     uint64_t begin = ring->position;
     for (int is_first = 1; ring->position < head; ring->position++) {
-        const struct vxtap_descriptor *descriptor =
-            &descriptors[ring->position & (header->ring_len - 1)];
-        if (is_first)
-            frame(descriptor, ring->umem + descriptor->addr);
+        const struct vxtap_descriptor *descriptor = descriptor_at(ring, ring->position);
+        uint8_t copied[HEAD_MAX];
+        if (is_first && descriptor->len < HEAD_MAX && descriptor->flags & VXTAP_CONTINUES)
+            frame(descriptor, copied, copy_head(ring, ring->position, copied));
+        else if (is_first)
+            frame(descriptor, ring->umem + descriptor->addr, descriptor->len);
         is_first = !(descriptor->flags & VXTAP_CONTINUES);
     }
     /* One store releases the memory of all of them. */

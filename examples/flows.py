@@ -30,6 +30,7 @@ PARCEL = struct.Struct("=8sII")
 RING = struct.Struct("=8sIIIIIIII")
 DESCRIPTOR = struct.Struct("=QQIIIHH")
 HEAD, CONTINUES, IP = 128, 1, 32
+HEAD_MAX = 128  # bytes of a frame that are looked at
 
 
 class Ring:
@@ -50,13 +51,15 @@ class Ring:
 
         Returns the number of descriptors.
         """
-        head, begin, is_first = self.head[0], self.position, True
+        head, begin, frame = self.head[0], self.position, b""
         while self.position < head:
             at = self.descriptors + (self.position & (self.len - 1)) * DESCRIPTOR.size
             _, addr, length, _, session, _, flags = DESCRIPTOR.unpack_from(self.memory, at)
-            if is_first:
-                count(session, self.umem[addr : addr + min(length, 128)], flags)
-            is_first = not flags & CONTINUES
+            # The headers may go on in the next part.
+            frame += self.umem[addr : addr + min(length, HEAD_MAX - len(frame))]
+            if not flags & CONTINUES:
+                count(session, frame, flags)
+                frame = b""
             self.position += 1
         self.tail[0] = self.position
         return self.position - begin

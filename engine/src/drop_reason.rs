@@ -14,6 +14,8 @@ pub enum DropReason {
     IncompleteFrame,
     /// The outer headers end early or contradict each other.
     OuterMalformed,
+    /// The outer headers are longer than a chunk. `memory.chunk_size` says how long chunks are.
+    OuterTooLong,
     /// A fragment of an outer datagram that is kept until the others arrive. The counters of the
     /// reassembly tell its outcome; a completed datagram counts as the fragment that arrived last.
     FragmentKept,
@@ -53,10 +55,11 @@ pub enum DropReason {
 
 impl DropReason {
     /// All reasons, in order.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::BadDescriptor,
         Self::IncompleteFrame,
         Self::OuterMalformed,
+        Self::OuterTooLong,
         Self::FragmentKept,
         Self::FragmentRefused,
         Self::NotUdp,
@@ -84,6 +87,7 @@ impl DropReason {
             Self::BadDescriptor => "bad_descriptor",
             Self::IncompleteFrame => "incomplete_frame",
             Self::OuterMalformed => "outer_malformed",
+            Self::OuterTooLong => "outer_too_long",
             Self::FragmentKept => "fragment_kept",
             Self::FragmentRefused => "fragment_refused",
             Self::NotUdp => "not_udp",

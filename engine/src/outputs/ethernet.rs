@@ -23,27 +23,23 @@ impl EthernetPrefix {
     /// gets an Ethernet header with addresses of zeros. `vlan` adds an IEEE 802.1Q tag of this VLAN
     /// ID before the present `EtherType` or tag.
     pub(crate) fn of(frame: &Frame<'_>, vlan: Option<u16>) -> Self {
-        let first = frame.segments().next().unwrap_or_default();
-        Self::new(frame.link(), first, vlan)
-    }
-
-    fn new(link: Link, first: &[u8], vlan: Option<u16>) -> Self {
         let mut prefix = Self { bytes: [0; ADDRESSES_LEN + 4 + 2], len: 0, replaced: 0 };
-        match link {
-            Link::Ethernet if vlan.is_none() => return prefix,
-            Link::Ethernet => {
-                let own = first.len().min(ADDRESSES_LEN);
-                prefix.bytes[..own].copy_from_slice(&first[..own]);
-                prefix.replaced = own;
-            }
-            Link::Ip => {}
+        if frame.link() == Link::Ethernet && vlan.is_none() {
+            return prefix;
+        }
+        let mut addresses = [0; ADDRESSES_LEN];
+        let len = frame.copy_head(&mut addresses);
+        let first = &addresses[..len];
+        if frame.link() == Link::Ethernet {
+            prefix.bytes[..first.len()].copy_from_slice(first);
+            prefix.replaced = first.len();
         }
         prefix.len = ADDRESSES_LEN;
         if let Some(vlan) = vlan {
             prefix.put(ETHERTYPE_VLAN);
             prefix.put(vlan.to_be_bytes());
         }
-        if link == Link::Ip {
+        if frame.link() == Link::Ip {
             let is_v6 = first.first().is_some_and(|byte| byte >> 4 == 6);
             prefix.put(if is_v6 { ETHERTYPE_IPV6 } else { ETHERTYPE_IPV4 });
         }
@@ -76,20 +72,52 @@ impl EthernetPrefix {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ring::test_ring::test_ring;
+    use crate::ring::{Consumer, Descriptor, Next};
+
+    const IP: u16 = 1 << 5;
+    const ETHERNET: [u8; 15] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 8, 0, 0x45];
+
+    /// Returns a frame that lies in these parts as it is written with its prefix, and by how much
+    /// it gets longer.
+    fn written(flags: u16, parts: &[&[u8]], vlan: Option<u16>) -> (Vec<u8>, u32) {
+        let (mut ring, reader) = test_ring(8);
+        ring.push(&[], parts, Descriptor { flags, ..Descriptor::default() });
+        let mut consumer = Consumer::new(vec![reader]);
+        let Next::Batch(batch) = consumer.next(std::time::Duration::ZERO) else { panic!("one") };
+        let frame = batch.iter().next().unwrap();
+        let prefix = EthernetPrefix::of(&frame, vlan);
+        (prefix.segments(&frame).collect::<Vec<_>>().concat(), prefix.added_len())
+    }
 
     #[test]
     fn a_tag_goes_behind_the_addresses_and_a_packet_gets_a_header() {
-        let ethernet = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 8, 0, 0x45];
-        let prefix = |link, first: &[u8], vlan| {
-            let prefix = EthernetPrefix::new(link, first, vlan);
-            (prefix.bytes[..prefix.len].to_vec(), prefix.replaced)
-        };
-        assert_eq!(prefix(Link::Ethernet, &ethernet, None), (vec![], 0));
-        let tagged = [&ethernet[..12], &[0x81, 0, 0x0f, 0xfe]].concat();
-        assert_eq!(prefix(Link::Ethernet, &ethernet, Some(4094)), (tagged, 12));
-        let v4 = [&[0; 12][..], &[8, 0]].concat();
-        assert_eq!(prefix(Link::Ip, &[0x45, 0], None), (v4, 0));
-        let v6 = [&[0; 12][..], &[0x81, 0, 0, 7, 0x86, 0xdd]].concat();
-        assert_eq!(prefix(Link::Ip, &[0x60, 0], Some(7)), (v6, 0));
+        assert_eq!(written(0, &[&ETHERNET], None), (ETHERNET.to_vec(), 0));
+        let tagged = [&ETHERNET[..12], &[0x81, 0, 0x0f, 0xfe], &ETHERNET[12..]].concat();
+        assert_eq!(written(0, &[&ETHERNET], Some(4094)), (tagged, 4));
+        let v4 = [&[0; 12][..], &[8, 0, 0x45, 0]].concat();
+        assert_eq!(written(IP, &[&[0x45, 0]], None), (v4, 14));
+        let v6 = [&[0; 12][..], &[0x81, 0, 0, 7, 0x86, 0xdd, 0x60, 0]].concat();
+        assert_eq!(written(IP, &[&[0x60, 0]], Some(7)), (v6, 18));
+    }
+
+    #[test]
+    fn a_frame_is_written_the_same_wherever_its_chunks_end() {
+        let v6 = [0x60, 1, 2, 3, 4, 5, 6, 7];
+        for (flags, frame, vlan) in [
+            (0, &ETHERNET[..], None),
+            (0, &ETHERNET, Some(7)),
+            (0, &ETHERNET[..5], Some(7)),
+            (IP, &v6, None),
+            (IP, &v6, Some(7)),
+        ] {
+            let whole = written(flags, &[frame], vlan);
+            for first in 0..=frame.len() {
+                for second in first..=frame.len() {
+                    let parts = [&frame[..first], &frame[first..second], &frame[second..]];
+                    assert_eq!(written(flags, &parts, vlan), whole, "{first}, {second}");
+                }
+            }
+        }
     }
 }

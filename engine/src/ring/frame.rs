@@ -147,7 +147,8 @@ impl<'a> Frame<'a> {
         })
     }
 
-    /// Returns the bytes, in one slice for each chunk that the frame lies in.
+    /// Returns the bytes, in one slice for each chunk that the frame lies in. Headers may go on in
+    /// the next slice, and the first one may be empty: [`Self::copy_head`] puts them together.
     #[inline]
     pub fn segments(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         self.parts()
@@ -161,6 +162,21 @@ impl<'a> Frame<'a> {
         } else {
             Cow::Borrowed(self.bytes)
         }
+    }
+
+    /// Copies the first bytes to `head`, as many as it has room for, whatever chunks they lie in.
+    /// Returns their number: less than `head.len()` if the frame has fewer.
+    pub fn copy_head(&self, head: &mut [u8]) -> usize {
+        let mut len = 0;
+        for part in self.parts() {
+            let count = part.len().min(head.len() - len);
+            head[len..len + count].copy_from_slice(&part[..count]);
+            len += count;
+            if len == head.len() {
+                break;
+            }
+        }
+        len
     }
 
     /// Returns the number of captured bytes: the length of [`Self::bytes`].
@@ -247,64 +263,22 @@ impl<'a> Frame<'a> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use super::super::{QueueId, Writer, ring};
+    use super::super::test_ring::{TestRing, test_ring};
     use super::*;
-    use crate::xsk::{FreeList, Geometry, Pages, RefCounts, Umem};
 
-    const OUTER_LEN: u16 = 36 + 20;
-
-    /// A ring to which a test adds frames.
-    struct Worker {
-        umem: Arc<Umem>,
-        free: FreeList,
-        refs: RefCounts,
-        writer: Writer,
-    }
-
-    fn worker() -> (Worker, Reader) {
-        let (umem, free) = Umem::create(Geometry::new(2048, 8), Pages::Ordinary).unwrap();
-        let umem = Arc::new(umem);
-        let (writer, reader) = ring(8, umem.clone(), QueueId::default()).unwrap();
-        (Worker { umem, free, refs: RefCounts::none(8), writer }, reader)
-    }
-
-    impl Worker {
-        /// A frame whose parts lie in a chunk each, behind the headers of an IPv6 tunnel from `::7`
-        /// with VNI 9.
-        fn push(&mut self, parts: &[&[u8]]) {
-            for (nth, part) in parts.iter().enumerate() {
-                let mut chunk = self.free.take().unwrap();
-                let outer_len = if nth == 0 { OUTER_LEN } else { 0 };
-                let start = 256 + usize::from(outer_len);
-                let bytes = self.umem.bytes_mut(&mut chunk);
-                if nth == 0 {
-                    bytes[256] = 0x60;
-                    bytes[256 + 23] = 7;
-                    bytes[start - 2] = 9;
-                }
-                bytes[start..start + part.len()].copy_from_slice(part);
-                let descriptor = Descriptor {
-                    addr: self.umem.address_of(&chunk) + start as u64,
-                    len: u32::try_from(part.len()).unwrap(),
-                    original_len: 9000,
-                    outer_len,
-                    flags: if nth + 1 < parts.len() { Descriptor::CONTINUES } else { 0 },
-                    ..Descriptor::default()
-                };
-                self.writer.push_all([(&descriptor, self.refs.publish(chunk, 1).take())]);
-            }
-            self.writer.publish();
-        }
+    /// Publishes a frame behind the headers of an IPv6 tunnel from `::7` with VNI 9.
+    fn push(ring: &mut TestRing, parts: &[&[u8]]) {
+        let mut outer = [0; 36 + 20];
+        (outer[0], outer[23], outer[54]) = (0x60, 7, 9);
+        ring.push(&outer, parts, Descriptor { original_len: 9000, ..Descriptor::default() });
     }
 
     #[test]
     fn a_frame_in_several_chunks_is_one_frame_with_a_segment_for_each() {
-        let (mut worker, mut reader) = worker();
-        worker.push(&[b"one"]);
-        worker.push(&[b"first ", b"second ", b"third"]);
-        worker.push(&[b"last"]);
+        let (mut ring, mut reader) = test_ring(8);
+        push(&mut ring, &[b"one"]);
+        push(&mut ring, &[b"first ", b"second ", b"third"]);
+        push(&mut ring, &[b"last"]);
         let batch = Batch::new(&mut reader, 64);
         let frames: Vec<_> = batch.iter().collect();
         assert_eq!(
@@ -324,18 +298,33 @@ mod tests {
     }
 
     #[test]
+    fn the_first_bytes_are_the_same_wherever_the_chunks_end() {
+        let (mut ring, mut reader) = test_ring(8);
+        push(&mut ring, &[b"abcdef"]);
+        push(&mut ring, &[b"", b"abc", b"d", b"ef"]);
+        push(&mut ring, &[b"ab"]);
+        let batch = Batch::new(&mut reader, 64);
+        let heads = batch.iter().map(|frame| {
+            let mut head = [0; 4];
+            let len = frame.copy_head(&mut head);
+            head[..len].to_vec()
+        });
+        assert_eq!(heads.collect::<Vec<_>>(), [&b"abcd"[..], b"abcd", b"ab"]);
+    }
+
+    #[test]
     fn a_batch_never_ends_in_the_middle_of_a_frame_and_releases_what_it_held() {
-        let (mut worker, mut reader) = worker();
-        worker.push(&[b"one"]);
-        worker.push(&[b"a", b"b", b"c"]);
-        worker.push(&[b"last"]);
+        let (mut ring, mut reader) = test_ring(8);
+        push(&mut ring, &[b"one"]);
+        push(&mut ring, &[b"a", b"b", b"c"]);
+        push(&mut ring, &[b"last"]);
         for expected in [4, 1] {
             let batch = Batch::new(&mut reader, 2);
             assert!(matches!(batch.0, BatchSource::One { count, .. } if count == expected));
         }
         assert_eq!(reader.available(), 0);
         let mut returned = 0;
-        worker.writer.reclaim(|_| returned += 1);
+        ring.writer.reclaim(|_| returned += 1);
         assert_eq!(returned, 5);
     }
 }

@@ -15,6 +15,8 @@ mod reader;
 mod ring_memory;
 mod spsc;
 #[cfg(test)]
+pub(crate) mod test_ring;
+#[cfg(test)]
 mod tests;
 mod writer;
 

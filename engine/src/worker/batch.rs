@@ -1,6 +1,7 @@
 //! The frames that one turn processes, between the RX ring and the output rings.
 
 use super::chain::{ChainedChunk, ChunkChain, FurtherChunks, lay_out};
+use super::head::{HeadBuffer, Parts};
 use crate::config::BATCH_MAX;
 use crate::decap::Inner;
 use crate::flow::Flow;
@@ -51,10 +52,25 @@ impl PacketContext {
 
 impl PacketContext {
     /// Returns the flow of the inner frame, also if the frame was truncated to the session's packet
-    /// length.
+    /// length. The frame has to lie in one chunk.
     #[inline]
     fn flow(&self, queue: &RxQueue) -> Option<Flow> {
         let inner = queue.part(&self.received, self.descriptor.addr, u32::MAX);
+        Flow::in_frame(inner, self.descriptor.link())
+    }
+
+    /// As [`Self::flow`], for a frame that may lie in several chunks.
+    fn flow_in_chunks(
+        &self,
+        queue: &RxQueue,
+        chained: &[ChainedChunk],
+        head: &mut HeadBuffer,
+    ) -> Option<Flow> {
+        if self.further == FurtherChunks::NONE {
+            return self.flow(queue);
+        }
+        let parts = Parts::new(&self.received, self.further, chained);
+        let inner = head.inner(queue, parts, &self.descriptor, u32::MAX);
         Flow::in_frame(inner, self.descriptor.link())
     }
 
@@ -84,6 +100,7 @@ pub(super) struct RxBatch {
     packets: Box<[PacketContext]>,
     len: usize,
     chain: ChunkChain,
+    head: HeadBuffer,
     /// Flows of the frames, if an output selects by flow.
     flows: Vec<Option<Flow>>,
 }
@@ -107,6 +124,7 @@ impl RxBatch {
             packets: (0..BATCH_MAX).map(nothing).collect(),
             len: 0,
             chain: ChunkChain::new(),
+            head: HeadBuffer::default(),
             flows: Vec::with_capacity(BATCH_MAX as usize),
         }
     }
@@ -165,22 +183,30 @@ impl RxBatch {
         &mut self.packets[..self.len]
     }
 
-    /// Returns the frames, and the further chunks of those that lie in several.
+    /// Returns the frames, the further chunks of those that lie in several, and the buffer for
+    /// their headers.
     #[inline]
-    pub(super) fn with_chained(&mut self) -> (&mut [PacketContext], &mut Vec<ChainedChunk>) {
-        (&mut self.packets[..self.len], &mut self.chain.chained)
+    pub(super) fn with_chained(
+        &mut self,
+    ) -> (&mut [PacketContext], &mut Vec<ChainedChunk>, &mut HeadBuffer) {
+        (&mut self.packets[..self.len], &mut self.chain.chained, &mut self.head)
     }
 
     /// Finds the flow of each frame.
     #[inline(never)]
     pub(super) fn find_flows(&mut self, queue: &RxQueue) {
-        let Self { packets, len, flows, .. } = self;
+        let Self { packets, len, chain, head, flows } = self;
         flows.clear();
-        flows.extend(packets[..*len].iter().map(|packet| packet.flow(queue)));
+        let (packets, chained) = (packets[..*len].iter(), &chain.chained[..]);
+        if chained.is_empty() {
+            flows.extend(packets.map(|packet| packet.flow(queue)));
+        } else {
+            flows.extend(packets.map(|packet| packet.flow_in_chunks(queue, chained, head)));
+        }
     }
 
-    /// Returns the same as [`Self::with_chained`], and the flows of the frames if [they were
-    /// found](Self::find_flows).
+    /// Returns the frames, the further chunks of those that lie in several, and the flows of the
+    /// frames if [they were found](Self::find_flows).
     pub(super) fn with_flows(
         &mut self,
     ) -> (&mut [PacketContext], &mut Vec<ChainedChunk>, &[Option<Flow>]) {

@@ -39,6 +39,9 @@ impl FurtherChunks {
     ///
     /// If the index is above 65 535 or the frame has more than 256 chunks.
     pub(super) fn new(start: usize, len: usize) -> Self {
+        if len == 0 {
+            return Self::NONE;
+        }
         let (start, len) = (u16::try_from(start), u8::try_from(len));
         Self { start: start.expect("a short list"), len: len.expect("a frame of few chunks") }
     }

@@ -21,6 +21,7 @@ mod chain;
 mod control_channel;
 mod fragments;
 mod frame_accounting;
+mod head;
 mod housekeeping;
 mod idle;
 mod output_port;

@@ -6,6 +6,7 @@ mod fragments;
 mod groups;
 mod profiles;
 mod rulesets;
+mod splits;
 
 use std::collections::VecDeque;
 use std::io;
@@ -30,10 +31,13 @@ const CHUNK_ROOM: usize = 2048 - 272;
 const TAI_MINUS_UTC_NS: i64 = 37_000_000_000;
 const ARRIVAL_NS: u64 = 1_700_000_000_000_000_000;
 
+/// Frames that wait for the NIC, each in the parts that lie in a chunk of their own.
+type Input = Arc<Mutex<VecDeque<Vec<Vec<u8>>>>>;
+
 /// A NIC that delivers the frames of a test when the worker waits.
 struct TestNic {
     nic: SoftNic,
-    input: Arc<Mutex<VecDeque<Vec<u8>>>>,
+    input: Input,
     is_finished: bool,
     /// Result of the next check.
     failure: Option<io::Error>,
@@ -42,13 +46,13 @@ struct TestNic {
 impl RxBackend for TestNic {
     fn wait(&mut self, _timeout: Duration) -> io::Result<()> {
         let mut input = self.input.lock().unwrap();
-        while self.nic.has_room_for(6)
-            && let Some(frame) = input.pop_front()
+        while self.nic.has_room_for(9)
+            && let Some(parts) = input.pop_front()
         {
-            if frame.len() <= CHUNK_ROOM {
-                self.nic.deliver(&frame, Some(ARRIVAL_NS)).unwrap();
+            if let [frame] = &parts[..] {
+                self.nic.deliver(frame, Some(ARRIVAL_NS)).unwrap();
             } else {
-                self.nic.deliver_chain(&frame.chunks(CHUNK_ROOM).collect::<Vec<_>>());
+                self.nic.deliver_chain(&parts.iter().map(Vec::as_slice).collect::<Vec<_>>());
             }
         }
         self.is_finished = input.is_empty();
@@ -82,7 +86,7 @@ impl RxBackend for TestNic {
 
 struct WorkerHarness {
     worker: Worker<TestNic>,
-    input: Arc<Mutex<VecDeque<Vec<u8>>>>,
+    input: Input,
     consumers: Vec<Consumer>,
     counters_cell: Arc<CountersCell>,
     directory: Directory,
@@ -167,6 +171,15 @@ impl WorkerHarness {
     /// Runs the worker until the NIC has no more frames. Returns the consumers and the final
     /// counters.
     fn run(self, frames: impl IntoIterator<Item = Vec<u8>>) -> (Vec<Consumer>, WorkerCounters) {
+        let as_the_kernel = |frame: Vec<u8>| frame.chunks(CHUNK_ROOM).map(<[u8]>::to_vec).collect();
+        self.run_divided(frames.into_iter().map(as_the_kernel))
+    }
+
+    /// As [`Self::run`], for frames that are divided among chunks already.
+    fn run_divided(
+        self,
+        frames: impl IntoIterator<Item = Vec<Vec<u8>>>,
+    ) -> (Vec<Consumer>, WorkerCounters) {
         self.input.lock().unwrap().extend(frames);
         self.worker.run().unwrap();
         (self.consumers, self.counters_cell.read())
@@ -259,6 +272,7 @@ fn each_refused_datagram_is_counted_under_its_reason() {
             | DropReason::UnknownSession => 1,
             DropReason::BadDescriptor
             | DropReason::IncompleteFrame
+            | DropReason::OuterTooLong
             | DropReason::GeneveMalformed
             | DropReason::TunnelProtocol
             | DropReason::AmazonDns

@@ -13,8 +13,8 @@ use super::umem::Umem;
 /// A received frame, or a part of one, with the chunk that it lies in, which it owns.
 ///
 /// The frame, with room for an arrival time in front, lies inside of the chunk:
-/// [`RxQueue::receive`] has checked it for the kernel's, and [`RxQueue::fill`] and
-/// [`RxQueue::overwrite`] write nowhere else.
+/// [`RxQueue::receive`] has checked it for the kernel's, and [`RxQueue::fill`],
+/// [`RxQueue::overwrite`] and [`RxQueue::append`] write nowhere else.
 #[derive(Debug)]
 pub(crate) struct RxFrame {
     /// The chunk that it lies in.
@@ -56,6 +56,18 @@ impl RxFrame {
     #[inline]
     pub(crate) const fn len(&self) -> u32 {
         self.len
+    }
+
+    /// Removes bytes from its front.
+    ///
+    /// # Panics
+    ///
+    /// If it has not as many.
+    pub(crate) fn remove_front(&mut self, count: usize) {
+        let count = u32::try_from(count).ok().filter(|count| *count <= self.len);
+        let count = count.expect("no more bytes than there are");
+        self.addr += u64::from(count);
+        self.len -= count;
     }
 
     /// Returns whether it goes on in the chunk of the next descriptor (`XDP_PKT_CONTD`).
@@ -159,8 +171,9 @@ impl RxQueue {
     #[inline]
     pub(crate) fn frame<'a>(&'a self, received: &'a RxFrame) -> &'a [u8] {
         // SAFETY: the bytes lie in the chunk of `received`: `receive` of this queue (a worker has
-        // one) has checked it, or `overwrite` has written them there. The chunk's only token is in
-        // `received`, which is borrowed for `'a`, so that no code writes to the bytes meanwhile.
+        // one) has checked it, or `overwrite` or `append` has written them there. The chunk's only
+        // token is in `received`, which is borrowed for `'a`, so that no code writes to the bytes
+        // meanwhile.
         // Once the token is taken out, the length is 0 and there are no bytes.
         unsafe { self.umem.untouched(received.addr, received.len) }
     }
@@ -177,6 +190,19 @@ impl RxQueue {
         let start = offset as usize;
         self.umem.bytes_mut(&mut received.chunk)[start..start + bytes.len()].copy_from_slice(bytes);
         received.len = u32::try_from(bytes.len()).expect("the bytes of a chunk");
+    }
+
+    /// Returns the bytes that the chunk of a received frame has behind it.
+    pub(crate) fn room_behind(&self, received: &RxFrame) -> usize {
+        self.room(received) - received.len as usize
+    }
+
+    /// Appends bytes to a received frame, at most [`Self::room_behind`].
+    pub(crate) fn append(&self, received: &mut RxFrame, bytes: &[u8]) {
+        let (_, offset) = self.umem.geometry().locate(received.addr);
+        let start = (offset + received.len) as usize;
+        self.umem.bytes_mut(&mut received.chunk)[start..start + bytes.len()].copy_from_slice(bytes);
+        received.len += u32::try_from(bytes.len()).expect("the bytes of a chunk");
     }
 
     /// Writes a further part of a frame into a free chunk, behind the headroom.

@@ -6,6 +6,7 @@ use crate::drop_reason::DropReason;
 use crate::worker::batch::{BatchMask, PacketContext, RxBatch};
 use crate::worker::chain::{ChainedChunk, FurtherChunks};
 use crate::worker::frame_accounting::FrameAccounting;
+use crate::worker::head::{HEADERS_LEN, HeadBuffer, Parts, fill_first_chunk};
 use crate::xsk::{FreeList, RxQueue};
 
 impl Stages {
@@ -49,20 +50,25 @@ impl Stages {
         accounting: &mut FrameAccounting,
     ) -> BatchMask {
         let mut refused = 0;
-        let (packets, chained) = batch.with_chained();
+        let (packets, chained, head) = batch.with_chained();
         accounting
             .receive_outer(0, chained.iter().map(|chunk| u64::from(chunk.received.len())).sum());
         for (index, packet) in packets.iter_mut().enumerate() {
             if slow >> index & 1 == 0 && packet.further == FurtherChunks::NONE {
                 continue;
             }
-            let mut inner = decapsulate(queue, packet, chained, &self.ruleset.ports);
+            let ports = &self.ruleset.ports;
+            let mut inner = decapsulate(queue, packet, chained, ports);
+            if needs_whole_head(packet, &inner) {
+                fill_first_chunk(queue, packet, chained, free);
+                inner = decapsulate_whole(queue, packet, chained, head, ports);
+            }
             if let (Err(DropReason::FragmentRefused), Some(fragments)) =
                 (&inner, &mut self.fragments)
             {
                 inner = fragments
                     .reassemble(queue, packet, chained, free, || now_ns(self.arrival_minus_utc_ns))
-                    .and_then(|()| decapsulate(queue, packet, chained, &self.ruleset.ports));
+                    .and_then(|()| decapsulate_whole(queue, packet, chained, head, ports));
             }
             match inner {
                 Ok(inner) => {
@@ -81,14 +87,38 @@ impl Stages {
     }
 }
 
-/// Finds the inner frame of a frame in one chunk or several.
+/// Finds the inner frame of a frame by the headers in its first chunk.
 fn decapsulate(
     queue: &RxQueue,
     packet: &PacketContext,
     chained: &[ChainedChunk],
     tunnels: &decap::Ports,
 ) -> Result<Inner, DropReason> {
-    let head = queue.frame(&packet.received);
-    let further = chained[packet.further.range()].iter().map(|chunk| chunk.received.len() as usize);
-    decap::tunnel(head, head.len() + further.sum::<usize>(), tunnels)
+    let len = Parts::new(&packet.received, packet.further, chained).len();
+    decap::tunnel(queue.frame(&packet.received), len, tunnels)
+}
+
+/// Returns whether headers of a frame may lie in its further chunks.
+fn needs_whole_head(packet: &PacketContext, inner: &Result<Inner, DropReason>) -> bool {
+    let first_len = packet.received.len() as usize;
+    packet.further != FurtherChunks::NONE
+        && !matches!(inner, Ok(inner) if inner.start + HEADERS_LEN <= first_len)
+}
+
+/// Finds the inner frame of a frame by the headers in all of its chunks. The outer ones have to lie
+/// in the first chunk, for the outputs.
+fn decapsulate_whole(
+    queue: &RxQueue,
+    packet: &PacketContext,
+    chained: &[ChainedChunk],
+    head: &mut HeadBuffer,
+    tunnels: &decap::Ports,
+) -> Result<Inner, DropReason> {
+    let parts = Parts::new(&packet.received, packet.further, chained);
+    let whole = head.gather(queue, parts, packet.received.addr(), u32::MAX);
+    let inner = decap::tunnel(whole, whole.len(), tunnels)?;
+    if inner.start > packet.received.len() as usize {
+        return Err(DropReason::OuterTooLong);
+    }
+    Ok(inner)
 }

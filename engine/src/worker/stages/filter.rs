@@ -8,8 +8,10 @@ use crate::filter::Verdict;
 use crate::ring::Descriptor;
 use crate::session::{SessionId, VxlanReservedBits};
 use crate::sys::lock;
-use crate::worker::batch::{BatchMask, PacketContext};
+use crate::worker::batch::{BatchMask, PacketContext, RxBatch};
+use crate::worker::chain::FurtherChunks;
 use crate::worker::frame_accounting::FrameAccounting;
+use crate::worker::head::Parts;
 use crate::xsk::{RxFrame, RxQueue};
 
 impl Stages {
@@ -19,15 +21,48 @@ impl Stages {
     pub(super) fn filter(
         &mut self,
         queue: &RxQueue,
-        packets: &mut [PacketContext],
+        batch: &mut RxBatch,
+        accounting: &mut FrameAccounting,
+    ) -> BatchMask {
+        if batch.has_chained() {
+            self.filter_chained(queue, batch, accounting)
+        } else {
+            self.filter_each::<false>(queue, batch, accounting)
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn filter_chained(
+        &mut self,
+        queue: &RxQueue,
+        batch: &mut RxBatch,
+        accounting: &mut FrameAccounting,
+    ) -> BatchMask {
+        self.filter_each::<true>(queue, batch, accounting)
+    }
+
+    /// Does what [`Self::filter`] does. `CHAINED`: frames of the batch may lie in several chunks;
+    /// without them the loop has no test for it.
+    #[inline]
+    fn filter_each<const CHAINED: bool>(
+        &mut self,
+        queue: &RxQueue,
+        batch: &mut RxBatch,
         accounting: &mut FrameAccounting,
     ) -> BatchMask {
         let mut unwanted = 0;
+        let (packets, chained, head) = batch.with_chained();
         for (index, packet) in packets.iter_mut().enumerate() {
-            let PacketContext { descriptor, key, received, .. } = packet;
+            let PacketContext { descriptor, key, received, further, .. } = packet;
             let session = SessionId(descriptor.session);
             let Some(policy) = self.ruleset.policies.get(session) else { continue };
-            let inner = queue.part(received, descriptor.addr, descriptor.len);
+            let inner = if !CHAINED || *further == FurtherChunks::NONE {
+                queue.part(received, descriptor.addr, descriptor.len)
+            } else {
+                let parts = Parts::new(received, *further, chained);
+                head.inner(queue, parts, descriptor, descriptor.len)
+            };
             let marked = match policy.reserved_bits {
                 Some(bits) => {
                     read_reserved_bits(bits, queue, received, descriptor, &mut self.numbers)

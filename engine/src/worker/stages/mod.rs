@@ -78,7 +78,7 @@ impl Stages {
         let undeclared = self.count(batch.packets_mut(), accounting);
         batch.remove(undeclared, free);
         if !self.ruleset.policies.is_empty() {
-            let unwanted = self.filter(queue, batch.packets_mut(), accounting);
+            let unwanted = self.filter(queue, batch, accounting);
             batch.remove(unwanted, free);
         }
     }
