@@ -6,6 +6,7 @@ use crate::config::{Config, Direction, Output, Session};
 use crate::decap::{Encapsulation, Gwlb, Inner, Link, VXLAN_LEN};
 use crate::drop_reason::DropReason;
 use crate::filter::Policy;
+use crate::filter::direction::by_outer_source;
 use crate::flow::Flow;
 use crate::ring::Outer;
 use crate::session::{SessionId, SessionKey, SourceVni};
@@ -89,14 +90,14 @@ pub(super) fn evaluate<'e>(
     let index = session_id.index().checked_sub(1);
     let declared = index.map(|index| &config.sessions[index]);
     let policy = ruleset.policies.get(session_id);
-    let direction = policy.and_then(|policy| frame.direction(policy));
+    let direction = frame.direction(policy);
     let direction_only = direction.map(|(direction, _)| direction);
     let is_amazon_dns = policy.zip(flow).is_some_and(|(policy, flow)| policy.is_amazon_dns(flow));
     let lists = index.and_then(|index| explainer.lists[index].as_ref());
     let walks = lists
         .filter(|_| !is_amazon_dns)
         .map_or_else(Vec::new, |lists| lists.walk(flow, direction_only, config.unknown_direction));
-    let outputs = ruleset.outputs_of(config, flow, session_id, direction_only);
+    let outputs = ruleset.outputs_of(config, flow, session_id, frame.source, direction_only);
     let admitted = if declared.is_none() { ruleset.admits_undeclared() } else { Ok(()) };
     let outcome = admitted
         .and_then(|()| policy.map_or(Ok(()), |policy| frame.outcome(policy)))
@@ -152,9 +153,13 @@ impl<'f> InnerFrame<'f> {
     }
 
     /// Returns the direction, marked or inferred, and the evidence for it.
-    fn direction(&self, policy: &Policy) -> Option<(Direction, DirectionEvidence)> {
-        let marked = self.marked(policy).map(|direction| (direction, DirectionEvidence::Mark));
+    fn direction(&self, policy: Option<&Policy>) -> Option<(Direction, DirectionEvidence)> {
         let Self { bytes, link, ref flow, source, .. } = *self;
+        let Some(policy) = policy else {
+            let direction = by_outer_source(source, &flow.as_ref()?.addresses)?;
+            return Some((direction, DirectionEvidence::OuterSource));
+        };
+        let marked = self.marked(policy).map(|direction| (direction, DirectionEvidence::Mark));
         marked.or_else(|| policy.direction(bytes, link, flow.as_ref(), source))
     }
 

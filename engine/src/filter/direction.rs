@@ -80,8 +80,9 @@ fn by_mac(mac: [u8; MAC_LEN], frame: &[u8]) -> Option<Direction> {
     one_side(*rest.first_chunk::<MAC_LEN>()? == mac, *destination == mac)
 }
 
+/// Infers the direction of a packet by the address that the mirror sends from.
 #[inline]
-fn by_outer_source(source: SessionKey, addresses: &Addresses) -> Option<Direction> {
+pub(crate) fn by_outer_source(source: SessionKey, addresses: &Addresses) -> Option<Direction> {
     match *addresses {
         Addresses::V4 { source: from, destination: to } => {
             let outer = source.v4()?;

@@ -9,7 +9,13 @@ use super::merge::{Merge, MergedFrame};
 use super::outer::Outer;
 use crate::config::Direction;
 use crate::decap::Link;
+use crate::filter::direction::by_outer_source;
+use crate::flow::Flow;
 use crate::session::{SessionId, SourceVni, Vni};
+
+/// Bytes of a frame up to the end of the addresses of its packet: Ethernet, two VLAN tags, IPv4 with
+/// all options, or IPv6.
+const ADDRESSES_END: usize = 14 + 8 + 60;
 
 /// Frames in order of arrival: of one worker, or of several in the order of their times.
 ///
@@ -204,11 +210,23 @@ impl<'a> Frame<'a> {
         self.captured_len() < self.original_len()
     }
 
-    /// Returns whether the frame goes to the mirrored interface or comes from it. `None` if that
-    /// cannot be inferred, or if the session has none of an ENI, a filter and a packet length, so
-    /// that the direction was not determined.
-    pub const fn direction(&self) -> Option<Direction> {
-        self.first.direction()
+    /// Returns whether the frame goes to the mirrored interface or comes from it; `None` if that
+    /// cannot be inferred. In a session that has none of an ENI, a filter, a profile and a packet
+    /// length, it is inferred now, from the outer source address and the addresses of the packet.
+    pub fn direction(&self) -> Option<Direction> {
+        self.first.direction().or_else(|| self.direction_by_outer_source())
+    }
+
+    fn direction_by_outer_source(&self) -> Option<Direction> {
+        let mut head = [0; ADDRESSES_END];
+        let head = if self.bytes.len() < ADDRESSES_END && self.first.continues() {
+            let len = self.copy_head(&mut head);
+            &head[..len]
+        } else {
+            self.bytes
+        };
+        let flow = Flow::in_frame(head, self.link())?;
+        by_outer_source(self.source_vni().into(), &flow.addresses)
     }
 
     /// Returns the time of arrival at this host, in nanoseconds since 1970-01-01 UTC.

@@ -13,7 +13,7 @@ use crate::decap::Ports;
 use crate::drop_reason::DropReason;
 use crate::filter::{CompiledFilter, Policies, compile};
 use crate::flow::Flow;
-use crate::session::{Directory, SessionId, SessionTable};
+use crate::session::{Directory, SessionId, SessionKey, SessionTable};
 use output_selector::FrameSelection;
 pub(crate) use output_selector::OutputSelector;
 
@@ -103,13 +103,14 @@ impl Ruleset {
         config: &'c Config,
         flow: Option<&Flow>,
         session: SessionId,
+        source: SessionKey,
         direction: Option<Direction>,
     ) -> Vec<&'c Output> {
         let mut selectors = &self.selectors[..];
         let takes = |output: &&Output| {
             let (members, others) = selectors.split_at(output.members as usize);
             selectors = others;
-            members.iter().any(|selector| selector.takes(flow, session, direction))
+            members.iter().any(|selector| selector.takes(flow, session, source, direction))
         };
         config.outputs.iter().filter(takes).collect()
     }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use super::Route;
 use crate::config::{Direction, UnknownDirection};
 use crate::filter::CompiledFilter;
+use crate::filter::direction::by_outer_source;
 use crate::flow::Flow;
-use crate::session::SessionId;
+use crate::session::{SessionId, SessionKey};
 
 /// Frames that a member of an output gets: those of its sessions that the output's filter accepts,
 /// and of these its part of the flows.
@@ -45,27 +46,32 @@ impl OutputSelector {
         &self,
         flow: Option<&Flow>,
         session: SessionId,
+        source: SessionKey,
         direction: Option<Direction>,
     ) -> bool {
-        let accepts = |per_frame: &FrameSelection| per_frame.accepts(flow, session, direction);
+        let accepts =
+            |per_frame: &FrameSelection| per_frame.accepts(flow, session, source, direction);
         self.route.has(session.index()) && self.per_frame.as_ref().is_none_or(accepts)
     }
 }
 
 impl FrameSelection {
     /// Returns whether the member gets a frame of its sessions. A frame without IP goes to the
-    /// first member, and passes no filter.
+    /// first member, and passes no filter. A direction that no policy has determined is inferred
+    /// from `source`, the address that the mirror sends from.
     #[inline]
     pub(crate) fn accepts(
         &self,
         flow: Option<&Flow>,
         session: SessionId,
+        source: SessionKey,
         direction: Option<Direction>,
     ) -> bool {
         let Self { filter, member: (index, count), seed } = self;
-        let is_accepted = filter
-            .as_ref()
-            .is_none_or(|(filter, unknown)| filter.evaluate(flow, direction, *unknown).is_ok());
+        let is_accepted = filter.as_ref().is_none_or(|(filter, unknown)| {
+            let direction = direction.or_else(|| by_outer_source(source, &flow?.addresses));
+            filter.evaluate(flow, direction, *unknown).is_ok()
+        });
         is_accepted
             && (*count == 1
                 || flow.map_or(0, |flow| member_of(flow.hash(session, *seed), *count)) == *index)

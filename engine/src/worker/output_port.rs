@@ -124,6 +124,7 @@ impl OutputPort {
                 && !per_frame.accepts(
                     flows[index].as_ref(),
                     SessionId(session),
+                    packet.key,
                     packet.descriptor.direction(),
                 )
             {
