@@ -13,7 +13,7 @@ use crate::config::{DEFAULT_SESSION_NAME, OUTPUTS_MAX, Output};
 use crate::outputs::OutputInstance;
 use crate::outputs::attach::{AttachedConsumers, Notifier};
 use crate::outputs::stream::OpenStream;
-use crate::outputs::stream::{Incoming, IncomingQueue};
+use crate::outputs::stream::{Incoming, IncomingQueue, Selection};
 use crate::ruleset::Ruleset;
 
 /// Name of the output in reports.
@@ -25,7 +25,11 @@ const READERS_MAX: usize = 8;
 #[derive(Debug, thiserror::Error)]
 pub enum TailError {
     /// There is no such session.
-    #[error("no session is called {:?}: there are {}", name, list(&shortened(known)))]
+    #[error(
+        "no session is called {:?}: there are {}; an undeclared pair is vni-VNI@SOURCE",
+        name,
+        list(&shortened(known))
+    )]
     NoSession {
         /// The requested name.
         name: String,
@@ -57,7 +61,7 @@ pub enum TailError {
 /// Permission for one reader to attach.
 #[derive(Debug)]
 pub struct TailRequest {
-    sessions: Option<Vec<String>>,
+    selection: Option<Selection>,
     waiting: Arc<IncomingQueue>,
     notifier: Arc<Notifier>,
 }
@@ -67,7 +71,7 @@ impl TailRequest {
     /// writing direction. In the latter case, and when the engine stops, the peer gets the
     /// statistics, with its losses, and the end of the file.
     pub fn send_to(self, socket: UnixStream) {
-        self.waiting.put(Incoming::of_tail(socket, self.sessions));
+        self.waiting.put(Incoming::of_tail(socket, self.selection));
         self.notifier.notify();
     }
 }
@@ -82,7 +86,8 @@ pub(super) struct TailOutput {
 
 impl Engine {
     /// Prepares a reader for the frames of the sessions with these names, or of all sessions if
-    /// there are none. The reader gets frames that pass the filters, even if no output takes them.
+    /// there are none. `vni-102@10.0.1.3` stands for the frames of this pair, declared or not,
+    /// unless a session has that name. The reader gets frames that pass the filters, even if no output takes them.
     /// A slow reader loses only its own frames.
     ///
     /// # Errors
@@ -95,7 +100,7 @@ impl Engine {
         if self.workers.is_empty() || self.has_ended() {
             return Err(TailError::NotRunning);
         }
-        self.check_sessions(sessions)?;
+        let selection = self.select(sessions)?;
         let has_ended = |tail_output: &TailOutput| {
             self.instances[tail_output.id]
                 .attached
@@ -113,22 +118,28 @@ impl Engine {
             return Err(TailError::TooManyReaders);
         }
         Ok(TailRequest {
-            sessions: (!sessions.is_empty()).then(|| sessions.to_vec()),
+            selection: (!sessions.is_empty()).then_some(selection),
             waiting: tail_output.waiting.clone(),
             notifier: attached.notifier.clone(),
         })
     }
 
-    fn check_sessions(&self, names: &[String]) -> Result<(), TailError> {
+    /// Returns the sessions and pairs with these names.
+    fn select(&self, names: &[String]) -> Result<Selection, TailError> {
         let declared = self.config.sessions.iter().map(|session| session.name.as_str());
         let known: Vec<_> = std::iter::once(DEFAULT_SESSION_NAME).chain(declared).collect();
-        match names.iter().find(|name| !known.contains(&name.as_str())) {
-            None => Ok(()),
-            Some(name) => Err(TailError::NoSession {
-                name: name.clone(),
-                known: known.into_iter().map(str::to_owned).collect(),
-            }),
+        let mut selection = Selection::default();
+        for name in names {
+            if known.contains(&name.as_str()) {
+                selection.names.push(name.clone());
+            } else if let Ok(pair) = name.parse() {
+                selection.pairs.push(pair);
+            } else {
+                let known = known.into_iter().map(str::to_owned).collect();
+                return Err(TailError::NoSession { name: name.clone(), known });
+            }
         }
+        Ok(selection)
     }
 
     /// Adds the output of `vxtap tail`.

@@ -312,7 +312,7 @@ mod tests {
             [&b"first "[..], b"second ", b"third"]
         );
         assert_eq!((frames[1].captured_len(), frames[1].original_len()), (18, 9000));
-        assert_eq!(frames[1].source_vni().to_string(), "VNI 9 from ::7");
+        assert_eq!(frames[1].source_vni().to_string(), "vni-9@::7");
     }
 
     #[test]

@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
 
 use vxtap_ebpf::parse::Source;
 
 use super::Vni;
 
-/// Outer source address and VNI.
+/// Outer source address and VNI. Its text is `vni-102@10.0.1.3`: in tables, in file names, as the
+/// name of an interface in captures, and as an argument of `vxtap tail`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SourceVni {
     /// Source address of the outer IP header: in AWS the primary address of the mirrored ENI.
@@ -19,7 +21,25 @@ pub struct SourceVni {
 impl fmt::Display for SourceVni {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { source, vni } = self;
-        write!(f, "VNI {vni} from {source}")
+        f.pad(&format!("vni-{vni}@{source}"))
+    }
+}
+
+/// Error for a text that is not a VNI and a source address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a VNI and a source address such as vni-102@10.0.1.3")]
+pub struct InvalidSourceVni;
+
+impl FromStr for SourceVni {
+    type Err = InvalidSourceVni;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSourceVni> {
+        let pair = text.strip_prefix("vni-").and_then(|rest| rest.split_once('@'));
+        let (vni, source) = pair.ok_or(InvalidSourceVni)?;
+        let vni = vni.bytes().all(|byte| byte.is_ascii_digit()).then(|| vni.parse().ok());
+        let vni = vni.flatten().and_then(Vni::new);
+        let source = source.parse().ok().ok_or(InvalidSourceVni)?;
+        Ok(Self { source, vni: vni.ok_or(InvalidSourceVni)? })
     }
 }
 
@@ -119,6 +139,17 @@ mod tests {
         let pair = SourceVni { source: address.into(), vni };
         assert_eq!(SessionKey::from(pair), SessionKey::new(Source::V6(address.octets()), vni));
         assert_eq!(SessionKey::from(pair).source_vni(), pair);
-        assert_eq!(pair.to_string(), "VNI 77 from 2001:db8::5");
+        assert_eq!(pair.to_string(), "vni-77@2001:db8::5");
+    }
+
+    #[test]
+    fn the_text_of_a_pair_is_read_again_and_nothing_else_is() {
+        for text in ["vni-0@10.0.1.3", "vni-16777215@2001:db8::5"] {
+            assert_eq!(text.parse::<SourceVni>().unwrap().to_string(), text);
+        }
+        let others = ["", "web", "vni-1", "vni-@::1", "vni-+1@::1", "vni-16777216@::1", "vni-1@x"];
+        for text in others {
+            assert_eq!(text.parse::<SourceVni>(), Err(InvalidSourceVni), "{text}");
+        }
     }
 }

@@ -13,7 +13,7 @@ mod undeclared;
 pub use crate::vni::{InvalidVni, Vni};
 pub(crate) use directory::{DeclaredSession, Directory, Vlans};
 pub(crate) use key::SessionKey;
-pub use key::SourceVni;
+pub use key::{InvalidSourceVni, SourceVni};
 pub(crate) use reserved_bits::VxlanReservedBits;
 pub(crate) use sequence::Sequence;
 pub use sequence::SequenceCounters;

@@ -219,7 +219,7 @@ fn frames_come_out_in_order_with_everything_that_is_known_about_them() {
     );
     assert_eq!(frame.timestamp_ns(), ARRIVAL_NS - TAI_MINUS_UTC_NS.unsigned_abs());
     assert_eq!((frame.session(), frame.queue()), (SessionId(1), 4));
-    assert_eq!(frame.source_vni().to_string(), "VNI 7 from 10.0.0.1");
+    assert_eq!(frame.source_vni().to_string(), "vni-7@10.0.0.1");
     assert_eq!(frame.outer().vxlan_header().unwrap(), [8, 0, 0, 0, 0, 0, 7, 0]);
     assert_eq!(frame.outer().bytes(), &first[14..50]);
     assert_eq!(frame.segments().collect::<Vec<_>>(), [inner.as_slice()]);
@@ -234,7 +234,7 @@ fn frames_come_out_in_order_with_everything_that_is_known_about_them() {
             .iter()
             .map(|(pair, count)| (pair.to_string(), count.frames))
             .collect::<Vec<_>>(),
-        [("VNI 9 from 10.0.0.2".to_owned(), 1)]
+        [("vni-9@10.0.0.2".to_owned(), 1)]
     );
     assert_eq!(counters.kernel.rx_dropped, 5);
 }

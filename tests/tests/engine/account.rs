@@ -84,10 +84,7 @@ fn undeclared_pairs_are_counted_by_pair_and_dropped_if_so_configured() {
         pairs.iter().map(|(pair, count)| (pair.to_string(), count.frames)).collect();
     assert_eq!(
         counted,
-        [
-            ("VNI 106 from 10.0.1.7".to_owned(), sent[6]),
-            ("VNI 107 from 10.0.1.8".to_owned(), sent[7])
-        ]
+        [("vni-106@10.0.1.7".to_owned(), sent[6]), ("vni-107@10.0.1.8".to_owned(), sent[7])]
     );
     assert_eq!(beyond.frames, 0);
     assert_eq!(outcome.verdict.intact, sent[..6].iter().sum::<u64>());

@@ -11,7 +11,7 @@ use super::file::{PcapngError, PcapngFile, Storage};
 use crate::config::{Direction, Session};
 use crate::decap::Link;
 use crate::ring::Frame;
-use crate::session::{DeclaredSession, Directory, SessionId};
+use crate::session::{DeclaredSession, Directory, SessionId, SourceVni, Vni};
 
 /// Largest number of pairs of source and VNI of the default session with a separate interface
 /// block.
@@ -79,6 +79,12 @@ pub struct InterfaceTotals {
     pub accepted: u64,
     /// Meant for the file, but lost.
     pub dropped: u64,
+}
+
+/// Returns the name of an undeclared pair.
+pub(super) fn pair_name(source: IpAddr, vni: u32) -> String {
+    let vni = Vni::new(vni).unwrap_or_default();
+    SourceVni { source, vni }.to_string()
 }
 
 /// Time from the start to the end of a capture.
@@ -453,7 +459,7 @@ impl<S: Storage> CaptureWriter<S> {
 
     #[cold]
     fn describe_pair(&mut self, source: IpAddr, vni: u32) -> u32 {
-        let name = format!("vni-{vni}@{source}");
+        let name = pair_name(source, vni);
         let description = format!("VNI {vni}, source {source}");
         let interface =
             self.describe(InterfaceKey::Pair { source, vni }, &name, &description, Link::Ethernet);
@@ -484,7 +490,7 @@ impl<S: Storage> CaptureWriter<S> {
             InterfaceKey::Session(id) => {
                 self.directory.declared(SessionId(id)).map(|entry| entry.name)
             }
-            InterfaceKey::Pair { source, vni } => Some(format!("vni-{vni}@{source}")),
+            InterfaceKey::Pair { source, vni } => Some(pair_name(source, vni)),
             InterfaceKey::Other | InterfaceKey::Packets => None,
         };
         let name = format!("{} (IP)", name.as_deref().unwrap_or("other"));

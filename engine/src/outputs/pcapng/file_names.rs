@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::capture_writer::FrameKey;
+use super::capture_writer::{FrameKey, pair_name};
 use crate::config::{FileName, NamePart};
 use crate::session::{Directory, SessionId};
 
@@ -125,7 +125,7 @@ impl FileKey {
         let entry = self.session.and_then(|session| sessions.declared(SessionId(session)));
         match (entry, self.vni, self.source) {
             (Some(entry), ..) => entry.name,
-            (None, Some(vni), Some(source)) => format!("vni-{vni}@{source}"),
+            (None, Some(vni), Some(source)) => pair_name(source, vni),
             (None, ..) => crate::config::DEFAULT_SESSION_NAME.to_owned(),
         }
     }
@@ -152,13 +152,18 @@ fn split(name: &[u8]) -> (&[u8], &[u8]) {
     )
 }
 
-/// Replaces all bytes but letters, digits, `-`, `_` and dots by `_`; a dot at the beginning, too.
+/// Returns whether a byte of a name is one of a file name too.
+const fn is_safe(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'@')
+}
+
+/// Replaces all bytes but letters, digits, `-`, `_`, `@` and dots by `_`; a dot at the beginning,
+/// too.
 fn safe(text: &str) -> Vec<u8> {
-    let is_safe = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
     let mut safe: Vec<_> = text
         .bytes()
         .take(SESSION_MAX)
-        .map(|byte| if is_safe(&byte) { byte } else { b'_' })
+        .map(|byte| if is_safe(byte) { byte } else { b'_' })
         .collect();
     if let Some(dot) = safe.first_mut().filter(|byte| **byte == b'.') {
         *dot = b'_';
@@ -171,7 +176,6 @@ fn safe(text: &str) -> Vec<u8> {
 fn matches(parts: &[NamePart], name: &[u8], member: u32) -> Option<u64> {
     let Some((part, others)) = parts.split_first() else { return name.is_empty().then_some(0) };
     let count = |is: fn(&u8) -> bool| name.iter().take_while(|byte| is(byte)).count();
-    let is_text = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
     let (least, most) = match part {
         NamePart::Text(text) => return matches(others, name.strip_prefix(&text[..])?, member),
         NamePart::Member => {
@@ -183,7 +187,7 @@ fn matches(parts: &[NamePart], name: &[u8], member: u32) -> Option<u64> {
         }
         NamePart::Vni => (1, count(u8::is_ascii_digit)),
         NamePart::Number => (NUMBER_DIGITS, count(u8::is_ascii_digit)),
-        NamePart::Session | NamePart::Source => (1, count(is_text)),
+        NamePart::Session | NamePart::Source => (1, count(|byte| is_safe(*byte))),
     };
     (least..=most).rev().find_map(|len| {
         let inner = matches(others, &name[len..], member)?;
@@ -256,7 +260,7 @@ mod tests {
         assert_eq!(render("%F_%T_%y_%s.pcapng", &web), "2026-11-27_21:05:09_26_1795813509.pcapng");
         assert_eq!(render("{vni}@{source}%%.pcapng", &web), "7@2001_db8__1%.pcapng");
         assert_eq!(render("{session}.pcapng", &frame(2, 7)), "_._tenant_B.pcapng");
-        assert_eq!(render("{session}", &frame(0, 9)), "vni-9_2001_db8__1");
+        assert_eq!(render("{session}", &frame(0, 9)), "vni-9@2001_db8__1");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::encoder::Encoder;
-use super::listener::Incoming;
+use super::listener::{Incoming, Selection};
 use super::send_queue::SendQueue;
 use super::stream_settings::StreamSettings;
 use super::stream_writer::StreamWriter;
@@ -60,22 +60,37 @@ enum Ending {
     PastReaders { since: Instant },
 }
 
-/// The sessions whose frames a reader gets.
+/// The frames that a reader gets.
 #[derive(Debug)]
 struct Wanted {
-    /// Their names; `None`: all.
-    names: Option<Vec<String>>,
+    /// `None`: all.
+    selection: Option<Selection>,
     by_session: Vec<bool>,
 }
 
 impl Wanted {
-    fn has(&self, session: SessionId) -> bool {
-        self.names.is_none() || self.by_session.get(session.index()).copied().unwrap_or(false)
+    fn has(&self, frame: &Frame<'_>) -> bool {
+        let Some(Selection { pairs, .. }) = &self.selection else { return true };
+        self.has_session(frame.session())
+            || (!pairs.is_empty() && pairs.contains(&frame.source_vni()))
+    }
+
+    /// Returns whether it gets all frames of a session.
+    fn has_session(&self, session: SessionId) -> bool {
+        self.selection.is_none() || self.by_session.get(session.index()).copied().unwrap_or(false)
+    }
+
+    /// Returns whether it may get frames of a session: its losses are counted by session, and those
+    /// of undeclared pairs all together.
+    fn may_have(&self, session: SessionId) -> bool {
+        let has_pairs =
+            self.selection.as_ref().is_some_and(|selection| !selection.pairs.is_empty());
+        self.has_session(session) || (has_pairs && session == SessionId::DEFAULT)
     }
 
     /// Adds the sessions that have been declared since.
     fn refresh(&mut self, directory: &Directory) {
-        if let Some(names) = &self.names
+        if let Some(Selection { names, .. }) = &self.selection
             && self.by_session.len() != directory.len()
         {
             self.by_session = directory.names().iter().map(|name| names.contains(name)).collect();
@@ -92,11 +107,11 @@ impl AttachedReader {
         directory: &Directory,
         full: Vec<u64>,
     ) -> io::Result<Self> {
-        let Incoming { name, writer, sessions, ends_when_half_closed } = incoming;
-        let mut wanted = Wanted { names: sessions, by_session: Vec::new() };
+        let Incoming { name, writer, selection, ends_when_half_closed } = incoming;
+        let mut wanted = Wanted { selection, by_session: Vec::new() };
         wanted.refresh(directory);
         let sessions = (1..directory.len()).filter_map(|id| u32::try_from(id).ok().map(SessionId));
-        let described: Vec<_> = sessions.filter(|id| wanted.has(*id)).collect();
+        let described: Vec<_> = sessions.filter(|id| wanted.has_session(*id)).collect();
         let mut reader = Self {
             name,
             encoder: Encoder::new(settings.format, directory, &described),
@@ -124,7 +139,7 @@ impl AttachedReader {
 
     /// Encodes a frame if it is selected and there is room.
     pub(super) fn offer(&mut self, frame: &Frame<'_>) {
-        if self.ending.is_some() || !self.wanted.has(frame.session()) {
+        if self.ending.is_some() || !self.wanted.has(frame) {
             return;
         }
         self.offered += 1;
@@ -156,7 +171,7 @@ impl AttachedReader {
         }
         for (session, full) in (0..).zip(full) {
             let before = self.full_before.get(session as usize).copied().unwrap_or(0);
-            if self.wanted.has(SessionId(session)) {
+            if self.wanted.may_have(SessionId(session)) {
                 self.encoder.count_missing_of(SessionId(session), full.saturating_sub(before));
             }
         }

@@ -17,6 +17,7 @@ use rustix::net::SocketType;
 use super::stream_writer::StreamWriter;
 use crate::config::StreamTarget;
 use crate::outputs::attach::ListenSocket;
+use crate::session::SourceVni;
 use crate::sys::lock;
 
 /// Only the user that captures may read the frames.
@@ -28,10 +29,19 @@ pub(crate) struct Incoming {
     /// Its name in reports.
     pub(super) name: String,
     pub(super) writer: Arc<StreamWriter>,
-    /// The sessions that it asks for; `None`: all.
-    pub(super) sessions: Option<Vec<String>>,
+    /// The frames that it asks for; `None`: all.
+    pub(super) selection: Option<Selection>,
     /// `true` if it asks for the end of its stream by shutting down its writing direction.
     pub(super) ends_when_half_closed: bool,
+}
+
+/// Frames that a reader asks for: of sessions, and of pairs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Selection {
+    /// Names of sessions.
+    pub(crate) names: Vec<String>,
+    /// Pairs, declared or not.
+    pub(crate) pairs: Vec<SourceVni>,
 }
 
 /// The opened target of a stream.
@@ -67,14 +77,14 @@ impl IncomingQueue {
 }
 
 impl Incoming {
-    /// Returns a reader of `vxtap tail` for the sessions with these names, or for all.
-    pub(crate) fn of_tail(socket: UnixStream, sessions: Option<Vec<String>>) -> Self {
+    /// Returns a reader of `vxtap tail` for the selected frames, or for all.
+    pub(crate) fn of_tail(socket: UnixStream, selection: Option<Selection>) -> Self {
         let socket = OwnedFd::from(socket);
         let name = process_of(&socket);
         Self {
             name,
             writer: Arc::new(StreamWriter::Socket(socket)),
-            sessions,
+            selection,
             ends_when_half_closed: true,
         }
     }
@@ -150,7 +160,7 @@ impl StreamListener {
 }
 
 fn incoming(name: String, writer: StreamWriter) -> Incoming {
-    Incoming { name, writer: Arc::new(writer), sessions: None, ends_when_half_closed: false }
+    Incoming { name, writer: Arc::new(writer), selection: None, ends_when_half_closed: false }
 }
 
 fn is_disconnected(error: &io::Error) -> bool {

@@ -32,7 +32,7 @@ use super::open_output::{Exclusive, OpenOutput, OutputThread, ThreadContext};
 use crate::config::{Output, Stream, StreamTarget};
 use crate::ring::Consumer;
 use fanout::StreamFanout;
-pub(crate) use listener::{Incoming, IncomingQueue, StreamListener};
+pub(crate) use listener::{Incoming, IncomingQueue, Selection, StreamListener};
 pub(crate) use stream_settings::StreamSettings;
 
 /// The target of a stream, open for readers.

@@ -31,7 +31,7 @@ fn a_long_frame_comes_out_as_it_went_in_to_all_outputs_and_its_chunks_come_home(
             segments,
             [CHUNK_ROOM - 50, CHUNK_ROOM, CHUNK_ROOM, CHUNK_ROOM, CHUNK_ROOM, 112]
         );
-        assert_eq!(frames[1].source_vni().to_string(), "VNI 7 from 10.0.0.1");
+        assert_eq!(frames[1].source_vni().to_string(), "vni-7@10.0.0.1");
         assert_eq!((frames[1].captured_len(), frames[1].original_len()), (8942, 8942));
     }
 }

@@ -225,7 +225,7 @@ fn sessions_have_files_of_their_own_when_asked_even_more_than_may_be_open() {
     assert_eq!((written.frames_written, written.frames_lost), (2 * 275, 0));
     let files = fixture.files();
     assert_eq!(files.iter().map(|(_, frames)| frames).sum::<u64>(), 2 * 275);
-    assert!(files.iter().any(|(name, _)| name == "vni-7_10.0.1.5-7-09.pcapng"));
+    assert!(files.iter().any(|(name, _)| name == "vni-7@10.0.1.5-7-09.pcapng"));
     assert!(files.iter().any(|(name, _)| name == "web-7-09.pcapng"));
     assert!(files.len() > 275 && !files.iter().any(|(name, _)| name.contains(".part")));
 }
