@@ -110,6 +110,7 @@ frames is printed at the end.
 Examples:
   vxtap tail                             A line for each frame on a terminal.
   vxtap tail -s web | tcpdump -nr -      The frames of one session.
+  vxtap tail -s vni-102@10.0.1.3         Those of a pair that no session declares.
   vxtap tail | wireshark -k -i -
   vxtap tail --format pcap | zeek -Cr -
   vxtap tail --count 1000 > some.pcapng";
@@ -120,7 +121,7 @@ pub(super) struct TailArgs {
     #[arg(short, long, value_parser = interface_name)]
     pub(super) interface: Option<String>,
     /// Only the frames of the session with this name; may be repeated. `default` is the session of
-    /// undeclared traffic.
+    /// undeclared traffic, `vni-102@10.0.1.3` the traffic with this VNI and outer source address.
     #[arg(short, long, value_name = "NAME", value_parser = session_name)]
     pub(super) session: Vec<String>,
     /// Output format; by default `text` on a terminal, else `pcapng`.
@@ -129,6 +130,9 @@ pub(super) struct TailArgs {
     /// Ends after this number of frames.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) count: Option<u64>,
+    /// Refused with the option that is meant: tail(1) has it.
+    #[arg(short = 'n', hide = true, value_parser = instead_of_lines)]
+    lines: Option<String>,
 }
 
 /// Output format of `vxtap tail`.
@@ -239,6 +243,10 @@ pub(super) struct ConfigArgs {
     /// Prints the example that the documentation explains.
     #[arg(long, required = true)]
     pub(super) example: bool,
+}
+
+fn instead_of_lines(number: &str) -> Result<String, String> {
+    Err(format!("to end after {number} frames, say --count {number}"))
 }
 
 fn session_name(name: &str) -> Result<String, &'static str> {

@@ -2,24 +2,25 @@
 //!
 //! A Unix socket with the abstract name `vxtap/INTERFACE` (unix(7)): like the interface it belongs
 //! to the engine's network namespace, and it disappears with the process. A client sends one line
-//! with the command and its arguments, separated by tabs, and reads one line: `done TEXT` or
-//! `refused TEXT`. After the line of `tail` the frames follow as pcapng. Only root and the user
-//! that runs the engine are answered.
+//! with the command and its arguments, separated by tabs, and reads one line: `done TEXT`,
+//! `refused TEXT`, or `denied TEXT` to another user than root and the one that runs the engine.
+//! After the line of `tail` the frames follow as pcapng. An interface that is renamed has a socket
+//! for each of its names.
 
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
+use nix::unistd::{self, User};
 use rustix::net::sockopt::socket_peercred;
-use rustix::process::geteuid;
+use rustix::process::{Uid, geteuid};
 use vxtap::engine::TailRequest;
 
-use super::{CommandError, cannot_print, print};
+use super::engines::{address, none_here, only_engine};
+use super::{CommandError, cannot_print, log, print};
 
-const PREFIX: &str = "vxtap/";
 const RELOAD: &str = "reload";
 const TAIL: &str = "tail";
 
@@ -80,6 +81,8 @@ pub(super) enum Answer {
     Done(String),
     /// Nothing has changed; the text is the reason.
     Refused(String),
+    /// The user may not ask; the text names the one that may.
+    Denied(String),
 }
 
 impl fmt::Display for Answer {
@@ -87,35 +90,57 @@ impl fmt::Display for Answer {
         match self {
             Self::Done(text) => write!(f, "reloaded {text}"),
             Self::Refused(text) => write!(f, "not reloaded, everything goes on as before: {text}"),
+            Self::Denied(text) => f.write_str(text),
         }
     }
 }
 
-/// The engine's side: one listening socket per interface.
+/// The engine's side: a listening socket for each name of an interface.
 #[derive(Debug)]
-pub(super) struct ControlServer(Vec<UnixListener>);
+pub(super) struct ControlServer {
+    listeners: Vec<UnixListener>,
+    /// Names that it listens by, or cannot listen by.
+    names: Vec<String>,
+}
 
 impl ControlServer {
     /// Listens for the engine on these interfaces.
     pub(super) fn listen(interfaces: &[String]) -> io::Result<Self> {
-        let listen = |interface: &String| {
-            let listener = UnixListener::bind_addr(&address(interface)?)?;
-            listener.set_nonblocking(true)?;
-            Ok(listener)
-        };
-        interfaces.iter().map(listen).collect::<io::Result<_>>().map(Self)
+        let listeners = interfaces.iter().map(|name| listen(name)).collect::<io::Result<_>>()?;
+        Ok(Self { listeners, names: interfaces.to_vec() })
+    }
+
+    /// Listens by the present names of the interfaces too. Each name that is not available is
+    /// reported once.
+    pub(super) fn follow<'n>(&mut self, interfaces: impl IntoIterator<Item = &'n str>) {
+        for name in interfaces {
+            if self.names.iter().any(|known| known == name) {
+                continue;
+            }
+            self.names.push(name.to_owned());
+            match listen(name) {
+                Ok(listener) => self.listeners.push(listener),
+                Err(error) => {
+                    log(&format!("`vxtap reload` and `vxtap tail` do not find {name}: {error}"));
+                }
+            }
+        }
     }
 
     /// Answers waiting clients; errors of their connections are ignored.
     pub(super) fn serve(&self, mut reply: impl FnMut(Request) -> Reply) {
         for _ in 0..CLIENTS_PER_TURN {
-            let Some((client, _)) = self.0.iter().find_map(|listener| listener.accept().ok())
-            else {
-                return;
-            };
+            let client = self.listeners.iter().find_map(|listener| listener.accept().ok());
+            let Some((client, _)) = client else { return };
             let _ = answer(client, &mut reply);
         }
     }
+}
+
+fn listen(interface: &str) -> io::Result<UnixListener> {
+    let listener = UnixListener::bind_addr(&address(interface)?)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
 }
 
 fn answer(mut client: UnixStream, reply: &mut impl FnMut(Request) -> Reply) -> io::Result<()> {
@@ -125,7 +150,9 @@ fn answer(mut client: UnixStream, reply: &mut impl FnMut(Request) -> Reply) -> i
     let uid = socket_peercred(&client)?.uid;
     let refused = |text: String| Reply::Answer(Answer::Refused(text));
     let reply = if !uid.is_root() && uid != geteuid() {
-        refused("only the user that runs the engine may do this".to_owned())
+        let (user, or_root) = (user(geteuid()), if geteuid().is_root() { "" } else { " and root" });
+        let sentence = format!("this engine runs as {user}: only {user}{or_root} may ask it");
+        Reply::Answer(Answer::Denied(sentence))
     } else {
         let line = read_line(&client)?;
         let unknown = || refused(format!("this engine does not know the command {line:?}"));
@@ -134,6 +161,7 @@ fn answer(mut client: UnixStream, reply: &mut impl FnMut(Request) -> Reply) -> i
     let (word, text) = match &reply {
         Reply::Answer(Answer::Done(text)) => ("done", text.as_str()),
         Reply::Answer(Answer::Refused(text)) => ("refused", text.as_str()),
+        Reply::Answer(Answer::Denied(text)) => ("denied", text.as_str()),
         Reply::Stream(_) => ("done", ""),
     };
     writeln!(client, "{word} {}", text.replace('\n', " "))?;
@@ -143,12 +171,18 @@ fn answer(mut client: UnixStream, reply: &mut impl FnMut(Request) -> Reply) -> i
     Ok(())
 }
 
+/// Returns the name of a user, or a number that has none.
+fn user(uid: Uid) -> String {
+    let found = User::from_uid(unistd::Uid::from_raw(uid.as_raw())).ok().flatten();
+    found.map_or_else(|| format!("user {}", uid.as_raw()), |user| user.name)
+}
+
 /// Runs `vxtap reload` for the engine on the interface, or for the only one.
 pub(super) fn reload(interface: Option<&str>) -> Result<(), CommandError> {
     let (answer, _) = request(interface, &Request::Reload)?;
     match answer {
         Answer::Done(_) => print(&format!("{answer}\n")).map_err(cannot_print),
-        Answer::Refused(_) => Err(CommandError::Refused(anyhow!("{answer}"))),
+        Answer::Refused(_) | Answer::Denied(_) => Err(CommandError::Refused(anyhow!("{answer}"))),
     }
 }
 
@@ -158,17 +192,15 @@ pub(super) fn request(
     request: &Request,
 ) -> Result<(Answer, UnixStream), CommandError> {
     let interface = interface.map_or_else(only_engine, |name| Ok(name.to_owned()))?;
-    let (line, stream) = ask(&interface, &request.to_line()).map_err(|error| {
-        CommandError::Failed(match error.kind() {
-            io::ErrorKind::ConnectionRefused => {
-                anyhow!("no engine captures from {interface} in this network namespace")
-            }
-            _ => anyhow!("the engine on {interface} does not answer: {error}"),
-        })
+    let asked = ask(&interface, &request.to_line());
+    let (line, stream) = asked.map_err(|error| match error.kind() {
+        io::ErrorKind::ConnectionRefused => none_here(Some(&interface)),
+        _ => CommandError::Failed(anyhow!("the engine on {interface} does not answer: {error}")),
     })?;
     match line.split_once(' ') {
         Some(("done", text)) => Ok((Answer::Done(text.to_owned()), stream)),
         Some(("refused", text)) => Ok((Answer::Refused(text.to_owned()), stream)),
+        Some(("denied", text)) => Err(CommandError::Failed(anyhow!("{text}"))),
         _ => Err(CommandError::Failed(anyhow!("the engine on {interface} gave no answer"))),
     }
 }
@@ -178,10 +210,8 @@ fn ask(interface: &str, command: &str) -> io::Result<(String, UnixStream)> {
     let uid = socket_peercred(&stream)?.uid;
     if !uid.is_root() && uid != geteuid() {
         // Any process can bind the name of an engine first, so the user is told its owner.
-        let uid = uid.as_raw();
-        super::log(&format!(
-            "the engine on {interface} runs as user {uid}, neither as root nor as you"
-        ));
+        let user = user(uid);
+        log(&format!("the engine on {interface} runs as {user}, neither as root nor as you"));
     }
     stream.set_read_timeout(Some(ENGINE_TIMEOUT))?;
     writeln!(stream, "{command}")?;
@@ -200,47 +230,6 @@ fn read_line(mut stream: &UnixStream) -> io::Result<String> {
         }
     }
     String::from_utf8(line).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
-}
-
-fn address(interface: &str) -> io::Result<SocketAddr> {
-    SocketAddr::from_abstract_name(format!("{PREFIX}{interface}"))
-}
-
-/// Returns an interface of the only engine in this network namespace.
-fn only_engine() -> Result<String, CommandError> {
-    let sockets = std::fs::read_to_string("/proc/self/net/unix")
-        .map_err(|error| CommandError::Failed(anyhow!("cannot look for engines: {error}")))?;
-    let mut interfaces: Vec<_> = engines(&sockets).collect();
-    interfaces.sort_unstable();
-    interfaces.dedup();
-    match interfaces[..] {
-        [first, ref others @ ..] if others.iter().all(|other| is_same_engine(first, other)) => {
-            Ok(first.to_owned())
-        }
-        [] => Err(CommandError::Failed(anyhow!("no engine runs in this network namespace"))),
-        _ => Err(CommandError::Refused(anyhow!(
-            "several engines run here: use -i with one of {}",
-            interfaces.join(", ")
-        ))),
-    }
-}
-
-/// Returns `true` if one process listens for both interfaces.
-fn is_same_engine(one: &str, other: &str) -> bool {
-    let pid = |interface| {
-        let stream = UnixStream::connect_addr(&address(interface).ok()?).ok()?;
-        Some(socket_peercred(&stream).ok()?.pid)
-    };
-    pid(one).is_some_and(|one| pid(other) == Some(one))
-}
-
-/// Returns the interfaces with a listening engine, from `/proc/net/unix` (`proc_net_unix(5)`, which
-/// writes `@` for the zero byte).
-fn engines(sockets: &str) -> impl Iterator<Item = &str> {
-    sockets.lines().filter_map(|line| {
-        let (_, name) = line.rsplit_once(' ')?;
-        name.strip_prefix('@')?.strip_prefix(PREFIX)
-    })
 }
 
 #[cfg(test)]
@@ -277,11 +266,21 @@ mod tests {
     }
 
     #[test]
-    fn an_engine_on_several_interfaces_is_one_engine() {
-        let interfaces = ["one", "two"].map(|name| format!("test-{name}-{}", std::process::id()));
-        let _control = ControlServer::listen(&interfaces).unwrap();
-        assert!(is_same_engine(&interfaces[0], &interfaces[1]));
-        assert!(!is_same_engine(&interfaces[0], "nosuch"));
+    fn an_interface_answers_to_all_its_names() {
+        let names = ["old", "new"].map(|name| format!("test-{name}-{}", std::process::id()));
+        let mut control = ControlServer::listen(&names[..1]).unwrap();
+        let taken = UnixListener::bind_addr(&address("test-taken").unwrap()).unwrap();
+        for _ in 0..2 {
+            control.follow([names[1].as_str(), "test-taken"]);
+        }
+        assert_eq!((control.listeners.len(), control.names.len()), (2, 3));
+        drop(taken);
+        let client = std::thread::spawn(move || names.map(|name| ask(&name, RELOAD).unwrap().0));
+        while !client.is_finished() {
+            control.serve(|_| Reply::Answer(Answer::Done("it".to_owned())));
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!(client.join().unwrap(), ["done it", "done it"]);
     }
 
     #[test]
@@ -302,14 +301,5 @@ mod tests {
             });
             assert_eq!(reloads, turn * CLIENTS_PER_TURN);
         }
-    }
-
-    #[test]
-    fn engines_are_found_by_the_names_of_their_sockets() {
-        let sockets = "Num RefCount Protocol Flags Type St Inode Path\n\
-                       0000000000000000: 00000002 00000000 00010000 0001 01 37 @vxtap/eth1\n\
-                       0000000000000000: 00000003 00000000 00000000 0001 03 38\n\
-                       0000000000000000: 00000003 00000000 00000000 0001 03 39 /run/vxtap/eth2\n";
-        assert_eq!(engines(sockets).collect::<Vec<_>>(), ["eth1"]);
     }
 }

@@ -4,6 +4,7 @@ mod args;
 mod check;
 mod control_socket;
 mod decap;
+mod engines;
 mod explain;
 mod import;
 mod load;

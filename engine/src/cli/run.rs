@@ -63,12 +63,12 @@ pub(super) fn run(loader: &Loader, format: Option<ProgressFormat>) -> Result<(),
     let from: Vec<_> =
         engine.interfaces().iter().map(|(name, mode)| format!("{name} ({mode})")).collect();
     log(&format!("running: {described} of {} to {targets}; stop with Ctrl-C", from.join(", ")));
-    let control = ControlServer::listen(&interfaces)
+    let mut control = ControlServer::listen(&interfaces)
         .map_err(|error| {
             log(&format!("`vxtap reload` and `vxtap tail` are not available: {error}"));
         })
         .ok();
-    watch(&mut engine, &signals, control.as_ref(), loader, to_stdout, format);
+    watch(&mut engine, &signals, control.as_mut(), loader, to_stdout, format);
     let was_stopped = signals.stop.load(Ordering::Relaxed);
     exit_on_next_signal();
     let report = stop_engine(engine);
@@ -128,7 +128,7 @@ fn exit_on_next_signal() {
 fn watch(
     engine: &mut Engine,
     signals: &Signals,
-    control: Option<&ControlServer>,
+    mut control: Option<&mut ControlServer>,
     loader: &Loader,
     to_stdout: bool,
     format: Option<ProgressFormat>,
@@ -144,7 +144,8 @@ fn watch(
         if signals.rotate.swap(false, Ordering::Relaxed) && !engine.rotate() {
             log("SIGUSR1 rotates pcapng files, but no output writes any");
         }
-        if let Some(control) = control {
+        if let Some(control) = &mut control {
+            control.follow(engine.interfaces().into_iter().map(|(name, _)| name));
             control.serve(|request| match request {
                 Request::Reload => Reply::Answer(reload(engine, loader, to_stdout)),
                 Request::Tail(sessions) => match engine.tail(&sessions) {

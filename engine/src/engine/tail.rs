@@ -87,8 +87,8 @@ pub(super) struct TailOutput {
 impl Engine {
     /// Prepares a reader for the frames of the sessions with these names, or of all sessions if
     /// there are none. `vni-102@10.0.1.3` stands for the frames of this pair, declared or not,
-    /// unless a session has that name. The reader gets frames that pass the filters, even if no output takes them.
-    /// A slow reader loses only its own frames.
+    /// unless a session has that name. The reader gets frames that pass the filters, even if no
+    /// output takes them. A slow reader loses only its own frames.
     ///
     /// # Errors
     ///

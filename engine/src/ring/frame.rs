@@ -13,8 +13,8 @@ use crate::filter::direction::by_outer_source;
 use crate::flow::Flow;
 use crate::session::{SessionId, SourceVni, Vni};
 
-/// Bytes of a frame up to the end of the addresses of its packet: Ethernet, two VLAN tags, IPv4 with
-/// all options, or IPv6.
+/// Bytes of a frame up to the end of the addresses of its packet: Ethernet, two VLAN tags, IPv4
+/// with all options, or IPv6.
 const ADDRESSES_END: usize = 14 + 8 + 60;
 
 /// Frames in order of arrival: of one worker, or of several in the order of their times.

@@ -362,7 +362,13 @@ fn the_file_is_read_again_on_a_hangup_and_when_somebody_asks() {
     wait_until("the reload by the hangup", TIMEOUT, is_changed).unwrap();
     let (code, _, stderr) = reload(&["-i", "vxtap-none"]);
     assert_eq!(code, Some(1));
-    assert_eq!(stderr, "vxtap: no engine captures from vxtap-none in this network namespace\n");
+    assert_eq!(
+        stderr,
+        format!(
+            "vxtap: no engine captures from vxtap-none in this network namespace: use -i {}\n",
+            veth.receiver.interface
+        )
+    );
 
     let profile = Profile {
         count: Some(1000),

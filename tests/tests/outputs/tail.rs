@@ -8,12 +8,12 @@ use std::process::{Command, Stdio};
 use nix::sys::signal::Signal;
 use vxtap::config::Session;
 use vxtap_bench::Profile;
-use vxtap_tests::{Process, TIMEOUT, Veth, privileged, wait_until};
+use vxtap_tests::{NetNs, Process, Side, TIMEOUT, Veth, privileged, wait_until};
 
 use super::frames::{mirror, udp};
 use super::interface::frames_in;
 use super::stream::{FRAMES, profile, reader, wait_for_header};
-use super::support::{declared, finish, send_traffic, start, vxtap_on};
+use super::support::{declared, finish, send_traffic, start, vxtap, vxtap_on};
 
 #[test]
 #[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
@@ -40,7 +40,7 @@ fn vxtap_tail_shows_a_session_to_tshark_and_a_line_for_each_frame() {
         (
             Some(2),
             String::new(),
-            "vxtap: no session is called \"sesion-1\": there are default, session-0, session-1, session-2, session-3, and 4 more\n".to_owned()
+            "vxtap: no session is called \"sesion-1\": there are default, session-0, session-1, session-2, session-3, and 4 more; an undeclared pair is vni-VNI@SOURCE\n".to_owned()
         )
     );
 
@@ -137,5 +137,95 @@ fn standard_output_is_for_one_thing_and_stays_so() {
     let (code, _, refusal) = finish(&mut vxtap_on(&veth.receiver, &["reload"]));
     assert_eq!(code, Some(2));
     assert!(refusal.contains("cannot be added or removed while the engine runs"), "{refusal}");
+    assert_eq!(stopped(engine).0, Some(0));
+}
+
+/// Runs `vxtap tail` with these arguments until it has shown one frame, while frames are sent;
+/// returns the line.
+fn one_line(veth: &Veth, arguments: &[&str]) -> String {
+    let arguments = [&["tail", "--format", "text", "--count", "1"], arguments].concat();
+    let mut command = vxtap_on(&veth.receiver, &arguments);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut tail = Process::spawn("vxtap tail", &mut command).unwrap();
+    let sent = wait_until("a frame to be shown", TIMEOUT, || {
+        // From the mirrored machine itself.
+        let frame = udp([2; 6], ([10, 0, 0, 1], 1), ([10, 0, 2, 2], 2));
+        mirror(veth, iter::once((4000, frame)));
+        tail.ended().unwrap().is_some()
+    });
+    let said = std::io::read_to_string(tail.child().stderr.take().unwrap());
+    sent.unwrap_or_else(|error| panic!("{error}: {arguments:?}"));
+    assert!(tail.wait(TIMEOUT).unwrap().success(), "{said:?}");
+    std::io::read_to_string(tail.child().stdout.take().unwrap()).unwrap()
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
+fn a_pair_has_one_name_and_the_direction_of_its_frames_needs_nothing() {
+    privileged();
+    let veth = Veth::pair(1).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("vxtap.toml");
+    let output = format!(
+        "[[output]]\nname = \"files\"\ntype = \"pcapng\"\npath = '{}/{{session}}-{{number}}.pcapng'\n",
+        directory.path().display()
+    );
+    std::fs::write(&file, &output).unwrap();
+    let engine = start(&veth, &["-c", file.to_str().unwrap()]);
+    let line = one_line(&veth, &["-s", "vni-7@10.0.0.1"]);
+    assert!(line.contains("Z vni-7@10.0.0.1 egress 10.0.0.1:1 > 10.0.2.2:2 udp, "), "{line}");
+    let (code, table) = stopped(engine);
+    assert_eq!(code, Some(0), "{table}");
+    assert!(table.contains("\n  vni-7@10.0.0.1 "), "{table}");
+    let written = directory.path().join("vni-7@10.0.0.1-000001.pcapng");
+    assert!(frames_in(&written) > 0);
+
+    // The README's session: VNI and source, and nothing that decides about its frames.
+    let session = "[[session]]\nname = \"web\"\nvni = 7\nsource = \"10.0.0.1\"\n";
+    std::fs::write(&file, session.to_owned() + &output).unwrap();
+    let engine = start(&veth, &["-c", file.to_str().unwrap()]);
+    for name in ["web", "vni-7@10.0.0.1"] {
+        let line = one_line(&veth, &["-s", name]);
+        assert!(line.contains("Z web egress 10.0.0.1:1 > 10.0.2.2:2 udp, "), "{line}");
+    }
+    assert_eq!(stopped(engine).0, Some(0));
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
+fn an_engine_answers_to_each_name_of_its_interface_and_is_found_from_elsewhere() {
+    privileged();
+    let veth = Veth::pair(1).unwrap();
+    let Side { netns, interface, .. } = &veth.receiver;
+    let interface = *interface;
+    let engine = start(&veth, &[]);
+    for link in
+        [[interface, "down"].as_slice(), &[interface, "name", "renamed0"], &["renamed0", "up"]]
+    {
+        netns.ip(&[&["link", "set"], link].concat()).unwrap();
+    }
+    let is_found = || {
+        let (code, ..) = finish(&mut vxtap_on(&veth.receiver, &["reload", "-i", "renamed0"]));
+        code == Some(2)
+    };
+    wait_until("the new name to be known", TIMEOUT, is_found).unwrap();
+    for name in ["renamed0", interface] {
+        assert!(one_line(&veth, &["-i", name]).contains(" vni-7@10.0.0.1 "));
+    }
+
+    let nobody = ["--reuid", "65534", "--regid", "65534", "--clear-groups"];
+    let mut command = netns.command("setpriv");
+    command.args(nobody).arg(vxtap()).arg("tail");
+    let (code, _, said) = finish(&mut command);
+    let expected = "vxtap: this engine runs as root: only root may ask it\n";
+    assert_eq!((code, said.as_str()), (Some(1), expected));
+
+    let elsewhere = NetNs::new().unwrap();
+    for words in [["tail"].as_slice(), &["reload", "-i", "eth9"]] {
+        let (code, _, said) = finish(elsewhere.command(vxtap()).args(words));
+        assert_eq!(code, Some(1));
+        let way = format!("`ip netns exec {} vxtap ...`", netns.name());
+        assert!(said.contains("in this network namespace; ") && said.contains(&way), "{said}");
+    }
     assert_eq!(stopped(engine).0, Some(0));
 }
