@@ -10,6 +10,7 @@ use pcap_parser::{
     Block, InterfaceDescriptionBlock, Linktype, PcapBlockOwned, PcapError, create_reader,
 };
 
+use crate::plural::counted;
 use crate::profile::MirrorSession;
 
 /// Read buffer at first, and the largest that a block may need, in bytes.
@@ -47,7 +48,7 @@ pub enum CaptureError {
         path: String,
     },
     /// The file is damaged or cut; every frame before that position was passed to the callback.
-    #[error("{path} is damaged or cut off at byte {offset}, after {frames} frames: {reason}")]
+    #[error("{path} is damaged or cut off at byte {offset}, after {}: {reason}", counted(*frames, "frame"))]
     Damaged {
         /// The file.
         path: String,

@@ -24,6 +24,7 @@ mod outer_headers;
 pub mod pace;
 pub mod payload_tag;
 pub mod player;
+pub mod plural;
 pub mod profile;
 pub mod send;
 pub mod sink;

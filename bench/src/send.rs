@@ -5,6 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::pace::{Pace, PaceClock};
+use crate::plural::counted;
 use crate::sink::{FrameSink, Label, OutgoingFrame, Pushed, SinkError, Timing};
 use crate::totals::Totals;
 
@@ -48,7 +49,7 @@ pub struct SendLimits<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
     /// The sink refused a frame for good, or could not be finished.
-    #[error("sending stopped after {frames} frames: {cause}", frames = .totals.frames, cause = .source)]
+    #[error("sending stopped after {frames}: {cause}", frames = counted(.totals.frames, "frame"), cause = .source)]
     Sink {
         /// Totals before the error.
         totals: Box<Totals>,

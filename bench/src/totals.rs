@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::plural::counted;
+
 /// Frames and bytes that a sink took, with retries and refused frames.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Totals {
@@ -59,13 +61,14 @@ impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.elapsed.as_secs_f64();
         let gbits = if seconds > 0.0 { self.outer_bytes as f64 * 8e-9 / seconds } else { 0.0 };
-        write!(f, "sent {} frames, {} bytes outer", self.frames, self.outer_bytes)?;
+        write!(f, "sent {}, {} bytes outer", counted(self.frames, "frame"), self.outer_bytes)?;
         if self.inner_bytes > 0 {
             write!(f, ", {} bytes inner", self.inner_bytes)?;
         }
         write!(f, "\nin {seconds:.3} s: {:.0} frames/s, {gbits:.3} Gbit/s", self.rate())?;
         if self.retries > 0 || self.refused > 0 {
-            write!(f, "\nfull {} times, {} frames refused", self.retries, self.refused)?;
+            let (times, frames) = (counted(self.retries, "time"), counted(self.refused, "frame"));
+            write!(f, "\nfull {times}, {frames} refused")?;
         }
         Ok(())
     }

@@ -228,7 +228,7 @@ fn more_frames_than_were_sent_are_no_success() {
     let verdict = verifier.finish(&Totals { frames: COUNT - 1, ..Totals::default() });
     assert_eq!((verdict.missing, verdict.unexpected), (0, 1));
     assert!(!verdict.is_perfect());
-    let end = "1 more intact frames than were sent: is the count right?\nNOT as it was sent";
+    let end = "1 intact frame more than were sent: is the count right?\nNOT as it was sent";
     assert!(verdict.to_string().ends_with(end), "{verdict}");
 }
 

@@ -43,6 +43,8 @@ pub mod interface;
 #[doc(hidden)]
 pub mod internals;
 pub mod outputs;
+#[doc(hidden)]
+pub mod plural;
 mod reassembly;
 #[expect(
     unsafe_code,

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::plural::counted;
+
 /// The outcome of a verification.
 ///
 /// Two sums hold: `received = intact + duplicated + corrupted + misplaced + foreign`, and
@@ -64,19 +66,22 @@ impl fmt::Display for Verification {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { sent, received, bytes, intact, missing, unexpected, .. } = self;
         let Self { duplicated, reordered, corrupted, misplaced, foreign, sessions, .. } = self;
-        writeln!(f, "sent {sent}, received {received} frames, {bytes} bytes; intact {intact}")?;
+        let received = counted(*received, "frame");
+        writeln!(f, "sent {sent}, received {received}, {bytes} bytes; intact {intact}")?;
         write!(
             f,
             "missing {missing}, duplicated {duplicated}, reordered {reordered}, corrupted {corrupted}"
         )?;
         write!(f, ", misplaced {misplaced}, foreign {foreign}")?;
         if *unexpected > 0 {
-            write!(f, "\n{unexpected} more intact frames than were sent: is the count right?")?;
+            let frames = counted(*unexpected, "intact frame");
+            write!(f, "\n{frames} more than were sent: is the count right?")?;
         }
         for (index, session) in
             sessions.iter().enumerate().filter(|(_, session)| session.missing > 0)
         {
-            write!(f, "\nsession {index}: {} of {} frames missing", session.missing, session.sent)?;
+            let sent = counted(session.sent, "frame");
+            write!(f, "\nsession {index}: {} of {sent} missing", session.missing)?;
         }
         write!(
             f,

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::MAX_CAPTURED_BYTES;
+use crate::plural::counted;
 
 /// A capture file that cannot be read, or not beyond a certain byte.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +41,7 @@ pub enum CaptureFileError {
         path: PathBuf,
     },
     /// Reading failed.
-    #[error("{}: cannot read on at byte {offset}, after {}: {source}", path.display(), count(*frames))]
+    #[error("{}: cannot read on at byte {offset}, after {}: {source}", path.display(), counted(*frames, "frame"))]
     Read {
         /// The file.
         path: PathBuf,
@@ -52,7 +53,7 @@ pub enum CaptureFileError {
         source: io::Error,
     },
     /// The last record is not whole: the writer was interrupted or the copy incomplete.
-    #[error("{}: ends in the middle of a record at byte {offset}, after {}", path.display(), count(*frames))]
+    #[error("{}: ends in the middle of a record at byte {offset}, after {}", path.display(), counted(*frames, "frame"))]
     EndsInRecord {
         /// The file.
         path: PathBuf,
@@ -62,7 +63,7 @@ pub enum CaptureFileError {
         frames: u64,
     },
     /// A record contradicts the format.
-    #[error("{}: damaged at byte {offset}, after {}: {damage}", path.display(), count(*frames))]
+    #[error("{}: damaged at byte {offset}, after {}: {damage}", path.display(), counted(*frames, "frame"))]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -219,9 +220,4 @@ pub(super) fn refuse_foreign_magic(path: &Path, start: &[u8]) -> CaptureFileErro
         _ => return CaptureFileError::NotACapture { path: path.to_owned() },
     };
     CaptureFileError::Compressed { path: path.to_owned(), format, command }
-}
-
-/// "1 frame", "2 frames".
-fn count(frames: u64) -> String {
-    format!("{frames} frame{}", if frames == 1 { "" } else { "s" })
 }

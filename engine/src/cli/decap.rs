@@ -8,6 +8,7 @@ use anyhow::ensure;
 use vxtap::Engine;
 use vxtap::config::Config;
 use vxtap::engine::Report;
+use vxtap::plural::counted;
 
 use super::{CommandError, run};
 
@@ -41,8 +42,9 @@ fn check_decap_report(report: &Report, input: &Path) -> anyhow::Result<()> {
     let too_long = report.lost_in_kernel();
     ensure!(
         too_long == 0,
-        "{}: {too_long} of the mirrored frames are longer than 65264 bytes and were left out",
-        input.display()
+        "{}: left out {} of more than 65264 bytes",
+        input.display(),
+        counted(too_long, "mirrored frame")
     );
     run::check_report(report, true)
 }

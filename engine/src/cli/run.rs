@@ -12,6 +12,7 @@ use signal_hook::flag;
 use vxtap::Engine;
 use vxtap::config::Config;
 use vxtap::engine::{EngineError, Report};
+use vxtap::plural::{counted, listed};
 
 use super::args::ProgressFormat;
 use super::control_socket::{Answer, ControlServer, Reply, Request};
@@ -200,7 +201,7 @@ pub(super) fn check_report(report: &Report, was_stopped: bool) -> anyhow::Result
     ensure!(broken.is_empty(), "the counters do not add up: {}", broken.join("; "));
     for output in &report.outputs {
         if let Some(written) = output.written.as_ref().filter(|written| written.frames_lost > 0) {
-            bail!("output `{}` lost {} frames", output.name, written.frames_lost);
+            bail!("output `{}` lost {}", output.name, counted(written.frames_lost, "frame"));
         }
     }
     Ok(())
@@ -208,9 +209,7 @@ pub(super) fn check_report(report: &Report, was_stopped: bool) -> anyhow::Result
 
 /// Describes the captured ports: `UDP ports 4789, 6081`.
 fn ports(config: &Config) -> String {
-    let ports: Vec<_> = config.capture.ports.iter().map(ToString::to_string).collect();
-    let plural = if ports.len() == 1 { "" } else { "s" };
-    format!("UDP port{plural} {}", ports.join(", "))
+    listed("UDP port", &config.capture.ports)
 }
 
 /// Describes the destinations of the frames.

@@ -5,10 +5,11 @@ use std::path::Path;
 use super::output::OutputKind;
 use super::pcapng::{Compression, Fsync, PcapngFiles};
 use super::stream::{Stream, StreamFormat};
+use crate::plural::counted;
 
 impl OutputKind {
     /// Returns what the output does with the frames, in words: `shared memory at "/run/x.sock", at
-    /// most 1 consumers at a time`.
+    /// most 1 consumer at a time`.
     pub fn description(&self) -> String {
         match self {
             Self::Pcapng { path, files } => describe_files(path, self.only_file().is_some(), files),
@@ -18,7 +19,8 @@ impl OutputKind {
             }
             Self::Shared { path, max_consumers } => {
                 let path = path.to_string_lossy();
-                format!("shared memory at {path:?}, at most {max_consumers} consumers at a time")
+                let consumers = counted(*max_consumers, "consumer");
+                format!("shared memory at {path:?}, at most {consumers} at a time")
             }
             Self::Stream(stream) => describe_stream(stream),
             Self::Consumer => "the embedding program".to_owned(),
@@ -31,10 +33,9 @@ fn describe_stream(stream: &Stream) -> String {
         StreamFormat::Pcapng => "pcapng",
         StreamFormat::Pcap => "pcap",
     };
-    let limit = stream.reader_limit();
-    let plural = if limit == 1 { "" } else { "s" };
+    let readers = counted(stream.reader_limit(), "reader");
     let (target, mib) = (&stream.target, stream.buffer_mib);
-    format!("{format} on {target}, at most {limit} reader{plural} at a time, {mib} MiB for each")
+    format!("{format} on {target}, at most {readers} at a time, {mib} MiB for each")
 }
 
 /// Describes files:
@@ -64,13 +65,13 @@ fn describe_files(path: &Path, only: bool, files: &PcapngFiles) -> String {
         parts.push(format!("a new one {}", rotations.join(" or ")));
     }
     let kept = [
-        keep_files.map(|files| format!("{files} files")),
+        keep_files.map(|files| counted(files, "file")),
         keep_mib.map(|mib| format!("{mib} MiB")),
         keep_s.map(|seconds| format!("{seconds} s")),
     ];
     let kept: Vec<_> = kept.into_iter().flatten().collect();
     if !kept.is_empty() {
-        parts.push(format!("the last {} are kept", kept.join(" and ")));
+        parts.push(format!("keeps the last {}", kept.join(" and ")));
     }
     if *compression == Compression::Zstd {
         parts.push("compressed when complete".to_owned());
@@ -95,11 +96,12 @@ mod tests {
         let files = PcapngFiles {
             rotate_mib: Some(100),
             rotate_s: Some(60),
+            keep_files: Some(1),
             keep_mib: Some(7),
             compression: Compression::Zstd,
             ..PcapngFiles::default()
         };
-        let said = "pcapng files \"a\", a new one every 60 s or after 100 MiB, the last 7 MiB are kept, compressed when complete";
+        let said = "pcapng files \"a\", a new one every 60 s or after 100 MiB, keeps the last 1 file and 7 MiB, compressed when complete";
         assert_eq!(described(false, &files), said);
     }
 }

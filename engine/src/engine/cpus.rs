@@ -63,7 +63,7 @@ mod tests {
         let error = choose(&Cpus::List(vec![0]), 2).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "workers.cpus lists 1 CPUs for 2 queues: list one for each, or use \"auto\""
+            "workers.cpus lists 1 CPU for 2 queues: list one for each, or use \"auto\""
         );
     }
 }

@@ -6,6 +6,7 @@ use crate::capture_file::CaptureFileError;
 use crate::config::ConfigError;
 use crate::interface::InterfaceError;
 use crate::outputs::OutputError;
+use crate::plural::counted;
 use crate::steering::SteeringError;
 use crate::udp::UdpError;
 use crate::xsk::{SocketError, UmemError};
@@ -64,7 +65,9 @@ pub enum EngineError {
     },
     /// The list of CPUs is too short.
     #[error(
-        "workers.cpus lists {cpu_count} CPUs for {queue_count} queues: list one for each, or use \"auto\""
+        "workers.cpus lists {} for {}: list one for each, or use \"auto\"",
+        counted(*cpu_count, "CPU"),
+        counted(*queue_count, "queue")
     )]
     TooFewCpus {
         /// Length of the list.

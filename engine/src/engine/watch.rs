@@ -9,6 +9,7 @@ use super::queue_builder::{QueueBuilder, QueueCpu};
 use super::{Engine, EngineError, FrameSource, OutputInstance, cpus, no_rings};
 use crate::config::Queues;
 use crate::interface::{self, Interface};
+use crate::plural::counted;
 use crate::ring::{self, QueueId};
 use crate::sys::rx_queue_count;
 use crate::worker::QueueHandle;
@@ -147,8 +148,10 @@ impl Engine {
             self.diagnostics.push(note);
         }
         if queue_count != count_before {
-            self.diagnostics
-                .push(format!("{name} has {queue_count} RX queues (before: {count_before})"));
+            self.diagnostics.push(format!(
+                "{name} has {} (before: {count_before})",
+                counted(queue_count, "RX queue")
+            ));
         }
         if queue_count > count_before
             && mode.xdp().is_some()

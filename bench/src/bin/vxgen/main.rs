@@ -15,6 +15,7 @@ use clap::Parser;
 use signal_hook::consts::{SIGINT, SIGTERM};
 #[cfg(feature = "af-xdp")]
 use vxtap_bench::AfXdpSocket;
+use vxtap_bench::plural::counted;
 use vxtap_bench::send::FrameSource;
 use vxtap_bench::{
     FrameSink, LiveError, LiveSender, Pace, PacketSocket, PcapFile, Player, Profile, ProfileError,
@@ -137,8 +138,8 @@ fn play_file(play: &PlayArguments) -> Result<ExitCode> {
     if player.cut_count() > 0 {
         writeln!(
             io::stderr(),
-            "note: {} frames were cut when captured and are sent as they are",
-            player.cut_count()
+            "note: cut when captured, and sent as they are: {}",
+            counted(player.cut_count(), "frame")
         )?;
     }
     let style = report::Style::of(false, SendMethod::Packet.name());

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
 use vxtap_bench::Totals;
+use vxtap_bench::plural::counted;
 use vxtap_bench::totals::SessionTotals;
 
 /// Format of the totals.
@@ -36,7 +37,8 @@ impl Style {
 fn text(totals: &Totals) -> String {
     let mut text = format!("{totals}\n");
     for (index, SessionTotals { frames, inner_bytes }) in totals.sessions.iter().enumerate() {
-        let _ = writeln!(text, "session {index}: {frames} frames, {inner_bytes} bytes inner");
+        let frames = counted(*frames, "frame");
+        let _ = writeln!(text, "session {index}: {frames}, {inner_bytes} bytes inner");
     }
     text
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 
 use vxtap::explain::{Explanation, FrameOutcome};
+use vxtap::plural::counted;
 
 use super::text;
 
@@ -38,14 +39,11 @@ impl<'e> Flows<'e> {
 
     pub(super) fn show(&self, out: &mut impl Write) -> io::Result<()> {
         for ((session, flow, direction, outcome), frames, bytes) in &self.found {
-            let plural = if *frames == 1 { "" } else { "s" };
-            writeln!(
-                out,
-                "{session}: {flow}, {direction}: {frames} frame{plural}, {bytes} bytes: {outcome}"
-            )?;
+            let frames = counted(*frames, "frame");
+            writeln!(out, "{session}: {flow}, {direction}: {frames}, {bytes} bytes: {outcome}")?;
         }
         if self.others > 0 {
-            writeln!(out, "without a session: {} frames", self.others)?;
+            writeln!(out, "without a session: {}", counted(self.others, "frame"))?;
         }
         Ok(())
     }

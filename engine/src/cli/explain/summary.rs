@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use vxtap::explain::{RuleCount, Summary};
+use vxtap::plural::counted;
 
 use crate::cli::log;
 
@@ -11,7 +12,8 @@ pub(super) fn table(summary: &Summary<'_>, out: &mut impl Write) -> io::Result<(
     let reasons: String = reasons.collect();
     writeln!(out, "\n  received {} = accepted {}{reasons}", summary.received(), summary.accepted)?;
     for (counter, frames) in &summary.not_steered {
-        writeln!(out, "  beside these, {frames} frames that do not reach the workers: {counter}")?;
+        let frames = counted(*frames, "frame");
+        writeln!(out, "  beside these, {frames} stopped before the workers: {counter}")?;
     }
     if summary.direction_unknown > 0 {
         writeln!(out, "  direction unknown: {}", summary.direction_unknown)?;
@@ -59,6 +61,7 @@ fn rules(rules: &[RuleCount<'_>], out: &mut impl Write) -> io::Result<()> {
 /// Reports on standard error the frames that have no JSON object.
 pub(super) fn left_out(summary: &Summary<'_>) {
     for (counter, frames) in &summary.not_steered {
-        log(&format!("{frames} frames do not reach the workers and have no line: {counter}"));
+        let frames = counted(*frames, "frame");
+        log(&format!("{frames} stopped before the workers, without a line: {counter}"));
     }
 }

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use jiff::Timestamp;
 use vxtap::explain::flow_of;
 use vxtap::outputs::pcap;
+use vxtap::plural::counted;
 
 use super::block_reader::{TailBlock, TailFrame};
 use crate::cli::args::TailFormat;
@@ -104,8 +105,7 @@ impl FrameWriter {
 
     /// Returns a sentence with the numbers of frames.
     pub(super) fn summary(&self) -> String {
-        let frames =
-            if self.frames == 1 { "1 frame".to_owned() } else { format!("{} frames", self.frames) };
+        let frames = counted(self.frames, "frame");
         if self.has_statistics {
             format!("{frames}, {} lost on the way here", self.lost)
         } else {

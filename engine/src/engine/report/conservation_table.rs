@@ -8,6 +8,7 @@ use super::{ActiveMode, InterfaceReport, OutputReport, Report};
 use crate::counters::SessionCounters;
 use crate::drop_reason::{DropReason, Drops};
 use crate::engine::StreamReader;
+use crate::plural::counted;
 use crate::session::SequenceCounters;
 use crate::steering::outcome_name;
 
@@ -101,7 +102,7 @@ impl Report {
             if let Some((_, counters)) = self.sequences.iter().find(|(id, _)| id.index() == index) {
                 let SequenceCounters { received, lost, restarts } = counters;
                 let anew = if *restarts > 0 {
-                    format!(", restarted {restarts} times")
+                    format!(", restarted {}", counted(*restarts, "time"))
                 } else {
                     String::new()
                 };
@@ -136,7 +137,7 @@ impl Report {
         }
         let rest: u64 = pairs.iter().skip(PAIRS_SHOWN).map(|(_, count)| count.frames).sum();
         if pairs.len() > PAIRS_SHOWN {
-            let others = format!("{} other pairs", pairs.len() - PAIRS_SHOWN);
+            let others = counted(pairs.len() - PAIRS_SHOWN, "other pair");
             writeln!(f, "  {others:<38}{rest:>14}")?;
         }
         if beyond.frames > 0 {

@@ -20,6 +20,7 @@ use super::output_directory::{self, OutputFile};
 use super::secure_open::{self, Owner};
 use crate::config::Fsync;
 use crate::diagnostics::LogOnChange;
+use crate::plural::counted;
 
 /// Interval of listing the directory if no file is completed; files that failed are tried again
 /// then.
@@ -166,8 +167,9 @@ impl CompressTask {
         let count = rest.iter().filter(|path| matches!(self.source(path), Ok(Some(_)))).count();
         if self.is_cancelled() && count > 0 {
             let directory = self.job.names.directory().display();
+            let files = counted(count, "file");
             (self.job.log)(format!(
-                "{count} files in {directory} are not compressed; the next run compresses them"
+                "{directory} has {files} left to compress, which the next run does"
             ));
         }
     }
@@ -270,7 +272,7 @@ mod tests {
         drop(sender);
         compressor.join(Some(Duration::ZERO)).unwrap();
         let message = format!(
-            "1 files in {} are not compressed; the next run compresses them",
+            "{} has 1 file left to compress, which the next run does",
             directory.path().display()
         );
         assert_eq!(*messages.lock().unwrap(), [message]);

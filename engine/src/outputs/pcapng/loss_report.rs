@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::file::PcapngError;
+use crate::plural::counted;
 
 /// Time from a failure to create a file to the next attempt.
 const RETRY: Duration = Duration::from_secs(1);
@@ -71,7 +72,10 @@ impl LossReport {
     /// Notes that a file was created.
     pub(super) fn opened(&mut self) {
         if let Some(OpenFailure { lost, .. }) = self.failure.take() {
-            (self.log)(format!("files can be created again; {lost} frames were lost"));
+            (self.log)(format!(
+                "files can be created again; lost meanwhile: {}",
+                counted(lost, "frame")
+            ));
         }
     }
 
@@ -100,8 +104,8 @@ impl LossReport {
             } else if now.saturating_duration_since(*limit.quiet_since.get_or_insert(now)) >= QUIET
             {
                 (self.log)(format!(
-                    "further files can be opened again; {} frames were lost",
-                    limit.lost
+                    "further files can be opened again; lost meanwhile: {}",
+                    counted(limit.lost, "frame")
                 ));
                 *entry = None;
             }

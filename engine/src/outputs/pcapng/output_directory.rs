@@ -15,6 +15,7 @@ use super::file_names::{FileNames, PART_SUFFIX, ZST_SUFFIX, repeated};
 use super::loss_report::LogFn;
 use super::secure_open::{self, Owner, lock, open_no_follow};
 use crate::config::Fsync;
+use crate::plural::counted;
 
 /// Mode of a directory created for files: only its owner has access.
 const DIRECTORY_MODE: u32 = 0o700;
@@ -42,9 +43,9 @@ pub(super) fn prepare(
     let files = list_files(names)?;
     let recovered = recover_files(&files, log);
     if !recovered.is_empty() {
-        let (count, directory) = (recovered.len(), names.directory().display());
+        let (files, directory) = (counted(recovered.len(), "file"), names.directory().display());
         log(format!(
-            "{count} files of an earlier run in {directory} were not finished; their last frames may be missing"
+            "{directory} has {files} that an earlier run did not finish; last frames may be missing"
         ));
     }
     let next_number = files.iter().map(|file| file.number).max().unwrap_or(0) + 1;

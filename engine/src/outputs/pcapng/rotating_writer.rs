@@ -18,6 +18,7 @@ use super::stats_source::StatsSource;
 use crate::config::{FileName, Fsync, PcapngFiles};
 use crate::diagnostics::LogOnChange;
 use crate::outputs::OutputStats;
+use crate::plural::counted;
 use crate::ring::Frame;
 use crate::session::{Directory, SessionId};
 
@@ -271,8 +272,9 @@ impl RotatingWriter {
                     format!("{error}; frames are lost until writing succeeds")
                 }
                 WriteEvent::Resumed { frames_lost } => format!(
-                    "writing to {} has resumed; {frames_lost} frames are missing from the file",
-                    file.path.display()
+                    "writing to {} has resumed; missing from the file: {}",
+                    file.path.display(),
+                    counted(*frames_lost, "frame")
                 ),
             });
             if let WriteEvent::Failed(error) = event {

@@ -11,6 +11,7 @@ use super::acceptor::Acceptor;
 use super::connection::{AttachedConsumer, Connection, ConnectionState};
 use crate::outputs::attach::{ListenSocket, Service};
 use crate::outputs::shared::protocol::{self, FdMessage, Hello, Status, VERSION, Welcome};
+use crate::plural::counted;
 use crate::ring::{RingFds, Writer, shared_ring};
 use crate::session::Directory;
 use crate::sys::sealed;
@@ -178,6 +179,7 @@ impl Server {
             } else {
                 format!("output `{name}`")
             };
+            let consumers = counted(consumers, "consumer");
             (Status::Full, format!("{which} has {consumers} already (output.max_consumers)"))
         } else {
             return (member, Ok(()));
