@@ -148,7 +148,7 @@ Recognises 2 sessions; other traffic goes to the outputs as the default session,
   database  200  any       unknown    none    all    all
 
 A frame whose direction is unknown passes if the rules of either direction accept it.
-Filter web: 2 ingress rules, 1 egress rule, without Amazon's DNS.
+Filter web: 2 ingress rules, 1 egress rule; traffic with Amazon's DNS server is dropped.
 
 Delivers every frame that passes to 1 output:
   disk  pcapng file \"capture.pcapng\"
@@ -179,7 +179,7 @@ unknown = \"drop\"
         assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""));
         for expected in [
             "the interface given with -i (none is configured), RX queues 0, 1 of it: native mode, or not at all.",
-            "on UDP ports 4789, 8472, from any source; any host that reaches the interface can forge it.",
+            "on UDP ports 4789, 8472, from any source: any host that reaches the interface can forge frames.",
             "the time at which its batch was read.",
             "for up to 20 \u{b5}s per call, 64 packets at once.",
             "on CPUs 2, 3. While nothing arrives, a worker keeps polling, and uses its CPU in full (wait = \"busy\").",
@@ -243,7 +243,7 @@ fn check_names_rules_that_can_never_match() {
         let output = vxtap(&["check", "-c", path]);
         let expected = "\
 A frame whose direction is unknown is dropped.
-Filter f: 0 ingress rules, 4 egress rules, with Amazon's DNS.
+Filter f: 0 ingress rules, 4 egress rules; traffic with Amazon's DNS server is passed.
   No session and no output uses it.
   The egress rule 30 can never match, because of rule 10 before it.
   The egress rule 40 can never match, because of rules 10, 20 before it.
