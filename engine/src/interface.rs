@@ -82,9 +82,13 @@ impl Interface {
     }
 }
 
-/// Lists all interfaces. One request serves both ways to look one up, and the error that names the
-/// others.
-pub(crate) fn all() -> Result<Vec<Interface>, InterfaceError> {
+/// Returns all interfaces of the network namespace, in the kernel's order.
+///
+/// # Errors
+///
+/// [`InterfaceError::Netlink`] if the kernel cannot be asked.
+// One request serves both ways to look one up, and the error that names the others.
+pub fn all() -> Result<Vec<Interface>, InterfaceError> {
     dump().map_err(|source| InterfaceError::Netlink { source })
 }
 

@@ -81,15 +81,40 @@ fn wrong_usage_ends_with_exit_code_2_and_says_what_is_wrong() {
 
 #[test]
 fn run_without_an_interface_is_wrong_usage() {
-    assert_refused(
-        &["run"],
-        "vxtap: no interface to capture from: use -i INTERFACE, or -c FILE with a configuration",
+    let interfaces = vxtap::interface::all().expect("the kernel lists its interfaces");
+    let names: Vec<_> =
+        interfaces.into_iter().map(|it| it.name).filter(|name| name != "lo").collect();
+    let there = match &names[..] {
+        [] => String::new(),
+        names => format!("; there are: {}", names.join(", ")),
+    };
+    let message = format!(
+        "vxtap: no interface to capture from: use -i INTERFACE, or -c FILE with a configuration{there}"
     );
+    assert_refused(&["run"], &message);
     with_config("[sessions]\nunknown = \"pass\"\n", |path| {
         let message = format!(
-            "vxtap: no interface to capture from: set capture.interface in {path} or use -i INTERFACE"
+            "vxtap: no interface to capture from: set capture.interface in {path} or use -i INTERFACE{there}"
         );
         assert_refused(&["run", "-c", path], &message);
+    });
+}
+
+#[test]
+fn an_interface_is_named_once_and_the_message_speaks_of_the_place_where_it_was_named() {
+    assert_refused(
+        &["run", "-i", "eth1", "-i", "eth2", "-i", "eth1"],
+        "vxtap: -i eth1 is given twice",
+    );
+    let names: Vec<_> = (0..17).map(|number| format!("-ieth{number}")).collect();
+    let many: Vec<_> = std::iter::once("run").chain(names.iter().map(String::as_str)).collect();
+    assert_refused(&many, "vxtap: -i is given 17 times, allowed are 16 interfaces at most");
+    let text = "[[output]]\nname = \"a\"\ntype = \"interface\"\ninterface = \"m0\"\n";
+    with_config(text, |path| {
+        let message = format!(
+            "vxtap: {path}: output[0].interface: found \"m0\", allowed is an interface that is not captured from"
+        );
+        assert_refused(&["run", "-i", "m0", "-c", path], &message);
     });
 }
 

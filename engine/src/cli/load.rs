@@ -4,9 +4,10 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::anyhow;
+use anyhow::{anyhow, ensure};
 use jiff::Timestamp;
-use vxtap::config::{Config, Output, OutputKind};
+use vxtap::config::{Config, ConfigError, INTERFACES_MAX, Output, OutputKind};
+use vxtap::interface;
 
 use super::CommandError;
 use super::args::{DecapArgs, RunArgs};
@@ -38,29 +39,56 @@ impl Loader {
     }
 
     pub(super) fn load(&self) -> Result<Config, CommandError> {
+        check_arguments(&self.interfaces).map_err(CommandError::Refused)?;
         let mut config = read_or_default(self.path())?;
         if !self.interfaces.is_empty() {
             config.capture.interfaces.clone_from(&self.interfaces);
         }
         let Some(first) = config.capture.interfaces.first() else {
-            return Err(CommandError::Refused(match self.path() {
-                Some(path) => anyhow!(
-                    "no interface to capture from: set capture.interface in {} or use -i INTERFACE",
-                    path.display()
-                ),
-                None => {
-                    anyhow!(
-                        "no interface to capture from: use -i INTERFACE, or -c FILE with a configuration"
-                    )
-                }
-            }));
+            return Err(CommandError::Refused(self.no_interface()));
         };
         if config.outputs.is_empty() {
             let name = default_file_name(first, &self.time);
             config.outputs.push(pcapng("pcapng", name.into()));
         }
-        validated(config)
+        validated(config, self.path())
     }
+
+    fn no_interface(&self) -> anyhow::Error {
+        let there = present_interfaces();
+        match self.path() {
+            Some(path) => anyhow!(
+                "no interface to capture from: set capture.interface in {} or use -i INTERFACE{there}",
+                path.display()
+            ),
+            None => anyhow!(
+                "no interface to capture from: use -i INTERFACE, or -c FILE with a configuration{there}"
+            ),
+        }
+    }
+}
+
+/// Lists the interfaces of this network namespace for a sentence; returns an empty string if the
+/// kernel cannot be asked.
+fn present_interfaces() -> String {
+    let interfaces = interface::all().unwrap_or_default();
+    // Nothing is mirrored to the loopback interface.
+    let names: Vec<_> =
+        interfaces.into_iter().map(|it| it.name).filter(|name| name != "lo").collect();
+    if names.is_empty() { String::new() } else { format!("; there are: {}", names.join(", ")) }
+}
+
+/// Checks the interfaces of the command line against each other.
+fn check_arguments(interfaces: &[String]) -> anyhow::Result<()> {
+    for (position, name) in interfaces.iter().enumerate() {
+        ensure!(!interfaces[..position].contains(name), "-i {name} is given twice");
+    }
+    ensure!(
+        interfaces.len() <= INTERFACES_MAX as usize,
+        "-i is given {} times, allowed are {INTERFACES_MAX} interfaces at most",
+        interfaces.len()
+    );
+    Ok(())
 }
 
 /// Returns the configuration of `vxtap decap`: that of the file with the output of the command line
@@ -75,7 +103,7 @@ pub(super) fn for_decap(args: &DecapArgs) -> Result<Config, CommandError> {
     let mut config = read_or_default(config.as_deref())?;
     config.outputs = vec![pcapng("decap", output.clone())];
     config.sessions.iter_mut().for_each(|session| session.outputs = None);
-    validated(config)
+    validated(config, None)
 }
 
 /// Returns the name of the file that `vxtap run` writes if no output is configured.
@@ -93,8 +121,13 @@ fn read_or_default(path: Option<&Path>) -> Result<Config, CommandError> {
     path.map_or_else(|| Ok(Config::default()), read)
 }
 
-fn validated(config: Config) -> Result<Config, CommandError> {
-    config.validate().map_err(|error| CommandError::Refused(error.into()))?;
+/// Checks a configuration that the command line has changed; `path` names its file in errors.
+fn validated(config: Config, path: Option<&Path>) -> Result<Config, CommandError> {
+    let named = |error: ConfigError| match path {
+        Some(path) => anyhow!("{}: {error}", path.display()),
+        None => error.into(),
+    };
+    config.validate().map_err(|error| CommandError::Refused(named(error)))?;
     Ok(config)
 }
 

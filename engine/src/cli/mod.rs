@@ -11,6 +11,7 @@ mod load;
 mod progress;
 mod run;
 mod tail;
+mod usage;
 
 use std::fmt;
 use std::fs;
@@ -20,11 +21,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::anyhow;
-use clap::Parser as _;
 use vxtap::config::{Config, OutputKind, StreamTarget};
 use vxtap::engine::Report;
 
-use args::{CheckArgs, Cli, Command};
+use args::{CheckArgs, Command};
 
 /// Exit code for a failure while running.
 const FAILED: u8 = 1;
@@ -51,7 +51,7 @@ impl fmt::Display for CommandError {
 /// Runs the command that the arguments name. Wrong arguments end the process with [`REFUSED`] and a
 /// usage text.
 pub(crate) fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    let outcome = match usage::parse().command {
         Command::Run(args) => {
             let format = args.progress;
             run::run(&load::Loader::new(args), format)
@@ -138,6 +138,8 @@ fn writes_to_stdout(config: &Config) -> bool {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+
+    use args::Cli;
 
     use super::*;
 

@@ -199,9 +199,9 @@ fn check_interfaces(interfaces: &[String], key: &KeyPath) -> Result<(), Violatio
     }
     let mut seen = Seen::default();
     for (position, name) in interfaces.iter().enumerate() {
-        let key = key.index(position);
-        Capture::check_interface_name(name).map_err(|problem| problem.at(key.clone()))?;
-        seen.insert(name.clone(), key.clone(), name).map_err(|problem| problem.at(key))?;
+        let at = |problem: Problem| problem.at(key.index(position));
+        Capture::check_interface_name(name).map_err(at)?;
+        seen.insert(name, position, name, |first| key.index(first)).map_err(at)?;
     }
     Ok(())
 }
@@ -232,9 +232,9 @@ where
     }
     let mut seen = Seen::default();
     for (position, &number) in list.iter().enumerate() {
-        let key = key.index(position);
-        limit.check(number).map_err(|problem| problem.at(key.clone()))?;
-        seen.insert(number, key.clone(), number).map_err(|problem| problem.at(key))?;
+        let at = |problem: Problem| problem.at(key.index(position));
+        limit.check(number).map_err(at)?;
+        seen.insert(number, position, number, |first| key.index(first)).map_err(at)?;
     }
     Ok(())
 }

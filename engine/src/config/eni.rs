@@ -7,7 +7,7 @@ use ipnet::{IpNet, Ipv4Net};
 
 use super::capture::check_prefix;
 use super::error::{Problem, Violation};
-use super::key::KeyPath;
+use super::key::Entry;
 use super::name::check_name;
 use super::unique::Seen;
 
@@ -67,18 +67,18 @@ impl fmt::Display for MacAddress {
 pub(super) fn check_enis(enis: &[Eni]) -> Result<(), Violation> {
     let mut ids = Seen::default();
     for (position, Eni { id, mac, addresses, vpc_prefixes }) in enis.iter().enumerate() {
-        let key = KeyPath::top("eni").index(position);
-        check_name(id, &mut ids, key.key("id"))?;
+        let entry = Entry { section: "eni", position };
+        check_name(id, &mut ids, entry, "id")?;
         if let Some(mac) = mac {
-            check_mac(*mac).map_err(|problem| problem.at(key.key("mac")))?;
+            check_mac(*mac).map_err(|problem| problem.at(entry.key("mac")))?;
         }
         for (index, prefix) in addresses.iter().enumerate() {
             check_prefix(prefix)
-                .map_err(|problem| problem.at(key.key("addresses").index(index)))?;
+                .map_err(|problem| problem.at(entry.key("addresses").index(index)))?;
         }
         for (index, prefix) in vpc_prefixes.iter().enumerate() {
-            let key = key.key("vpc_prefixes").index(index);
-            check_vpc_prefix(*prefix).map_err(|problem| problem.at(key))?;
+            check_vpc_prefix(*prefix)
+                .map_err(|problem| problem.at(entry.key("vpc_prefixes").index(index)))?;
         }
     }
     Ok(())

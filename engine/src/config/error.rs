@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::key::KeyPath;
+use crate::plural::counted;
 
 /// Error of a configuration that cannot be read or is refused.
 #[derive(Debug, thiserror::Error)]
@@ -130,7 +131,7 @@ pub enum Problem {
     },
     /// There are fewer CPUs than queues.
     #[error(
-        "found too few CPUs ({cpus} for {queues} queues); allowed is one for each queue of capture.queues, or \"auto\""
+        "found too few CPUs ({cpus} for {}); allowed is one for each queue of capture.queues, or \"auto\"", counted(*queues, "queue")
     )]
     TooFewCpus {
         /// Length of `workers.cpus`.
@@ -141,7 +142,7 @@ pub enum Problem {
     /// The rings exceed the memory budget.
     #[error(
         "found memory.per_queue_mib = {per_queue_mib} for chunks of {chunk_size} bytes (fill ring {fill_ring}, \
-         RX ring {rx_ring}, batch {batch}, output rings {outputs} x {output_ring_len}); allowed is {needed_mib} or more"
+         RX ring {rx_ring}, batch {batch}, output rings {outputs} x {output_ring_len}); allowed is {needed_mib} MiB or more, or shorter rings"
     )]
     MemoryTooSmall {
         /// Budget of a queue in MiB.

@@ -7,10 +7,10 @@ use ipnet::IpNet;
 
 use super::capture::check_prefix;
 use super::error::{Problem, Violation};
-use super::key::KeyPath;
+use super::key::{Entry, KeyPath};
 use super::keyword::{Keyword, keyword_of};
 use super::limit::Limit;
-use super::name::check_name;
+use super::name::{Declared, check_name};
 use super::unique::Seen;
 
 /// Maximum number of rules per direction of a filter. The compiled list is a two-level bit set with
@@ -173,71 +173,80 @@ impl fmt::Display for Action {
     }
 }
 
+/// Returns the names of the filters, for references to them.
+pub(super) fn declared(filters: &[Filter]) -> Declared<'_> {
+    let names = filters.iter().map(|filter| filter.name.as_str());
+    Declared::new("the name of a [[filter]]", names)
+}
+
 pub(super) fn check_filters(filters: &[Filter]) -> Result<(), Violation> {
     let mut names = Seen::default();
     for (position, Filter { name, network_services, rules }) in filters.iter().enumerate() {
-        let key = KeyPath::top("filter").index(position);
-        check_name(name, &mut names, key.key("name"))?;
+        let entry = Entry { section: "filter", position };
+        check_name(name, &mut names, entry, "name")?;
         let mut services = Seen::default();
+        let key = |index| entry.key("network_services").index(index);
         for (index, service) in network_services.iter().enumerate() {
-            let key = key.key("network_services").index(index);
             let found = format_args!("{:?}", keyword_of(*service));
-            services.insert(service, key.clone(), found).map_err(|problem| problem.at(key))?;
+            services
+                .insert(service, index, found, key)
+                .map_err(|problem| problem.at(key(index)))?;
         }
-        check_rules(rules, &key.key("rule"))?;
+        check_rules(rules, entry)?;
     }
     Ok(())
 }
 
-fn check_rules(rules: &[Rule], key: &KeyPath) -> Result<(), Violation> {
+fn check_rules(rules: &[Rule], filter: Entry) -> Result<(), Violation> {
     let mut numbers = Seen::default();
+    let key = |position| filter.key("rule").index(position);
     for (position, rule) in rules.iter().enumerate() {
-        let key = key.index(position);
         let Rule { direction, number, .. } = rule;
-        RULE_NUMBER.check(*number).map_err(|problem| problem.at(key.key("number")))?;
+        let field = |name| key(position).key(name);
+        RULE_NUMBER.check(*number).map_err(|problem| problem.at(field("number")))?;
+        let found = format_args!("{direction} rule {number}");
         numbers
-            .insert((direction, number), key.clone(), format_args!("{direction} rule {number}"))
-            .map_err(|problem| problem.between(vec![key.key("number"), key.key("direction")]))?;
-        check_rule(rule, &key)?;
+            .insert((direction, number), position, found, key)
+            .map_err(|problem| problem.between(vec![field("number"), field("direction")]))?;
+        check_rule(rule, field)?;
     }
     for (direction, things) in
         [(Direction::Ingress, "ingress rules"), (Direction::Egress, "egress rules")]
     {
         let found = rules.iter().filter(|rule| rule.direction == direction).count();
         if found > RULES_MAX as usize {
-            return Err(Problem::TooMany { found, things, max: RULES_MAX }.at(key.clone()));
+            return Err(Problem::TooMany { found, things, max: RULES_MAX }.at(filter.key("rule")));
         }
     }
     Ok(())
 }
 
-fn check_rule(rule: &Rule, key: &KeyPath) -> Result<(), Violation> {
+/// `key` returns the path of a key of the rule.
+fn check_rule(rule: &Rule, key: impl Fn(&'static str) -> KeyPath) -> Result<(), Violation> {
     let Rule { protocol, source, destination, source_ports, destination_ports, .. } = rule;
     if *protocol == Some(0) {
-        return Err(Problem::refused(0, "an integer from 1 to 255, or none for any")
-            .at(key.key("protocol")));
+        return Err(
+            Problem::refused(0, "an integer from 1 to 255, or none for any").at(key("protocol"))
+        );
     }
     for (name, prefix) in [("source", source), ("destination", destination)] {
-        check_prefix(prefix).map_err(|problem| problem.at(key.key(name)))?;
+        check_prefix(prefix).map_err(|problem| problem.at(key(name)))?;
     }
     if source.addr().is_ipv4() != destination.addr().is_ipv4() {
         let family = if source.addr().is_ipv4() { "IPv4" } else { "IPv6" };
         let allowed = format!("a prefix of {family}, as the source {source} is");
-        return Err(Problem::refused(destination, allowed)
-            .between(vec![key.key("destination"), key.key("source")]));
+        return Err(Problem::refused(destination, allowed).at(key("destination")));
     }
     for (name, ports) in [("source_ports", source_ports), ("destination_ports", destination_ports)]
     {
         let Some(ports) = ports else { continue };
         if ports.first > ports.last {
             let allowed = "a range that begins with the lower port";
-            return Err(Problem::refused(ports, allowed).at(key.key(name)));
+            return Err(Problem::refused(ports, allowed).at(key(name)));
         }
         if !matches!(protocol, Some(TCP | UDP)) {
             let allowed = "ports only with the protocol \"tcp\" or \"udp\"";
-            return Err(
-                Problem::refused(ports, allowed).between(vec![key.key(name), key.key("protocol")])
-            );
+            return Err(Problem::refused(ports, allowed).at(key(name)));
         }
     }
     Ok(())

@@ -16,6 +16,31 @@ pub(super) enum Step {
     Index(usize),
 }
 
+/// A table of an array of tables, such as `session[2]`, whose path is made only for an error: there
+/// may be a million of them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry {
+    pub(super) section: &'static str,
+    /// Position in the array, from 0.
+    pub(super) position: usize,
+}
+
+impl Entry {
+    pub(super) fn path(self) -> KeyPath {
+        KeyPath::top(self.section).index(self.position)
+    }
+
+    /// Returns the path of a key of the table.
+    pub(super) fn key(self, field: &'static str) -> KeyPath {
+        self.path().key(field)
+    }
+
+    /// Returns another table of the same array.
+    pub(super) const fn sibling(self, position: usize) -> Self {
+        Self { position, ..self }
+    }
+}
+
 impl KeyPath {
     /// Returns the path of a key at the top of the file.
     pub(super) fn top(key: &'static str) -> Self {

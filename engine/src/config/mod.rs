@@ -18,10 +18,12 @@ mod memory;
 mod name;
 mod output;
 mod output_description;
+mod output_path;
 mod pcapng;
 mod restart_required;
 mod session;
 mod stream;
+mod suggest;
 mod toml;
 mod tunnel;
 mod unique;
@@ -156,9 +158,10 @@ impl Config {
         memory.check(Output::count_rings(outputs))?;
         eni::check_enis(enis)?;
         filter::check_filters(filters)?;
-        output::check_outputs(outputs, filters, capture)?;
+        let declared = filter::declared(filters);
+        output::check_outputs(outputs, &declared, capture)?;
         vxlan_profile::check_vxlan_profiles(vxlan_profiles)?;
-        session::check_sessions(self)
+        session::check_sessions(self, &declared)
     }
 }
 

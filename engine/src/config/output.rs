@@ -3,15 +3,15 @@
 use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use super::capture::Capture;
 use super::error::{Problem, Violation};
 use super::file_name::FileName;
-use super::filter::Filter;
-use super::key::KeyPath;
+use super::key::{Entry, KeyPath};
 use super::limit::Limit;
-use super::name::{check_name, check_reference};
+use super::name::{Declared, check_name};
+use super::output_path::{self, PathKind};
 use super::pcapng::PcapngFiles;
 use super::stream::{Stream, StreamTarget};
 use super::unique::Seen;
@@ -185,9 +185,10 @@ struct UsedValues<'o> {
     stdout: Seen<()>,
 }
 
+/// `filters` are the names of the filters.
 pub(super) fn check_outputs(
     outputs: &[Output],
-    filters: &[Filter],
+    filters: &Declared<'_>,
     capture: &Capture,
 ) -> Result<(), Violation> {
     let found = Output::count_rings(outputs);
@@ -198,9 +199,9 @@ pub(super) fn check_outputs(
     }
     let mut used = UsedValues::default();
     for (position, output) in outputs.iter().enumerate() {
-        let key = KeyPath::top("output").index(position);
-        output.check(filters, &mut used, &key)?;
-        output.check_kind(capture, &mut used, &key)?;
+        let entry = Entry { section: "output", position };
+        output.check(filters, &mut used, entry)?;
+        output.check_kind(capture, &mut used, entry)?;
     }
     Ok(())
 }
@@ -209,47 +210,44 @@ impl Output {
     /// Checks the settings that all kinds have.
     fn check<'o>(
         &'o self,
-        filters: &[Filter],
+        filters: &Declared<'_>,
         used: &mut UsedValues<'o>,
-        key: &KeyPath,
+        entry: Entry,
     ) -> Result<(), Violation> {
         let Self { name, members, filter, order_window_us, kind: _ } = self;
-        check_name(name, &mut used.names, key.key("name"))?;
-        MEMBERS.check(*members).map_err(|problem| problem.at(key.key("members")))?;
+        check_name(name, &mut used.names, entry, "name")?;
+        MEMBERS.check(*members).map_err(|problem| problem.at(entry.key("members")))?;
         ORDER_WINDOW_US
             .check(*order_window_us)
-            .map_err(|problem| problem.at(key.key("order_window_us")))?;
+            .map_err(|problem| problem.at(entry.key("order_window_us")))?;
         let Some(filter) = filter else { return Ok(()) };
-        let is_declared = filters.iter().any(|it| it.name == *filter);
-        check_reference(filter, is_declared, "filter", &key.key("filter"))
+        filters.check(filter, || entry.key("filter"))
     }
 
     fn check_kind(
         &self,
         capture: &Capture,
         used: &mut UsedValues<'_>,
-        key: &KeyPath,
+        entry: Entry,
     ) -> Result<(), Violation> {
         match &self.kind {
-            OutputKind::Interface { interface, .. } => {
-                let key = key.key("interface");
-                self.check_interfaces(interface, capture, used, &key)
-                    .map_err(|problem| problem.at(key))
-            }
+            OutputKind::Interface { interface, .. } => self
+                .check_interfaces(interface, capture, used, entry.position)
+                .map_err(|problem| problem.at(entry.key("interface"))),
             OutputKind::Pcapng { path, files } => {
-                check_path(path, used, key)?;
-                let name = FileName::of(path).map_err(|problem| problem.at(key.key("path")))?;
-                files.check(path, &name, self.members, key)
+                check_path(path, PathKind::Files, used, entry)?;
+                let name = FileName::of(path).map_err(|problem| problem.at(entry.key("path")))?;
+                files.check(path, &name, self.members, entry)
             }
             OutputKind::Shared { path, max_consumers } => {
                 MAX_CONSUMERS
                     .check(*max_consumers)
-                    .map_err(|problem| problem.at(key.key("max_consumers")))?;
-                check_path(path, used, key)
+                    .map_err(|problem| problem.at(entry.key("max_consumers")))?;
+                check_path(path, PathKind::Socket, used, entry)
             }
             OutputKind::Stream(stream) => {
-                stream.check(key)?;
-                self.check_stream(stream, used, key)
+                stream.check(entry)?;
+                self.check_stream(stream, used, entry)
             }
             OutputKind::Consumer => Ok(()),
         }
@@ -259,28 +257,30 @@ impl Output {
         &self,
         stream: &Stream,
         used: &mut UsedValues<'_>,
-        key: &KeyPath,
+        entry: Entry,
     ) -> Result<(), Violation> {
+        let at = |field| move |problem: Problem| problem.at(entry.key(field));
         if self.members > 1 {
             let allowed = "1, as each reader of a stream gets all frames";
-            return Err(Problem::refused(self.members, allowed).at(key.key("members")));
+            return Err(at("members")(Problem::refused(self.members, allowed)));
         }
+        let key = |field| move |position| entry.sibling(position).key(field);
         match &stream.target {
-            StreamTarget::Fifo(path) | StreamTarget::Unix(path) => check_path(path, used, key),
+            StreamTarget::Fifo(path) => check_path(path, PathKind::Fifo, used, entry),
+            StreamTarget::Unix(path) => check_path(path, PathKind::Socket, used, entry),
             StreamTarget::Tcp(address) => {
-                let key = key.key("address");
                 if address.port() == 0 {
                     let allowed = "an address with a port from 1 to 65535";
-                    return Err(Problem::refused(format_args!("\"{address}\""), allowed).at(key));
+                    let problem = Problem::refused(format_args!("\"{address}\""), allowed);
+                    return Err(at("address")(problem));
                 }
-                let value = format_args!("the address \"{address}\"");
+                let found = format_args!("the address \"{address}\"");
                 used.addresses
-                    .insert(*address, key.clone(), value)
-                    .map_err(|problem| problem.at(key))
+                    .insert(*address, entry.position, found, key("address"))
+                    .map_err(at("address"))
             }
             StreamTarget::Stdout => {
-                let key = key.key("to");
-                used.stdout.insert((), key.clone(), "\"stdout\"").map_err(|problem| problem.at(key))
+                used.stdout.insert((), entry.position, "\"stdout\"", key("to")).map_err(at("to"))
             }
         }
     }
@@ -290,7 +290,7 @@ impl Output {
         interface: &str,
         capture: &Capture,
         used: &mut UsedValues<'_>,
-        key: &KeyPath,
+        position: usize,
     ) -> Result<(), Problem> {
         if self.members > 1 && !interface.contains(MEMBER) {
             let allowed = "a name with {member} in it, for the number of each member";
@@ -302,29 +302,24 @@ impl Output {
                 let allowed = "an interface that is not captured from";
                 return Err(Problem::refused(format_args!("{member:?}"), allowed));
             }
-            let value = format_args!("the interface {member:?}");
-            used.interfaces.insert(member.clone(), key.clone(), value)?;
+            let found = format_args!("the interface {member:?}");
+            let key = |position| Entry { section: "output", position }.key("interface");
+            used.interfaces.insert(member.clone(), position, found, key)?;
         }
         Ok(())
     }
 }
 
-/// Checks that the path of an output can name a file and that no other output has it.
-fn check_path(path: &Path, used: &mut UsedValues<'_>, key: &KeyPath) -> Result<(), Violation> {
-    let key = key.key("path");
-    let shown = path.to_string_lossy();
-    let bytes = path.as_os_str().as_encoded_bytes();
-    let is_directory =
-        path.file_name().is_none() || bytes.ends_with(b"/") || bytes.ends_with(b"/.");
-    if is_directory || bytes.contains(&0) {
-        return Err(Problem::refused(format_args!("{shown:?}"), "the path of a file").at(key));
-    }
-    let noted =
-        used.paths.insert(without_dots(path), key.clone(), format_args!("the path {shown:?}"));
-    noted.map_err(|problem| problem.at(key))
-}
-
-/// Returns the path without `.` components, so that `./a` and `a` are the same.
-fn without_dots(path: &Path) -> PathBuf {
-    path.components().filter(|component| !matches!(component, Component::CurDir)).collect()
+/// Checks the path of an output, and that no other output has it.
+fn check_path(
+    path: &Path,
+    kind: PathKind,
+    used: &mut UsedValues<'_>,
+    entry: Entry,
+) -> Result<(), Violation> {
+    let at = |problem: Problem| problem.at(entry.key("path"));
+    output_path::check(path, kind).map_err(at)?;
+    let found = format_args!("the path {:?}", path.to_string_lossy());
+    let key = |position| entry.sibling(position).key("path");
+    used.paths.insert(output_path::without_dots(path), entry.position, found, key).map_err(at)
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::error::{Problem, Violation};
 use super::file_name::FileName;
-use super::key::KeyPath;
+use super::key::Entry;
 use super::limit::Limit;
 
 /// A TiB: readers cannot handle longer files.
@@ -80,7 +80,7 @@ impl PcapngFiles {
         path: &Path,
         name: &FileName,
         members: u32,
-        key: &KeyPath,
+        entry: Entry,
     ) -> Result<(), Violation> {
         for (field, limit, value) in [
             ("rotate_mib", ROTATE_MIB, self.rotate_mib),
@@ -90,11 +90,12 @@ impl PcapngFiles {
             ("keep_s", KEEP_S, self.keep_s),
         ] {
             let Some(value) = value else { continue };
-            limit.check(value).map_err(|problem| problem.at(key.key(field)))?;
+            limit.check(value).map_err(|problem| problem.at(entry.key(field)))?;
         }
         let refused = |field: &'static str, allowed: &str| {
-            let problem = Problem::refused(format_args!("{:?}", path.to_string_lossy()), allowed);
-            Err(problem.between(vec![key.key("path"), key.key(field)]))
+            let found = format_args!("{:?}", path.to_string_lossy());
+            let allowed = format_args!("{allowed}, as {field} is set");
+            Err(Problem::refused(found, allowed).at(entry.key("path")))
         };
         if members > 1 && !name.has_member() {
             return refused("members", "a name with {member} in it, for the number of each member");
@@ -118,15 +119,12 @@ impl PcapngFiles {
         if let (Some(keep), Some(rotate)) = (self.keep_mib, self.rotate_mib)
             && keep < rotate
         {
-            let problem = Problem::refused(
-                keep,
-                format_args!("{rotate} (rotate_mib) or more, else no file is kept"),
-            );
-            return Err(problem.between(vec![key.key("keep_mib"), key.key("rotate_mib")]));
+            let allowed = format_args!("{rotate} (rotate_mib) or more, else no file is kept");
+            return Err(Problem::refused(keep, allowed).at(entry.key("keep_mib")));
         }
         if let Some(owner) = self.owner.as_deref().filter(|owner| !is_owner(owner)) {
             let problem = Problem::refused(format_args!("{owner:?}"), "USER or USER:GROUP");
-            return Err(problem.at(key.key("owner")));
+            return Err(problem.at(entry.key("owner")));
         }
         Ok(())
     }

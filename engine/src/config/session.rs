@@ -1,16 +1,15 @@
 //! Declared mirror sessions, and the treatment of all other traffic.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::net::IpAddr;
 
 use super::Config;
 use super::capture::check_source;
 use super::error::{Problem, Violation};
-use super::key::KeyPath;
+use super::key::{Entry, KeyPath};
 use super::keyword::{Keyword, keyword_of};
 use super::limit::Limit;
-use super::name::{check_name, check_reference};
+use super::name::{Declared, check_name};
 use super::output::{Output, OutputKind};
 use super::unique::Seen;
 use crate::vni::Vni;
@@ -105,53 +104,88 @@ impl fmt::Display for UnknownDirection {
     }
 }
 
-pub(super) fn check_sessions(config: &Config) -> Result<(), Violation> {
-    let Config { enis, filters, vxlan_profiles, sessions, outputs, .. } = config;
-    let declared = Declared {
-        enis: enis.iter().map(|eni| eni.id.as_str()).collect(),
-        filters: filters.iter().map(|filter| filter.name.as_str()).collect(),
-        vxlan_profiles: vxlan_profiles.iter().map(|profile| profile.name.as_str()).collect(),
-        outputs: outputs.iter().map(|output| output.name.as_str()).collect(),
+/// `filters` are the names of the filters.
+pub(super) fn check_sessions(config: &Config, filters: &Declared<'_>) -> Result<(), Violation> {
+    let Config { enis, vxlan_profiles, sessions, outputs, .. } = config;
+    let references = References {
+        filters,
+        enis: Declared::new("the id of an [[eni]]", enis.iter().map(|eni| eni.id.as_str())),
+        vxlan_profiles: Declared::new(
+            "the name of a [[vxlan_profile]]",
+            vxlan_profiles.iter().map(|profile| profile.name.as_str()),
+        ),
+        outputs: Declared::new(
+            "the name of an [[output]]",
+            outputs.iter().map(|output| output.name.as_str()),
+        ),
     };
     let mut names = Seen::default();
-    let mut pairs = Seen::default();
-    let mut numbers = Seen::default();
+    let mut identities = Identities::default();
     for (position, session) in sessions.iter().enumerate() {
-        let key = KeyPath::top("session").index(position);
-        let Session { name, vni, source, eni, number, .. } = session;
-        check_name(name, &mut names, key.key("name"))?;
-        if name == DEFAULT_SESSION_NAME {
+        let entry = Entry { section: "session", position };
+        check_name(&session.name, &mut names, entry, "name")?;
+        if session.name == DEFAULT_SESSION_NAME {
             let allowed =
                 "another name, because this is the session of everything that is not declared";
-            return Err(Problem::refused(format_args!("{name:?}"), allowed).at(key.key("name")));
+            return Err(
+                Problem::refused(format_args!("{:?}", session.name), allowed).at(entry.key("name"))
+            );
         }
-        check_numbers(session, &key)?;
-        check_vlan(session, outputs).map_err(|problem| problem.at(key.key("vlan")))?;
-        declared.check(session, &key)?;
-        let from = source.map_or_else(|| "any source".to_owned(), |source| source.to_string());
-        pairs
-            .insert((source, vni), key.clone(), format_args!("VNI {vni} from {from}"))
-            .map_err(|problem| problem.between(vec![key.key("vni"), key.key("source")]))?;
-        if let (Some(eni), Some(number)) = (eni, number) {
-            numbers
-                .insert(
-                    (eni, number),
-                    key.clone(),
-                    format_args!("session number {number} of {eni}"),
-                )
-                .map_err(|problem| problem.between(vec![key.key("number"), key.key("eni")]))?;
-        }
+        check_numbers(session, entry)?;
+        check_vlan(session, outputs).map_err(|problem| problem.at(entry.key("vlan")))?;
+        references.check(session, entry)?;
+        identities.add(session, entry)?;
     }
     Ok(())
 }
 
+/// Values by which mirrors and frames identify sessions: each stands once.
+#[derive(Default)]
+struct Identities<'c> {
+    pairs: Seen<(Option<IpAddr>, u32)>,
+    numbers: Seen<(&'c str, u16)>,
+}
+
+impl<'c> Identities<'c> {
+    fn add(&mut self, session: &'c Session, entry: Entry) -> Result<(), Violation> {
+        let Session { vni, source, eni, number, .. } = session;
+        let key = |position| entry.sibling(position).path();
+        self.pairs
+            .insert((*source, *vni), entry.position, Pair { vni: *vni, source: *source }, key)
+            .map_err(|problem| problem.between(vec![entry.key("vni"), entry.key("source")]))?;
+        let (Some(eni), Some(number)) = (eni, number) else { return Ok(()) };
+        let found = format_args!("session number {number} of {eni}");
+        self.numbers
+            .insert((eni, *number), entry.position, found, key)
+            .map_err(|problem| problem.between(vec![entry.key("number"), entry.key("eni")]))
+    }
+}
+
+/// Displays the pair that identifies a frame's session.
+struct Pair {
+    vni: u32,
+    source: Option<IpAddr>,
+}
+
+impl fmt::Display for Pair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.source {
+            Some(source) => write!(f, "VNI {} from {source}", self.vni),
+            None => write!(f, "VNI {} from any source", self.vni),
+        }
+    }
+}
+
 /// Checks that a session has a VLAN if one of its outputs tells sessions apart by their VLAN.
 fn check_vlan(session: &Session, outputs: &[Output]) -> Result<(), Problem> {
+    if session.vlan.is_some() {
+        return Ok(());
+    }
     let is_tagged = |output: &&Output| {
-        let gets = session.outputs.as_ref().is_none_or(|names| names.contains(&output.name));
-        gets && matches!(output.kind, OutputKind::Interface { vlan_tags: true, .. })
+        matches!(output.kind, OutputKind::Interface { vlan_tags: true, .. })
+            && session.outputs.as_ref().is_none_or(|names| names.contains(&output.name))
     };
-    match outputs.iter().find(is_tagged).filter(|_| session.vlan.is_none()) {
+    match outputs.iter().find(is_tagged) {
         Some(output) => {
             let allowed = format!("{VLAN}, as output `{}` has vlan_tags", output.name);
             Err(Problem::Missing { allowed })
@@ -160,63 +194,57 @@ fn check_vlan(session: &Session, outputs: &[Output]) -> Result<(), Problem> {
     }
 }
 
-fn check_numbers(session: &Session, key: &KeyPath) -> Result<(), Violation> {
+fn check_numbers(session: &Session, entry: Entry) -> Result<(), Violation> {
     let Session { vni, source, packet_length, number, vlan, .. } = session;
-    VNI.check(*vni).map_err(|problem| problem.at(key.key("vni")))?;
+    let at = |field| move |problem: Problem| problem.at(entry.key(field));
+    VNI.check(*vni).map_err(at("vni"))?;
     if let Some(source) = *source {
-        check_source(source).map_err(|problem| problem.at(key.key("source")))?;
+        check_source(source).map_err(at("source"))?;
     }
     if let Some(length) = *packet_length {
-        PACKET_LENGTH.check(length).map_err(|problem| problem.at(key.key("packet_length")))?;
+        PACKET_LENGTH.check(length).map_err(at("packet_length"))?;
     }
     if let Some(number) = *number {
-        SESSION_NUMBER.check(number).map_err(|problem| problem.at(key.key("number")))?;
+        SESSION_NUMBER.check(number).map_err(at("number"))?;
     }
     if let Some(vlan) = *vlan {
-        VLAN.check(vlan).map_err(|problem| problem.at(key.key("vlan")))?;
+        VLAN.check(vlan).map_err(at("vlan"))?;
     }
     Ok(())
 }
 
 /// Names that sessions may refer to.
-struct Declared<'c> {
-    enis: HashSet<&'c str>,
-    filters: HashSet<&'c str>,
-    vxlan_profiles: HashSet<&'c str>,
-    outputs: HashSet<&'c str>,
+struct References<'c> {
+    enis: Declared<'c>,
+    filters: &'c Declared<'c>,
+    vxlan_profiles: Declared<'c>,
+    outputs: Declared<'c>,
 }
 
-impl Declared<'_> {
-    fn check(&self, session: &Session, key: &KeyPath) -> Result<(), Violation> {
-        if let Some(eni) = &session.eni
-            && !self.enis.contains(eni.as_str())
-        {
-            let allowed = "the id of an [[eni]] of this configuration";
-            return Err(Problem::refused(format_args!("{eni:?}"), allowed).at(key.key("eni")));
+impl References<'_> {
+    fn check(&self, session: &Session, entry: Entry) -> Result<(), Violation> {
+        for (field, declared, name) in [
+            ("eni", &self.enis, &session.eni),
+            ("filter", self.filters, &session.filter),
+            ("vxlan_profile", &self.vxlan_profiles, &session.vxlan_profile),
+        ] {
+            let Some(name) = name else { continue };
+            declared.check(name, || entry.key(field))?;
         }
-        if let Some(filter) = &session.filter {
-            let is_declared = self.filters.contains(filter.as_str());
-            check_reference(filter, is_declared, "filter", &key.key("filter"))?;
-        }
-        if let Some(profile) = &session.vxlan_profile {
-            let is_declared = self.vxlan_profiles.contains(profile.as_str());
-            check_reference(profile, is_declared, "vxlan_profile", &key.key("vxlan_profile"))?;
-        }
-        self.check_outputs(session, &key.key("outputs"))
+        self.check_outputs(session, || entry.key("outputs"))
     }
 
-    fn check_outputs(&self, session: &Session, key: &KeyPath) -> Result<(), Violation> {
+    fn check_outputs(&self, session: &Session, key: impl Fn() -> KeyPath) -> Result<(), Violation> {
         let Some(outputs) = &session.outputs else { return Ok(()) };
         if outputs.is_empty() {
             let allowed = "a list of outputs; leave `outputs` out for all of them";
-            return Err(Problem::refused("an empty list", allowed).at(key.clone()));
+            return Err(Problem::refused("an empty list", allowed).at(key()));
         }
         let mut seen = Seen::default();
         for (position, output) in outputs.iter().enumerate() {
-            let key = key.index(position);
-            check_reference(output, self.outputs.contains(output.as_str()), "output", &key)?;
-            let found = format_args!("{output:?}");
-            seen.insert(output, key.clone(), found).map_err(|problem| problem.at(key))?;
+            self.outputs.check(output, || key().index(position))?;
+            seen.insert(output, position, format_args!("{output:?}"), |first| key().index(first))
+                .map_err(|problem| problem.at(key().index(position)))?;
         }
         Ok(())
     }

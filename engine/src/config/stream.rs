@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use super::error::Violation;
-use super::key::KeyPath;
+use super::key::Entry;
 use super::limit::Limit;
 
 /// Each reader has a buffer and a thread.
@@ -71,11 +71,11 @@ impl Stream {
         }
     }
 
-    pub(super) fn check(&self, key: &KeyPath) -> Result<(), Violation> {
+    pub(super) fn check(&self, entry: Entry) -> Result<(), Violation> {
         MAX_READERS
             .check(self.max_readers)
-            .map_err(|problem| problem.at(key.key("max_readers")))?;
-        BUFFER_MIB.check(self.buffer_mib).map_err(|problem| problem.at(key.key("buffer_mib")))
+            .map_err(|problem| problem.at(entry.key("max_readers")))?;
+        BUFFER_MIB.check(self.buffer_mib).map_err(|problem| problem.at(entry.key("buffer_mib")))
     }
 }
 

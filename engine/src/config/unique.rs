@@ -7,8 +7,9 @@ use std::hash::Hash;
 use super::error::Problem;
 use super::key::KeyPath;
 
-/// Values seen so far, each with its key.
-pub(super) struct Seen<V>(HashMap<V, KeyPath>);
+/// Values seen so far, each with its position in its list.
+#[derive(Debug)]
+pub(super) struct Seen<V>(HashMap<V, usize>);
 
 impl<V> Default for Seen<V> {
     fn default() -> Self {
@@ -17,7 +18,8 @@ impl<V> Default for Seen<V> {
 }
 
 impl<V: Eq + Hash> Seen<V> {
-    /// Adds a value; `found` names it in the error.
+    /// Adds a value. `found` names it in the error, and `key` returns the key of the value at a
+    /// position.
     ///
     /// # Errors
     ///
@@ -25,12 +27,13 @@ impl<V: Eq + Hash> Seen<V> {
     pub(super) fn insert(
         &mut self,
         value: V,
-        key: KeyPath,
+        position: usize,
         found: impl fmt::Display,
+        key: impl FnOnce(usize) -> KeyPath,
     ) -> Result<(), Problem> {
-        match self.0.insert(value, key) {
+        match self.0.insert(value, position) {
             None => Ok(()),
-            Some(first) => Err(Problem::Repeated { found: found.to_string(), first }),
+            Some(first) => Err(Problem::Repeated { found: found.to_string(), first: key(first) }),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::error::{Problem, Violation};
 use super::filter::Direction;
-use super::key::KeyPath;
+use super::key::{Entry, KeyPath};
 use super::limit::Limit;
 use super::name::check_name;
 use super::unique::Seen;
@@ -61,14 +61,14 @@ pub(super) fn check_vxlan_profiles(vxlan_profiles: &[VxlanProfile]) -> Result<()
     let mut names = Seen::default();
     for (position, VxlanProfile { name, direction, sequence }) in vxlan_profiles.iter().enumerate()
     {
-        let key = KeyPath::top("vxlan_profile").index(position);
-        check_name(name, &mut names, key.key("name"))?;
+        let entry = Entry { section: "vxlan_profile", position };
+        check_name(name, &mut names, entry, "name")?;
         let mut used = 0;
         if let Some(DirectionBit { bit, set: _ }) = *direction {
-            used = check_bits(bit, 1, 0, &key.key("direction").key("bit"))?;
+            used = check_bits(bit, 1, 0, &entry.key("direction").key("bit"))?;
         }
         if let Some(SequenceBits { first_bit, bit_count }) = *sequence {
-            let key = key.key("sequence");
+            let key = entry.key("sequence");
             BIT_COUNT.check(bit_count).map_err(|problem| problem.at(key.key("bit_count")))?;
             check_bits(first_bit, bit_count, used, &key.key("first_bit"))?;
         }

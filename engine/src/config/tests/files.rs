@@ -12,21 +12,21 @@ fn files_that_would_have_one_name_are_refused() {
     let table = [
         (
             "path = \"a\"\nmembers = 2",
-            "5:11: output[0].members: found \"a\", allowed is a name with {member} in it, for the number of each member",
+            "4:8: output[0].path: found \"a\", allowed is a name with {member} in it, for the number of each member, as members is set",
         ),
         (
             "path = \"{session}\"\nrotate_s = 60",
-            "5:12: output[0].rotate_s: found \"{session}\", allowed is a name that tells one file from the next, with {number} or a \
-             time such as %Y%m%dT%H%M%SZ",
+            "4:8: output[0].path: found \"{session}\", allowed is a name that tells one file from the next, with {number} or a \
+             time such as %Y%m%dT%H%M%SZ, as rotate_s is set",
         ),
         (
             "path = \"{member}\"\nkeep_s = 60",
-            "5:10: output[0].keep_s: found \"{member}\", allowed is a name that tells files apart, with fields such as {number} or \
-             %Y%m%dT%H%M%SZ",
+            "4:8: output[0].path: found \"{member}\", allowed is a name that tells files apart, with fields such as {number} or \
+             %Y%m%dT%H%M%SZ, as keep_s is set",
         ),
         (
-            "path = \"{number}\"\nrotate_mib = 60\nkeep_mib = 59",
-            "6:12: output[0].keep_mib: found 59, allowed is 60 (rotate_mib) or more, else no file is kept",
+            "path = \"{number}\"\nkeep_mib = 59\nrotate_mib = 60",
+            "5:12: output[0].keep_mib: found 59, allowed is 60 (rotate_mib) or more, else no file is kept",
         ),
         (
             "path = \"a/%Y/b\"",

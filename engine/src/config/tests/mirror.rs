@@ -47,7 +47,7 @@ fn a_rule_without_its_parts_is_refused() {
         (&rule(""), "3:1: filter[0].rule[0].destination: missing; allowed is an address prefix"),
         (
             "[[filter]]\nname = \"f\"\nrule = 1",
-            "3:8: filter[0].rule: found 1, allowed is tables, each written [[filter.rule]]",
+            "3:8: filter[0].rule: found 1, allowed is a list of tables, each written [[filter.rule]]",
         ),
     ]);
 }
@@ -112,7 +112,7 @@ fn protocols_and_ports_of_a_rule_have_their_limits() {
         ),
         (
             with("destination_ports = 22\nprotocol = \"icmp\""),
-            format!("10:12: filter[0].rule[0].protocol: found 22, allowed is {only}"),
+            format!("9:21: filter[0].rule[0].destination_ports: found 22, allowed is {only}"),
         ),
     ];
     assert_refusals(&texts.each_ref().map(|(text, message)| (text.as_str(), message.as_str())));
@@ -203,20 +203,59 @@ fn an_impossible_interface_is_refused() {
 }
 
 #[test]
+fn a_reference_to_nothing_is_refused_with_the_names_that_there_are() {
+    let filters = |count: u32| {
+        let filter = |number| format!("[[filter]]\nname = \"f{number}\"\n");
+        (0..count).map(filter).collect::<Vec<_>>().concat()
+    };
+    let session = |line: &str| format!("[[session]]\nname = \"s\"\nvni = 1\n{line}\n");
+    let output = "[[output]]\nname = \"disk\"\ntype = \"pcapng\"\npath = \"x\"\n";
+    assert_refusals(&[
+        (
+            &[
+                &session("filter = \"web\""),
+                "[[filter]]\nname = \"all\"\n[[filter]]\nname = \"dns\"",
+            ]
+            .concat(),
+            "4:10: session[0].filter: found \"web\", allowed is the name of a [[filter]]; there are: \"all\", \"dns\"",
+        ),
+        (
+            &[&session("filter = \"f00\""), &filters(10)[..]].concat(),
+            "4:10: session[0].filter: found \"f00\", allowed is the name of a [[filter]]; there are: \"f0\", \"f1\", \"f2\", \
+             \"f3\", \"f4\", \"f5\", \"f6\", \"f7\", and 2 more (did you mean \"f0\"?)",
+        ),
+        (
+            &[&session("outputs = [\"disc\"]"), output].concat(),
+            "4:12: session[0].outputs[0]: found \"disc\", allowed is the name of an [[output]]; there are: \"disk\" (did you \
+             mean \"disk\"?)",
+        ),
+        (
+            &[&session("eni = \"eni-0a2\""), "[[eni]]\nid = \"eni-0a1\""].concat(),
+            "4:7: session[0].eni: found \"eni-0a2\", allowed is the id of an [[eni]]; there are: \"eni-0a1\" (did you mean \
+             \"eni-0a1\"?)",
+        ),
+        (
+            &[output, "filter = \"web\"\n", &filters(1)].concat(),
+            "5:10: output[0].filter: found \"web\", allowed is the name of a [[filter]]; there are: \"f0\"",
+        ),
+    ]);
+}
+
+#[test]
 fn a_session_refers_to_what_is_declared() {
     let session = |line: &str| format!("[[session]]\nname = \"s\"\nvni = 1\n{line}");
     assert_refusals(&[
         (
             &session("eni = \"x\""),
-            "4:7: session[0].eni: found \"x\", allowed is the id of an [[eni]] of this configuration",
+            "4:7: session[0].eni: found \"x\", allowed is the id of an [[eni]], and there is none",
         ),
         (
             &session("filter = \"x\""),
-            "4:10: session[0].filter: found \"x\", allowed is the name of a [[filter]] of this configuration",
+            "4:10: session[0].filter: found \"x\", allowed is the name of a [[filter]], and there is none",
         ),
         (
             &session("outputs = [\"x\"]"),
-            "4:12: session[0].outputs[0]: found \"x\", allowed is the name of a [[output]] of this configuration",
+            "4:12: session[0].outputs[0]: found \"x\", allowed is the name of an [[output]], and there is none",
         ),
         (
             &session("outputs = []"),

@@ -19,6 +19,25 @@ fn what_is_not_toml_is_refused_where_the_parser_stopped() {
 }
 
 #[test]
+fn another_format_than_toml_is_named() {
+    let hint = |format: &str| {
+        format!(
+            "this looks like {format}, and a configuration is TOML (`vxtap config --example` prints one)"
+        )
+    };
+    assert_refusals(&[
+        (
+            "capture:\n  interface: eth1\n",
+            &format!("1:9: key with no value, expected `=`: {}", hint("YAML")),
+        ),
+        (
+            "{ \"capture\": {} }",
+            &format!("1:1: invalid key-value pair, expected key: {}", hint("JSON")),
+        ),
+    ]);
+}
+
+#[test]
 fn bytes_that_are_not_utf8_are_refused_where_they_stand() {
     let error =
         toml::from_bytes(Path::new("f"), b"[capture]\na = \"\xff\"").expect_err("not UTF-8");
@@ -97,7 +116,7 @@ fn a_wrong_type_is_refused_with_what_was_found() {
         ("capture = 1", "1:11: capture: found 1, allowed is a table, written [capture]"),
         (
             "[session]\nname = \"a\"",
-            "1:1: session: found a table, allowed is tables, each written [[session]]",
+            "1:1: session: found a table, allowed is a list of tables, each written [[session]]",
         ),
         ("session = [1]", "1:12: session[0]: found 1, allowed is a table"),
         (
@@ -108,7 +127,10 @@ fn a_wrong_type_is_refused_with_what_was_found() {
             "[capture]\nmode = true",
             "2:8: capture.mode: found true, allowed is \"auto\", \"zero-copy\", \"native\", \"generic\" or \"socket\"",
         ),
-        ("[capture]\nports = 4789", "2:9: capture.ports: found 4789, allowed is a list of ports"),
+        (
+            "[capture]\nports = 4789",
+            "2:9: capture.ports: found 4789, allowed is a list of ports, such as [4789, 6081]",
+        ),
         (
             "[capture]\nports = [\"a\"]",
             "2:10: capture.ports[0]: found \"a\", allowed is an integer from 1 to 65535, or one with its tunnel in quotes, \
@@ -116,7 +138,7 @@ fn a_wrong_type_is_refused_with_what_was_found() {
         ),
         (
             "[capture]\nallowed_sources = \"a\"",
-            "2:19: capture.allowed_sources: found \"a\", allowed is a list of address prefixes",
+            "2:19: capture.allowed_sources: found \"a\", allowed is a list of address prefixes, such as [\"10.0.0.0/8\"]",
         ),
         (
             "[capture]\nallowed_sources = [10]",

@@ -235,6 +235,26 @@ fn an_impossible_name_or_path_is_refused() {
 }
 
 #[test]
+fn a_path_that_the_kernel_or_a_shell_would_change_is_refused() {
+    let socket = format!("/run/{}/flows.sock", "directory".repeat(13));
+    let text =
+        |keys: &str, path: &str| format!("[[output]]\nname = \"a\"\n{keys}\npath = {path:?}");
+    let long = format!(
+        "vxtap.toml:{{line}}:8: output[0].path: found a path of {} bytes, allowed is at most 107 bytes for a Unix socket",
+        socket.len()
+    );
+    let refused = |keys: &str| refusal(&text(keys, &socket));
+    assert_eq!(refused("type = \"shared\""), long.replace("{line}", "4"));
+    assert_eq!(refused("type = \"stream\"\nto = \"unix\""), long.replace("{line}", "5"));
+    assert!(parse(&text("type = \"stream\"\nto = \"fifo\"", &socket)).is_ok());
+    assert_eq!(
+        refusal(&text("type = \"pcapng\"", "~/a.pcapng")),
+        "vxtap.toml:4:8: output[0].path: found \"~/a.pcapng\", allowed is a path as it is, since no shell expands it; \
+         \"./~/a.pcapng\" if it is called that"
+    );
+}
+
+#[test]
 fn what_may_stand_once_is_refused_the_second_time() {
     assert_refusals(&[
         (
@@ -340,18 +360,18 @@ fn a_contradiction_is_shown_at_the_later_line() {
         (
             "[memory]\nper_queue_mib = 24",
             "2:17: memory.per_queue_mib: found memory.per_queue_mib = 24 for chunks of 4096 bytes (fill ring 8192, \
-             RX ring 8192, batch 64, output rings 1 x 64); allowed is 33 or more",
+             RX ring 8192, batch 64, output rings 1 x 64); allowed is 33 MiB or more, or shorter rings",
         ),
         (
             "[memory]\nper_queue_mib = 64\nfill_ring = 16384",
             "3:13: memory.fill_ring: found memory.per_queue_mib = 64 for chunks of 4096 bytes (fill ring 16384, \
-             RX ring 8192, batch 64, output rings 1 x 64); allowed is 65 or more",
+             RX ring 8192, batch 64, output rings 1 x 64); allowed is 65 MiB or more, or shorter rings",
         ),
         (
             "[memory]\noutput_ring = 8192\n[[output]]\nname = \"a\"\ntype = \"pcapng\"\npath = \"x\"\n\
              [[output]]\nname = \"b\"\ntype = \"pcapng\"\npath = \"y\"",
             "7:1: output[1]: found memory.per_queue_mib = 80 for chunks of 4096 bytes (fill ring 8192, \
-             RX ring 8192, batch 64, output rings 2 x 8192); allowed is 97 or more",
+             RX ring 8192, batch 64, output rings 2 x 8192); allowed is 97 MiB or more, or shorter rings",
         ),
     ]);
 }
@@ -447,7 +467,9 @@ fn bits_of_a_profile_are_reserved_ones_and_their_own() {
         assert!(parse(&profile(text)).is_ok(), "{text}");
     }
     let unknown = "[[session]]\nname = \"a\"\nvni = 1\nvxlan_profile = \"x\"";
-    assert!(refusal(unknown).ends_with(
-        "found \"x\", allowed is the name of a [[vxlan_profile]] of this configuration"
-    ));
+    assert!(
+        refusal(unknown).ends_with(
+            "found \"x\", allowed is the name of a [[vxlan_profile]], and there is none"
+        )
+    );
 }

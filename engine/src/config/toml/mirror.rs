@@ -47,7 +47,7 @@ pub(super) fn eni(section: &Section<'_>) -> Result<Eni, LocatedProblem> {
     let mac = "a MAC address in quotes, such as \"02:aa:bb:cc:dd:01\"";
     let prefix = "an IPv4 prefix in quotes, such as \"10.0.0.0/16\"";
     let vpc_prefixes = |node: Node<'_>| {
-        let list = node.list("a list of IPv4 prefixes")?;
+        let list = node.list("a list of IPv4 prefixes, such as [\"10.0.0.0/16\"]")?;
         list.iter().map(|node| node.parsed(prefix)).collect()
     };
     Ok(Eni {
@@ -60,7 +60,7 @@ pub(super) fn eni(section: &Section<'_>) -> Result<Eni, LocatedProblem> {
 
 pub(super) fn filter(section: &Section<'_>) -> Result<Filter, LocatedProblem> {
     let services = |node: Node<'_>| {
-        let list = node.list("a list of services")?;
+        let list = node.list("a list of services, such as [\"amazon-dns\"]")?;
         list.iter().map(Node::keyword::<NetworkService>).collect()
     };
     Ok(Filter {
@@ -118,7 +118,7 @@ fn ports(node: &Node<'_>) -> Result<PortRange, LocatedProblem> {
 
 pub(super) fn session(section: &Section<'_>) -> Result<Session, LocatedProblem> {
     let outputs = |node: Node<'_>| {
-        let list = node.list("a list of outputs")?;
+        let list = node.list("a list of outputs, such as [\"disk\"]")?;
         list.iter()
             .map(|node| Ok(node.string("the name of an output in quotes")?.to_owned()))
             .collect()

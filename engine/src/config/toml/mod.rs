@@ -4,17 +4,18 @@
 //! and wrong types, [`sections`] and [`mirror`] fill the structures, and errors of
 //! [`Config::validate`] get their location from the tree.
 
+mod foreign;
 mod mirror;
 mod output;
 mod reader;
 mod renamed;
 mod sections;
-mod suggest;
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::error::{ConfigError, Location, Violation};
@@ -69,7 +70,13 @@ pub(super) fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Config, ConfigErro
 pub(super) fn from_text(path: &Path, text: &str) -> Result<Config, ConfigError> {
     let document = DeTable::parse(text).map_err(|error| {
         let location = Location::at(path, text, error.span().map_or(0, |span| span.start));
-        ConfigError::Syntax { location, message: error.message().replace('\n', ", ") }
+        let mut message = error.message().replace('\n', ", ");
+        if let Some(format) = foreign::format_of(text) {
+            message = format!(
+                "{message}: this looks like {format}, and a configuration is TOML (`vxtap config --example` prints one)"
+            );
+        }
+        ConfigError::Syntax { location, message }
     })?;
     let fail = |LocatedProblem { key, offset, problem }| ConfigError::InFile {
         location: Location::at(path, text, offset),
@@ -77,7 +84,13 @@ pub(super) fn from_text(path: &Path, text: &str) -> Result<Config, ConfigError> 
         problem,
     };
     let config = sections::config(&document).map_err(fail)?;
-    config.check().map_err(|violation| fail(located(violation, document.get_ref())))?;
+    // With a million sessions it takes more memory than anything else.
+    drop(document);
+    config.check().map_err(|violation| {
+        // The same text was parsed before.
+        let document = DeTable::parse(text).map(Spanned::into_inner).unwrap_or_default();
+        fail(located(violation, &document))
+    })?;
     Ok(config)
 }
 

@@ -10,11 +10,11 @@ use toml::de::{DeTable, DeValue};
 
 use super::LocatedProblem;
 use super::renamed::renamed;
-use super::suggest::suggest;
 use crate::config::error::Problem;
 use crate::config::key::KeyPath;
 use crate::config::keyword::{Keyword, keyword_list};
 use crate::config::limit::Limit;
+use crate::config::suggest::suggest;
 
 /// Maximum number of characters of a value that an error repeats.
 const FOUND_CHARS_MAX: usize = 60;
@@ -100,9 +100,16 @@ impl<'d> Section<'d> {
         read: impl Fn(&Self) -> Result<T, LocatedProblem>,
     ) -> Result<Vec<T>, LocatedProblem> {
         let Some(node) = self.get(key) else { return Ok(Vec::new()) };
-        let expected = format!("tables, each written [[{}]]", node.key.without_indexes());
-        let tables = node.list(&expected)?.into_iter();
-        tables.map(|table| read(&table.section(keys, format_args!("a table"))?)).collect()
+        let DeValue::Array(array) = node.value() else {
+            let header = node.key.without_indexes();
+            return Err(node.refused(format_args!("a list of tables, each written [[{header}]]")));
+        };
+        // One after the other: there may be a million.
+        let tables = array.iter().enumerate();
+        tables
+            .map(|(at, value)| Node { value, key: node.key.index(at) })
+            .map(|table| read(&table.section(keys, "a table")?))
+            .collect()
     }
 
     pub(super) fn boolean(&self, key: &'static str) -> Result<Option<bool>, LocatedProblem> {
@@ -130,7 +137,10 @@ impl<'d> Section<'d> {
     /// Returns a list of prefixes; an absent list is empty.
     pub(super) fn prefixes(&self, key: &'static str) -> Result<Vec<IpNet>, LocatedProblem> {
         let Some(node) = self.get(key) else { return Ok(Vec::new()) };
-        node.list("a list of address prefixes")?.iter().map(Node::prefix).collect()
+        node.list("a list of address prefixes, such as [\"10.0.0.0/8\"]")?
+            .iter()
+            .map(Node::prefix)
+            .collect()
     }
 
     pub(super) fn required_keyword<W: Keyword>(

@@ -102,7 +102,7 @@ fn capture(section: &Section<'_>) -> Result<Capture, LocatedProblem> {
             .map_or(Ok(default.interfaces), |node| interfaces(&node))?,
         mode: section.keyword("mode")?.unwrap_or(default.mode),
         ports: section.get("ports").map_or(Ok(default.ports), |node| {
-            node.list("a list of ports")?.iter().map(port).collect()
+            node.list("a list of ports, such as [4789, 6081]")?.iter().map(port).collect()
         })?,
         allowed_sources: section.prefixes("allowed_sources")?,
         queues: section.get("queues").map_or(Ok(default.queues), |node| queues(&node))?,

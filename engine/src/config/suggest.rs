@@ -1,13 +1,13 @@
-//! Suggests an existing key for an unknown one.
+//! Suggests an existing key or name for an unknown one.
 
 /// Maximum edit distance of a suggestion.
 const EDITS_MAX: usize = 2;
 
-/// Returns the key with the smallest edit distance from `found`, if it is small enough and below
-/// the key's length.
+/// Returns the key or name with the smallest edit distance from `found`, if it is small enough and
+/// below its length.
 ///
 /// An edit inserts, deletes or replaces a letter, or swaps two neighbours.
-pub(super) fn suggest(found: &str, keys: &[&'static str]) -> Option<&'static str> {
+pub(super) fn suggest<'k>(found: &str, keys: &[&'k str]) -> Option<&'k str> {
     let longest = keys.iter().map(|key| key.len()).max()?;
     if found.len() > longest + EDITS_MAX {
         return None;
