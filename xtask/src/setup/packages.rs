@@ -41,12 +41,17 @@ pub(super) const C_BUILD: &[Package] = &[
     library("libpcap-dev", "libpcap"),
 ];
 
-/// Traffic, other readers of pcapng files, and strace, which shows what is synced to the disk.
+/// Traffic, other readers of pcapng files, strace, which shows what is synced to the disk, and the
+/// programs of the documents' commands.
 pub(super) const TESTS: &[Package] = &[
     program("iputils-ping", "ping"),
     program("tcpdump", "tcpdump"),
     program("tshark", "tshark"),
     program("strace", "strace"),
+    program("socat", "socat"),
+    program("netcat-openbsd", "nc"),
+    program("zstd", "zstd"),
+    program("python3", "python3"),
 ];
 
 /// The machine of `test --vm`, and the parts of its guest.
