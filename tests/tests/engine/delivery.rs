@@ -10,7 +10,8 @@ use vxtap_bench::{MirrorSession, Profile};
 use vxtap_tests::{Veth, privileged};
 
 use super::support::{
-    OUTPUT, assert_adds_up, config, declared, open, run, send_traffic, stop_after,
+    OUTPUT, WINDOW, assert_adds_up, config, declared, open, run, run_within, send_traffic,
+    stop_after,
 };
 
 /// Datagrams per second that the slowest test build keeps up with.
@@ -26,7 +27,7 @@ fn a_million_frames_over_two_queues_arrive_whole_and_in_order() {
     config.memory.per_queue_mib = 400;
     (config.memory.fill_ring, config.memory.rx_ring) = (16_384, 16_384);
     config.sessions = declared(&profile);
-    let outcome = run(&veth, config, &profile, PACE);
+    let outcome = run_within(&veth, config, &profile, PACE, 8 * WINDOW);
     assert_eq!(outcome.totals.frames, 1_000_000);
     assert!(outcome.verdict.is_perfect(), "{}\n{}", outcome.verdict, outcome.report);
     assert_adds_up(&outcome.report);
@@ -69,7 +70,7 @@ fn every_mode_and_every_way_of_waiting_delivers() {
         config.capture.mode = mode;
         config.capture.busy_poll = busy_poll;
         config.workers.wait = wait;
-        let outcome = run(&veth, config, &profile, 20_000);
+        let outcome = run_within(&veth, config, &profile, 20_000, WINDOW);
         let what = format!("{mode}, {wait}\n{}\n{}", outcome.verdict, outcome.report);
         assert!(outcome.verdict.is_perfect(), "{what}");
         assert_eq!(outcome.report.interfaces[0].mode, active, "{what}");
@@ -98,7 +99,7 @@ fn ipv6_outside_small_chunks_and_every_size_deliver() {
     let mut config = config(&veth.receiver);
     config.memory.chunk_size = Some(2048);
     config.sessions = declared(&profile);
-    let outcome = run(&veth, config, &profile, 30_000);
+    let outcome = run_within(&veth, config, &profile, 30_000, WINDOW);
     assert!(outcome.verdict.is_perfect(), "{}\n{}", outcome.verdict, outcome.report);
     assert_adds_up(&outcome.report);
     assert_eq!(
@@ -155,7 +156,7 @@ fn huge_pages_are_used_when_the_system_has_them() {
             std::fs::read_to_string("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages")
                 .unwrap();
         drop(engine);
-        let outcome = run(&veth, config, &profile, 10_000);
+        let outcome = run_within(&veth, config, &profile, 10_000, WINDOW);
         let reserved = std::fs::read_to_string(setting).unwrap();
         std::fs::write(setting, before.trim()).unwrap();
         assert!(outcome.verdict.is_perfect(), "{}", outcome.verdict);

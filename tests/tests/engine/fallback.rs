@@ -10,7 +10,9 @@ use vxtap_bench::profile::OuterHeaders;
 use vxtap_tests::{Process, Side, TIMEOUT, Veth, privileged, wait_until};
 
 use super::refusals::{as_nobody, open_to_all};
-use super::support::{assert_adds_up, config, run, send_traffic, vxtap, wait_for_received};
+use super::support::{
+    WINDOW, assert_adds_up, config, run_within, send_traffic, vxtap, wait_for_received,
+};
 
 #[test]
 #[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
@@ -18,7 +20,7 @@ fn the_reason_for_each_step_down_is_kept_and_said_once() {
     privileged();
     let veth = Veth::pair(1).unwrap();
     let profile = Profile { count: Some(500), ..Profile::default() };
-    let outcome = run(&veth, config(&veth.receiver), &profile, 20_000);
+    let outcome = run_within(&veth, config(&veth.receiver), &profile, 20_000, WINDOW);
     assert!(outcome.verdict.is_perfect(), "{}\n{}", outcome.verdict, outcome.report);
     assert_adds_up(&outcome.report);
     let reason =

@@ -10,8 +10,8 @@ use vxtap_tests::leftovers::{assert_no_xdp_program, open_files, xdp_program};
 use vxtap_tests::{TIMEOUT, Veth, privileged, wait_until};
 
 use super::support::{
-    assert_adds_up, config, config_file, finish, open, run, send_traffic, start, start_in,
-    vxtap_on, wait_for_received,
+    WINDOW, assert_adds_up, config, config_file, finish, open, run_within, send_traffic, start,
+    start_in, vxtap_on, wait_for_received,
 };
 
 #[test]
@@ -21,7 +21,7 @@ fn a_hundred_starts_and_stops_leave_no_program_and_no_descriptor() {
     let veth = Veth::pair(2).unwrap();
     let profile = Profile { count: Some(200), ..Profile::default() };
     let cycle = || {
-        let outcome = run(&veth, config(&veth.receiver), &profile, 20_000);
+        let outcome = run_within(&veth, config(&veth.receiver), &profile, 20_000, WINDOW);
         assert!(outcome.verdict.is_perfect(), "{}\n{}", outcome.verdict, outcome.report);
         assert_adds_up(&outcome.report);
         assert_no_xdp_program(&veth.receiver.netns, veth.receiver.interface);

@@ -80,7 +80,7 @@ pub(crate) fn send_on(
 }
 
 /// Frames sent before they have come out of the engine: fewer than any ring holds.
-const WINDOW: u64 = 500;
+pub(crate) const WINDOW: u64 = 500;
 
 /// Frames that are sent when there is room for them: none is lost because a thread of the engine
 /// waits for its CPU.
@@ -88,18 +88,20 @@ pub(crate) struct Windowed<'a, S> {
     source: S,
     sent: u64,
     received: &'a AtomicU64,
+    window: u64,
 }
 
 impl<'a, S> Windowed<'a, S> {
     /// `received` is the number of the source's frames that have come out.
     pub(crate) const fn new(source: S, received: &'a AtomicU64) -> Self {
-        Self { source, sent: 0, received }
+        Self { source, sent: 0, received, window: WINDOW }
     }
 }
 
 impl<S: FrameSource> FrameSource for Windowed<'_, S> {
     fn next_frame(&mut self, frame: &mut Vec<u8>) -> Option<Label> {
-        let has_room = || self.sent < self.received.load(Ordering::Relaxed) + WINDOW;
+        let has_room =
+            || self.sent < self.received.load(Ordering::Relaxed).saturating_add(self.window);
         if !has_room() {
             wait_until("frames to come out", TIMEOUT, has_room).unwrap();
         }
@@ -168,11 +170,26 @@ pub(crate) fn run(
     profile: &Profile,
     frames_per_second: u64,
 ) -> Outcome {
+    run_within(veth, config, profile, frames_per_second, u64::MAX)
+}
+
+/// As [`run`], for traffic that all comes out: at most `window` frames are on their way.
+pub(crate) fn run_within(
+    veth: &Veth,
+    config: Config,
+    profile: &Profile,
+    frames_per_second: u64,
+    window: u64,
+) -> Outcome {
     let mut engine = open(&veth.receiver, config);
     let consumer = engine.take_consumer(OUTPUT).expect("the configuration has this output");
-    let verifier = verify(consumer, Verifier::new(profile).expect("the profile is valid"));
+    let received = Arc::new(AtomicU64::new(0));
+    let verifier = Verifier::new(profile).expect("the profile is valid");
+    let verifier = verify_and_count(consumer, verifier, received.clone());
     engine.start().expect("the engine starts");
-    let totals = send_traffic(&veth.sender, profile, frames_per_second);
+    let traffic = Traffic::new(profile).expect("the profile is valid");
+    let mut traffic = Windowed { window, ..Windowed::new(traffic, &received) };
+    let totals = send_until(&veth.sender, &mut traffic, frames_per_second, None);
     let notes = engine.take_diagnostics();
     let report =
         if frames_per_second == 0 { engine.stop() } else { stop_after(engine, totals.frames) };
