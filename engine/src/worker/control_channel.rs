@@ -3,7 +3,7 @@
 //! A worker reads one word per turn. Only when it has changed, the worker locks the pending
 //! requests, between two batches.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::ring::Writer;
@@ -17,7 +17,7 @@ pub(super) struct ControlRequest {
     /// Rings of consumers that have attached, each with the output's id.
     pub(super) rings: Vec<(usize, Writer)>,
     /// Number of requests since the start.
-    pub(super) count: u32,
+    pub(super) count: u64,
     is_closed: bool,
 }
 
@@ -32,14 +32,15 @@ pub(crate) struct RulesetChange {
 /// The requests to one worker.
 #[derive(Debug, Default)]
 pub(crate) struct ControlChannel {
-    /// Bit 31: drain. The other bits: number of requests since the start.
-    word: AtomicU32,
+    /// Bit 63: drain. The other bits: number of requests since the start. At a million requests per
+    /// second they would reach it after 292 000 years.
+    word: AtomicU64,
     pending: Mutex<ControlRequest>,
     /// Number of requests that the worker has handled.
-    acked: AtomicU32,
+    acked: AtomicU64,
 }
 
-const DRAIN: u32 = 1 << 31;
+const DRAIN: u64 = 1 << 63;
 
 impl ControlChannel {
     /// Tells the worker that no frame follows those in its rings, and to end after them.
@@ -94,7 +95,7 @@ impl ControlChannel {
 
     /// Takes the pending requests; `acked` is the number of those that were handled before.
     #[inline]
-    pub(super) fn take_requests(&self, acked: u32) -> Option<ControlRequest> {
+    pub(super) fn take_requests(&self, acked: u64) -> Option<ControlRequest> {
         if self.word.load(Ordering::Acquire) & !DRAIN == acked { None } else { Some(self.take()) }
     }
 
@@ -106,7 +107,24 @@ impl ControlChannel {
     }
 
     /// Acknowledges that `acked` requests have been handled.
-    pub(super) fn ack(&self, acked: u32) {
+    pub(super) fn ack(&self, acked: u64) {
         self.acked.store(acked, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_without_end_are_not_taken_for_a_request_to_drain() {
+        let count = (1 << 31) - 1;
+        let channel = ControlChannel { word: count.into(), ..ControlChannel::default() };
+        channel.lock().count = count;
+        channel.update(|_| {});
+        assert!(!channel.is_draining());
+        assert_eq!(channel.take_requests(count).unwrap().count, count + 1);
+        channel.drain();
+        assert!(channel.is_draining() && channel.take_requests(count + 1).is_none());
     }
 }

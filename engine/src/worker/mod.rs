@@ -82,7 +82,7 @@ pub(crate) struct Worker<K> {
     housekeeping: Housekeeping,
     control: Arc<ControlChannel>,
     /// Number of requests that it has handled.
-    acked: u32,
+    acked: u64,
 }
 
 impl<K: RxBackend> Worker<K> {
