@@ -164,8 +164,8 @@ Reassembles outer fragments. Each frame carries the time at which the XDP progra
 
 Runs one worker per RX queue, on CPUs that the engine chooses. While nothing arrives, a worker sleeps for 100 \u{b5}s at a time under load, else until the kernel wakes it (wait = \"adaptive\").
 
-Locks 72.3 MiB of memory per RX queue (at most 80 MiB); that times the number of RX queues in total, for example 289.0 MiB for 4.
-  18496 chunks of 4096 bytes, or half of it where the MTU allows: fill ring 8192, RX ring 8192, 1 output ring of 8192, 2048 for `vxtap tail`, the rest one batch.
+Locks 76.3 MiB of memory per RX queue (at most 80 MiB); that times the number of RX queues in total, for example 305.0 MiB for 4.
+  19520 chunks of 4096 bytes, or half of it where the MTU allows: fill ring 8192, RX ring 8192, 1 output ring of 8192, 2048 for an output that a reload adds, 1024 for `vxtap tail`, the rest one batch.
 
 Recognises 2 sessions; other traffic goes to the outputs as the default session, counted by source and VNI.
   name      VNI  source    interface  filter  bytes  outputs

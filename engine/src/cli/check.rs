@@ -23,11 +23,9 @@ const EXAMPLE_QUEUES: u64 = 4;
 ///
 /// As for [`Memory::plan`]; none for a validated configuration.
 pub(super) fn describe(config: &Config) -> Result<String, ConfigError> {
-    let memory = memory(
-        &config.memory,
-        config.outputs.iter().map(|output| output.members as usize).sum(),
-        &config.capture,
-    )?;
+    // Without an output, `vxtap run` has one.
+    let rings = Output::count_rings(&config.outputs).max(1);
+    let memory = memory(&config.memory, rings, &config.capture)?;
     let paragraphs = [
         capture(&config.capture),
         workers(&config.workers, &config.capture),
@@ -128,8 +126,8 @@ fn workers(workers: &Workers, capture: &Capture) -> String {
     )
 }
 
-fn memory(memory: &Memory, outputs: usize, capture: &Capture) -> Result<String, ConfigError> {
-    let plan = memory.plan(outputs)?;
+fn memory(memory: &Memory, rings: usize, capture: &Capture) -> Result<String, ConfigError> {
+    let plan = memory.plan(rings)?;
     let Memory { per_queue_mib, chunk_size, fill_ring, rx_ring, hugepages, .. } = memory;
     let bytes = u64::from(plan.chunk_count) * u64::from(memory.chunk_size_max());
     let chunk_size = chunk_size.map_or_else(
@@ -153,12 +151,23 @@ fn memory(memory: &Memory, outputs: usize, capture: &Capture) -> Result<String, 
     let pages = if *hugepages { " In huge pages, if the system has enough." } else { "" };
     Ok(format!(
         "Locks {} of memory per RX queue (at most {per_queue_mib} MiB); {total}.{pages}\n  \
-         {} chunks of {chunk_size}: fill ring {fill_ring}, RX ring {rx_ring}, {} of {}, {tail}, the rest one batch.\n",
+         {} chunks of {chunk_size}: fill ring {fill_ring}, RX ring {rx_ring}, {} of {}, {}, {tail}, the rest one batch.\n",
         Mib(bytes),
         plan.chunk_count,
-        counted(memory.outputs_planned(outputs), "output ring"),
+        counted(memory.outputs_planned(rings), "output ring"),
         plan.output_ring_len,
+        room(memory, rings, plan.spare_ring_len),
     ))
+}
+
+/// Describes the memory for outputs that a reload adds or changes.
+fn room(memory: &Memory, rings: usize, spare_ring_len: u32) -> String {
+    match (memory.outputs_planned(rings) - rings, spare_ring_len) {
+        (0, 0) => "none for an output that a reload adds".to_owned(),
+        (0, len) => format!("{len} for an output that a reload adds"),
+        (planned, 0) => format!("{planned} of them for outputs that a reload adds"),
+        (planned, len) => format!("{planned} of them and {len} for outputs that a reload adds"),
+    }
 }
 
 fn sessions(config: &Config) -> String {

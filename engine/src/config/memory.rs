@@ -54,8 +54,9 @@ pub struct Memory {
     /// error.
     pub output_ring: Option<u32>,
     /// Number of outputs that the memory is planned for, 1 to 255. Default: `None`, the number of
-    /// configured outputs. Too low is an error; a higher number leaves room for outputs that a
-    /// reload adds, and shortens the output rings.
+    /// configured outputs, and one that a reload adds or changes, with rings from the memory that
+    /// the others leave. Too low is an error; a higher number leaves room for outputs that a reload
+    /// adds, and shortens the output rings.
     pub max_outputs: Option<u32>,
     /// `true` if the UMEM is allocated in huge pages of 2 MiB. Default: false. If the system has
     /// too few, ordinary pages are used and a diagnostic says so.
@@ -69,8 +70,12 @@ pub struct MemoryPlan {
     pub chunk_count: u32,
     /// Entries of each output ring.
     pub output_ring_len: u32,
-    /// Entries of the ring reserved for `vxtap tail` from the memory that the outputs leave: 256 to
-    /// 2048, or 0 if they leave less.
+    /// Entries of a further output ring, for an output that a reload adds or changes, from the
+    /// memory that the planned ones leave: 64 to `output_ring_len`, or 0 if they leave less or
+    /// [`Memory::max_outputs`] is set.
+    pub spare_ring_len: u32,
+    /// Entries of the ring reserved for `vxtap tail` from the memory that all of these leave: 256
+    /// to 2048, or 0 if they leave less.
     pub tail_ring_len: u32,
 }
 
@@ -168,14 +173,15 @@ impl Memory {
             return Err(self.too_small(outputs));
         }
         let chunk_count = self.chunks_beside_outputs() + ring_count * len;
-        let left = power_of_two_below((chunks_max - chunk_count).min(TAIL_RING_LEN_MAX));
-        let tail = if left < TAIL_RING_LEN_MIN { 0 } else { left };
-        match (u32::try_from(chunk_count + tail), u32::try_from(len), u32::try_from(tail)) {
-            (Ok(chunk_count), Ok(output_ring_len), Ok(tail_ring_len)) => {
-                Ok(MemoryPlan { chunk_count, output_ring_len, tail_ring_len })
-            }
-            _ => Err(self.too_small(outputs)),
-        }
+        let left = chunks_max - chunk_count;
+        let spare = if self.max_outputs.is_some() { 0 } else { spare_ring_len(left, len) };
+        let tail = ring_len(left - spare, TAIL_RING_LEN_MIN, TAIL_RING_LEN_MAX);
+        let numbers = [chunk_count + spare + tail, len, spare, tail].map(u32::try_from);
+        let [Ok(chunk_count), Ok(output_ring_len), Ok(spare_ring_len), Ok(tail_ring_len)] = numbers
+        else {
+            return Err(self.too_small(outputs));
+        };
+        Ok(MemoryPlan { chunk_count, output_ring_len, spare_ring_len, tail_ring_len })
     }
 
     /// Returns the number of outputs that memory is planned for, given the number of configured
@@ -212,6 +218,21 @@ impl Memory {
 
 const MIB: u64 = 1 << 20;
 
+/// Returns the length of the ring for one output more, given the chunks that are left. The ring of
+/// `vxtap tail` takes its least before that.
+fn spare_ring_len(left: u64, output_ring_len: u64) -> u64 {
+    let beside_tail = left.saturating_sub(TAIL_RING_LEN_MIN);
+    let min = u64::from(OUTPUT_RING_LEN_MIN);
+    ring_len(if beside_tail < min { left } else { beside_tail }, min, output_ring_len)
+}
+
+/// Returns the length of the longest ring from `min` to `max` entries that chunks suffice for; 0 if
+/// there is none.
+fn ring_len(chunks: u64, min: u64, max: u64) -> u64 {
+    let len = power_of_two_below(chunks.min(max));
+    if len < min { 0 } else { len }
+}
+
 /// Returns the largest power of two that is not above the number; 0 for 0.
 const fn power_of_two_below(number: u64) -> u64 {
     match number.checked_ilog2() {
@@ -232,9 +253,10 @@ mod tests {
         assert_eq!(
             plan,
             MemoryPlan {
-                chunk_count: 8192 + 64 + 8192 + 2048,
+                chunk_count: 8192 + 64 + 8192 + 2048 + 1024,
                 output_ring_len: 8192,
-                tail_ring_len: 2048
+                spare_ring_len: 2048,
+                tail_ring_len: 1024
             }
         );
     }
@@ -258,14 +280,29 @@ mod tests {
     }
 
     #[test]
+    fn there_is_room_for_one_output_more_if_any_is_left_and_the_number_is_not_set() {
+        let spare = |per_queue_mib, max_outputs| {
+            let memory = Memory { per_queue_mib, max_outputs, ..Memory::default() };
+            let plan = memory.plan(1).expect("fits");
+            (plan.output_ring_len, plan.spare_ring_len, plan.tail_ring_len)
+        };
+        assert_eq!(spare(80, Some(1)), (8192, 0, 2048));
+        assert_eq!(
+            [33, 34, 36, 48].map(|per_queue_mib| spare(per_queue_mib, None)),
+            [(128, 64, 0), (256, 128, 0), (512, 128, 256), (2048, 1024, 512)]
+        );
+    }
+
+    #[test]
     fn a_large_budget_does_not_lengthen_output_rings_beyond_65536() {
         let memory = Memory { per_queue_mib: 65_536, ..Memory::default() };
         let plan = memory.plan(2).expect("fits");
         assert_eq!(
             plan,
             MemoryPlan {
-                chunk_count: 8256 + 2 * 65_536 + 2048,
+                chunk_count: 8256 + 3 * 65_536 + 2048,
                 output_ring_len: 65_536,
+                spare_ring_len: 65_536,
                 tail_ring_len: 2048
             }
         );
@@ -291,7 +328,9 @@ mod tests {
     #[test]
     fn what_the_outputs_leave_is_for_looking_in_if_it_is_enough() {
         let tail = |per_queue_mib| {
-            let memory = Memory { per_queue_mib, output_ring: Some(64), ..Memory::default() };
+            let output_ring = Some(64);
+            let memory =
+                Memory { per_queue_mib, output_ring, max_outputs: Some(1), ..Memory::default() };
             memory.plan(1).expect("fits").tail_ring_len
         };
         // 8256 + 64 chunks of 4096 bytes are used; 33 MiB leave 128.
@@ -329,8 +368,12 @@ mod tests {
             let chunk_size = memory.chunk_size_max();
             let fits = |len: u32| chunks(len) * u64::from(chunk_size) <= bytes_max;
             match memory.plan(outputs) {
-                Ok(MemoryPlan { chunk_count, output_ring_len: len, tail_ring_len: tail }) => {
-                    prop_assert_eq!(u64::from(chunk_count), chunks(len) + u64::from(tail));
+                Ok(plan) => {
+                    let MemoryPlan { chunk_count, output_ring_len: len, .. } = plan;
+                    let MemoryPlan { spare_ring_len: spare, tail_ring_len: tail, .. } = plan;
+                    let all = chunks(len) + u64::from(spare) + u64::from(tail);
+                    prop_assert_eq!(u64::from(chunk_count), all);
+                    prop_assert!(spare == 0 || (64..=len).contains(&spare) && spare.is_power_of_two());
                     prop_assert!(u64::from(chunk_count) * u64::from(chunk_size) <= bytes_max);
                     prop_assert!(tail == 0 || (256..=2048).contains(&tail) && tail.is_power_of_two());
                     prop_assert!(fits(len) && RING_LEN.accepts(u64::from(len)));

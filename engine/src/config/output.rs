@@ -71,7 +71,7 @@ impl Output {
     }
 
     /// Returns the maximum number of rings that each worker has for all outputs.
-    pub(crate) fn count_rings(outputs: &[Self]) -> usize {
+    pub fn count_rings(outputs: &[Self]) -> usize {
         outputs.iter().map(Self::ring_count).sum()
     }
 }

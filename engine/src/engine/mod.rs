@@ -16,6 +16,7 @@ mod file_source;
 mod queue_builder;
 mod reload;
 mod report;
+mod ring_budget;
 mod start;
 mod stop;
 mod tail;
@@ -26,7 +27,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use crate::capture_file::CaptureFile;
-use crate::config::{self, Config, FragmentMode, Output};
+use crate::config::{self, Config, FragmentMode, MemoryPlan, Output};
 use crate::diagnostics::Diagnostics;
 use crate::interface::Interface;
 pub use crate::outputs::attach::{ConsumerCounters, StreamCounters, StreamReader};
@@ -47,6 +48,7 @@ use file_source::{FileSource, Progress};
 use queue_builder::{OpenQueue, SteeringTarget};
 pub use reload::{Changes, ReloadError};
 pub use report::{InterfaceReport, OutputReport, Report, WorkerReport};
+use ring_budget::RingBudget;
 use tail::TailOutput;
 pub use tail::{TailError, TailRequest};
 use watch::Watch;
@@ -109,12 +111,9 @@ pub struct Engine {
     queues: QueueSet,
     /// Opened queues whose workers have not been started.
     waiting: Vec<(QueueId, OpenQueue)>,
-    /// Length of the rings from each queue to each output.
-    ring_len: u32,
-    /// Length of the ring from each queue to the readers of `vxtap tail`; 0 if no memory is left
-    /// for it.
-    tail_ring_len: u32,
-    /// Number of outputs that were configured when the memory was planned.
+    /// Memory of each queue for output rings.
+    ring_budget: RingBudget,
+    /// Number of output rings that were configured when the memory was planned.
     planned_outputs: usize,
     /// For each queue the writers of its output rings with the outputs' ids, until the workers own
     /// them.
@@ -177,8 +176,7 @@ impl Engine {
             diagnostics.push(note);
         }
         let plan = config.memory.plan(Output::count_rings(&config.outputs))?;
-        let lens = (plan.output_ring_len, plan.tail_ring_len);
-        Self::assemble(config, FrameSource::Live(interfaces), waiting, lens, diagnostics)
+        Self::assemble(config, FrameSource::Live(interfaces), waiting, plan, diagnostics)
     }
 
     /// Opens a capture file (pcap or pcapng) as if its frames came from an interface. Of `capture`,
@@ -212,13 +210,13 @@ impl Engine {
             target: SteeringTarget::NotSteered,
         };
         let waiting = vec![(QueueId::default(), open)];
-        Self::assemble(
-            config,
-            FrameSource::File(progress),
-            waiting,
-            (FILE_RING_LEN, 0),
-            Diagnostics::default(),
-        )
+        let plan = MemoryPlan {
+            chunk_count,
+            output_ring_len: FILE_RING_LEN,
+            spare_ring_len: 0,
+            tail_ring_len: 0,
+        };
+        Self::assemble(config, FrameSource::File(progress), waiting, plan, Diagnostics::default())
     }
 
     /// Makes the engine of opened queues, and opens its outputs.
@@ -226,7 +224,7 @@ impl Engine {
         config: Config,
         source: FrameSource,
         waiting: Vec<(QueueId, OpenQueue)>,
-        (ring_len, tail_ring_len): (u32, u32),
+        plan: MemoryPlan,
         diagnostics: Diagnostics,
     ) -> Result<Self, EngineError> {
         let mut directory = match source {
@@ -238,6 +236,7 @@ impl Engine {
         for (queue_id, open) in &waiting {
             queues.push(QueueHandle::new(*queue_id, open.rx.umem().clone()));
         }
+        let rings = Output::count_rings(&config.outputs);
         let mut engine = Self {
             directory,
             ruleset,
@@ -245,9 +244,8 @@ impl Engine {
             queues,
             writers: waiting.iter().map(|_| Vec::new()).collect(),
             waiting,
-            ring_len,
-            tail_ring_len,
-            planned_outputs: Output::count_rings(&config.outputs).max(1),
+            ring_budget: RingBudget::new(plan, config.memory.outputs_planned(rings)),
+            planned_outputs: rings.max(1),
             fragments: (config.capture.fragments == FragmentMode::Reassemble)
                 .then(FragmentTable::default),
             instances: Vec::new(),
@@ -269,12 +267,13 @@ impl Engine {
         let mtu = self.mtu();
         let Self { config, directory, diagnostics, .. } = self;
         let builder = OutputBuilder::new(config, directory, &[], mtu, diagnostics);
-        self.instances = builder.open(&config.outputs)?;
+        self.instances = builder.open(&config.outputs, self.ring_budget.ring_len)?;
         for id in 0..self.instances.len() {
             if self.instances[id].attached.is_some() {
                 continue;
             }
-            let (writers, consumer) = self.rings()?;
+            let ring_len = self.ring_budget.ring_len;
+            let (writers, consumer) = self.queues.rings(ring_len).map_err(no_rings)?;
             self.instances[id].set_consumer(consumer);
             for (of_queue, writer) in self.writers.iter_mut().zip(writers) {
                 of_queue.push((id, writer));
@@ -292,11 +291,6 @@ impl Engine {
             }
             FrameSource::File(_) => 0,
         }
-    }
-
-    /// Creates the rings of one output: the writers by queue, and the consumer of all of them.
-    fn rings(&self) -> Result<(Vec<Writer>, Consumer), EngineError> {
-        self.queues.rings(self.ring_len).map_err(no_rings)
     }
 
     /// Takes the consumer of the output called `output`. The caller owns it and may read it on any

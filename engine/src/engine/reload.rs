@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use super::{Engine, EngineError, FrameSource};
+use super::{Engine, EngineError, FrameSource, no_rings};
 use crate::config::{Config, ConfigError, Output};
 use crate::outputs::OutputBuilder;
 use crate::outputs::OutputInstance;
@@ -35,7 +35,7 @@ pub enum ReloadError {
     },
     /// No memory is left for another output.
     #[error(
-        "outputs {}: the memory is planned for {planned} and {alive} are there: restart with a higher memory.max_outputs",
+        "outputs {}: no memory is left for their rings: it is planned for {planned}, and there would be {needed}: restart with memory.max_outputs = {needed}, or reload again when removed outputs have ended",
         list(added)
     )]
     NoRoom {
@@ -43,8 +43,8 @@ pub enum ReloadError {
         added: Vec<String>,
         /// Number of outputs that the memory is planned for.
         planned: usize,
-        /// Number of outputs that use it, including removed ones that have not ended yet.
-        alive: usize,
+        /// Number of outputs that would use it, including removed ones that have not ended yet.
+        needed: usize,
     },
     /// An output cannot be opened or started.
     #[error(transparent)]
@@ -152,14 +152,7 @@ impl Engine {
         if added.is_empty() {
             return Ok(each);
         }
-        let alive =
-            self.instances.iter().filter(|instance| instance.is_alive() && !instance.is_for_tail());
-        let alive: usize = alive.map(OutputInstance::ring_count).sum();
-        let planned = self.config.memory.outputs_planned(self.planned_outputs);
-        if alive + added.iter().map(|output| output.ring_count()).sum::<usize>() > planned {
-            let added = added.iter().map(|output| output.name.clone()).collect();
-            return Err(ReloadError::NoRoom { added, planned, alive });
-        }
+        let ring_len = self.ring_len_for(&added)?;
         let mtu = self.mtu();
         let has_changed =
             added.iter().any(|output| self.config.outputs.iter().any(|it| it.name == output.name));
@@ -170,7 +163,7 @@ impl Engine {
             mtu,
             &self.diagnostics,
         );
-        let opened = builder.open(added).map_err(|source| {
+        let opened = builder.open(added.iter().copied(), ring_len).map_err(|source| {
             let source = EngineError::from(source);
             if has_changed { ReloadError::Changed { source } } else { source.into() }
         })?;
@@ -181,11 +174,11 @@ impl Engine {
                 self.instances.push(instance);
                 continue;
             }
-            let (writers, consumer) = match self.rings() {
+            let (writers, consumer) = match self.queues.rings(ring_len) {
                 Ok(rings) => rings,
                 Err(error) => {
                     self.remove_from(first);
-                    return Err(error.into());
+                    return Err(no_rings(error).into());
                 }
             };
             instance.set_consumer(consumer);
@@ -196,7 +189,35 @@ impl Engine {
             self.remove_from(first);
             return Err(error.into());
         }
+        self.note_short_rings(&added, ring_len);
         Ok(each)
+    }
+
+    /// Returns the length of the rings of new outputs.
+    fn ring_len_for(&self, added: &[&Output]) -> Result<u32, ReloadError> {
+        let alive =
+            self.instances.iter().filter(|instance| instance.is_alive() && !instance.is_for_tail());
+        let lens = alive
+            .flat_map(|instance| std::iter::repeat_n(instance.ring_len, instance.ring_count()));
+        let rings = added.iter().map(|output| output.ring_count()).sum();
+        self.ring_budget.ring_len(lens.clone(), rings).ok_or_else(|| ReloadError::NoRoom {
+            added: added.iter().map(|output| output.name.clone()).collect(),
+            planned: self.config.memory.outputs_planned(self.planned_outputs),
+            needed: lens.count() + rings,
+        })
+    }
+
+    /// Tells the operator about new outputs with shorter rings than those that were planned for.
+    fn note_short_rings(&self, added: &[&Output], ring_len: u32) {
+        let planned = self.ring_budget.ring_len;
+        if ring_len < planned {
+            let names: Vec<_> = added.iter().map(|output| format!("`{}`", output.name)).collect();
+            let plural = if names.len() == 1 { "" } else { "s" };
+            self.diagnostics.push(format!(
+                "output{plural} {}: rings of {ring_len} frames, not {planned}, since the memory was planned without it; after a restart they are as long as the others",
+                list(&names)
+            ));
+        }
     }
 
     fn changes(&self, new: &Config) -> Changes {

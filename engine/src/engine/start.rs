@@ -121,7 +121,7 @@ impl Engine {
             },
             control: instance.control.clone(),
             attached: instance.attached.clone(),
-            ring_len: if instance.is_for_tail() { self.tail_ring_len } else { self.ring_len },
+            ring_len: instance.ring_len,
             queues: self.queues.clone(),
             directory: self.directory.clone(),
             diagnostics: self.diagnostics.clone(),

@@ -150,7 +150,7 @@ impl Engine {
         {
             return Err(TailError::TooManyOutputs);
         }
-        if self.tail_ring_len == 0 {
+        if self.ring_budget.tail_ring_len == 0 {
             return Err(TailError::NoMemory);
         }
         let (id, waiting) = (self.instances.len(), Arc::<IncomingQueue>::default());
@@ -159,6 +159,7 @@ impl Engine {
             NAME,
             AttachedConsumers::of_stream().map_err(EngineError::from)?,
             opened,
+            self.ring_budget.tail_ring_len,
         ));
         if let Err(error) = self.start_outputs() {
             self.remove_from(id);

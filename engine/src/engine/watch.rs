@@ -189,7 +189,7 @@ impl Engine {
             !instance.is_gone && instance.attached.is_none()
         };
         for (id, instance) in self.instances.iter().enumerate().filter(has_ring) {
-            let ring = ring::ring(self.ring_len as usize, open.rx.umem().clone(), queue_id);
+            let ring = ring::ring(instance.ring_len as usize, open.rx.umem().clone(), queue_id);
             let (writer, reader) = ring.map_err(no_rings)?;
             instance.extend(reader);
             writers.push((id, writer));

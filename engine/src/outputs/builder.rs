@@ -28,10 +28,11 @@ impl<'e> OutputBuilder<'e> {
         Self(OpenContext { directory, sessions, exclusive, mtu, diagnostics })
     }
 
-    /// Opens all members of outputs.
+    /// Opens all members of outputs, which get rings of this length.
     pub(crate) fn open<'c>(
         mut self,
         outputs: impl IntoIterator<Item = &'c Output>,
+        ring_len: u32,
     ) -> Result<Vec<OutputInstance>, OutputError> {
         let mut instances = Vec::new();
         for output in outputs {
@@ -42,7 +43,8 @@ impl<'e> OutputBuilder<'e> {
                 let in_use = exclusive.clone().map(|exclusive| (exclusive, output.name.clone()));
                 self.0.exclusive.extend(in_use);
                 let attached = attached.clone();
-                instances.push(OutputInstance::new(output, member, attached, opened, exclusive));
+                let instance = OutputInstance::new(output, member, attached, opened, exclusive);
+                instances.push(OutputInstance { ring_len, ..instance });
             }
         }
         Ok(instances)

@@ -19,6 +19,8 @@ pub(crate) struct OutputInstance {
     /// Number of this member, from 0, and of all members of the output.
     pub(crate) member: (u32, u32),
     order_window: Duration,
+    /// Length of each of its rings.
+    pub(crate) ring_len: u32,
     pub(crate) consumer: Option<Consumer>,
     /// The opened output, until its thread owns it.
     pub(crate) opened: Option<Box<dyn OpenOutput>>,
@@ -48,6 +50,7 @@ impl OutputInstance {
             kind: Some(output.kind.clone()),
             member: (member, output.members),
             order_window: Duration::from_micros(output.order_window_us.into()),
+            ring_len: 0,
             consumer: None,
             opened,
             running: None,
@@ -59,14 +62,16 @@ impl OutputInstance {
         }
     }
 
-    /// Returns the output of `vxtap tail`.
+    /// Returns the output of `vxtap tail`, with rings of this length.
     pub(crate) fn for_tail(
         name: &str,
         attached: AttachedConsumers,
         opened: Box<dyn OpenOutput>,
+        ring_len: u32,
     ) -> Self {
         let output = Output::new(name, OutputKind::Consumer);
-        Self { kind: None, ..Self::new(&output, 0, Some(attached), Some(opened), None) }
+        let instance = Self::new(&output, 0, Some(attached), Some(opened), None);
+        Self { kind: None, ring_len, ..instance }
     }
 
     /// Returns whether it is the output of `vxtap tail`, which has memory of its own and stays.

@@ -282,7 +282,10 @@ fn what_cannot_change_is_named_and_changes_nothing() {
     privileged();
     let veth = Veth::pair(1).unwrap();
     let directory = tempfile::tempdir().unwrap();
-    let base = config(&veth.receiver);
+    let mut base = config(&veth.receiver);
+    // 64 chunks for the kernel, 64 for a batch, and 128 for the ring: none are left.
+    base.memory.per_queue_mib = 1;
+    (base.memory.fill_ring, base.memory.rx_ring) = (64, 64);
     let mut engine = open(&veth.receiver, base.clone());
     assert_eq!(engine.reload(base.clone()).unwrap_err().to_string(), "the engine is not running");
     engine.start().unwrap();
@@ -293,7 +296,7 @@ fn what_cannot_change_is_named_and_changes_nothing() {
     };
     let fixed = refused(&mut engine, &|config| {
         config.capture.ports = vec![8472.into()];
-        config.memory.rx_ring = 64;
+        config.memory.rx_ring = 128;
     });
     assert_eq!(
         fixed,
@@ -304,7 +307,7 @@ fn what_cannot_change_is_named_and_changes_nothing() {
     let no_room = refused(&mut engine, &|config| config.outputs.push(more(&path)));
     assert_eq!(
         no_room,
-        "outputs more: the memory is planned for 1 and 1 are there: restart with a higher memory.max_outputs"
+        "outputs more: no memory is left for their rings: it is planned for 1, and there would be 2: restart with memory.max_outputs = 2, or reload again when removed outputs have ended"
     );
     assert!(!path.exists(), "nothing is opened that has no room");
     let invalid = refused(&mut engine, &|config| {
@@ -315,6 +318,45 @@ fn what_cannot_change_is_named_and_changes_nothing() {
     let report = engine.stop();
     assert_adds_up(&report);
     assert_eq!((report.sessions.len(), report.outputs.len()), (1, 1));
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
+fn an_output_can_be_added_or_changed_without_being_planned_for() {
+    const FRAMES: u64 = 1000;
+    privileged();
+    let veth = Veth::pair(1).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let [one, two, three] =
+        ["one", "two", "three"].map(|name| directory.path().join(name).with_extension("pcapng"));
+    let disk = |path: &Path| Output::new("disk", OutputKind::pcapng(path));
+    let with = |outputs: Vec<Output>| Config { outputs, ..config(&veth.receiver) };
+    let profile = Profile { count: Some(FRAMES), ..Profile::default() };
+    let mut engine = open(&veth.receiver, with(vec![disk(&one)]));
+    engine.start().unwrap();
+    engine.take_diagnostics();
+    engine.reload(with(vec![disk(&two)])).unwrap();
+    let notes = engine.take_diagnostics();
+    assert!(
+        notes[0].starts_with("output `disk`: rings of 2048 frames, not 8192, since"),
+        "{notes:?}"
+    );
+    send_traffic(&veth.sender, &profile, 20_000);
+    // The memory of the first is free as soon as it has ended.
+    let added = || vec![disk(&two), Output::new("more", OutputKind::pcapng(&three))];
+    wait_until("the memory of the first file", TIMEOUT, || {
+        let is_added = engine.reload(with(added())).is_ok();
+        is_added && engine.take_diagnostics() == [""; 0]
+    })
+    .unwrap();
+    send_traffic(&veth.sender, &profile, 20_000);
+    let report = stop_after(engine, 2 * FRAMES);
+    assert_adds_up(&report);
+    let delivered: Vec<_> =
+        report.outputs.iter().map(|output| output.total().delivered.frames).collect();
+    assert_eq!(delivered, [0, 2 * FRAMES, FRAMES], "\n{report}");
+    let files = [one, two, three].map(|path| super::support::frames_so_far(&path));
+    assert_eq!(files, [0, 2 * FRAMES, FRAMES]);
 }
 
 #[test]

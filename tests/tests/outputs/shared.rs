@@ -335,7 +335,7 @@ fn a_consumer_that_does_not_leave_when_a_reload_takes_its_output_keeps_the_memor
     let begin = Instant::now();
     engine.reload(without).unwrap();
     let error = engine.reload(with.clone()).unwrap_err().to_string();
-    assert!(error.contains("the memory is planned for 2 and 2 are there"), "{error}");
+    assert!(error.contains("it is planned for 2, and there would be 3"), "{error}");
     wait_until("room for the output", TIMEOUT, || engine.reload(with.clone()).is_ok()).unwrap();
     assert!(begin.elapsed() >= Duration::from_secs(10), "{:?}", begin.elapsed());
     drop(attach(&socket, None).unwrap());
