@@ -140,8 +140,8 @@ pub enum OutputKind {
         /// its own files. `%%` and `{{` are `%` and `{`.
         ///
         /// A name without fields is one file, which grows in place; an existing file is truncated.
-        /// With fields a file is called `NAME.part` until it is complete, no file is ever
-        /// overwritten, and a missing directory is created (mode 0700).
+        /// With fields a file is called `NAME.part` until it is complete, and no file is ever
+        /// overwritten. Missing directories are created (mode 0700).
         path: PathBuf,
         /// Rotation, retention, compression and owner of the files.
         files: PcapngFiles,
@@ -298,6 +298,10 @@ impl Output {
         }
         for member in self.member_names(interface) {
             Capture::check_interface_name(&member)?;
+            if member.contains('%') {
+                let allowed = "a name without `%`, for which the kernel puts in a number";
+                return Err(Problem::refused(format_args!("{member:?}"), allowed));
+            }
             if capture.interfaces.contains(&member) {
                 let allowed = "an interface that is not captured from";
                 return Err(Problem::refused(format_args!("{member:?}"), allowed));

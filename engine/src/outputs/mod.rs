@@ -9,6 +9,7 @@ mod interface;
 mod open_context;
 mod open_output;
 mod output_control;
+mod parent_directory;
 pub mod pcap;
 pub mod pcapng;
 mod registry;

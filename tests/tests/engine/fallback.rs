@@ -9,9 +9,9 @@ use vxtap_bench::Profile;
 use vxtap_bench::profile::OuterHeaders;
 use vxtap_tests::{Process, Side, TIMEOUT, Veth, privileged, wait_until};
 
-use super::refusals::{as_nobody, open_to_all};
 use super::support::{
-    WINDOW, assert_adds_up, config, run_within, send_traffic, vxtap, wait_for_received,
+    WINDOW, as_nobody, assert_adds_up, config, open_to_all, run_within, send_traffic, vxtap,
+    wait_for_received,
 };
 
 #[test]

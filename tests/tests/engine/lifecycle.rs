@@ -125,14 +125,14 @@ fn an_output_that_cannot_be_created_fails_the_start_and_leaves_nothing() {
     let veth = Veth::pair(1).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("vxtap.toml");
-    let text = "[[output]]\nname = \"disk\"\ntype = \"pcapng\"\npath = \"/nonexistent/x.pcapng\"\n";
+    let text = "[[output]]\nname = \"disk\"\ntype = \"pcapng\"\npath = \"/proc/none/x.pcapng\"\n";
     std::fs::write(&path, text).unwrap();
     let interface = veth.receiver.interface;
     let arguments = ["run", "-i", interface, "-c", path.to_str().unwrap()];
     let (code, _, stderr) = finish(&mut vxtap_on(&veth.receiver, &arguments));
     assert_eq!(code, Some(1));
     assert!(
-        stderr.starts_with("vxtap: output `disk`: ") && stderr.contains("/nonexistent/x.pcapng"),
+        stderr.starts_with("vxtap: output `disk`: ") && stderr.contains("/proc/none/x.pcapng"),
         "{stderr}"
     );
     assert_no_xdp_program(&veth.receiver.netns, interface);

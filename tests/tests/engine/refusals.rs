@@ -8,7 +8,9 @@ use vxtap::config::{CaptureMode, Cpus, Output, OutputKind, Queues};
 use vxtap_tests::leftovers::{assert_no_xdp_program, xdp_program};
 use vxtap_tests::{Veth, privileged};
 
-use super::support::{config, config_file, finish, open, vxtap, vxtap_on};
+use super::support::{
+    as_nobody, config, config_file, finish, open, open_to_all, vxtap, vxtap_on,
+};
 
 /// Returns the object of the XDP program under another name: a foreign program.
 fn foreign_object() -> Vec<u8> {
@@ -149,18 +151,6 @@ fn a_second_engine_does_not_touch_the_first_ones_file() {
     let (code, _, stderr) = finish(&mut vxtap_on(receiver, &arguments));
     assert_eq!(code, Some(1), "{stderr}");
     assert_eq!(std::fs::read_to_string(&output).unwrap(), "what the first one has written");
-}
-
-/// Returns the beginning of a command that runs without any privilege, on the receiving end.
-pub(crate) fn as_nobody(veth: &Veth) -> Command {
-    let mut command = veth.receiver.netns.command("setpriv");
-    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--inh-caps=-all"]);
-    command
-}
-
-pub(crate) fn open_to_all(path: &std::path::Path) {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777)).unwrap();
 }
 
 #[test]

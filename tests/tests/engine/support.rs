@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Read;
 use std::num::NonZeroU64;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdout, Command, Stdio};
 use std::sync::Arc;
@@ -291,6 +292,18 @@ pub(crate) fn vxtap_on(receiver: &Side, arguments: &[&str]) -> Command {
     let mut command = receiver.netns.command(vxtap());
     command.args(arguments);
     command
+}
+
+/// Returns the beginning of a command that runs without any privilege, on the receiving end.
+pub(crate) fn as_nobody(veth: &Veth) -> Command {
+    let mut command = veth.receiver.netns.command("setpriv");
+    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--inh-caps=-all"]);
+    command
+}
+
+/// Lets every user read and write a directory.
+pub(crate) fn open_to_all(path: &Path) {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
 }
 
 /// Starts `vxtap run` on the receiving end with further arguments, and waits until it runs.

@@ -1,7 +1,7 @@
 //! Sniffers find the frames at a network interface of the output.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, BufRead, BufReader};
 use std::net::UdpSocket;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -14,7 +14,8 @@ use vxtap_tests::{NetNs, Process, TIMEOUT, Veth, capture, privileged, wait_until
 
 use super::frames::{mirror, udp};
 use super::support::{
-    OUTPUT, assert_adds_up, config, declared, open, send_traffic, start, stop_after, verify,
+    OUTPUT, assert_adds_up, config, declared, finish, open, open_to_all, send_traffic, start,
+    stop_after, verify, vxtap,
 };
 
 fn interface_config(veth: &Veth, interface: &str, vlan_tags: bool) -> Config {
@@ -210,10 +211,71 @@ fn an_interface_that_is_there_is_used_and_stays_and_one_of_another_kind_is_refus
     let engine = open(&veth.receiver, interface_config(&veth, "mine", false));
     drop(engine);
     assert!(capture(netns.command("ip").args(["link", "show", "mine"])).unwrap().contains("mine"));
-    capture(netns.command("ip").args(["link", "add", "bridge0", "type", "bridge"])).unwrap();
-    let config = interface_config(&veth, "bridge0", false);
-    let error = netns.run(|| Engine::open(config).unwrap_err().to_string());
-    let expected =
-        "output `sniffers` cannot have the interface bridge0: Invalid argument (os error 22)";
-    assert_eq!(error, expected);
+    let refusal = |interface| {
+        let config = interface_config(&veth, interface, false);
+        netns.run(|| Engine::open(config).unwrap_err().to_string())
+    };
+    for arguments in [
+        &["link", "add", "other0", "type", "bridge"][..],
+        &["tuntap", "add", "other1", "mode", "tun"],
+        &["link", "add", "other2", "type", "veth", "peer", "other3"],
+    ] {
+        netns.ip(arguments).unwrap();
+        let interface = arguments[2];
+        assert_eq!(
+            refusal(interface),
+            format!(
+                "output `sniffers` cannot have the interface {interface}: it is there and is no TAP interface: take another name"
+            )
+        );
+    }
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
+fn without_privileges_an_interface_that_root_has_set_up_is_used() {
+    privileged();
+    let veth = Veth::pair(1).unwrap();
+    let netns = &veth.receiver.netns;
+    let directory = tempfile::tempdir().unwrap();
+    // The build may be in a directory that other users cannot read.
+    let (binary, config) = (directory.path().join("vxtap"), directory.path().join("vxtap.toml"));
+    std::fs::copy(vxtap(), &binary).unwrap();
+    open_to_all(directory.path());
+    std::fs::write(
+        &config,
+        "[[output]]\nname = \"ids\"\ntype = \"interface\"\ninterface = \"m0\"\n",
+    )
+    .unwrap();
+    // The device is for root alone on some systems.
+    let tun = directory.path().join("tun");
+    capture(Command::new("mknod").args(["-m", "0666"]).arg(&tun).args(["c", "10", "200"])).unwrap();
+    let script = "mount --bind \"$0\" /dev/net/tun && exec setpriv --reuid 65534 --regid 65534 \
+                  --clear-groups --inh-caps=-all \"$@\"";
+    let run = || {
+        let mut command = netns.command("sh");
+        command.args(["-c", script]).arg(&tun).arg(&binary);
+        command.args(["run", "-i", veth.receiver.interface, "-c"]).arg(&config);
+        command
+    };
+    let refusal = || {
+        let (code, _, said) = finish(&mut run());
+        assert_eq!(code, Some(1), "{said}");
+        said.lines().last().unwrap().to_owned()
+    };
+    assert_eq!(
+        refusal(),
+        "vxtap: output `ids` cannot have the interface m0: this needs CAP_NET_ADMIN, or a TAP interface made for this \
+         user: ip tuntap add m0 mode tap user nobody"
+    );
+    netns.ip(&["tuntap", "add", "m0", "mode", "tap", "user", "nobody"]).unwrap();
+    let said = refusal();
+    let (_, remedy) = said.split_once("as root: ").unwrap_or_else(|| panic!("{said}"));
+    assert!(said.contains("m0: it is not set up, for which CAP_NET_ADMIN is needed"), "{said}");
+    capture(netns.command("sh").args(["-c", remedy])).unwrap();
+    let mut process =
+        Process::spawn("vxtap", run().stdout(Stdio::null()).stderr(Stdio::piped())).unwrap();
+    let mut lines = BufReader::new(process.child().stderr.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().ends_with("to m0; stop with Ctrl-C")), "it runs");
+    stop(&mut process);
 }

@@ -308,7 +308,8 @@ fn whoever_is_not_welcome_is_told_why() {
     config.capture.interfaces = vec![veth.sender.interface.to_owned()];
     let another = veth.sender.netns.run(|| Engine::open(config).unwrap_err().to_string());
     assert!(
-        another.starts_with("output `shared` cannot listen at") && another.contains("in use"),
+        another.starts_with("output `shared` cannot listen at")
+            && another.ends_with("listens there: stop it, or name another path"),
         "{another}"
     );
     assert_adds_up(&engine.stop());

@@ -341,6 +341,18 @@ fn lists_are_neither_empty_nor_too_long() {
 }
 
 #[test]
+fn an_interface_that_the_kernel_would_number_is_refused() {
+    let interface = |name: &str| {
+        format!("[[output]]\nname = \"a\"\ntype = \"interface\"\ninterface = \"{name}\"")
+    };
+    assert_eq!(
+        refusal(&interface("aud%d")),
+        "vxtap.toml:4:13: output[0].interface: found \"aud%d\", allowed is a name without `%`, for which the kernel \
+         puts in a number"
+    );
+}
+
+#[test]
 fn a_contradiction_is_shown_at_the_later_line() {
     let output = |name: &str| {
         format!("[[output]]\nname = \"{name}\"\ntype = \"pcapng\"\npath = \"{name}\"\n")

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
+use crate::outputs::parent_directory::create_parent;
+
 /// Largest number of pending connections.
 const BACKLOG: i32 = 16;
 
@@ -22,15 +24,21 @@ pub(crate) struct ListenSocket {
 }
 
 impl ListenSocket {
-    /// Creates the socket with mode 0600. Replaces a socket at this path on which no process
-    /// listens any more.
+    /// Creates the socket with mode 0600, and missing directories with mode 0750. Replaces a socket
+    /// at this path on which no process listens any more.
+    ///
+    /// # Errors
+    ///
+    /// A sentence with the remedy, or the error of the system call.
     pub(crate) fn open(path: &Path, kind: SocketType) -> io::Result<Self> {
         let address = SocketAddrUnix::new(path)?;
         let listener = socket(kind)?;
+        create_parent(path)?;
         if let Err(error) = rustix::net::bind(&listener, &address) {
-            if error != Errno::ADDRINUSE || !is_left_behind(path, &address, kind)? {
+            if error != Errno::ADDRINUSE {
                 return Err(error.into());
             }
+            check_left_behind(path, &address, kind)?;
             fs::remove_file(path)?;
             rustix::net::bind(&listener, &address)?;
         }
@@ -72,10 +80,24 @@ fn socket(kind: SocketType) -> io::Result<OwnedFd> {
     Ok(rustix::net::socket_with(AddressFamily::UNIX, kind, flags, None)?)
 }
 
-/// Returns whether the path is a socket on which no process listens any more.
-fn is_left_behind(path: &Path, address: &SocketAddrUnix, kind: SocketType) -> io::Result<bool> {
-    let is_socket = fs::symlink_metadata(path)?.file_type().is_socket();
-    Ok(is_socket && rustix::net::connect(&socket(kind)?, address) == Err(Errno::CONNREFUSED))
+/// Returns an error unless the path is a socket on which no process listens any more.
+fn check_left_behind(path: &Path, address: &SocketAddrUnix, kind: SocketType) -> io::Result<()> {
+    if !fs::symlink_metadata(path)?.file_type().is_socket() {
+        return Err(in_use("it is there and is no socket: remove it, or name another path"));
+    }
+    let client = socket(kind)?;
+    match rustix::net::connect(&client, address) {
+        Err(Errno::CONNREFUSED) => Ok(()),
+        Ok(()) => {
+            let peer = rustix::net::sockopt::socket_peercred(&client)?.pid;
+            Err(in_use(&format!("process {peer} listens there: stop it, or name another path")))
+        }
+        Err(_) => Err(in_use("another process listens there: stop it, or name another path")),
+    }
+}
+
+fn in_use(sentence: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::AddrInUse, sentence)
 }
 
 #[cfg(test)]
@@ -85,12 +107,17 @@ mod tests {
     #[test]
     fn a_name_left_behind_is_taken_over_and_one_in_use_is_not() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("socket");
+        let path = dir.path().join("missing/socket");
         let socket = ListenSocket::open(&path, SocketType::SEQPACKET).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        let refusal = |kind| ListenSocket::open(&path, kind).unwrap_err().to_string();
         assert_eq!(
-            ListenSocket::open(&path, SocketType::SEQPACKET).unwrap_err().kind(),
-            io::ErrorKind::AddrInUse
+            refusal(SocketType::SEQPACKET),
+            format!("process {} listens there: stop it, or name another path", std::process::id())
+        );
+        assert_eq!(
+            refusal(SocketType::STREAM),
+            "another process listens there: stop it, or name another path"
         );
         drop(socket);
         assert!(!path.exists());
@@ -98,8 +125,8 @@ mod tests {
         drop(ListenSocket::open(&path, SocketType::SEQPACKET).unwrap());
         fs::write(&path, "a file").unwrap();
         assert_eq!(
-            ListenSocket::open(&path, SocketType::SEQPACKET).unwrap_err().kind(),
-            io::ErrorKind::AddrInUse
+            refusal(SocketType::SEQPACKET),
+            "it is there and is no socket: remove it, or name another path"
         );
         assert_eq!(fs::read(&path).unwrap(), b"a file", "a file is nobody's socket");
     }

@@ -2,10 +2,9 @@
 //! an earlier run left unfinished.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -16,6 +15,7 @@ use super::loss_report::LogFn;
 use super::secure_open::{self, Owner, lock, open_no_follow};
 use crate::config::Fsync;
 use crate::plural::counted;
+use crate::outputs::parent_directory::create_all;
 
 /// Mode of a directory created for files: only its owner has access.
 const DIRECTORY_MODE: u32 = 0o700;
@@ -62,17 +62,6 @@ pub(super) fn create_directory(path: &Path, owner: Option<Owner>) -> io::Result<
     path.parent().map_or(Ok(()), |parent| create_all(parent, mode))?;
     create_all(path, DIRECTORY_MODE)?;
     secure_open::set_owner(&secure_open::open_directory(path)?, owner)
-}
-
-fn create_all(path: &Path, mode: u32) -> io::Result<()> {
-    if path.as_os_str().is_empty() || path.is_dir() {
-        return Ok(());
-    }
-    path.parent().map_or(Ok(()), |parent| create_all(parent, mode))?;
-    match DirBuilder::new().mode(mode).create(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
-        created => created,
-    }
 }
 
 /// Syncs the entries of a directory to disk, unless `fsync` is off.

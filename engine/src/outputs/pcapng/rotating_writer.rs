@@ -88,10 +88,13 @@ impl RotatingWriter {
         let WriterConfig { path, name, files, member, owner, directory, sessions, log } = config;
         let names = FileNames::new(&path, name, member);
         let failed = |source| PcapngError::Create { path: path.clone(), source };
-        let prepared =
-            names.has_fields().then(|| output_directory::prepare(&names, owner, &log)).transpose();
-        let DirectoryState { next_number, recovered } =
-            prepared.map_err(failed)?.unwrap_or_default();
+        let prepared = if names.has_fields() {
+            output_directory::prepare(&names, owner, &log)
+        } else {
+            output_directory::create_directory(names.directory(), owner)
+                .map(|()| DirectoryState::default())
+        };
+        let DirectoryState { next_number, recovered } = prepared.map_err(failed)?;
         let PcapngFiles { compression, fsync, rotate_mib, rotate_s, .. } = files;
         let is_keyed = names.is_keyed();
         let sessions = if is_keyed { Vec::new() } else { sessions };

@@ -18,6 +18,7 @@ use super::stream_writer::StreamWriter;
 use crate::config::StreamTarget;
 use crate::outputs::attach::ListenSocket;
 use crate::session::SourceVni;
+use crate::outputs::parent_directory::create_parent;
 use crate::sys::lock;
 
 /// Only the user that captures may read the frames.
@@ -100,7 +101,7 @@ impl StreamListener {
                 ListenSocket::open(path, SocketType::STREAM).map(Self::Unix)
             }
             StreamTarget::Tcp(address) => {
-                let listener = TcpListener::bind(address)?;
+                let listener = TcpListener::bind(address).map_err(explain_bind)?;
                 listener.set_nonblocking(true)?;
                 Ok(Self::Tcp(listener))
             }
@@ -159,6 +160,23 @@ impl StreamListener {
     }
 }
 
+/// Returns the error of listening at a TCP address with a remedy.
+fn explain_bind(error: io::Error) -> io::Error {
+    let sentence = match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "another program listens there: stop it, or set another output.address"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "it is no address of this host: set output.address to one that is"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "this port needs CAP_NET_BIND_SERVICE: set output.address to a port from 1024 on"
+        }
+        _ => return error,
+    };
+    io::Error::new(error.kind(), sentence)
+}
+
 fn incoming(name: String, writer: StreamWriter) -> Incoming {
     Incoming { name, writer: Arc::new(writer), selection: None, ends_when_half_closed: false }
 }
@@ -194,8 +212,9 @@ fn stdout() -> io::Result<StreamWriter> {
     }
 }
 
-/// Creates a named pipe, or uses the one that exists.
+/// Creates a named pipe and missing directories, or uses the pipe that exists.
 fn make_fifo(path: &Path) -> io::Result<()> {
+    create_parent(path)?;
     match rustix::fs::mknodat(rustix::fs::CWD, path, FileType::Fifo, MODE, 0) {
         Ok(()) => Ok(()),
         Err(Errno::EXIST) => check_fifo(path, &rustix::fs::stat(path)?),
@@ -215,7 +234,8 @@ fn open_fifo(path: &Path) -> io::Result<Option<StreamWriter>> {
 /// ([`sysctl/fs.rst`](https://github.com/torvalds/linux/blob/v6.12/Documentation/admin-guide/sysctl/fs.rst)).
 fn check_fifo(path: &Path, found: &Stat) -> io::Result<()> {
     if FileType::from_raw_mode(found.st_mode) != FileType::Fifo {
-        return Err(io::Error::other(format!("{} is no named pipe", path.display())));
+        let sentence = "is there and is no named pipe: remove it, or name another path";
+        return Err(io::Error::other(format!("{} {sentence}", path.display())));
     }
     let parent =
         path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -247,15 +267,32 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_address_that_cannot_be_had_is_refused_with_the_remedy() {
+        let first = TcpListener::bind("127.0.0.1:0").unwrap();
+        let refusal = |address| {
+            StreamListener::open(&StreamTarget::Tcp(address)).unwrap_err().to_string()
+        };
+        assert_eq!(
+            refusal(first.local_addr().unwrap()),
+            "another program listens there: stop it, or set another output.address"
+        );
+        assert_eq!(
+            refusal("192.0.2.1:57012".parse().unwrap()),
+            "it is no address of this host: set output.address to one that is"
+        );
+    }
+
+    #[test]
     fn a_named_pipe_of_another_user_in_a_directory_of_all_is_refused() {
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("pipe");
+        let path = directory.path().join("missing/pipe");
         make_fifo(&path).unwrap();
         make_fifo(&path).unwrap();
         let mut theirs = rustix::fs::stat(&path).unwrap();
         theirs.st_uid += 1;
         check_fifo(&path, &theirs).unwrap();
-        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o1777)).unwrap();
+        let for_all = fs::Permissions::from_mode(0o1777);
+        fs::set_permissions(path.parent().unwrap(), for_all).unwrap();
         make_fifo(&path).unwrap();
         let error = check_fifo(&path, &theirs).unwrap_err().to_string();
         assert!(
@@ -265,6 +302,9 @@ mod tests {
             "{error}"
         );
         let error = make_fifo(Path::new("/dev/null")).unwrap_err().to_string();
-        assert_eq!(error, "/dev/null is no named pipe");
+        assert_eq!(
+            error,
+            "/dev/null is there and is no named pipe: remove it, or name another path"
+        );
     }
 }
