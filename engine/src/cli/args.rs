@@ -155,7 +155,8 @@ pub(super) struct RunArgs {
     /// The configuration file.
     #[arg(short, long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-    /// Reports counts every second on standard output, for programs: one JSON object per line.
+    /// Reports counts every second on standard output, for programs: one JSON object per line, and
+    /// a last one with the whole account; the table goes to standard error.
     #[arg(long, value_name = "FORMAT")]
     pub(super) progress: Option<ProgressFormat>,
 }

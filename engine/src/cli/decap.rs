@@ -19,7 +19,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// the file is damaged, the output has all frames before the damage, and the error has its
 /// position.
 pub(super) fn decap(config: Config, input: &Path) -> Result<(), CommandError> {
-    let to_stdout = super::writes_to_stdout(&config);
+    let to_stdout = super::stdout_outputs(&config).is_taken;
     let mut engine = Engine::open_capture_file(config, input).map_err(failed)?;
     engine.start().map_err(failed)?;
     while !engine.has_ended() {
@@ -46,5 +46,5 @@ fn check_decap_report(report: &Report, input: &Path) -> anyhow::Result<()> {
         input.display(),
         counted(too_long, "mirrored frame")
     );
-    run::check_report(report, true)
+    run::check_report(report, run::End::Stopped)
 }

@@ -1,5 +1,6 @@
 //! The command line: arguments, exit codes and error messages.
 
+mod account;
 mod args;
 mod check;
 mod control_socket;
@@ -21,7 +22,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::anyhow;
-use vxtap::config::{Config, OutputKind, StreamTarget};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use vxtap::config::{Config, Output, OutputKind, StreamTarget};
 use vxtap::engine::Report;
 
 use args::{CheckArgs, Command};
@@ -109,8 +111,8 @@ fn log(line: &str) {
     let _ = writeln!(io::stderr(), "vxtap: {line}");
 }
 
-/// Prints the conservation table: on standard output, or on standard error if frames go to standard
-/// output.
+/// Prints the conservation table: on standard output, or on standard error if frames or progress go
+/// to standard output.
 fn print_table(report: &Report, stdout_is_taken: bool) -> Result<(), CommandError> {
     let text = report.to_string();
     if stdout_is_taken {
@@ -121,18 +123,38 @@ fn print_table(report: &Report, stdout_is_taken: bool) -> Result<(), CommandErro
     print(&text).map_err(cannot_print)
 }
 
-/// Returns `true` if an output writes to standard output. A terminal or `/dev/null` does not count:
-/// it takes both the frames and the table.
-fn writes_to_stdout(config: &Config) -> bool {
+/// Outputs that write to standard output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct StdoutOutputs {
+    /// There is one.
+    is_taken: bool,
+    /// There is no other output.
+    is_all: bool,
+}
+
+/// Returns the outputs that write to standard output. A terminal or `/dev/null` does not count: it
+/// takes both the frames and the table.
+fn stdout_outputs(config: &Config) -> StdoutOutputs {
     let id = |path: &Path| {
         let file = fs::metadata(path).ok()?;
         (!file.file_type().is_char_device()).then(|| (file.dev(), file.ino()))
     };
     let stdout = id(Path::new("/proc/self/fd/1"));
-    config.outputs.iter().any(|output| match &output.kind {
+    let is_stdout = |output: &&Output| match &output.kind {
         OutputKind::Stream(stream) => stream.target == StreamTarget::Stdout,
         kind => stdout.is_some() && kind.only_file().and_then(|path| id(&path)) == stdout,
-    })
+    };
+    let count = config.outputs.iter().filter(is_stdout).count();
+    StdoutOutputs { is_taken: count > 0, is_all: count > 0 && count == config.outputs.len() }
+}
+
+/// Returns whether the reader of standard output has gone.
+fn is_stdout_closed() -> bool {
+    let stdout = io::stdout();
+    let mut entries = [PollFd::new(&stdout, PollFlags::empty())];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut entries, Some(&now)).is_ok()
+        && entries[0].revents().intersects(PollFlags::ERR | PollFlags::HUP)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Progress reports for programs: one JSON object per line.
+//! Progress reports for programs: one JSON object per line, and a last one with the whole account.
 
 use std::time::Duration;
 
@@ -7,13 +7,35 @@ use vxtap::engine::Report;
 
 /// Counts since the start.
 #[derive(Serialize)]
-struct ProgressLine<'a> {
+pub(super) struct ProgressLine<S> {
+    /// `true` in the last line.
+    #[serde(rename = "final")]
+    is_final: bool,
     elapsed_s: f64,
     received: u64,
     delivered: u64,
     dropped: u64,
     lost_in_kernel: u64,
-    sessions: Vec<SessionProgress<'a>>,
+    sessions: Vec<S>,
+}
+
+impl<S: Serialize> ProgressLine<S> {
+    pub(super) fn new(elapsed: Duration, report: &Report, sessions: Vec<S>) -> Self {
+        let total = report.total();
+        Self {
+            is_final: false,
+            elapsed_s: elapsed.as_secs_f64(),
+            received: total.received.frames,
+            delivered: total.delivered.frames,
+            dropped: total.drops.total(),
+            lost_in_kernel: report.lost_in_kernel(),
+            sessions,
+        }
+    }
+
+    pub(super) fn last(self) -> Self {
+        Self { is_final: true, ..self }
+    }
 }
 
 #[derive(Serialize)]
@@ -26,19 +48,15 @@ struct SessionProgress<'a> {
 /// Returns a line of JSON with its newline. `received`, `delivered` and `dropped` count datagrams;
 /// `bytes` counts captured bytes of inner frames.
 pub(super) fn line(elapsed: Duration, report: &Report) -> String {
-    let total = report.total();
     let sessions = report.session_counters();
     let sessions = report.sessions.iter().zip(&sessions).map(|(name, session)| {
         let received = session.received;
         SessionProgress { name, frames: received.frames, bytes: received.bytes }
     });
-    let progress = ProgressLine {
-        elapsed_s: elapsed.as_secs_f64(),
-        received: total.received.frames,
-        delivered: total.delivered.frames,
-        dropped: total.drops.total(),
-        lost_in_kernel: report.lost_in_kernel(),
-        sessions: sessions.collect(),
-    };
-    serde_json::to_string(&progress).unwrap_or_default() + "\n"
+    to_line(&ProgressLine::new(elapsed, report, sessions.collect()))
+}
+
+/// Returns a value as a line of JSON with its newline.
+pub(super) fn to_line(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default() + "\n"
 }

@@ -17,7 +17,7 @@ use vxtap::plural::{counted, listed};
 use super::args::ProgressFormat;
 use super::control_socket::{Answer, ControlServer, Reply, Request};
 use super::load::Loader;
-use super::{CommandError, log, print, progress};
+use super::{CommandError, StdoutOutputs, account, cannot_print, log, print, progress};
 
 /// Signals that stop the engine in order.
 pub(super) const STOP_SIGNALS: [i32; 2] = [SIGINT, SIGTERM];
@@ -47,8 +47,8 @@ pub(super) fn run(loader: &Loader, format: Option<ProgressFormat>) -> Result<(),
     let config = loader.load()?;
     let signals = Signals::on_signals(loader.path().is_some()).map_err(CommandError::Failed)?;
     let (described, targets) = (ports(&config), outputs(&config));
-    let to_stdout = super::writes_to_stdout(&config);
-    if to_stdout && format.is_some() {
+    let mut stdout = super::stdout_outputs(&config);
+    if stdout.is_taken && format.is_some() {
         let sentence =
             "--progress writes to standard output, and so does an output: use only one of them";
         return Err(CommandError::Refused(anyhow!(sentence)));
@@ -69,12 +69,41 @@ pub(super) fn run(loader: &Loader, format: Option<ProgressFormat>) -> Result<(),
             log(&format!("`vxtap reload` and `vxtap tail` are not available: {error}"));
         })
         .ok();
-    watch(&mut engine, &signals, control.as_mut(), loader, to_stdout, format);
-    let was_stopped = signals.stop.load(Ordering::Relaxed);
+    let start = Instant::now();
+    watch(&mut engine, &signals, control.as_mut(), loader, &mut stdout, format);
+    let end = if signals.stop.load(Ordering::Relaxed) {
+        End::Stopped
+    } else if has_lost_its_reader(stdout) {
+        log(
+            "nothing reads standard output any more, and there is no other output: the engine ends",
+        );
+        End::ReaderGone
+    } else {
+        End::ByItself
+    };
     exit_on_next_signal();
     let report = stop_engine(engine);
-    super::print_table(&report, to_stdout)?;
-    check_report(&report, was_stopped).map_err(CommandError::Failed)
+    super::print_table(&report, stdout.is_taken || format.is_some())?;
+    if format == Some(ProgressFormat::Json) {
+        print(&account::line(start.elapsed(), &report)).map_err(cannot_print)?;
+    }
+    check_report(&report, end).map_err(CommandError::Failed)
+}
+
+/// Reason why an engine ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// A signal.
+    Stopped,
+    /// The only output writes to standard output, which nothing reads any more.
+    ReaderGone,
+    /// No interface delivers frames any more.
+    ByItself,
+}
+
+/// Returns whether all outputs write to standard output and nothing reads it any more.
+fn has_lost_its_reader(stdout: StdoutOutputs) -> bool {
+    stdout.is_all && super::is_stdout_closed()
 }
 
 /// Raises the limit of open files as far as the hard limit allows: queues, files and readers need
@@ -125,22 +154,26 @@ fn exit_on_next_signal() {
     });
 }
 
-/// Waits for a signal or the end of the engine; reports and reloads meanwhile.
+/// Waits for a signal, the end of the engine, or that of the reader of its only output; reports and
+/// reloads meanwhile.
 fn watch(
     engine: &mut Engine,
     signals: &Signals,
     mut control: Option<&mut ControlServer>,
     loader: &Loader,
-    to_stdout: bool,
+    stdout: &mut StdoutOutputs,
     format: Option<ProgressFormat>,
 ) {
     let start = Instant::now();
     let mut next = start;
-    while !signals.stop.load(Ordering::Relaxed) && !engine.has_ended() {
+    while !signals.stop.load(Ordering::Relaxed)
+        && !engine.has_ended()
+        && !has_lost_its_reader(*stdout)
+    {
         engine.poll_interfaces();
         engine.take_diagnostics().iter().for_each(|note| log(note));
         if signals.reload.swap(false, Ordering::Relaxed) {
-            reload(engine, loader, to_stdout);
+            reload(engine, loader, stdout);
         }
         if signals.rotate.swap(false, Ordering::Relaxed) && !engine.rotate() {
             log("SIGUSR1 rotates pcapng files, but no output writes any");
@@ -148,7 +181,7 @@ fn watch(
         if let Some(control) = &mut control {
             control.follow(engine.interfaces().into_iter().map(|(name, _)| name));
             control.serve(|request| match request {
-                Request::Reload => Reply::Answer(reload(engine, loader, to_stdout)),
+                Request::Reload => Reply::Answer(reload(engine, loader, stdout)),
                 Request::Tail(sessions) => match engine.tail(&sessions) {
                     Ok(tail) => Reply::Stream(tail),
                     Err(error) => Reply::Answer(Answer::Refused(error.to_string())),
@@ -166,21 +199,26 @@ fn watch(
 
 /// Reads the configuration file again, applies it and prints the result. Outputs to standard output
 /// cannot be added or removed.
-fn reload(engine: &mut Engine, loader: &Loader, to_stdout: bool) -> Answer {
+fn reload(engine: &mut Engine, loader: &Loader, stdout: &mut StdoutOutputs) -> Answer {
     let Some(path) = loader.path() else {
         return Answer::Refused("the engine was started without a configuration file".to_owned());
     };
     let changes = loader.load().map_err(|error| error.to_string()).and_then(|config| {
-        let is_kept = super::writes_to_stdout(&config) == to_stdout;
+        let new = super::stdout_outputs(&config);
+        let is_kept = new.is_taken == stdout.is_taken;
         let sentence =
             "an output to standard output cannot be added or removed while the engine runs: restart it";
-        is_kept.then_some(config).ok_or_else(|| sentence.to_owned())
+        is_kept.then_some((config, new)).ok_or_else(|| sentence.to_owned())
     });
-    let answer =
-        match changes.and_then(|config| engine.reload(config).map_err(|error| error.to_string())) {
-            Ok(changes) => Answer::Done(format!("{}: {changes}", path.display())),
-            Err(reason) => Answer::Refused(reason),
-        };
+    let reload = |(config, new)| {
+        let changes = engine.reload(config).map_err(|error| error.to_string())?;
+        *stdout = new;
+        Ok(changes)
+    };
+    let answer = match changes.and_then(reload) {
+        Ok(changes) => Answer::Done(format!("{}: {changes}", path.display())),
+        Err(reason) => Answer::Refused(reason),
+    };
     log(&answer.to_string());
     answer
 }
@@ -192,13 +230,17 @@ pub(super) fn stop_engine(engine: Engine) -> Report {
 }
 
 /// Returns an error if something went wrong.
-pub(super) fn check_report(report: &Report, was_stopped: bool) -> anyhow::Result<()> {
+pub(super) fn check_report(report: &Report, end: End) -> anyhow::Result<()> {
     if let Some(error) = report.failures.first() {
         bail!("{error}");
     }
-    ensure!(was_stopped, "the engine ended by itself");
+    ensure!(end != End::ByItself, "the engine ended by itself");
     let broken = report.imbalances();
     ensure!(broken.is_empty(), "the counters do not add up: {}", broken.join("; "));
+    if end == End::ReaderGone {
+        // The frames that it did not read are not lost.
+        return Ok(());
+    }
     for output in &report.outputs {
         if let Some(written) = output.written.as_ref().filter(|written| written.frames_lost > 0) {
             bail!("output `{}` lost {}", output.name, counted(written.frames_lost, "frame"));

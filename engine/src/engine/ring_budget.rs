@@ -40,7 +40,8 @@ impl RingBudget {
         let used: usize = lens.map(|len| len as usize).sum();
         let each = self.chunks.saturating_sub(used) / added.max(1);
         let len = 1 << each.checked_ilog2()?;
-        (len >= RING_LEN_MIN).then(|| u32::try_from(len).map_or(self.ring_len, |len| len.min(self.ring_len)))
+        (len >= RING_LEN_MIN)
+            .then(|| u32::try_from(len).map_or(self.ring_len, |len| len.min(self.ring_len)))
     }
 }
 

@@ -43,8 +43,9 @@ impl<'e> OutputBuilder<'e> {
                 let in_use = exclusive.clone().map(|exclusive| (exclusive, output.name.clone()));
                 self.0.exclusive.extend(in_use);
                 let attached = attached.clone();
-                let instance = OutputInstance::new(output, member, attached, opened, exclusive);
-                instances.push(OutputInstance { ring_len, ..instance });
+                let mut instance = OutputInstance::new(output, member, attached, opened, exclusive);
+                instance.ring_len = ring_len;
+                instances.push(instance);
             }
         }
         Ok(instances)

@@ -53,6 +53,9 @@ mod tests {
         create_parent(Path::new("socket")).unwrap();
         fs::write(&path, "a file").unwrap();
         let error = create_parent(&path.join("socket")).unwrap_err().to_string();
-        assert!(error.starts_with(&format!("cannot make the directory {}: ", path.display())), "{error}");
+        assert!(
+            error.starts_with(&format!("cannot make the directory {}: ", path.display())),
+            "{error}"
+        );
     }
 }

@@ -1,11 +1,18 @@
 //! Every lost frame is counted, and the sums add up.
 
+use std::io::{BufRead, BufReader, Read};
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
 use vxtap::DropReason;
 use vxtap::config::{Output, OutputKind, UnknownSessions, WaitMode};
 use vxtap_bench::{Profile, Verifier};
 use vxtap_tests::{TIMEOUT, Veth, privileged, wait_until};
 
-use super::support::{OUTPUT, assert_adds_up, config, declared, open, run, send_traffic, verify};
+use super::support::{
+    OUTPUT, assert_adds_up, config, config_file, declared, open, run, send_traffic, start, verify,
+    wait_for_received,
+};
 
 #[test]
 #[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
@@ -88,4 +95,49 @@ fn undeclared_pairs_are_counted_by_pair_and_dropped_if_so_configured() {
     );
     assert_eq!(beyond.frames, 0);
     assert_eq!(outcome.verdict.intact, sent[..6].iter().sum::<u64>());
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
+fn progress_is_json_to_its_end_and_the_last_object_is_the_whole_account() {
+    privileged();
+    let veth = Veth::pair(2).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let (config, _) = config_file(directory.path(), "progress");
+    let mut process = start(&veth, &["-c", &config]);
+    let profile = Profile { count: Some(1000), ..Profile::default() };
+    send_traffic(&veth.sender, &profile, 10_000);
+    wait_for_received(&mut process, 1000);
+    process.signal(Signal::SIGTERM).unwrap();
+    let stdout = process.child().stdout.take().unwrap();
+    let lines: Vec<Value> = BufReader::new(stdout)
+        .lines()
+        .map(|line| serde_json::from_str(&line.unwrap()).unwrap())
+        .collect();
+    let mut said = String::new();
+    process.child().stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(process.wait(TIMEOUT).unwrap().success(), "{said}");
+    assert!(said.contains("\n  received 1000 = delivered 1000\n"), "the table: {said}");
+    let (last, others) = lines.split_last().unwrap();
+    assert!(others.iter().all(|line| line["final"] == false), "{others:?}");
+    assert_eq!(
+        (&last["final"], &last["received"], &last["delivered"]),
+        (&true.into(), &1000.into(), &1000.into())
+    );
+    let sum = |objects: &Value, key: &str| -> u64 {
+        objects.as_array().unwrap().iter().map(|object| object[key].as_u64().unwrap()).sum()
+    };
+    assert_eq!(sum(&last["interfaces"], "redirected"), 1000);
+    assert_eq!(sum(&last["workers"], "received"), 1000);
+    assert_eq!(sum(&last["sessions"], "delivered"), 1000);
+    assert_eq!(sum(&last["undeclared"], "frames"), 1000);
+    let drops = last["drops"].as_object().unwrap();
+    assert_eq!(drops.len(), DropReason::ALL.len());
+    assert!(drops.values().all(|count| count == 0), "{drops:?}");
+    let [output] = last["outputs"].as_array().unwrap().as_slice() else { panic!("{last}") };
+    assert_eq!((&output["delivered"], &output["written"]["frames"]), (&1000.into(), &1000.into()));
+    assert_eq!(
+        (&last["failures"], &last["imbalances"]),
+        (&Value::Array(vec![]), &Value::Array(vec![]))
+    );
 }

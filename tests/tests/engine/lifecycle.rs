@@ -74,8 +74,8 @@ fn each_signal_even_sent_twice_ends_the_engine_in_order_with_the_table() {
         // timeout(1) sends it twice: to the process and to its group.
         process.signal(signal).unwrap();
         process.signal(signal).unwrap();
-        let stdout = process.child().stdout.take().unwrap();
-        let table: Vec<_> = BufReader::new(stdout).lines().map(Result::unwrap).collect();
+        let stderr = process.child().stderr.take().unwrap();
+        let table: Vec<_> = BufReader::new(stderr).lines().map(Result::unwrap).collect();
         assert_eq!(process.wait(TIMEOUT).unwrap().code(), Some(0));
         let table = table.join("\n");
         assert!(table.contains("received 3000 = delivered 3000\n"), "{table}");

@@ -42,8 +42,8 @@ fn two_queues_with_the_defaults_stay_below_a_hundred_megabytes_and_do_not_grow()
     });
     wait_for_received(&mut process, COUNT);
     process.signal(Signal::SIGTERM).unwrap();
-    let stdout = process.child().stdout.take().unwrap();
-    let table = std::io::read_to_string(stdout).unwrap();
+    let stderr = process.child().stderr.take().unwrap();
+    let table = std::io::read_to_string(stderr).unwrap();
     assert_eq!(process.wait(TIMEOUT).unwrap().code(), Some(0));
     assert!(table.contains(&format!("received {COUNT} = delivered {COUNT}\n")), "{table}");
     let (warm, later): (Readings, Readings) =

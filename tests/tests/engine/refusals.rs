@@ -8,9 +8,7 @@ use vxtap::config::{CaptureMode, Cpus, Output, OutputKind, Queues};
 use vxtap_tests::leftovers::{assert_no_xdp_program, xdp_program};
 use vxtap_tests::{Veth, privileged};
 
-use super::support::{
-    as_nobody, config, config_file, finish, open, open_to_all, vxtap, vxtap_on,
-};
+use super::support::{as_nobody, config, config_file, finish, open, open_to_all, vxtap, vxtap_on};
 
 /// Returns the object of the XDP program under another name: a foreign program.
 fn foreign_object() -> Vec<u8> {

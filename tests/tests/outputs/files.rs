@@ -102,15 +102,14 @@ fn a_full_disk_costs_its_output_frames_and_nobody_else_and_it_goes_on_by_itself(
     // Keeps the mount when the process is gone.
     let mount = File::open(&inside).unwrap();
     process.signal(Signal::SIGINT).unwrap();
-    let table = std::io::read_to_string(process.child().stdout.take().unwrap()).unwrap();
     process.wait(TIMEOUT).unwrap();
     let said = said();
-    assert_eq!(frames_in(&good), sent, "\n{table}{said}");
-    let lost = counted(&table, "not written:");
+    assert_eq!(frames_in(&good), sent, "\n{said}");
+    let lost = counted(&said, "not written:");
     let full = dir.path().join("full.pcapng");
     fs::copy(format!("/proc/self/fd/{}/full.pcapng", mount.as_raw_fd()), &full).unwrap();
     let written = frames_in(&full);
-    assert_eq!(written + lost, sent, "\n{table}{said}");
+    assert_eq!(written + lost, sent, "\n{said}");
     assert!(lost > 1000 && written > 1000, "{written} written, {lost} lost");
     assert!(said.contains("No space left on device") && said.contains("has resumed"), "{said}");
     assert_eq!(

@@ -306,6 +306,37 @@ fn standard_output_is_a_stream_that_tcpdump_reads_and_the_table_goes_elsewhere()
 
 #[test]
 #[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
+fn an_engine_ends_when_the_program_behind_it_in_a_pipe_does() {
+    privileged();
+    let veth = Veth::pair(1).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let [file, seen, errors] =
+        ["vxtap.toml", "seen.pcap", "errors"].map(|name| directory.path().join(name));
+    let stream = "[[output]]\nname = \"pipe\"\ntype = \"stream\"\nto = \"stdout\"\n";
+    let pcapng = "[[output]]\nname = \"pipe\"\ntype = \"pcapng\"\npath = \"/dev/stdout\"\n";
+    for output in [stream, pcapng] {
+        std::fs::write(&file, output).unwrap();
+        let arguments = ["run", "-i", veth.receiver.interface, "-c", file.to_str().unwrap()];
+        let mut command = vxtap_on(&veth.receiver, &arguments);
+        command.stdout(Stdio::piped()).stderr(File::create(&errors).unwrap());
+        let mut engine = Process::spawn("vxtap", &mut command).unwrap();
+        let mut tcpdump = Command::new("tcpdump");
+        tcpdump.args(["-c", "5", "-r", "-", "-w"]).arg(&seen);
+        let mut sniffer = reader(&mut tcpdump, engine.child().stdout.take().unwrap());
+        let text = || std::fs::read_to_string(&errors).unwrap_or_default();
+        wait_until("the engine to run", TIMEOUT, || text().contains("running:")).unwrap();
+        send_traffic(&veth.sender, &Profile { count: Some(1000), ..profile() }, 5000);
+        sniffer.wait(TIMEOUT).unwrap();
+        let status = engine.wait(TIMEOUT).unwrap_or_else(|error| panic!("{error}: {}", text()));
+        assert!(status.success(), "{}", text());
+        assert!(text().contains("nothing reads standard output any more"), "{}", text());
+        assert!(text().contains("\n  redirected 1000 = "), "with its table: {}", text());
+        assert_eq!(frames_in(&seen), 5);
+    }
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
 fn a_reload_that_takes_a_stream_away_ends_it_for_its_readers_and_one_that_brings_it_begins_it() {
     privileged();
     let veth = Veth::pair(1).unwrap();

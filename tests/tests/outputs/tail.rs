@@ -104,12 +104,12 @@ fn vxtap_tail_shows_a_session_to_tshark_and_a_line_for_each_frame() {
     );
 }
 
-/// Ends an engine; returns exit code and standard output.
+/// Ends an engine; returns exit code and standard error.
 fn stopped(mut engine: Process) -> (Option<i32>, String) {
     engine.signal(Signal::SIGTERM).unwrap();
     let code = engine.wait(TIMEOUT).unwrap().code();
     let mut table = String::new();
-    engine.child().stdout.take().unwrap().read_to_string(&mut table).unwrap();
+    engine.child().stderr.take().unwrap().read_to_string(&mut table).unwrap();
     (code, table)
 }
 

@@ -90,7 +90,8 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Asks the engine to stop, as Ctrl-C does, and returns its conservation table.
+    /// Asks the engine to stop, as Ctrl-C does, and returns its conservation table, the end of its
+    /// messages.
     ///
     /// # Errors
     /// When it does not stop in time or reports a failure.
@@ -102,8 +103,8 @@ impl<'a> Engine<'a> {
             "vxtap failed while stopping ({status}):\n{}",
             self.files.engine_log_text()
         );
-        // The reader thread ends with the pipe, so this ends too.
-        let table = self.lines.iter().filter(|line| Progress::parse(line).is_none());
-        Ok(table.map(|line| line + "\n").collect())
+        let log = self.files.engine_log_text();
+        let table = log.split_inclusive('\n').skip_while(|line| line.starts_with("vxtap: "));
+        Ok(table.collect())
     }
 }

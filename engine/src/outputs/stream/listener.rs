@@ -269,9 +269,8 @@ mod tests {
     #[test]
     fn an_address_that_cannot_be_had_is_refused_with_the_remedy() {
         let first = TcpListener::bind("127.0.0.1:0").unwrap();
-        let refusal = |address| {
-            StreamListener::open(&StreamTarget::Tcp(address)).unwrap_err().to_string()
-        };
+        let refusal =
+            |address| StreamListener::open(&StreamTarget::Tcp(address)).unwrap_err().to_string();
         assert_eq!(
             refusal(first.local_addr().unwrap()),
             "another program listens there: stop it, or set another output.address"
