@@ -14,6 +14,8 @@ use rustix::fs::{
     MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, ftruncate, memfd_create,
 };
 
+use rustix::io::Errno;
+
 use super::mapping::Mapping;
 
 /// Access of another process to the memory.
@@ -30,13 +32,18 @@ const SIZE: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW);
 /// Flags of every file: closed on exec, and not sealed yet.
 const FLAGS: MemfdFlags = MemfdFlags::CLOEXEC.union(MemfdFlags::ALLOW_SEALING);
 
-/// Makes an empty file in memory that can be sealed, with `flags` beside those that all have.
+/// Makes an empty file in memory that can be sealed, with `flags` beside those that all have. No
+/// process can execute it (`MFD_NOEXEC_SEAL`, Linux 6.3).
 ///
 /// # Errors
 ///
 /// The errno of the system call.
 pub(crate) fn file(name: &CStr, flags: MemfdFlags) -> io::Result<OwnedFd> {
-    Ok(memfd_create(name, FLAGS | flags)?)
+    match memfd_create(name, FLAGS | MemfdFlags::NOEXEC_SEAL | flags) {
+        // Older kernels do not know the flag.
+        Err(Errno::INVAL) => Ok(memfd_create(name, FLAGS | flags)?),
+        created => Ok(created?),
+    }
 }
 
 /// Makes sealed memory of `len` bytes, zeroed, mapped here for writing.
@@ -131,6 +138,18 @@ mod tests {
         // SAFETY: as above.
         assert_eq!(unsafe { ours.at::<u8>(5, 1).read() }, 7);
         assert!(File::from(file).set_len(0).is_err());
+    }
+
+    #[test]
+    fn nobody_can_make_the_memory_executable_if_the_kernel_has_a_seal_for_that() {
+        use std::os::unix::fs::PermissionsExt;
+        let (file, _ours) = create(c"vxtap-test", 4096, Access::Write).unwrap();
+        let file = File::from(file);
+        let sealed = memfd_create(c"vxtap-test", MemfdFlags::NOEXEC_SEAL);
+        let has_seal = !matches!(sealed, Err(Errno::INVAL));
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o111 == 0, has_seal);
+        let changed = file.set_permissions(std::fs::Permissions::from_mode(0o700));
+        assert_eq!(changed.is_err(), has_seal);
     }
 
     #[test]
