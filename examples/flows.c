@@ -207,6 +207,14 @@ static size_t copy_head(const struct ring *ring, uint64_t position, uint8_t head
     }
 }
 
+/* Returns whether the engine has taken the memory of the ring back, so that what was copied from it
+ * before may be other frames. */
+static int is_revoked(const struct ring *ring) {
+    atomic_thread_fence(memory_order_acquire);
+    return atomic_load_explicit((_Atomic uint32_t *)(ring->memory + VXTAP_RING_REVOKED),
+                                memory_order_relaxed) != 0;
+}
+
 /* Reads the published frames of a ring; returns the number of descriptors. */
 static uint64_t read_ring(struct ring *ring) {
     uint64_t head = atomic_load_explicit((_Atomic uint64_t *)(ring->memory + VXTAP_RING_HEAD),
@@ -215,10 +223,12 @@ static uint64_t read_ring(struct ring *ring) {
     for (int is_first = 1; ring->position < head; ring->position++) {
         const struct vxtap_descriptor *descriptor = descriptor_at(ring, ring->position);
         uint8_t copied[HEAD_MAX];
-        if (is_first && descriptor->len < HEAD_MAX && descriptor->flags & VXTAP_CONTINUES)
-            frame(descriptor, copied, copy_head(ring, ring->position, copied));
-        else if (is_first)
-            frame(descriptor, ring->umem + descriptor->addr, descriptor->len);
+        if (is_first) {
+            size_t len = copy_head(ring, ring->position, copied);
+            if (is_revoked(ring))
+                return 0; /* the connection ends too */
+            frame(descriptor, copied, len);
+        }
         is_first = !(descriptor->flags & VXTAP_CONTINUES);
     }
     /* One store releases the memory of all of them. */

@@ -23,13 +23,13 @@ import struct
 import sys
 import time
 
-VERSION, ANY = 1, 0xFFFFFFFF
+VERSION, ANY = 2, 0xFFFFFFFF
 HELLO = struct.Struct("=8sII")
 WELCOME = struct.Struct("=8sIIIIII104s")
 PARCEL = struct.Struct("=8sII")
 RING = struct.Struct("=8sIIIIIIII")
 DESCRIPTOR = struct.Struct("=QQIIIHH")
-HEAD, CONTINUES, IP = 128, 1, 32
+HEAD, REVOKED, CONTINUES, IP = 128, 260, 1, 32
 HEAD_MAX = 128  # bytes of a frame that are looked at
 
 
@@ -41,6 +41,7 @@ class Ring:
         self.memory = mmap.mmap(ring, 0, prot=mmap.PROT_READ)
         # Stores eight bytes at once; pack_into would store one after the other.
         self.head = memoryview(self.memory)[HEAD : HEAD + 8].cast("Q")
+        self.revoked = memoryview(self.memory)[REVOKED : REVOKED + 4].cast("I")
         self.tail = memoryview(mmap.mmap(tail, 0))[:8].cast("Q")
         header = RING.unpack_from(self.memory)
         self.len, self.descriptors, self.queue = header[2], header[4], header[8]
@@ -49,14 +50,17 @@ class Ring:
     def read(self, count):
         """Passes all published frames to count, then releases their memory.
 
-        Returns the number of descriptors.
+        Returns the number of descriptors. When the engine has disconnected this process and taken
+        its memory back, there may be other frames in it: then none is passed.
         """
         head, begin, frame = self.head[0], self.position, b""
         while self.position < head:
             at = self.descriptors + (self.position & (self.len - 1)) * DESCRIPTOR.size
             _, addr, length, _, session, _, flags = DESCRIPTOR.unpack_from(self.memory, at)
-            # The headers may go on in the next part.
+            # A copy; the headers may go on in the next part.
             frame += self.umem[addr : addr + min(length, HEAD_MAX - len(frame))]
+            if self.revoked[0]:
+                return 0
             if not flags & CONTINUES:
                 count(session, frame, flags)
                 frame = b""

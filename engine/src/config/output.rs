@@ -157,7 +157,7 @@ pub enum OutputKind {
         /// then needs one.
         vlan_tags: bool,
     },
-    /// Shares the memory of the queues with other processes, without copying:
+    /// Shares the memory of the queues with other processes, without copying here:
     /// [`crate::outputs::shared::attach`], or docs/ring-abi.md for other languages. A process that
     /// may open the socket sees all memory of the queues, including the frames of other outputs.
     Shared {

@@ -5,6 +5,7 @@
 //!   0    header                                 0   tail
 //!   128  head
 //!   256  writer gone: not 0 once the writer has ended
+//!   260  revoked: not 0 once the chunks have been taken back
 //!   512  descriptors, 32 bytes each
 //! ```
 //!
@@ -15,7 +16,7 @@ use super::Descriptor;
 
 /// Version of everything that two processes agree on: this layout, the descriptor, and the words on
 /// the socket.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 /// The first eight bytes of a ring: `vxtapRNG`.
 pub(crate) const MAGIC: [u8; 8] = *b"vxtapRNG";
 
@@ -24,6 +25,9 @@ pub(crate) const HEAD: usize = 128;
 /// Offset of the flag, a `u32`: not 0 once the worker publishes no more, stored after its last
 /// store to the head.
 pub(crate) const WRITER_GONE: usize = 256;
+/// Offset of the flag, a `u32`: not 0 once the worker has taken back chunks that the consumer had
+/// not released, because it was disconnected. Stored before the first of them can change.
+pub(crate) const REVOKED: usize = 260;
 /// Offset of the tail of a ring inside of this process, which is in the same memory.
 pub(crate) const LOCAL_TAIL: usize = 384;
 /// Offset of the descriptors.

@@ -61,7 +61,7 @@ impl Merge {
         self.frames.clear();
         self.counts.clear();
         self.counts.resize(readers.len(), 0);
-        let is_half_full = readers.iter_mut().any(|reader| 2 * reader.refresh() >= reader.len());
+        let is_half_full = readers.iter_mut().any(Reader::is_half_full);
         let release_ns =
             if is_half_full { u64::MAX } else { now_ns.saturating_sub(self.window_ns) };
         // A ring that is empty may still get a frame from within the window; one that is not shows

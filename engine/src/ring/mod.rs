@@ -1,9 +1,10 @@
 //! Rings from the workers to the consumers: an output's consumer has one ring from each worker.
 //!
-//! No bytes are copied: a ring carries descriptors, and its tail (the consumer's index) returns the
-//! chunks. A consumer that does not keep up loses the frames for which its own rings have no room,
-//! counted; other consumers lose none.
+//! No bytes are copied in the engine's process: a ring carries descriptors, and its tail (the
+//! consumer's index) returns the chunks. A consumer that does not keep up loses the frames for
+//! which its own rings have no room, counted; other consumers lose none.
 
+mod attached_ring;
 mod consumer;
 mod descriptor;
 mod frame;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Descriptor;
+use super::attached_ring::AttachedRing;
 use super::ring_memory::RingMemory;
 use super::{PeerState, QueueId};
 use crate::sys::prefetch;
@@ -15,7 +16,8 @@ use crate::xsk::Umem;
 const FRAMES_AHEAD: u64 = 6;
 const DESCRIPTORS_AHEAD: u64 = 16;
 
-/// The consumer's side of a ring.
+/// The consumer's side of a ring. That of a ring of another process reads a ring and a UMEM of its
+/// own, into which the frames are [copied](AttachedRing).
 #[derive(Debug)]
 pub(crate) struct Reader {
     pub(super) memory: Arc<RingMemory>,
@@ -26,6 +28,8 @@ pub(crate) struct Reader {
     tail: u64,
     /// The head when last read; may be stale, which only hides frames for a moment.
     head: u64,
+    /// The ring that `memory` is filled from, if it is one of another process.
+    attached: Option<Box<AttachedRing>>,
 }
 
 impl Reader {
@@ -35,7 +39,19 @@ impl Reader {
         queue_id: QueueId,
         peer_state: Arc<PeerState>,
     ) -> Self {
-        Self { memory, umem, queue_id, peer_state, tail: 0, head: 0 }
+        Self { memory, umem, queue_id, peer_state, tail: 0, head: 0, attached: None }
+    }
+
+    /// Returns the reader of copies of the frames of another process.
+    pub(super) fn of_attached(
+        memory: RingMemory,
+        attached: AttachedRing,
+        queue_id: QueueId,
+    ) -> Self {
+        let umem = attached.copies().clone();
+        let mut reader = Self::new(Arc::new(memory), umem, queue_id, Arc::default());
+        reader.attached = Some(Box::new(attached));
+        reader
     }
 
     /// Returns the queue that the frames come from.
@@ -46,8 +62,24 @@ impl Reader {
     /// Loads the head anew; returns the number of descriptors that can be read.
     #[inline]
     pub(crate) fn refresh(&mut self) -> u64 {
-        self.head = self.memory.head().load(Ordering::Acquire);
+        self.head = self.load_head();
         self.head - self.tail
+    }
+
+    #[inline]
+    fn load_head(&mut self) -> u64 {
+        match &mut self.attached {
+            None => self.memory.head().load(Ordering::Acquire),
+            Some(attached) => attached.copy_published(&self.memory, self.tail),
+        }
+    }
+
+    /// Loads the head anew; returns whether half of the ring can be read, so that it may soon be
+    /// full.
+    #[inline]
+    pub(crate) fn is_half_full(&mut self) -> bool {
+        2 * self.refresh() >= self.len()
+            || self.attached.as_ref().is_some_and(|attached| attached.is_full())
     }
 
     /// Returns the number of descriptors that could be read when the head was last loaded.
@@ -65,15 +97,18 @@ impl Reader {
     #[inline]
     pub(crate) fn available(&mut self) -> u64 {
         if self.head == self.tail {
-            self.head = self.memory.head().load(Ordering::Acquire);
+            self.head = self.load_head();
         }
         self.head - self.tail
     }
 
     /// Returns whether the ring is empty and its writer has ended.
     pub(crate) fn is_finished(&mut self) -> bool {
-        let writer_gone = self.memory.writer_gone().load(Ordering::Acquire) != 0;
-        self.available() == 0 && writer_gone
+        let is_ended = match &self.attached {
+            None => self.memory.writer_gone().load(Ordering::Acquire) != 0,
+            Some(attached) => attached.is_ended(),
+        };
+        self.available() == 0 && is_ended
     }
 
     /// Returns the `nth` descriptor that is not released.
@@ -86,7 +121,7 @@ impl Reader {
         assert!(nth < self.head - self.tail, "read beyond the head of a ring");
         let slot = self.memory.slot(self.tail + nth);
         // SAFETY: the slot lies between tail and head, checked above, where the writer does not
-        // write; it was written before the head that was loaded with acquire.
+        // write; it was written before the head that was loaded with acquire, or by `load_head`.
         unsafe { slot.read() }
     }
 
@@ -100,10 +135,13 @@ impl Reader {
     pub(crate) fn segment(&self, nth: u64) -> (Descriptor, &[u8]) {
         let descriptor = self.descriptor(nth);
         let Descriptor { addr, len, .. } = descriptor;
-        // SAFETY: `descriptor` has checked that the position lies between tail and head; `push_all`
-        // has checked that the range lies in a chunk that a `ChunkRef` was given for. It is in the
-        // writer's list until `release`, which needs `&mut self` and so comes after the result's
-        // life; until then no code writes to the chunk.
+        // SAFETY: `descriptor` has checked that the position lies between tail and head. In a ring
+        // of this process, `push_all` has checked that the range lies in a chunk that a `ChunkRef`
+        // was given for; it is in the writer's list until `release` or until the reader is dropped
+        // (only then is `PeerState` set to gone; `set_invalid_tail` cannot be, as `release` alone
+        // stores the tail), both of which come after the result's life; until then no code writes
+        // to the chunk. In the ring of copies of another process's frames, only `copy_published`
+        // writes to the UMEM, which needs `&mut self`.
         (descriptor, unsafe { self.umem.untouched(addr, len) })
     }
 
@@ -131,7 +169,8 @@ impl Reader {
     pub(crate) fn outer(&self, nth: u64) -> &[u8] {
         let Descriptor { addr, outer_len, .. } = self.descriptor(nth);
         let start = addr.saturating_sub(u64::from(outer_len));
-        // SAFETY: as for `segment`: `push_all` has checked the outer headers with the rest.
+        // SAFETY: as for `segment`: `push_all` has checked, or `copy_published` has copied, the
+        // outer headers with the rest.
         unsafe { self.umem.untouched(start, u32::from(outer_len)) }
     }
 

@@ -6,7 +6,9 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use super::Descriptor;
-use super::layout::{self, DESCRIPTORS, HEAD, Header, LOCAL_TAIL, TAIL, TAIL_BYTES, WRITER_GONE};
+use super::layout::{
+    self, DESCRIPTORS, HEAD, Header, LOCAL_TAIL, REVOKED, TAIL, TAIL_BYTES, WRITER_GONE,
+};
 use crate::sys::Mapping;
 use crate::sys::sealed::{self, Access};
 
@@ -16,6 +18,7 @@ pub(super) struct RingMemory {
     head: NonNull<AtomicU64>,
     tail: NonNull<AtomicU64>,
     writer_gone: NonNull<AtomicU32>,
+    revoked: NonNull<AtomicU32>,
     descriptors: NonNull<Descriptor>,
     len: usize,
     /// The ring, and the tail if it lies apart.
@@ -93,6 +96,7 @@ impl RingMemory {
             head: ring.at(HEAD, 1),
             tail: tail.as_ref().map_or_else(|| ring.at(LOCAL_TAIL, 1), |tail| tail.at(TAIL, 1)),
             writer_gone: ring.at(WRITER_GONE, 1),
+            revoked: ring.at(REVOKED, 1),
             descriptors: ring.at(DESCRIPTORS, len),
             len,
             _mappings: (ring, tail),
@@ -126,6 +130,14 @@ impl RingMemory {
     pub(super) const fn writer_gone(&self) -> &AtomicU32 {
         // SAFETY: as for `head`.
         unsafe { self.writer_gone.as_ref() }
+    }
+
+    /// Returns the flag that is not 0 once chunks that the consumer has not released have been
+    /// taken back. Written by the worker, before the first of them can change.
+    #[inline]
+    pub(super) const fn revoked(&self) -> &AtomicU32 {
+        // SAFETY: as for `head`.
+        unsafe { self.revoked.as_ref() }
     }
 
     /// Returns the address of the descriptor of a position.

@@ -17,6 +17,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
+use super::attached_ring::AttachedRing;
 use super::layout::{self, Header, VERSION};
 use super::ring_memory::{Files, RingMemory};
 use super::{PeerState, QueueId, Reader, Writer};
@@ -81,16 +82,18 @@ pub(crate) fn shared_ring(
     Ok((writer, RingFds { umem: file, files, peer_state }))
 }
 
-/// Opens the reading end of a ring that another process has made.
+/// Opens the reading end of a ring that another process has made. It reads copies of the frames:
+/// the other process may take its memory back at any time.
 ///
 /// # Errors
 ///
 /// If the files are not what [`shared_ring`] makes, or cannot be mapped.
 pub(crate) fn open(umem: &OwnedFd, files: &Files) -> io::Result<Reader> {
-    let (memory, header) = RingMemory::open(files)?;
+    let (shared, header) = RingMemory::open(files)?;
     let geometry = Geometry::new(header.chunk_size, header.chunk_count);
     let umem = Umem::open(umem.as_fd(), geometry)?;
+    let memory = RingMemory::local(shared.len())?;
     let interface = usize::try_from(header.interface).map_err(io::Error::other)?;
     let queue_id = QueueId { interface, queue: header.queue };
-    Ok(Reader::new(Arc::new(memory), Arc::new(umem), queue_id, Arc::default()))
+    Ok(Reader::of_attached(memory, AttachedRing::new(shared, umem)?, queue_id))
 }

@@ -8,6 +8,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod attached;
+
 use crate::xsk::{Chunk, FreeList, Geometry, Pages, RefCounts, Umem};
 
 struct Bench {
@@ -28,7 +30,7 @@ fn bench(len: usize) -> Bench {
 impl Bench {
     fn push(&mut self, number: u64) {
         let chunk = self.free.take().unwrap();
-        let addr = self.reader.umem.address_of(&chunk) + 256;
+        let addr = self.writer.umem.address_of(&chunk) + 256;
         let chunk_ref = self.refs.publish(chunk, 1).take();
         self.writer.push_all([(
             &Descriptor { timestamp_ns: number, addr, ..Descriptor::default() },
@@ -161,9 +163,20 @@ fn a_ring_that_is_handed_over_works_like_one_of_this_process() {
     ring_fds.peer_state.set_gone();
     bench.reclaim();
     assert_eq!((bench.free.len(), bench.writer.unread()), (8, 1));
+    assert_eq!(bench.reader.available(), 0, "the engine has taken its memory back");
+    assert!(bench.reader.is_finished());
+}
+
+#[test]
+fn of_a_ring_that_is_closed_everything_published_can_be_read() {
+    let (mut bench, _ring_fds) = shared_bench(4);
+    bench.push(1);
+    bench.push(2);
+    bench.writer.publish();
     bench.writer.close();
-    assert_eq!(bench.reader.available(), 1, "what was published can be read");
-    bench.reader.release(1);
+    assert!(!bench.reader.is_finished());
+    assert_eq!(bench.reader.available(), 2);
+    bench.reader.release(2);
     assert!(bench.reader.is_finished());
 }
 

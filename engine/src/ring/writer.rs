@@ -1,7 +1,7 @@
 //! The worker's side of a ring.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{Ordering, fence};
 
 use super::Descriptor;
 use super::PeerState;
@@ -113,8 +113,13 @@ impl Writer {
         }
     }
 
+    /// Takes everything back. A consumer of another process may still read: the flag tells it that
+    /// the bytes may change from now on.
     #[cold]
     fn reclaim_all(&mut self, give_back: impl FnMut(ChunkRef)) {
+        self.memory.revoked().store(1, Ordering::Relaxed);
+        // The flag is visible before whatever is written to the chunks.
+        fence(Ordering::Release);
         let tail = self.memory.tail().load(Ordering::Acquire);
         let read = if (self.reclaimed..=self.head).contains(&tail) { tail } else { self.reclaimed };
         let is_last = |position: &u64| {

@@ -82,6 +82,12 @@ impl Mapping {
         )
     }
 
+    /// Maps `len` bytes of zeroed memory of this process, pages filled in when they are touched.
+    pub(crate) fn anonymous_on_demand(len: usize) -> io::Result<Self> {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        Self::map(-1, len, 0, READ_WRITE, flags)
+    }
+
     fn map(fd: i32, len: usize, offset: libc::off_t, access: i32, flags: i32) -> io::Result<Self> {
         // SAFETY: with a null hint and without MAP_FIXED the kernel picks an unused range, so no
         // memory that Rust knows of is replaced.

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::slice;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{MemfdFlags, ftruncate};
 
@@ -93,6 +94,43 @@ impl Umem {
             ));
         }
         Ok(Self { memory, file: None, geometry, is_huge: false })
+    }
+
+    /// Makes a region for copies, in memory that the system gives page by page, zeroed. It has no
+    /// chunks for a worker.
+    ///
+    /// # Errors
+    ///
+    /// The errno of mmap(2).
+    pub(crate) fn private(geometry: Geometry) -> io::Result<Self> {
+        let len = usize::try_from(geometry.len()).map_err(io::Error::other)?;
+        let memory = Mapping::anonymous_on_demand(len)?;
+        Ok(Self { memory, file: None, geometry, is_huge: false })
+    }
+
+    /// Copies `words` words of 8 bytes from the offset `from` of another region to the offset `to`
+    /// of this one; both are multiples of 8. Another process, or the kernel, may write to the other
+    /// region meanwhile: then each word is an old or a new one.
+    ///
+    /// # Safety
+    ///
+    /// No other code may have access to the words of this region.
+    ///
+    /// # Panics
+    ///
+    /// If the words do not lie inside of the regions.
+    pub(crate) unsafe fn copy_words(&self, to: u64, other: &Self, from: u64, words: u64) {
+        let words = usize_of(words);
+        let source = other.memory.at::<AtomicU64>(usize_of(from), words);
+        // SAFETY: `at` has checked that the words lie inside the mapping and are aligned, and it
+        // lives as long as `other`; atomics may change, and the loads below do not write.
+        let source = unsafe { slice::from_raw_parts(source.as_ptr(), words) };
+        let target = self.memory.at::<u64>(usize_of(to), words);
+        // SAFETY: as above for `self`; that no other code has access is the caller's promise.
+        let target = unsafe { slice::from_raw_parts_mut(target.as_ptr(), words) };
+        for (target, source) in target.iter_mut().zip(source) {
+            *target = source.load(Ordering::Relaxed);
+        }
     }
 
     /// Returns the file of the region, if it was made here.

@@ -81,8 +81,12 @@ elif mode in ("poke-umem", "poke-ring"):
     print("it could", flush=True)
 elif mode == "garbage":
     os.pwrite(tail, b"\xfe" * 4096, 0)
-    # The engine closes the connection.
-    print("hung up" if connection.recv(16) == b"" else "it goes on", flush=True)
+    # The engine closes the connection, says that it takes its memory back, and sends no more.
+    is_over = connection.recv(16) == b""
+    wait_until(lambda: ring.revoked[0])
+    head = ring.head[0]
+    time.sleep(0.5)
+    print("hung up" if is_over and ring.head[0] == head else "it goes on", flush=True)
 elif mode == "back":
     ring.tail[0] = 50
     wait_for_a_turn(ring)

@@ -35,6 +35,7 @@ fn every_number_is_that_of_the_program() {
         ("VXTAP_PARCEL_SESSIONS", FdMessage::Sessions.word().into()),
         ("VXTAP_RING_HEAD", layout::HEAD as u64),
         ("VXTAP_RING_WRITER_GONE", layout::WRITER_GONE as u64),
+        ("VXTAP_RING_REVOKED", layout::REVOKED as u64),
         ("VXTAP_TAIL", layout::TAIL as u64),
         ("VXTAP_CONTINUES", Descriptor::CONTINUES.into()),
         ("VXTAP_INGRESS", Descriptor::INGRESS.into()),

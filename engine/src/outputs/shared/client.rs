@@ -52,7 +52,7 @@ pub enum AttachError {
 /// The frames of an output, in this process.
 #[derive(Debug)]
 pub struct Attachment {
-    /// Reads the frames in the engine's memory. Dropping it ends the attachment.
+    /// Reads copies of the frames. Dropping it ends the attachment.
     pub consumer: Consumer,
     /// Number of the member that it reads.
     pub member: u32,
@@ -72,8 +72,9 @@ impl Attachment {
 
 /// Attaches to an output of `type = "shared"` of another process: to one of its members, or to the
 /// member with the fewest consumers. Needs no privileges but access to the socket. The frames are
-/// read in place, in memory that this process can only read; a thread waits for further queues and
-/// for the end of the engine.
+/// copied from memory that this process can only read, up to 256 at a time, and released in the
+/// engine's ring at once: the engine takes the memory of a consumer that it disconnects back and
+/// receives other frames there. A thread waits for further queues and for the end of the engine.
 ///
 /// The frames of several queues are merged in the order of their times, within [`ORDER_WINDOW`]
 /// unless [another one is set](Consumer::order_within).

@@ -1,4 +1,4 @@
-//! Frames in another process, without copying: the output kind `shared`.
+//! Frames in another process, in the engine's memory: the output kind `shared`.
 //!
 //! A thread for each output listens at a Unix socket, gives each consumer rings of its own, which
 //! go to the workers while these run, and tells the workers when a consumer is gone. Memory, rings
