@@ -1,6 +1,7 @@
 //! Messages for the operator: collected from any thread, and repeated only when they change.
 
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use crate::sys::lock;
 
@@ -32,9 +33,54 @@ impl LogOnChange {
     }
 }
 
+/// Shortest time between two messages about events of one kind.
+const SUM_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Sums up events of one kind that others can cause as often as they like.
+#[derive(Debug, Default)]
+pub(crate) struct LogSummed {
+    last: Option<Instant>,
+    /// Events since the last message.
+    silent: u64,
+}
+
+impl LogSummed {
+    /// Counts an event. Returns the message about it if it is the first one, or if the last message
+    /// is a minute old; then with the number of events in between.
+    pub(crate) fn of(&mut self, now: Instant, sentence: &str) -> Option<String> {
+        let since = self.last.map(|last| now.saturating_duration_since(last));
+        if since.is_some_and(|since| since < SUM_INTERVAL) {
+            self.silent += 1;
+            return None;
+        }
+        self.last = Some(now);
+        let before =
+            self.rest().map_or_else(String::new, |count| format!("; before that, {count} more"));
+        Some(format!("{sentence}{before}"))
+    }
+
+    /// Returns the number of events that no message was about, if there are any, and forgets them.
+    pub(crate) fn rest(&mut self) -> Option<u64> {
+        Some(std::mem::take(&mut self.silent)).filter(|count| *count > 0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_events_in_a_row_the_first_is_told_and_then_their_number() {
+        let mut log = LogSummed::default();
+        let start = Instant::now();
+        let mut of = |seconds| log.of(start + Duration::from_secs(seconds), "one");
+        assert_eq!(of(0).as_deref(), Some("one"));
+        assert_eq!([of(1), of(59)], [None, None]);
+        assert_eq!(of(61).as_deref(), Some("one; before that, 2 more"));
+        assert_eq!(of(121).as_deref(), Some("one"));
+        assert_eq!(of(122), None);
+        assert_eq!((log.rest(), log.rest()), (Some(1), None));
+    }
 
     #[test]
     fn a_message_is_returned_once_until_another_one_comes() {

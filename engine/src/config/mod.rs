@@ -48,7 +48,7 @@ pub use name::NAME_BYTES_MAX;
 pub use output::{OUTPUTS_MAX, Output, OutputKind};
 pub use pcapng::{Compression, Fsync, PcapngFiles};
 pub use session::{DEFAULT_SESSION_NAME, Session, UnknownDirection, UnknownSessions};
-pub use stream::{PCAP_OVER_IP_PORT, Stream, StreamFormat, StreamTarget};
+pub use stream::{AllowedUsers, PCAP_OVER_IP_PORT, Stream, StreamFormat, StreamTarget};
 pub use tunnel::{GENEVE_PORT, InvalidTunnelPort, Tunnel, TunnelPort, VXLAN_GPE_PORT, VXLAN_PORT};
 pub(crate) use vxlan_profile::mask as bit_mask;
 pub use vxlan_profile::{DirectionBit, SequenceBits, VxlanProfile};

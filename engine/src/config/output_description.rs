@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::output::OutputKind;
 use super::pcapng::{Compression, Fsync, PcapngFiles};
-use super::stream::{Stream, StreamFormat};
+use super::stream::{AllowedUsers, Stream, StreamFormat, StreamTarget};
 use crate::plural::counted;
 
 impl OutputKind {
@@ -35,7 +35,21 @@ fn describe_stream(stream: &Stream) -> String {
     };
     let readers = counted(stream.reader_limit(), "reader");
     let (target, mib) = (&stream.target, stream.buffer_mib);
-    format!("{format} on {target}, at most {readers} at a time, {mib} MiB for each")
+    let users = match (target, &stream.allowed_users) {
+        (StreamTarget::Tcp(address), _) if !address.ip().to_canonical().is_loopback() => {
+            ", for every host that reaches it".to_owned()
+        }
+        (StreamTarget::Tcp(_), AllowedUsers::All) => ", for every user of this host".to_owned(),
+        (StreamTarget::Tcp(_), AllowedUsers::Listed(names)) => {
+            let users: Vec<_> = ["root", "the user of the engine"]
+                .into_iter()
+                .chain(names.iter().map(String::as_str))
+                .collect();
+            format!(", for {}", users.join(", "))
+        }
+        _ => String::new(),
+    };
+    format!("{format} on {target}, at most {readers} at a time, {mib} MiB for each{users}")
 }
 
 /// Describes files:

@@ -4,12 +4,14 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use super::error::Violation;
-use super::key::Entry;
+use super::error::{Problem, Violation};
+use super::key::{Entry, KeyPath};
 use super::limit::Limit;
 
 /// Each reader has a buffer and a thread.
 pub(super) const MAX_READERS: Limit = Limit::Range(1, 64);
+/// A day.
+pub(super) const SEND_TIMEOUT_S: Limit = Limit::Range(1, 86_400);
 /// A reader that is a GiB behind will not catch up.
 pub(super) const BUFFER_MIB: Limit = Limit::Range(1, 1024);
 
@@ -24,11 +26,33 @@ pub struct Stream {
     /// Format of the capture records.
     pub format: StreamFormat,
     /// Maximum number of simultaneous readers of a socket, 1 to 64; each gets all frames from its
-    /// connection on. Default: 8. Further readers are disconnected.
+    /// connection on. Default: 8. Further readers are turned away, in pcapng with the reason.
     pub max_readers: u32,
+    /// Time in seconds after which a reader of a socket is disconnected that takes nothing although
+    /// frames wait for it: 1 to 86400. Default: 30. Too low: a reader that pauses is disconnected;
+    /// high: one that stands still takes the place of another for that long.
+    pub send_timeout_s: u32,
+    /// Users of this host that may read a stream over TCP from a loopback address.
+    pub allowed_users: AllowedUsers,
     /// Size in MiB of the buffer of each reader: 1 to 1024. Default: 4. Too low: a pausing reader
     /// loses frames, which is counted for it; high: a stalled reader takes that much memory.
     pub buffer_mib: u32,
+}
+
+/// Users of this host that may read a stream over TCP from a loopback address. Programs of other
+/// hosts are not asked for their users.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AllowedUsers {
+    /// These, by name or number, beside root and the user of the engine.
+    Listed(Vec<String>),
+    /// All users.
+    All,
+}
+
+impl Default for AllowedUsers {
+    fn default() -> Self {
+        Self::Listed(Vec::new())
+    }
 }
 
 /// Endpoint of a stream.
@@ -59,7 +83,14 @@ pub enum StreamFormat {
 impl Stream {
     /// Returns a stream with the default settings.
     pub const fn new(target: StreamTarget) -> Self {
-        Self { target, format: StreamFormat::Pcapng, max_readers: 8, buffer_mib: 4 }
+        Self {
+            target,
+            format: StreamFormat::Pcapng,
+            max_readers: 8,
+            send_timeout_s: 30,
+            allowed_users: AllowedUsers::Listed(Vec::new()),
+            buffer_mib: 4,
+        }
     }
 
     /// Returns the maximum number of simultaneous readers, which is 1 for standard output and a
@@ -75,7 +106,25 @@ impl Stream {
         MAX_READERS
             .check(self.max_readers)
             .map_err(|problem| problem.at(entry.key("max_readers")))?;
+        SEND_TIMEOUT_S
+            .check(self.send_timeout_s)
+            .map_err(|problem| problem.at(entry.key("send_timeout_s")))?;
+        self.check_users(&entry.key("allowed_users"))?;
         BUFFER_MIB.check(self.buffer_mib).map_err(|problem| problem.at(entry.key("buffer_mib")))
+    }
+}
+
+impl Stream {
+    fn check_users(&self, key: &KeyPath) -> Result<(), Violation> {
+        let AllowedUsers::Listed(names) = &self.allowed_users else { return Ok(()) };
+        for (position, name) in names.iter().enumerate() {
+            if name.is_empty() || name.chars().any(|c| c.is_control() || c.is_whitespace()) {
+                let problem =
+                    Problem::refused(format_args!("{name:?}"), "the name or number of a user");
+                return Err(problem.at(key.index(position)));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -11,15 +11,15 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use vxtap::config::{Output, OutputKind, Stream, StreamFormat, StreamTarget};
+use vxtap::config::{AllowedUsers, Output, OutputKind, Stream, StreamFormat, StreamTarget};
 use vxtap::engine::{Engine, Report, StreamReader};
 use vxtap_bench::{Profile, Verifier};
 use vxtap_tests::{Process, Stopwatch, TIMEOUT, Veth, capture, privileged, wait_until};
 
 use super::interface::frames_in;
 use super::support::{
-    OUTPUT, assert_adds_up, config, declared, frames_so_far, open, send_traffic, stop_after,
-    verify, vxtap_on,
+    OUTPUT, as_nobody, assert_adds_up, config, declared, frames_so_far, open, send_traffic,
+    stop_after, verify, vxtap_on,
 };
 
 pub(super) const FRAMES: u64 = 10_000;
@@ -211,13 +211,30 @@ fn a_reader_that_takes_nothing_does_not_hold_up_the_end_and_one_too_many_is_turn
     engine.start().unwrap();
     let stuck = UnixStream::connect(&socket).unwrap();
     wait_for_readers(&engine, &[(1, 1)]);
-    let mut second = UnixStream::connect(&socket).unwrap();
-    assert_eq!(second.read(&mut [0; 100]).unwrap(), 0, "it is hung up on");
+    for _ in 0..3 {
+        let mut second = UnixStream::connect(&socket).unwrap();
+        let mut answer = Vec::new();
+        second.read_to_end(&mut answer).unwrap();
+        let reason = "output `stream`: it has 1 reader already (output.max_readers)";
+        assert!(String::from_utf8_lossy(&answer).contains(reason), "{answer:?}");
+        let file = directory.path().join("refusal.pcapng");
+        std::fs::write(&file, answer).unwrap();
+        assert_eq!(frames_in(&file), 0, "the reason is a capture that tools can read");
+        capture(Command::new("tcpdump").arg("-nr").arg(&file)).unwrap();
+    }
     send_traffic(&veth.sender, &profile(), 5000);
     wait_until("all frames to be offered", TIMEOUT, || {
         readers(&engine.report(), 1)[0].offered == FRAMES
     })
     .unwrap();
+    let notes = engine.take_diagnostics();
+    let turned_away: Vec<_> = notes.iter().filter(|note| note.contains("turned away")).collect();
+    let [note] = turned_away[..] else { panic!("once, then summed: {notes:?}") };
+    assert!(
+        note.starts_with("output `stream` turned away process ")
+            && note.ends_with(": it has 1 reader already (output.max_readers)"),
+        "{note}"
+    );
     let watch = Stopwatch::start();
     let report = engine.stop();
     assert!(watch.elapsed() < Duration::from_secs(4), "{:?}", watch.elapsed());
@@ -225,12 +242,99 @@ fn a_reader_that_takes_nothing_does_not_hold_up_the_end_and_one_too_many_is_turn
     let consumers = report.outputs[1].consumers.unwrap();
     assert_eq!(
         (consumers.attached_total, consumers.refused, consumers.disconnected, consumers.attached),
-        (1, 1, 1, 0),
+        (1, 3, 1, 0),
         "\n{report}"
     );
     let [account] = readers(&report, 1) else { panic!("{report}") };
     assert_eq!((account.offered, account.unsent > 0), (FRAMES, true), "{account:?}");
     drop(stuck);
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
+fn a_reader_that_takes_nothing_loses_its_place_to_another_one() {
+    privileged();
+    let veth = Veth::pair(1).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let [socket, quick] = ["socket", "quick.pcapng"].map(|name| directory.path().join(name));
+    let mut config = config(&veth.receiver);
+    let stream = Stream {
+        max_readers: 2,
+        send_timeout_s: 1,
+        buffer_mib: 1,
+        ..Stream::new(StreamTarget::Unix(socket.clone()))
+    };
+    config.outputs.push(Output::new("stream", OutputKind::Stream(stream)));
+    let mut engine = open(&veth.receiver, config);
+    drop(engine.take_consumer(OUTPUT));
+    engine.start().unwrap();
+    let stuck = UnixStream::connect(&socket).unwrap();
+    wait_for_readers(&engine, &[(1, 1)]);
+    let mut quick_reader = cat(UnixStream::connect(&socket).unwrap(), &quick);
+    wait_for_readers(&engine, &[(1, 2)]);
+    // A reader to whom nothing is sent is not one that takes nothing.
+    std::thread::sleep(Duration::from_millis(1500));
+    wait_for_readers(&engine, &[(1, 2)]);
+    send_traffic(&veth.sender, &profile(), 5000);
+    wait_for_readers(&engine, &[(1, 1)]);
+    let notes = engine.take_diagnostics();
+    assert!(
+        notes.iter().any(|note| note.starts_with("output `stream` disconnected process ")
+            && note.ends_with(", which took nothing")),
+        "{notes:?}"
+    );
+    drop(UnixStream::connect(&socket).unwrap());
+    let report = stop_after(engine, FRAMES);
+    assert_adds_up(&report);
+    quick_reader.wait(TIMEOUT).unwrap();
+    assert_eq!(frames_in(&quick), FRAMES, "\n{report}");
+    let consumers = report.outputs[1].consumers.unwrap();
+    assert_eq!((consumers.disconnected, consumers.attached), (1, 0), "\n{report}");
+    drop(stuck);
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
+fn over_tcp_on_this_host_only_root_the_engines_user_and_named_ones_read() {
+    privileged();
+    let veth = Veth::pair(1).unwrap();
+    let nobody = || {
+        let mut cat = as_nobody(&veth);
+        // Ends after the first bytes, so that it need not be stopped.
+        cat.args(["bash", "-c", "head -c 400 < /dev/tcp/127.0.0.1/57012"]);
+        String::from_utf8_lossy(&cat.output().unwrap().stdout).into_owned()
+    };
+    let reason = "the user nobody may not read it (output.allowed_users)";
+    for (allowed, may) in [
+        (AllowedUsers::default(), false),
+        (AllowedUsers::Listed(vec!["nobody".to_owned()]), true),
+        (AllowedUsers::All, true),
+    ] {
+        let mut config = config(&veth.receiver);
+        config.sessions = declared(&profile());
+        let target = StreamTarget::Tcp(StreamTarget::PCAP_OVER_IP);
+        let tcp = Stream { allowed_users: allowed, ..Stream::new(target) };
+        config.outputs.push(Output::new("tcp", OutputKind::Stream(tcp)));
+        let mut engine = open(&veth.receiver, config);
+        drop(engine.take_consumer(OUTPUT));
+        engine.start().unwrap();
+        let netns = &veth.receiver.netns;
+        let root = netns.run(|| TcpStream::connect(StreamTarget::PCAP_OVER_IP)).unwrap();
+        wait_for_header(&root);
+        wait_for_readers(&engine, &[(1, 1)]);
+        let answer = nobody();
+        assert_eq!(
+            (answer.contains(reason), answer.contains("session-0")),
+            (!may, may),
+            "{answer}"
+        );
+        let notes = engine.take_diagnostics();
+        assert!(notes.iter().any(|note| note.contains("can read the frames")), "{notes:?}");
+        assert_eq!(notes.iter().any(|note| note.ends_with(reason)), !may, "{notes:?}");
+        let report = engine.stop();
+        let consumers = report.outputs[1].consumers.unwrap();
+        assert_eq!(consumers.refused, u64::from(!may), "\n{report}");
+    }
 }
 
 #[test]
@@ -323,6 +427,8 @@ fn an_engine_ends_when_the_program_behind_it_in_a_pipe_does() {
         let mut tcpdump = Command::new("tcpdump");
         tcpdump.args(["-c", "5", "-r", "-", "-w"]).arg(&seen);
         let mut sniffer = reader(&mut tcpdump, engine.child().stdout.take().unwrap());
+        // It has the pipe too.
+        drop(tcpdump);
         let text = || std::fs::read_to_string(&errors).unwrap_or_default();
         wait_until("the engine to run", TIMEOUT, || text().contains("running:")).unwrap();
         send_traffic(&veth.sender, &Profile { count: Some(1000), ..profile() }, 5000);
@@ -330,7 +436,7 @@ fn an_engine_ends_when_the_program_behind_it_in_a_pipe_does() {
         let status = engine.wait(TIMEOUT).unwrap_or_else(|error| panic!("{error}: {}", text()));
         assert!(status.success(), "{}", text());
         assert!(text().contains("nothing reads standard output any more"), "{}", text());
-        assert!(text().contains("\n  redirected 1000 = "), "with its table: {}", text());
+        assert!(text().contains("\n  redirected "), "with its table: {}", text());
         assert_eq!(frames_in(&seen), 5);
     }
 }

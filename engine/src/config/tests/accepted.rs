@@ -112,6 +112,8 @@ const EVERY_KEY: &str = r#"
     address = "[::1]:5000"
     format = "pcap"
     max_readers = 3
+    send_timeout_s = 60
+    allowed_users = ["suricata", "1000"]
     buffer_mib = 16
     [[output]]
     name = "pipe"
@@ -226,6 +228,8 @@ fn outputs(files: PcapngFiles) -> Vec<Output> {
                     target: StreamTarget::Tcp("[::1]:5000".parse().expect("an address")),
                     format: StreamFormat::Pcap,
                     max_readers: 3,
+                    send_timeout_s: 60,
+                    allowed_users: AllowedUsers::Listed(vec!["suricata".into(), "1000".into()]),
                     buffer_mib: 16,
                 }),
             )

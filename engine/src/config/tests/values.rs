@@ -130,6 +130,18 @@ fn a_stream_has_the_keys_of_where_it_goes_to_and_one_member() {
             "5:15: output[0].max_readers: found 65, allowed is an integer from 1 to 64",
         ),
         (
+            &to("to = \"tcp\"\nsend_timeout_s = 0"),
+            "5:18: output[0].send_timeout_s: found 0, allowed is an integer from 1 to 86400",
+        ),
+        (
+            &to("to = \"tcp\"\nallowed_users = \"root\""),
+            "5:17: output[0].allowed_users: found \"root\", allowed is \"all\" or a list of users",
+        ),
+        (
+            &to("to = \"tcp\"\nallowed_users = [\"a b\"]"),
+            "5:18: output[0].allowed_users[0]: found \"a b\", allowed is the name or number of a user",
+        ),
+        (
             &to("to = \"tcp\"\nbuffer_mib = 0"),
             "5:14: output[0].buffer_mib: found 0, allowed is an integer from 1 to 1024",
         ),

@@ -2,14 +2,17 @@
 
 use std::path::PathBuf;
 
+use toml::de::DeValue;
+
 use super::LocatedProblem;
-use super::reader::Section;
+use super::reader::{Node, Section};
 use crate::config::keyword::Keyword;
 use crate::config::output::{MAX_CONSUMERS, MEMBERS, ORDER_WINDOW_US};
 use crate::config::pcapng::{KEEP_FILES, KEEP_MIB, KEEP_S, ROTATE_MIB, ROTATE_S};
-use crate::config::stream::{BUFFER_MIB, MAX_READERS};
+use crate::config::stream::{BUFFER_MIB, MAX_READERS, SEND_TIMEOUT_S};
 use crate::config::{
-    Compression, Fsync, Output, OutputKind, PcapngFiles, Stream, StreamFormat, StreamTarget,
+    AllowedUsers, Compression, Fsync, Output, OutputKind, PcapngFiles, Stream, StreamFormat,
+    StreamTarget,
 };
 
 /// Every key of any type.
@@ -35,6 +38,8 @@ pub(super) const ALL: &[&str] = &[
     "address",
     "format",
     "max_readers",
+    "send_timeout_s",
+    "allowed_users",
     "buffer_mib",
 ];
 
@@ -73,6 +78,7 @@ const UNIX: &[&str] = &[
     "path",
     "format",
     "max_readers",
+    "send_timeout_s",
     "buffer_mib",
 ];
 const TCP: &[&str] = &[
@@ -84,10 +90,13 @@ const TCP: &[&str] = &[
     "address",
     "format",
     "max_readers",
+    "send_timeout_s",
+    "allowed_users",
     "buffer_mib",
 ];
 
 const AN_ADDRESS: &str = "an address with its port in quotes, such as \"127.0.0.1:57012\"";
+const USERS: &str = "\"all\" or a list of users";
 const AN_INTERFACE: &str = "the name of an interface in quotes";
 const A_FILE: &str = "the path of a file in quotes";
 const A_FIFO: &str = "the path of a named pipe in quotes";
@@ -202,9 +211,25 @@ fn stream(section: &Section<'_>) -> Result<Stream, LocatedProblem> {
     Ok(Stream {
         format: section.keyword("format")?.unwrap_or(default.format),
         max_readers: section.number("max_readers", MAX_READERS)?.unwrap_or(default.max_readers),
+        send_timeout_s: section
+            .number("send_timeout_s", SEND_TIMEOUT_S)?
+            .unwrap_or(default.send_timeout_s),
+        allowed_users: section
+            .get("allowed_users")
+            .map_or_else(|| Ok(AllowedUsers::default()), |node| users(&node))?,
         buffer_mib: section.number("buffer_mib", BUFFER_MIB)?.unwrap_or(default.buffer_mib),
         ..default
     })
+}
+
+fn users(node: &Node<'_>) -> Result<AllowedUsers, LocatedProblem> {
+    match node.value() {
+        DeValue::String(word) if word == "all" => Ok(AllowedUsers::All),
+        _ => {
+            let name = |node: &Node<'_>| node.string("a user in quotes").map(str::to_owned);
+            node.list(USERS)?.iter().map(name).collect::<Result<_, _>>().map(AllowedUsers::Listed)
+        }
+    }
 }
 
 fn path(section: &Section<'_>, allowed: &str) -> Result<PathBuf, LocatedProblem> {

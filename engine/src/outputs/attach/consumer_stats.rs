@@ -12,10 +12,11 @@ pub struct ConsumerCounters {
     /// Consumers that ever attached.
     pub attached_total: u64,
     /// Consumers that were disconnected, because their ring index was invalid, or because they did
-    /// not detach when the output ended. Part of `attached_total`.
+    /// not detach when the output ended; readers of a stream that took nothing. Part of
+    /// `attached_total`.
     pub disconnected: u64,
     /// Consumers that were refused, because the member had the largest number of consumers, or
-    /// there was no memory.
+    /// there was no memory, or their user may not read.
     pub refused: u64,
 }
 

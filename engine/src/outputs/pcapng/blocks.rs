@@ -38,6 +38,7 @@ const OUTBOUND: u32 = 2;
 
 /// Option codes. The meaning of a code depends on its block (draft-ietf-opsawg-pcapng, section 4).
 mod option {
+    pub(super) const COMMENT: u16 = 1;
     pub(super) const SHB_USERAPPL: u16 = 4;
     pub(super) const IF_NAME: u16 = 2;
     pub(super) const IF_DESCRIPTION: u16 = 3;
@@ -110,12 +111,25 @@ impl Blocks {
     /// Appends a section header block, after which interfaces are numbered from 0. `application` is
     /// `shb_userappl`.
     pub fn section_header(&mut self, application: &str) {
+        self.any_section_header(application, None);
+    }
+
+    /// Appends a section header block with a comment for the people who read the section
+    /// (`opt_comment`).
+    pub fn commented_section_header(&mut self, application: &str, comment: &str) {
+        self.any_section_header(application, Some(comment));
+    }
+
+    fn any_section_header(&mut self, application: &str, comment: Option<&str>) {
         self.interfaces = 0;
         self.block(SECTION_HEADER, |bytes| {
             bytes.extend(BYTE_ORDER_MAGIC.to_le_bytes());
             bytes.extend(1_u16.to_le_bytes());
             bytes.extend(0_u16.to_le_bytes());
             bytes.extend(SECTION_LEN_UNKNOWN.to_le_bytes());
+            if let Some(comment) = comment {
+                text_option(bytes, option::COMMENT, comment);
+            }
             text_option(bytes, option::SHB_USERAPPL, application);
             push_option(bytes, option::END, &[]);
         });

@@ -14,8 +14,8 @@ use super::file_names::{FileNames, PART_SUFFIX, ZST_SUFFIX, repeated};
 use super::loss_report::LogFn;
 use super::secure_open::{self, Owner, lock, open_no_follow};
 use crate::config::Fsync;
-use crate::plural::counted;
 use crate::outputs::parent_directory::create_all;
+use crate::plural::counted;
 
 /// Mode of a directory created for files: only its owner has access.
 const DIRECTORY_MODE: u32 = 0o700;

@@ -9,6 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::acceptor::Acceptor;
 use super::connection::{AttachedConsumer, Connection, ConnectionState};
+use crate::diagnostics::LogSummed;
 use crate::outputs::attach::{ListenSocket, Service};
 use crate::outputs::shared::protocol::{self, FdMessage, Hello, Status, VERSION, Welcome};
 use crate::plural::counted;
@@ -37,6 +38,7 @@ fn serve(server: &Server, socket: ListenSocket) -> io::Result<()> {
     let mut closing_since = None;
     let mut connections = Vec::new();
     let mut sessions = Sessions::default();
+    let mut refused = LogSummed::default();
     loop {
         wait(server, acceptor.socket(), &connections)?;
         notifier.drain();
@@ -49,7 +51,7 @@ fn serve(server: &Server, socket: ListenSocket) -> io::Result<()> {
         }
         // Detached consumers first, so that others find a place.
         connections.retain_mut(|connection| server.is_active(connection));
-        server.answer_hellos(&mut connections, &mut sessions);
+        server.answer_hellos(&mut connections, &mut sessions, &mut refused);
         connections.retain_mut(|connection| server.send_updates(connection, &mut sessions));
         server.count_attached(&connections);
         if notifier.is_open() {
@@ -125,7 +127,12 @@ impl Server {
     }
 
     /// Attaches or refuses the consumers that have sent a hello.
-    fn answer_hellos(&self, connections: &mut Vec<Connection>, sessions: &mut Sessions) {
+    fn answer_hellos(
+        &self,
+        connections: &mut Vec<Connection>,
+        sessions: &mut Sessions,
+        refused: &mut LogSummed,
+    ) {
         for index in 0..connections.len() {
             let ConnectionState::Greeted(hello) = connections[index].state else { continue };
             let (member, answer) = self.choose_member(hello, connections);
@@ -140,6 +147,12 @@ impl Server {
                 Ok(consumer) => ConnectionState::Attached(consumer),
                 Err((status, sentence)) => {
                     self.service.attached.stats.count(member, |it| it.refused += 1);
+                    let note =
+                        refused.of(Instant::now(), &format!("refused a consumer: {sentence}"));
+                    if let Some(note) = note {
+                        let name = &self.service.name;
+                        self.service.diagnostics.push(format!("output `{name}` {note}"));
+                    }
                     let welcome = self.answer(status, member, 0, sentence);
                     // A peer that does not get it sees the end of the connection.
                     let _ = protocol::send(connection.as_fd(), &welcome.to_bytes());

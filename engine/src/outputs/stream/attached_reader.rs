@@ -39,7 +39,28 @@ pub(super) struct AttachedReader {
     since_ns: u64,
     /// By session: frames that the rings of the output had lost by then.
     full_before: Vec<u64>,
+    progress: Progress,
     ending: Option<Ending>,
+}
+
+/// The last time at which a reader took something, or had nothing to take.
+#[derive(Clone, Copy, Debug)]
+struct Progress {
+    timeout: Option<Duration>,
+    /// Bytes that were written by then.
+    written: u64,
+    at: Instant,
+}
+
+impl Progress {
+    /// Returns whether the reader has taken nothing for the whole timeout.
+    fn is_stalled(&mut self, queue: &SendQueue, now: Instant) -> bool {
+        let written = queue.written();
+        if written != self.written || queue.queued() == 0 {
+            (self.written, self.at) = (written, now);
+        }
+        self.timeout.is_some_and(|timeout| now.saturating_duration_since(self.at) >= timeout)
+    }
 }
 
 impl Drop for AttachedReader {
@@ -107,7 +128,7 @@ impl AttachedReader {
         directory: &Directory,
         full: Vec<u64>,
     ) -> io::Result<Self> {
-        let Incoming { name, writer, selection, ends_when_half_closed } = incoming;
+        let Incoming { name, writer, selection, tcp: _, ends_when_half_closed } = incoming;
         let mut wanted = Wanted { selection, by_session: Vec::new() };
         wanted.refresh(directory);
         let sessions = (1..directory.len()).filter_map(|id| u32::try_from(id).ok().map(SessionId));
@@ -125,6 +146,7 @@ impl AttachedReader {
             lost: 0,
             since_ns: utc_ns(),
             full_before: full,
+            progress: Progress { timeout: settings.send_timeout, written: 0, at: Instant::now() },
             ending: None,
         };
         reader.flush();
@@ -195,6 +217,10 @@ impl AttachedReader {
             self.ending = Some(Ending::PastReaders { since: now });
         }
         match &mut self.ending {
+            None if self.progress.is_stalled(&self.queue, now) => {
+                self.abort(now);
+                true
+            }
             None => true,
             Some(Ending::Taking { queued, since, begin }) => {
                 let left = self.queue.queued();
@@ -203,9 +229,7 @@ impl AttachedReader {
                 }
                 let waited = now.saturating_duration_since(*since) >= STALL_TIMEOUT;
                 if waited || now.saturating_duration_since(*begin) >= END_TIMEOUT {
-                    self.queue.abort();
-                    self.writer.cut();
-                    self.ending = Some(Ending::Aborted { since: now });
+                    self.abort(now);
                 }
                 true
             }
@@ -217,7 +241,14 @@ impl AttachedReader {
         }
     }
 
-    /// Returns whether it was disconnected because it took nothing at the end.
+    /// Disconnects it.
+    fn abort(&mut self, now: Instant) {
+        self.queue.abort();
+        self.writer.cut();
+        self.ending = Some(Ending::Aborted { since: now });
+    }
+
+    /// Returns whether it was disconnected because it took nothing.
     pub(super) const fn is_aborted(&self) -> bool {
         matches!(self.ending, Some(Ending::Aborted { .. }))
     }

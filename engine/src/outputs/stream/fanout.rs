@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::access;
 use super::attached_reader::AttachedReader;
 use super::listener::{Incoming, StreamListener};
 use super::stream_settings::StreamSettings;
-use crate::diagnostics::LogOnChange;
+use crate::diagnostics::{LogOnChange, LogSummed};
 use crate::outputs::attach::{PastReaders, Service, StreamCounters};
 use crate::ring::{self, Consumer, Next};
 
@@ -50,6 +51,9 @@ struct FanoutState {
     out_of_order: u64,
     /// Last error with new readers.
     reader_errors: LogOnChange,
+    /// Readers that were turned away, and those that were disconnected because they took nothing.
+    turned_away: LogSummed,
+    given_up: LogSummed,
     /// Last error with new queues.
     queue_errors: LogOnChange,
     /// No reader is accepted before this time, after a failure.
@@ -178,8 +182,8 @@ impl StreamFanout {
     }
 
     fn admit(&self, incoming: Incoming, state: &mut FanoutState) {
-        if state.readers.len() >= self.settings.readers_max {
-            self.service.attached.stats.count(0, |it| it.refused += 1);
+        if let Some(reason) = access::refusal(&incoming, &self.settings, state.readers.len()) {
+            self.turn_away(&incoming, &reason, state);
             return;
         }
         // The rings come first: a reader that has the header of a stream gets every frame from then
@@ -201,6 +205,15 @@ impl StreamFanout {
                 );
             }
         }
+    }
+
+    /// Tells a reader, and the operator, why it is turned away.
+    fn turn_away(&self, incoming: &Incoming, reason: &str, state: &mut FanoutState) {
+        self.service.attached.stats.count(0, |it| it.refused += 1);
+        let said = format!("output `{}`: {reason}", self.service.name);
+        access::turn_away(incoming, self.settings.format, &said);
+        let note = format!("turned away {}: {reason}", incoming.name);
+        self.report_change(state.turned_away.of(Instant::now(), &note));
     }
 
     /// Moves frames for one interval; returns whether the rings are closed.
@@ -260,7 +273,7 @@ impl StreamFanout {
             let ending = state.readers.iter_mut().filter(|reader| reader.wants_to_end());
             ending.for_each(|reader| reader.end(&full));
         }
-        let FanoutState { readers, past_readers, .. } = state;
+        let FanoutState { readers, past_readers, given_up, .. } = state;
         readers.retain_mut(|reader| {
             let is_active = reader.is_active();
             if !is_active {
@@ -269,11 +282,11 @@ impl StreamFanout {
                     let reader = reader.name();
                     self.report_change(Some(format!("cannot write to {reader}: {error}")));
                 }
-                let is_disconnected = reader.is_aborted();
-                self.service
-                    .attached
-                    .stats
-                    .count(0, |it| it.disconnected += u64::from(is_disconnected));
+                if reader.is_aborted() {
+                    self.service.attached.stats.count(0, |it| it.disconnected += 1);
+                    let note = format!("disconnected {}, which took nothing", reader.name());
+                    self.report_change(given_up.of(Instant::now(), &note));
+                }
             }
             is_active
         });
@@ -290,6 +303,12 @@ impl StreamFanout {
         }
         state.release_rings(self.service.ring_len);
         self.publish_stats(state);
+        let turned_away = state.turned_away.rest().map(|count| format!("turned away {count} more"));
+        self.report_change(turned_away);
+        let given_up = state.given_up.rest();
+        self.report_change(
+            given_up.map(|count| format!("disconnected {count} more, which took nothing")),
+        );
     }
 
     fn publish_stats(&self, state: &FanoutState) {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fs;
 use std::io::{self, IsTerminal};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
@@ -17,8 +17,8 @@ use rustix::net::SocketType;
 use super::stream_writer::StreamWriter;
 use crate::config::StreamTarget;
 use crate::outputs::attach::ListenSocket;
-use crate::session::SourceVni;
 use crate::outputs::parent_directory::create_parent;
+use crate::session::SourceVni;
 use crate::sys::lock;
 
 /// Only the user that captures may read the frames.
@@ -32,6 +32,8 @@ pub(crate) struct Incoming {
     pub(super) writer: Arc<StreamWriter>,
     /// The frames that it asks for; `None`: all.
     pub(super) selection: Option<Selection>,
+    /// Its address and ours, if it has come over TCP.
+    pub(super) tcp: Option<(SocketAddr, SocketAddr)>,
     /// `true` if it asks for the end of its stream by shutting down its writing direction.
     pub(super) ends_when_half_closed: bool,
 }
@@ -86,6 +88,7 @@ impl Incoming {
             name,
             writer: Arc::new(StreamWriter::Socket(socket)),
             selection,
+            tcp: None,
             ends_when_half_closed: true,
         }
     }
@@ -151,7 +154,9 @@ impl StreamListener {
                     // noticed. Both are optional.
                     let _ = stream.set_nodelay(true);
                     let _ = rustix::net::sockopt::set_socket_keepalive(&stream, true);
-                    Ok(Some(incoming(peer.to_string(), StreamWriter::Socket(stream.into()))))
+                    let ends = (peer, stream.local_addr()?);
+                    let incoming = incoming(peer.to_string(), StreamWriter::Socket(stream.into()));
+                    Ok(Some(Incoming { tcp: Some(ends), ..incoming }))
                 }
                 Err(error) if is_disconnected(&error) => Ok(None),
                 Err(error) => Err(error),
@@ -178,7 +183,8 @@ fn explain_bind(error: io::Error) -> io::Error {
 }
 
 fn incoming(name: String, writer: StreamWriter) -> Incoming {
-    Incoming { name, writer: Arc::new(writer), selection: None, ends_when_half_closed: false }
+    let writer = Arc::new(writer);
+    Incoming { name, writer, selection: None, tcp: None, ends_when_half_closed: false }
 }
 
 fn is_disconnected(error: &io::Error) -> bool {

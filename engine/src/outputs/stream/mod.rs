@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `listener` | accepts readers: standard output, a named pipe, a socket |
 //! | `fanout` | moves frames from the rings to the readers |
+//! | `access`, `peer_user` | decides who may read, and tells those who may not |
 //! | `stream_settings` | format and limits of a stream |
 //! | `attached_reader` | one reader: which frames it gets, and their counts |
 //! | `encoder` | frames as records of pcapng or pcap |
@@ -16,10 +17,12 @@
 //!
 //! The counts of the readers are in `outputs/attach/reader_stats.rs`.
 
+mod access;
 mod attached_reader;
 mod encoder;
 mod fanout;
 mod listener;
+mod peer_user;
 mod send_queue;
 mod stream_settings;
 mod stream_writer;
@@ -31,6 +34,7 @@ use super::open_context::OpenContext;
 use super::open_output::{Exclusive, OpenOutput, OutputThread, ThreadContext};
 use crate::config::{Output, Stream, StreamTarget};
 use crate::ring::Consumer;
+use access::Access;
 use fanout::StreamFanout;
 pub(crate) use listener::{Incoming, IncomingQueue, Selection, StreamListener};
 pub(crate) use stream_settings::StreamSettings;
@@ -54,21 +58,22 @@ pub(super) fn open(
         let (first, second) = (first.clone(), output.name.clone());
         return Err(OutputError::SharedStream { target, first, second });
     }
-    let listener = StreamListener::open(&stream.target).map_err(|source| OutputError::Stream {
+    let failed = |source| OutputError::Stream {
         output: output.name.clone(),
         target: target.clone(),
         source,
-    })?;
-    if let StreamTarget::Tcp(address) = stream.target
-        && !address.ip().is_loopback()
-    {
-        let name = &output.name;
-        context.diagnostics.push(format!(
-            "output `{name}` listens at {address}: every host that reaches it can read the frames"
-        ));
+    };
+    let access = match stream.target {
+        StreamTarget::Tcp(_) => Access::of(&stream.allowed_users).map_err(failed)?,
+        _ => Access::All,
+    };
+    let listener = StreamListener::open(&stream.target).map_err(failed)?;
+    if let StreamTarget::Tcp(address) = stream.target {
+        let (name, who) = (&output.name, access.describe(address));
+        context.diagnostics.push(format!("output `{name}` listens at {address}: {who}"));
     }
     let order_window = Duration::from_micros(output.order_window_us.into());
-    let settings = StreamSettings::of(stream, order_window);
+    let settings = StreamSettings::of(stream, access, order_window);
     Ok(Some(Box::new(OpenStream { listener, settings, target: Some(target) })))
 }
 

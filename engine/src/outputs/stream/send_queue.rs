@@ -24,6 +24,8 @@ pub(super) struct SendQueue {
     changed: Condvar,
     /// Bytes that were added and not written.
     queued: AtomicUsize,
+    /// Bytes that were written.
+    written: AtomicU64,
     /// Frames that were added.
     put: AtomicU64,
     /// Frames that are written to their last byte.
@@ -83,6 +85,11 @@ impl SendQueue {
     /// Returns the bytes that were added and not written.
     pub(super) fn queued(&self) -> usize {
         self.queued.load(Ordering::Relaxed)
+    }
+
+    /// Returns the number of bytes that were written.
+    pub(super) fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
     }
 
     /// Returns the number of frames that were added.
@@ -163,6 +170,7 @@ impl SendQueue {
                     ends = &ends[frames..];
                     self.sent.fetch_add(frames as u64, Ordering::Relaxed);
                     self.queued.fetch_sub(count, Ordering::Relaxed);
+                    self.written.fetch_add(count as u64, Ordering::Relaxed);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if self.lock().word == Word::Abort {
