@@ -19,27 +19,37 @@ pub(crate) struct EthernetPrefix {
 }
 
 impl EthernetPrefix {
+    const NONE: Self = Self { bytes: [0; ADDRESSES_LEN + 4 + 2], len: 0, replaced: 0 };
+
     /// Returns the prefix of a frame. It is empty for an Ethernet frame without `vlan`; a packet
     /// gets an Ethernet header with addresses of zeros. `vlan` adds an IEEE 802.1Q tag of this VLAN
     /// ID before the present `EtherType` or tag.
     pub(crate) fn of(frame: &Frame<'_>, vlan: Option<u16>) -> Self {
-        let mut prefix = Self { bytes: [0; ADDRESSES_LEN + 4 + 2], len: 0, replaced: 0 };
         if frame.link() == Link::Ethernet && vlan.is_none() {
-            return prefix;
+            return Self::NONE;
         }
         let mut addresses = [0; ADDRESSES_LEN];
         let len = frame.copy_head(&mut addresses);
-        let first = &addresses[..len];
-        if frame.link() == Link::Ethernet {
+        Self::new(frame.link(), &addresses[..len], vlan)
+    }
+
+    /// Returns the Ethernet header of a packet that begins with these bytes.
+    pub(super) fn of_packet(first: &[u8]) -> Self {
+        Self::new(Link::Ip, first, None)
+    }
+
+    /// Returns the prefix of a frame by its first bytes: its addresses if it has some.
+    fn new(link: Link, first: &[u8], vlan: Option<u16>) -> Self {
+        let mut prefix = Self { len: ADDRESSES_LEN, ..Self::NONE };
+        if link == Link::Ethernet {
             prefix.bytes[..first.len()].copy_from_slice(first);
             prefix.replaced = first.len();
         }
-        prefix.len = ADDRESSES_LEN;
         if let Some(vlan) = vlan {
             prefix.put(ETHERTYPE_VLAN);
             prefix.put(vlan.to_be_bytes());
         }
-        if frame.link() == Link::Ip {
+        if link == Link::Ip {
             let is_v6 = first.first().is_some_and(|byte| byte >> 4 == 6);
             prefix.put(if is_v6 { ETHERTYPE_IPV6 } else { ETHERTYPE_IPV4 });
         }
@@ -59,8 +69,16 @@ impl EthernetPrefix {
 
     /// Returns the segments of a frame with its prefix.
     pub(crate) fn segments<'a>(&'a self, frame: &Frame<'a>) -> impl Iterator<Item = &'a [u8]> {
+        self.before(frame.segments())
+    }
+
+    /// Returns the prefix and behind it the segments of a frame.
+    pub(super) fn before<'a, 'f: 'a>(
+        &'a self,
+        segments: impl Iterator<Item = &'f [u8]>,
+    ) -> impl Iterator<Item = &'a [u8]> {
         let mut replaced = self.replaced;
-        let rest = frame.segments().map(move |segment| {
+        let rest = segments.map(move |segment| {
             let skipped = replaced.min(segment.len());
             replaced -= skipped;
             &segment[skipped..]

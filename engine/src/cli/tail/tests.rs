@@ -1,5 +1,4 @@
 use vxtap::outputs::pcapng::{Blocks as BlockEncoder, InterfaceDescription, Statistics};
-use vxtap::ring::Link;
 
 use std::fs::File;
 
@@ -17,11 +16,7 @@ fn frames() -> [Vec<u8>; 2] {
 fn stream() -> Vec<u8> {
     let mut blocks = BlockEncoder::with_capacity(0);
     blocks.section_header("test");
-    let interface = blocks.interface(InterfaceDescription {
-        name: "web",
-        description: "",
-        link: Link::Ethernet,
-    });
+    let interface = blocks.interface(InterfaceDescription { name: "web", description: "" });
     for (time_ns, frame) in (1_700_000_000_000_000_000..).zip(frames()) {
         let direction = Some(vxtap::config::Direction::Egress);
         blocks.packet(interface, time_ns, 99, direction, std::iter::once(&frame[..]));

@@ -8,7 +8,6 @@
 //! ```
 
 use crate::config::Direction;
-use crate::decap::Link;
 
 /// Largest captured length of one frame, in bytes; further bytes are cut off.
 ///
@@ -28,7 +27,6 @@ const BYTE_ORDER_MAGIC: u32 = 0x1A2B_3C4D;
 const SECTION_LEN_UNKNOWN: u64 = u64::MAX;
 /// <https://www.tcpdump.org/linktypes.html>
 const LINKTYPE_ETHERNET: u16 = 1;
-const LINKTYPE_RAW: u16 = 101;
 /// `if_tsresol`: units of 10^-9 seconds.
 const NANOSECONDS: u8 = 9;
 
@@ -53,15 +51,14 @@ mod option {
     pub(super) const END: u16 = 0;
 }
 
-/// Contents of an interface description block, with timestamps in nanoseconds and no snap length.
+/// Contents of an interface description block: of an Ethernet interface, with timestamps in
+/// nanoseconds and no snap length.
 #[derive(Debug, Clone, Copy)]
 pub struct InterfaceDescription<'a> {
     /// `if_name`.
     pub name: &'a str,
     /// `if_description`.
     pub description: &'a str,
-    /// First header of its frames.
-    pub link: Link,
 }
 
 /// Contents of an interface statistics block.
@@ -138,11 +135,7 @@ impl Blocks {
     /// Appends an interface description block and returns the interface's number in this section.
     pub fn interface(&mut self, interface: InterfaceDescription<'_>) -> u32 {
         self.block(INTERFACE_DESCRIPTION, |bytes| {
-            let link_type = match interface.link {
-                Link::Ethernet => LINKTYPE_ETHERNET,
-                Link::Ip => LINKTYPE_RAW,
-            };
-            bytes.extend(link_type.to_le_bytes());
+            bytes.extend(LINKTYPE_ETHERNET.to_le_bytes());
             bytes.extend([0; 2]);
             bytes.extend(0_u32.to_le_bytes()); // SnapLen: no limit
             text_option(bytes, option::IF_NAME, interface.name);

@@ -8,8 +8,9 @@ use std::time::Instant;
 
 use super::blocks::{InterfaceDescription, Statistics};
 use super::file::{PcapngError, PcapngFile, Storage};
-use crate::config::{Direction, Session};
+use crate::config::{DEFAULT_SESSION_NAME, Direction, Session};
 use crate::decap::Link;
+use crate::outputs::ethernet::EthernetPrefix;
 use crate::ring::Frame;
 use crate::session::{DeclaredSession, Directory, SessionId, SourceVni, Vni};
 
@@ -36,7 +37,7 @@ pub struct FrameKey {
     pub vni: u32,
     /// Direction of the frame at the mirrored interface, if known.
     pub direction: Option<Direction>,
-    /// First header of the frame. Packets without Ethernet header have a separate interface block.
+    /// First header of the frame. A packet without Ethernet header gets one.
     pub link: Link,
 }
 
@@ -66,8 +67,6 @@ pub enum InterfaceKey {
     },
     /// All pairs of the default session after the first [`PAIRS_MAX`].
     Other,
-    /// Packets of another interface block that have no Ethernet header.
-    Packets,
 }
 
 /// Statistics of an interface block, in frames.
@@ -103,9 +102,6 @@ struct InterfaceEntry {
     frames: u64,
     /// Frames counted by [`CaptureWriter::count_missing`].
     missing: u64,
-    /// Number of the interface for its packets without Ethernet header; [`NO_INTERFACE`] if there
-    /// is none.
-    packets: u32,
 }
 
 /// Writes the frames of one capture to a pcapng file.
@@ -209,8 +205,9 @@ impl<S: Storage> CaptureWriter<S> {
     }
 
     /// Appends a frame: its arrival time (nanoseconds since 1970-01-01 UTC), its length on the wire
-    /// in bytes, and the captured bytes. After a failed write frames are only counted as lost until
-    /// [`Self::tick`] has begun a new section.
+    /// in bytes, and the captured bytes. A packet without Ethernet header gets one with addresses
+    /// of zeros: libpcap refuses files whose interfaces have several link types. After a failed
+    /// write frames are only counted as lost until [`Self::tick`] has begun a new section.
     ///
     /// # Errors
     ///
@@ -227,10 +224,7 @@ impl<S: Storage> CaptureWriter<S> {
             self.file.count_lost();
             return Ok(());
         }
-        let mut interface = self.interface_of(key);
-        if key.link == Link::Ip {
-            interface = self.packets_of(interface);
-        }
+        let interface = self.interface_of(key);
         self.interfaces[interface as usize].frames += 1;
         let TimeSpan { start_ns, end_ns } =
             self.seen.unwrap_or(TimeSpan { start_ns: timestamp_ns, end_ns: timestamp_ns });
@@ -238,7 +232,19 @@ impl<S: Storage> CaptureWriter<S> {
             start_ns: start_ns.min(timestamp_ns),
             end_ns: end_ns.max(timestamp_ns),
         });
-        self.file.blocks().packet(interface, timestamp_ns, original_len, key.direction, segments);
+        let blocks = self.file.blocks();
+        match key.link {
+            Link::Ethernet => {
+                blocks.packet(interface, timestamp_ns, original_len, key.direction, segments);
+            }
+            Link::Ip => {
+                let mut segments = segments.skip_while(|segment| segment.is_empty()).peekable();
+                let header = EthernetPrefix::of_packet(segments.peek().unwrap_or(&&[][..]));
+                let original_len = original_len.saturating_add(header.added_len());
+                let segments = header.before(segments);
+                blocks.packet(interface, timestamp_ns, original_len, key.direction, segments);
+            }
+        }
         let written = self.file.flush_if_full();
         self.subtract_lost(written)
     }
@@ -267,7 +273,7 @@ impl<S: Storage> CaptureWriter<S> {
     fn begin_section(&mut self) -> Result<(), PcapngError> {
         let described = self.interfaces.iter().filter_map(|interface| match interface.key {
             InterfaceKey::Session(id) => Some(SessionId(id)),
-            InterfaceKey::Pair { .. } | InterfaceKey::Other | InterfaceKey::Packets => None,
+            InterfaceKey::Pair { .. } | InterfaceKey::Other => None,
         });
         let described: Vec<_> = described.collect();
         let counts: Vec<_> = self.counts().collect();
@@ -285,8 +291,7 @@ impl<S: Storage> CaptureWriter<S> {
         self.file.flush()
     }
 
-    /// Returns the frames in the file and those that wait, by interface. Packets without Ethernet
-    /// header count for their session or pair.
+    /// Returns the frames in the file and those that wait, by interface.
     pub(super) fn frames_by_interface(&self) -> HashMap<InterfaceKey, u64> {
         let mut counts = self.earlier.clone();
         for (key, frames) in self.counts() {
@@ -297,16 +302,7 @@ impl<S: Storage> CaptureWriter<S> {
 
     /// Returns the frames of the present section by interface.
     fn counts(&self) -> impl Iterator<Item = (InterfaceKey, u64)> {
-        let own = self.interfaces.iter().filter(|interface| interface.key != InterfaceKey::Packets);
-        own.map(|interface| {
-            (interface.key, interface.frames + self.packets_without_header(interface))
-        })
-    }
-
-    /// Returns the frames of an interface that are counted for another one because they have no
-    /// Ethernet header.
-    fn packets_without_header(&self, interface: &InterfaceEntry) -> u64 {
-        self.interfaces.get(interface.packets as usize).map_or(0, |packets| packets.frames)
+        self.interfaces.iter().map(|interface| (interface.key, interface.frames))
     }
 
     /// Subtracts the frames lost by a failed write from the counts.
@@ -376,20 +372,14 @@ impl<S: Storage> CaptureWriter<S> {
         // The frames are in the file, even if a later write fails.
         let written = self.file.flush();
         self.subtract_lost(written)?;
+        if self.interfaces.is_empty() {
+            self.describe_nothing();
+        }
         let TimeSpan { start_ns, end_ns } =
             span.or(self.seen).unwrap_or(TimeSpan { start_ns: 0, end_ns: 0 });
         for (number, interface) in (0..).zip(&self.interfaces) {
-            let InterfaceEntry { key, frames: delivered, missing, packets: _ } = *interface;
-            let is_packets = key == InterfaceKey::Packets;
-            // Frames written to the other interface are counted there only.
-            let apart = self.packets_without_header(interface);
-            let InterfaceTotals { received, accepted, dropped } = if is_packets {
-                InterfaceTotals { received: delivered, accepted: delivered, dropped: 0 }
-            } else {
-                let InterfaceTotals { received, accepted, dropped } =
-                    totals(key, delivered + apart);
-                InterfaceTotals { received: received - apart, accepted: accepted - apart, dropped }
-            };
+            let InterfaceEntry { key, frames: delivered, missing } = *interface;
+            let InterfaceTotals { received, accepted, dropped } = totals(key, delivered);
             let (received, accepted, dropped) =
                 (received + missing, accepted + missing, dropped + missing);
             let statistics =
@@ -448,8 +438,7 @@ impl<S: Storage> CaptureWriter<S> {
         let source =
             source.map_or_else(|| "any source".to_owned(), |source| format!("source {source}"));
         let description = format!("VNI {vni}, {source}");
-        let interface =
-            self.describe(InterfaceKey::Session(id.0), &name, &description, Link::Ethernet);
+        let interface = self.describe(InterfaceKey::Session(id.0), &name, &description);
         if self.declared.len() <= id.index() {
             self.declared.resize(id.index() + 1, NO_INTERFACE);
         }
@@ -461,8 +450,7 @@ impl<S: Storage> CaptureWriter<S> {
     fn describe_pair(&mut self, source: IpAddr, vni: u32) -> u32 {
         let name = pair_name(source, vni);
         let description = format!("VNI {vni}, source {source}");
-        let interface =
-            self.describe(InterfaceKey::Pair { source, vni }, &name, &description, Link::Ethernet);
+        let interface = self.describe(InterfaceKey::Pair { source, vni }, &name, &description);
         self.pairs.insert((source, vni), interface);
         interface
     }
@@ -474,35 +462,20 @@ impl<S: Storage> CaptureWriter<S> {
         let description = format!(
             "every pair of VNI and source after the first {PAIRS_MAX} of undeclared sessions"
         );
-        let interface = self.describe(InterfaceKey::Other, "other", &description, Link::Ethernet);
+        let interface = self.describe(InterfaceKey::Other, "other", &description);
         self.other = Some(interface);
         interface
     }
 
-    /// Returns the number of the interface for packets without Ethernet header of `interface`.
-    #[cold]
-    fn packets_of(&mut self, interface: u32) -> u32 {
-        let InterfaceEntry { key, packets, .. } = self.interfaces[interface as usize];
-        if packets != NO_INTERFACE {
-            return packets;
-        }
-        let name = match key {
-            InterfaceKey::Session(id) => {
-                self.directory.declared(SessionId(id)).map(|entry| entry.name)
-            }
-            InterfaceKey::Pair { source, vni } => Some(pair_name(source, vni)),
-            InterfaceKey::Other | InterfaceKey::Packets => None,
-        };
-        let name = format!("{} (IP)", name.as_deref().unwrap_or("other"));
-        let description = "packets of this session that came without an Ethernet header";
-        let packets = self.describe(InterfaceKey::Packets, &name, description, Link::Ip);
-        self.interfaces[interface as usize].packets = packets;
-        packets
+    /// Describes an interface without frames: readers refuse a capture that has none.
+    fn describe_nothing(&mut self) {
+        let description = "undeclared sessions, of which no frame came";
+        self.describe(InterfaceKey::Other, DEFAULT_SESSION_NAME, description);
     }
 
-    fn describe(&mut self, key: InterfaceKey, name: &str, description: &str, link: Link) -> u32 {
-        self.interfaces.push(InterfaceEntry { key, frames: 0, missing: 0, packets: NO_INTERFACE });
-        self.file.blocks().interface(InterfaceDescription { name, description, link })
+    fn describe(&mut self, key: InterfaceKey, name: &str, description: &str) -> u32 {
+        self.interfaces.push(InterfaceEntry { key, frames: 0, missing: 0 });
+        self.file.blocks().interface(InterfaceDescription { name, description })
     }
 }
 

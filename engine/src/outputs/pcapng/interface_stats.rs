@@ -54,7 +54,7 @@ impl InterfaceStats {
                     .sum();
                 Some(Counted { received, offered: received, full: 0 })
             }
-            InterfaceKey::Other | InterfaceKey::Packets => None,
+            InterfaceKey::Other => None,
         }
     }
 

@@ -3,7 +3,6 @@ use pcap_parser::{Block, parse_block_le};
 use proptest::prelude::*;
 
 use super::*;
-use crate::decap::Link;
 
 #[test]
 fn a_section_header_has_these_bytes() {
@@ -24,14 +23,7 @@ fn a_section_header_has_these_bytes() {
 #[test]
 fn an_interface_description_has_these_bytes() {
     let mut blocks = Blocks::default();
-    assert_eq!(
-        blocks.interface(InterfaceDescription {
-            name: "web",
-            description: "d",
-            link: Link::Ethernet
-        }),
-        0
-    );
+    assert_eq!(blocks.interface(InterfaceDescription { name: "web", description: "d" }), 0);
     let expected = [
         &[1, 0, 0, 0, 48, 0, 0, 0][..],
         &[1, 0, 0, 0, 0, 0, 0, 0],
@@ -43,14 +35,7 @@ fn an_interface_description_has_these_bytes() {
     ]
     .concat();
     assert_eq!(blocks.bytes(), expected);
-    assert_eq!(
-        blocks.interface(InterfaceDescription {
-            name: "next",
-            description: "",
-            link: Link::Ethernet
-        }),
-        1
-    );
+    assert_eq!(blocks.interface(InterfaceDescription { name: "next", description: "" }), 1);
 }
 
 #[test]
@@ -94,7 +79,7 @@ fn statistics_are_read_back_by_another_parser() {
 fn what_exceeds_a_field_is_cut_and_not_wrapped() {
     let mut blocks = Blocks::default();
     let name = "ä".repeat(40_000);
-    blocks.interface(InterfaceDescription { name: &name, description: "", link: Link::Ethernet });
+    blocks.interface(InterfaceDescription { name: &name, description: "" });
     let Ok((&[], Block::InterfaceDescription(block))) = parse_block_le(blocks.bytes()) else {
         panic!()
     };

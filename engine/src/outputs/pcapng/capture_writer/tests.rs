@@ -124,7 +124,7 @@ fn totals_of(key: InterfaceKey, written: u64) -> InterfaceTotals {
                 dropped,
             }
         }
-        InterfaceKey::Pair { .. } | InterfaceKey::Other | InterfaceKey::Packets => {
+        InterfaceKey::Pair { .. } | InterfaceKey::Other => {
             InterfaceTotals { received: written, accepted: written, dropped: 0 }
         }
     }
@@ -179,4 +179,50 @@ fn a_session_nobody_declared_is_told_apart_by_its_pair() {
     push(&mut writer, key(3, SOURCE, 1), 1, &[0; 14]);
     writer.finish(None, totals_of).unwrap();
     assert!(blocks(&path).contains(&"interface vni-1@10.0.1.5: VNI 1, source 10.0.1.5".to_owned()));
+}
+
+#[test]
+fn a_packet_without_ethernet_header_gets_one_so_that_a_file_has_one_link_type() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("out.pcapng");
+    let mut writer = writer(&path);
+    let packet = |first| [&[first; 1][..], &[0; 39]].concat();
+    let key = FrameKey { link: Link::Ip, ..key(2, SOURCE, 200) };
+    for first in [0x45, 0x60] {
+        let bytes = packet(first);
+        writer.packet(key, 1, 1500, [&bytes[..1], &bytes[1..]].into_iter()).unwrap();
+    }
+    push(&mut writer, FrameKey { link: Link::Ethernet, ..key }, 1, &[0; 60]);
+    writer.finish(None, totals_of).unwrap();
+    assert_eq!(
+        blocks(&path)[3..],
+        [
+            "packet of 1 at 1: 54 of 1514",
+            "packet of 1 at 1: 54 of 1514",
+            "packet of 1 at 1: 60 of 60",
+            "statistics of 0 1-1: 10 of 10 - 10 = 0",
+            "statistics of 1 1-1: 23 of 26 - 20 = 3",
+        ]
+    );
+    let mut file = crate::capture_file::CaptureFile::open(&path).unwrap();
+    for (ether_type, first) in [([0x08, 0x00], 0x45), ([0x86, 0xdd], 0x60)] {
+        let expected = [&[0; 12][..], &ether_type, &packet(first)].concat();
+        assert_eq!(file.next().unwrap().unwrap().captured, expected);
+    }
+}
+
+#[test]
+fn a_capture_without_sessions_and_frames_has_an_interface_as_readers_want() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("out.pcapng");
+    let file = PcapngFile::create(&path, Instant::now()).unwrap();
+    let mut writer = CaptureWriter::new(file, &[]).unwrap();
+    writer.finish(Some(TimeSpan { start_ns: 5, end_ns: 9 }), totals_of).unwrap();
+    assert_eq!(
+        blocks(&path)[1..],
+        [
+            "interface default: undeclared sessions, of which no frame came",
+            "statistics of 0 5-9: 0 of 0 - 0 = 0"
+        ]
+    );
 }

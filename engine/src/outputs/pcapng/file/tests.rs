@@ -39,11 +39,8 @@ fn small(room: usize, step: usize) -> PcapngFile<Small> {
     let storage = Small { bytes: Vec::new(), room, step, can_truncate: true };
     let mut file = PcapngFile::with_storage(storage, PathBuf::from("out.pcapng"), Instant::now());
     file.blocks().section_header("vxtap");
-    file.blocks().interface(crate::outputs::pcapng::InterfaceDescription {
-        name: "web",
-        description: "",
-        link: Link::Ethernet,
-    });
+    file.blocks()
+        .interface(crate::outputs::pcapng::InterfaceDescription { name: "web", description: "" });
     file
 }
 
