@@ -38,7 +38,7 @@ pub enum PcapngError {
         source: io::Error,
     },
     /// Blocks could not be written. The file has been truncated to its last complete block.
-    #[error("cannot write {}: {source}; the file is complete up to byte {complete_bytes}", path.display())]
+    #[error("cannot write {}: {source}; {}", path.display(), extent(*complete_bytes))]
     Write {
         /// The file.
         path: PathBuf,
@@ -64,6 +64,15 @@ pub enum PcapngError {
         /// Error of the system.
         source: io::Error,
     },
+}
+
+/// Describes the complete part of a file.
+fn extent(complete_bytes: u64) -> String {
+    if complete_bytes == 0 {
+        "nothing of it is written".to_owned()
+    } else {
+        format!("the file is complete up to byte {complete_bytes}")
+    }
 }
 
 impl PcapngError {

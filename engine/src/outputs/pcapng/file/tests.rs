@@ -126,6 +126,7 @@ fn a_full_device_is_an_error_and_keeps_its_mode() {
     file.blocks().section_header("vxtap");
     let error = file.flush().unwrap_err().to_string();
     assert!(error.starts_with("cannot write /dev/full: No space left on device"), "{error}");
+    assert!(error.ends_with("; nothing of it is written"), "{error}");
     assert_ne!(fs::metadata("/dev/full").unwrap().permissions().mode() & 0o777, 0o600);
 }
 
