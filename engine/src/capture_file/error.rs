@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::MAX_CAPTURED_BYTES;
+use super::{LinkType, MAX_CAPTURED_BYTES};
 use crate::plural::counted;
 
 /// A capture file that cannot be read, or not beyond a certain byte.
@@ -24,7 +24,7 @@ pub enum CaptureFileError {
         /// The file.
         path: PathBuf,
     },
-    /// The file starts like a compressed one.
+    /// The file is compressed in a way that is not read.
     #[error("{}: compressed with {format}; decompress it first ({command} {})", path.display(), path.display())]
     Compressed {
         /// The file.
@@ -40,40 +40,65 @@ pub enum CaptureFileError {
         /// The file.
         path: PathBuf,
     },
-    /// Reading failed.
-    #[error("{}: cannot read on at byte {offset}, after {}: {source}", path.display(), counted(*frames, "frame"))]
+    /// Reading or decompressing failed.
+    #[error("{}: cannot read on {place}: {source}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// Start of the record that could not be read, in bytes from the start of the file.
-        offset: u64,
-        /// Number of frames read before.
-        frames: u64,
-        /// The system's error.
+        /// The record that could not be read.
+        place: Place,
+        /// The system's or the decompressor's error.
         source: io::Error,
     },
     /// The last record is not whole: the writer was interrupted or the copy incomplete.
-    #[error("{}: ends in the middle of a record at byte {offset}, after {}", path.display(), counted(*frames, "frame"))]
+    #[error("{}: ends in the middle of a record {place}", path.display())]
     EndsInRecord {
         /// The file.
         path: PathBuf,
-        /// Start of that record, in bytes from the start of the file.
-        offset: u64,
-        /// Number of frames read before.
-        frames: u64,
+        /// That record.
+        place: Place,
     },
     /// A record contradicts the format.
-    #[error("{}: damaged at byte {offset}, after {}: {damage}", path.display(), counted(*frames, "frame"))]
+    #[error("{}: damaged {place}: {damage}", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// Start of that record, in bytes from the start of the file.
-        offset: u64,
-        /// Number of frames read before.
-        frames: u64,
+        /// That record.
+        place: Place,
         /// The contradiction.
         damage: Damage,
     },
+    /// No frame of the file has a link type in which IP packets can be found.
+    #[error(
+        "{}: captured from {link_type}, of which no IP packets are read; those of Ethernet, raw IP, \
+         Linux cooked and BSD loopback are", path.display()
+    )]
+    LinkType {
+        /// The file.
+        path: PathBuf,
+        /// Link type of its frames, or of most of them.
+        link_type: LinkType,
+    },
+}
+
+/// Place of a record in a capture file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Start of the record, in bytes from the start of the file, or from that of its content if it
+    /// is compressed.
+    pub offset: u64,
+    /// Number of frames read before.
+    pub frames: u64,
+    /// The file is compressed.
+    pub is_compressed: bool,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { offset, frames, is_compressed } = *self;
+        let of = if is_compressed { " of the decompressed content" } else { "" };
+        write!(f, "at byte {offset}{of}, after {}", counted(frames, "frame"))
+    }
 }
 
 /// Contradiction of a record with the format.
@@ -88,15 +113,8 @@ pub enum Damage {
         /// Largest possible length, in bytes.
         limit: u32,
     },
-    /// A record header of nothing but zeros, as a crash leaves them behind.
+    /// Nothing but zeros up to the end of the file, as a crash leaves them behind.
     Zeros,
-    /// A fraction of a second that is a second or more.
-    Fraction {
-        /// Value in the record.
-        fraction: u32,
-        /// Units per second.
-        units: u32,
-    },
     /// A block length that is not possible for the type of block.
     BlockLength {
         /// The block's type.
@@ -148,13 +166,7 @@ impl fmt::Display for Damage {
                     "record says {captured} bytes captured in a block that has room for {limit}"
                 )
             }
-            Self::Zeros => write!(f, "record header is all zeros"),
-            Self::Fraction { fraction, units } => {
-                write!(
-                    f,
-                    "record says {fraction} fractions of a second of which {units} make a second"
-                )
-            }
+            Self::Zeros => write!(f, "nothing but zeros up to the end"),
             Self::BlockLength { block_type, len } => {
                 write!(f, "block of type {block_type:#x} says it is {len} bytes long")
             }
@@ -199,12 +211,12 @@ impl From<io::Error> for Stop {
 
 impl Stop {
     /// Adds the place.
-    pub(super) fn at(self, path: &Path, offset: u64, frames: u64) -> CaptureFileError {
+    pub(super) fn at(self, path: &Path, place: Place) -> CaptureFileError {
         let path = path.to_owned();
         match self {
-            Self::Read(source) => CaptureFileError::Read { path, offset, frames, source },
-            Self::EndsInRecord => CaptureFileError::EndsInRecord { path, offset, frames },
-            Self::Damaged(damage) => CaptureFileError::Damaged { path, offset, frames, damage },
+            Self::Read(source) => CaptureFileError::Read { path, place, source },
+            Self::EndsInRecord => CaptureFileError::EndsInRecord { path, place },
+            Self::Damaged(damage) => CaptureFileError::Damaged { path, place, damage },
         }
     }
 }

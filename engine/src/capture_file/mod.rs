@@ -1,33 +1,42 @@
 //! Reads the frames of a capture file, and reports the byte at which it stops being readable.
 //!
-//! Reads classic pcap (microseconds or nanoseconds, either byte order, and the "modified" variant
-//! with its longer record header) and pcapng (any number of sections and interfaces) as a stream:
-//! memory stays bounded for any content. The fields of records and blocks are decoded by
-//! `pcap-parser`; the length of a record is checked here before its bytes are read, so that a
-//! damaged length is reported at its own offset.
+//! Reads classic pcap (microseconds or nanoseconds, either byte order, versions 2.0 to 2.4, and the
+//! "modified" variant with its longer record header) and pcapng (any number of sections and
+//! interfaces) as a stream, also if it is compressed with gzip or zstd: memory stays bounded for
+//! any content. The fields of pcapng blocks are decoded by `pcap-parser`; the length of a record is
+//! checked here before its bytes are read, so that a damaged length is reported at its own offset.
+//! Reading does not resume after damage.
 //!
-//! Frames are not parsed, compressed files are refused, and reading does not resume after damage.
+//! [`CaptureFile`] returns frames as they are in the file. [`OuterFrames`] returns them as outer
+//! Ethernet frames, as if they came from an interface.
 //!
 //! Formats: draft-ietf-opsawg-pcap and draft-ietf-opsawg-pcapng.
 
 mod classic;
+mod decompress;
 mod error;
+mod fragment_order;
+mod link_type;
 mod ng;
+mod offload;
+mod outer_frames;
 #[cfg(test)]
 mod samples;
 #[cfg(test)]
 mod tests;
 mod window;
 
-use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use self::classic::Classic;
-pub use self::error::{CaptureFileError, Damage};
+use self::decompress::Content;
+pub use self::error::{CaptureFileError, Damage, Place};
 use self::error::{Stop, refuse_foreign_magic};
+pub use self::link_type::LinkType;
 use self::ng::Ng;
+pub use self::outer_frames::{OuterFrame, OuterFrameCounts, OuterFrames};
 use self::window::Window;
 
 /// The largest captured length of one record, in bytes, that is accepted.
@@ -36,32 +45,6 @@ use self::window::Window;
 /// refuse more. Lower would refuse valid files; higher would take longer to notice a damaged length
 /// and hold that much memory.
 pub const MAX_CAPTURED_BYTES: u32 = 262_144;
-
-/// Link-layer type of the interface that frames were captured from: a LINKTYPE_ value of
-/// <https://www.tcpdump.org/linktypes.html>.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct LinkType(pub u32);
-
-impl LinkType {
-    /// `LINKTYPE_ETHERNET`.
-    pub const ETHERNET: Self = Self(1);
-}
-
-impl fmt::Display for LinkType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = match self.0 {
-            0 => "BSD loopback",
-            1 => "Ethernet",
-            101 => "raw IP",
-            105 => "IEEE 802.11",
-            113 => "Linux cooked v1",
-            127 => "IEEE 802.11 with radiotap",
-            276 => "Linux cooked v2",
-            _ => return write!(f, "link type {}", self.0),
-        };
-        write!(f, "{name} (link type {})", self.0)
-    }
-}
 
 /// One captured frame, borrowed from the reader's buffer until the next read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +82,7 @@ pub struct CaptureFile {
     path: PathBuf,
     window: Window,
     format: FileFormat,
+    is_compressed: bool,
     frames: u64,
     finished: bool,
 }
@@ -108,8 +92,8 @@ impl CaptureFile {
     ///
     /// # Errors
     ///
-    /// The file cannot be opened or read, is empty, is compressed, is no capture file, ends within
-    /// its header or has a version that is not known.
+    /// The file cannot be opened or read, is empty, is compressed with something else than gzip and
+    /// zstd, is no capture file, ends within its header or has a version that is not known.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, CaptureFileError> {
         let path = path.as_ref();
         let file = File::open(path)
@@ -127,11 +111,16 @@ impl CaptureFile {
         source: impl Read + Send + 'static,
     ) -> Result<Self, CaptureFileError> {
         let path = name.as_ref().to_owned();
-        let mut window = Window::new(Box::new(source));
+        let start = Place { offset: 0, frames: 0, is_compressed: false };
+        let Content { reader, is_compressed } =
+            Content::of(source).map_err(|error| Stop::Read(error).at(&path, start))?;
+        let mut window = Window::new(reader);
         match recognise(&path, &mut window) {
-            Ok(format) => Ok(Self { path, window, format, frames: 0, finished: false }),
+            Ok(format) => {
+                Ok(Self { path, window, format, is_compressed, frames: 0, finished: false })
+            }
             Err(Opening::Refused(error)) => Err(error),
-            Err(Opening::Stopped(stop)) => Err(stop.at(&path, window.mark(), 0)),
+            Err(Opening::Stopped(stop)) => Err(stop.at(&path, Place { is_compressed, ..start })),
         }
     }
 
@@ -165,7 +154,9 @@ impl CaptureFile {
             }
             Err(stop) => {
                 self.finished = true;
-                Err(stop.at(&self.path, self.window.mark(), self.frames))
+                let Self { frames, is_compressed, .. } = *self;
+                let place = Place { offset: self.window.mark(), frames, is_compressed };
+                Err(stop.at(&self.path, place))
             }
         }
     }
@@ -173,6 +164,14 @@ impl CaptureFile {
     /// Returns the number of frames read so far.
     pub const fn frames(&self) -> u64 {
         self.frames
+    }
+
+    /// Returns the link type of all frames, if the file has one for all of them.
+    const fn link_type(&self) -> Option<LinkType> {
+        match &self.format {
+            FileFormat::Classic(classic) => Some(classic.link_type),
+            FileFormat::Ng(_) => None,
+        }
     }
 }
 

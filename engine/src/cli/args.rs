@@ -71,7 +71,8 @@ The configuration gives the sessions and the UDP ports; its interface and output
 
 Examples:
   vxtap decap mirror.pcap -o original.pcapng
-  vxtap decap mirror.pcapng -o original.pcapng -c vxtap.toml";
+  vxtap decap mirror.pcapng.gz -o original.pcapng -c vxtap.toml
+  ssh monitor cat mirror.pcap | vxtap decap - -o - | tcpdump -nr -";
 
 const EXPLAIN_EXAMPLES: &str = "\
 The capture file holds mirrored frames with their tunnel headers. The configuration is that of the engine; no output is
@@ -170,30 +171,32 @@ pub(super) enum ProgressFormat {
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
-    /// The configuration file.
+    /// The configuration file; `-` is standard input.
     #[arg(short, long, value_name = "FILE")]
     pub(super) config: PathBuf,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct DecapArgs {
-    /// The capture file to read, pcap or pcapng.
+    /// The capture file to read, pcap or pcapng, also compressed with gzip or zstd; `-` is standard
+    /// input.
     #[arg(value_name = "IN")]
     pub(super) input: PathBuf,
-    /// The pcapng file to write.
+    /// The pcapng file to write; `-` is standard output.
     #[arg(short, long, value_name = "OUT")]
     pub(super) output: PathBuf,
-    /// The configuration file.
+    /// The configuration file; `-` is standard input.
     #[arg(short, long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct ExplainArgs {
-    /// The capture file to read, pcap or pcapng.
+    /// The capture file to read, pcap or pcapng, also compressed with gzip or zstd; `-` is standard
+    /// input.
     #[arg(value_name = "CAPTURE")]
     pub(super) input: PathBuf,
-    /// The configuration file.
+    /// The configuration file; `-` is standard input.
     #[arg(short, long, value_name = "FILE")]
     pub(super) config: PathBuf,
     /// One line for all frames of a flow with the same session, direction and outcome.

@@ -12,9 +12,19 @@ use vxtap::interface;
 use super::CommandError;
 use super::args::{DecapArgs, RunArgs};
 
-/// Reads a configuration file.
+/// Returns whether an argument stands for standard input or output.
+pub(super) fn is_standard(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+/// Returns the path of a file to read; `-` is standard input.
+pub(super) fn input_path(path: &Path) -> &Path {
+    if is_standard(path) { Path::new("/dev/stdin") } else { path }
+}
+
+/// Reads a configuration file; `-` is standard input.
 pub(super) fn read(path: &Path) -> Result<Config, CommandError> {
-    Config::read(path).map_err(|error| CommandError::Refused(error.into()))
+    Config::read(input_path(path)).map_err(|error| CommandError::Refused(error.into()))
 }
 
 /// Makes the configuration of `vxtap run`: that of the file with the interfaces of the command
@@ -40,6 +50,10 @@ impl Loader {
 
     pub(super) fn load(&self) -> Result<Config, CommandError> {
         check_arguments(&self.interfaces).map_err(CommandError::Refused)?;
+        if self.path().is_some_and(is_standard) {
+            let reason = anyhow!("the configuration is read again by a reload: name a file, not -");
+            return Err(CommandError::Refused(reason));
+        }
         let mut config = read_or_default(self.path())?;
         if !self.interfaces.is_empty() {
             config.capture.interfaces.clone_from(&self.interfaces);
@@ -95,15 +109,26 @@ fn check_arguments(interfaces: &[String]) -> anyhow::Result<()> {
 /// as the only one.
 pub(super) fn for_decap(args: &DecapArgs) -> Result<Config, CommandError> {
     let DecapArgs { input, output, config } = args;
-    if is_same_file(input, output) {
+    refuse_same_input(input, config.as_deref())?;
+    let output = if is_standard(output) { Path::new("/dev/stdout") } else { output };
+    if is_same_file(input_path(input), output) {
         let reason =
             anyhow!("{} is input and output at once: name another output", input.display());
         return Err(CommandError::Refused(reason));
     }
     let mut config = read_or_default(config.as_deref())?;
-    config.outputs = vec![pcapng("decap", output.clone())];
+    config.outputs = vec![pcapng("decap", output.to_owned())];
     config.sessions.iter_mut().for_each(|session| session.outputs = None);
     validated(config, None)
+}
+
+/// Refuses standard input as capture and configuration at once.
+pub(super) fn refuse_same_input(capture: &Path, config: Option<&Path>) -> Result<(), CommandError> {
+    if is_standard(capture) && config.is_some_and(is_standard) {
+        let reason = anyhow!("standard input is capture and configuration at once: name a file");
+        return Err(CommandError::Refused(reason));
+    }
+    Ok(())
 }
 
 /// Returns the name of the file that `vxtap run` writes if no output is configured.
@@ -135,10 +160,12 @@ fn pcapng(name: &str, path: PathBuf) -> Output {
     Output::new(name, OutputKind::pcapng(path))
 }
 
-/// Returns `true` if both paths lead to the same existing file.
+/// Returns `true` if both paths lead to the same regular file.
 fn is_same_file(one: &Path, other: &Path) -> bool {
     match (fs::metadata(one), fs::metadata(other)) {
-        (Ok(one), Ok(other)) => (one.dev(), one.ino()) == (other.dev(), other.ino()),
+        (Ok(one), Ok(other)) if one.is_file() => {
+            (one.dev(), one.ino()) == (other.dev(), other.ino())
+        }
         _ => false,
     }
 }

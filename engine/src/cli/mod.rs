@@ -2,6 +2,7 @@
 
 mod account;
 mod args;
+mod capture;
 mod check;
 mod control_socket;
 mod decap;
@@ -88,7 +89,8 @@ fn example() -> Result<(), CommandError> {
 fn check(args: &CheckArgs) -> Result<(), CommandError> {
     let config = load::read(&args.config)?;
     let text = check::describe(&config).map_err(|error| CommandError::Refused(error.into()))?;
-    print(&format!("{} is accepted.\n\n{text}", args.config.display())).map_err(cannot_print)
+    let path = load::input_path(&args.config).display();
+    print(&format!("{path} is accepted.\n\n{text}")).map_err(cannot_print)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]

@@ -7,26 +7,22 @@ use std::time::Duration;
 
 use vxtap_ebpf::maps::Outcome;
 
-use crate::capture_file::{CaptureFile, CaptureFileError, LinkType};
+use crate::capture_file::{CaptureFileError, MAX_CAPTURED_BYTES, OuterFrameCounts, OuterFrames};
 use crate::config::Capture;
 use crate::steering::{Offline, SteeringCounters};
 use crate::sys::lock;
 use crate::xsk::{KernelCounters, RxBackend, SoftNic, Undelivered};
 
-/// Reason why a capture file was not read to its end. All frames before it have been delivered.
-#[derive(Debug, thiserror::Error)]
-pub enum InputError {
-    /// The file is damaged or cannot be read on.
-    #[error(transparent)]
-    File(#[from] CaptureFileError),
-    /// A frame that is not Ethernet.
-    #[error("frame {number} was captured from {link_type}, and only Ethernet can be steered")]
-    LinkType {
-        /// Number of the frame, counted from 1.
-        number: u64,
-        /// Link type of the frame.
-        link_type: LinkType,
-    },
+/// Longest frame, in bytes: a packet without link header gets one of 14 bytes.
+const FRAME_LEN_MAX: u32 = MAX_CAPTURED_BYTES + 14;
+
+/// Counts of a capture file besides those of steering.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CaptureFileReport {
+    /// Frames that were changed, or passed over because of their link types.
+    pub frames: OuterFrameCounts,
+    /// Frames to UDP ports that are not captured, by port, the most frequent port first.
+    pub other_ports: Vec<(u16, u64)>,
 }
 
 /// State of a capture file that its worker shares with the engine.
@@ -34,14 +30,16 @@ pub enum InputError {
 pub(super) struct Progress {
     /// Outcomes, as the XDP program counts them.
     pub(super) steering: SteeringCounters,
+    /// Other counts.
+    pub(super) file: CaptureFileReport,
     /// Set when reading ended early.
-    pub(super) error: Option<InputError>,
+    pub(super) error: Option<CaptureFileError>,
 }
 
 /// An [`RxBackend`] that reads a capture file.
 #[derive(Debug)]
 pub(super) struct FileSource {
-    file: CaptureFile,
+    frames: OuterFrames,
     nic: SoftNic,
     offline: Offline,
     steering: SteeringCounters,
@@ -52,13 +50,13 @@ pub(super) struct FileSource {
 
 impl FileSource {
     pub(super) fn new(
-        file: CaptureFile,
+        frames: OuterFrames,
         nic: SoftNic,
         capture: &Capture,
         progress: Arc<Mutex<Progress>>,
     ) -> Self {
         Self {
-            file,
+            frames,
             nic,
             offline: Offline::new(capture),
             steering: SteeringCounters::default(),
@@ -69,23 +67,19 @@ impl FileSource {
     }
 
     /// Reads until the rings have no room or the file ends.
-    fn read(&mut self) -> Result<(), InputError> {
-        let Self { file, nic, offline, steering, counters, is_finished, .. } = self;
-        while nic.has_room() {
-            let number = file.frames() + 1;
-            let Some(record) = file.next()? else {
+    fn read(&mut self) -> Result<(), CaptureFileError> {
+        let Self { frames, nic, offline, steering, counters, is_finished, .. } = self;
+        while nic.has_room_for_len(FRAME_LEN_MAX) {
+            let Some(frame) = frames.next()? else {
                 *is_finished = true;
                 break;
             };
-            if record.link_type != LinkType::ETHERNET {
-                return Err(InputError::LinkType { number, link_type: record.link_type });
-            }
-            let outcome = offline.steer(record.captured);
+            let outcome = offline.steer(frame.bytes);
             steering.count(outcome);
             if outcome != Outcome::Redirected {
                 continue;
             }
-            match nic.deliver(record.captured, Some(record.timestamp_ns)) {
+            match nic.deliver(frame.bytes, Some(frame.timestamp_ns)) {
                 Ok(()) => {}
                 Err(Undelivered::TooLong { .. } | Undelivered::FillRingEmpty) => {
                     counters.rx_dropped += 1;
@@ -105,6 +99,12 @@ impl RxBackend for FileSource {
         let end = self.read();
         let mut progress = lock(&self.progress);
         progress.steering = self.steering;
+        if self.is_finished || end.is_err() {
+            progress.file = CaptureFileReport {
+                frames: self.frames.counts(),
+                other_ports: self.offline.other_ports(),
+            };
+        }
         if let Err(error) = end {
             self.is_finished = true;
             progress.error = Some(error);

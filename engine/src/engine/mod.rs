@@ -26,7 +26,7 @@ mod worker_set;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use crate::capture_file::CaptureFile;
+use crate::capture_file::OuterFrames;
 use crate::config::{self, Config, FragmentMode, MemoryPlan, Output};
 use crate::diagnostics::Diagnostics;
 use crate::interface::Interface;
@@ -43,7 +43,7 @@ use crate::xsk::{Geometry, Pages, SoftNic, Umem};
 pub use active_mode::{ActiveMode, ModeFallback};
 use captured_interface::CapturedInterface;
 pub use error::EngineError;
-pub use file_source::InputError;
+pub use file_source::CaptureFileReport;
 use file_source::{FileSource, Progress};
 use queue_builder::{OpenQueue, SteeringTarget};
 pub use reload::{Changes, ReloadError};
@@ -54,8 +54,7 @@ pub use tail::{TailError, TailRequest};
 use watch::Watch;
 use worker_set::WorkerSet;
 
-/// Chunk size of a capture file in bytes, the largest there is. Longer frames, which no network
-/// has, are left out and counted.
+/// Chunk size of a capture file in bytes, the largest there is. Longer frames lie in several.
 const FILE_CHUNK_SIZE: u32 = 65_536;
 /// Length of the rings of a capture file: one batch is processed while the next is read.
 const FILE_RING_LEN: u32 = 2 * config::BATCH_MAX;
@@ -179,20 +178,30 @@ impl Engine {
         Self::assemble(config, FrameSource::Live(interfaces), waiting, plan, diagnostics)
     }
 
-    /// Opens a capture file (pcap or pcapng) as if its frames came from an interface. Of `capture`,
-    /// only the ports and the allowed sources count; memory, workers and modes do not matter. Needs
-    /// no privileges. Reading waits for slow outputs.
+    /// Opens a capture file (pcap or pcapng, also compressed with gzip or zstd) as if its frames
+    /// came from an interface. Of `capture`, only the ports and the allowed sources count; memory,
+    /// workers and modes do not matter. Needs no privileges. Reading waits for slow outputs.
     ///
     /// # Errors
     ///
     /// [`EngineError`].
     pub fn open_capture_file(config: Config, path: &Path) -> Result<Self, EngineError> {
         config.validate()?;
+        Self::open_capture(config, OuterFrames::open(path)?)
+    }
+
+    /// As [`Self::open_capture_file`], for a capture that is open already: it may come from
+    /// anywhere.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError`].
+    pub fn open_capture(config: Config, frames: OuterFrames) -> Result<Self, EngineError> {
+        config.validate()?;
         let attaches = |output: &&Output| output.kind.attached_consumers_max().is_some();
         if let Some(output) = config.outputs.iter().find(attaches) {
             return Err(OutputError::LiveOnly { output: output.name.clone() }.into());
         }
-        let file = CaptureFile::open(path)?;
         let output_count = u32::try_from(Output::count_rings(&config.outputs)).unwrap_or(u32::MAX);
         let chunk_count = FILE_RING_LEN + config::BATCH_MAX + output_count * FILE_RING_LEN;
         let (umem, free) =
@@ -200,7 +209,7 @@ impl Engine {
         let (nic, rx) =
             SoftNic::new(Arc::new(umem), FILE_RING_LEN, FILE_RING_LEN).map_err(no_rings)?;
         let progress = Arc::new(Mutex::new(Progress::default()));
-        let backend = Box::new(FileSource::new(file, nic, &config.capture, progress.clone()));
+        let backend = Box::new(FileSource::new(frames, nic, &config.capture, progress.clone()));
         let open = OpenQueue {
             queue: 0,
             cpu: None,

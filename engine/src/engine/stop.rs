@@ -27,7 +27,9 @@ impl Engine {
         let mut report = Report::new(&self);
         report.failures.extend(self.failures.drain(..).chain(failures));
         if let FrameSource::File(progress) = &self.source {
-            report.input_error = lock(progress).error.take();
+            let mut progress = lock(progress);
+            report.input_error = progress.error.take();
+            report.capture_file = Some(std::mem::take(&mut progress.file));
         }
         for (output, written) in report.outputs.iter_mut().zip(written) {
             output.written = written.or(output.written.take());

@@ -113,6 +113,12 @@ impl Explainer {
         }
     }
 
+    /// Returns the UDP ports of the frames so far that went to none of `capture.ports`, with their
+    /// numbers of frames, the most frequent port first.
+    pub fn other_ports(&self) -> Vec<(u16, u64)> {
+        lock(&self.steering).other_ports()
+    }
+
     /// Returns the configuration.
     pub const fn config(&self) -> &Config {
         &self.config

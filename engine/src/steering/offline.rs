@@ -1,7 +1,8 @@
 //! Steers frames from a capture file as the XDP program does, by the same parsers, without a
 //! kernel.
 
-use std::collections::{HashSet, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -20,6 +21,8 @@ pub(crate) struct Offline {
     /// Packets whose first fragment was steered, and the order in which they are forgotten.
     remembered: HashSet<FragmentKey>,
     order: VecDeque<FragmentKey>,
+    /// Frames to other UDP ports, by port.
+    other_ports: HashMap<u16, u64>,
 }
 
 impl Offline {
@@ -30,6 +33,7 @@ impl Offline {
             steers_fragments: capture.fragments == FragmentMode::Reassemble,
             remembered: HashSet::new(),
             order: VecDeque::new(),
+            other_ports: HashMap::new(),
         }
     }
 
@@ -37,7 +41,11 @@ impl Offline {
     pub(crate) fn steer(&mut self, frame: &[u8]) -> Outcome {
         let source = match parse::udp_datagram(frame) {
             Ok(datagram) if self.is_ours(datagram.destination_port) => datagram.source,
-            Ok(_) | Err(Refusal::NotUdp) => return Outcome::NotOurs,
+            Ok(datagram) => {
+                *self.other_ports.entry(datagram.destination_port).or_default() += 1;
+                return Outcome::NotOurs;
+            }
+            Err(Refusal::NotUdp) => return Outcome::NotOurs,
             Err(Refusal::Fragment) => match self.source_of_fragment(frame) {
                 Some(source) => source,
                 None => return Outcome::Fragment,
@@ -53,6 +61,15 @@ impl Offline {
             return Outcome::SourceNotAllowed;
         }
         Outcome::Redirected
+    }
+
+    /// Returns the UDP ports of frames that went to none of ours, with their numbers of frames, the
+    /// most frequent port first.
+    pub(crate) fn other_ports(&self) -> Vec<(u16, u64)> {
+        let mut ports: Vec<_> =
+            self.other_ports.iter().map(|(port, frames)| (*port, *frames)).collect();
+        ports.sort_unstable_by_key(|&(port, frames)| (Reverse(frames), port));
+        ports
     }
 
     fn is_ours(&self, port: u16) -> bool {

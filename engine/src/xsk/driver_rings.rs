@@ -15,7 +15,7 @@ use crate::sys::mapping::Mapping;
 
 /// Most chunks of a frame: 65 535 bytes with their headers in chunks of 2048 bytes, and one that is
 /// part full.
-const SEGMENTS_MAX: usize = 40;
+pub(super) const SEGMENTS_MAX: usize = 40;
 
 /// The consuming end of a fill ring and the producing end of an RX ring, in plain memory, with the
 /// UMEM that their addresses lead into.
@@ -108,14 +108,6 @@ impl DriverRings {
         let mut descriptors = frame.descriptors[..len].iter().copied();
         let submitted = self.rx.submit(u32_of(len), || descriptors.next());
         debug_assert_eq!(submitted as usize, len, "the ring has room");
-    }
-
-    /// Puts a frame in one chunk, the `len` bytes from `offset` on, into the RX ring, which has
-    /// room for it.
-    pub(crate) fn submit_one(&mut self, chunk: DriverChunk, offset: u32, len: u32) {
-        let mut descriptor = Some(descriptor(self.geometry(), chunk, offset, len));
-        let submitted = self.rx.submit(1, || descriptor.take());
-        debug_assert_eq!(submitted, 1, "the ring has room");
     }
 
     /// Moves up to `max` chunks, in which frames lie already, from the fill ring to the RX ring;

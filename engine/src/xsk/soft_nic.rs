@@ -6,7 +6,7 @@
 use std::io;
 use std::sync::Arc;
 
-use super::driver_rings::DriverRings;
+use super::driver_rings::{DriverFrame, DriverRings, SEGMENTS_MAX};
 use super::geometry::HEADROOM;
 use super::rx_queue::RxQueue;
 use super::umem::Umem;
@@ -15,13 +15,13 @@ use super::umem::Umem;
 /// [`net/xdp/xsk.c`](https://github.com/torvalds/linux/blob/v6.12/net/xdp/xsk.c).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Undelivered {
-    /// Longer than a chunk holds.
-    #[error("a frame of {len} bytes is longer than the {max} that a chunk holds")]
+    /// Longer than 40 chunks hold.
+    #[error("a frame of {len} bytes is longer than the {max} that 40 chunks hold")]
     TooLong {
         /// Bytes of the frame.
         len: usize,
         /// Bytes that fit.
-        max: u32,
+        max: usize,
     },
     /// The RX ring is full.
     #[error("the RX ring is full")]
@@ -49,9 +49,9 @@ impl SoftNic {
         Ok((Self { rings }, queue))
     }
 
-    /// Returns whether the next frame that is not too long would be delivered.
-    pub(crate) fn has_room(&mut self) -> bool {
-        self.has_room_for(1)
+    /// Returns whether the next frame would be delivered if it has up to `len` bytes.
+    pub(crate) fn has_room_for_len(&mut self, len: u32) -> bool {
+        self.has_room_for(len.div_ceil(self.rings.geometry().frame_max()))
     }
 
     /// Returns whether a frame in `count` chunks would be delivered.
@@ -59,8 +59,9 @@ impl SoftNic {
         self.rings.rx_room(count) >= count && self.rings.has_chunks(count)
     }
 
-    /// Copies `frame` into the next chunk of the fill ring, behind the kernel's headroom, and puts
-    /// a descriptor into the RX ring. `arrival_ns` is nanoseconds of any clock.
+    /// Copies `frame` into the next chunks of the fill ring, behind the kernel's headroom, and puts
+    /// their descriptors into the RX ring: one, unless the frame is longer than a chunk holds.
+    /// `arrival_ns` is nanoseconds of any clock.
     ///
     /// # Errors
     ///
@@ -70,15 +71,36 @@ impl SoftNic {
         frame: &[u8],
         arrival_ns: Option<u64>,
     ) -> Result<(), Undelivered> {
-        let max = self.rings.geometry().frame_max();
-        let len = u32::try_from(frame.len()).ok().filter(|&len| len <= max);
-        let len = len.ok_or(Undelivered::TooLong { len: frame.len(), max })?;
-        if self.rings.rx_room(1) == 0 {
+        let part_max = self.rings.geometry().frame_max() as usize;
+        let count = frame.len().div_ceil(part_max).max(1);
+        let count = u32::try_from(count).ok().filter(|&count| count as usize <= SEGMENTS_MAX);
+        let max = part_max * SEGMENTS_MAX;
+        let count = count.ok_or(Undelivered::TooLong { len: frame.len(), max })?;
+        if self.rings.rx_room(count) < count {
             return Err(Undelivered::RxRingFull);
         }
+        if !self.rings.has_chunks(count) {
+            return Err(Undelivered::FillRingEmpty);
+        }
+        let mut whole = DriverFrame::EMPTY;
+        let (first, rest) = frame.split_at(frame.len().min(part_max));
+        self.add_part(&mut whole, first, arrival_ns)?;
+        rest.chunks(part_max).try_for_each(|part| self.add_part(&mut whole, part, None))?;
+        self.rings.submit(&mut whole);
+        Ok(())
+    }
+
+    /// Copies a part of a frame into the next chunk of the fill ring.
+    fn add_part(
+        &mut self,
+        whole: &mut DriverFrame,
+        part: &[u8],
+        arrival_ns: Option<u64>,
+    ) -> Result<(), Undelivered> {
         let mut chunk = self.rings.take_chunk().ok_or(Undelivered::FillRingEmpty)?;
-        self.rings.write(&mut chunk, HEADROOM, frame, arrival_ns);
-        self.rings.submit_one(chunk, HEADROOM, len);
+        self.rings.write(&mut chunk, HEADROOM, part, arrival_ns);
+        let len = u32::try_from(part.len()).unwrap_or(u32::MAX);
+        whole.push(self.rings.geometry(), chunk, HEADROOM, len);
         Ok(())
     }
 
@@ -132,18 +154,39 @@ mod tests {
 
     #[test]
     fn what_cannot_be_delivered_has_the_reason_that_the_kernel_would_count() {
-        let (umem, mut free) = Umem::create(Geometry::new(2048, 2), Pages::Ordinary).unwrap();
-        let (mut nic, mut queue) = SoftNic::new(Arc::new(umem), 2, 1).unwrap();
+        let (umem, mut free) = Umem::create(Geometry::new(2048, 4), Pages::Ordinary).unwrap();
+        let (mut nic, mut queue) = SoftNic::new(Arc::new(umem), 4, 2).unwrap();
         assert_eq!(nic.deliver(&[0; 60], None), Err(Undelivered::FillRingEmpty));
-        assert!(!nic.has_room());
+        assert!(!nic.has_room_for_len(1776));
         queue.refill(&mut free);
-        assert!(nic.has_room());
+        assert!(nic.has_room_for_len(2 * 1776) && !nic.has_room_for_len(2 * 1776 + 1));
         assert_eq!(
-            nic.deliver(&[0; 1777], None),
-            Err(Undelivered::TooLong { len: 1777, max: 1776 })
+            nic.deliver(&vec![0; 40 * 1776 + 1], None),
+            Err(Undelivered::TooLong { len: 40 * 1776 + 1, max: 40 * 1776 })
         );
+        assert_eq!(nic.deliver(&[0; 2 * 1776 + 1], None), Err(Undelivered::RxRingFull));
         assert_eq!(nic.deliver(&[0; 1776], None), Ok(()));
+        assert_eq!(nic.deliver(&[0; 1777], None), Err(Undelivered::RxRingFull));
+        assert_eq!(nic.deliver(&[0; 60], None), Ok(()));
         assert_eq!(nic.deliver(&[0; 60], None), Err(Undelivered::RxRingFull));
+    }
+
+    #[test]
+    fn a_frame_that_is_longer_than_a_chunk_lies_in_several() {
+        let (umem, mut free) = Umem::create(Geometry::new(2048, 4), Pages::Ordinary).unwrap();
+        let (mut nic, mut queue) = SoftNic::new(Arc::new(umem), 4, 4).unwrap();
+        queue.refill(&mut free);
+        let frame: Vec<u8> = (0..=u8::MAX).cycle().take(2 * 1776 + 5).collect();
+        nic.deliver(&frame, Some(77)).unwrap();
+        let (mut bytes, mut times) = (Vec::new(), Vec::new());
+        for _ in 0..3 {
+            let mut received = RxFrame::NOTHING;
+            queue.receive(1, &mut free, |frame| received = frame);
+            bytes.extend_from_slice(queue.frame(&received));
+            times.push(queue.arrival_ns(&received));
+            free.give(received.take_chunk());
+        }
+        assert_eq!((bytes, times), (frame, vec![Some(77), None, None]));
     }
 
     #[test]

@@ -145,7 +145,7 @@ fn what_is_no_capture_file_is_refused_and_the_output_is_not_touched() {
 }
 
 #[test]
-fn frames_too_long_for_any_network_are_left_out_with_an_error() {
+fn a_frame_that_is_padded_beyond_any_network_is_read() {
     let profile = Profile { count: Some(3), ..Profile::default() };
     let (files, _) = files(&profile);
     let mut bytes = fs::read(&files.mirror).unwrap();
@@ -156,9 +156,10 @@ fn frames_too_long_for_any_network_are_left_out_with_an_error() {
     bytes.extend(frame);
     fs::write(&files.mirror, bytes).unwrap();
     let (code, table, stderr) = decap(&files, &[]);
-    assert_eq!(code, Some(1), "{table}");
-    assert!(stderr.ends_with("mirror.pcap: left out 1 mirrored frame of more than 65264 bytes\n"));
-    assert_eq!(frames(&files.ours).len(), 3);
+    assert_eq!((code, stderr.as_str()), (Some(0), ""), "{table}");
+    let frames = frames(&files.ours);
+    assert_eq!(frames.len(), 4);
+    assert_eq!(frames[3].1, frames[0].1);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `files` | files are rotated, compressed and synced; they survive a full disk and a killed process |
 //! | `interface` | sniffers find every frame at a network interface of the output, on which the host is silent |
+//! | `readers` | tshark and tcpdump read what vxtap writes, and damaged files as vxtap reads them |
 //! | `slow` | an output that stands still loses only its own frames, and each of them is counted |
 //! | `stream` | programs read the frames as a stream, each at its own pace |
 //! | `tail` | `vxtap tail` shows the frames of a running engine |
@@ -14,6 +15,7 @@
 mod files;
 mod frames;
 mod interface;
+mod readers;
 mod shared;
 mod slow;
 mod stream;

@@ -7,12 +7,11 @@ mod text;
 
 use std::io::{self, BufWriter, Write};
 
-use anyhow::anyhow;
-use vxtap::capture_file::{CaptureFile, CaptureFileError, LinkType};
-use vxtap::explain::{Explainer, FrameOutcome, Summary};
+use vxtap::capture_file::{CaptureFileError, OuterFrames};
+use vxtap::explain::{Explainer, Summary};
 
 use super::args::ExplainArgs;
-use super::{CommandError, cannot_print, load};
+use super::{CommandError, cannot_print, capture, load, log};
 use flows::Flows;
 
 /// Format in which frames are shown.
@@ -25,22 +24,22 @@ enum Form<'e> {
 /// Reason why explaining ended before the end of the file.
 enum End {
     Output(io::Error),
-    Input(anyhow::Error),
+    Input(CaptureFileError),
 }
 
 /// Explains each frame of a capture file, then prints a summary.
 pub(super) fn explain(args: &ExplainArgs) -> Result<(), CommandError> {
+    load::refuse_same_input(&args.input, Some(&args.config))?;
     let config = load::read(&args.config)?;
     let explainer = Explainer::new(config).map_err(|error| CommandError::Refused(error.into()))?;
-    let mut file =
-        CaptureFile::open(&args.input).map_err(|error| CommandError::Failed(error.into()))?;
+    let mut frames = capture::open(&args.input)?;
     let form = match (args.json, args.flow) {
         (true, _) => Form::Json,
         (_, true) => Form::Flows(Flows::default()),
         _ => Form::Text,
     };
     let mut out = BufWriter::new(io::stdout().lock());
-    let end = show(&explainer, &mut file, form, &mut out);
+    let end = show(&explainer, &mut frames, form, &mut out);
     let end = end.and_then(|()| out.flush().map_err(End::Output));
     match end {
         Ok(()) => Ok(()),
@@ -49,29 +48,29 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<(), CommandError> {
         Err(End::Output(error)) => Err(cannot_print(error)),
         Err(End::Input(error)) => {
             let _ = out.flush();
-            Err(CommandError::Failed(error))
+            Err(CommandError::Failed(error.into()))
         }
     }
 }
 
 fn show<'e>(
     explainer: &'e Explainer,
-    file: &mut CaptureFile,
+    frames: &mut OuterFrames,
     mut form: Form<'e>,
     out: &mut impl Write,
 ) -> Result<(), End> {
     let mut summary = Summary::new(explainer);
     let damage = loop {
-        let number = file.frames() + 1;
-        let outcome = match next(explainer, file, number) {
-            Ok(Some(outcome)) => outcome,
+        let frame = match frames.next() {
+            Ok(Some(frame)) => frame,
             Ok(None) => break None,
             Err(error) => break Some(error),
         };
+        let outcome = explainer.explain_at(frame.bytes, frame.timestamp_ns);
         summary.count(&outcome);
         let shown = match &mut form {
-            Form::Text => text::frame(number, &outcome, out),
-            Form::Json => json::frame(number, &outcome, out),
+            Form::Text => text::frame(frame.number, &outcome, out),
+            Form::Json => json::frame(frame.number, &outcome, out),
             Form::Flows(flows) => {
                 flows.add(&outcome);
                 Ok(())
@@ -79,31 +78,22 @@ fn show<'e>(
         };
         shown.map_err(End::Output)?;
     };
+    let counts = frames.counts();
     let shown = match form {
-        Form::Text => summary::table(&summary, out),
+        Form::Text => summary::table(&summary, &counts, out),
         Form::Json => {
-            summary::left_out(&summary);
+            summary::left_out(&summary, &counts);
             Ok(())
         }
-        Form::Flows(flows) => flows.show(out).and_then(|()| summary::table(&summary, out)),
+        Form::Flows(flows) => flows.show(out).and_then(|()| summary::table(&summary, &counts, out)),
     };
     shown.map_err(End::Output)?;
-    damage.map_or(Ok(()), |error| Err(End::Input(error)))
-}
-
-fn next<'e>(
-    explainer: &'e Explainer,
-    file: &mut CaptureFile,
-    number: u64,
-) -> anyhow::Result<Option<FrameOutcome<'e>>> {
-    let Some(record) = file.next().map_err(|error: CaptureFileError| anyhow!(error))? else {
-        return Ok(None);
-    };
-    if record.link_type != LinkType::ETHERNET {
-        let link_type = record.link_type;
-        return Err(anyhow!(
-            "frame {number} was captured from {link_type}, and only Ethernet can be explained"
-        ));
+    if summary.received() == 0 {
+        let ports: Vec<_> =
+            explainer.config().capture.ports.iter().map(|port| port.number).collect();
+        if let Some(hint) = capture::port_hint(&ports, &explainer.other_ports()) {
+            log(&hint);
+        }
     }
-    Ok(Some(explainer.explain_at(record.captured, record.timestamp_ns)))
+    damage.map_or(Ok(()), |error| Err(End::Input(error)))
 }

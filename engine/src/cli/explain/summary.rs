@@ -2,18 +2,26 @@
 
 use std::io::{self, Write};
 
+use vxtap::capture_file::OuterFrameCounts;
 use vxtap::explain::{RuleCount, Summary};
 use vxtap::plural::counted;
 
 use crate::cli::log;
 
-pub(super) fn table(summary: &Summary<'_>, out: &mut impl Write) -> io::Result<()> {
+pub(super) fn table(
+    summary: &Summary<'_>,
+    counts: &OuterFrameCounts,
+    out: &mut impl Write,
+) -> io::Result<()> {
     let reasons = summary.reasons().map(|(reason, count)| format!(" + {reason} {count}"));
     let reasons: String = reasons.collect();
     writeln!(out, "\n  received {} = accepted {}{reasons}", summary.received(), summary.accepted)?;
     for (counter, frames) in &summary.not_steered {
         let frames = counted(*frames, "frame");
-        writeln!(out, "  beside these, {frames} stopped before the workers: {counter}")?;
+        writeln!(out, "  not handed to the workers: {frames}: {counter}")?;
+    }
+    for note in notes(counts) {
+        writeln!(out, "  {note}")?;
     }
     if summary.direction_unknown > 0 {
         writeln!(out, "  direction unknown: {}", summary.direction_unknown)?;
@@ -59,9 +67,32 @@ fn rules(rules: &[RuleCount<'_>], out: &mut impl Write) -> io::Result<()> {
 }
 
 /// Reports on standard error the frames that have no JSON object.
-pub(super) fn left_out(summary: &Summary<'_>) {
+pub(super) fn left_out(summary: &Summary<'_>, counts: &OuterFrameCounts) {
     for (counter, frames) in &summary.not_steered {
         let frames = counted(*frames, "frame");
-        log(&format!("{frames} stopped before the workers, without a line: {counter}"));
+        log(&format!("not handed to the workers, without a line: {frames}: {counter}"));
     }
+    for note in notes(counts) {
+        log(&note);
+    }
+}
+
+/// Describes the frames that were passed over or changed as they were read.
+fn notes(counts: &OuterFrameCounts) -> Vec<String> {
+    let OuterFrameCounts { passed_over, lengths_filled_in, too_long } = counts;
+    let mut notes: Vec<_> = passed_over
+        .iter()
+        .map(|(link_type, frames)| {
+            format!("passed over: {} of {link_type}", counted(*frames, "frame"))
+        })
+        .collect();
+    for (frames, what) in [
+        (*lengths_filled_in, "an IP or UDP length of zero (segmentation offload), filled in"),
+        (*too_long, "a packet longer than 65535 bytes (segmentation offload), malformed"),
+    ] {
+        if frames > 0 {
+            notes.push(format!("{} with {what}", counted(frames, "frame")));
+        }
+    }
+    notes
 }

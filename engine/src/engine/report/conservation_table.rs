@@ -4,7 +4,7 @@ use std::fmt;
 
 use vxtap_ebpf::maps::Outcome;
 
-use super::{ActiveMode, InterfaceReport, OutputReport, Report};
+use super::{ActiveMode, CaptureFileReport, InterfaceReport, OutputReport, Report};
 use crate::counters::SessionCounters;
 use crate::drop_reason::{DropReason, Drops};
 use crate::engine::StreamReader;
@@ -15,12 +15,19 @@ use crate::steering::outcome_name;
 /// Number of undeclared pairs that the table lists one by one.
 const PAIRS_SHOWN: usize = 10;
 
+/// Explanation of frames with a length of zero in a capture file.
+const LENGTH_FILLED_IN: &str =
+    "of these, with an IP or UDP length of zero (segmentation offload), taken from the frame";
+const LONGER_THAN_IP: &str =
+    "of the malformed ones, longer than 65535 bytes (segmentation offload)";
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, interface) in self.interfaces.iter().enumerate() {
             f.write_str(if index > 0 { "\n" } else { "" })?;
             steering(f, interface)?;
         }
+        self.capture_file(f)?;
         self.fragments(f)?;
         self.workers(f)?;
         self.sessions(f)?;
@@ -31,6 +38,25 @@ impl fmt::Display for Report {
 }
 
 impl Report {
+    /// Writes the frames that were passed over or changed as they were read.
+    fn capture_file(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(CaptureFileReport { frames, other_ports: _ }) = &self.capture_file else {
+            return Ok(());
+        };
+        for (link_type, count) in &frames.passed_over {
+            writeln!(f, "    {:<22}{count:>14}  passed over: {link_type}", "other link type")?;
+        }
+        for (name, count, action) in [
+            ("length_filled_in", frames.lengths_filled_in, LENGTH_FILLED_IN),
+            ("longer_than_ip", frames.too_long, LONGER_THAN_IP),
+        ] {
+            if count > 0 {
+                writeln!(f, "    {name:<22}{count:>14}  {action}")?;
+            }
+        }
+        Ok(())
+    }
+
     fn fragments(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let it = &self.fragments;
         if it.fragments == 0 {
@@ -223,14 +249,19 @@ fn steering(f: &mut fmt::Formatter<'_>, interface: &InterfaceReport) -> fmt::Res
         ActiveMode::Socket => (format!(", {mode}"), "datagrams seen by the UDP sockets"),
         _ => (format!(", {mode}"), "frames seen by the XDP program"),
     };
+    // No kernel stack gets the frames of a file.
+    let (not_ours, others) = match mode {
+        ActiveMode::CaptureFile => ("left out: to other ports, or not UDP", "left out"),
+        _ => ("passed to the kernel stack", "passed"),
+    };
     writeln!(f, "{name}{how}\n\n  {seen}")?;
     for (outcome, count, action) in [
         (Outcome::Redirected, steering.redirected, "to the workers"),
-        (Outcome::NotOurs, steering.not_ours, "passed to the kernel stack"),
-        (Outcome::Fragment, steering.fragment, "passed"),
-        (Outcome::Malformed, steering.malformed, "passed"),
-        (Outcome::TooManyExtensions, steering.too_many_extensions, "passed"),
-        (Outcome::NoSocket, steering.no_socket, "passed"),
+        (Outcome::NotOurs, steering.not_ours, not_ours),
+        (Outcome::Fragment, steering.fragment, others),
+        (Outcome::Malformed, steering.malformed, others),
+        (Outcome::TooManyExtensions, steering.too_many_extensions, others),
+        (Outcome::NoSocket, steering.no_socket, others),
         (
             Outcome::SeveralBuffers,
             steering.several_buffers,

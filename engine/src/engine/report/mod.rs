@@ -3,11 +3,12 @@
 mod balance;
 mod conservation_table;
 
-use super::file_source::InputError;
+use super::file_source::CaptureFileReport;
 use super::{
     ActiveMode, CAPTURE_FILE, CapturedInterface, ConsumerCounters, Engine, FrameSource,
     ModeFallback, StreamCounters,
 };
+use crate::capture_file::CaptureFileError;
 use crate::counters::{FrameBytes, OutputCounters, SessionCounters, WorkerCounters};
 use crate::outputs::OutputStats;
 use crate::reassembly::ReassemblyCounters;
@@ -95,7 +96,9 @@ pub struct Report {
     /// them once it was used.
     pub outputs: Vec<OutputReport>,
     /// Reason why a capture file was not read to its end.
-    pub input_error: Option<InputError>,
+    pub input_error: Option<CaptureFileError>,
+    /// Counts of the capture file, once it has been read.
+    pub capture_file: Option<CaptureFileReport>,
     /// Other failures, a message each.
     pub failures: Vec<String>,
 }
@@ -147,6 +150,7 @@ impl Report {
             sessions,
             outputs,
             input_error: None,
+            capture_file: None,
             failures,
         }
     }
