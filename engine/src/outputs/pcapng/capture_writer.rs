@@ -3,106 +3,20 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::net::IpAddr;
 use std::time::Instant;
 
-use super::blocks::{InterfaceDescription, Statistics};
+use super::blocks::Statistics;
 use super::file::{PcapngError, PcapngFile, Storage};
-use crate::config::{DEFAULT_SESSION_NAME, Direction, Session};
+use super::interface_key::{FrameKey, InterfaceKey, InterfaceTotals, TimeSpan};
+use super::interface_table::{InterfaceEntry, InterfaceTable};
+use crate::config::Session;
 use crate::decap::Link;
 use crate::outputs::ethernet::EthernetPrefix;
-use crate::ring::Frame;
-use crate::session::{DeclaredSession, Directory, SessionId, SourceVni, Vni};
+use crate::session::{Directory, SessionId};
 
-/// Largest number of pairs of source and VNI of the default session with a separate interface
-/// block.
-///
-/// More than the sources of one mirror target. A higher limit lets a sender of invented pairs fill
-/// file and memory with interface blocks; a lower one merges pairs of real traffic.
-pub const PAIRS_MAX: usize = 4096;
-
-/// Number of an interface that has no block in the file yet.
-const NO_INTERFACE: u32 = u32::MAX;
+mod sections;
 
 const APPLICATION: &str = concat!("vxtap ", env!("CARGO_PKG_VERSION"));
-
-/// The fields of a frame that select its interface block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FrameKey {
-    /// Number of the session: 0 is the default session, declared ones follow in their order.
-    pub session: u32,
-    /// Outer source address.
-    pub source: IpAddr,
-    /// VNI of the tunnel, 24 bits.
-    pub vni: u32,
-    /// Direction of the frame at the mirrored interface, if known.
-    pub direction: Option<Direction>,
-    /// First header of the frame. A packet without Ethernet header gets one.
-    pub link: Link,
-}
-
-impl From<&Frame<'_>> for FrameKey {
-    fn from(frame: &Frame<'_>) -> Self {
-        Self {
-            session: frame.session().0,
-            source: frame.source(),
-            vni: frame.vni().get(),
-            direction: frame.direction(),
-            link: frame.link(),
-        }
-    }
-}
-
-/// Meaning of an interface block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum InterfaceKey {
-    /// A declared session, by its number from 1 on.
-    Session(u32),
-    /// A pair of the default session.
-    Pair {
-        /// Outer source address.
-        source: IpAddr,
-        /// VNI of the tunnel.
-        vni: u32,
-    },
-    /// All pairs of the default session after the first [`PAIRS_MAX`].
-    Other,
-}
-
-/// Statistics of an interface block, in frames.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct InterfaceTotals {
-    /// Received.
-    pub received: u64,
-    /// Received, accepted by the filter, and meant for the file.
-    pub accepted: u64,
-    /// Meant for the file, but lost.
-    pub dropped: u64,
-}
-
-/// Returns the name of an undeclared pair.
-pub(super) fn pair_name(source: IpAddr, vni: u32) -> String {
-    let vni = Vni::new(vni).unwrap_or_default();
-    SourceVni { source, vni }.to_string()
-}
-
-/// Time from the start to the end of a capture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TimeSpan {
-    /// Nanoseconds since 1970-01-01 UTC.
-    pub start_ns: u64,
-    /// Nanoseconds since 1970-01-01 UTC.
-    pub end_ns: u64,
-}
-
-/// An interface block in the file; its index is its number.
-#[derive(Debug, Clone, Copy)]
-struct InterfaceEntry {
-    key: InterfaceKey,
-    frames: u64,
-    /// Frames counted by [`CaptureWriter::count_missing`].
-    missing: u64,
-}
 
 /// Writes the frames of one capture to a pcapng file.
 ///
@@ -146,15 +60,7 @@ struct InterfaceEntry {
 #[derive(Debug)]
 pub struct CaptureWriter<S = File> {
     file: PcapngFile<S>,
-    interfaces: Vec<InterfaceEntry>,
-    /// Names of sessions that are described with their first frames.
-    directory: Directory,
-    /// Interfaces of declared sessions, by session; [`NO_INTERFACE`] if there is none yet.
-    declared: Vec<u32>,
-    pairs: HashMap<(IpAddr, u32), u32>,
-    /// Cache of the last lookup: a pair and its interface.
-    last: Option<((IpAddr, u32), u32)>,
-    other: Option<u32>,
+    interfaces: InterfaceTable,
     /// Time from the earliest to the latest frame.
     seen: Option<TimeSpan>,
     /// Frames in the sections before the present one, which have no statistics.
@@ -187,19 +93,12 @@ impl<S: Storage> CaptureWriter<S> {
         file.blocks().section_header(APPLICATION);
         let mut writer = Self {
             file,
-            interfaces: Vec::new(),
-            directory: directory.clone(),
-            declared: Vec::new(),
-            pairs: HashMap::new(),
-            last: None,
-            other: None,
+            interfaces: InterfaceTable::new(directory.clone()),
             seen: None,
             earlier: HashMap::new(),
             frames: 0,
         };
-        for id in ids {
-            writer.describe_session(*id);
-        }
+        writer.describe_sessions(ids);
         writer.file.flush()?;
         Ok(writer)
     }
@@ -207,7 +106,8 @@ impl<S: Storage> CaptureWriter<S> {
     /// Appends a frame: its arrival time (nanoseconds since 1970-01-01 UTC), its length on the wire
     /// in bytes, and the captured bytes. A packet without Ethernet header gets one with addresses
     /// of zeros: libpcap refuses files whose interfaces have several link types. After a failed
-    /// write frames are only counted as lost until [`Self::tick`] has begun a new section.
+    /// write frames are only counted as [lost](Self::frames_lost) until [`Self::tick`] has begun a
+    /// new section.
     ///
     /// # Errors
     ///
@@ -224,8 +124,8 @@ impl<S: Storage> CaptureWriter<S> {
             self.file.count_lost();
             return Ok(());
         }
-        let interface = self.interface_of(key);
-        self.interfaces[interface as usize].frames += 1;
+        let interface = self.interfaces.interface_of(key, self.file.blocks());
+        self.interfaces.entry_mut(interface).frames += 1;
         let TimeSpan { start_ns, end_ns } =
             self.seen.unwrap_or(TimeSpan { start_ns: timestamp_ns, end_ns: timestamp_ns });
         self.seen = Some(TimeSpan {
@@ -251,65 +151,34 @@ impl<S: Storage> CaptureWriter<S> {
 
     /// Counts a frame that the caller cannot write; the statistics include it.
     pub(crate) fn count_missing(&mut self, key: FrameKey) {
-        let interface = self.interface_of(key);
-        self.interfaces[interface as usize].missing += 1;
+        let interface = self.interfaces.interface_of(key, self.file.blocks());
+        self.interfaces.entry_mut(interface).missing += 1;
     }
 
     /// Counts frames of a session that the caller cannot write. The pairs of frames of the default
     /// session are not known: they count for the interface of all other pairs.
     pub(crate) fn count_missing_of(&mut self, session: SessionId, frames: u64) {
-        let own =
-            (session != SessionId::DEFAULT).then(|| self.interface_of_session(session)).flatten();
-        let interface = own.unwrap_or_else(|| self.describe_other());
-        self.interfaces[interface as usize].missing += frames;
-    }
-
-    /// Begins a new section after a failed write, since interface blocks may be among the lost
-    /// blocks.
-    ///
-    /// # Errors
-    ///
-    /// As [`PcapngFile::flush`]; the file has no new section then.
-    fn begin_section(&mut self) -> Result<(), PcapngError> {
-        let described = self.interfaces.iter().filter_map(|interface| match interface.key {
-            InterfaceKey::Session(id) => Some(SessionId(id)),
-            InterfaceKey::Pair { .. } | InterfaceKey::Other => None,
-        });
-        let described: Vec<_> = described.collect();
-        let counts: Vec<_> = self.counts().collect();
-        for (key, frames) in counts {
-            *self.earlier.entry(key).or_default() += frames;
-        }
-        self.interfaces.clear();
-        self.declared.clear();
-        self.pairs.clear();
-        (self.last, self.other) = (None, None);
-        self.file.blocks().section_header(APPLICATION);
-        for id in described {
-            self.describe_session(id);
-        }
-        self.file.flush()
+        let Self { interfaces, file, .. } = self;
+        let is_declared = session != SessionId::DEFAULT;
+        let own = is_declared.then(|| interfaces.interface_of_session(session, file.blocks()));
+        let interface = own.flatten().unwrap_or_else(|| interfaces.describe_other(file.blocks()));
+        interfaces.entry_mut(interface).missing += frames;
     }
 
     /// Returns the frames in the file and those that wait, by interface.
     pub(super) fn frames_by_interface(&self) -> HashMap<InterfaceKey, u64> {
         let mut counts = self.earlier.clone();
-        for (key, frames) in self.counts() {
+        for (key, frames) in self.interfaces.counts() {
             *counts.entry(key).or_default() += frames;
         }
         counts
-    }
-
-    /// Returns the frames of the present section by interface.
-    fn counts(&self) -> impl Iterator<Item = (InterfaceKey, u64)> {
-        self.interfaces.iter().map(|interface| (interface.key, interface.frames))
     }
 
     /// Subtracts the frames lost by a failed write from the counts.
     fn subtract_lost(&mut self, written: Result<(), PcapngError>) -> Result<(), PcapngError> {
         if written.is_err() {
             for &interface in self.file.lost_interfaces() {
-                self.interfaces[interface as usize].frames -= 1;
+                self.interfaces.entry_mut(interface).frames -= 1;
             }
         }
         written
@@ -318,6 +187,12 @@ impl<S: Storage> CaptureWriter<S> {
     /// Returns the number of frames taken, lost ones included.
     pub(super) const fn frames(&self) -> u64 {
         self.frames
+    }
+
+    /// Returns the number of frames that were given to [`Self::packet`] and are not in the file,
+    /// because writing failed.
+    pub const fn frames_lost(&self) -> u64 {
+        self.file.frames_lost()
     }
 
     /// Returns the file.
@@ -349,11 +224,6 @@ impl<S: Storage> CaptureWriter<S> {
         self.subtract_lost(written)
     }
 
-    /// Begins a new section if the last write failed and the file can be continued.
-    fn retry(&mut self) -> Result<(), PcapngError> {
-        if self.file.has_failed() && self.file.resume() { self.begin_section() } else { Ok(()) }
-    }
-
     /// Ends the capture: writes all waiting blocks and an interface statistics block for each
     /// interface block.
     ///
@@ -372,16 +242,15 @@ impl<S: Storage> CaptureWriter<S> {
         // The frames are in the file, even if a later write fails.
         let written = self.file.flush();
         self.subtract_lost(written)?;
-        if self.interfaces.is_empty() {
-            self.describe_nothing();
+        if self.interfaces.entries().is_empty() {
+            self.interfaces.describe_nothing(self.file.blocks());
         }
         let TimeSpan { start_ns, end_ns } =
             span.or(self.seen).unwrap_or(TimeSpan { start_ns: 0, end_ns: 0 });
-        for (number, interface) in (0..).zip(&self.interfaces) {
-            let InterfaceEntry { key, frames: delivered, missing } = *interface;
-            let InterfaceTotals { received, accepted, dropped } = totals(key, delivered);
-            let (received, accepted, dropped) =
-                (received + missing, accepted + missing, dropped + missing);
+        for (number, interface) in (0..).zip(self.interfaces.entries()) {
+            let counts = totals_of(interface, &mut totals);
+            let InterfaceTotals { received, accepted, dropped } = counts;
+            let delivered = interface.frames;
             let statistics =
                 Statistics { start_ns, end_ns, received, accepted, dropped, delivered };
             self.file.blocks().statistics(number, &statistics);
@@ -399,84 +268,6 @@ impl<S: Storage> CaptureWriter<S> {
         let written = self.file.flush();
         self.subtract_lost(written)
     }
-
-    /// Returns the number of the interface block for a frame, which is written with the first frame
-    /// of its pair.
-    fn interface_of(&mut self, key: FrameKey) -> u32 {
-        let FrameKey { session, source, vni, direction: _, link: _ } = key;
-        if session != SessionId::DEFAULT.0
-            && let Some(interface) = self.interface_of_session(SessionId(session))
-        {
-            return interface;
-        }
-        let pair = (source, vni);
-        if let Some((last, interface)) = self.last
-            && last == pair
-        {
-            return interface;
-        }
-        let interface = match self.pairs.get(&pair) {
-            Some(&interface) => interface,
-            None if self.pairs.len() < PAIRS_MAX => self.describe_pair(source, vni),
-            None => self.describe_other(),
-        };
-        self.last = Some((pair, interface));
-        interface
-    }
-
-    fn interface_of_session(&mut self, id: SessionId) -> Option<u32> {
-        match self.declared.get(id.index()) {
-            Some(&interface) if interface != NO_INTERFACE => Some(interface),
-            _ => self.describe_session(id),
-        }
-    }
-
-    /// Appends the interface block of a session; `None` if the session is not in the directory.
-    #[cold]
-    fn describe_session(&mut self, id: SessionId) -> Option<u32> {
-        let DeclaredSession { name, vni, source } = self.directory.declared(id)?;
-        let source =
-            source.map_or_else(|| "any source".to_owned(), |source| format!("source {source}"));
-        let description = format!("VNI {vni}, {source}");
-        let interface = self.describe(InterfaceKey::Session(id.0), &name, &description);
-        if self.declared.len() <= id.index() {
-            self.declared.resize(id.index() + 1, NO_INTERFACE);
-        }
-        self.declared[id.index()] = interface;
-        Some(interface)
-    }
-
-    #[cold]
-    fn describe_pair(&mut self, source: IpAddr, vni: u32) -> u32 {
-        let name = pair_name(source, vni);
-        let description = format!("VNI {vni}, source {source}");
-        let interface = self.describe(InterfaceKey::Pair { source, vni }, &name, &description);
-        self.pairs.insert((source, vni), interface);
-        interface
-    }
-
-    fn describe_other(&mut self) -> u32 {
-        if let Some(interface) = self.other {
-            return interface;
-        }
-        let description = format!(
-            "every pair of VNI and source after the first {PAIRS_MAX} of undeclared sessions"
-        );
-        let interface = self.describe(InterfaceKey::Other, "other", &description);
-        self.other = Some(interface);
-        interface
-    }
-
-    /// Describes an interface without frames: readers refuse a capture that has none.
-    fn describe_nothing(&mut self) {
-        let description = "undeclared sessions, of which no frame came";
-        self.describe(InterfaceKey::Other, DEFAULT_SESSION_NAME, description);
-    }
-
-    fn describe(&mut self, key: InterfaceKey, name: &str, description: &str) -> u32 {
-        self.interfaces.push(InterfaceEntry { key, frames: 0, missing: 0 });
-        self.file.blocks().interface(InterfaceDescription { name, description })
-    }
 }
 
 impl CaptureWriter<Vec<u8>> {
@@ -490,6 +281,21 @@ impl CaptureWriter<Vec<u8>> {
         // Writing to memory does not fail.
         drop(self.file.flush());
         std::mem::take(self.file.storage_mut())
+    }
+}
+
+/// Returns the statistics of an interface block. `totals` may state numbers of any size: none wraps
+/// around.
+fn totals_of(
+    interface: &InterfaceEntry,
+    totals: &mut impl FnMut(InterfaceKey, u64) -> InterfaceTotals,
+) -> InterfaceTotals {
+    let InterfaceEntry { key, frames, missing } = *interface;
+    let InterfaceTotals { received, accepted, dropped } = totals(key, frames);
+    InterfaceTotals {
+        received: received.saturating_add(missing),
+        accepted: accepted.saturating_add(missing),
+        dropped: dropped.saturating_add(missing),
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::capture_writer::{FrameKey, pair_name};
+use super::interface_key::{FrameKey, pair_name};
 use crate::config::{FileName, NamePart};
 use crate::session::{Directory, SessionId};
 

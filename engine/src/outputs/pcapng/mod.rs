@@ -6,7 +6,9 @@
 //! | `rotating_writer` | distributes the frames of an output to its files and rotates them |
 //! | `open_files` | the set of open files, by their keys |
 //! | `open_file` | one open file, and the factory that creates files |
-//! | `capture_writer` | assigns each frame to the interface block of its session |
+//! | `capture_writer` | writes frames, sections and statistics |
+//! | `interface_table` | assigns each frame to the interface block of its session |
+//! | `interface_key` | keys and counts of interface blocks |
 //! | `file` | writes complete blocks at least once a second, retries after failures |
 //! | `blocks` | encodes blocks in memory (draft-ietf-opsawg-pcapng) |
 //! | `stats_source`, `interface_stats` | the statistics at the end of a file |
@@ -25,7 +27,9 @@ mod compress;
 mod file;
 mod file_names;
 mod finalizer;
+mod interface_key;
 mod interface_stats;
+mod interface_table;
 mod loss_report;
 mod open_file;
 mod open_files;
@@ -38,10 +42,10 @@ mod secure_open;
 mod stats_source;
 
 pub use blocks::{Blocks, InterfaceDescription, MAX_CAPTURED_BYTES, Statistics};
-pub use capture_writer::{
-    CaptureWriter, FrameKey, InterfaceKey, InterfaceTotals, PAIRS_MAX, TimeSpan,
-};
+pub use capture_writer::CaptureWriter;
 pub use file::{FLUSH_INTERVAL, PcapngError, PcapngFile};
+pub use interface_key::{FrameKey, InterfaceKey, InterfaceTotals, TimeSpan};
+pub use interface_table::PAIRS_MAX;
 pub(super) use pcapng_output::open;
 use rotating_writer::{RotatingWriter, WriterConfig};
 use secure_open::Owner;

@@ -6,9 +6,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use super::capture_writer::{CaptureWriter, FrameKey};
+use super::capture_writer::CaptureWriter;
 use super::file::{PcapngError, PcapngFile};
 use super::file_names::{FileKey, FileNames, PART_SUFFIX, ZST_SUFFIX, repeated};
+use super::interface_key::FrameKey;
 use super::output_directory;
 use super::secure_open::Owner;
 use super::stats_source::StatsSource;

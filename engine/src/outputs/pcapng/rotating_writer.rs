@@ -4,10 +4,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::capture_writer::{FrameKey, TimeSpan};
 use super::file::{PcapngError, WriteEvent};
 use super::file_names::{FileKey, FileNames};
 use super::finalizer::{Finalizer, FinishOptions};
+use super::interface_key::{FrameKey, TimeSpan};
 use super::loss_report::{LogFn, LossReport};
 use super::open_file::{FileFactory, OpenFile};
 use super::open_files::{Admission, OpenFiles};

@@ -1,6 +1,6 @@
 //! Source of the statistics at the end of a file.
 
-use super::capture_writer::{InterfaceKey, InterfaceTotals};
+use super::interface_key::{InterfaceKey, InterfaceTotals};
 
 /// Counts of frames that a file's interface statistics blocks state in addition to its own frames.
 pub(crate) trait StatsSource: Send {

@@ -1,11 +1,13 @@
 use std::fs;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use pcap_parser::traits::PcapNGPacketBlock;
 use pcap_parser::{Block, PcapBlockOwned, PcapNGSlice};
 
+use super::super::interface_table::PAIRS_MAX;
 use super::*;
+use crate::decap::Link;
 
 const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 1, 5));
 
@@ -37,7 +39,7 @@ fn blocks(path: &Path) -> Vec<String> {
             format!("section by {}", block.shb_userappl().unwrap().unwrap())
         }
         PcapBlockOwned::NG(Block::InterfaceDescription(block)) => {
-            assert_eq!((block.linktype.0, block.snaplen, block.if_tsresol), (1, 0, 9));
+            assert!(matches!((block.linktype.0, block.snaplen, block.if_tsresol), (1 | 101, 0, 9)));
             let description = block.if_description().unwrap().unwrap();
             format!("interface {}: {description}", block.if_name().unwrap().unwrap())
         }
@@ -225,4 +227,33 @@ fn a_capture_without_sessions_and_frames_has_an_interface_as_readers_want() {
             "statistics of 0 5-9: 0 of 0 - 0 = 0"
         ]
     );
+}
+
+#[test]
+fn statistics_that_state_less_than_was_written_do_not_wrap() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("out.pcapng");
+    let mut writer = writer(&path);
+    push(&mut writer, key(1, SOURCE, 100), 1, &[0; 60]);
+    let none = |_, _| InterfaceTotals { received: 0, accepted: 0, dropped: u64::MAX };
+    writer.count_missing(key(1, SOURCE, 100));
+    writer.finish(None, none).unwrap();
+    let stated = format!("statistics of 0 1-1: 1 of 1 - {} = 1", u64::MAX);
+    assert!(blocks(&path).contains(&stated), "{:?}", blocks(&path));
+}
+
+#[test]
+fn frames_that_are_not_in_the_file_are_counted_although_packet_returns_ok() {
+    let file = PcapngFile::create("/dev/full", Instant::now()).unwrap();
+    assert!(CaptureWriter::new(file, &sessions()).is_err());
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("out.pcapng");
+    let mut writer = writer(&path);
+    *writer.file_mut().storage_mut() =
+        fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    push(&mut writer, key(1, SOURCE, 100), 1, &[0; 60]);
+    assert_eq!(writer.frames_lost(), 0);
+    assert_eq!(writer.flush().unwrap_err().frames_lost(), 1);
+    push(&mut writer, key(1, SOURCE, 100), 2, &[0; 60]);
+    assert_eq!(writer.frames_lost(), 2);
 }
