@@ -129,6 +129,12 @@ impl FileName {
         self.has(|part| matches!(part, NamePart::Time(_) | NamePart::Number))
     }
 
+    /// Returns `true` if the name ends as those of unfinished and compressed files do.
+    pub(crate) fn ends_like_a_state(&self) -> bool {
+        let is_state = |text: &[u8]| text.ends_with(b".part") || text.ends_with(b".zst");
+        self.0.last().is_some_and(|part| matches!(part, NamePart::Text(text) if is_state(text)))
+    }
+
     /// Returns `true` if the files of different members have different names.
     pub(crate) fn has_member(&self) -> bool {
         self.has(|part| *part == NamePart::Member)

@@ -61,6 +61,8 @@ fn describe_files(path: &Path, only: bool, files: &PcapngFiles) -> String {
         keep_files,
         keep_mib,
         keep_s,
+        undeclared_files_per_hour,
+        undeclared_min_free_percent,
         compression,
         fsync,
         owner,
@@ -87,6 +89,14 @@ fn describe_files(path: &Path, only: bool, files: &PcapngFiles) -> String {
     if !kept.is_empty() {
         parts.push(format!("keeps the last {}", kept.join(" and ")));
     }
+    let default = PcapngFiles::default();
+    if *undeclared_files_per_hour != default.undeclared_files_per_hour {
+        parts.push(format!("{undeclared_files_per_hour} files per hour for undeclared senders"));
+    }
+    if *undeclared_min_free_percent != default.undeclared_min_free_percent {
+        let percent = undeclared_min_free_percent;
+        parts.push(format!("undeclared frames down to {percent} % of free space"));
+    }
     if *compression == Compression::Zstd {
         parts.push("compressed when complete".to_owned());
     }
@@ -112,10 +122,12 @@ mod tests {
             rotate_s: Some(60),
             keep_files: Some(1),
             keep_mib: Some(7),
+            undeclared_min_free_percent: 10,
+            undeclared_files_per_hour: 8,
             compression: Compression::Zstd,
             ..PcapngFiles::default()
         };
-        let said = "pcapng files \"a\", a new one every 60 s or after 100 MiB, keeps the last 1 file and 7 MiB, compressed when complete";
+        let said = "pcapng files \"a\", a new one every 60 s or after 100 MiB, keeps the last 1 file and 7 MiB, 8 files per hour for undeclared senders, undeclared frames down to 10 % of free space, compressed when complete";
         assert_eq!(described(false, &files), said);
     }
 }

@@ -16,10 +16,12 @@ pub(super) const KEEP_FILES: Limit = Limit::Range(1, 1_000_000);
 pub(super) const KEEP_MIB: Limit = Limit::Range(1, 1 << 30);
 /// Ten years.
 pub(super) const KEEP_S: Limit = Limit::Range(1, 3660 * 24 * 3600);
+pub(super) const UNDECLARED_FILES_PER_HOUR: Limit = Limit::Range(1, 1_000_000);
+pub(super) const UNDECLARED_MIN_FREE_PERCENT: Limit = Limit::Range(0, 90);
 
 /// Rotation, retention, compression and owner of the files of an output. By default one file that
 /// never ends, and no file is deleted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PcapngFiles {
     /// File length in MiB at which the next file begins: 1 to 1048576. `None`: no limit. The
     /// statistics at the end of a file come on top.
@@ -27,14 +29,23 @@ pub struct PcapngFiles {
     /// Seconds after which the next file begins: 1 to 31622400 (366 days), counted from 1970-01-01
     /// UTC, so that 3600 means full hours. `None`: no limit.
     pub rotate_s: Option<u32>,
-    /// Maximum number of completed files: 1 to 1000000; the oldest are deleted. `None`: no limit.
+    /// Maximum number of completed files: 1 to 1000000; the oldest are deleted, those of undeclared
+    /// senders before all others. `None`: no limit.
     pub keep_files: Option<u32>,
-    /// Maximum total length of completed files in MiB: 1 to 1073741824; the oldest are deleted.
-    /// `None`: no limit.
+    /// Maximum total length of completed files in MiB: 1 to 1073741824; the oldest are deleted,
+    /// those of undeclared senders before all others. `None`: no limit.
     pub keep_mib: Option<u32>,
     /// Seconds after the last write at which a completed file is deleted: 1 to 316224000 (3660
     /// days). `None`: never.
     pub keep_s: Option<u32>,
+    /// Number of files that undeclared senders may cause within an hour: 1 to 1000000. Default:
+    /// 1000. Above it their further frames share one file. Too low: more of their frames share it;
+    /// too high: a sender of invented pairs uses up the inodes of the file system.
+    pub undeclared_files_per_hour: u32,
+    /// Free space in percent of the file system below which frames of undeclared senders are not
+    /// written, as long as sessions are declared: 0 to 90; 0: none. Default: 5. Too low: senders of
+    /// invented pairs can fill the disk; too high: undeclared traffic is missing.
+    pub undeclared_min_free_percent: u32,
     /// Compression of completed files.
     pub compression: Compression,
     /// Moments at which written data is forced to the disk.
@@ -69,6 +80,23 @@ pub enum Fsync {
     Second,
 }
 
+impl Default for PcapngFiles {
+    fn default() -> Self {
+        Self {
+            rotate_mib: None,
+            rotate_s: None,
+            keep_files: None,
+            keep_mib: None,
+            keep_s: None,
+            undeclared_files_per_hour: 1000,
+            undeclared_min_free_percent: 5,
+            compression: Compression::default(),
+            fsync: Fsync::default(),
+            owner: None,
+        }
+    }
+}
+
 impl PcapngFiles {
     const fn keeps_all(&self) -> bool {
         self.keep_files.is_none() && self.keep_mib.is_none() && self.keep_s.is_none()
@@ -88,9 +116,25 @@ impl PcapngFiles {
             ("keep_files", KEEP_FILES, self.keep_files),
             ("keep_mib", KEEP_MIB, self.keep_mib),
             ("keep_s", KEEP_S, self.keep_s),
+            (
+                "undeclared_files_per_hour",
+                UNDECLARED_FILES_PER_HOUR,
+                Some(self.undeclared_files_per_hour),
+            ),
+            (
+                "undeclared_min_free_percent",
+                UNDECLARED_MIN_FREE_PERCENT,
+                Some(self.undeclared_min_free_percent),
+            ),
         ] {
             let Some(value) = value else { continue };
             limit.check(value).map_err(|problem| problem.at(entry.key(field)))?;
+        }
+        if (name.has_fields() || self.compression != Compression::None) && name.ends_like_a_state()
+        {
+            let found = format_args!("{:?}", path.to_string_lossy());
+            let allowed = "a name that does not end in .part or .zst, the endings of unfinished and compressed files";
+            return Err(Problem::refused(found, allowed).at(entry.key("path")));
         }
         let refused = |field: &'static str, allowed: &str| {
             let found = format_args!("{:?}", path.to_string_lossy());

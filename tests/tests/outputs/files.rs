@@ -2,6 +2,7 @@
 //! programs read them.
 
 use std::fs::{self, File};
+use std::net::Ipv4Addr;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -9,7 +10,7 @@ use std::thread;
 
 use nix::sys::signal::Signal;
 use vxtap::config::Session;
-use vxtap_bench::Profile;
+use vxtap_bench::{MirrorSession, Profile};
 use vxtap_tests::{Process, TIMEOUT, Veth, capture, privileged, wait_until};
 
 use super::support::{declared, frames_so_far, send_traffic, start, vxtap, wait_for_progress};
@@ -49,6 +50,32 @@ fn counted(table: &str, what: &str) -> u64 {
     rest.split_whitespace().next().unwrap().trim_end_matches(':').parse().unwrap()
 }
 
+/// Starts `vxtap run` with a new file system of this size at `disk`, after a shell command. Returns
+/// the process and the file that its standard error goes to. The mount is in a namespace of its own,
+/// and goes with it.
+fn start_with_disk(
+    veth: &Veth,
+    disk: &Path,
+    size: &str,
+    before: &str,
+    toml: &Path,
+) -> (Process, PathBuf) {
+    let script = format!(
+        "mount -t tmpfs -o size={size} none '{}' && {before} && exec '{}' run -i {} -c '{}' --progress json",
+        disk.display(),
+        vxtap().display(),
+        veth.receiver.interface,
+        toml.display()
+    );
+    let mut command = veth.receiver.netns.command("unshare");
+    command.args(["--mount", "--propagation", "private", "sh", "-c", &script]);
+    let errors = toml.with_extension("errors");
+    command.stdout(Stdio::piped()).stderr(File::create(&errors).unwrap());
+    let mut process = Process::spawn("vxtap", &mut command).unwrap();
+    wait_for_progress(&mut process, |_| true);
+    (process, errors)
+}
+
 #[test]
 #[ignore = "requires CAP_SYS_ADMIN, CAP_NET_ADMIN, CAP_BPF and network namespaces"]
 fn a_full_disk_costs_its_output_frames_and_nobody_else_and_it_goes_on_by_itself() {
@@ -64,22 +91,15 @@ fn a_full_disk_costs_its_output_frames_and_nobody_else_and_it_goes_on_by_itself(
     let good = dir.path().join("good.pcapng");
     fs::write(&toml, output("full", disk.join("full.pcapng")) + &output("good", good.clone()))
         .unwrap();
-    // The mount is in a namespace of its own, and goes with it.
-    let script = format!(
-        "mount -t tmpfs -o size=4m none '{0}' && head -c 3900k /dev/zero > '{0}/ballast' && exec '{1}' run -i {2} -c '{3}' --progress json",
-        disk.display(),
-        vxtap().display(),
-        veth.receiver.interface,
-        toml.display()
+    let (mut process, errors) = start_with_disk(
+        &veth,
+        &disk,
+        "4m",
+        &format!("head -c 3900k /dev/zero > '{}/ballast'", disk.display()),
+        &toml,
     );
-    let mut command = veth.receiver.netns.command("unshare");
-    command.args(["--mount", "--propagation", "private", "sh", "-c", &script]);
-    let errors = dir.path().join("errors");
-    command.stdout(Stdio::piped()).stderr(File::create(&errors).unwrap());
-    let mut process = Process::spawn("vxtap", &mut command).unwrap();
     let said = || fs::read_to_string(&errors).unwrap();
     let inside = PathBuf::from(format!("/proc/{}/root{}", process.child().id(), disk.display()));
-    wait_for_progress(&mut process, |_| true);
     let profile = Profile { count: Some(4000), ..Profile::default() };
     let first = send_traffic(&veth.sender, &profile, 4000);
     wait_until("the first frames in the other file", TIMEOUT, || {
@@ -117,6 +137,68 @@ fn a_full_disk_costs_its_output_frames_and_nobody_else_and_it_goes_on_by_itself(
         3,
         "begin and end of it, and the sum at the end: {said}"
     );
+}
+
+#[test]
+#[ignore = "requires CAP_SYS_ADMIN, CAP_NET_ADMIN, CAP_BPF and network namespaces"]
+fn made_up_pairs_fill_no_disk_and_cost_a_declared_session_neither_file_nor_frame_nor_exit_code() {
+    privileged();
+    let veth = Veth::pair(1).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let disk = dir.path().join("disk");
+    fs::create_dir(&disk).unwrap();
+    let toml = dir.path().join("vxtap.toml");
+    let profile = |count: u64, sessions: Vec<MirrorSession>| Profile {
+        count: Some(count),
+        sessions,
+        ..Profile::default()
+    };
+    let web = profile(1000, MirrorSession::numbered(1, Ipv4Addr::new(10, 0, 1, 1).into(), 100));
+    let forged = MirrorSession::numbered(400, Ipv4Addr::new(10, 9, 0, 1).into(), 5000);
+    let forged = profile(60_000, forged);
+    let text = format!(
+        "[[session]]\nname = 'web'\nvni = 100\nsource = '10.0.1.1'\n[[output]]\nname = 'archive'\ntype = 'pcapng'\n\
+         path = '{}/{{session}}-{{number}}.pcapng'\nrotate_mib = 1\nkeep_files = 300\nundeclared_files_per_hour = 50\n",
+        disk.display()
+    );
+    fs::write(&toml, text).unwrap();
+    let (mut process, errors) = start_with_disk(&veth, &disk, "16m", "true", &toml);
+    let said = || fs::read_to_string(&errors).unwrap();
+    let inside = PathBuf::from(format!("/proc/{}/root{}", process.child().id(), disk.display()));
+    let of_web = || {
+        let files = files(&inside, "");
+        let is_web =
+            |path: &&PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with("web-");
+        files.iter().filter(is_web).map(|path| frames_so_far(path)).sum::<u64>()
+    };
+    let mut sent = send_traffic(&veth.sender, &web, 5000).frames;
+    let strangers = send_traffic(&veth.sender, &forged, 10_000).frames;
+    wait_until("the disk to be nearly full", TIMEOUT, || said().contains("less than 5 %"))
+        .unwrap_or_else(|error| panic!("{error}: {}", said()));
+    sent += send_traffic(&veth.sender, &web, 5000).frames;
+    wait_until("all frames of the session", TIMEOUT, || of_web() == sent)
+        .unwrap_or_else(|error| panic!("{error}: {} of {sent}\n{}", of_web(), said()));
+    // Keeps the mount when the process is gone.
+    let mount = File::open(&inside).unwrap();
+    process.signal(Signal::SIGINT).unwrap();
+    let table = std::io::read_to_string(process.child().stdout.take().unwrap()).unwrap();
+    let status = process.wait(TIMEOUT).unwrap();
+    let said = said();
+    assert!(status.success(), "{status}\n{table}{said}");
+    let inside = PathBuf::from(format!("/proc/self/fd/{}", mount.as_raw_fd()));
+    let left = files(&inside, ".pcapng");
+    let (web, others): (Vec<_>, Vec<_>) = left
+        .iter()
+        .partition(|path| path.file_name().unwrap().to_str().unwrap().starts_with("web-"));
+    assert_eq!(web.iter().map(|path| frames_so_far(path)).sum::<u64>(), sent, "\n{table}{said}");
+    let written = others.iter().map(|path| frames_so_far(path)).sum::<u64>();
+    let low_space = counted(&table, "low_space (frames of undeclared senders):");
+    assert_eq!(written + low_space, strangers, "\n{table}{said}");
+    assert!(low_space > 0 && written > 10_000, "{written} written\n{table}{said}");
+    let single = others.iter().filter(|path| path.to_str().unwrap().contains("/vni-")).count();
+    assert_eq!(single, 50, "\n{table}{said}");
+    assert!(said.contains("undeclared senders have caused 50 files within an hour"), "{said}");
+    assert!(!table.contains("not written:"), "\n{table}{said}");
 }
 
 /// Returns the files of a directory whose names end in `end`.

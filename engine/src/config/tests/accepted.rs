@@ -89,6 +89,8 @@ const EVERY_KEY: &str = r#"
     keep_files = 5
     keep_mib = 1000
     keep_s = 86400
+    undeclared_files_per_hour = 50
+    undeclared_min_free_percent = 0
     compression = "zstd"
     fsync = "file"
     owner = "suricata:adm"
@@ -131,6 +133,8 @@ fn every_key_reaches_its_field() {
         keep_files: Some(5),
         keep_mib: Some(1000),
         keep_s: Some(86_400),
+        undeclared_files_per_hour: 50,
+        undeclared_min_free_percent: 0,
         compression: Compression::Zstd,
         fsync: Fsync::File,
         owner: Some("suricata:adm".to_owned()),

@@ -29,6 +29,16 @@ fn files_that_would_have_one_name_are_refused() {
             "5:12: output[0].keep_mib: found 59, allowed is 60 (rotate_mib) or more, else no file is kept",
         ),
         (
+            "path = \"{session}.part\"",
+            "4:8: output[0].path: found \"{session}.part\", allowed is a name that does not end in .part or .zst, the \
+             endings of unfinished and compressed files",
+        ),
+        (
+            "path = \"a.zst\"\ncompression = \"zstd\"",
+            "4:8: output[0].path: found \"a.zst\", allowed is a name that does not end in .part or .zst, the endings of \
+             unfinished and compressed files",
+        ),
+        (
             "path = \"a/%Y/b\"",
             "4:8: output[0].path: found \"a/%Y\", allowed is a directory without fields: they stand in the name of the file",
         ),
@@ -63,6 +73,14 @@ fn values_outside_their_ranges_are_refused() {
             "12: output[0].keep_mib: found 0, allowed is an integer from 1 to 1073741824",
         ),
         ("keep_s = 0", "10: output[0].keep_s: found 0, allowed is an integer from 1 to 316224000"),
+        (
+            "undeclared_files_per_hour = 0",
+            "29: output[0].undeclared_files_per_hour: found 0, allowed is an integer from 1 to 1000000",
+        ),
+        (
+            "undeclared_min_free_percent = 91",
+            "31: output[0].undeclared_min_free_percent: found 91, allowed is an integer from 0 to 90",
+        ),
         (
             "compression = \"gzip\"",
             "15: output[0].compression: found \"gzip\", allowed is \"none\" or \"zstd\"",

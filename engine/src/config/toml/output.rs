@@ -8,7 +8,10 @@ use super::LocatedProblem;
 use super::reader::{Node, Section};
 use crate::config::keyword::Keyword;
 use crate::config::output::{MAX_CONSUMERS, MEMBERS, ORDER_WINDOW_US};
-use crate::config::pcapng::{KEEP_FILES, KEEP_MIB, KEEP_S, ROTATE_MIB, ROTATE_S};
+use crate::config::pcapng::{
+    KEEP_FILES, KEEP_MIB, KEEP_S, ROTATE_MIB, ROTATE_S, UNDECLARED_FILES_PER_HOUR,
+    UNDECLARED_MIN_FREE_PERCENT,
+};
 use crate::config::stream::{BUFFER_MIB, MAX_READERS, SEND_TIMEOUT_S};
 use crate::config::{
     AllowedUsers, Compression, Fsync, Output, OutputKind, PcapngFiles, Stream, StreamFormat,
@@ -28,6 +31,8 @@ pub(super) const ALL: &[&str] = &[
     "keep_files",
     "keep_mib",
     "keep_s",
+    "undeclared_files_per_hour",
+    "undeclared_min_free_percent",
     "compression",
     "fsync",
     "owner",
@@ -55,6 +60,8 @@ const PCAPNG: &[&str] = &[
     "keep_files",
     "keep_mib",
     "keep_s",
+    "undeclared_files_per_hour",
+    "undeclared_min_free_percent",
     "compression",
     "fsync",
     "owner",
@@ -179,12 +186,21 @@ pub(super) fn output(section: &Section<'_>) -> Result<Output, LocatedProblem> {
 }
 
 fn files(section: &Section<'_>) -> Result<PcapngFiles, LocatedProblem> {
+    let default = PcapngFiles::default();
+    let undeclared_files_per_hour =
+        section.number("undeclared_files_per_hour", UNDECLARED_FILES_PER_HOUR)?;
+    let undeclared_min_free_percent =
+        section.number("undeclared_min_free_percent", UNDECLARED_MIN_FREE_PERCENT)?;
     Ok(PcapngFiles {
         rotate_mib: section.number("rotate_mib", ROTATE_MIB)?,
         rotate_s: section.number("rotate_s", ROTATE_S)?,
         keep_files: section.number("keep_files", KEEP_FILES)?,
         keep_mib: section.number("keep_mib", KEEP_MIB)?,
         keep_s: section.number("keep_s", KEEP_S)?,
+        undeclared_files_per_hour: undeclared_files_per_hour
+            .unwrap_or(default.undeclared_files_per_hour),
+        undeclared_min_free_percent: undeclared_min_free_percent
+            .unwrap_or(default.undeclared_min_free_percent),
         compression: section.keyword("compression")?.unwrap_or_default(),
         fsync: section.keyword("fsync")?.unwrap_or_default(),
         owner: section.reference("owner")?,

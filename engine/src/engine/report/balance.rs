@@ -3,6 +3,7 @@
 use super::{OutputReport, Report, WorkerReport};
 use crate::counters::{SessionCounters, WorkerCounters};
 use crate::engine::{StreamCounters, StreamReader};
+use crate::outputs::OutputStats;
 
 impl Report {
     /// Returns a message for each sum that is not equal. Empty for the report of an engine that has
@@ -77,14 +78,16 @@ fn imbalance(what: &str, counters: &SessionCounters) -> Option<String> {
     })
 }
 
-/// Checks delivered = written + lost, for an output that the engine reads itself.
+/// Checks delivered = written + lost + not written for lack of space, for an output that the engine
+/// reads itself.
 fn output_imbalance(output: &OutputReport) -> Option<String> {
     let delivered = output.total().delivered.frames;
     let written = output.written.as_ref()?;
-    (delivered != written.frames_written + written.frames_lost).then(|| {
+    let OutputStats { frames_written, frames_lost, low_space, .. } = *written;
+    (delivered != frames_written + frames_lost + low_space).then(|| {
         format!(
-            "output {}: delivered {delivered} is not written {} + lost {}",
-            output.name, written.frames_written, written.frames_lost
+            "output {}: delivered {delivered} is not written {frames_written} + lost {frames_lost} + low_space {low_space}",
+            output.name
         )
     })
 }

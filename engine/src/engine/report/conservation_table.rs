@@ -8,6 +8,7 @@ use super::{ActiveMode, CaptureFileReport, InterfaceReport, OutputReport, Report
 use crate::counters::SessionCounters;
 use crate::drop_reason::{DropReason, Drops};
 use crate::engine::StreamReader;
+use crate::outputs::OutputStats;
 use crate::plural::counted;
 use crate::session::SequenceCounters;
 use crate::steering::outcome_name;
@@ -202,6 +203,7 @@ impl Report {
                     written.error.as_ref().map_or(String::new(), |error| format!(": {error}"));
                 writeln!(f, "    not written: {}{reason}", written.frames_lost)?;
             }
+            output.written.as_ref().map_or(Ok(()), |written| files(f, written))?;
         }
         Ok(())
     }
@@ -218,6 +220,22 @@ impl Report {
         }
         Ok(())
     }
+}
+
+/// Writes the frames and files that undeclared senders or the limits of an output have cost.
+fn files(f: &mut fmt::Formatter<'_>, written: &OutputStats) -> fmt::Result {
+    let OutputStats { low_space, files_deleted, undeclared_files_deleted, .. } = *written;
+    if low_space > 0 {
+        writeln!(f, "    low_space (frames of undeclared senders): {low_space}")?;
+    }
+    if files_deleted > 0 {
+        let of_undeclared = match undeclared_files_deleted {
+            0 => String::new(),
+            files => format!(" ({files} of undeclared senders)"),
+        };
+        writeln!(f, "    files deleted: {files_deleted}{of_undeclared}")?;
+    }
+    Ok(())
 }
 
 /// Writes the consumers of an output that attach while it runs.

@@ -1,4 +1,4 @@
-//! Renders the names of an output's files, and recognizes them in a directory.
+//! Renders the names of an output's files.
 
 use std::ffi::{OsStr, OsString};
 use std::net::IpAddr;
@@ -6,10 +6,14 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use recognize::is_undeclared_text;
 
+pub(super) use self::recognize::NameMatch;
 use super::interface_key::{FrameKey, pair_name};
-use crate::config::{FileName, NamePart};
+use crate::config::{DEFAULT_SESSION_NAME, FileName, NamePart};
 use crate::session::{Directory, SessionId};
+
+mod recognize;
 
 /// Smallest number of digits of a file's number.
 const NUMBER_DIGITS: usize = 6;
@@ -21,12 +25,30 @@ pub(super) const PART_SUFFIX: &[u8] = b".part";
 /// Suffix of a compressed file.
 pub(super) const ZST_SUFFIX: &[u8] = b".zst";
 
+/// Addition to the name of a file that undeclared senders have caused, unless `{session}` says so.
+const UNDECLARED_SUFFIX: &[u8] = b"-undeclared";
+/// Text of `{vni}` and `{source}` in the name of the file that undeclared senders share.
+const ANY: &str = "any";
+
 /// The fields of a frame that select its file: those that the name contains.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct FileKey {
+    scope: Scope,
     session: Option<u32>,
     vni: Option<u32>,
     source: Option<IpAddr>,
+}
+
+/// Senders whose frames are in a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+enum Scope {
+    /// Declared sessions; all senders if the name does not tell them apart.
+    #[default]
+    Declared,
+    /// An undeclared sender.
+    Undeclared,
+    /// All undeclared senders that have no file of their own.
+    Shared,
 }
 
 /// The names of an output's files.
@@ -70,14 +92,24 @@ impl FileNames {
         self.has_source
     }
 
-    /// Returns the key of the file for a frame.
-    pub(super) fn key(&self, frame: &FrameKey) -> FileKey {
+    /// Returns the key of the file for a frame of a declared session or an undeclared sender.
+    pub(super) fn key(&self, frame: &FrameKey, is_undeclared: bool) -> FileKey {
+        if !self.is_keyed() {
+            return FileKey::default();
+        }
         let is_default = self.has_session && frame.session == SessionId::DEFAULT.0;
         FileKey {
+            scope: if is_undeclared { Scope::Undeclared } else { Scope::Declared },
             session: self.has_session.then_some(frame.session),
             vni: (self.has_vni || is_default).then_some(frame.vni),
             source: (self.has_source || is_default).then_some(frame.source),
         }
+    }
+
+    /// Returns the key of the file that undeclared senders share.
+    pub(super) fn shared_key(&self) -> FileKey {
+        let scope = if self.is_keyed() { Scope::Shared } else { Scope::Declared };
+        FileKey { scope, ..FileKey::default() }
     }
 
     /// Returns the name of a file that begins at `time_ns`, in nanoseconds since 1970-01-01 UTC.
@@ -96,53 +128,65 @@ impl FileNames {
                 NamePart::Time(letter) => {
                     name.extend(time.strftime(&[b'%', *letter]).to_string().bytes());
                 }
-                NamePart::Session => name.extend(safe(&key.session_name(sessions))),
-                NamePart::Vni => name.extend(safe(&key.vni.unwrap_or_default().to_string())),
-                NamePart::Source => {
-                    name.extend(
-                        key.source.map(|source| safe(&source.to_string())).unwrap_or_default(),
-                    );
-                }
+                NamePart::Session => name.extend(key.session_text(sessions)),
+                NamePart::Vni => name.extend(text_or_any(key.vni)),
+                NamePart::Source => name.extend(text_or_any(key.source)),
                 NamePart::Member => name.extend(self.member.to_string().bytes()),
                 NamePart::Number => name.extend(format!("{number:0NUMBER_DIGITS$}").bytes()),
             }
         }
+        // With one of these suffixes the file would be taken for an unfinished or compressed one.
+        for suffix in [PART_SUFFIX, ZST_SUFFIX] {
+            if let Some(at) = name.strip_suffix(suffix).map(<[u8]>::len) {
+                name[at] = b'_';
+            }
+        }
+        if key.scope != Scope::Declared && !self.session_tells(key) && sessions.len() > 1 {
+            name = with_suffix(&name, UNDECLARED_SUFFIX);
+        }
         OsString::from_vec(name)
     }
 
-    /// Returns the number in a file name of this output, 0 if its names have none; `None` if the
-    /// name is not one of this output. `name` is without the suffixes of incomplete and compressed
-    /// files.
-    pub(super) fn matches(&self, name: &OsStr) -> Option<u64> {
-        let name = name.as_bytes();
-        let own = matches(self.name.parts(), name, self.member);
-        own.or_else(|| matches(self.name.parts(), &without_repeat(name)?, self.member))
+    /// Returns whether the text of `{session}` says that the file is one of undeclared senders.
+    const fn session_tells(&self, key: &FileKey) -> bool {
+        self.has_session && !matches!(key.session, Some(1..))
     }
 }
 
 impl FileKey {
-    fn session_name(&self, sessions: &Directory) -> String {
+    /// Returns whether it is the key of the file that undeclared senders share.
+    pub(super) fn is_shared(&self) -> bool {
+        self.scope == Scope::Shared
+    }
+
+    /// Returns the text of `{session}`. That of a declared session is never like that of an
+    /// undeclared sender.
+    fn session_text(&self, sessions: &Directory) -> Vec<u8> {
         let entry = self.session.and_then(|session| sessions.declared(SessionId(session)));
         match (entry, self.vni, self.source) {
-            (Some(entry), ..) => entry.name,
-            (None, Some(vni), Some(source)) => pair_name(source, vni),
-            (None, ..) => crate::config::DEFAULT_SESSION_NAME.to_owned(),
+            (Some(entry), ..) => {
+                let text = safe(&entry.name);
+                if is_undeclared_text(&text) { [b"_", &text[..]].concat() } else { text }
+            }
+            (None, Some(vni), Some(source)) => safe(&pair_name(source, vni)),
+            (None, ..) => DEFAULT_SESSION_NAME.into(),
         }
     }
 }
 
-/// Returns the name with a number added, for another file of the same name.
-pub(super) fn repeated(name: &OsStr, times: u32) -> OsString {
-    let (stem, extension) = split(name.as_bytes());
-    OsString::from_vec([stem, format!("-{times}").as_bytes(), extension].concat())
+fn text_or_any(value: Option<impl ToString>) -> Vec<u8> {
+    safe(&value.map_or_else(|| ANY.to_owned(), |value| value.to_string()))
 }
 
-/// Returns the name that [`repeated`] was called with; `None` if `name` has no such number.
-fn without_repeat(name: &[u8]) -> Option<Vec<u8>> {
+/// Returns the name with a number added, for another file of the same name.
+pub(super) fn repeated(name: &OsStr, times: u32) -> OsString {
+    OsString::from_vec(with_suffix(name.as_bytes(), format!("-{times}").as_bytes()))
+}
+
+/// Returns the name with a suffix in front of its extension.
+fn with_suffix(name: &[u8], suffix: &[u8]) -> Vec<u8> {
     let (stem, extension) = split(name);
-    let digits = stem.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
-    let before = stem[..stem.len() - digits].strip_suffix(b"-").filter(|_| digits > 0)?;
-    Some([before, extension].concat())
+    [stem, suffix, extension].concat()
 }
 
 /// Splits a name at its last dot, which belongs to the second part.
@@ -169,41 +213,6 @@ fn safe(text: &str) -> Vec<u8> {
         *dot = b'_';
     }
     safe
-}
-
-/// Returns the number in a name that consists of these parts, 0 if they contain none; `None` for
-/// another name.
-fn matches(parts: &[NamePart], name: &[u8], member: u32) -> Option<u64> {
-    let Some((part, others)) = parts.split_first() else { return name.is_empty().then_some(0) };
-    let count = |is: fn(&u8) -> bool| name.iter().take_while(|byte| is(byte)).count();
-    let (least, most) = match part {
-        NamePart::Text(text) => return matches(others, name.strip_prefix(&text[..])?, member),
-        NamePart::Member => {
-            return matches(others, name.strip_prefix(member.to_string().as_bytes())?, member);
-        }
-        NamePart::Time(letter) => {
-            let digits = digits_of(*letter);
-            (digits, digits.min(count(u8::is_ascii_digit)))
-        }
-        NamePart::Vni => (1, count(u8::is_ascii_digit)),
-        NamePart::Number => (NUMBER_DIGITS, count(u8::is_ascii_digit)),
-        NamePart::Session | NamePart::Source => (1, count(|byte| is_safe(*byte))),
-    };
-    (least..=most).rev().find_map(|len| {
-        let inner = matches(others, &name[len..], member)?;
-        let number = std::str::from_utf8(&name[..len]).ok().filter(|_| *part == NamePart::Number);
-        Some(number.and_then(|number| number.parse().ok()).unwrap_or(inner))
-    })
-}
-
-const fn digits_of(letter: u8) -> usize {
-    match letter {
-        b'Y' => 4,
-        b'j' => 3,
-        // From 2001 to 2286 the seconds since 1970 have ten digits.
-        b's' => 10,
-        _ => 2,
-    }
 }
 
 #[cfg(test)]
@@ -238,9 +247,10 @@ mod tests {
 
     fn render(path: &str, frame: &FrameKey) -> String {
         let names = names(path);
-        let name = names.render(&names.key(frame), TIME_NS, 42, &sessions());
+        let is_undeclared = frame.session == 0;
+        let name = names.render(&names.key(frame, is_undeclared), TIME_NS, 42, &sessions());
         assert_eq!(
-            names.matches(&name),
+            names.matches(&name).map(|it| it.number),
             Some(if path.contains("number") { 42 } else { 0 }),
             "{name:?}"
         );
@@ -265,7 +275,7 @@ mod tests {
 
     #[test]
     fn a_frame_belongs_to_the_file_that_the_name_tells_apart() {
-        let key = |path: &str, session, vni| names(path).key(&frame(session, vni));
+        let key = |path: &str, session, vni| names(path).key(&frame(session, vni), session == 0);
         assert_eq!(key("%S", 1, 7), key("%S", 2, 8));
         assert_eq!(key("{session}", 1, 7), key("{session}", 1, 8));
         assert_ne!(key("{session}", 1, 7), key("{session}", 2, 7));
@@ -292,6 +302,47 @@ mod tests {
         }
         assert_eq!(names("a{member}").matches(OsStr::new("a4")), None);
         assert_eq!(names("{number}").matches(OsStr::new("00042")), None);
-        assert_eq!(names("{number}").matches(OsStr::new("1000042")), Some(1_000_042));
+        let match_of = |name: &str| names("{number}").matches(OsStr::new(name)).map(|it| it.number);
+        assert_eq!(match_of("1000042"), Some(1_000_042));
+    }
+
+    #[test]
+    fn no_undeclared_sender_causes_a_name_that_passes_for_one_of_a_declared_session() {
+        let mut directory = sessions();
+        let declared = ["vni-9@10.0.1.5", "vni-9_10.0.1.5", "default", "a.part", "b.zst", "c-undeclared"];
+        directory.assign(&declared.map(|name| Session { name: name.into(), ..Session::default() }));
+        for path in [
+            "{session}.pcapng",
+            "{session}",
+            "{session}-{number}.pcapng",
+            "{number}{session}",
+            "{vni}.pcapng",
+            "{source}-%F.pcapng",
+            "{source}{session}",
+            "{vni}{session}{source}.pcapng",
+        ] {
+            let names = names(path);
+            let is_undeclared = |key: FileKey| {
+                let name = names.render(&key, TIME_NS, 42, &directory);
+                let [once, again] = [&name, &repeated(&name, 2)].map(|name| {
+                    let found = names.matches(name).unwrap_or_else(|| panic!("{name:?}"));
+                    assert!(!name.as_encoded_bytes().ends_with(PART_SUFFIX), "{name:?}");
+                    assert!(!name.as_encoded_bytes().ends_with(ZST_SUFFIX), "{name:?}");
+                    found.is_undeclared
+                });
+                assert_eq!(once, again, "{name:?}");
+                once
+            };
+            assert!(is_undeclared(names.key(&frame(0, 9), true)), "{path}");
+            assert!(is_undeclared(names.shared_key()), "{path}");
+            // Fields without text between them can be read in several ways.
+            let declared = if path.contains("}{") { 1..=2 } else { 1..=8 };
+            for session in declared {
+                assert!(!is_undeclared(names.key(&frame(session, 9), false)), "{path} {session}");
+            }
+            if path.contains("source") {
+                assert!(is_undeclared(names.key(&frame(1, 9), true)), "{path}");
+            }
+        }
     }
 }

@@ -8,9 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
+use super::clock_steps::ClockSteps;
 use super::compress::{CompressJob, Compressor};
+use super::deletions::{DeletedFiles, DeletionReport};
 use super::file_names::{FileNames, PART_SUFFIX};
 use super::loss_report::LogFn;
 use super::output_directory;
@@ -51,6 +53,8 @@ pub(super) struct FinishOptions {
 pub(super) struct Finalizer {
     jobs: SyncSender<Job>,
     is_syncing: Arc<AtomicBool>,
+    /// Files that retention has deleted.
+    pub(super) deleted: DeletedFiles,
     thread: JoinHandle<()>,
     compressor: Option<Compressor>,
 }
@@ -60,6 +64,7 @@ impl Finalizer {
     pub(super) fn start(options: FinishOptions, recovered: Vec<OsString>) -> io::Result<Self> {
         let FinishOptions { names, retention, compression, fsync, owner, log } = options;
         let is_syncing = Arc::new(AtomicBool::new(false));
+        let deleted = DeletedFiles::default();
         let job = CompressJob { names: names.clone(), fsync, owner, log: log.clone() };
         let (compressor, completed) = match compression {
             Compression::None => (None, None),
@@ -67,6 +72,7 @@ impl Finalizer {
                 Compressor::start(job, recovered).map(|(it, sender)| (Some(it), Some(sender)))?
             }
         };
+        let deletions = DeletionReport::new(deleted.clone(), log.clone());
         let task = FinalizerTask {
             names,
             retention,
@@ -76,12 +82,14 @@ impl Finalizer {
             is_syncing: is_syncing.clone(),
             completed,
             needs_retention: true,
+            clock: ClockSteps::new(),
+            deletions,
             retained_at: Instant::now(),
         };
         let (jobs, queue) = sync_channel(WAITING_MAX);
         let run = move || task.run(&queue);
         let thread = thread::Builder::new().name("vxtap-files".to_owned()).spawn(run)?;
-        Ok(Self { jobs, is_syncing, thread, compressor })
+        Ok(Self { jobs, is_syncing, deleted, thread, compressor })
     }
 
     /// Hands a complete file to the thread. Nothing may write to it any more.
@@ -131,6 +139,8 @@ struct FinalizerTask {
     completed: Option<Sender<OsString>>,
     /// `true` if there may be files to delete.
     needs_retention: bool,
+    clock: ClockSteps,
+    deletions: DeletionReport,
     /// Time at which retention was last applied.
     retained_at: Instant,
 }
@@ -139,6 +149,8 @@ impl FinalizerTask {
     fn run(mut self, queue: &Receiver<Job>) {
         loop {
             let wait = if self.needs_retention { Duration::ZERO } else { AGE_INTERVAL };
+            self.deletions.tick(Instant::now());
+            self.clock.look();
             match queue.recv_timeout(wait) {
                 Ok(job) => {
                     self.execute(job);
@@ -211,8 +223,13 @@ impl FinalizerTask {
         if self.retention.keeps_everything() {
             return;
         }
-        let applied = output_directory::list_files(&self.names)
-            .and_then(|files| self.retention.apply(files, SystemTime::now()));
+        let Self { names, retention, clock, deletions, .. } = self;
+        let applied = output_directory::list_files(names).and_then(|files| {
+            let deleted = |path: &Path, is_undeclared| {
+                deletions.deleted(path, is_undeclared, Instant::now());
+            };
+            retention.apply(files, clock, deleted)
+        });
         if let Err(error) = applied {
             (self.log)(format!(
                 "cannot delete old files in {}: {error}",

@@ -8,6 +8,10 @@ use crate::outputs::wall_clock::{Clock, utc_ns};
 use crate::session::SourceVni;
 use crate::worker::QueueSet;
 
+/// Largest number of interfaces whose reported frames are remembered: whoever sends made-up pairs
+/// would use up the memory. The statistics of further ones state the frames in the file alone.
+const REPORTED_MAX: usize = 1 << 16;
+
 /// Counters of an output, less the frames that its completed files have reported.
 pub(crate) struct InterfaceStats {
     queues: QueueSet,
@@ -58,6 +62,12 @@ impl InterfaceStats {
         }
     }
 
+    fn reported(&mut self, key: InterfaceKey) -> Option<&mut Reported> {
+        let is_known = self.reported.len() < REPORTED_MAX || self.reported.contains_key(&key);
+        let is_declared = matches!(key, InterfaceKey::Session(_));
+        (is_known || is_declared).then(|| self.reported.entry(key).or_default())
+    }
+
     fn counted_of_session(&self, session: usize) -> Counted {
         let received = self.counters.iter().filter_map(|counters| counters.sessions.get(session));
         let received = received.map(|counters| counters.received.frames).sum();
@@ -76,7 +86,9 @@ impl StatsSource for InterfaceStats {
     }
 
     fn add_delivered(&mut self, key: InterfaceKey, frames: u64) {
-        self.reported.entry(key).or_default().delivered += frames;
+        if let Some(reported) = self.reported(key) {
+            reported.delivered += frames;
+        }
     }
 
     /// Frames that are in a ring when a file is completed belong to the next file. Only the last
@@ -86,7 +98,9 @@ impl StatsSource for InterfaceStats {
         let Some(Counted { received, offered, full }) = self.counted(key) else {
             return InterfaceTotals { received: frames, accepted: frames, dropped: 0 };
         };
-        let reported = self.reported.entry(key).or_default();
+        let Some(reported) = self.reported(key) else {
+            return InterfaceTotals { received: frames, accepted: frames, dropped: 0 };
+        };
         let missing = if is_last { offered.saturating_sub(reported.delivered) } else { full };
         let dropped = missing.saturating_sub(reported.dropped);
         let unselected = received.saturating_sub(offered).saturating_sub(reported.unselected);
@@ -136,5 +150,17 @@ mod tests {
         assert_eq!(report((100, 85, 5), 5, false), (5, 5, 0));
         // 3 of the last 20 could not be written.
         assert_eq!(report((130, 105, 5), 17, true), (30, 20, 3));
+    }
+
+    #[test]
+    fn made_up_pairs_do_not_use_up_the_memory() {
+        let mut stats = InterfaceStats::new(QueueSet::default(), 0, Clock::Frames);
+        let pair = |vni| InterfaceKey::Pair { source: [10, 0, 0, 1].into(), vni };
+        (0..100_000).for_each(|vni| stats.add_delivered(pair(vni), 1));
+        assert_eq!(stats.reported.len(), REPORTED_MAX);
+        let beyond = InterfaceTotals { received: 1, accepted: 1, dropped: 0 };
+        assert_eq!(stats.totals(pair(99_999), 1, true), beyond);
+        stats.add_delivered(InterfaceKey::Session(1), 1);
+        assert_eq!(stats.reported[&InterfaceKey::Session(1)].delivered, 1);
     }
 }

@@ -17,8 +17,10 @@ pub(crate) type LogFn = Arc<dyn Fn(String) + Send + Sync>;
 /// Frames that are lost because no file can be opened, by reason.
 pub(super) struct LossReport {
     log: LogFn,
-    failure: Option<OpenFailure>,
-    /// Limits that are reached: for declared sessions, for undeclared sources.
+    /// By sender: of declared sessions, of undeclared ones. What one of them causes does not hold up
+    /// the other.
+    failures: [Option<OpenFailure>; 2],
+    /// Limits that are reached, by sender.
     limits: [Option<OpenFileLimit>; 2],
 }
 
@@ -40,38 +42,42 @@ struct OpenFileLimit {
 
 impl LossReport {
     pub(super) const fn new(log: LogFn) -> Self {
-        Self { log, failure: None, limits: [None, None] }
+        Self { log, failures: [None, None], limits: [None, None] }
     }
 
-    /// Returns whether opening a file is worth an attempt.
-    pub(super) fn may_open(&self, is_undeclared: bool) -> bool {
-        let is_full =
-            self.limits[usize::from(is_undeclared)].as_ref().is_some_and(|limit| limit.is_full);
-        !is_full && self.failure.as_ref().is_none_or(|failure| failure.retry_at.is_none())
+    /// Returns whether opening a file is worth an attempt. The file that undeclared senders share
+    /// has no limit.
+    pub(super) fn may_open(&self, is_undeclared: bool, is_shared: bool) -> bool {
+        let sender = usize::from(is_undeclared);
+        let is_full = self.limits[sender].as_ref().is_some_and(|limit| limit.is_full);
+        let failure = self.failures[sender].as_ref();
+        (is_shared || !is_full) && failure.is_none_or(|failure| failure.retry_at.is_none())
     }
 
     /// Counts a lost frame, for the reason reported last.
     pub(super) fn count_lost(&mut self, is_undeclared: bool) {
-        let limit = self.limits[usize::from(is_undeclared)].as_mut().filter(|limit| limit.is_full);
+        let sender = usize::from(is_undeclared);
+        let limit = self.limits[sender].as_mut().filter(|limit| limit.is_full && !is_undeclared);
         if let Some(limit) = limit {
             limit.lost += 1;
-        } else if let Some(failure) = &mut self.failure {
+        } else if let Some(failure) = &mut self.failures[sender] {
             failure.lost += 1;
         }
     }
 
     /// Notes that a file could not be created.
-    pub(super) fn open_failed(&mut self, error: &PcapngError, now: Instant) {
-        if self.failure.is_none() {
+    pub(super) fn open_failed(&mut self, is_undeclared: bool, error: &PcapngError, now: Instant) {
+        let failure = &mut self.failures[usize::from(is_undeclared)];
+        if failure.is_none() {
             (self.log)(format!("{error}; frames are lost until the file can be created"));
         }
-        let lost = self.failure.take().map_or(0, |failure| failure.lost);
-        self.failure = Some(OpenFailure { lost, retry_at: Some(now + RETRY) });
+        let lost = failure.take().map_or(0, |failure| failure.lost);
+        *failure = Some(OpenFailure { lost, retry_at: Some(now + RETRY) });
     }
 
     /// Notes that a file was created.
-    pub(super) fn opened(&mut self) {
-        if let Some(OpenFailure { lost, .. }) = self.failure.take() {
+    pub(super) fn opened(&mut self, is_undeclared: bool) {
+        if let Some(OpenFailure { lost, .. }) = self.failures[usize::from(is_undeclared)].take() {
             (self.log)(format!(
                 "files can be created again; lost meanwhile: {}",
                 counted(lost, "frame")
@@ -83,10 +89,16 @@ impl LossReport {
     pub(super) fn limit_reached(&mut self, is_undeclared: bool, max: usize) {
         let limit = &mut self.limits[usize::from(is_undeclared)];
         if limit.is_none() {
-            let scope = if is_undeclared { " for undeclared sessions and sources" } else { "" };
-            (self.log)(format!(
-                "{max} files are open, which is the limit{scope}: frames that need another file are lost until an open file has had no frames for 10 s"
-            ));
+            let end = "until an open file has had no frames for 10 s";
+            (self.log)(if is_undeclared {
+                format!(
+                    "{max} files of undeclared senders are open, which is the limit: frames that need another one share a file {end}"
+                )
+            } else {
+                format!(
+                    "{max} files are open, which is the limit: frames that need another file are lost {end}"
+                )
+            });
         }
         limit.get_or_insert_default().is_full = true;
     }
@@ -94,19 +106,21 @@ impl LossReport {
     /// Allows the next attempt and reports the end of a limit; to be called every 250 ms or more
     /// often.
     pub(super) fn tick(&mut self, now: Instant) {
-        if let Some(failure) = &mut self.failure {
+        for failure in self.failures.iter_mut().flatten() {
             failure.retry_at = failure.retry_at.filter(|at| now < *at);
         }
-        for entry in &mut self.limits {
+        for (entry, is_undeclared) in self.limits.iter_mut().zip([false, true]) {
             let Some(limit) = entry else { continue };
             if std::mem::take(&mut limit.is_full) {
                 limit.quiet_since = None;
             } else if now.saturating_duration_since(*limit.quiet_since.get_or_insert(now)) >= QUIET
             {
-                (self.log)(format!(
-                    "further files can be opened again; lost meanwhile: {}",
-                    counted(limit.lost, "frame")
-                ));
+                let sender = if is_undeclared { "of undeclared senders " } else { "" };
+                let lost = match limit.lost {
+                    0 => String::new(),
+                    lost => format!("; lost meanwhile: {}", counted(lost, "frame")),
+                };
+                (self.log)(format!("further files {sender}can be opened again{lost}"));
                 *entry = None;
             }
         }

@@ -88,6 +88,8 @@ pub(super) struct FileFactory {
     pub(super) next_number: u64,
     /// Earliest time that a file name may state.
     pub(super) earliest_ns: u64,
+    /// Session of the last frame for which the directory was asked, and the answer.
+    pub(super) last_sender: Option<(u32, bool)>,
 }
 
 impl FileFactory {
@@ -127,11 +129,18 @@ impl FileFactory {
 
     /// Returns whether the sender controls how many files this frame's key can create: an
     /// undeclared session, or a `{source}` name without a declared source.
-    pub(super) fn is_undeclared(&self, frame: &FrameKey) -> bool {
-        if frame.session == SessionId::DEFAULT.0 {
-            return true;
+    pub(super) fn is_undeclared(&mut self, frame: &FrameKey) -> bool {
+        if frame.session == SessionId::DEFAULT.0 || !self.names.has_source() {
+            return self.names.is_keyed() && frame.session == SessionId::DEFAULT.0;
         }
-        self.names.has_source() && self.directory.source_of(SessionId(frame.session)).is_none()
+        if let Some((session, is_undeclared)) = self.last_sender
+            && session == frame.session
+        {
+            return is_undeclared;
+        }
+        let is_undeclared = self.directory.source_of(SessionId(frame.session)).is_none();
+        self.last_sender = Some((frame.session, is_undeclared));
+        is_undeclared
     }
 
     /// Returns the end of the period that contains `time_ns`.

@@ -12,8 +12,9 @@ const OPEN_MAX: u64 = 1024;
 /// Divisor of the process's limit of open files (`RLIMIT_NOFILE`) that gives the limit of one
 /// output.
 const NOFILE_DIVISOR: u64 = 4;
-/// Divisor of the limit that gives the part for undeclared sources. Their frames choose the file
-/// names, so that a sender could cause any number of files.
+/// Divisor of the limit for declared sessions that gives the limit for undeclared senders, which is
+/// on top of it. Their frames choose the file names, so that a sender could cause any number of
+/// files.
 const UNDECLARED_DIVISOR: usize = 4;
 
 /// The open files of an output.
@@ -23,7 +24,7 @@ pub(super) struct OpenFiles {
     indices: HashMap<FileKey, usize>,
     /// Key and index of the file of the last frame.
     last: Option<(FileKey, usize)>,
-    /// Largest number of files that may be open at a time.
+    /// Largest number of files of declared sessions that may be open at a time.
     pub(super) limit: usize,
 }
 
@@ -43,8 +44,8 @@ impl OpenFiles {
         Self { limit: usize::try_from(limit).unwrap_or(usize::MAX), ..Self::default() }
     }
 
-    /// Returns the largest number of files that may be open at a time: all of them, or those of
-    /// undeclared sources.
+    /// Returns the largest number of files of declared sessions, or of undeclared senders, that may
+    /// be open at a time. Neither takes anything from the other.
     pub(super) const fn limit_of(&self, is_undeclared: bool) -> usize {
         if is_undeclared { self.limit / UNDECLARED_DIVISOR } else { self.limit }
     }
@@ -91,17 +92,23 @@ impl OpenFiles {
 
     /// Decides whether another file may be opened. At the limit, the file that is idle for longest
     /// is evicted if it has had no frame since `idle_since_ns`, in nanoseconds since 1970-01-01
-    /// UTC.
+    /// UTC. The file that undeclared senders share is open in any case and not counted.
     pub(super) fn admit(&self, is_undeclared: bool, idle_since_ns: u64) -> Admission {
-        let rivals = || {
-            self.files.iter().enumerate().filter(|(_, file)| file.is_undeclared || !is_undeclared)
-        };
-        if self.files.len() < self.limit && rivals().count() < self.limit_of(is_undeclared) {
+        let is_rival =
+            |file: &OpenFile| file.is_undeclared == is_undeclared && !file.key.is_shared();
+        let rivals = || self.files.iter().enumerate().filter(|(_, file)| is_rival(file));
+        if rivals().count() < self.limit_of(is_undeclared) {
             return Admission::Free;
         }
         let idlest = rivals().min_by_key(|(_, file)| file.last_frame_ns);
         let idle = idlest.filter(|(_, file)| file.last_frame_ns <= idle_since_ns);
         idle.map_or(Admission::Full, |(index, _)| Admission::Evict(index))
+    }
+
+    /// Returns the index of the file of undeclared senders that is idle for longest.
+    pub(super) fn idlest_of_undeclared(&self) -> Option<usize> {
+        let files = self.files.iter().enumerate().filter(|(_, file)| file.is_undeclared);
+        files.min_by_key(|(_, file)| file.last_frame_ns).map(|(index, _)| index)
     }
 
     pub(super) fn iter(&self) -> std::slice::Iter<'_, OpenFile> {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use super::file_names::{FileNames, PART_SUFFIX, ZST_SUFFIX, repeated};
+use super::file_names::{FileNames, NameMatch, PART_SUFFIX, ZST_SUFFIX, repeated};
 use super::loss_report::LogFn;
 use super::secure_open::{self, Owner, lock, open_no_follow};
 use crate::config::Fsync;
@@ -75,6 +75,8 @@ pub(super) struct OutputFile {
     pub(super) path: PathBuf,
     /// Number in its name; 0 if the name has none.
     pub(super) number: u64,
+    /// `true` if undeclared senders have caused it.
+    pub(super) is_undeclared: bool,
     /// `true` if it is complete, compressed or not.
     pub(super) is_complete: bool,
     /// Final name, without the suffix of incomplete files.
@@ -97,13 +99,14 @@ pub(super) fn list_files(names: &FileNames) -> io::Result<Vec<OutputFile>> {
         let bytes = name.as_bytes();
         let complete = bytes.strip_suffix(PART_SUFFIX).unwrap_or(bytes);
         let plain = complete.strip_suffix(ZST_SUFFIX).unwrap_or(complete);
-        let Some(number) = names.matches(OsStr::from_bytes(plain)) else { continue };
+        let Some(found) = names.matches(OsStr::from_bytes(plain)) else { continue };
         if !entry.file_type()?.is_file() {
             continue;
         }
         let (is_complete, name) =
             (complete.len() == bytes.len(), OsString::from_vec(complete.to_owned()));
-        files.push(OutputFile { path: entry.path(), number, is_complete, name });
+        let (path, NameMatch { number, is_undeclared }) = (entry.path(), found);
+        files.push(OutputFile { path, number, is_undeclared, is_complete, name });
     }
     Ok(files)
 }

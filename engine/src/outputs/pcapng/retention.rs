@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use super::clock_steps::ClockSteps;
 use super::file_names::ZST_SUFFIX;
 use super::output_directory::{self, OutputFile};
 use crate::config::PcapngFiles;
@@ -19,9 +20,11 @@ pub(super) struct Retention {
     age: Option<Duration>,
 }
 
-/// A completed file.
+/// A completed file. The order is that in which files are deleted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct RetainedFile {
+    /// `false` for a file that undeclared senders have caused.
+    is_declared: bool,
     modified_at: SystemTime,
     path: PathBuf,
     bytes: u64,
@@ -45,8 +48,15 @@ impl Retention {
         *self == Self::default()
     }
 
-    /// Deletes completed files that exceed a limit, the least recently written first.
-    pub(super) fn apply(&self, files: Vec<OutputFile>, now: SystemTime) -> io::Result<()> {
+    /// Deletes completed files that exceed a limit: files of undeclared senders first, and the least
+    /// recently written of them first. So no undeclared sender can make a file of a declared
+    /// session go. `deleted` is called for each with `true` for a file of undeclared senders.
+    pub(super) fn apply(
+        &self,
+        files: Vec<OutputFile>,
+        clock: &mut ClockSteps,
+        mut deleted: impl FnMut(&Path, bool),
+    ) -> io::Result<()> {
         // The compressor is about to delete a file that exists in compressed form, too.
         let compressed = files.iter().filter(|file| file.is_complete && file.is_compressed());
         let compressed: HashSet<_> = compressed.map(|file| file.path.clone()).collect();
@@ -58,6 +68,7 @@ impl Retention {
         for file in files.into_iter().filter(counts) {
             match fs::metadata(&file.path) {
                 Ok(it) => retained.push(RetainedFile {
+                    is_declared: !file.is_undeclared,
                     modified_at: it.modified()?,
                     path: file.path,
                     bytes: it.len(),
@@ -68,29 +79,34 @@ impl Retention {
             }
         }
         retained.sort();
-        for file in &retained[..self.surplus(&retained, now)] {
+        let now = clock.look();
+        let surplus = self.surplus(&retained);
+        for (index, file) in retained.iter().enumerate() {
+            if index >= surplus && !self.is_too_old(clock.age(file.modified_at, now)) {
+                continue;
+            }
             match fs::remove_file(&file.path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
+                Ok(()) => deleted(&file.path, !file.is_declared),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(())
     }
 
-    /// Returns the number of the oldest files that exceed a limit.
-    fn surplus(&self, files: &[RetainedFile], now: SystemTime) -> usize {
+    /// Returns the number of files from the first on that exceed a limit of number or length.
+    fn surplus(&self, files: &[RetainedFile]) -> usize {
         let too_many = self.files.map_or(0, |max| files.len().saturating_sub(max));
-        let is_too_old = |file: &RetainedFile| {
-            let age = now.duration_since(file.modified_at).unwrap_or_default();
-            self.age.is_some_and(|max| age > max)
-        };
-        let too_old = files.iter().take_while(|file| is_too_old(file)).count();
         let mut bytes = 0_u64;
-        let newest = files.iter().rev().take_while(|file| {
+        let kept = files.iter().rev().take_while(|file| {
             bytes = bytes.saturating_add(file.bytes);
             self.bytes.is_none_or(|max| bytes <= max)
         });
-        too_many.max(too_old).max(files.len() - newest.count())
+        too_many.max(files.len() - kept.count())
+    }
+
+    fn is_too_old(&self, age: Duration) -> bool {
+        self.age.is_some_and(|max| age > max)
     }
 }
 
@@ -99,32 +115,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_are_too_many_by_number_by_length_and_by_age() {
+    fn undeclared_files_and_the_oldest_are_too_many_by_number_and_by_length() {
         let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-        let files: Vec<_> = [(10, 100), (20, 50), (30, 70)]
-            .into_iter()
-            .map(|(seconds, bytes)| RetainedFile {
-                modified_at: at(seconds),
-                path: PathBuf::new(),
-                bytes,
-            })
-            .collect();
-        let surplus = |retention: Retention| retention.surplus(&files, at(40));
+        let file = |(is_declared, seconds, bytes)| RetainedFile {
+            is_declared,
+            modified_at: at(seconds),
+            path: PathBuf::new(),
+            bytes,
+        };
+        let mut files = [(true, 20, 50), (true, 30, 70), (false, 40, 100)].map(file);
+        files.sort();
+        assert!(!files[0].is_declared, "the newest is the first to go");
+        let surplus = |retention: Retention| retention.surplus(&files);
         assert_eq!(surplus(Retention::default()), 0);
         for (max, expected) in [(1, 2), (2, 1), (3, 0), (9, 0)] {
             assert_eq!(surplus(Retention { files: Some(max), ..Retention::default() }), expected);
         }
         for (bytes, expected) in [(0, 3), (69, 3), (70, 2), (119, 2), (120, 1), (219, 1), (220, 0)]
         {
-            assert_eq!(
-                surplus(Retention { bytes: Some(bytes), ..Retention::default() }),
-                expected,
-                "{bytes}"
-            );
+            let retention = Retention { bytes: Some(bytes), ..Retention::default() };
+            assert_eq!(surplus(retention), expected, "{bytes}");
         }
-        for (seconds, expected) in [(9, 3), (10, 2), (29, 1), (30, 0)] {
-            let age = Some(Duration::from_secs(seconds));
-            assert_eq!(surplus(Retention { age, ..Retention::default() }), expected, "{seconds}");
-        }
+        let age = Some(Duration::from_secs(30));
+        let retention = Retention { age, ..Retention::default() };
+        assert_eq!([30, 31].map(|s| retention.is_too_old(Duration::from_secs(s))), [false, true]);
     }
 }

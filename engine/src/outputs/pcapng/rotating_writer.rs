@@ -7,13 +7,15 @@ use std::time::{Duration, Instant};
 use super::file::{PcapngError, WriteEvent};
 use super::file_names::{FileKey, FileNames};
 use super::finalizer::{Finalizer, FinishOptions};
+use super::hourly_limit::HourlyLimit;
 use super::interface_key::{FrameKey, TimeSpan};
 use super::loss_report::{LogFn, LossReport};
 use super::open_file::{FileFactory, OpenFile};
-use super::open_files::{Admission, OpenFiles};
+use super::open_files::OpenFiles;
 use super::output_directory::{self, DirectoryState};
 use super::retention::Retention;
 use super::secure_open::Owner;
+use super::space_floor::SpaceFloor;
 use super::stats_source::StatsSource;
 use crate::config::{FileName, Fsync, PcapngFiles};
 use crate::diagnostics::LogOnChange;
@@ -22,9 +24,8 @@ use crate::plural::counted;
 use crate::ring::Frame;
 use crate::session::{Directory, SessionId};
 
-/// Time without frames after which a file may be completed in favour of another one, in
-/// nanoseconds. Without it, frames that alternate between many sessions would get a file each.
-const IDLE_NS: u64 = 10_000_000_000;
+mod opening;
+
 /// Time after the end of a file's period for which its frames may still arrive, in nanoseconds:
 /// longer than frames wait for those of other queues.
 const LATE_NS: u64 = 1_500_000_000;
@@ -56,6 +57,9 @@ pub(crate) struct RotatingWriter {
     rotate_bytes: u64,
     files: OpenFiles,
     losses: LossReport,
+    /// Limit of the files that undeclared senders may cause.
+    hourly: HourlyLimit,
+    space: SpaceFloor,
     /// Time of the last tick.
     now: Instant,
     synced_at: Instant,
@@ -96,6 +100,7 @@ impl RotatingWriter {
         };
         let DirectoryState { next_number, recovered } = prepared.map_err(failed)?;
         let PcapngFiles { compression, fsync, rotate_mib, rotate_s, .. } = files;
+        let PcapngFiles { undeclared_files_per_hour, undeclared_min_free_percent, .. } = files;
         let is_keyed = names.is_keyed();
         let sessions = if is_keyed { Vec::new() } else { sessions };
         let rotate_ns = rotate_s.map(|seconds| u64::from(seconds) * 1_000_000_000);
@@ -116,6 +121,7 @@ impl RotatingWriter {
             rotate_ns,
             next_number,
             earliest_ns: time_ns,
+            last_sender: None,
         };
         let mut open_files = OpenFiles::new();
         if !is_keyed {
@@ -130,6 +136,8 @@ impl RotatingWriter {
             rotate_bytes: rotate_mib.map_or(u64::MAX, |mib| u64::from(mib) << 20),
             files: open_files,
             losses: LossReport::new(log.clone()),
+            hourly: HourlyLimit::new(undeclared_files_per_hour, now),
+            space: SpaceFloor::new(undeclared_min_free_percent, log.clone()),
             now,
             synced_at: now,
             sync_log: LogOnChange::default(),
@@ -154,8 +162,13 @@ impl RotatingWriter {
 
     /// Takes a frame.
     pub(crate) fn packet(&mut self, frame: &Frame<'_>, stats: &mut dyn StatsSource) {
-        let (key, time_ns) = (FrameKey::from(frame), frame.timestamp_ns());
-        let Some(index) = self.file_for(&key, time_ns, frame.captured_len(), stats) else {
+        let (key, time_ns, len) =
+            (FrameKey::from(frame), frame.timestamp_ns(), frame.captured_len());
+        if key.session == SessionId::DEFAULT.0 && !self.has_space(len, stats) {
+            self.totals.low_space += 1;
+            return;
+        }
+        let Some(index) = self.file_for(&key, time_ns, len, stats) else {
             self.totals.frames_lost += 1;
             return;
         };
@@ -168,80 +181,12 @@ impl RotatingWriter {
         );
     }
 
-    /// Returns the index of the file for a frame, which is opened if necessary.
-    fn file_for(
-        &mut self,
-        frame: &FrameKey,
-        time_ns: u64,
-        len: u32,
-        stats: &mut dyn StatsSource,
-    ) -> Option<usize> {
-        let key = self.factory.names.key(frame);
-        if let Some(index) = self.files.index_of(&key) {
-            let file = self.files.get_mut(index);
-            file.last_frame_ns = time_ns;
-            if file.has_room(time_ns, len, self.rotate_bytes) {
-                return Some(index);
-            }
-            if file.writer.frames() == 0 {
-                // An empty file is used for the period of its first frame.
-                file.end_ns = self.factory.period_end(time_ns);
-                return Some(index);
-            }
-            self.rotate_file(index, time_ns, stats);
-        }
-        let is_undeclared = self.factory.is_undeclared(frame);
-        let index = self.open_file(key, is_undeclared, time_ns, stats);
-        if index.is_none() {
-            self.losses.count_lost(is_undeclared);
-        }
-        index
-    }
-
     /// Completes a file that has no room for a frame of this time.
     #[cold]
     fn rotate_file(&mut self, index: usize, time_ns: u64, stats: &mut dyn StatsSource) {
         let end_ns = self.files.get_mut(index).end_ns;
         self.factory.earliest_ns = self.factory.earliest_ns.max(time_ns.min(end_ns));
         self.complete(index, stats);
-    }
-
-    #[cold]
-    fn open_file(
-        &mut self,
-        key: FileKey,
-        is_undeclared: bool,
-        time_ns: u64,
-        stats: &mut dyn StatsSource,
-    ) -> Option<usize> {
-        if !self.losses.may_open(is_undeclared) {
-            return None;
-        }
-        // All frames of a capture file have to be written, into any number of files.
-        let idle_since_ns = stats.now_ns().map_or(u64::MAX, |_| time_ns.saturating_sub(IDLE_NS));
-        match self.files.admit(is_undeclared, idle_since_ns) {
-            Admission::Free => {}
-            Admission::Evict(index) => {
-                let last_frame_ns = self.files.get_mut(index).last_frame_ns;
-                self.factory.earliest_ns = self.factory.earliest_ns.max(last_frame_ns);
-                self.complete(index, stats);
-            }
-            Admission::Full => {
-                self.losses.limit_reached(is_undeclared, self.files.limit_of(is_undeclared));
-                return None;
-            }
-        }
-        match self.factory.open(key, is_undeclared, time_ns) {
-            Ok(file) => {
-                self.losses.opened();
-                Some(self.files.insert(file))
-            }
-            Err(error) => {
-                self.losses.open_failed(&error, self.now);
-                self.totals.error = Some(error.to_string());
-                None
-            }
-        }
     }
 
     /// Completes one file while others stay open.
@@ -291,6 +236,8 @@ impl RotatingWriter {
     pub(crate) fn tick(&mut self, now: Instant, stats: &mut dyn StatsSource) {
         self.now = now;
         self.losses.tick(now);
+        self.look_at_space(stats);
+        self.space.tick(now);
         let mut files = std::mem::take(&mut self.files);
         for file in files.iter_mut() {
             let _ = file.writer.tick(now);
@@ -344,6 +291,7 @@ impl RotatingWriter {
     /// Returns the counts so far; frames that wait to be written count as written.
     pub(crate) fn stats(&self) -> OutputStats {
         let mut totals = self.totals.clone();
+        (totals.files_deleted, totals.undeclared_files_deleted) = self.finalizer.deleted.totals();
         for file in self.files.iter() {
             totals.frames_written += file.frames_written();
             totals.frames_lost += file.frames_lost();
@@ -364,10 +312,12 @@ impl RotatingWriter {
             self.finish_file(file, stats, true);
         }
         let timeout = stats.now_ns().map(|_| COMPRESSION_TIMEOUT);
+        let deleted = self.finalizer.deleted.clone();
         if self.finalizer.join(timeout).is_err() {
             (self.log)("the thread that finishes files panicked".to_owned());
         }
-        self.totals
+        let (files_deleted, undeclared_files_deleted) = deleted.totals();
+        OutputStats { files_deleted, undeclared_files_deleted, ..self.totals }
     }
 }
 
