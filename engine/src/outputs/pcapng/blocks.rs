@@ -105,6 +105,24 @@ impl Blocks {
         self.bytes.clear();
     }
 
+    /// Puts bytes in front of the blocks.
+    pub(super) fn prepend(&mut self, bytes: &[u8]) {
+        self.bytes.splice(..0, bytes.iter().copied());
+    }
+
+    /// Returns the interface of each packet block.
+    pub(super) fn packet_interfaces(&self) -> Vec<u32> {
+        let mut interfaces = Vec::new();
+        let mut at = 0;
+        while let Some(block_type) = self.u32_at(at) {
+            if block_type == ENHANCED_PACKET {
+                interfaces.extend(self.u32_at(at + 8));
+            }
+            at += self.u32_at(at + 4).map_or(self.bytes.len(), |len| len as usize);
+        }
+        interfaces
+    }
+
     /// Appends a section header block, after which interfaces are numbered from 0. `application` is
     /// `shb_userappl`.
     pub fn section_header(&mut self, application: &str) {

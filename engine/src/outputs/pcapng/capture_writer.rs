@@ -67,6 +67,8 @@ pub struct CaptureWriter<S = File> {
     earlier: HashMap<InterfaceKey, u64>,
     /// Frames taken, lost ones included.
     frames: u64,
+    /// Number of interface blocks that are in the file.
+    described: usize,
 }
 
 #[expect(private_bounds, reason = "streams and tests alone have another storage than a file")]
@@ -97,9 +99,10 @@ impl<S: Storage> CaptureWriter<S> {
             seen: None,
             earlier: HashMap::new(),
             frames: 0,
+            described: 0,
         };
         writer.describe_sessions(ids);
-        writer.file.flush()?;
+        writer.write_waiting()?;
         Ok(writer)
     }
 
@@ -121,7 +124,7 @@ impl<S: Storage> CaptureWriter<S> {
     ) -> Result<(), PcapngError> {
         self.frames += 1;
         if self.file.has_failed() {
-            self.file.count_lost();
+            self.file.count_lost(1);
             return Ok(());
         }
         let interface = self.interfaces.interface_of(key, self.file.blocks());
@@ -145,8 +148,7 @@ impl<S: Storage> CaptureWriter<S> {
                 blocks.packet(interface, timestamp_ns, original_len, key.direction, segments);
             }
         }
-        let written = self.file.flush_if_full();
-        self.subtract_lost(written)
+        if self.file.is_full() { self.write_waiting() } else { Ok(()) }
     }
 
     /// Counts a frame that the caller cannot write; the statistics include it.
@@ -172,6 +174,19 @@ impl<S: Storage> CaptureWriter<S> {
             *counts.entry(key).or_default() += frames;
         }
         counts
+    }
+
+    /// Writes the waiting blocks, into a new section if another program has truncated the file.
+    fn write_waiting(&mut self) -> Result<(), PcapngError> {
+        if self.file.was_truncated() && !self.file.has_failed() {
+            let header = self.repeat_header();
+            self.file.start_over(&header)?;
+        }
+        let written = self.file.flush();
+        if written.is_ok() {
+            self.described = self.interfaces.entries().len();
+        }
+        self.subtract_lost(written)
     }
 
     /// Subtracts the frames lost by a failed write from the counts.
@@ -220,8 +235,7 @@ impl<S: Storage> CaptureWriter<S> {
         if self.file.has_failed() {
             return if self.file.is_retry_due(now) { self.retry() } else { Ok(()) };
         }
-        let written = self.file.tick(now);
-        self.subtract_lost(written)
+        if self.file.is_flush_due(now) { self.write_waiting() } else { Ok(()) }
     }
 
     /// Ends the capture: writes all waiting blocks and an interface statistics block for each
@@ -240,8 +254,7 @@ impl<S: Storage> CaptureWriter<S> {
         mut totals: impl FnMut(InterfaceKey, u64) -> InterfaceTotals,
     ) -> Result<(), PcapngError> {
         // The frames are in the file, even if a later write fails.
-        let written = self.file.flush();
-        self.subtract_lost(written)?;
+        self.write_waiting()?;
         if self.interfaces.entries().is_empty() {
             self.interfaces.describe_nothing(self.file.blocks());
         }
@@ -265,8 +278,7 @@ impl<S: Storage> CaptureWriter<S> {
     /// As [`PcapngFile::flush`].
     pub fn flush(&mut self) -> Result<(), PcapngError> {
         self.retry()?;
-        let written = self.file.flush();
-        self.subtract_lost(written)
+        self.write_waiting()
     }
 }
 

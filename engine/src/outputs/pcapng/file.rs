@@ -2,12 +2,19 @@
 //! one, and keeps the state of outages.
 
 use std::fs::File;
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::blocks::{Blocks, MAX_CAPTURED_BYTES};
 use super::secure_open::{self, Owner};
+
+mod error;
+mod storage;
+
+pub use error::PcapngError;
+pub(super) use storage::Storage;
+use storage::append_all;
 
 /// Time from one write of [`PcapngFile::tick`] to the next.
 ///
@@ -25,98 +32,6 @@ const FLUSH_BYTES: usize = 1 << 17;
 /// Time from a failed write to the next attempt. A shorter time fills the file with section headers
 /// if the disk has little space; a longer one loses more frames.
 const RETRY: Duration = Duration::from_secs(1);
-
-/// Reason why a capture file cannot be written.
-#[derive(Debug, thiserror::Error)]
-pub enum PcapngError {
-    /// The file cannot be created, truncated or made private.
-    #[error("cannot create {}: {source}", path.display())]
-    Create {
-        /// The file.
-        path: PathBuf,
-        /// Error of the system.
-        source: io::Error,
-    },
-    /// Blocks could not be written. The file has been truncated to its last complete block.
-    #[error("cannot write {}: {source}; {}", path.display(), extent(*complete_bytes))]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Length of the complete blocks in the file, in bytes.
-        complete_bytes: u64,
-        /// Frames that were taken and are not in the file.
-        frames_lost: u64,
-        /// Error of the system.
-        source: io::Error,
-    },
-    /// Blocks could not be written, and the incomplete block could not be removed.
-    #[error(
-        "cannot write {}: {source}; the file ends in the middle of a block and is complete up to byte {complete_bytes}",
-        path.display()
-    )]
-    WriteTorn {
-        /// The file.
-        path: PathBuf,
-        /// Length of the complete blocks in the file, in bytes.
-        complete_bytes: u64,
-        /// Frames that were taken and are not in the file.
-        frames_lost: u64,
-        /// Error of the system.
-        source: io::Error,
-    },
-}
-
-/// Describes the complete part of a file.
-fn extent(complete_bytes: u64) -> String {
-    if complete_bytes == 0 {
-        "nothing of it is written".to_owned()
-    } else {
-        format!("the file is complete up to byte {complete_bytes}")
-    }
-}
-
-impl PcapngError {
-    /// Returns the number of frames that were taken and are not in the file.
-    pub const fn frames_lost(&self) -> u64 {
-        match self {
-            Self::Create { .. } => 0,
-            Self::Write { frames_lost, .. } | Self::WriteTorn { frames_lost, .. } => *frames_lost,
-        }
-    }
-}
-
-/// Storage that blocks are appended to and that can be truncated.
-pub(super) trait Storage {
-    /// Appends some of `bytes` and returns how many.
-    fn append(&mut self, bytes: &[u8]) -> io::Result<usize>;
-    /// Removes all bytes after the first `len`.
-    fn truncate(&mut self, len: u64) -> io::Result<()>;
-}
-
-impl Storage for File {
-    fn append(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.write(bytes)
-    }
-
-    fn truncate(&mut self, len: u64) -> io::Result<()> {
-        self.set_len(len)?;
-        // A write at the old position would leave a hole.
-        self.seek(SeekFrom::Start(len)).map(drop)
-    }
-}
-
-/// Memory, for a stream: the bytes are taken out as it grows.
-impl Storage for Vec<u8> {
-    fn append(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn truncate(&mut self, len: u64) -> io::Result<()> {
-        self.truncate(usize::try_from(len).unwrap_or(usize::MAX));
-        Ok(())
-    }
-}
 
 /// A pcapng file being written.
 ///
@@ -166,6 +81,8 @@ enum State {
 pub(super) enum WriteEvent {
     /// A write failed, for this reason. Frames are lost from here on.
     Failed(String),
+    /// Another program has truncated the file; a new section has begun at its start.
+    Truncated,
     /// Frames get into the file again.
     Resumed {
         /// Frames lost in the outage.
@@ -183,16 +100,19 @@ impl PcapngFile {
     ///
     /// [`PcapngError::Create`].
     pub fn create(path: impl AsRef<Path>, now: Instant) -> Result<Self, PcapngError> {
-        Self::create_for(path.as_ref(), None, now)
+        Self::create_for(path.as_ref(), None, true, now)
     }
 
-    /// Creates the file as [`PcapngFile::create`] does, for an owner.
+    /// Creates the file as [`PcapngFile::create`] does, for an owner. Without `may_truncate` an
+    /// existing file has to be empty.
     pub(super) fn create_for(
         path: &Path,
         owner: Option<Owner>,
+        may_truncate: bool,
         now: Instant,
     ) -> Result<Self, PcapngError> {
-        Self::from_created(path.to_owned(), secure_open::create(path, owner), now)
+        let created = secure_open::create(path, owner, may_truncate);
+        Self::from_created(path.to_owned(), created, now)
     }
 
     /// Creates the file at `path`, which must not exist, with mode 0600.
@@ -251,7 +171,12 @@ impl<S: Storage> PcapngFile<S> {
     ///
     /// As [`PcapngFile::flush`].
     pub fn flush_if_full(&mut self) -> Result<(), PcapngError> {
-        if self.blocks.bytes().len() < FLUSH_BYTES { Ok(()) } else { self.flush() }
+        if self.is_full() { self.flush() } else { Ok(()) }
+    }
+
+    /// Returns whether so many blocks wait that they are to be written.
+    pub(super) const fn is_full(&self) -> bool {
+        self.blocks.bytes().len() >= FLUSH_BYTES
     }
 
     /// Writes the waiting blocks if [`FLUSH_INTERVAL`] has passed since the last time; to be called
@@ -261,11 +186,45 @@ impl<S: Storage> PcapngFile<S> {
     ///
     /// As [`PcapngFile::flush`].
     pub fn tick(&mut self, now: Instant) -> Result<(), PcapngError> {
-        if now.saturating_duration_since(self.flushed_at) < FLUSH_INTERVAL {
-            return Ok(());
+        if self.is_flush_due(now) { self.flush() } else { Ok(()) }
+    }
+
+    /// Returns whether [`FLUSH_INTERVAL`] has passed since it last returned `true`.
+    pub(super) fn is_flush_due(&mut self, now: Instant) -> bool {
+        let is_due = now.saturating_duration_since(self.flushed_at) >= FLUSH_INTERVAL;
+        if is_due {
+            self.flushed_at = now;
         }
-        self.flushed_at = now;
-        self.flush()
+        is_due
+    }
+
+    /// Returns whether another program has removed blocks from the file.
+    pub(super) fn was_truncated(&self) -> bool {
+        self.storage.stored_len().is_some_and(|len| len < self.complete_bytes)
+    }
+
+    /// Lets a truncated file begin anew, with `header` in front of the waiting blocks. What the
+    /// other program has left does not end with a block.
+    pub(super) fn start_over(&mut self, header: &[u8]) -> Result<(), PcapngError> {
+        self.complete_bytes = 0;
+        self.blocks.prepend(header);
+        self.events.push(WriteEvent::Truncated);
+        let Err(source) = self.storage.truncate(0) else { return Ok(()) };
+        let path = self.path.clone();
+        let error = PcapngError::Write { path, complete_bytes: 0, frames_lost: 0, source };
+        self.note_failure(&error);
+        Err(error)
+    }
+
+    /// Goes on in another, empty storage, with `header` in front of the waiting blocks.
+    pub(super) fn replace_storage(&mut self, storage: S, header: &[u8]) {
+        self.storage = storage;
+        self.complete_bytes = 0;
+        if self.has_failed() {
+            self.state = State::Failed { retry_at: None };
+        } else {
+            self.blocks.prepend(header);
+        }
     }
 
     /// Writes all waiting blocks.
@@ -356,9 +315,10 @@ impl<S: Storage> PcapngFile<S> {
         is_due
     }
 
-    /// Counts a frame that is not appended because the last write failed.
-    pub(super) const fn count_lost(&mut self) {
-        self.frames_lost += 1;
+    /// Counts frames that are not appended because the last write failed, or that were in a file
+    /// that is gone.
+    pub(super) const fn count_lost(&mut self, frames: u64) {
+        self.frames_lost += frames;
     }
 
     /// Returns the number of frames lost by failed writes and during outages.
@@ -402,20 +362,6 @@ impl<S: Storage> PcapngFile<S> {
     pub(super) const fn storage(&self) -> &S {
         &self.storage
     }
-}
-
-/// Appends `bytes` until all are written or an error occurs. Returns the number written.
-fn append_all(storage: &mut impl Storage, bytes: &[u8]) -> (usize, Option<io::Error>) {
-    let mut written = 0;
-    while written < bytes.len() {
-        match storage.append(&bytes[written..]) {
-            Ok(0) => return (written, Some(io::ErrorKind::WriteZero.into())),
-            Ok(count) => written += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return (written, Some(error)),
-        }
-    }
-    (written, None)
 }
 
 #[cfg(test)]

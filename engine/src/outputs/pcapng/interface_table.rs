@@ -70,6 +70,18 @@ impl InterfaceTable {
         &mut self.entries[interface as usize]
     }
 
+    /// Sets all frames to zero.
+    pub(super) fn reset_frames(&mut self) {
+        self.entries.iter_mut().for_each(|entry| entry.frames = 0);
+    }
+
+    /// Appends the blocks of the first `count` interfaces once more.
+    pub(super) fn describe_again(&self, count: usize, blocks: &mut Blocks) {
+        for entry in &self.entries[..count] {
+            self.append_block(entry.key, blocks);
+        }
+    }
+
     /// Returns the sessions that have an interface.
     pub(super) fn sessions(&self) -> Vec<SessionId> {
         let session = |entry: &InterfaceEntry| match entry.key {
@@ -122,12 +134,8 @@ impl InterfaceTable {
     /// Appends the interface block of a session; `None` if the session is not in the directory.
     #[cold]
     pub(super) fn describe_session(&mut self, id: SessionId, blocks: &mut Blocks) -> Option<u32> {
-        let DeclaredSession { name, vni, source } = self.directory.declared(id)?;
-        let source =
-            source.map_or_else(|| "any source".to_owned(), |source| format!("source {source}"));
-        let description = format!("VNI {vni}, {source}");
-        let key = InterfaceKey::Session(id.0);
-        let interface = self.describe(key, &name, &description, blocks);
+        self.directory.declared(id)?;
+        let interface = self.describe(InterfaceKey::Session(id.0), blocks);
         if self.declared.len() <= id.index() {
             self.declared.resize(id.index() + 1, NO_INTERFACE);
         }
@@ -137,10 +145,7 @@ impl InterfaceTable {
 
     #[cold]
     fn describe_pair(&mut self, source: IpAddr, vni: u32, blocks: &mut Blocks) -> u32 {
-        let name = pair_name(source, vni);
-        let description = format!("VNI {vni}, source {source}");
-        let key = InterfaceKey::Pair { source, vni };
-        let interface = self.describe(key, &name, &description, blocks);
+        let interface = self.describe(InterfaceKey::Pair { source, vni }, blocks);
         self.pairs.insert((source, vni), interface);
         interface
     }
@@ -149,29 +154,52 @@ impl InterfaceTable {
         if let Some(interface) = self.other {
             return interface;
         }
-        let description = format!(
-            "every pair of VNI and source after the first {PAIRS_MAX} of undeclared sessions"
-        );
-        let interface =
-            self.describe(InterfaceKey::Other, "other", &description, blocks);
+        let interface = self.describe(InterfaceKey::Other, blocks);
         self.other = Some(interface);
         interface
     }
 
     /// Describes an interface without frames: readers refuse a capture that has none.
     pub(super) fn describe_nothing(&mut self, blocks: &mut Blocks) {
-        let description = "undeclared sessions, of which no frame came";
-        self.describe(InterfaceKey::Other, DEFAULT_SESSION_NAME, description, blocks);
+        self.entries.push(InterfaceEntry { key: InterfaceKey::Other, frames: 0, missing: 0 });
+        blocks.interface(InterfaceDescription {
+            name: DEFAULT_SESSION_NAME,
+            description: "undeclared sessions, of which no frame came",
+        });
     }
 
-    fn describe(
-        &mut self,
-        key: InterfaceKey,
-        name: &str,
-        description: &str,
-        blocks: &mut Blocks,
-    ) -> u32 {
+    /// Adds an interface and appends its block.
+    fn describe(&mut self, key: InterfaceKey, blocks: &mut Blocks) -> u32 {
         self.entries.push(InterfaceEntry { key, frames: 0, missing: 0 });
-        blocks.interface(InterfaceDescription { name, description })
+        self.append_block(key, blocks)
+    }
+
+    fn append_block(&self, key: InterfaceKey, blocks: &mut Blocks) -> u32 {
+        let (name, description) = self.texts(key);
+        blocks.interface(InterfaceDescription { name: &name, description: &description })
+    }
+
+    /// Returns name and description of an interface.
+    fn texts(&self, key: InterfaceKey) -> (String, String) {
+        match key {
+            InterfaceKey::Session(id) => {
+                let Some(entry) = self.directory.declared(SessionId(id)) else {
+                    return Default::default();
+                };
+                let DeclaredSession { name, vni, source } = entry;
+                let source = source
+                    .map_or_else(|| "any source".to_owned(), |source| format!("source {source}"));
+                (name, format!("VNI {vni}, {source}"))
+            }
+            InterfaceKey::Pair { source, vni } => {
+                (pair_name(source, vni), format!("VNI {vni}, source {source}"))
+            }
+            InterfaceKey::Other => {
+                let description = format!(
+                    "every pair of VNI and source after the first {PAIRS_MAX} of undeclared sessions"
+                );
+                ("other".to_owned(), description)
+            }
+        }
     }
 }

@@ -13,6 +13,7 @@ use super::interface_key::FrameKey;
 use super::output_directory;
 use super::secure_open::Owner;
 use super::stats_source::StatsSource;
+use crate::diagnostics::LogOnChange;
 use crate::session::{Directory, SessionId};
 
 /// Upper bound of the suffix that tells apart files with the same name.
@@ -33,6 +34,10 @@ pub(super) struct OpenFile {
     pub(super) has_part_name: bool,
     /// Result of [`FileFactory::is_undeclared`] for its first frame.
     pub(super) is_undeclared: bool,
+    /// Frames that were in the file when it was last seen in its directory.
+    pub(super) frames_seen: u64,
+    /// Reports that it was removed and cannot be created again.
+    pub(super) removal_log: LogOnChange,
 }
 
 impl OpenFile {
@@ -63,6 +68,20 @@ impl OpenFile {
         }
     }
 
+    /// Returns the path that it has at present.
+    pub(super) fn present_path(&self) -> PathBuf {
+        if self.has_part_name {
+            output_directory::with_suffix(&self.path, PART_SUFFIX)
+        } else {
+            self.path.clone()
+        }
+    }
+
+    /// Returns whether it is a regular file without a name.
+    pub(super) fn is_removed(&self) -> bool {
+        self.file().metadata().is_ok_and(|it| it.is_file() && it.nlink() == 0)
+    }
+
     /// Returns whether its path still leads to it, or to something that is not a regular file.
     pub(super) fn is_at_its_path(&self) -> bool {
         let Ok(there) = fs::metadata(&self.path) else { return false };
@@ -86,6 +105,8 @@ pub(super) struct FileFactory {
     pub(super) rotate_ns: Option<u64>,
     /// Number of the next file.
     pub(super) next_number: u64,
+    /// `true` until the only file is open: an existing one is truncated then, and never later.
+    pub(super) may_truncate: bool,
     /// Earliest time that a file name may state.
     pub(super) earliest_ns: u64,
     /// Session of the last frame for which the directory was asked, and the answer.
@@ -107,7 +128,9 @@ impl FileFactory {
         let (path, file) = if has_part_name {
             self.create(&key, start_ns, now)?
         } else {
-            (self.path.clone(), PcapngFile::create_for(&self.path, self.owner, now)?)
+            let may_truncate = std::mem::replace(&mut self.may_truncate, false);
+            let file = PcapngFile::create_for(&self.path, self.owner, may_truncate, now)?;
+            (self.path.clone(), file)
         };
         let writer = CaptureWriter::with_directory(file, &self.directory, &self.sessions);
         if writer.is_err() && has_part_name {
@@ -124,6 +147,8 @@ impl FileFactory {
             last_frame_ns: time_ns,
             has_part_name,
             is_undeclared,
+            frames_seen: 0,
+            removal_log: LogOnChange::default(),
         })
     }
 

@@ -25,12 +25,15 @@ use crate::ring::Frame;
 use crate::session::{Directory, SessionId};
 
 mod opening;
+mod removed;
 
 /// Time after the end of a file's period for which its frames may still arrive, in nanoseconds:
 /// longer than frames wait for those of other queues.
 const LATE_NS: u64 = 1_500_000_000;
 /// Longest wait for the compression of files when a live capture ends.
 const COMPRESSION_TIMEOUT: Duration = Duration::from_secs(10);
+/// Interval of looking for removed files.
+const REMOVED_INTERVAL: Duration = Duration::from_millis(500);
 /// Interval of `fsync = "second"`.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -63,6 +66,8 @@ pub(crate) struct RotatingWriter {
     /// Time of the last tick.
     now: Instant,
     synced_at: Instant,
+    /// Time at which removed files were last looked for.
+    looked_at: Instant,
     sync_log: LogOnChange,
     /// Counts of completed files, and frames lost because no file could be opened.
     totals: OutputStats,
@@ -122,6 +127,7 @@ impl RotatingWriter {
             next_number,
             earliest_ns: time_ns,
             last_sender: None,
+            may_truncate: true,
         };
         let mut open_files = OpenFiles::new();
         if !is_keyed {
@@ -140,6 +146,7 @@ impl RotatingWriter {
             space: SpaceFloor::new(undeclared_min_free_percent, log.clone()),
             now,
             synced_at: now,
+            looked_at: now,
             sync_log: LogOnChange::default(),
             totals: OutputStats::default(),
             finalizer,
@@ -192,6 +199,7 @@ impl RotatingWriter {
     /// Completes one file while others stay open.
     fn complete(&mut self, index: usize, stats: &mut dyn StatsSource) {
         let mut file = self.files.remove(index);
+        self.replace_if_removed(&mut file);
         let _ = file.writer.flush();
         stats.refresh();
         file.add_delivered(stats);
@@ -219,6 +227,10 @@ impl RotatingWriter {
                 WriteEvent::Failed(error) => {
                     format!("{error}; frames are lost until writing succeeds")
                 }
+                WriteEvent::Truncated => format!(
+                    "another program has truncated {}: a new section begins at its start",
+                    file.path.display()
+                ),
                 WriteEvent::Resumed { frames_lost } => format!(
                     "writing to {} has resumed; missing from the file: {}",
                     file.path.display(),
@@ -238,6 +250,10 @@ impl RotatingWriter {
         self.losses.tick(now);
         self.look_at_space(stats);
         self.space.tick(now);
+        if now.saturating_duration_since(self.looked_at) >= REMOVED_INTERVAL {
+            self.looked_at = now;
+            self.replace_removed();
+        }
         let mut files = std::mem::take(&mut self.files);
         for file in files.iter_mut() {
             let _ = file.writer.tick(now);
@@ -274,6 +290,9 @@ impl RotatingWriter {
             }
             return;
         }
+        if self.replace_removed() {
+            return;
+        }
         let is_there = self.files.iter().any(OpenFile::is_at_its_path);
         if is_there {
             (self.log)(format!(
@@ -305,6 +324,7 @@ impl RotatingWriter {
         stats.refresh();
         let mut files = self.files.take_all();
         for file in &mut files {
+            self.replace_if_removed(file);
             let _ = file.writer.flush();
             file.add_delivered(stats);
         }

@@ -1,18 +1,21 @@
 //! Opens private files safely in directories that other users can write to: the path may lead to
 //! another file, a link or a pipe.
 
+use std::borrow::Cow;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, OFlags, fcntl_getfl, fcntl_setfl, flock};
+use rustix::fs::{FlockOperation, OFlags, fcntl_getfl, fcntl_setfl, flock, fstat};
 use rustix::io::Errno;
 
 /// Mode of files: only the owner may read captured data.
 const MODE: u32 = 0o600;
-/// Largest number of attempts to open a file that is replaced before it is locked.
-const ATTEMPTS_MAX: usize = 3;
+/// Largest number of attempts to open a file that is replaced before it is locked, links included.
+const ATTEMPTS_MAX: usize = 8;
+
+mod planted;
 
 /// User and group that files belong to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,57 +28,91 @@ pub(crate) struct Owner {
 
 /// Creates the file at `path` for its owner, or truncates the existing one. A pipe or device is
 /// opened as it is. With an owner, a symbolic link and a file that does not belong to the owner are
-/// refused. A file that another process writes to is refused.
-pub(super) fn create(path: &Path, owner: Option<Owner>) -> io::Result<File> {
+/// refused; without one, what another user can have put there is ([`planted`]). A file that another
+/// process writes to is refused, and, without `may_truncate`, one that is not empty.
+pub(super) fn create(path: &Path, owner: Option<Owner>, may_truncate: bool) -> io::Result<File> {
+    let mut path = Cow::Borrowed(path);
     for _ in 0..ATTEMPTS_MAX {
-        match create_new(path, owner) {
+        match create_new(&path, owner) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             created => return created,
         }
-        if let Some(file) = truncate_existing(path, owner)? {
-            return Ok(file);
+        match open_existing(&path, owner, may_truncate)? {
+            Existing::Opened(file) => return Ok(file),
+            Existing::Replaced => {}
+            Existing::Link(target) => path = Cow::Owned(target),
         }
     }
-    Err(io::Error::other("another program keeps replacing the file"))
+    Err(io::Error::other(
+        "another program keeps replacing the file, or it is a long chain of links",
+    ))
 }
 
-/// Truncates the file at `path`. Returns `None` if the path leads to another file by the time the
-/// file is locked.
-fn truncate_existing(path: &Path, owner: Option<Owner>) -> io::Result<Option<File>> {
-    let flags = if owner.is_some() { OFlags::NOFOLLOW } else { OFlags::empty() };
-    let mut options = open_options(flags)?;
-    // The path may be a symbolic link to a file that does not exist.
-    options.write(true).create(owner.is_none()).truncate(false).mode(MODE);
-    let file = options.open(path).map_err(|error| match Errno::from_io_error(&error) {
-        Some(Errno::LOOP) => {
-            io::Error::other("it is a symbolic link, which is not followed if `owner` is set")
-        }
-        Some(Errno::NXIO) => io::Error::other(
-            "this pipe has no reader: start the reader first, or use `type = \"stream\"`, `to = \"fifo\"`",
-        ),
-        _ => error,
-    })?;
+/// Result of opening an existing file.
+enum Existing {
+    Opened(File),
+    /// The path leads to another file by the time the file is locked.
+    Replaced,
+    /// It is a symbolic link to this path, which may be followed.
+    Link(PathBuf),
+}
+
+/// Opens the file at `path` and truncates it.
+fn open_existing(path: &Path, owner: Option<Owner>, may_truncate: bool) -> io::Result<Existing> {
+    let file = match open_options(OFlags::NOFOLLOW)?.write(true).open(path) {
+        Ok(file) => file,
+        Err(error) => match Errno::from_io_error(&error) {
+            Some(Errno::LOOP) if owner.is_some() => {
+                return Err(io::Error::other(
+                    "it is a symbolic link, which is not followed if `owner` is set",
+                ));
+            }
+            Some(Errno::LOOP) => match planted::followed_link(path)? {
+                Some(target) => return Ok(Existing::Link(target)),
+                // A link to a descriptor, such as that of standard output, names nothing.
+                None => open_options(OFlags::empty())?.write(true).open(path).map_err(opening)?,
+            },
+            Some(Errno::NOENT) => return Ok(Existing::Replaced),
+            _ => return Err(opening(error)),
+        },
+    };
     // Writes to a pipe have to block.
     fcntl_setfl(&file, fcntl_getfl(&file)?.difference(OFlags::NONBLOCK))?;
     let is_file = file.metadata()?.is_file();
     if owner.is_some() && !(is_file && is_owned(&file, owner)?) {
         return Err(io::Error::other("it is not a regular file of `owner` with a single name"));
     }
+    if owner.is_none() {
+        planted::check(path, &fstat(&file)?)?;
+    }
     if !is_file {
-        return Ok(Some(file));
+        return Ok(Existing::Opened(file));
     }
     // On a file system without locks no process holds one.
     if !lock(&file).unwrap_or(true) {
         return Err(io::Error::other("another process writes or compresses it"));
     }
     if !is_at(&file, path)? {
-        return Ok(None);
+        return Ok(Existing::Replaced);
+    }
+    if !may_truncate && file.metadata()?.len() > 0 {
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "another file is there now"));
     }
     set_owner(&file, owner)?;
     // The mode is set before the file is truncated: no other user may read the new data.
     file.set_permissions(Permissions::from_mode(MODE))?;
     file.set_len(0)?;
-    Ok(Some(file))
+    Ok(Existing::Opened(file))
+}
+
+/// Names the remedy for an error of opening an existing file.
+fn opening(error: io::Error) -> io::Error {
+    match Errno::from_io_error(&error) {
+        Some(Errno::NXIO) => io::Error::other(
+            "this pipe has no reader: start the reader first, or use `type = \"stream\"`, `to = \"fifo\"`",
+        ),
+        _ => error,
+    }
 }
 
 /// Creates a file for its owner at a path that must not exist, and locks it.
@@ -154,69 +191,4 @@ pub(super) fn lock(file: &File) -> io::Result<bool> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::Write;
-    use std::os::unix::fs::{FileTypeExt, symlink};
-
-    use super::*;
-
-    #[test]
-    fn with_an_owner_nobody_leads_us_to_other_files_and_without_one_links_are_followed() {
-        let directory = tempfile::tempdir().unwrap();
-        let [link, other] = ["link", "other"].map(|name| directory.path().join(name));
-        fs::write(&other, "precious").unwrap();
-        symlink(&other, &link).unwrap();
-        let owner =
-            fs::metadata(&other).map(|it| Owner { user: it.uid(), group: it.gid() }).unwrap();
-        let error = create(&link, Some(owner)).unwrap_err().to_string();
-        assert_eq!(error, "it is a symbolic link, which is not followed if `owner` is set");
-        assert!(open_no_follow(&link).unwrap().is_none());
-        assert_eq!(fs::read(&other).unwrap(), b"precious");
-        let another = owner.user + 1;
-        let error = create(&other, Some(Owner { user: another, ..owner })).unwrap_err().to_string();
-        assert_eq!(error, "it is not a regular file of `owner` with a single name");
-        fs::hard_link(&other, directory.path().join("another name")).unwrap();
-        assert!(create(&other, Some(owner)).is_err());
-        assert_eq!(fs::read(&other).unwrap(), b"precious");
-        create(&link, None).unwrap();
-        assert_eq!(fs::read(&other).unwrap(), b"");
-        let dangling = directory.path().join("dangling");
-        symlink(directory.path().join("new"), &dangling).unwrap();
-        create(&dangling, None).unwrap();
-        assert!(directory.path().join("new").exists());
-    }
-
-    #[test]
-    fn a_file_that_somebody_writes_is_not_emptied() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("a");
-        let mut first = create(&path, None).unwrap();
-        first.write_all(b"precious").unwrap();
-        let error = create(&path, None).unwrap_err().to_string();
-        assert_eq!(error, "another process writes or compresses it");
-        assert_eq!(fs::read(&path).unwrap(), b"precious");
-        drop(first);
-        create(&path, None).unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"");
-    }
-
-    #[test]
-    fn a_pipe_that_nobody_reads_is_refused_and_one_with_a_reader_is_written_to() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("pipe");
-        rustix::fs::mknodat(
-            rustix::fs::CWD,
-            &path,
-            rustix::fs::FileType::Fifo,
-            rustix::fs::Mode::from_raw_mode(MODE),
-            0,
-        )
-        .unwrap();
-        let error = create(&path, None).unwrap_err().to_string();
-        assert!(error.starts_with("this pipe has no reader: start the reader first"), "{error}");
-        let _reader = open_options(OFlags::empty()).unwrap().read(true).open(&path).unwrap();
-        let file = create(&path, None).unwrap();
-        assert!(file.metadata().unwrap().file_type().is_fifo());
-        assert!(!fcntl_getfl(&file).unwrap().contains(OFlags::NONBLOCK));
-    }
-}
+mod tests;

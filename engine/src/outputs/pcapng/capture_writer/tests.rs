@@ -257,3 +257,29 @@ fn frames_that_are_not_in_the_file_are_counted_although_packet_returns_ok() {
     push(&mut writer, key(1, SOURCE, 100), 2, &[0; 60]);
     assert_eq!(writer.frames_lost(), 2);
 }
+
+#[test]
+fn a_truncated_file_has_the_interfaces_of_the_frames_that_follow() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("out.pcapng");
+    let mut writer = writer(&path);
+    let pair = key(0, SOURCE, 300);
+    push(&mut writer, pair, 1, &[0; 60]);
+    push(&mut writer, FrameKey { link: Link::Ip, ..pair }, 2, &[0x45; 20]);
+    writer.flush().unwrap();
+    fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(0).unwrap();
+    push(&mut writer, FrameKey { link: Link::Ip, ..pair }, 3, &[0x45; 21]);
+    push(&mut writer, key(0, SOURCE, 400), 4, &[0; 61]);
+    writer.flush().unwrap();
+    let expected = [
+        "interface web: VNI 100, source 10.0.1.5",
+        "interface db: VNI 200, any source",
+        "interface vni-300@10.0.1.5: VNI 300, source 10.0.1.5",
+        "packet of 2 at 3: 35 of 35",
+        "interface vni-400@10.0.1.5: VNI 400, source 10.0.1.5",
+        "packet of 3 at 4: 61 of 61",
+    ];
+    assert_eq!(blocks(&path)[1..], expected);
+    assert_eq!(writer.frames_by_interface().values().sum::<u64>(), 4);
+    assert_eq!(writer.frames_lost(), 0);
+}

@@ -13,6 +13,8 @@ use crate::outputs::pcapng::{InterfaceKey, InterfaceTotals};
 use crate::ring::{Consumer, Descriptor, Next, QueueId, ring};
 use crate::xsk::{Geometry, Pages, RefCounts, Umem};
 
+mod outside;
+
 const SECOND: u64 = 1_000_000_000;
 /// 2026-11-27 21:05:09 UTC.
 const START: u64 = 1_795_813_509 * SECOND;

@@ -32,6 +32,10 @@ impl Storage for Full {
         self.bytes.truncate(usize::try_from(len).unwrap());
         Ok(())
     }
+
+    fn stored_len(&self) -> Option<u64> {
+        None
+    }
 }
 
 fn writer(room: usize) -> (CaptureWriter<Full>, std::rc::Rc<std::cell::Cell<usize>>) {
