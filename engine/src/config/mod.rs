@@ -45,6 +45,7 @@ pub use filter::{
 pub use key::KeyPath;
 pub use memory::{BATCH_MAX, Memory, MemoryPlan};
 pub use name::NAME_BYTES_MAX;
+pub(crate) use output::ORDER_WINDOW_FILES_US;
 pub use output::{OUTPUTS_MAX, Output, OutputKind};
 pub use pcapng::{Compression, Fsync, PcapngFiles};
 pub use session::{DEFAULT_SESSION_NAME, Session, UnknownDirection, UnknownSessions};

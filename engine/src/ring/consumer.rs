@@ -143,7 +143,8 @@ impl Consumer {
     }
 
     /// Brings the frames of several queues into the order of their times from now on: a frame waits
-    /// up to `window` for earlier ones of other queues, no longer than until its ring is half full.
+    /// up to `window` for earlier ones of other queues, up to 10 ms for those of a queue that had
+    /// no frame for a second, and no longer than until its ring is half full.
     /// `Duration::ZERO`: the queues take turns, and only the frames of one are in order.
     pub fn order_within(&mut self, window: Duration) {
         self.merge = Merge::new(u64::try_from(window.as_nanos()).unwrap_or(u64::MAX));
@@ -341,7 +342,7 @@ mod tests {
             ring(64, umem.clone(), QueueId { queue: 1, ..QueueId::default() }).unwrap();
         let mut consumer = Consumer::new(vec![zero_reader, one_reader]);
         consumer.order_within(Duration::from_secs(3600));
-        let now = utc_ns();
+        let now = utc_ns() + 3_600_000_000_000;
         for time in [1, 4, 6] {
             push_at(&mut zero, &umem, &mut free, &mut refs, now + time);
         }
@@ -369,6 +370,27 @@ mod tests {
         drop(one);
         assert_eq!(times(&consumer.next(Duration::ZERO)), [now + 40]);
         assert!(matches!(consumer.next(Duration::ZERO), Next::Closed));
+    }
+
+    #[test]
+    fn a_frame_waits_for_no_queue_that_has_shown_a_later_one() {
+        let (umem, mut free) = Umem::create(Geometry::new(2048, 64), Pages::Ordinary).unwrap();
+        let (umem, mut refs) = (Arc::new(umem), RefCounts::none(64));
+        let (mut zero, zero_reader) = ring(32, umem.clone(), QueueId::default()).unwrap();
+        let (mut one, one_reader) = ring(32, umem.clone(), QueueId::default()).unwrap();
+        let mut consumer = Consumer::new(vec![zero_reader, one_reader]);
+        consumer.order_within(Duration::from_secs(3600));
+        let now = utc_ns() + 3_600_000_000_000;
+        push_at(&mut zero, &umem, &mut free, &mut refs, now + 1);
+        push_at(&mut one, &umem, &mut free, &mut refs, now + 9);
+        assert_eq!(times(&consumer.next(Duration::ZERO)), [now + 1]);
+        for time in [5, 9, 10] {
+            push_at(&mut zero, &umem, &mut free, &mut refs, now + time);
+        }
+        assert_eq!(times(&consumer.next(Duration::ZERO)), [5, 9, 9].map(|time| now + time));
+        push_at(&mut zero, &umem, &mut free, &mut refs, now + 11);
+        assert_eq!(times(&consumer.next(Duration::ZERO)), [0; 0], "9 is the last of the other");
+        assert_eq!(consumer.out_of_order(), 0);
     }
 
     #[test]

@@ -1,11 +1,19 @@
 //! Merging: frames of several rings in the order of their times.
 //!
 //! A frame that arrived earlier may be published later, by another worker. So a frame waits until
-//! it is as old as the window, or until each ring has shown something later; one whose predecessors
-//! take longer than the window comes out of order, and is counted. No frame waits where its ring is
-//! half full: an order is not worth a loss.
+//! each ring has shown one that is as late or later, which ends the wait at once while all queues
+//! have traffic, or until it is as old as the window. One whose predecessors take longer comes out
+//! of order, and is counted. No frame waits where its ring is half full: an order is not worth a
+//! loss. For a queue without traffic frames wait a shorter time, since they would wait for it
+//! always.
 
 use super::Reader;
+
+/// Time without frames after which a queue counts as idle, in nanoseconds.
+const IDLE_AFTER_NS: u64 = 1_000_000_000;
+/// Longest wait for an idle queue, in nanoseconds: its worker sleeps, and is scheduled sooner after
+/// its first frame than one that has used up its time slice.
+const IDLE_WAIT_NS: u64 = 10_000_000;
 
 /// A frame of a merged batch: the index of its reader, and that of its first descriptor among those
 /// that are not released.
@@ -22,8 +30,12 @@ pub(super) struct Merge {
     frames: Vec<MergedFrame>,
     /// By reader: descriptors that are taken.
     counts: Vec<u64>,
+    /// By reader: time of the last frame that was taken from it.
+    last_by_reader_ns: Vec<u64>,
     /// Time of the last frame.
     last_ns: u64,
+    /// Time at which traffic began after a quiet time of all queues.
+    began_ns: u64,
     out_of_order: u64,
 }
 
@@ -31,7 +43,15 @@ impl Merge {
     /// Makes a merge in which frames wait up to `window_ns` nanoseconds for earlier ones; 0:
     /// nothing is merged.
     pub(super) const fn new(window_ns: u64) -> Self {
-        Self { window_ns, frames: Vec::new(), counts: Vec::new(), last_ns: 0, out_of_order: 0 }
+        Self {
+            window_ns,
+            frames: Vec::new(),
+            counts: Vec::new(),
+            last_by_reader_ns: Vec::new(),
+            last_ns: 0,
+            began_ns: 0,
+            out_of_order: 0,
+        }
     }
 
     /// Returns whether rings are to be merged.
@@ -61,21 +81,37 @@ impl Merge {
         self.frames.clear();
         self.counts.clear();
         self.counts.resize(readers.len(), 0);
+        self.last_by_reader_ns.resize(readers.len(), 0);
         let is_half_full = readers.iter_mut().any(Reader::is_half_full);
-        let release_ns =
-            if is_half_full { u64::MAX } else { now_ns.saturating_sub(self.window_ns) };
-        // A ring that is empty may still get a frame from within the window; one that is not shows
-        // the next one itself.
-        let mut may_earlier_come =
-            readers.iter_mut().any(|reader| reader.available() == 0 && !reader.is_finished());
+        if now_ns.saturating_sub(self.last_ns) > IDLE_AFTER_NS {
+            self.began_ns = now_ns;
+        }
+        // An empty ring may still get a frame, though not one that is earlier than its last: those
+        // of a queue are in order. A ring that is not empty shows the next one itself.
+        let mut complete_ns = u64::MAX;
+        for (reader, last_ns) in readers.iter_mut().zip(&self.last_by_reader_ns) {
+            if reader.available() == 0 && !reader.is_finished() {
+                complete_ns = complete_ns.min(self.complete_ns(*last_ns, now_ns));
+            }
+        }
         while self.frames.len() < max
             && let Some((index, time_ns)) = earliest(readers, &self.counts)
-            && (!may_earlier_come || time_ns <= release_ns)
+            && (time_ns <= complete_ns || is_half_full)
         {
             self.take(&readers[index], index, time_ns);
-            may_earlier_come |= self.counts[index] == readers[index].peeked();
+            if self.counts[index] == readers[index].peeked() {
+                complete_ns = complete_ns.min(self.complete_ns(time_ns, now_ns));
+            }
         }
         !self.frames.is_empty()
+    }
+
+    /// Returns the time up to which frames need not wait for a queue whose last frame is from
+    /// `last_ns`. No queue counts as idle in the first second of traffic: all workers wake up then.
+    fn complete_ns(&self, last_ns: u64, now_ns: u64) -> u64 {
+        let is_idle = now_ns.saturating_sub(last_ns.max(self.began_ns)) > IDLE_AFTER_NS;
+        let wait_ns = if is_idle { self.window_ns.min(IDLE_WAIT_NS) } else { self.window_ns };
+        last_ns.max(now_ns.saturating_sub(wait_ns))
     }
 
     fn take(&mut self, reader: &Reader, index: usize, time_ns: u64) {
@@ -91,6 +127,8 @@ impl Merge {
         self.counts[index] = nth + 1;
         self.out_of_order += u64::from(time_ns < self.last_ns);
         self.last_ns = self.last_ns.max(time_ns);
+        let last_ns = &mut self.last_by_reader_ns[index];
+        *last_ns = time_ns.max(*last_ns);
     }
 }
 
@@ -100,4 +138,25 @@ fn earliest(readers: &[Reader], counts: &[u64]) -> Option<(usize, u64)> {
         (count < reader.peeked()).then(|| (index, reader.descriptor(count).timestamp_ns))
     };
     readers.iter().zip(counts).enumerate().filter_map(next).min_by_key(|(_, time_ns)| *time_ns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_wait_for_an_idle_queue_much_shorter_than_for_one_with_traffic() {
+        const MS: u64 = 1_000_000;
+        let merge = Merge { began_ns: 5000 * MS, ..Merge::new(100 * MS) };
+        for (last, now, expected, queue) in [
+            (0, 5500, 5400, "has not begun yet"),
+            (0, 6500, 6490, "is idle"),
+            (6200, 6500, 6400, "has sparse traffic"),
+            (6450, 6500, 6450, "has just shown a later frame"),
+        ] {
+            assert_eq!(merge.complete_ns(last * MS, now * MS), expected * MS, "{queue}");
+        }
+        let merge = Merge { began_ns: 5000 * MS, ..Merge::new(MS) };
+        assert_eq!(merge.complete_ns(0, 6500 * MS), 6499 * MS, "no longer than the window");
+    }
 }

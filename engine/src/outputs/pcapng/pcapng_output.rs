@@ -91,7 +91,7 @@ fn drain(
     stats: &mut dyn StatsSource,
     control: &OutputControl,
 ) -> (RotatingWriter, u64) {
-    let mut rotations = 0;
+    let (mut rotations, mut is_order_reported) = (0, false);
     let mut ticked_at = Instant::now();
     loop {
         match consumer.next(WAIT) {
@@ -109,6 +109,11 @@ fn drain(
         }
         ticked_at = now;
         writer.tick(now, stats);
+        if consumer.out_of_order() > 0 && !std::mem::replace(&mut is_order_reported, true) {
+            writer.log(
+                "frames of a queue come later than `order_window_us` allows: they are written after later ones of other queues, and counted",
+            );
+        }
         let requested = control.rotations();
         if std::mem::replace(&mut rotations, requested) != requested {
             writer.rotate(stats);

@@ -167,6 +167,11 @@ impl RotatingWriter {
         Some((metadata.dev(), metadata.ino()))
     }
 
+    /// Reports something to the operator.
+    pub(crate) fn log(&self, sentence: &str) {
+        (self.log)(sentence.to_owned());
+    }
+
     /// Takes a frame.
     pub(crate) fn packet(&mut self, frame: &Frame<'_>, stats: &mut dyn StatsSource) {
         let (key, time_ns, len) =

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::access::Access;
-use crate::config::{Stream, StreamFormat, StreamTarget};
+use crate::config::{ORDER_WINDOW_FILES_US, Stream, StreamFormat, StreamTarget};
 
 /// Largest number of bytes in the send queue of a `vxtap tail`.
 const TAIL_CAPACITY: usize = 4 << 20;
@@ -28,7 +28,7 @@ impl StreamSettings {
     /// Returns the settings of `vxtap tail`, whose readers may stand still: somebody looks at them
     /// page by page.
     pub(crate) const fn of_tail(readers_max: usize) -> Self {
-        let order_window = Duration::from_millis(1);
+        let order_window = Duration::from_micros(ORDER_WINDOW_FILES_US as u64);
         Self {
             format: StreamFormat::Pcapng,
             readers_max,
