@@ -9,6 +9,8 @@
 
 use crate::config::Direction;
 
+mod scan;
+
 /// Largest captured length of one frame, in bytes; further bytes are cut off.
 ///
 /// libpcap's `MAXIMUM_SNAPLEN` (pcap-int.h): readers refuse longer frames.
@@ -108,19 +110,6 @@ impl Blocks {
     /// Puts bytes in front of the blocks.
     pub(super) fn prepend(&mut self, bytes: &[u8]) {
         self.bytes.splice(..0, bytes.iter().copied());
-    }
-
-    /// Returns the interface of each packet block.
-    pub(super) fn packet_interfaces(&self) -> Vec<u32> {
-        let mut interfaces = Vec::new();
-        let mut at = 0;
-        while let Some(block_type) = self.u32_at(at) {
-            if block_type == ENHANCED_PACKET {
-                interfaces.extend(self.u32_at(at + 8));
-            }
-            at += self.u32_at(at + 4).map_or(self.bytes.len(), |len| len as usize);
-        }
-        interfaces
     }
 
     /// Appends a section header block, after which interfaces are numbered from 0. `application` is
@@ -241,29 +230,6 @@ impl Blocks {
             }
             push_option(bytes, option::END, &[]);
         });
-    }
-
-    /// Returns the number of bytes of the complete blocks within the first `limit` bytes, and the
-    /// interface of each packet block after them.
-    pub(super) fn complete_within(&self, limit: usize) -> (usize, Vec<u32>) {
-        if limit >= self.bytes.len() {
-            return (self.bytes.len(), Vec::new());
-        }
-        let (mut complete, mut rest, mut at) = (0, Vec::new(), 0);
-        while let Some(block_type) = self.u32_at(at) {
-            let end = at + self.u32_at(at + 4).map_or(self.bytes.len(), |len| len as usize);
-            if end <= limit {
-                complete = end;
-            } else if block_type == ENHANCED_PACKET {
-                rest.extend(self.u32_at(at + 8));
-            }
-            at = end;
-        }
-        (complete, rest)
-    }
-
-    fn u32_at(&self, offset: usize) -> Option<u32> {
-        self.bytes.get(offset..)?.first_chunk().map(|&field| u32::from_le_bytes(field))
     }
 
     /// Appends a block; `body` appends its contents.

@@ -5,16 +5,16 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::time::Instant;
 
-use super::blocks::Statistics;
 use super::file::{PcapngError, PcapngFile, Storage};
-use super::interface_key::{FrameKey, InterfaceKey, InterfaceTotals, TimeSpan};
-use super::interface_table::{InterfaceEntry, InterfaceTable};
+use super::interface_key::{FrameKey, InterfaceKey, TimeSpan};
+use super::interface_table::InterfaceTable;
 use crate::config::Session;
 use crate::decap::Link;
 use crate::outputs::ethernet::EthernetPrefix;
 use crate::session::{Directory, SessionId};
 
 mod sections;
+mod statistics;
 
 const APPLICATION: &str = concat!("vxtap ", env!("CARGO_PKG_VERSION"));
 
@@ -238,39 +238,6 @@ impl<S: Storage> CaptureWriter<S> {
         if self.file.is_flush_due(now) { self.write_waiting() } else { Ok(()) }
     }
 
-    /// Ends the capture: writes all waiting blocks and an interface statistics block for each
-    /// interface block.
-    ///
-    /// `totals` is called with the meaning of each interface block and the number of its frames in
-    /// the file. `span` is the time of the capture; without it the time from the earliest to the
-    /// latest frame counts.
-    ///
-    /// # Errors
-    ///
-    /// As [`PcapngFile::flush`].
-    pub fn finish(
-        &mut self,
-        span: Option<TimeSpan>,
-        mut totals: impl FnMut(InterfaceKey, u64) -> InterfaceTotals,
-    ) -> Result<(), PcapngError> {
-        // The frames are in the file, even if a later write fails.
-        self.write_waiting()?;
-        if self.interfaces.entries().is_empty() {
-            self.interfaces.describe_nothing(self.file.blocks());
-        }
-        let TimeSpan { start_ns, end_ns } =
-            span.or(self.seen).unwrap_or(TimeSpan { start_ns: 0, end_ns: 0 });
-        for (number, interface) in (0..).zip(self.interfaces.entries()) {
-            let counts = totals_of(interface, &mut totals);
-            let InterfaceTotals { received, accepted, dropped } = counts;
-            let delivered = interface.frames;
-            let statistics =
-                Statistics { start_ns, end_ns, received, accepted, dropped, delivered };
-            self.file.blocks().statistics(number, &statistics);
-        }
-        self.file.flush()
-    }
-
     /// Writes all waiting blocks, after a failed write into a new section.
     ///
     /// # Errors
@@ -293,21 +260,6 @@ impl CaptureWriter<Vec<u8>> {
         // Writing to memory does not fail.
         drop(self.file.flush());
         std::mem::take(self.file.storage_mut())
-    }
-}
-
-/// Returns the statistics of an interface block. `totals` may state numbers of any size: none wraps
-/// around.
-fn totals_of(
-    interface: &InterfaceEntry,
-    totals: &mut impl FnMut(InterfaceKey, u64) -> InterfaceTotals,
-) -> InterfaceTotals {
-    let InterfaceEntry { key, frames, missing } = *interface;
-    let InterfaceTotals { received, accepted, dropped } = totals(key, frames);
-    InterfaceTotals {
-        received: received.saturating_add(missing),
-        accepted: accepted.saturating_add(missing),
-        dropped: dropped.saturating_add(missing),
     }
 }
 

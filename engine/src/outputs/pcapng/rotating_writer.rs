@@ -4,11 +4,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::file::{PcapngError, WriteEvent};
+use super::file::PcapngError;
 use super::file_names::{FileKey, FileNames};
 use super::finalizer::{Finalizer, FinishOptions};
 use super::hourly_limit::HourlyLimit;
-use super::interface_key::{FrameKey, TimeSpan};
+use super::interface_key::FrameKey;
 use super::loss_report::{LogFn, LossReport};
 use super::open_file::{FileFactory, OpenFile};
 use super::open_files::OpenFiles;
@@ -20,10 +20,10 @@ use super::stats_source::StatsSource;
 use crate::config::{FileName, Fsync, PcapngFiles};
 use crate::diagnostics::LogOnChange;
 use crate::outputs::OutputStats;
-use crate::plural::counted;
 use crate::ring::Frame;
 use crate::session::{Directory, SessionId};
 
+mod completing;
 mod opening;
 mod removed;
 
@@ -201,53 +201,6 @@ impl RotatingWriter {
         self.complete(index, stats);
     }
 
-    /// Completes one file while others stay open.
-    fn complete(&mut self, index: usize, stats: &mut dyn StatsSource) {
-        let mut file = self.files.remove(index);
-        self.replace_if_removed(&mut file);
-        let _ = file.writer.flush();
-        stats.refresh();
-        file.add_delivered(stats);
-        self.finish_file(file, stats, false);
-    }
-
-    /// Writes the statistics of a file, whose frames `stats` already has, and hands it to the
-    /// finalizer.
-    fn finish_file(&mut self, mut file: OpenFile, stats: &mut dyn StatsSource, is_last: bool) {
-        let span = stats.now_ns().map(|end_ns| TimeSpan { start_ns: file.start_ns, end_ns });
-        let _ = file.writer.finish(span, |key, frames| stats.totals(key, frames, is_last));
-        self.report_events(&mut file);
-        self.totals.frames_written += file.frames_written();
-        self.totals.frames_lost += file.frames_lost();
-        self.finalizer.finish(
-            file.writer.into_file().into_storage(),
-            file.path,
-            file.has_part_name,
-        );
-    }
-
-    fn report_events(&mut self, file: &mut OpenFile) {
-        for event in file.writer.file_mut().take_events() {
-            (self.log)(match &event {
-                WriteEvent::Failed(error) => {
-                    format!("{error}; frames are lost until writing succeeds")
-                }
-                WriteEvent::Truncated => format!(
-                    "another program has truncated {}: a new section begins at its start",
-                    file.path.display()
-                ),
-                WriteEvent::Resumed { frames_lost } => format!(
-                    "writing to {} has resumed; missing from the file: {}",
-                    file.path.display(),
-                    counted(*frames_lost, "frame")
-                ),
-            });
-            if let WriteEvent::Failed(error) = event {
-                self.totals.error = Some(error);
-            }
-        }
-    }
-
     /// Writes waiting blocks, completes files after their periods, and retries failed writes; to be
     /// called every 250 ms or more often.
     pub(crate) fn tick(&mut self, now: Instant, stats: &mut dyn StatsSource) {
@@ -282,34 +235,6 @@ impl RotatingWriter {
         while let Some(index) = self.files.iter().position(is_over) {
             self.rotate_file(index, now_ns, stats);
         }
-    }
-
-    /// Completes the files that have frames, so that new ones begin. A file with a fixed name has
-    /// to be moved away first.
-    pub(crate) fn rotate(&mut self, stats: &mut dyn StatsSource) {
-        let now_ns = stats.now_ns().unwrap_or(self.factory.earliest_ns);
-        if self.factory.names.has_fields() {
-            self.factory.earliest_ns = self.factory.earliest_ns.max(now_ns);
-            while let Some(index) = self.files.iter().position(|file| file.writer.frames() > 0) {
-                self.complete(index, stats);
-            }
-            return;
-        }
-        if self.replace_removed() {
-            return;
-        }
-        let is_there = self.files.iter().any(OpenFile::is_at_its_path);
-        if is_there {
-            (self.log)(format!(
-                "{} still exists: move it away, then rotate again",
-                self.factory.path.display()
-            ));
-            return;
-        }
-        while self.files.iter().next().is_some() {
-            self.complete(0, stats);
-        }
-        self.open_file(FileKey::default(), false, now_ns, stats);
     }
 
     /// Returns the counts so far; frames that wait to be written count as written.

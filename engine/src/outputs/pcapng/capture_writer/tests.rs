@@ -5,6 +5,7 @@ use std::path::Path;
 use pcap_parser::traits::PcapNGPacketBlock;
 use pcap_parser::{Block, PcapBlockOwned, PcapNGSlice};
 
+use super::super::interface_key::InterfaceTotals;
 use super::super::interface_table::PAIRS_MAX;
 use super::*;
 use crate::decap::Link;

@@ -6,6 +6,7 @@ use std::io;
 use super::super::open_file::OpenFile;
 use super::super::secure_open;
 use super::RotatingWriter;
+use crate::plural::counted;
 
 impl RotatingWriter {
     /// Begins all removed files anew. Returns whether there were any.
@@ -45,7 +46,10 @@ impl RotatingWriter {
         };
         file.frames_seen = file.writer.frames_in_file();
         if let Some(message) = file.removal_log.of(Some(message)) {
-            let lost = if lost > 0 { format!("; {lost} frames are lost") } else { String::new() };
+            let lost = match lost {
+                0 => String::new(),
+                lost => format!("; lost: {}", counted(lost, "frame")),
+            };
             (self.log)(message + &lost);
         }
         true

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use super::super::outage::RETRY;
 use super::*;
 use crate::outputs::pcapng::{CaptureWriter, FrameKey, InterfaceKey, InterfaceTotals};
 
