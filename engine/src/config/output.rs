@@ -44,10 +44,10 @@ pub struct Output {
     /// its sessions.
     pub filter: Option<String>,
     /// Time in microseconds that a frame waits for earlier frames of other queues, so that the
-    /// frames of all queues are delivered in timestamp order: 0 to 1000000. Default: 100000 for files
-    /// and streams, else 1000. Too low: more frames are out of order, which is counted; 0: only the
-    /// frames of one queue are in order. Too high: frames are delivered later and occupy up to half
-    /// of each ring meanwhile.
+    /// frames of all queues are delivered in timestamp order: 0 to 1000000. Default: 100000 for
+    /// files and streams, else 1000. Too low: more frames are out of order, which is counted; 0:
+    /// only the frames of one queue are in order. Too high: frames are delivered later and occupy
+    /// up to half of each ring meanwhile.
     pub order_window_us: u32,
     /// Destination of the frames.
     pub kind: OutputKind,

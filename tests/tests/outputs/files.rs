@@ -51,8 +51,8 @@ fn counted(table: &str, what: &str) -> u64 {
 }
 
 /// Starts `vxtap run` with a new file system of this size at `disk`, after a shell command. Returns
-/// the process and the file that its standard error goes to. The mount is in a namespace of its own,
-/// and goes with it.
+/// the process and the file that its standard error goes to. The mount is in a namespace of its
+/// own, and goes with it.
 fn start_with_disk(
     veth: &Veth,
     disk: &Path,

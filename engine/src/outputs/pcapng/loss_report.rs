@@ -17,8 +17,8 @@ pub(crate) type LogFn = Arc<dyn Fn(String) + Send + Sync>;
 /// Frames that are lost because no file can be opened, by reason.
 pub(super) struct LossReport {
     log: LogFn,
-    /// By sender: of declared sessions, of undeclared ones. What one of them causes does not hold up
-    /// the other.
+    /// By sender: of declared sessions, of undeclared ones. A failure of one of them does not hold
+    /// up the other.
     failures: [Option<OpenFailure>; 2],
     /// Limits that are reached, by sender.
     limits: [Option<OpenFileLimit>; 2],

@@ -48,8 +48,8 @@ impl Retention {
         *self == Self::default()
     }
 
-    /// Deletes completed files that exceed a limit: files of undeclared senders first, and the least
-    /// recently written of them first. So no undeclared sender can make a file of a declared
+    /// Deletes completed files that exceed a limit: files of undeclared senders first, and the
+    /// least recently written of them first. So no undeclared sender can make a file of a declared
     /// session go. `deleted` is called for each with `true` for a file of undeclared senders.
     pub(super) fn apply(
         &self,

@@ -101,8 +101,8 @@ impl<S: Storage> PcapngFile<S> {
         self.storage.stored_len().is_some_and(|len| len < self.complete_bytes)
     }
 
-    /// Lets a truncated file begin anew, with `header` in front of the waiting blocks. What the
-    /// other program has left does not end with a block.
+    /// Lets a truncated file begin anew, with `header` in front of the waiting blocks. The
+    /// rest that the other program has left is removed, as it does not end with a block.
     pub(in super::super) fn start_over(&mut self, header: &[u8]) -> Result<(), PcapngError> {
         self.complete_bytes = 0;
         self.blocks.prepend(header);

@@ -87,7 +87,8 @@ fn files_of_others_do_not_match() {
 #[test]
 fn no_undeclared_sender_causes_a_name_that_passes_for_one_of_a_declared_session() {
     let mut directory = sessions();
-    let declared = ["vni-9@10.0.1.5", "vni-9_10.0.1.5", "default", "a.part", "b.zst", "c-undeclared"];
+    let declared =
+        ["vni-9@10.0.1.5", "vni-9_10.0.1.5", "default", "a.part", "b.zst", "c-undeclared"];
     directory.assign(&declared.map(|name| Session { name: name.into(), ..Session::default() }));
     for path in [
         "{session}.pcapng",
