@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::loss_report::LogFn;
+use crate::plural::counted;
 
 /// Shortest time between two reports.
 const REPORT_INTERVAL: Duration = Duration::from_secs(3600);
@@ -61,8 +62,8 @@ impl DeletionReport {
             return;
         }
         (self.log)(format!(
-            "{} files were deleted since the last message, {} of them of undeclared senders",
-            all - all_before,
+            "deleted since the last message: {}, of them caused by undeclared senders: {}",
+            counted(all - all_before, "file"),
             undeclared - undeclared_before
         ));
         self.reported = Some((now, (all, undeclared)));
@@ -98,7 +99,7 @@ mod tests {
         );
         assert_eq!(
             sum,
-            "2 files were deleted since the last message, 1 of them of undeclared senders"
+            "deleted since the last message: 2 files, of them caused by undeclared senders: 1"
         );
     }
 }

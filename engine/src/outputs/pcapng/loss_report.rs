@@ -92,7 +92,7 @@ impl LossReport {
             let end = "until an open file has had no frames for 10 s";
             (self.log)(if is_undeclared {
                 format!(
-                    "{max} files of undeclared senders are open, which is the limit: frames that need another one share a file {end}"
+                    "undeclared senders have reached their limit of open files ({max}): frames that need another one share a file {end}"
                 )
             } else {
                 format!(

@@ -11,6 +11,7 @@ use super::super::interface_key::FrameKey;
 use super::super::open_files::Admission;
 use super::super::stats_source::StatsSource;
 use super::RotatingWriter;
+use crate::plural::counted;
 
 /// Time without frames after which a file may be completed in favour of another one, in
 /// nanoseconds. Without it, frames that alternate between many sessions would get a file each.
@@ -83,8 +84,8 @@ impl RotatingWriter {
         }
         if !has_room && self.hourly.needs_report() {
             (self.log)(format!(
-                "undeclared senders have caused {} files within an hour, which is the limit (`undeclared_files_per_hour`): their further frames share one file",
-                self.hourly.max
+                "undeclared senders have caused {} within an hour, which is the limit (`undeclared_files_per_hour`): their further frames share one file",
+                counted(self.hourly.max, "file")
             ));
         }
         let shared = self.factory.names.shared_key();

@@ -18,7 +18,10 @@ fn whoever_sends_frames_of_many_sessions_does_not_get_a_file_for_each_of_them() 
     }
     let messages = fixture.take_messages();
     let [message] = &messages[..] else { panic!("{messages:?}") };
-    assert!(message.starts_with("2 files of undeclared senders are open, which"), "{message}");
+    assert!(
+        message.starts_with("undeclared senders have reached their limit of open files (2):"),
+        "{message}"
+    );
     // Idle files are replaced, and the end of the limit is reported after a quiet time.
     fixture.write(&mut writer, &[(0, 9, START + 11 * SECOND)]);
     let now = Instant::now();
