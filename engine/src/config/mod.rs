@@ -7,6 +7,7 @@
 //! and the directories exist.
 
 mod capture;
+mod encoding;
 mod eni;
 mod error;
 mod file_name;

@@ -44,6 +44,24 @@ fn bytes_that_are_not_utf8_are_refused_where_they_stand() {
     assert_eq!(error.to_string(), "f:2:6: found bytes that are not UTF-8 text");
 }
 
+/// As `vxtap config --example > vxtap.toml` of Windows PowerShell writes it.
+#[test]
+fn utf16_with_a_byte_order_mark_is_read() {
+    let utf16 = |text: &str| -> Vec<u8> {
+        format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect()
+    };
+    let config = toml::from_bytes(Path::new("f"), &utf16("[capture]\r\ninterface = \"eth1\"\r\n"));
+    assert_eq!(config.expect("TOML").capture.interfaces, ["eth1"]);
+    // Positions are those in the text.
+    let error = toml::from_bytes(Path::new("f"), &utf16("[capture]\r\nports = 70000\r\n"));
+    let error = error.expect_err("no port").to_string();
+    assert!(error.starts_with("f:2:9: "), "{error}");
+    let mut odd = utf16("[capture]\na");
+    odd.push(0);
+    let error = toml::from_bytes(Path::new("f"), &odd).expect_err("half a unit");
+    assert_eq!(error.to_string(), "f:2:2: found bytes that are not UTF-16 text");
+}
+
 #[test]
 fn an_unknown_key_is_refused_with_the_one_that_was_meant() {
     assert_refusals(&[

@@ -18,6 +18,7 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::encoding::{NotText, decode};
 use super::error::{ConfigError, Location, Violation};
 use super::key::{KeyPath, Step};
 use super::{Config, Problem};
@@ -54,17 +55,12 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, ConfigError> {
 }
 
 pub(super) fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Config, ConfigError> {
-    match str::from_utf8(bytes) {
-        Ok(text) => from_text(path, text),
-        Err(error) => {
-            let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
-            let location = Location::at(path, &valid, valid.len());
-            Err(ConfigError::Syntax {
-                location,
-                message: "found bytes that are not UTF-8 text".to_owned(),
-            })
-        }
-    }
+    let text = decode(bytes).map_err(|NotText { valid, encoding, .. }| {
+        let location = Location::at(path, &valid, valid.len());
+        let message = format!("found bytes that are not {encoding} text");
+        ConfigError::Syntax { location, message }
+    })?;
+    from_text(path, &text)
 }
 
 pub(super) fn from_text(path: &Path, text: &str) -> Result<Config, ConfigError> {
