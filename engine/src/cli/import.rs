@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
-use vxtap::import::{self, INPUT_BYTES_MAX, Imported, Input, Options};
+use vxtap::import::{self, INPUT_BYTES_MAX, ImportError, Imported, Input, Options};
 
 use super::args::{ImportArgs, ImportSource};
 use super::log;
@@ -23,16 +23,28 @@ pub(super) fn import(args: &ImportArgs) -> Result<(), CommandError> {
         ImportSource::Cloudformation => import::cloudformation,
     };
     let options = Options { target: target.clone() };
-    let Imported { toml, left_out } =
-        read(&inputs, &options).map_err(|error| CommandError::Refused(error.into()))?;
+    let Imported { toml, left_out } = read(&inputs, &options).map_err(refused_or_failed)?;
     match output {
         Some(path) => write(path, &toml)?,
         None => print(&toml).map_err(cannot_print)?,
     }
+    report(&left_out);
+    Ok(())
+}
+
+/// Inputs that were read and have nothing of a mirror are a failure; all else is wrong usage.
+fn refused_or_failed(error: ImportError) -> CommandError {
+    if let ImportError::Nothing { left_out, .. } = &error {
+        report(left_out);
+        return CommandError::Failed(error.into());
+    }
+    CommandError::Refused(error.into())
+}
+
+fn report(left_out: &[String]) {
     for sentence in left_out {
         log(&format!("left out: {sentence}"));
     }
-    Ok(())
 }
 
 fn read(path: &Path) -> Result<Input, CommandError> {

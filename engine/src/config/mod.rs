@@ -36,6 +36,8 @@ use std::path::Path;
 pub use capture::{
     BusyPoll, Capture, CaptureMode, FragmentMode, INTERFACE_NAME_BYTES_MAX, INTERFACES_MAX, Queues,
 };
+#[cfg(feature = "import")]
+pub(crate) use encoding::{NotText, decode};
 pub use eni::{Eni, InvalidMac, MacAddress};
 pub use error::{ConfigError, Location, Problem};
 pub(crate) use file_name::{FileName, NamePart};

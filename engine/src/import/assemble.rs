@@ -1,14 +1,15 @@
 //! Joins the objects of a mirror by their identifiers and sorts them independently of the order of
 //! the input. Unusable objects are left out and reported.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::net::IpAddr;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use ipnet::Ipv4Net;
 
-use super::model::{
-    Mirror, MirrorFilter, MirrorInterface, MirrorRule, MirrorSession, MirrorTarget,
-};
+use super::interface::MirrorInterface;
+use super::left_out::LeftOut;
+use super::model::{Mirror, MirrorFilter, MirrorRule, MirrorSession, MirrorTarget};
+use super::sessions::{Parts, UsableSession, usable};
+use super::vpc::Vpcs;
 use super::{ImportError, Options};
 
 /// Content of the configuration, in its order.
@@ -22,41 +23,44 @@ pub(super) struct Assembled {
     pub(super) left_out: Vec<String>,
 }
 
-/// A session whose frames can be recognised.
-pub(super) struct UsableSession {
-    pub(super) session: MirrorSession,
-    pub(super) vni: u32,
-    /// `None`: the interface is not in the input.
-    pub(super) source: Option<IpAddr>,
-    pub(super) has_interface: bool,
-}
-
-pub(super) fn assemble(mirror: Mirror, options: &Options) -> Result<Assembled, ImportError> {
-    let Mirror { filters, rules, sessions, targets, interfaces, vpcs, mut left_out } = mirror;
-    let known: HashSet<_> = filters.iter().map(|filter| filter.id.clone()).collect();
+/// `dns_remedy` says how the prefixes of VPCs get into the input.
+pub(super) fn assemble(
+    mirror: Mirror,
+    options: &Options,
+    dns_remedy: &str,
+) -> Result<Assembled, ImportError> {
+    let Mirror { filters, rules, sessions, targets, instance_interfaces, interfaces, .. } = mirror;
+    let (vpcs, mut left_out) = (Vpcs::new(mirror.vpcs, mirror.subnets), mirror.left_out);
     let sessions = to_target(sessions, &targets, options)?;
-    let interfaces: BTreeMap<_, _> =
-        interfaces.into_iter().map(|interface| (interface.id.clone(), interface)).collect();
-    let sessions = usable(sessions, &known, &interfaces, &mut left_out);
+    let interfaces: BTreeMap<_, _> = instance_interfaces
+        .into_iter()
+        .chain(interfaces)
+        .map(|interface| (interface.id.clone(), interface))
+        .collect();
+    let parts = Parts {
+        filters: filters.iter().map(|filter| filter.id.as_str()).collect(),
+        interfaces: &interfaces,
+    };
+    let mut sessions = usable(sessions, &parts, &mut left_out);
     check_numbers(&sessions)?;
+    let dns_filters: HashSet<_> =
+        filters.iter().filter(|filter| filter.amazon_dns).map(|it| it.id.clone()).collect();
+    let has_dns = |it: &&mut UsableSession| {
+        it.filter.as_ref().is_some_and(|filter| dns_filters.contains(filter))
+    };
+    let with_dns = sessions.iter_mut().filter(has_dns);
+    vpcs.note_unknown_dns(with_dns, &interfaces, dns_remedy, &mut left_out);
     let mirrored: BTreeSet<_> = sessions
         .iter()
         .filter(|it| it.has_interface)
         .map(|it| it.session.interface.clone())
         .collect();
-    let of_vpc = |vpc: &Option<String>| {
-        let prefixes = vpcs
-            .iter()
-            .filter(|(id, _)| Some(id) == vpc.as_ref())
-            .map(|(_, prefix)| prefix.trunc());
-        prefixes.collect::<BTreeSet<_>>().into_iter().collect()
-    };
     let mirrored = interfaces.into_iter().filter(|(id, _)| mirrored.contains(id));
     Ok(Assembled {
-        interfaces: mirrored.map(|(_, it)| (it.clone(), of_vpc(&it.vpc))).collect(),
+        interfaces: mirrored.map(|(_, it)| (it.clone(), vpcs.prefixes(&it))).collect(),
         filters: with_rules(filters, rules, &mut left_out)?,
         sessions,
-        left_out,
+        left_out: left_out.into_sentences(),
     })
 }
 
@@ -88,54 +92,6 @@ fn to_target(
     Ok(sessions)
 }
 
-/// Returns the usable sessions, sorted by interface and number.
-fn usable(
-    mut sessions: Vec<MirrorSession>,
-    filters: &HashSet<String>,
-    interfaces: &BTreeMap<String, MirrorInterface>,
-    left_out: &mut Vec<String>,
-) -> Vec<UsableSession> {
-    sessions.sort_by(|one, two| {
-        (&one.interface, one.number, &one.id).cmp(&(&two.interface, two.number, &two.id))
-    });
-    let (mut usable, mut pairs) = (Vec::new(), HashMap::new());
-    for mut session in sessions {
-        let id = session.id.clone();
-        let Some(vni) = session.vni else {
-            left_out.push(format!(
-                "session {id}: its VNI is not in the input; set its virtual network ID, or import from what runs"
-            ));
-            continue;
-        };
-        if !filters.contains(&session.filter) {
-            left_out
-                .push(format!("session {id}: its filter {} is not in the input", session.filter));
-            continue;
-        }
-        let interface = interfaces.get(&session.interface);
-        let source = interface.and_then(|interface| interface.primary);
-        if source.is_none() {
-            let what = if interface.is_some() {
-                "has no primary address in the input"
-            } else {
-                "is not in the input"
-            };
-            session.assumptions.push(format!(
-                "{} {what}: known by the VNI alone, from any source",
-                session.interface
-            ));
-        }
-        if let Some(first) = pairs.insert((vni, source), id.clone()) {
-            let from = source.map_or_else(|| "any source".to_owned(), |source| source.to_string());
-            left_out.push(format!("session {id}: VNI {vni} from {from} is that of {first} too"));
-            pairs.insert((vni, source), first);
-            continue;
-        }
-        usable.push(UsableSession { vni, source, has_interface: interface.is_some(), session });
-    }
-    usable
-}
-
 /// Checks that the sessions of an interface have different numbers, as the mirror evaluates them in
 /// this order.
 fn check_numbers(sessions: &[UsableSession]) -> Result<(), ImportError> {
@@ -155,7 +111,7 @@ fn check_numbers(sessions: &[UsableSession]) -> Result<(), ImportError> {
 fn with_rules(
     mut filters: Vec<MirrorFilter>,
     mut rules: Vec<MirrorRule>,
-    left_out: &mut Vec<String>,
+    left_out: &mut LeftOut,
 ) -> Result<Vec<(MirrorFilter, Vec<MirrorRule>)>, ImportError> {
     filters.sort_by(|one, two| one.id.cmp(&two.id));
     rules.sort_by(|one, two| {
@@ -166,7 +122,7 @@ fn with_rules(
         by_filter.entry(rule.filter.clone()).or_default().push(rule);
     }
     let mut joined = Vec::new();
-    for filter in filters {
+    for mut filter in filters {
         let rules = by_filter.remove(&filter.id).unwrap_or_default();
         for pair in rules.windows(2) {
             if (pair[0].direction, pair[0].number) == (pair[1].direction, pair[1].number) {
@@ -177,10 +133,18 @@ fn with_rules(
                 )));
             }
         }
+        if left_out.is_incomplete(&filter.id) {
+            filter.assumptions.push("It is not complete: a rule of it is left out.".to_owned());
+        }
         joined.push((filter, rules));
     }
     for rule in by_filter.into_values().flatten() {
-        left_out.push(format!("rule {}: its filter {} is not in the input", rule.id, rule.filter));
+        // The reason is said already.
+        if left_out.has_id(&rule.filter) {
+            continue;
+        }
+        left_out
+            .say(format_args!("rule {}: its filter {} is not in the input", rule.id, rule.filter));
     }
     Ok(joined)
 }

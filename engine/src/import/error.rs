@@ -30,6 +30,14 @@ pub enum ImportError {
         /// Description of the error.
         message: String,
     },
+    /// The inputs were read, and neither a session nor a filter came of them.
+    #[error("{message}")]
+    Nothing {
+        /// Description of what the inputs have instead.
+        message: String,
+        /// Parts of the input that were left out, one sentence each.
+        left_out: Vec<String>,
+    },
 }
 
 impl ImportError {
@@ -43,6 +51,11 @@ impl ImportError {
 
     pub(super) fn whole(message: impl fmt::Display) -> Self {
         Self::Whole { message: one_line(message) }
+    }
+
+    /// Returns the error for two descriptions of an object that differ.
+    pub(super) fn twice(what: &str, id: &str) -> Self {
+        Self::whole(format_args!("the {what} {id} is described twice, and not the same way"))
     }
 }
 

@@ -11,6 +11,23 @@ use super::ImportError;
 /// Maximum number of characters of a value that an error repeats.
 const FOUND_CHARS_MAX: usize = 60;
 
+/// The file and path that an object was read from. It is no part of the object: all places are
+/// equal, so that two files may have the same object.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Place(pub(super) String);
+
+impl PartialEq for Place {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// A value of the document with its path.
 #[derive(Clone, Debug)]
 pub(super) struct Item<'v> {
@@ -31,8 +48,21 @@ impl<'v> Item<'v> {
         self
     }
 
+    /// Returns the item with the value of a property appended to its path, if that is a string.
+    pub(super) fn named_by(self, key: &str) -> Self {
+        match self.word_of(key) {
+            Some(name) => self.named(name),
+            None => self,
+        }
+    }
+
     pub(super) const fn file(&self) -> &'v str {
         self.file
+    }
+
+    /// Returns the file and the path of the value.
+    pub(super) fn place(&self) -> Place {
+        Place(format!("{}: {}", self.file, self.path))
     }
 
     pub(super) const fn value(&self) -> &'v Value {
@@ -73,6 +103,11 @@ impl<'v> Item<'v> {
     /// Returns a required string property.
     pub(super) fn id(&self, key: &str) -> Result<String, ImportError> {
         Ok(self.required(key)?.string()?.to_owned())
+    }
+
+    /// Returns a string property for messages, if it is there and a string.
+    pub(super) fn word_of(&self, key: &str) -> Option<&'v str> {
+        self.value.get(key).and_then(Value::as_str).filter(|text| !text.is_empty())
     }
 
     pub(super) fn optional_string(&self, key: &str) -> Result<Option<String>, ImportError> {
@@ -122,6 +157,11 @@ impl<'v> Item<'v> {
         self.error_at(&self.path, message)
     }
 
+    /// Returns an error about a place below the value.
+    pub(super) fn error_below(&self, below: &str, message: impl fmt::Display) -> ImportError {
+        self.error_at(&format!("{}{below}", self.path), message)
+    }
+
     fn error_at(&self, path: &str, message: impl fmt::Display) -> ImportError {
         if path.is_empty() {
             return ImportError::format(self.file, message);
@@ -146,7 +186,8 @@ fn describe(value: &Value) -> String {
     }
 }
 
-fn shortened(text: &str) -> String {
+/// Returns the beginning of a text, for messages.
+pub(super) fn shortened(text: &str) -> String {
     match text.char_indices().nth(FOUND_CHARS_MAX) {
         Some((end, _)) => format!("{}...", &text[..end]),
         None => text.to_owned(),

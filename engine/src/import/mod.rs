@@ -11,18 +11,29 @@ mod assemble;
 mod aws;
 mod cloudformation;
 mod error;
+mod interface;
 mod item;
+mod left_out;
 mod model;
+mod sessions;
 mod terraform;
 mod values;
+mod vpc;
 mod write;
 
+use std::borrow::Cow;
 use std::path::Path;
 
 pub use error::ImportError;
 
-use crate::config::Config;
+use crate::config::{Config, ConfigError, NotText, decode};
+use assemble::Assembled;
 use model::Mirror;
+use write::Written;
+
+/// Maximum number of objects that are left out because the configuration refuses them. An input
+/// with more of them is refused: each is found by a check of the whole configuration.
+const REFUSED_MAX: usize = 100;
 
 /// Maximum size of an input in bytes: guards against reading a device or a capture.
 pub const INPUT_BYTES_MAX: u64 = 256 << 20;
@@ -54,55 +65,133 @@ pub struct Imported {
 }
 
 /// Reads output of the AWS CLI: any of `describe-traffic-mirror-filters`, `-filter-rules`,
-/// `-sessions`, `-targets`, `describe-network-interfaces` and `describe-vpcs`, in any order, each
-/// file with one or more JSON documents.
+/// `-sessions`, `-targets`, `describe-network-interfaces`, `-instances`, `-vpcs` and `-subnets`,
+/// and of the commands that create or modify these objects, in any order, each file with one or
+/// more JSON documents.
 ///
 /// # Errors
 ///
-/// [`ImportError`] for the first error found.
+/// [`ImportError`] if an input cannot be read, or nothing of a mirror is in it. Single objects that
+/// cannot be read are left out.
 pub fn aws(inputs: &[Input], options: &Options) -> Result<Imported, ImportError> {
-    finish("aws", inputs, aws::read(inputs)?, options)
+    const SOURCE: Source = Source {
+        command: "aws",
+        mirror_objects: aws::MIRROR_LISTS,
+        dns_remedy: "add the output of `aws ec2 describe-vpcs` to the input",
+    };
+    finish(&SOURCE, inputs, aws::read(inputs)?, options)
 }
 
-/// Reads output of `terraform show -json`, of a state or a plan.
+/// Reads output of `terraform show -json` or `tofu show -json`, of a state or a plan.
 ///
 /// # Errors
 ///
-/// [`ImportError`] for the first error found.
+/// As for [`aws`].
 pub fn terraform(inputs: &[Input], options: &Options) -> Result<Imported, ImportError> {
-    finish("terraform", inputs, terraform::read(inputs)?, options)
+    const SOURCE: Source = Source {
+        command: "terraform",
+        mirror_objects: terraform::MIRROR_RESOURCES,
+        dns_remedy: "add a state with the VPC and the subnet as resources or data sources",
+    };
+    finish(&SOURCE, inputs, terraform::read(inputs)?, options)
 }
 
-/// Reads CloudFormation templates, YAML or JSON, whose mirror properties are literal values,
-/// references to resources of the template, or to parameters with a default.
+/// Reads CloudFormation templates, YAML or JSON, as far as the template alone determines the
+/// properties of the mirror. Parameters are taken at their defaults, which is noted.
 ///
 /// # Errors
 ///
-/// [`ImportError`] for the first error found.
+/// As for [`aws`].
 pub fn cloudformation(inputs: &[Input], options: &Options) -> Result<Imported, ImportError> {
-    finish("cloudformation", inputs, cloudformation::read(inputs)?, options)
+    const SOURCE: Source = Source {
+        command: "cloudformation",
+        mirror_objects: cloudformation::MIRROR_RESOURCES,
+        dns_remedy: "set vpc_prefixes in its [[eni]]",
+    };
+    finish(&SOURCE, inputs, cloudformation::read(inputs)?, options)
+}
+
+/// Words of a source for messages.
+struct Source {
+    /// Name of the subcommand.
+    command: &'static str,
+    /// Objects that make a mirror.
+    mirror_objects: &'static str,
+    /// Remedy for a DNS server that is not known.
+    dns_remedy: &'static str,
 }
 
 fn finish(
-    command: &str,
+    source: &Source,
     inputs: &[Input],
-    mirror: Mirror,
+    mut mirror: Mirror,
     options: &Options,
 ) -> Result<Imported, ImportError> {
-    let assembled = assemble::assemble(mirror, options)?;
-    let toml = write::toml(command, inputs, &assembled);
-    // Limits of the configuration, such as the length of names, give the configuration's own error.
-    Config::from_toml(Path::new("the configuration"), &toml).map_err(ImportError::whole)?;
-    Ok(Imported { toml, left_out: assembled.left_out.iter().map(error::one_line).collect() })
+    let mut refused = 0;
+    loop {
+        let assembled = assemble::assemble(mirror.clone(), options, source.dns_remedy)?;
+        if assembled.sessions.is_empty() && assembled.filters.is_empty() {
+            return Err(nothing(source, inputs, &mirror, assembled));
+        }
+        let written = write::toml(source.command, inputs, &assembled);
+        let config = Config::from_toml(Path::new("the configuration"), &written.toml);
+        let Err(error) = config else {
+            return Ok(Imported { toml: written.toml, left_out: assembled.left_out });
+        };
+        leave_out_refused(&mut mirror, &written, error, refused)?;
+        refused += 1;
+    }
+}
+
+/// Leaves out the object that the configuration refuses, for its own limits, such as the length of
+/// a name.
+fn leave_out_refused(
+    mirror: &mut Mirror,
+    written: &Written,
+    error: ConfigError,
+    refused: usize,
+) -> Result<(), ImportError> {
+    let ConfigError::InFile { location, key, problem } = error else {
+        return Err(ImportError::whole(error));
+    };
+    let Some((object, place)) = written.at_line(location.line) else {
+        return Err(ImportError::whole(format_args!("{key}: {problem}")));
+    };
+    let key = key.to_string();
+    let reason = format!("{place}: {}: {problem}", key.rsplit('.').next().unwrap_or(&key));
+    if refused >= REFUSED_MAX {
+        return Err(ImportError::whole(format_args!(
+            "{reason}; {REFUSED_MAX} objects before it cannot be used either"
+        )));
+    }
+    mirror.remove(object, reason);
+    Ok(())
+}
+
+/// Returns the error for inputs of which neither a session nor a filter is left.
+fn nothing(
+    source: &Source,
+    inputs: &[Input],
+    mirror: &Mirror,
+    assembled: Assembled,
+) -> ImportError {
+    let files: Vec<_> = inputs.iter().map(|input| input.name.as_str()).collect();
+    let files = files.join(", ");
+    let message = if assembled.left_out.is_empty() {
+        let (seen, objects) = (mirror.seen.describe(), source.mirror_objects);
+        format!("{files}: no traffic mirror; found {seen}; a mirror has {objects}")
+    } else {
+        format!("{files}: no session and no filter of a traffic mirror can be used")
+    };
+    ImportError::Nothing { message: error::one_line(message), left_out: assembled.left_out }
 }
 
 /// Returns the text of an input, without a byte order mark.
-fn text(input: &Input) -> Result<&str, ImportError> {
-    let text = str::from_utf8(&input.bytes).map_err(|error| {
-        let message = format!("byte {} is not UTF-8 text", error.valid_up_to() + 1);
+fn text(input: &Input) -> Result<Cow<'_, str>, ImportError> {
+    let text = decode(&input.bytes).map_err(|NotText { offset, encoding, .. }| {
+        let message = format!("byte {} is not {encoding} text", offset + 1);
         ImportError::format(&input.name, message)
     })?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.trim().is_empty() {
         Err(ImportError::format(&input.name, "the file is empty"))
     } else {

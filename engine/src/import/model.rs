@@ -4,12 +4,16 @@
 //! `aws_ec2_traffic_mirror_filter.web`, a logical name of a template), unresolved: filters, rules,
 //! sessions and interfaces come in any order and from any number of files.
 
-use std::net::IpAddr;
+use std::collections::BTreeMap;
+use std::fmt;
 
 use ipnet::{IpNet, Ipv4Net};
 
 use super::ImportError;
-use crate::config::{Action, Direction, MacAddress, PortRange};
+use super::interface::{MirrorInterface, combined};
+use super::item::Place;
+use super::left_out::{LeftOut, Seen};
+use crate::config::{Action, Direction, PortRange};
 
 /// Everything that was read.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -19,13 +23,26 @@ pub(super) struct Mirror {
     pub(super) sessions: Vec<MirrorSession>,
     pub(super) targets: Vec<MirrorTarget>,
     pub(super) interfaces: Vec<MirrorInterface>,
-    /// IPv4 prefixes of VPCs, with the VPC's identifier.
+    /// Interfaces as their instances list them, with fewer properties: used for those that
+    /// `interfaces` does not have.
+    pub(super) instance_interfaces: Vec<MirrorInterface>,
+    /// IPv4 prefixes in force of VPCs, with the VPC's identifier.
     pub(super) vpcs: Vec<(String, Ipv4Net)>,
-    /// Parts of the input that will not be in the configuration, one sentence each.
-    pub(super) left_out: Vec<String>,
+    /// The VPC of each subnet.
+    pub(super) subnets: BTreeMap<String, String>,
+    pub(super) left_out: LeftOut,
+    pub(super) seen: Seen,
 }
 
 impl Mirror {
+    /// Adds a prefix of a VPC; files may overlap.
+    pub(super) fn add_vpc_prefix(&mut self, vpc: &str, prefix: Ipv4Net) {
+        let vpc = (vpc.to_owned(), prefix);
+        if !self.vpcs.contains(&vpc) {
+            self.vpcs.push(vpc);
+        }
+    }
+
     /// Removes duplicates, as files may overlap, and sorts by identifier.
     ///
     /// # Errors
@@ -36,11 +53,44 @@ impl Mirror {
         merge(&mut self.rules, |it| &it.id, "rule")?;
         merge(&mut self.sessions, |it| &it.id, "session")?;
         merge(&mut self.targets, |it| &it.id, "target")?;
-        merge(&mut self.interfaces, |it| &it.id, "interface")?;
-        self.left_out.sort();
-        self.left_out.dedup();
+        self.interfaces = combined(self.interfaces)?;
+        self.instance_interfaces = combined(self.instance_interfaces)?;
         Ok(self)
     }
+
+    /// Leaves out an object that the configuration cannot have.
+    pub(super) fn remove(&mut self, object: &Object, reason: impl fmt::Display) {
+        match object {
+            Object::Interface(id) => {
+                self.interfaces.retain(|it| it.id != *id);
+                self.instance_interfaces.retain(|it| it.id != *id);
+                self.left_out.object(id, reason);
+            }
+            Object::Filter(id) => {
+                self.filters.retain(|it| it.id != *id);
+                self.left_out.object(id, reason);
+            }
+            Object::Rule(id) => {
+                for rule in self.rules.extract_if(.., |it| it.id == *id) {
+                    let may_accept = rule.action == Action::Accept;
+                    self.left_out.rule(&rule.filter, may_accept, &reason);
+                }
+            }
+            Object::Session(id) => {
+                self.sessions.retain(|it| it.id != *id);
+                self.left_out.object(id, reason);
+            }
+        }
+    }
+}
+
+/// An object of the configuration, by its identifier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Object {
+    Interface(String),
+    Filter(String),
+    Rule(String),
+    Session(String),
 }
 
 fn merge<T: PartialEq>(
@@ -52,9 +102,7 @@ fn merge<T: PartialEq>(
     for pair in things.windows(2) {
         if id(&pair[0]) == id(&pair[1]) && pair[0] != pair[1] {
             let id = id(&pair[0]);
-            return Err(ImportError::whole(format_args!(
-                "the {what} {id} is described twice, and not the same way"
-            )));
+            return Err(ImportError::twice(what, id));
         }
     }
     things.dedup();
@@ -65,6 +113,7 @@ fn merge<T: PartialEq>(
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct MirrorFilter {
     pub(super) id: String,
+    pub(super) place: Place,
     /// The `Name` tag, else the description: for a comment.
     pub(super) label: Option<String>,
     /// `true` if the network service `amazon-dns` is listed.
@@ -78,6 +127,7 @@ pub(super) struct MirrorFilter {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct MirrorRule {
     pub(super) id: String,
+    pub(super) place: Place,
     pub(super) filter: String,
     pub(super) direction: Direction,
     /// 1 or more.
@@ -99,6 +149,7 @@ pub(super) struct MirrorRule {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct MirrorSession {
     pub(super) id: String,
+    pub(super) place: Place,
     pub(super) label: Option<String>,
     /// Identifier of the mirrored interface.
     pub(super) interface: String,
@@ -120,28 +171,4 @@ pub(super) struct MirrorTarget {
     pub(super) id: String,
     /// The identifier or ARN of the interface, load balancer or endpoint.
     pub(super) destination: String,
-}
-
-/// A network interface, mirrored or not.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct MirrorInterface {
-    pub(super) id: String,
-    pub(super) label: Option<String>,
-    pub(super) mac: Option<MacAddress>,
-    /// The primary private address, from which the interface's mirrored traffic comes.
-    pub(super) primary: Option<IpAddr>,
-    /// All its addresses and delegated prefixes, the primary one first; see [`in_order`].
-    pub(super) addresses: Vec<IpNet>,
-    pub(super) vpc: Option<String>,
-    pub(super) assumptions: Vec<String>,
-}
-
-/// Returns an interface's addresses and prefixes without duplicates, the primary one first. The
-/// others are sorted, as tools list them in any order.
-pub(super) fn in_order(primary: Option<IpAddr>, mut others: Vec<IpNet>) -> Vec<IpNet> {
-    let primary = primary.map(IpNet::from);
-    others.retain(|other| Some(*other) != primary);
-    others.sort_unstable();
-    others.dedup();
-    primary.into_iter().chain(others).collect()
 }

@@ -5,15 +5,21 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails right there")]
 
+mod aws_forms;
 mod command;
+mod damage;
+mod dns;
+mod functions;
 mod golden;
 mod malformed;
 mod order;
 mod properties;
+mod resource_kinds;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use vxtap::Config;
 use vxtap::import::{self, ImportError, Imported, Input, Options};
 
 /// Tool whose output is read.
@@ -54,6 +60,13 @@ impl Source {
     fn fixture(self, file: &str) -> Input {
         input(file, fs::read(self.path(file)).unwrap())
     }
+}
+
+/// The configuration and the sentences about what is left out.
+fn import_text(source: Source, text: impl Into<Vec<u8>>) -> (Config, Imported) {
+    let imported = source.import(&[input("in", text)]).unwrap_or_else(|error| panic!("{error}"));
+    let config = Config::from_toml(Path::new("imported"), &imported.toml).unwrap();
+    (config, imported)
 }
 
 fn input(name: &str, bytes: impl Into<Vec<u8>>) -> Input {

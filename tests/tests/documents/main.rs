@@ -101,6 +101,7 @@ const MIRRORING: Page = Page {
         "cp engine/tests/import/aws/two_sessions.json filters.json",
         "echo '{\"TrafficMirrorSessions\": []}' | tee sessions.json",
         "echo '{\"NetworkInterfaces\": []}' | tee interfaces.json",
+        "echo '{\"Vpcs\": []}' | tee vpcs.json",
         "cp engine/tests/import/terraform/state.json state.json",
         "cp engine/tests/import/cloudformation/template.yaml template.yaml",
     ],

@@ -8,6 +8,7 @@
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
 use serde_json::{Map, Value};
 
+use super::scalar;
 use crate::import::ImportError;
 
 /// Maximum nesting depth of lists and maps; templates have about ten levels.
@@ -118,17 +119,15 @@ impl Tree<'_> {
 /// Converts a scalar: plain ones may be numbers, booleans or null.
 fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Value {
     let string = || Value::String(text.to_owned());
-    let value = match (style, text) {
-        (ScalarStyle::Plain, "" | "~" | "null" | "Null" | "NULL") => Value::Null,
-        (ScalarStyle::Plain, "true" | "True" | "TRUE") => Value::Bool(true),
-        (ScalarStyle::Plain, "false" | "False" | "FALSE") => Value::Bool(false),
-        (ScalarStyle::Plain, _) => text.parse::<i64>().map_or_else(|_| string(), Value::from),
-        _ => string(),
-    };
-    match function(tag) {
-        Some(function) => called(Some(function), string()),
-        None => value,
+    if let Some(function) = function(tag) {
+        return called(Some(function), string());
     }
+    let is_plain = match tag.map(|tag| tag.suffix.as_str()) {
+        // `!!str` and the non-specific tag `!` make a text of it.
+        Some(suffix) => matches!(suffix, "int" | "bool" | "null" | "float"),
+        None => style == ScalarStyle::Plain,
+    };
+    if is_plain { scalar::plain(text) } else { string() }
 }
 
 /// Returns the long name of the function that a tag calls.

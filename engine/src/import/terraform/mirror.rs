@@ -1,0 +1,153 @@
+//! Filters, rules, sessions and targets. Their attributes have the same names in hashicorp/aws and
+//! hashicorp/awscc.
+//!
+//! <https://registry.terraform.io/providers/hashicorp/aws/latest/docs/resources/ec2_traffic_mirror_session>
+//! and its neighbours.
+
+use super::{Reader, Resource};
+use crate::import::ImportError;
+use crate::import::item::Item;
+use crate::import::model::{Mirror, MirrorFilter, MirrorTarget};
+use crate::import::values::{self, RuleKeys, SessionKeys};
+
+const RULE: RuleKeys = RuleKeys {
+    direction: "traffic_direction",
+    number: "rule_number",
+    action: "rule_action",
+    protocol: "protocol",
+    source: "source_cidr_block",
+    destination: "destination_cidr_block",
+    source_ports: "source_port_range",
+    destination_ports: "destination_port_range",
+    from: "from_port",
+    to: "to_port",
+    label: "description",
+};
+
+const SESSION: SessionKeys = SessionKeys {
+    interface: "network_interface_id",
+    filter: "traffic_mirror_filter_id",
+    target: "traffic_mirror_target_id",
+    number: "session_number",
+    packet_length: "packet_length",
+    vni: "virtual_network_id",
+};
+
+/// Returns the reader of a type of resources.
+pub(super) fn reader(kind: &str) -> Option<Reader> {
+    let kind = kind.strip_prefix("aws_ec2_").or_else(|| kind.strip_prefix("awscc_ec2_"))?;
+    Some(match kind {
+        "traffic_mirror_filter" => filter,
+        "traffic_mirror_filter_rule" => filter_rule,
+        "traffic_mirror_session" => session,
+        "traffic_mirror_target" => target,
+        _ => return None,
+    })
+}
+
+fn filter(resource: &Resource<'_>, mirror: &mut Mirror) -> Result<(), ImportError> {
+    let Resource { id, values, .. } = resource;
+    if let Some(sentence) = resource.first_unknown(&["network_services"]) {
+        mirror.left_out.object(id, sentence);
+        return Ok(());
+    }
+    mirror.filters.push(MirrorFilter {
+        id: id.clone(),
+        place: values.place(),
+        label: label(values)?,
+        amazon_dns: values::has_amazon_dns(&values.list("network_services")?)?,
+        assumptions: Vec::new(),
+    });
+    Ok(())
+}
+
+fn filter_rule(resource: &Resource<'_>, mirror: &mut Mirror) -> Result<(), ImportError> {
+    const FILTER: &str = "traffic_mirror_filter_id";
+    let Resource { id, values, .. } = resource;
+    let Some(filter) = values.optional_string(FILTER)? else {
+        mirror.left_out.say(resource.not_known(FILTER));
+        return Ok(());
+    };
+    let keys = [
+        RULE.direction,
+        RULE.number,
+        RULE.action,
+        RULE.protocol,
+        RULE.source,
+        RULE.destination,
+        RULE.source_ports,
+        RULE.destination_ports,
+    ];
+    if let Some(sentence) = resource.first_unknown(&keys) {
+        mirror.left_out.rule(&filter, values::may_accept(values, &RULE), sentence);
+        return Ok(());
+    }
+    values::add_rule(values, &RULE, id, &filter, mirror);
+    Ok(())
+}
+
+fn session(resource: &Resource<'_>, mirror: &mut Mirror) -> Result<(), ImportError> {
+    let Resource { id, values, .. } = resource;
+    for key in [SESSION.interface, SESSION.filter] {
+        if values.get(key)?.is_none() {
+            mirror.left_out.object(id, resource.not_known(key));
+            return Ok(());
+        }
+    }
+    if let Some(sentence) = resource.first_unknown(&[SESSION.number, SESSION.packet_length]) {
+        mirror.left_out.object(id, sentence);
+        return Ok(());
+    }
+    let mut session = values::session(values, &SESSION, id, label(values)?)?;
+    // Terraform writes 0 for what is not set.
+    session.vni = session.vni.filter(|&vni| vni != 0);
+    mirror.sessions.push(session);
+    Ok(())
+}
+
+fn target(resource: &Resource<'_>, mirror: &mut Mirror) -> Result<(), ImportError> {
+    for key in
+        ["network_interface_id", "network_load_balancer_arn", "gateway_load_balancer_endpoint_id"]
+    {
+        if let Some(destination) = resource.values.optional_string(key)? {
+            mirror.targets.push(MirrorTarget { id: resource.id.clone(), destination });
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Returns the tag `Name`, else the description. Tags are an object in hashicorp/aws, a list of
+/// keys and values in hashicorp/awscc.
+pub(super) fn label(values: &Item<'_>) -> Result<Option<String>, ImportError> {
+    let name = match values.get("tags")? {
+        Some(tags) if tags.value().is_array() => {
+            let mut name = None;
+            for tag in tags.elements()? {
+                if tag.get("key")?.is_some_and(|key| key.value() == "Name") {
+                    name = tag.optional_string("value")?;
+                }
+            }
+            name
+        }
+        Some(tags) => tags.optional_string("Name")?,
+        None => None,
+    };
+    match name {
+        Some(name) => Ok(Some(name)),
+        None => values.optional_string("description"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_resources_have_no_reader() {
+        assert!(reader("awscc_ec2_traffic_mirror_session").is_some());
+        for kind in ["aws_instance", "aws_ec2_fleet", "traffic_mirror_session", ""] {
+            assert!(reader(kind).is_none(), "{kind}");
+        }
+    }
+}
