@@ -277,14 +277,29 @@ Filter f: 0 ingress rules, 4 egress rules; traffic with Amazon's DNS server is p
     });
 }
 
+/// The code is that of wrong usage for each kind of input; the text has one line.
+#[test]
+fn an_input_that_is_not_there_is_refused_by_every_command() {
+    let file = "/nonexistent.pcap";
+    let expected =
+        |verb| format!("vxtap: cannot {verb} {file}: No such file or directory (os error 2)\n");
+    with_config("", |path| {
+        for (arguments, verb) in [
+            (&["explain", file, "-c", path][..], "open"),
+            (&["decap", file, "-o", "/nonexistent/out.pcapng"], "open"),
+            (&["check", "-c", file], "read"),
+            (&["import", "aws", file], "read"),
+        ] {
+            let output = vxtap(arguments);
+            let found = (output.status.code(), text(&output.stdout), text(&output.stderr));
+            assert_eq!(found, (Some(2), "", &*expected(verb)), "{arguments:?}");
+        }
+    });
+}
+
 #[test]
 fn explain_fails_with_a_sentence_where_there_is_nothing_to_explain() {
     with_config("", |path| {
-        let output = vxtap(&["explain", "/nonexistent.pcap", "-c", path]);
-        assert_eq!(output.status.code(), Some(1));
-        let expected =
-            "vxtap: cannot open /nonexistent.pcap: No such file or directory (os error 2)\n";
-        assert_eq!(text(&output.stderr), expected);
         let output = vxtap(&["explain", path, "-c", path]);
         assert_eq!((output.status.code(), text(&output.stdout)), (Some(1), ""));
     });

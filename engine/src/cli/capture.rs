@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use vxtap::capture_file::OuterFrames;
+use vxtap::capture_file::{CaptureFileError, OuterFrames};
 use vxtap::plural::counted;
 
 use super::CommandError;
@@ -19,7 +19,16 @@ pub(super) fn open(path: &Path) -> Result<OuterFrames, CommandError> {
     } else {
         OuterFrames::open(path)
     };
-    frames.map_err(|error| CommandError::Failed(error.into()))
+    frames.map_err(cannot_read)
+}
+
+/// An input that cannot be opened is wrong usage, as a missing configuration is; one that is
+/// damaged is a failure.
+fn cannot_read(error: CaptureFileError) -> CommandError {
+    match error {
+        CaptureFileError::Open { .. } => CommandError::Refused(error.into()),
+        _ => CommandError::Failed(error.into()),
+    }
 }
 
 /// Returns a hint for a file without frames to `ports`; `None` if it has no UDP to other ports.
