@@ -9,7 +9,6 @@ use super::listener::Incoming;
 use super::peer_user::PeerUsers;
 use super::stream_settings::StreamSettings;
 use crate::config::{AllowedUsers, StreamFormat};
-use crate::decap::Link;
 use crate::outputs::pcapng::{Blocks, InterfaceDescription};
 
 /// Users of this host that may read a stream over TCP from a loopback address.
@@ -107,8 +106,7 @@ fn section(sentence: &str) -> Vec<u8> {
     let mut blocks = Blocks::with_capacity(0);
     blocks.commented_section_header("vxtap", sentence);
     // Some readers do not accept a section without an interface.
-    let (name, link) = ("turned away", Link::Ethernet);
-    blocks.interface(InterfaceDescription { name, description: sentence, link });
+    blocks.interface(InterfaceDescription { name: "turned away", description: sentence });
     blocks.bytes().to_vec()
 }
 
