@@ -7,7 +7,9 @@
 //! versions: when fragments overlap, the whole packet is given up, together with its later
 //! fragments. A fragment that repeats an earlier one byte for byte is ignored. When the table is
 //! full, new packets are refused until older ones are complete or have timed out, so that a flood
-//! does not evict packets that were begun before. A single source can use a quarter of the table.
+//! does not evict packets that were begun before. A single source can use a quarter of the table,
+//! and all sources that no session declares half of it together, so that forged ones leave room for
+//! the others.
 
 mod counters;
 mod fragment;
@@ -34,6 +36,8 @@ pub(crate) struct Limits {
     pub(crate) packets_max: usize,
     /// Divisor of both limits for a single source.
     pub(crate) source_share: usize,
+    /// Divisor of both limits for all undeclared sources together.
+    pub(crate) undeclared_share: usize,
     /// Longest time from the arrival of the first fragment to that of the last, in nanoseconds.
     pub(crate) timeout_ns: u64,
 }
@@ -43,7 +47,13 @@ impl Default for Limits {
     /// for one source. IPv4 identifications repeat after 65 536 packets, which takes longer than
     /// two seconds up to 32 000 packets per second.
     fn default() -> Self {
-        Self { bytes_max: 16 << 20, packets_max: 4096, source_share: 4, timeout_ns: 2_000_000_000 }
+        Self {
+            bytes_max: 16 << 20,
+            packets_max: 4096,
+            source_share: 4,
+            undeclared_share: 2,
+            timeout_ns: 2_000_000_000,
+        }
     }
 }
 
@@ -67,11 +77,25 @@ const PACKET_COST: usize = 2
         + size_of::<(u64, PacketKey)>()
         + size_of::<(IpAddr, MemoryShare)>());
 
-/// Use of the table by one source.
+/// Use of the table by one source, or by several.
 #[derive(Clone, Copy, Debug, Default)]
 struct MemoryShare {
     packets: usize,
     bytes: usize,
+}
+
+impl MemoryShare {
+    /// Returns whether there is room for another packet under limits of the table divided by
+    /// `share`.
+    const fn has_room(self, limits: Limits, share: usize) -> bool {
+        self.packets < limits.packets_max.div_ceil(share)
+            && self.bytes + PACKET_COST <= limits.bytes_max / share
+    }
+
+    /// Returns the bytes that are left of the limit divided by `share`.
+    const fn bytes_left(self, limits: Limits, share: usize) -> usize {
+        (limits.bytes_max / share).saturating_sub(self.bytes)
+    }
 }
 
 /// Table of incomplete packets.
@@ -82,8 +106,11 @@ pub(crate) struct Reassembly {
     /// Keys by number, which packets get in the order in which they begin.
     order: BTreeMap<u64, PacketKey>,
     next: u64,
-    bytes: usize,
-    /// Packets, and their part of `bytes`, by source.
+    /// All packets.
+    all: MemoryShare,
+    /// Those of undeclared sources.
+    undeclared: MemoryShare,
+    /// All packets by source.
     shares: HashMap<IpAddr, MemoryShare>,
     whole: Vec<u8>,
     counters: ReassemblyCounters,
@@ -104,7 +131,8 @@ impl Reassembly {
             packets,
             order,
             next: 0,
-            bytes: 0,
+            all: MemoryShare::default(),
+            undeclared: MemoryShare::default(),
             shares,
             whole,
             counters: ReassemblyCounters::default(),
@@ -112,8 +140,18 @@ impl Reassembly {
     }
 
     /// Adds the fragment in an Ethernet frame, without the bytes behind the packet's end. `now_ns`
-    /// may be of any monotonic clock.
+    /// may be of any monotonic clock. The source counts as declared.
     pub(crate) fn add(&mut self, frame: &[u8], now_ns: u64) -> Added<'_> {
+        self.add_from(frame, now_ns, |_| true)
+    }
+
+    /// [`Self::add`], if `is_declared` returns whether a session declares a source.
+    pub(crate) fn add_from(
+        &mut self,
+        frame: &[u8],
+        now_ns: u64,
+        is_declared: impl FnOnce(IpAddr) -> bool,
+    ) -> Added<'_> {
         let (link, packet) = frame.split_at(ip_offset(frame).unwrap_or(0).min(frame.len()));
         self.counters.fragments += 1;
         let Some(fragment) = Fragment::in_packet(packet).filter(|_| !link.is_empty()) else {
@@ -121,20 +159,26 @@ impl Reassembly {
             return Added::Refused;
         };
         self.expire(now_ns);
-        if !self.packets.contains_key(&fragment.key) && !self.begin(fragment.key, now_ns) {
+        if !self.packets.contains_key(&fragment.key)
+            && !self.begin(fragment.key, now_ns, is_declared(fragment.key.source))
+        {
             self.counters.no_room += 1;
             return Added::Refused;
         }
-        let share = self.shares.entry(fragment.key.source).or_default();
-        let of_all = self.limits.bytes_max.saturating_sub(self.bytes);
-        let of_share =
-            (self.limits.bytes_max / self.limits.source_share).saturating_sub(share.bytes);
-        let Some(entry) = self.packets.get_mut(&fragment.key) else { return Added::Refused };
+        let Self { limits, packets, all, undeclared, shares, .. } = self;
+        let share = shares.entry(fragment.key.source).or_default();
+        let Some(entry) = packets.get_mut(&fragment.key) else { return Added::Refused };
+        let mut room =
+            all.bytes_left(*limits, 1).min(share.bytes_left(*limits, limits.source_share));
+        if !entry.is_declared {
+            room = room.min(undeclared.bytes_left(*limits, limits.undeclared_share));
+        }
         let before = entry.cost();
-        let outcome = entry.add(&fragment, of_all.min(of_share));
+        let outcome = entry.add(&fragment, room);
         let after = entry.cost();
-        self.bytes = self.bytes + after - before;
-        share.bytes = share.bytes + after - before;
+        for share in [all, share].into_iter().chain((!entry.is_declared).then_some(undeclared)) {
+            share.bytes = share.bytes + after - before;
+        }
         match outcome {
             Outcome::Kept => Added::Kept,
             Outcome::Complete => {
@@ -159,22 +203,23 @@ impl Reassembly {
     }
 
     /// Adds an entry for a new packet; returns `false` if there is no room.
-    fn begin(&mut self, key: PacketKey, now_ns: u64) -> bool {
-        let Limits { bytes_max, packets_max, source_share, .. } = self.limits;
+    fn begin(&mut self, key: PacketKey, now_ns: u64, is_declared: bool) -> bool {
+        let Self { limits, all, undeclared, .. } = *self;
         let share = self.shares.get(&key.source).copied().unwrap_or_default();
-        let has_room = self.packets.len() < packets_max
-            && self.bytes + PACKET_COST <= bytes_max
-            && share.packets < packets_max.div_ceil(source_share)
-            && share.bytes + PACKET_COST <= bytes_max / source_share;
+        let has_room = all.has_room(limits, 1)
+            && share.has_room(limits, limits.source_share)
+            && (is_declared || undeclared.has_room(limits, limits.undeclared_share));
         if has_room {
             let deadline_ns = now_ns.saturating_add(self.limits.timeout_ns);
-            self.packets.insert(key, Packet::new(self.next, deadline_ns));
+            self.packets.insert(key, Packet::new(self.next, deadline_ns, is_declared));
             self.order.insert(self.next, key);
             self.next += 1;
-            self.bytes += PACKET_COST;
-            let share = self.shares.entry(key.source).or_default();
-            (share.packets, share.bytes) = (share.packets + 1, share.bytes + PACKET_COST);
             self.counters.packets += 1;
+            let Self { all, undeclared, shares, .. } = self;
+            let share = shares.entry(key.source).or_default();
+            for share in [all, share].into_iter().chain((!is_declared).then_some(undeclared)) {
+                (share.packets, share.bytes) = (share.packets + 1, share.bytes + PACKET_COST);
+            }
         }
         has_room
     }
@@ -183,8 +228,11 @@ impl Reassembly {
         let packet = self.packets.remove(&key)?;
         self.order.remove(&packet.number);
         let cost = PACKET_COST + packet.cost();
-        self.bytes -= cost;
-        if let Entry::Occupied(mut share) = self.shares.entry(key.source) {
+        let Self { all, undeclared, shares, .. } = self;
+        for share in [all].into_iter().chain((!packet.is_declared).then_some(undeclared)) {
+            (share.packets, share.bytes) = (share.packets - 1, share.bytes - cost);
+        }
+        if let Entry::Occupied(mut share) = shares.entry(key.source) {
             let MemoryShare { packets, bytes } = share.get_mut();
             (*packets, *bytes) = (*packets - 1, *bytes - cost);
             if *packets == 0 {
@@ -235,7 +283,7 @@ impl Reassembly {
     /// Returns the memory of incomplete packets, in bytes.
     #[cfg(test)]
     pub(crate) const fn bytes(&self) -> usize {
-        self.bytes
+        self.all.bytes
     }
 
     /// Returns whether no packet is incomplete.

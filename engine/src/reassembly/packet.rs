@@ -28,6 +28,8 @@ pub(super) struct Packet {
     /// Bytes of data that have arrived.
     filled: usize,
     is_given_up: bool,
+    /// `true` if a session declares its source.
+    pub(super) is_declared: bool,
 }
 
 /// The data of a fragment.
@@ -57,9 +59,10 @@ pub(super) enum Outcome {
 }
 
 impl Packet {
-    pub(super) fn new(number: u64, deadline_ns: u64) -> Self {
+    pub(super) fn new(number: u64, deadline_ns: u64, is_declared: bool) -> Self {
         let (headers, pieces) = (Vec::new(), Vec::new());
-        Self { number, deadline_ns, headers, pieces, len: None, filled: 0, is_given_up: false }
+        let (len, filled, is_given_up) = (None, 0, false);
+        Self { number, deadline_ns, headers, pieces, len, filled, is_given_up, is_declared }
     }
 
     /// Adds a fragment; the memory of the packet may grow by `room` bytes.
@@ -150,7 +153,8 @@ impl Packet {
 
     fn give_up_with(&mut self, reason: Reason, more: u64) -> Outcome {
         let fragments = self.fragments() + more;
-        *self = Self { is_given_up: true, ..Self::new(self.number, self.deadline_ns) };
+        let empty = Self::new(self.number, self.deadline_ns, self.is_declared);
+        *self = Self { is_given_up: true, ..empty };
         Outcome::GivenUp((reason, fragments))
     }
 

@@ -6,8 +6,13 @@ use super::*;
 
 /// Bytes of the Ethernet header.
 const LINK: usize = 14;
-const GENEROUS: Limits =
-    Limits { bytes_max: 64 << 20, packets_max: 4096, source_share: 1, timeout_ns: 1_000_000_000 };
+const GENEROUS: Limits = Limits {
+    bytes_max: 64 << 20,
+    packets_max: 4096,
+    source_share: 1,
+    undeclared_share: 1,
+    timeout_ns: 1_000_000_000,
+};
 
 /// A packet to be divided.
 #[derive(Clone, Debug)]
@@ -362,8 +367,7 @@ fn of_a_hundred_thousand_fragments_those_that_can_become_whole_do() {
 
 #[test]
 fn a_hundred_thousand_fragments_stay_within_the_memory_that_there_is() {
-    let limits =
-        Limits { bytes_max: 40_000, packets_max: 12, source_share: 1, timeout_ns: 300_000 };
+    let limits = Limits { bytes_max: 40_000, packets_max: 12, timeout_ns: 300_000, ..GENEROUS };
     let mut table = Reassembly::new(limits);
     let (_, whole) = storm(&mut table, limits.bytes_max);
     table.clear();
@@ -409,4 +413,29 @@ fn one_source_leaves_room_for_the_others() {
         .filter(|fragment| table.add(fragment, 0) == Added::Kept)
         .count();
     assert!((4..7).contains(&kept), "{kept} of a quarter of 40 000 bytes");
+}
+
+#[test]
+fn forged_sources_leave_room_for_those_of_declared_sessions() {
+    let mut table = Reassembly::default();
+    let declared = Original::new(false, 7, 3000);
+    let mut forged = 0;
+    for source in 0..16_u8 {
+        for id in 0..1024 {
+            // As long as the longest fragment of a jumbo frame's network.
+            let mut first = Original::new(false, id, 9000).fragment(0..8960);
+            first[26..30].copy_from_slice(&[203, 0, 113, source]);
+            let added = table.add_from(&first, 0, |source| source.to_string() == "10.0.0.1");
+            forged += u32::from(added == Added::Kept);
+        }
+    }
+    assert!((700..1000).contains(&forged), "{forged} of 9000 bytes fill half of 16 MiB");
+    let refused = table.counters().no_room + table.counters().no_memory;
+    assert!(refused > 10_000, "{:?}", table.counters());
+    assert_eq!(table.add_from(&declared.fragment(0..1480), 0, |_| true), Added::Kept);
+    let second = declared.fragment(1480..3000);
+    assert_eq!(table.add_from(&second, 0, |_| true), Added::Whole(&declared.whole()));
+    table.clear();
+    assert_eq!((table.bytes(), table.undeclared.bytes, table.undeclared.packets), (0, 0, 0));
+    assert!(table.counters().adds_up());
 }

@@ -1,6 +1,7 @@
 //! Finds the declared session of a source and VNI.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use foldhash::fast::RandomState;
 
@@ -34,6 +35,8 @@ pub struct SessionTable {
     by_v4: SessionIndex,
     by_v6: HashMap<SessionKey, SessionId, RandomState>,
     by_vni: SessionIndex,
+    /// Sources of sessions that name one, in order, each once.
+    sources: Vec<IpAddr>,
     names: Vec<String>,
 }
 
@@ -57,7 +60,11 @@ impl SessionTable {
                 None => by_vni.push((session.vni.into(), id)),
             }
         }
-        Self { by_v4: SessionIndex::new(&by_v4), by_v6, by_vni: SessionIndex::new(&by_vni), names }
+        let mut sources: Vec<_> = sessions.iter().filter_map(|session| session.source).collect();
+        sources.sort_unstable();
+        sources.dedup();
+        let (by_v4, by_vni) = (SessionIndex::new(&by_v4), SessionIndex::new(&by_vni));
+        Self { by_v4, by_v6, by_vni, sources, names }
     }
 
     /// Returns the session of a key; [`SessionId::DEFAULT`] if it is not declared.
@@ -68,6 +75,12 @@ impl SessionTable {
             SessionKey::V6(..) => self.by_v6.get(&key).copied(),
         };
         by_pair.or_else(|| self.by_vni.find(key.vni().into())).unwrap_or(SessionId::DEFAULT)
+    }
+
+    /// Returns whether a session names the source; `true` for every source if no session names one,
+    /// since all are alike then.
+    pub(crate) fn has_source(&self, source: IpAddr) -> bool {
+        self.sources.is_empty() || self.sources.binary_search(&source).is_ok()
     }
 
     /// Prefetches the entry that [`Self::find`] will read, as far as it is known.
@@ -128,5 +141,22 @@ mod tests {
         assert_eq!(find(Source::V6(six), vni(201)), SessionId::DEFAULT);
         assert_eq!(table.names().collect::<Vec<_>>(), ["default", "any", "one", "six"]);
         assert_eq!(table.len(), 4);
+    }
+
+    #[test]
+    fn a_source_is_declared_if_a_session_names_it_and_all_are_alike_if_none_does() {
+        let session = |vni, source: Option<&str>| config::Session {
+            vni,
+            source: source.map(|text| text.parse().unwrap()),
+            ..config::Session::default()
+        };
+        let table = |sessions: &[config::Session]| {
+            let ids: Vec<_> = (1..).take(sessions.len()).map(SessionId).collect();
+            SessionTable::new(sessions, &ids, Vec::new())
+        };
+        let of = |text: &str| text.parse::<IpAddr>().unwrap();
+        let some = table(&[session(1, Some("10.0.0.7")), session(2, None)]);
+        assert!(some.has_source(of("10.0.0.7")) && !some.has_source(of("10.0.0.8")));
+        assert!(table(&[session(2, None)]).has_source(of("10.0.0.8")));
     }
 }

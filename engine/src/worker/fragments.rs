@@ -8,6 +8,7 @@ use super::batch::PacketContext;
 use super::chain::{CHAIN_LEN_MAX, ChainedChunk, FurtherChunks, has_room_for};
 use crate::drop_reason::DropReason;
 use crate::reassembly::{Added, Reassembly};
+use crate::session::SessionTable;
 use crate::sys::lock;
 use crate::xsk::{FreeList, RxQueue};
 
@@ -29,7 +30,7 @@ impl Fragments {
 
     /// Adds a fragment to the table. If that completes its packet, the packet replaces the
     /// fragment, in its chunk and as many further ones as it needs. `now_ns` is the time of
-    /// fragments without an arrival time, by the same clock.
+    /// fragments without an arrival time, by the same clock; `sessions` knows the declared sources.
     ///
     /// # Errors
     ///
@@ -40,6 +41,7 @@ impl Fragments {
         packet: &mut PacketContext,
         chained: &mut Vec<ChainedChunk>,
         free: &mut FreeList,
+        sessions: &SessionTable,
         now_ns: impl FnOnce() -> u64,
     ) -> Result<(), DropReason> {
         let Self { table, frame } = self;
@@ -50,7 +52,7 @@ impl Fragments {
         }
         let time_ns = queue.arrival_ns(&packet.received).unwrap_or_else(now_ns);
         let mut table = lock(table);
-        match table.add(frame, time_ns) {
+        match table.add_from(frame, time_ns, |source| sessions.has_source(source)) {
             Added::Whole(whole) => replace_with(whole, queue, packet, chained, free),
             Added::Kept => Err(DropReason::FragmentKept),
             Added::Refused => Err(DropReason::FragmentRefused),

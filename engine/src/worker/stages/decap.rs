@@ -66,8 +66,10 @@ impl Stages {
             if let (Err(DropReason::FragmentRefused), Some(fragments)) =
                 (&inner, &mut self.fragments)
             {
+                let sessions = &self.ruleset.sessions;
+                let now_ns = || now_ns(self.arrival_minus_utc_ns);
                 inner = fragments
-                    .reassemble(queue, packet, chained, free, || now_ns(self.arrival_minus_utc_ns))
+                    .reassemble(queue, packet, chained, free, sessions, now_ns)
                     .and_then(|()| decapsulate_whole(queue, packet, chained, head, ports));
             }
             match inner {
