@@ -60,6 +60,8 @@ pub(crate) struct UdpSource {
     segments: usize,
     slots: Slots,
     counts: UdpCounts,
+    /// Datagrams that were longer than the chunks and the room that there were.
+    without_room: u64,
     stats: Arc<UdpStats>,
     /// Time at which the last emptying of the sockets began.
     draining_since: Option<Instant>,
@@ -99,6 +101,7 @@ impl UdpSource {
             segments,
             slots: Slots::new(),
             counts: UdpCounts::default(),
+            without_room: 0,
             stats,
             draining_since: None,
         };
@@ -155,6 +158,14 @@ impl UdpSource {
             return;
         }
         self.counts.redirected += 1;
+        let frame_max = self.rings.geometry().frame_max() as usize;
+        let beforehand = frame_max * self.segments - HEADERS_MAX as usize;
+        let overflow = datagram.len.saturating_sub(beforehand);
+        let pieces = overflow.div_ceil(frame_max);
+        if overflow > 0 && !self.has_room_for(pieces, nth, count) {
+            self.without_room += 1;
+            return;
+        }
         let ports = (source_port, self.sockets[index].port());
         let headers = SyntheticHeaders::new(source, datagram.to, ports, datagram.len);
         let headers_len = u32_of(headers.bytes().len());
@@ -179,24 +190,34 @@ impl UdpSource {
                 break;
             }
         }
-        self.push_overflow(&mut frame, nth, left, (count - nth) * self.segments);
+        if left > 0 {
+            self.push_overflow(&mut frame, nth, left, count);
+        }
         self.rings.submit(&mut frame);
     }
 
-    /// Copies what a datagram is longer than its chunks into further ones, as far as there are
-    /// some. `reserved` is the room in the RX ring that this datagram and the ones behind it need.
+    /// Returns whether there are `pieces` further chunks for the `nth` of `count` datagrams: chunks
+    /// that this batch did not need, or chunks of the fill ring; and room in the RX ring for them,
+    /// for this datagram and for those behind it.
     #[cold]
-    fn push_overflow(&mut self, frame: &mut DriverFrame, nth: usize, len: usize, reserved: usize) {
-        let Self { rings, slots, .. } = self;
+    fn has_room_for(&mut self, pieces: usize, nth: usize, count: usize) -> bool {
+        let Self { rings, stock, segments, .. } = self;
+        let room = u32_of(pieces + (count - nth) * *segments);
+        let spare = stock[count * *segments..].iter().filter(|chunk| !chunk.is_taken()).count();
+        let more = u32_of(pieces.saturating_sub(spare));
+        rings.rx_room(room) >= room && (more == 0 || rings.has_chunks(more))
+    }
+
+    /// Copies what a datagram is longer than its chunks into further ones, which there are.
+    #[cold]
+    fn push_overflow(&mut self, frame: &mut DriverFrame, nth: usize, len: usize, count: usize) {
+        let Self { rings, stock, segments, slots, .. } = self;
         let geometry = rings.geometry();
-        let frame_max = geometry.frame_max() as usize;
-        let count = u32_of(len.div_ceil(frame_max));
-        let room = count + u32_of(reserved);
-        if count == 0 || rings.rx_room(room) < room || !rings.has_chunks(count) {
-            return;
-        }
-        for piece in slots.overflow(nth, len).chunks(frame_max) {
-            let Some(mut chunk) = rings.take_chunk() else { break };
+        let spare = stock[count * *segments..].iter_mut();
+        let mut spare = spare.filter(|chunk| !chunk.is_taken());
+        for piece in slots.overflow(nth, len).chunks(geometry.frame_max() as usize) {
+            let spare = spare.next().map(DriverChunk::take);
+            let Some(mut chunk) = spare.or_else(|| rings.take_chunk()) else { break };
             rings.write(&mut chunk, HEADROOM, piece, None);
             frame.push(geometry, chunk, HEADROOM, u32_of(piece.len()));
         }
@@ -261,7 +282,8 @@ impl RxBackend for UdpSource {
         }
         let redirected = self.counts.redirected + rx_dropped;
         self.stats.store(UdpCounts { redirected, ..self.counts });
-        Ok(KernelCounters { rx_dropped, ..KernelCounters::default() })
+        let rx_ring_full = self.without_room;
+        Ok(KernelCounters { rx_dropped, rx_ring_full, ..KernelCounters::default() })
     }
 
     fn arrival_minus_utc_ns(&self) -> i64 {
