@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
+use crate::outer_headers;
 pub use crate::sizes::{MAX_INNER_LEN, Sizes, SizesError};
 
 /// Most flows in a session. Each has a client port of its own out of the 16 384 of the dynamic
@@ -78,6 +79,14 @@ impl Profile {
         }
         self.sizes.check()?;
         self.check_sessions()
+    }
+
+    /// Returns the least MTU, in bytes, of an interface that takes the longest frame.
+    pub fn mtu_min(&self) -> usize {
+        let inner = self.sizes.lengths().iter().copied().max().unwrap_or_default();
+        let outer = self.sessions.iter().map(|session| outer_headers::len(session.source)).max();
+        // Without the outer Ethernet header.
+        outer.unwrap_or_default() + usize::from(inner) - 14
     }
 
     fn check_sessions(&self) -> Result<(), ProfileError> {
@@ -292,4 +301,18 @@ pub enum ProfileError {
     /// Frame lengths that cannot be used.
     #[error(transparent)]
     Sizes(#[from] SizesError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_mtu_takes_the_longest_frame_with_its_tunnel() {
+        let mut profile = Profile::default();
+        assert_eq!(profile.mtu_min(), 1550, "1514 bytes in VXLAN over IPv4");
+        profile.sizes = Sizes::Fixed(100);
+        profile.sessions.extend(MirrorSession::numbered(1, "fd00::1".parse().expect("valid"), 1));
+        assert_eq!(profile.mtu_min(), 100 + 40 + 8 + 8);
+    }
 }

@@ -86,6 +86,7 @@ fn generate_to_interface(
     profile: &Profile,
     interface: &str,
 ) -> Result<ExitCode> {
+    check_mtu(profile, interface)?;
     let (pace, duration) = (run.rate, run.limits.duration);
     let style = report::Style::of(run.json, run.sink.via.name());
     match run.sink.via {
@@ -108,6 +109,22 @@ fn generate_to_interface(
              --features af-xdp` (it takes clang and libelf), or use --via live"
         ),
     }
+}
+
+/// Refuses an interface whose MTU is too small before the first frame is sent. One whose MTU is not
+/// known is left to the kernel.
+fn check_mtu(profile: &Profile, interface: &str) -> Result<()> {
+    let text = std::fs::read_to_string(format!("/sys/class/net/{interface}/mtu"));
+    let Some(mtu) = text.ok().and_then(|text| text.trim().parse::<usize>().ok()) else {
+        return Ok(());
+    };
+    let needed = profile.mtu_min();
+    ensure!(
+        mtu >= needed,
+        "the MTU of {interface} is {mtu}, and the longest frame needs {needed}: run `ip link set dev {interface} mtu \
+         {needed}` here, and the same at the other end of a veth pair"
+    );
+    Ok(())
 }
 
 /// Sends live frames until the end, a limit or a signal, and prints what was sent.
