@@ -32,6 +32,8 @@ unsafe impl Sync for Mapping {}
 
 pub(crate) const HUGEPAGE_BYTES: usize = 2 << 20;
 
+/// Flags of a mapping that is shared with the file, with its pages filled in at once.
+const FILLED_IN: i32 = libc::MAP_SHARED | libc::MAP_POPULATE;
 const READ_WRITE: i32 = libc::PROT_READ | libc::PROT_WRITE;
 
 impl Mapping {
@@ -43,7 +45,7 @@ impl Mapping {
     /// Maps the first `len` bytes of `fd` for reading, where the pages can be huge ones if the
     /// file's are.
     pub(crate) fn of_file_for_reading(fd: BorrowedFd<'_>, len: usize) -> io::Result<Self> {
-        Self::aligned(fd, len, HUGEPAGE_BYTES, libc::PROT_READ)
+        Self::aligned(fd, len, HUGEPAGE_BYTES, libc::PROT_READ, FILLED_IN)
     }
 
     /// Maps the first `len` bytes of `fd` as [`Self::of_file`] does, at a multiple of `alignment`
@@ -53,17 +55,57 @@ impl Mapping {
         len: usize,
         alignment: usize,
     ) -> io::Result<Self> {
-        Self::aligned(fd, len, alignment, READ_WRITE)
+        Self::aligned(fd, len, alignment, READ_WRITE, FILLED_IN)
     }
 
-    fn aligned(fd: BorrowedFd<'_>, len: usize, alignment: usize, access: i32) -> io::Result<Self> {
+    /// Maps the first `len` bytes of `fd`, which nobody has written to, in huge pages as far as the
+    /// kernel finds such pieces of memory, whatever the system's settings for transparent huge
+    /// pages are (madvise(2), `MADV_COLLAPSE`, Linux 6.1), else in ordinary ones. To be called
+    /// before the memory is shared: a page that is pinned stays where it is. Returns also whether
+    /// all of it is in huge pages.
+    ///
+    /// A huge page is asked for when one ordinary page of it is filled in: the kernel needs the
+    /// page table, and each further page would have to be copied. Measured for 64 MiB on a virtual
+    /// machine: 11 to 16 ms, and 140 to 280 ms with all pages filled in before.
+    pub(crate) fn of_file_in_huge_pages(
+        fd: BorrowedFd<'_>,
+        len: usize,
+    ) -> io::Result<(Self, bool)> {
+        let mapping = Self::aligned(fd, len, HUGEPAGE_BYTES, READ_WRITE, libc::MAP_SHARED)?;
+        for offset in (0..len).step_by(HUGEPAGE_BYTES) {
+            let byte = mapping.at::<u8>(offset, 1);
+            // SAFETY: `at` has checked that the byte lies inside of the mapping, which is alive; no
+            // other code has its address yet. Volatile, as the value stays what it was.
+            unsafe { byte.write_volatile(0) };
+        }
+        let is_huge = mapping.advise(libc::MADV_COLLAPSE).is_ok();
+        if !is_huge {
+            mapping.advise(libc::MADV_POPULATE_WRITE)?;
+        }
+        Ok((mapping, is_huge))
+    }
+
+    /// Gives the kernel an advice about the whole range that leaves its contents as they are.
+    fn advise(&self, advice: i32) -> io::Result<()> {
+        // SAFETY: the range is mapped as long as `self` lives, and its contents stay the same.
+        let result = unsafe { libc::madvise(self.start.as_ptr().cast(), self.len, advice) };
+        if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+
+    fn aligned(
+        fd: BorrowedFd<'_>,
+        len: usize,
+        alignment: usize,
+        access: i32,
+        shared: i32,
+    ) -> io::Result<Self> {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         let mut mapping = Self::map(-1, len + alignment, 0, libc::PROT_NONE, flags)?;
         let skip = mapping.start.align_offset(alignment);
         // SAFETY: `skip` is less than `alignment`, which the reservation is longer by.
         mapping.start = unsafe { mapping.start.add(skip) };
         mapping.len = len;
-        let flags = libc::MAP_SHARED | libc::MAP_POPULATE | libc::MAP_FIXED;
+        let flags = shared | libc::MAP_FIXED;
         let at = mapping.start.as_ptr().cast();
         // SAFETY: MAP_FIXED replaces pages inside of our own reservation only, and no other code
         // has an address in it yet.
@@ -98,21 +140,6 @@ impl Mapping {
         NonNull::new(start.cast())
             .map(|start| Self { start, len, reserved: Reservation { start, len } })
             .ok_or_else(|| io::Error::other("mmap returned the null page"))
-    }
-
-    /// Asks the kernel to move the range into huge pages, as far as it fills whole ones, whatever
-    /// the system's settings for transparent huge pages are (madvise(2), `MADV_COLLAPSE`, Linux
-    /// 6.1). To be called before the memory is shared: a page that is pinned stays where it is.
-    ///
-    /// # Errors
-    ///
-    /// The errno of the system call if the kernel could not move all of it: an older kernel, or
-    /// memory in too small pieces.
-    pub(crate) fn collapse(&self) -> io::Result<()> {
-        // SAFETY: the range is mapped as long as `self` lives, and its contents stay the same.
-        let result =
-            unsafe { libc::madvise(self.start.as_ptr().cast(), self.len, libc::MADV_COLLAPSE) };
-        if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
     /// Returns the length in bytes.

@@ -35,8 +35,7 @@ pub enum UmemError {
 pub(crate) enum Pages {
     /// Ordinary ones, which cost no time at the start.
     Ordinary,
-    /// Huge ones that the kernel makes if it finds such pieces of memory, which takes some 3 ms for
-    /// each MiB; else ordinary ones.
+    /// Huge ones if the kernel finds such pieces of memory; else ordinary ones.
     Collapsed,
     /// Huge ones that the system has reserved (`/proc/sys/vm/nr_hugepages`) if there are enough,
     /// else as [`Self::Collapsed`].
@@ -154,9 +153,13 @@ impl Umem {
         };
         let file = sealed::file(c"vxtap-umem", flags).map_err(failed("memfd_create"))?;
         ftruncate(&file, len).map_err(io::Error::from).map_err(failed("ftruncate"))?;
-        let memory = Mapping::of_file_aligned(file.as_fd(), bytes, HUGEPAGE_BYTES)
-            .map_err(failed("mmap"))?;
-        let is_huge = is_reserved || pages == Pages::Collapsed && memory.collapse().is_ok();
+        let (memory, is_huge) = if pages == Pages::Collapsed {
+            Mapping::of_file_in_huge_pages(file.as_fd(), bytes)
+        } else {
+            Mapping::of_file_aligned(file.as_fd(), bytes, HUGEPAGE_BYTES)
+                .map(|memory| (memory, is_reserved))
+        }
+        .map_err(failed("mmap"))?;
         sealed::seal(file.as_fd(), sealed::Access::Read).map_err(failed("fcntl(F_ADD_SEALS)"))?;
         Ok(Self { memory, file: Some(file), geometry, is_huge })
     }
