@@ -3,7 +3,7 @@
 //! Only the first fragment of a datagram has its ports. The others are assigned to it by the fields
 //! that all fragments of a packet have in common.
 
-use crate::parse::Source;
+use crate::parse::{Address, Source};
 use crate::wire::transport::{Ports, UDP};
 use crate::wire::{Bytes, ethernet, ipv4, ipv6};
 
@@ -32,6 +32,8 @@ pub struct Fragment {
     pub key: FragmentKey,
     /// Source address.
     pub source: Source,
+    /// Destination address.
+    pub destination: Address,
     /// UDP destination port, host byte order, if this is the first fragment; `None` for the others.
     pub destination_port: Option<u16>,
 }
@@ -64,7 +66,8 @@ fn in_ipv4<B: Bytes + ?Sized>(frame: &B, ip_offset: usize) -> Option<Fragment> {
     } else {
         None
     };
-    Some(Fragment { key, source: Source::V4(header.source()), destination_port })
+    let (source, destination) = (Address::V4(header.source()), Address::V4(header.destination()));
+    Some(Fragment { key, source, destination, destination_port })
 }
 
 #[inline]
@@ -92,5 +95,6 @@ fn in_ipv6<B: Bytes + ?Sized>(frame: &B, ip_offset: usize) -> Option<Fragment> {
         identification: fragment.identification(),
         version: 6,
     };
-    Some(Fragment { key, source: Source::V6(header.source()), destination_port })
+    let (source, destination) = (Address::V6(header.source()), Address::V6(header.destination()));
+    Some(Fragment { key, source, destination, destination_port })
 }

@@ -13,17 +13,18 @@
 
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
 use aya_ebpf::btf_maps::lpm_trie::Key;
-use aya_ebpf::btf_maps::{Array, LpmTrie, LruHashMap, PerCpuArray, XskMap};
+use aya_ebpf::btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, XskMap};
 use aya_ebpf::helpers::{bpf_ktime_get_ns, bpf_xdp_adjust_meta, bpf_xdp_get_buff_len};
-use aya_ebpf::macros::{btf_map, xdp};
-use aya_ebpf::programs::XdpContext;
+use aya_ebpf::macros::{btf_map, raw_tracepoint, xdp};
+use aya_ebpf::programs::{RawTracePointContext, XdpContext};
 use vxtap_ebpf::arrival::{AREA_LEN, Arrival, MARK};
 use vxtap_ebpf::fragment::{FragmentKey, fragment};
 use vxtap_ebpf::maps::{
-    ALLOWED_MAX, CHECK_SOURCE, FRAGMENTS_MAX, OUTCOMES, Outcome, PORT_WORDS, SINGLE_BUFFER,
-    SOCKETS_MAX, STAMP_ARRIVAL, STEER_FRAGMENTS, Settings, port_bit,
+    ALLOWED_MAX, CHECK_DESTINATION, CHECK_SOURCE, DESTINATIONS_MAX, FRAGMENTS_MAX, OUTCOMES,
+    Outcome, PORT_WORDS, SINGLE_BUFFER, SOCKETS_MAX, STAMP_ARRIVAL, STEER_FRAGMENTS, Settings,
+    mapped, port_bit,
 };
-use vxtap_ebpf::parse::{Refusal, Source, udp_datagram};
+use vxtap_ebpf::parse::{Address, Datagram, Refusal, Source, any_datagram, plain_datagram};
 use vxtap_ebpf::wire::Bytes;
 
 #[btf_map]
@@ -35,6 +36,10 @@ static ALLOWED_V4: LpmTrie<[u8; 4], u8, { ALLOWED_MAX as usize }> = LpmTrie::new
 #[btf_map]
 static ALLOWED_V6: LpmTrie<[u8; 16], u8, { ALLOWED_MAX as usize }> = LpmTrie::new();
 #[btf_map]
+static DESTINATIONS: HashMap<[u8; 16], u8, { DESTINATIONS_MAX as usize }> = HashMap::new();
+#[btf_map]
+static OTHER_DESTINATION: Array<[u8; 16], 1> = Array::new();
+#[btf_map]
 static SETTINGS: Array<Settings, 1> = Array::new();
 #[btf_map]
 static COUNTERS: PerCpuArray<u64, { OUTCOMES as usize }> = PerCpuArray::new();
@@ -45,15 +50,26 @@ static FRAGMENTS: LruHashMap<FragmentKey, u32, { FRAGMENTS_MAX as usize }> = Lru
 #[expect(clippy::needless_pass_by_value, reason = "the macro calls it so")]
 #[xdp(frags)]
 fn vxtap(ctx: XdpContext) -> u32 {
-    let datagram = match udp_datagram(&Frame::of(&ctx)) {
-        Ok(datagram) => datagram,
-        Err(Refusal::Fragment) if flags() & STEER_FRAGMENTS != 0 => return steer_fragment(&ctx),
-        Err(refusal) => return pass(outcome_of(refusal)),
-    };
+    let frame = Frame::of(&ctx);
+    // Apart, so that nothing on the way of most frames has to fit others too.
+    if let Some(datagram) = plain_datagram(&frame) {
+        return steer_datagram(&ctx, &datagram);
+    }
+    match any_datagram(&frame) {
+        Ok(datagram) => steer_datagram(&ctx, &datagram),
+        Err(Refusal::Fragment) if flags() & STEER_FRAGMENTS != 0 => steer_fragment(&ctx),
+        Err(refusal) => pass(outcome_of(refusal)),
+    }
+}
+
+/// Decides about a whole datagram.
+#[expect(clippy::inline_always, reason = "as for `steer`")]
+#[inline(always)]
+fn steer_datagram(ctx: &XdpContext, datagram: &Datagram) -> u32 {
     if !is_ours(datagram.destination_port) {
         return pass(Outcome::NotOurs);
     }
-    steer(&ctx, datagram.source)
+    steer(ctx, datagram.source, datagram.destination)
 }
 
 /// Decides about a fragment: the first one by its port, the others as the first one of the same
@@ -71,7 +87,10 @@ fn steer_fragment(ctx: &XdpContext) -> u32 {
         }
         None => FRAGMENTS.get_ptr(fragment.key).is_some(),
     };
-    if is_ours { steer(ctx, fragment.source) } else { pass(Outcome::Fragment) }
+    if !is_ours {
+        return pass(Outcome::Fragment);
+    }
+    steer(ctx, fragment.source, fragment.destination)
 }
 
 fn flags() -> u32 {
@@ -81,11 +100,15 @@ fn flags() -> u32 {
 /// Decides about a datagram to one of our ports.
 #[expect(
     clippy::inline_always,
-    reason = "else the source is passed on the stack, where the verifier wants it aligned"
+    reason = "else addresses are passed on the stack, where the verifier wants them aligned"
 )]
 #[inline(always)]
-fn steer(ctx: &XdpContext, source: Source) -> u32 {
-    let flags = flags();
+fn steer(ctx: &XdpContext, source: Source, destination: Address) -> u32 {
+    let Settings { flags, own_v4, .. } = SETTINGS.get(0).copied().unwrap_or_default();
+    // Before the source: a datagram that this host forwards is nobody's to drop.
+    if flags & CHECK_DESTINATION != 0 && !is_own(destination, own_v4) {
+        return pass(Outcome::OtherDestination);
+    }
     if flags & CHECK_SOURCE != 0 && !is_allowed(source) {
         count(Outcome::SourceNotAllowed);
         return XDP_DROP;
@@ -146,10 +169,63 @@ fn is_ours(port: u16) -> bool {
     PORTS.get(word).is_some_and(|ports| ports & bit != 0)
 }
 
+/// Returns whether this host takes datagrams to an address.
+#[expect(clippy::inline_always, reason = "as for `steer`")]
+#[inline(always)]
+fn is_own(destination: Address, own_v4: u32) -> bool {
+    match destination {
+        Address::V4(address) => {
+            is_known_v4(u32::from_ne_bytes(address), own_v4) || is_listed(mapped(address))
+        }
+        Address::V6(address) => address[0] == 0xff || is_listed(address),
+    }
+}
+
+/// Returns whether an address is in the map of own ones; remembers it otherwise.
+fn is_listed(key: [u8; 16]) -> bool {
+    if DESTINATIONS.get_ptr(key).is_some() {
+        return true;
+    }
+    if let Some(last) = OTHER_DESTINATION.get_ptr_mut(0) {
+        // SAFETY: the map's element has 16 bytes. Another CPU may write to it at the same time; the
+        // engine only shows it as an example.
+        unsafe { *last = key };
+    }
+    false
+}
+
+/// Returns whether an IPv4 address, as it lies in the header, is ours without a look-up: the one in
+/// the settings, a multicast group, or 255.255.255.255.
+const fn is_known_v4(address: u32, own_v4: u32) -> bool {
+    const GROUPS: (u32, u32) = (0xf000_0000_u32.to_be(), 0xe000_0000_u32.to_be());
+    address == own_v4 || address & GROUPS.0 == GROUPS.1 || address == u32::MAX
+}
+
 fn is_allowed(source: Source) -> bool {
     match source {
-        Source::V4(address) => ALLOWED_V4.get(&Key::new(32, address)).is_some(),
-        Source::V6(address) => ALLOWED_V6.get(&Key::new(128, address)).is_some(),
+        Address::V4(address) => ALLOWED_V4.get(&Key::new(32, address)).is_some(),
+        Address::V6(address) => ALLOWED_V6.get(&Key::new(128, address)).is_some(),
+    }
+}
+
+/// Errors of a redirect after which the socket has counted the frame as lost
+/// ([`net/xdp/xsk.c`](https://github.com/torvalds/linux/blob/v6.12/net/xdp/xsk.c)): no chunk, no
+/// room in the RX ring, longer than a chunk.
+const COUNTED_ERRORS: [i32; 3] = [-ENOMEM, -ENOBUFS, -ENOSPC];
+const ENOMEM: i32 = 12;
+const ENOSPC: i32 = 28;
+const ENOBUFS: i32 = 105;
+
+/// Counts a frame that the kernel refuses although the XDP program has redirected it. Arguments of
+/// the tracepoint: device, program, target, error, type and identifier of the map, index.
+// The name is `vxtap_ebpf::maps::REDIRECT_ERRORS`, the tracepoint `REDIRECT_ERRORS_AT`.
+#[expect(clippy::needless_pass_by_value, reason = "the macro calls it so")]
+#[raw_tracepoint(tracepoint = "xdp_redirect_err")]
+fn vxtap_redirect_errors(ctx: RawTracePointContext) {
+    let (error, map_id): (i32, u32) = (ctx.arg(3), ctx.arg(5));
+    let is_of_ours = SETTINGS.get(0).is_some_and(|settings| settings.sockets_id == map_id);
+    if is_of_ours && !COUNTED_ERRORS.contains(&error) {
+        count(Outcome::RedirectErr);
     }
 }
 

@@ -3,6 +3,12 @@
 
 /// Name of the XDP program; a second engine recognises the first one by it.
 pub const PROGRAM: &str = "vxtap";
+/// Name of the program at the kernel's tracepoint [`REDIRECT_ERRORS_AT`], which counts the frames
+/// that the kernel refuses after the XDP program has redirected them.
+pub const REDIRECT_ERRORS: &str = "vxtap_redirect_errors";
+/// Name of the tracepoint
+/// ([`include/trace/events/xdp.h`](https://github.com/torvalds/linux/blob/v6.12/include/trace/events/xdp.h)).
+pub const REDIRECT_ERRORS_AT: &str = "xdp_redirect_err";
 
 /// XSKMAP: RX queue index → AF_XDP socket.
 pub const SOCKETS: &str = "SOCKETS";
@@ -12,6 +18,11 @@ pub const PORTS: &str = "PORTS";
 pub const ALLOWED_V4: &str = "ALLOWED_V4";
 /// LPM trie: IPv6 source prefix → `u8`.
 pub const ALLOWED_V6: &str = "ALLOWED_V6";
+/// Hash: destination address → `u8`, of 16 bytes in network byte order, IPv4 as [`mapped`] gives
+/// it. Broadcast addresses are among them.
+pub const DESTINATIONS: &str = "DESTINATIONS";
+/// One-element array: the last address, as in [`DESTINATIONS`], that a frame was passed for.
+pub const OTHER_DESTINATION: &str = "OTHER_DESTINATION";
 /// One-element array holding [`Settings`].
 pub const SETTINGS: &str = "SETTINGS";
 /// Per-CPU array of `u64`, indexed by [`Outcome`].
@@ -30,6 +41,9 @@ pub const PORTS_MAX: u32 = 64;
 /// Entries of each of the two allow-lists.
 pub const ALLOWED_MAX: u32 = 4096;
 
+/// Entries of [`DESTINATIONS`]; an interface with more addresses takes datagrams to any.
+pub const DESTINATIONS_MAX: u32 = 1024;
+
 /// Entries of [`FRAGMENTS`]: packets of which fragments are in flight at a time; beyond, the least
 /// recently used are evicted.
 pub const FRAGMENTS_MAX: u32 = 4096;
@@ -43,22 +57,38 @@ pub const STEER_FRAGMENTS: u32 = 1 << 2;
 /// [`Settings::flags`]: the sockets take no frame in several buffers.
 pub const SINGLE_BUFFER: u32 = 1 << 3;
 
+/// [`Settings::flags`]: only datagrams to the addresses in [`DESTINATIONS`], to multicast groups
+/// and to 255.255.255.255 are ours.
+pub const CHECK_DESTINATION: u32 = 1 << 4;
+
+/// Returns the key of an IPv4 address in [`DESTINATIONS`] (RFC 4291 section 2.5.5.2).
+#[inline]
+pub const fn mapped([a, b, c, d]: [u8; 4]) -> [u8; 16] {
+    [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
+}
+
 /// Returns the index into [`PORTS`] and the bit of a port (host byte order).
 pub const fn port_bit(port: u16) -> (u32, u64) {
     (port as u32 / 64, 1 << (port % 64))
 }
 
-/// Run-time settings of the program, written once before it is attached.
+/// Run-time settings of the programs. Each field is written in one piece while they run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Settings {
-    /// Bits [`CHECK_SOURCE`], [`STAMP_ARRIVAL`], [`STEER_FRAGMENTS`] and [`SINGLE_BUFFER`]; all
-    /// others zero.
+    /// Bits [`CHECK_SOURCE`], [`STAMP_ARRIVAL`], [`STEER_FRAGMENTS`], [`SINGLE_BUFFER`] and
+    /// [`CHECK_DESTINATION`]; all others zero.
     pub flags: u32,
+    /// One of the IPv4 addresses in [`DESTINATIONS`], as it lies in a header, so that most frames
+    /// need no look-up; 0 if there is none.
+    pub own_v4: u32,
+    /// The kernel's identifier of [`SOCKETS`], by which its refusals are told from those of others.
+    pub sockets_id: u32,
 }
 
 /// Outcome of a frame: the index into [`COUNTERS`]. Each frame that the program processes raises
-/// exactly one counter, and [`Outcome::Unstamped`] in addition to [`Outcome::Redirected`].
+/// exactly one counter; [`Outcome::Unstamped`] and [`Outcome::RedirectErr`] come in addition to
+/// [`Outcome::Redirected`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Outcome {
@@ -82,7 +112,11 @@ pub enum Outcome {
     Unstamped = 7,
     /// Ours, but in several buffers, and the sockets take no such frames: passed.
     SeveralBuffers = 8,
+    /// To one of our ports at another destination than ours: passed.
+    OtherDestination = 9,
+    /// Redirected, but refused by the kernel, which counts it nowhere else: lost.
+    RedirectErr = 10,
 }
 
 /// Number of [`Outcome`]s.
-pub const OUTCOMES: u32 = 9;
+pub const OUTCOMES: u32 = 11;

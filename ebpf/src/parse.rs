@@ -7,14 +7,17 @@ use crate::wire::plain::{self, Pattern};
 use crate::wire::transport::{UDP, UDP_HEADER_LEN, UdpHeader};
 use crate::wire::{Bytes, ethernet, ip_version, ipv4, ipv6};
 
-/// Source address of the outer IP header, network byte order.
+/// Address of the outer IP header, network byte order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum Address {
     /// IPv4.
     V4([u8; 4]),
     /// IPv6.
     V6([u8; 16]),
 }
+
+/// Source address of the outer IP header.
+pub type Source = Address;
 
 /// Offsets and header fields of an outer UDP datagram. Offsets are in bytes from the first byte of
 /// the frame.
@@ -22,6 +25,8 @@ pub enum Source {
 pub struct Datagram {
     /// Source address.
     pub source: Source,
+    /// Destination address.
+    pub destination: Address,
     /// Start of the outer IP header.
     pub ip_offset: usize,
     /// Start of the UDP header.
@@ -72,7 +77,7 @@ const PLAIN_LEN: usize = plain::TRANSPORT_OFFSET + UDP_HEADER_LEN;
 /// check of the length. Returns `None` for everything else, and otherwise the result of
 /// [`any_datagram`].
 #[inline]
-fn plain_datagram<B: Bytes + ?Sized>(frame: &B) -> Option<Datagram> {
+pub fn plain_datagram<B: Bytes + ?Sized>(frame: &B) -> Option<Datagram> {
     let head: [u8; PLAIN_LEN] = frame.array(0)?;
     let be16 = |at| plain::be16(&head, at);
     let is_whole_udp =
@@ -82,7 +87,8 @@ fn plain_datagram<B: Bytes + ?Sized>(frame: &B) -> Option<Datagram> {
         return None;
     }
     Some(Datagram {
-        source: Source::V4([head[26], head[27], head[28], head[29]]),
+        source: Address::V4([head[26], head[27], head[28], head[29]]),
+        destination: Address::V4([head[30], head[31], head[32], head[33]]),
         ip_offset: plain::IP_OFFSET,
         udp_offset: plain::TRANSPORT_OFFSET,
         destination_port: be16(36),
@@ -91,8 +97,12 @@ fn plain_datagram<B: Bytes + ?Sized>(frame: &B) -> Option<Datagram> {
 }
 
 /// [`udp_datagram`] for everything.
+///
+/// # Errors
+///
+/// As for [`udp_datagram`].
 #[inline]
-fn any_datagram<B: Bytes + ?Sized>(frame: &B) -> Result<Datagram, Refusal> {
+pub fn any_datagram<B: Bytes + ?Sized>(frame: &B) -> Result<Datagram, Refusal> {
     let payload = ethernet::payload(frame).ok_or(Refusal::Malformed)?;
     match payload.ether_type {
         ethernet::IPV4 => in_ipv4(frame, payload.offset),
@@ -124,7 +134,8 @@ fn in_ipv4<B: Bytes + ?Sized>(frame: &B, ip_offset: usize) -> Result<Datagram, R
         return Err(Refusal::Fragment);
     }
     let ip = Ip {
-        source: Source::V4(header.source()),
+        source: Address::V4(header.source()),
+        destination: Address::V4(header.destination()),
         start: ip_offset,
         end: ip_offset + header.total_len(),
     };
@@ -136,7 +147,8 @@ fn in_ipv6<B: Bytes + ?Sized>(frame: &B, ip_offset: usize) -> Result<Datagram, R
     let header = ipv6::Header::read(frame, ip_offset).ok_or(Refusal::Malformed)?;
     let udp_offset = past_extension_headers(frame, header.chain(ip_offset))?;
     let ip = Ip {
-        source: Source::V6(header.source()),
+        source: Address::V6(header.source()),
+        destination: Address::V6(header.destination()),
         start: ip_offset,
         end: ip_offset + header.total_len(),
     };
@@ -185,6 +197,7 @@ fn refuse_fragment<B: Bytes + ?Sized>(frame: &B, offset: usize) -> Result<(), Re
 #[derive(Clone, Copy)]
 struct Ip {
     source: Source,
+    destination: Address,
     start: usize,
     /// Offset of the first byte behind the IP packet, as its header has it.
     end: usize,
@@ -192,7 +205,7 @@ struct Ip {
 
 #[inline]
 fn udp<B: Bytes + ?Sized>(frame: &B, ip: Ip, udp_offset: usize) -> Result<Datagram, Refusal> {
-    let Ip { source, start: ip_offset, end } = ip;
+    let Ip { source, destination, start: ip_offset, end } = ip;
     let header = UdpHeader::read(frame, udp_offset).ok_or(Refusal::Malformed)?;
     let udp_len = header.datagram_len();
     // A datagram that ends behind its packet would take link-layer padding for payload.
@@ -200,7 +213,7 @@ fn udp<B: Bytes + ?Sized>(frame: &B, ip: Ip, udp_offset: usize) -> Result<Datagr
         return Err(Refusal::Malformed);
     }
     let destination_port = header.destination_port();
-    Ok(Datagram { source, ip_offset, udp_offset, destination_port, udp_len })
+    Ok(Datagram { source, destination, ip_offset, udp_offset, destination_port, udp_len })
 }
 
 #[cfg(test)]

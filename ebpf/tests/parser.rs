@@ -4,7 +4,7 @@ mod chains;
 
 use etherparse::{NetSlice, SlicedPacket, TransportSlice};
 use proptest::prelude::*;
-use vxtap_ebpf::parse::{Datagram, Refusal, Source, udp_datagram};
+use vxtap_ebpf::parse::{Address, Datagram, Refusal, Source, udp_datagram};
 
 use chains::PORT;
 
@@ -54,6 +54,7 @@ fn offsets_source_and_length_are_those_of_the_headers() {
     };
     let v4 = Datagram {
         source: Source::V4([192, 0, 2, 7]),
+        destination: Address::V4([198, 51, 100, 1]),
         ip_offset: 22,
         udp_offset: 42,
         destination_port: PORT,
@@ -62,6 +63,7 @@ fn offsets_source_and_length_are_those_of_the_headers() {
     assert_eq!(of("QinQ 802.1ad"), v4);
     let v6 = Datagram {
         source: Source::V6([0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7]),
+        destination: Address::V6([0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]),
         ip_offset: 14,
         udp_offset: 54 + 24,
         ..v4
@@ -72,26 +74,30 @@ fn offsets_source_and_length_are_those_of_the_headers() {
 /// Parses a whole frame with etherparse: port, source and offset of the UDP header. `None` also
 /// where it reads something else out of the standards: authentication headers over IPv4, a third
 /// VLAN tag, and lengths of 0 for "to the end of the frame".
-fn second_opinion(frame: &[u8]) -> Option<(u16, Source, usize)> {
+fn second_opinion(frame: &[u8]) -> Option<(u16, [Address; 2], usize)> {
     let packet = SlicedPacket::from_ethernet(frame).ok()?;
     if packet.link_exts.len() > 2 {
         return None;
     }
-    let source = match packet.net? {
-        NetSlice::Ipv4(ip) if ip.extensions().is_empty() => Source::V4(ip.header().source()),
-        NetSlice::Ipv6(ip) if ip.header().payload_length() != 0 => Source::V6(ip.header().source()),
+    let addresses = match packet.net? {
+        NetSlice::Ipv4(ip) if ip.extensions().is_empty() => {
+            [ip.header().source(), ip.header().destination()].map(Address::V4)
+        }
+        NetSlice::Ipv6(ip) if ip.header().payload_length() != 0 => {
+            [ip.header().source(), ip.header().destination()].map(Address::V6)
+        }
         _ => return None,
     };
     let Some(TransportSlice::Udp(udp)) = packet.transport else { return None };
     let offset = udp.slice().as_ptr().addr() - frame.as_ptr().addr();
-    (udp.length() != 0).then(|| (udp.destination_port(), source, offset))
+    (udp.length() != 0).then(|| (udp.destination_port(), addresses, offset))
 }
 
 #[test]
 fn a_second_parser_agrees_about_the_chains() {
     let mut agreed = 0;
     for chain in chains::all() {
-        let Some((port, source, udp_offset)) = second_opinion(&chain.frame) else { continue };
+        let Some((port, addresses, udp_offset)) = second_opinion(&chain.frame) else { continue };
         let datagram = match udp_datagram(&chain.frame[..]) {
             Ok(datagram) => datagram,
             // It walks more of them.
@@ -99,8 +105,12 @@ fn a_second_parser_agrees_about_the_chains() {
             Err(refusal) => panic!("{}: {refusal:?}", chain.name),
         };
         assert_eq!(
-            (datagram.destination_port, datagram.source, datagram.udp_offset),
-            (port, source, udp_offset)
+            (
+                datagram.destination_port,
+                [datagram.source, datagram.destination],
+                datagram.udp_offset
+            ),
+            (port, addresses, udp_offset)
         );
         agreed += 1;
     }
@@ -137,11 +147,15 @@ proptest! {
 
     #[test]
     fn what_a_second_parser_takes_for_udp_is_found_at_the_same_place(frame in damaged_frame()) {
-        let Some((port, source, udp_offset)) = second_opinion(&frame) else { return Ok(()) };
+        let Some((port, addresses, udp_offset)) = second_opinion(&frame) else { return Ok(()) };
         match udp_datagram(&frame[..]) {
             Ok(datagram) => prop_assert_eq!(
-                (datagram.destination_port, datagram.source, datagram.udp_offset),
-                (port, source, udp_offset)
+                (
+                    datagram.destination_port,
+                    [datagram.source, datagram.destination],
+                    datagram.udp_offset
+                ),
+                (port, addresses, udp_offset)
             ),
             // It walks more of them.
             Err(refusal) => prop_assert_eq!(refusal, Refusal::TooManyExtensions),

@@ -3,14 +3,19 @@
 //! Asked over netlink (`RTM_GETLINK`, rtnetlink(7)), so that the answer is about the network
 //! namespace of the calling thread. Nothing is cached, and nothing is changed here.
 
+mod own_addresses;
+
 use std::io;
+use std::net::IpAddr;
 
 use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
-    LinkAttribute, LinkExtentMask, LinkFlags, LinkMessage, LinkXdp, State as OperState,
+    InfoKind, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkLayerType, LinkMessage,
+    LinkXdp, State as OperState,
 };
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+pub(crate) use own_addresses::OwnAddresses;
 
 /// A network interface, as it was when it was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +30,23 @@ pub struct Interface {
     pub is_up: bool,
     /// Identifier of the XDP program that is attached, in whatever mode and by whomever.
     pub xdp_program: Option<u32>,
+    /// `true` if its packets begin with an Ethernet header. Those of a TUN device or an IP tunnel
+    /// do not.
+    pub has_ethernet_header: bool,
+    /// Tunnel that the interface is an end of, so that its packets have none any more: "vxlan",
+    /// "geneve" and the like.
+    pub tunnel: Option<&'static str>,
+    /// Places of the interface among others.
+    pub(crate) stack: Stack,
+}
+
+/// Places of an interface among others, by their indices in the same namespace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Stack {
+    /// The interface that it receives from: of a VLAN, a macvlan or an ipvlan.
+    below: Option<u32>,
+    /// The bridge, bond, team or VRF that it belongs to.
+    controller: Option<u32>,
 }
 
 /// Reason why there are no facts about an interface.
@@ -80,6 +102,19 @@ impl Interface {
         let found = all()?.into_iter().find(|interface| interface.index == index);
         found.ok_or(InterfaceError::Gone { index })
     }
+
+    /// Returns the addresses of the interface and of the interfaces on top of it, with their
+    /// broadcast addresses: the destinations that an engine takes unless
+    /// [`Capture::destinations`](crate::config::Capture::destinations) says otherwise. Empty if the
+    /// interface has none but an IPv6 link-local one; an engine then takes any destination.
+    ///
+    /// # Errors
+    ///
+    /// [`InterfaceError::Netlink`] if the kernel cannot be asked.
+    pub fn own_addresses(&self) -> Result<Vec<IpAddr>, InterfaceError> {
+        let own = OwnAddresses::of(self.index, &all()?)?;
+        Ok(if own.is_empty() { Vec::new() } else { own.all() })
+    }
 }
 
 /// Returns all interfaces of the network namespace, in the kernel's order.
@@ -95,17 +130,28 @@ pub fn all() -> Result<Vec<Interface>, InterfaceError> {
 fn dump() -> io::Result<Vec<Interface>> {
     let mut link = LinkMessage::default();
     link.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
-    let socket = request(RouteNetlinkMessage::GetLink(link), NLM_F_DUMP)?;
-    let mut interfaces = Vec::new();
+    dump_of(RouteNetlinkMessage::GetLink(link), |message| match message {
+        RouteNetlinkMessage::NewLink(link) => Some(facts(&link)),
+        _ => None,
+    })
+}
+
+/// Asks for all objects of a kind, and returns what `read` makes of each.
+fn dump_of<T>(
+    kind: RouteNetlinkMessage,
+    read: impl Fn(RouteNetlinkMessage) -> Option<T>,
+) -> io::Result<Vec<T>> {
+    let socket = request(kind, NLM_F_DUMP)?;
+    let mut objects = Vec::new();
     loop {
         let (datagram, _) = socket.recv_from_full()?;
-        if read_messages(&datagram, &mut interfaces)? == Dump::Ended {
-            return Ok(interfaces);
+        if read_messages(&datagram, &read, &mut objects)? == Dump::Ended {
+            return Ok(objects);
         }
     }
 }
 
-/// Sends a request about links; the answer is to be read from the socket.
+/// Sends a request; the answer is to be read from the socket.
 pub(crate) fn request(request: RouteNetlinkMessage, flags: u16) -> io::Result<Socket> {
     let mut message = NetlinkMessage::from(request);
     message.header.flags = NLM_F_REQUEST | flags;
@@ -126,16 +172,18 @@ enum Dump {
 }
 
 /// Reads the messages of one datagram of the answer.
-fn read_messages(mut datagram: &[u8], interfaces: &mut Vec<Interface>) -> io::Result<Dump> {
+fn read_messages<T>(
+    mut datagram: &[u8],
+    read: impl Fn(RouteNetlinkMessage) -> Option<T>,
+    objects: &mut Vec<T>,
+) -> io::Result<Dump> {
     while !datagram.is_empty() {
         let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(datagram)
             .map_err(io::Error::other)?;
         match message.payload {
             NetlinkPayload::Done(_) => return Ok(Dump::Ended),
             NetlinkPayload::Error(error) => return Err(error.to_io()),
-            NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => {
-                interfaces.push(facts(&link));
-            }
+            NetlinkPayload::InnerMessage(message) => objects.extend(read(message)),
             _ => {}
         }
         // Messages are padded to four bytes; the last one's padding may be missing.
@@ -152,6 +200,12 @@ fn facts(link: &LinkMessage) -> Interface {
         mtu: 0,
         is_up: link.header.flags.contains(LinkFlags::Up),
         xdp_program: None,
+        has_ethernet_header: matches!(
+            link.header.link_layer_type,
+            LinkLayerType::Ether | LinkLayerType::Loopback
+        ),
+        tunnel: None,
+        stack: Stack::default(),
     };
     for attribute in &link.attributes {
         match attribute {
@@ -162,10 +216,44 @@ fn facts(link: &LinkMessage) -> Interface {
                 interface.is_up &= matches!(state, OperState::Up | OperState::Unknown);
             }
             LinkAttribute::Xdp(xdp) => interface.xdp_program = xdp.iter().find_map(program_id),
+            LinkAttribute::LinkInfo(info) => interface.tunnel = info.iter().find_map(tunnel),
             _ => {}
         }
     }
+    interface.stack = stack(link);
     interface
+}
+
+/// Returns the name of the tunnel whose end an interface is.
+const fn tunnel(info: &LinkInfo) -> Option<&'static str> {
+    match info {
+        LinkInfo::Kind(InfoKind::Vxlan) => Some("vxlan"),
+        LinkInfo::Kind(InfoKind::Geneve) => Some("geneve"),
+        LinkInfo::Kind(InfoKind::GreTap | InfoKind::GreTap6) => Some("gretap"),
+        _ => None,
+    }
+}
+
+fn stack(link: &LinkMessage) -> Stack {
+    let mut stack = Stack::default();
+    let (mut link_index, mut receives_from, mut is_elsewhere) = (None, false, false);
+    for attribute in &link.attributes {
+        match attribute {
+            LinkAttribute::Controller(index) => stack.controller = Some(*index),
+            LinkAttribute::Link(index) => link_index = Some(*index),
+            LinkAttribute::LinkNetNsId(_) => is_elsewhere = true,
+            LinkAttribute::LinkInfo(info) => receives_from = info.iter().any(is_on_top),
+            _ => {}
+        }
+    }
+    // That of a veth is its peer, and that of a tunnel the interface of its outer packets.
+    stack.below = link_index.filter(|_| receives_from && !is_elsewhere);
+    stack
+}
+
+/// Returns whether interfaces of the kind get the packets of the one below unchanged.
+const fn is_on_top(info: &LinkInfo) -> bool {
+    matches!(info, LinkInfo::Kind(InfoKind::Vlan | InfoKind::MacVlan | InfoKind::IpVlan))
 }
 
 /// With programs in several modes at once there is no `ProgId`, and the first of the others has to
@@ -188,6 +276,7 @@ mod tests {
     fn the_loopback_interface_has_its_facts() {
         let lo = Interface::find("lo").unwrap();
         assert_eq!((lo.name.as_str(), lo.index, lo.xdp_program), ("lo", 1, None));
+        assert!(lo.has_ethernet_header && lo.tunnel.is_none());
         assert!(lo.mtu >= 1500, "{lo:?}");
         assert_eq!(Interface::with_index(1).unwrap(), lo);
     }
@@ -220,6 +309,35 @@ mod tests {
             let mut link = LinkMessage::default();
             link.attributes.push(LinkAttribute::Xdp(vec![LinkXdp::Flags(0), xdp]));
             assert_eq!(facts(&link).xdp_program, Some(7));
+        }
+    }
+
+    #[test]
+    fn a_tun_device_has_no_ethernet_header_and_a_tunnel_is_named() {
+        let mut link = LinkMessage::default();
+        link.header.link_layer_type = LinkLayerType::None;
+        assert!(!facts(&link).has_ethernet_header);
+        link.header.link_layer_type = LinkLayerType::Ether;
+        link.attributes.push(LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::Vxlan)]));
+        let vxlan = facts(&link);
+        assert_eq!((vxlan.has_ethernet_header, vxlan.tunnel), (true, Some("vxlan")));
+    }
+
+    #[test]
+    fn only_what_receives_from_an_interface_of_this_namespace_is_on_top_of_it() {
+        for (kind, elsewhere, below) in [
+            (InfoKind::Vlan, false, Some(3)),
+            (InfoKind::MacVlan, true, None),
+            (InfoKind::Veth, false, None),
+            (InfoKind::Vxlan, false, None),
+        ] {
+            let mut link = LinkMessage::default();
+            link.attributes.push(LinkAttribute::Link(3));
+            link.attributes.push(LinkAttribute::LinkInfo(vec![LinkInfo::Kind(kind.clone())]));
+            if elsewhere {
+                link.attributes.push(LinkAttribute::LinkNetNsId(0));
+            }
+            assert_eq!(facts(&link).stack, Stack { below, controller: None }, "{kind:?}");
         }
     }
 

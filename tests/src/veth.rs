@@ -17,6 +17,10 @@ use crate::{NetNs, TIMEOUT, wait_until};
 /// number of packets that the default send buffer of 208 KiB holds.
 const SENDER_QUEUE_LEN: &str = "10000";
 
+/// Destination of the generator's IPv4 datagrams: a second address of the receiving end, so that it
+/// takes them.
+const GENERATOR_TARGET: &str = "10.0.0.2/32";
+
 /// One end of a pair, in its namespace.
 #[derive(Debug)]
 pub struct Side {
@@ -94,6 +98,7 @@ impl Veth {
         receiver.netns.ip(&[add, peer].concat()).context("cannot make the veth pair")?;
 
         receiver.configure(&sender, &mtu)?;
+        receiver.netns.ip(&["address", "add", GENERATOR_TARGET, "dev", receiver.interface])?;
         sender.configure(&receiver, &mtu)?;
         sender.send_like_a_wire(&queues)?;
         for side in [&sender, &receiver] {

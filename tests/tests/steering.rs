@@ -109,7 +109,8 @@ fn a_foreign_program_is_named_and_left_alone() -> Result<()> {
         // Without its messages about sections that it ignores.
         set_print(None);
         let object = ObjectBuilder::default().open_memory(&foreign_object()?)?.load()?;
-        let program = object.progs().next().context("program")?;
+        let program = object.progs().find(|program| program.name() == "other");
+        let program = program.context("program")?;
         let xdp = libbpf_rs::Xdp::new(program.as_fd());
         let index = i32::try_from(interface.index)?;
         xdp.attach(index, XdpFlags::DRV_MODE)?;

@@ -4,10 +4,13 @@ use anyhow::{Result, bail};
 
 use crate::shell::{self, say};
 use crate::stages::Stages;
-use crate::{bench, setup, vm};
+use crate::{bench, setup, test, vm};
 
 /// Cases of each property, 256 by default, unless the property has a number of its own.
 const CASES: &str = "20000";
+
+/// Stops of an engine under load.
+const STOPS: &str = "200";
 
 /// Runs each of the long tests, then shows a table with their names, times and results.
 ///
@@ -21,6 +24,7 @@ pub(crate) fn run() -> Result<()> {
     for version in vm::versions() {
         stages.try_run(format!("kernel {version}"), || vm::run(&[version.to_owned()]));
     }
+    stages.try_run(format!("{STOPS} stops under load"), stops);
     stages.try_run(format!("properties, {CASES} cases"), properties);
     stages.try_run("comparison, optimised build, smoke test", bench::optimised_smoke_test);
     say(format!("test --long: the tests and their times\n{}", stages.table().trim_end()));
@@ -29,6 +33,15 @@ pub(crate) fn run() -> Result<()> {
         bail!("failed: {}", failed.join(", "));
     }
     Ok(())
+}
+
+/// Runs the test of stops under load, which stops an engine a few times else, with more stops.
+fn stops() -> Result<()> {
+    let prefix = shell::privileged_prefix()?;
+    let mut command = test::as_root(&prefix)?;
+    command.args(["--test", "engine", "stops::"]);
+    command.args(["--", "--ignored", "--test-threads=1"]);
+    shell::run(command.env("VXTAP_STOPS", STOPS))
 }
 
 /// Runs the unit and property tests with more cases.

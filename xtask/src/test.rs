@@ -98,12 +98,18 @@ pub(crate) fn privileged(ordinary: &Tally, at_end: impl FnOnce()) -> Result<Tall
 /// them through its `runner`, so that nothing is built as root. Without documentation tests, which
 /// cannot be given a reason, and without those for an emulated machine.
 fn privileged_tests(prefix: &[&str], guest: &[String]) -> Result<Command> {
-    let mut command = shell::workspace("test");
+    let mut command = as_root(prefix)?;
     command.args(["--no-fail-fast", "--tests", "--", "--ignored", "--test-threads=1"]);
     // By parts of names: a test of root's that has one in its own would be missing in the count.
     for name in guest {
         command.args(["--skip", name]);
     }
+    Ok(command)
+}
+
+/// `cargo test` that starts the finished test programs, and only these, as root.
+pub(crate) fn as_root(prefix: &[&str]) -> Result<Command> {
+    let mut command = shell::workspace("test");
     if !prefix.is_empty() {
         let version = shell::output(Command::new("rustc").arg("-vV"))
             .context("cannot ask rustc for its version")?;

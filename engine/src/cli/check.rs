@@ -4,12 +4,15 @@ use std::collections::HashSet;
 use std::fmt::{self, Display, Write};
 use std::iter;
 
+use vxtap::Engine;
 use vxtap::config::{
-    BusyPoll, Capture, CaptureMode, Config, ConfigError, Cpus, Direction, FragmentMode, Memory,
-    Output, Queues, Session, Tunnel, TunnelPort, UnknownDirection, UnknownSessions, WaitMode,
-    Workers,
+    BusyPoll, Capture, CaptureMode, Config, ConfigError, Cpus, Destinations, Direction,
+    FragmentMode, Memory, Output, Queues, Session, Tunnel, TunnelPort, UnknownDirection,
+    UnknownSessions, WaitMode, Workers,
 };
+use vxtap::engine::StartNeeds;
 use vxtap::explain::{ShadowedRule, shadowed_rules};
+use vxtap::interface::Interface;
 use vxtap::plural::{counted, listed};
 
 use super::load::default_file_name;
@@ -25,7 +28,9 @@ const EXAMPLE_QUEUES: u64 = 4;
 pub(super) fn describe(config: &Config) -> Result<String, ConfigError> {
     // Without an output, `vxtap run` has one.
     let rings = Output::count_rings(&config.outputs).max(1);
-    let memory = memory(&config.memory, rings, &config.capture)?;
+    let needs = Engine::start_needs(config).ok();
+    let needs = needs.filter(|_| !config.capture.interfaces.is_empty());
+    let memory = memory(&config.memory, rings, &config.capture, needs)?;
     let paragraphs = [
         capture(&config.capture),
         workers(&config.workers, &config.capture),
@@ -46,6 +51,8 @@ fn capture(capture: &Capture) -> String {
         allowed_sources,
         queues,
         fragments,
+        destinations: _,
+        promiscuous,
         arrival_times,
         busy_poll,
     } = capture;
@@ -60,6 +67,9 @@ fn capture(capture: &Capture) -> String {
     };
     let ports = tunnels(ports);
     let sources = sources(allowed_sources);
+    let destinations = destinations(capture);
+    let promiscuous =
+        if *promiscuous { " The NIC receives frames to any MAC address." } else { "" };
     let fragments = match fragments {
         FragmentMode::Reassemble => "Reassembles outer fragments.",
         FragmentMode::Pass => "Leaves outer fragments to the kernel stack.",
@@ -78,6 +88,7 @@ fn capture(capture: &Capture) -> String {
     format!(
         "Captures from {interface}, {queues}: {}.\n\
          Takes {ports}, {sources}. All other traffic goes to the kernel stack.\n\
+         {destinations}{promiscuous}\n\
          {fragments} Each frame carries the time at which {times}.\n{busy_poll}",
         capture_mode(*mode)
     )
@@ -104,6 +115,33 @@ fn sources(allowed: &[impl Display]) -> String {
     }
 }
 
+/// Describes the outer destinations, with the addresses that are in force now.
+fn destinations(capture: &Capture) -> String {
+    match (capture.mode, capture.destinations) {
+        (CaptureMode::Socket, _) => "Takes what the kernel delivers to this host.".to_owned(),
+        (_, Destinations::Any) => {
+            "Takes datagrams to any destination, also those on their way through this host."
+                .to_owned()
+        }
+        (_, Destinations::Own) if capture.interfaces.is_empty() => {
+            "Takes what is addressed to the interface.".to_owned()
+        }
+        (_, Destinations::Own) => {
+            let each = capture.interfaces.iter().map(|name| own_destinations(name));
+            each.collect::<Vec<_>>().join("\n")
+        }
+    }
+}
+
+fn own_destinations(name: &str) -> String {
+    let addresses = Interface::find(name).and_then(|interface| interface.own_addresses());
+    match addresses.as_deref() {
+        Ok([]) => format!("Takes datagrams to any destination from {name}, which has no address."),
+        Ok(addresses) => format!("Takes what is addressed to {name}: {}.", joined(addresses)),
+        Err(_) => format!("Takes what is addressed to {name}, which is not here now."),
+    }
+}
+
 fn workers(workers: &Workers, capture: &Capture) -> String {
     let Workers { cpus, wait } = workers;
     let cpus = match (cpus, &capture.queues) {
@@ -126,7 +164,13 @@ fn workers(workers: &Workers, capture: &Capture) -> String {
     )
 }
 
-fn memory(memory: &Memory, rings: usize, capture: &Capture) -> Result<String, ConfigError> {
+/// Describes the memory; `here` is that of the interfaces, if they are here now.
+fn memory(
+    memory: &Memory,
+    rings: usize,
+    capture: &Capture,
+    here: Option<StartNeeds>,
+) -> Result<String, ConfigError> {
     let plan = memory.plan(rings)?;
     let Memory { per_queue_mib, chunk_size, fill_ring, rx_ring, hugepages, .. } = memory;
     let bytes = u64::from(plan.chunk_count) * u64::from(memory.chunk_size_max());
@@ -134,12 +178,20 @@ fn memory(memory: &Memory, rings: usize, capture: &Capture) -> Result<String, Co
         || "4096 bytes, or half of it where the MTU allows".to_owned(),
         |size| format!("{size} bytes"),
     );
-    let total = match &capture.queues {
-        Queues::All => format!(
+    let total = match (&capture.queues, here) {
+        (_, Some(StartNeeds { queues, bytes })) => {
+            let has = if capture.interfaces.len() > 1 {
+                "of these interfaces"
+            } else {
+                "of this interface"
+            };
+            format!("{} in total for the {} {has}", Mib(bytes), counted(queues, "RX queue"))
+        }
+        (Queues::All, None) => format!(
             "that times the number of RX queues in total, for example {} for {EXAMPLE_QUEUES}",
             Mib(bytes * EXAMPLE_QUEUES)
         ),
-        Queues::List(queues) => {
+        (Queues::List(queues), None) => {
             let count = queues.len() * capture.interfaces.len().max(1);
             format!("{} in total for {}", Mib(bytes * count as u64), counted(count, "RX queue"))
         }
@@ -264,11 +316,10 @@ fn filters(config: &Config) -> String {
 
 fn outputs(config: &Config) -> String {
     if config.outputs.is_empty() {
-        let interface = match &config.capture.interfaces[..] {
-            [] => "INTERFACE",
-            [name, ..] => name,
+        let file = match &config.capture.interfaces[..] {
+            [] => default_file_name(&["INTERFACE".to_owned()], "TIME"),
+            names => default_file_name(names, "TIME"),
         };
-        let file = default_file_name(interface, "TIME");
         return format!("Writes to {file} in the working directory, as no output is configured.\n");
     }
     let rows = config

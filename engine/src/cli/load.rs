@@ -58,11 +58,11 @@ impl Loader {
         if !self.interfaces.is_empty() {
             config.capture.interfaces.clone_from(&self.interfaces);
         }
-        let Some(first) = config.capture.interfaces.first() else {
+        if config.capture.interfaces.is_empty() {
             return Err(CommandError::Refused(self.no_interface()));
-        };
+        }
         if config.outputs.is_empty() {
-            let name = default_file_name(first, &self.time);
+            let name = default_file_name(&config.capture.interfaces, &self.time);
             config.outputs.push(pcapng("pcapng", name.into()));
         }
         validated(config, self.path())
@@ -131,9 +131,13 @@ pub(super) fn refuse_same_input(capture: &Path, config: Option<&Path>) -> Result
     Ok(())
 }
 
-/// Returns the name of the file that `vxtap run` writes if no output is configured.
-pub(super) fn default_file_name(interface: &str, time: &str) -> String {
-    format!("vxtap-{interface}-{time}.pcapng")
+/// Returns the name of the file that `vxtap run` writes if no output is configured. It has the
+/// interface's, if there is only one.
+pub(super) fn default_file_name(interfaces: &[String], time: &str) -> String {
+    match interfaces {
+        [interface] => format!("vxtap-{interface}-{time}.pcapng"),
+        _ => format!("vxtap-{time}.pcapng"),
+    }
 }
 
 /// Returns the current time in UTC as `20240229T235959Z` (ISO 8601, basic form), which sorts and is
@@ -210,6 +214,16 @@ mod tests {
         let name = path.to_str().expect("UTF-8");
         assert!(name.starts_with("vxtap-eth1-2") && name.ends_with("Z.pcapng"), "{name}");
         assert_eq!(path.components().count(), 1);
+    }
+
+    #[test]
+    fn a_file_of_several_interfaces_is_not_named_after_the_first() {
+        let names = |names: &[&str]| {
+            let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
+            default_file_name(&names, "T")
+        };
+        assert_eq!(names(&["eth1"]), "vxtap-eth1-T.pcapng");
+        assert_eq!(names(&["eth1", "eth2"]), "vxtap-T.pcapng");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::flag;
 use vxtap::Engine;
 use vxtap::config::Config;
-use vxtap::engine::{EngineError, Report};
+use vxtap::engine::{EngineError, Report, StartNeeds};
 use vxtap::plural::{counted, listed};
 
 use super::args::ProgressFormat;
@@ -29,6 +29,8 @@ pub(super) const EXIT_INTERRUPTED: i32 = 130;
 
 /// Interval of the checks for signals and ended workers.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// Memory from which on a start is announced, in bytes.
+const ANNOUNCED_BYTES: u64 = 512 << 20;
 /// Interval of progress reports.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 /// Maximum number of open files that the process may need.
@@ -55,6 +57,7 @@ pub(super) fn run(loader: &Loader, format: Option<ProgressFormat>) -> Result<(),
     }
     let interfaces = config.capture.interfaces.clone();
     raise_limit_of_files();
+    announce_start(&config);
     let mut engine = Engine::open(config).map_err(|error| match error {
         EngineError::Config(_) => CommandError::Refused(error.into()),
         _ => CommandError::Failed(error.into()),
@@ -104,6 +107,21 @@ pub(super) enum End {
 /// Returns whether all outputs write to standard output and nothing reads it any more.
 fn has_lost_its_reader(stdout: StdoutOutputs) -> bool {
     stdout.is_all && super::is_stdout_closed()
+}
+
+/// Says what is being opened if that takes noticeably long.
+fn announce_start(config: &Config) {
+    // An error comes again when the engine is opened.
+    let Ok(StartNeeds { queues, bytes }) = Engine::start_needs(config) else { return };
+    if bytes >= ANNOUNCED_BYTES {
+        let interfaces = config.capture.interfaces.len();
+        log(&format!(
+            "opening {} with {}, {} MiB of memory",
+            counted(interfaces, "interface"),
+            counted(queues, "RX queue"),
+            bytes >> 20
+        ));
+    }
 }
 
 /// Raises the limit of open files as far as the hard limit allows: queues, files and readers need

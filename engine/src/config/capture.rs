@@ -52,6 +52,12 @@ pub struct Capture {
     pub queues: Queues,
     /// Treatment of outer IP fragments. Default: [`FragmentMode::Reassemble`].
     pub fragments: FragmentMode,
+    /// Outer destinations of mirrored traffic. Default: [`Destinations::Own`].
+    pub destinations: Destinations,
+    /// `true` if the NIC receives frames to any MAC address while the engine runs. Default: false.
+    /// Needed where mirrored traffic is not addressed to this host, as at a tap of an overlay's own
+    /// traffic, together with [`Destinations::Any`].
+    pub promiscuous: bool,
     /// `true` if the XDP program writes the arrival time in front of each frame. Default: true.
     /// With false a frame carries the time at which its batch was read, later by up to the worker's
     /// waiting time, and the program is a little faster.
@@ -77,6 +83,22 @@ pub enum CaptureMode {
     /// UDP sockets without XDP program and AF_XDP: need no privileges and receive only datagrams
     /// that are addressed to this host and pass its firewall. Slowest.
     Socket,
+}
+
+/// Outer destinations whose datagrams are taken; others go to the kernel stack and are counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Destinations {
+    /// The addresses of the interface and of the VLANs, bridge, bond or VRF on top of it, with
+    /// their broadcast addresses, and every multicast group; looked up twice a second. Any
+    /// destination while the interface has no address but an IPv6 link-local one.
+    #[default]
+    Own,
+    /// Any destination, traffic on its way through this host included.
+    Any,
+}
+
+impl Keyword for Destinations {
+    const KEYWORDS: &'static [(&'static str, Self)] = &[("own", Self::Own), ("any", Self::Any)];
 }
 
 /// Treatment of mirrored packets that arrive in IP fragments.
@@ -127,6 +149,8 @@ impl Default for Capture {
             allowed_sources: Vec::new(),
             queues: Queues::default(),
             fragments: FragmentMode::default(),
+            destinations: Destinations::default(),
+            promiscuous: false,
             arrival_times: true,
             busy_poll: None,
         }

@@ -34,7 +34,8 @@ mod workers;
 use std::path::Path;
 
 pub use capture::{
-    BusyPoll, Capture, CaptureMode, FragmentMode, INTERFACE_NAME_BYTES_MAX, INTERFACES_MAX, Queues,
+    BusyPoll, Capture, CaptureMode, Destinations, FragmentMode, INTERFACE_NAME_BYTES_MAX,
+    INTERFACES_MAX, Queues,
 };
 #[cfg(feature = "import")]
 pub(crate) use encoding::{NotText, decode};

@@ -13,6 +13,8 @@ impl Config {
             allowed_sources,
             queues,
             fragments,
+            destinations,
+            promiscuous,
             arrival_times,
             busy_poll,
         } = &self.capture;
@@ -34,6 +36,8 @@ impl Config {
             ("capture.allowed_sources", *allowed_sources != capture.allowed_sources),
             ("capture.queues", *queues != capture.queues),
             ("capture.fragments", *fragments != capture.fragments),
+            ("capture.destinations", *destinations != capture.destinations),
+            ("capture.promiscuous", *promiscuous != capture.promiscuous),
             ("capture.arrival_times", *arrival_times != capture.arrival_times),
             ("capture.busy_poll", *busy_poll != capture.busy_poll),
             ("workers.cpus", *cpus != workers.cpus),

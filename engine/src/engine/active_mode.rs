@@ -34,17 +34,27 @@ const ENA_ZERO_COPY: &str = "not tried on an ENA: its zero-copy drops frames in 
                              where it was measured, and takes the link down for a moment for each queue; \
                              capture.mode = \"zero-copy\" forces it";
 
+/// Reason to leave out all modes with an XDP program.
+const NO_ETHERNET: &str = "its packets have no Ethernet header";
+
 impl ActiveMode {
     /// The modes of an interface, the best first.
     const FALLBACK_ORDER: [Self; 4] =
         [Self::ZeroCopy, Self::NativeCopy, Self::Generic, Self::Socket];
 
-    /// Returns the modes to try, in this order, and the modes that are left out.
+    /// Returns the modes to try, in this order, and the modes that are left out. All but UDP
+    /// sockets need frames with an Ethernet header.
     pub(super) fn to_try(
         mode: CaptureMode,
         driver: Option<&str>,
+        has_ethernet_header: bool,
     ) -> (Vec<Self>, Vec<ModeFallback>) {
         match mode {
+            CaptureMode::Auto if !has_ethernet_header => {
+                let (sockets, others) = Self::FALLBACK_ORDER.split_last().expect("not empty");
+                let left_out = |&mode| ModeFallback { mode, reason: NO_ETHERNET.to_owned() };
+                (vec![*sockets], others.iter().map(left_out).collect())
+            }
             CaptureMode::Auto if driver == Some("ena") => {
                 let left_out =
                     ModeFallback { mode: Self::ZeroCopy, reason: ENA_ZERO_COPY.to_owned() };
@@ -88,11 +98,17 @@ mod tests {
 
     #[test]
     fn the_fallback_order_begins_at_the_best_mode_but_on_an_ena() {
-        let (modes, left_out) = ActiveMode::to_try(CaptureMode::Auto, Some("mlx5_core"));
+        let (modes, left_out) = ActiveMode::to_try(CaptureMode::Auto, Some("mlx5_core"), true);
         assert_eq!((modes.len(), modes[0], left_out), (4, ActiveMode::ZeroCopy, Vec::new()));
-        let (modes, left_out) = ActiveMode::to_try(CaptureMode::Auto, Some("ena"));
+        let (modes, left_out) = ActiveMode::to_try(CaptureMode::Auto, Some("ena"), true);
         assert_eq!((modes[0], left_out[0].mode), (ActiveMode::NativeCopy, ActiveMode::ZeroCopy));
-        let forced = ActiveMode::to_try(CaptureMode::ZeroCopy, Some("ena"));
+        let forced = ActiveMode::to_try(CaptureMode::ZeroCopy, Some("ena"), true);
         assert_eq!(forced, (vec![ActiveMode::ZeroCopy], Vec::new()));
+    }
+
+    #[test]
+    fn an_interface_without_ethernet_header_is_left_to_udp_sockets() {
+        let (modes, left_out) = ActiveMode::to_try(CaptureMode::Auto, Some("tun"), false);
+        assert_eq!((modes, left_out.len()), (vec![ActiveMode::Socket], 3));
     }
 }

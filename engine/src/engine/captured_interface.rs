@@ -5,18 +5,20 @@
 //! frames, as before.
 
 use std::iter::repeat;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use super::active_mode::{ActiveMode, ModeFallback};
-use super::queue_builder::{self, OpenQueue, QueueBuilder, QueueCpu, SteeringTarget};
+use super::destinations::DestinationFilter;
+use super::interface_notes::{self, InterfaceNote};
+use super::mode_selection::ModeSelection;
+use super::queue_builder::{self, OpenQueue, QueueBuilder, SteeringTarget};
 use super::{EngineError, cpus};
-use crate::config::{Config, FragmentMode, Output, Queues};
-use crate::interface::Interface;
-use crate::steering::{self, AttachMode, Steering, SteeringCounters, SteeringError};
-use crate::sys::{driver_of, rx_queue_count};
+use crate::config::{CaptureMode, Config, Output, Queues};
+use crate::interface::{self, Interface};
+use crate::steering::{Steering, SteeringCounters, SteeringError};
+use crate::sys::{driver_of, hold_promiscuous, rx_queue_count};
 use crate::udp::UdpStats;
-use crate::xsk::{SocketError, Umem};
 
 /// The part of the system that decides which frames come in.
 enum IngressPath {
@@ -41,53 +43,42 @@ pub(super) struct CapturedInterface {
     /// Set once the interface no longer exists.
     pub(super) is_gone: bool,
     ingress: IngressPath,
-}
-
-/// Tries the capture modes of one interface.
-struct ModeSelection<'a> {
-    builder: QueueBuilder<'a>,
-    queue_cpus: Vec<QueueCpu>,
-    umems: Vec<Arc<Umem>>,
-    /// Loaded once; the program stays attached from one mode to the next where both attach it the
-    /// same way, because some drivers take the link down for every change.
-    steering: Option<Box<Steering>>,
-    attached: Option<AttachMode>,
+    destinations: DestinationFilter,
+    /// Keeps the interface in promiscuous mode.
+    _promiscuous: Option<OwnedFd>,
 }
 
 impl CapturedInterface {
     /// Opens an interface with its queues in the best mode that works. The workers of the first
-    /// `workers_before` CPUs belong to other interfaces. Adds a message to `diagnostics` for each
-    /// thing that is not as good as it could be.
+    /// `workers_before` CPUs belong to other interfaces. Adds a note to `notes` for each thing that
+    /// is not as good as it could be.
     pub(super) fn open(
         config: &Config,
         name: &str,
         workers_before: usize,
-        diagnostics: &mut Vec<String>,
+        notes: &mut Vec<InterfaceNote>,
     ) -> Result<(Self, Vec<OpenQueue>), EngineError> {
         let interface = Interface::find(name)?;
         let (queues, queue_count) = queue_list(&interface, &config.capture.queues)?;
-        if !interface.is_up {
-            diagnostics.push(format!(
-                "{name} is down, nothing arrives: bring it up with `ip link set dev {name} up`"
-            ));
-        }
+        check_link_type(&interface, config.capture.mode)?;
         let cpus = cpus::choose(&config.workers.cpus, workers_before + queues.len())?;
         let cpus = cpus.into_iter().skip(workers_before).map(Some).chain(repeat(None));
         let builder = QueueBuilder { config, interface: &interface };
         let chunk_size = builder.chunk_size();
-        let umems: Result<_, _> = queues
-            .iter()
-            .map(|_| builder.umem(chunk_size, Output::count_rings(&config.outputs)))
-            .collect();
+        let umems =
+            builder.umems(chunk_size, Output::count_rings(&config.outputs), queues.len())?;
         let queue_cpus = queues.into_iter().zip(cpus).collect();
         let mut select =
-            ModeSelection { builder, queue_cpus, umems: umems?, steering: None, attached: None };
-        let (modes, mut fallbacks) =
-            ActiveMode::to_try(config.capture.mode, driver_of(name).as_deref());
+            ModeSelection { builder, queue_cpus, umems, steering: None, attached: None };
+        let (modes, mut fallbacks) = ActiveMode::to_try(
+            config.capture.mode,
+            driver_of(name).as_deref(),
+            interface.has_ethernet_header,
+        );
         let mut messages = Vec::new();
         let (mode, open) = select.select(&modes, &mut fallbacks, &mut messages)?;
-        diagnostics.extend(fallback_messages(name, &fallbacks).into_iter().chain(messages));
-        queue_builder::warn_of_missing_hugepages(config, &select.umems, diagnostics);
+        notes.extend(interface_notes::of(&interface, mode, &fallbacks));
+        queue_builder::warn_of_missing_hugepages(config, &select.umems, &mut messages);
         let ModeSelection { steering, .. } = select;
         let ingress = match steering {
             Some(steering) if mode.xdp().is_some() => {
@@ -95,19 +86,42 @@ impl CapturedInterface {
             }
             _ => IngressPath::Stack(Vec::new()),
         };
-        Ok((
-            Self {
-                interface,
-                mode,
-                fallbacks,
-                queue_count,
-                chunk_size,
-                has_segments: true,
-                is_gone: false,
-                ingress,
-            },
-            open,
-        ))
+        let mut captured = Self {
+            destinations: DestinationFilter::new(config.capture.destinations),
+            _promiscuous: promiscuous(config, &interface)?,
+            interface,
+            mode,
+            fallbacks,
+            queue_count,
+            chunk_size,
+            has_segments: true,
+            is_gone: false,
+            ingress,
+        };
+        notes.extend(captured.update_destinations(&interface::all()?)?);
+        messages.extend(captured.uncounted_errors());
+        notes.extend(messages.into_iter().map(InterfaceNote::whole));
+        Ok((captured, open))
+    }
+
+    /// Gives the program the addresses of the interface, which is one of `all`, if they have
+    /// changed. Returns a note about that, or about datagrams that are addressed to others.
+    pub(super) fn update_destinations(
+        &mut self,
+        all: &[Interface],
+    ) -> Result<Option<InterfaceNote>, SteeringError> {
+        let Self { interface, ingress, destinations, .. } = self;
+        let IngressPath::Program { steering, is_attached: true } = ingress else { return Ok(None) };
+        let changed = destinations.update(steering, interface, all)?;
+        Ok(changed.or_else(|| destinations.others_alone(steering, &interface.name)))
+    }
+
+    /// Returns a message if frames that the kernel refuses are not counted.
+    fn uncounted_errors(&self) -> Option<String> {
+        let IngressPath::Program { steering, .. } = &self.ingress else { return None };
+        steering.uncounted_errors().map(|reason| {
+            format!("frames that the kernel refuses after a redirect are not counted ({reason})")
+        })
     }
 
     /// Starts to deliver the frames of a queue.
@@ -135,15 +149,21 @@ impl CapturedInterface {
         Ok(())
     }
 
-    /// Detaches the program from the interface; returns `false` if none was attached. The counters
-    /// can still be read.
-    pub(super) fn detach(&mut self) -> bool {
+    /// Takes the sockets from the program, which stays attached; returns `false` if none is.
+    pub(super) fn clear_sockets(&mut self) -> Result<bool, SteeringError> {
         match &mut self.ingress {
-            IngressPath::Program { steering, is_attached } => {
-                steering.detach();
-                std::mem::replace(is_attached, false)
+            IngressPath::Program { steering, is_attached: true } => {
+                steering.clear_sockets().map(|()| true)
             }
-            IngressPath::Stack(_) => false,
+            _ => Ok(false),
+        }
+    }
+
+    /// Detaches the program from the interface. The counters can still be read.
+    pub(super) fn detach(&mut self) {
+        if let IngressPath::Program { steering, is_attached } = &mut self.ingress {
+            steering.detach();
+            *is_attached = false;
         }
     }
 
@@ -164,119 +184,31 @@ impl CapturedInterface {
     }
 }
 
-impl ModeSelection<'_> {
-    /// Tries the modes in order until one works; adds the others to `fallbacks`.
-    fn select(
-        &mut self,
-        modes: &[ActiveMode],
-        fallbacks: &mut Vec<ModeFallback>,
-        diagnostics: &mut Vec<String>,
-    ) -> Result<(ActiveMode, Vec<OpenQueue>), EngineError> {
-        for (index, &mode) in modes.iter().enumerate() {
-            let is_last = index + 1 == modes.len();
-            match self.open_all(mode, diagnostics) {
-                Ok(open) => return Ok((mode, open)),
-                Err(error) if !is_last && allows_fallback(&error) => {
-                    fallbacks.push(ModeFallback { mode, reason: cause(&error) });
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        unreachable!("the last mode returns")
+/// Refuses modes that need an Ethernet header for an interface whose packets have none.
+fn check_link_type(interface: &Interface, mode: CaptureMode) -> Result<(), EngineError> {
+    if interface.has_ethernet_header || matches!(mode, CaptureMode::Auto | CaptureMode::Socket) {
+        return Ok(());
     }
-
-    /// Opens all queues in one mode.
-    fn open_all(
-        &mut self,
-        mode: ActiveMode,
-        diagnostics: &mut Vec<String>,
-    ) -> Result<Vec<OpenQueue>, EngineError> {
-        match mode.xdp() {
-            Some((mode, _)) => self.attach(mode)?,
-            None => self.steering = None,
-        }
-        let Self { builder, queue_cpus, umems, .. } = self;
-        let each = queue_cpus.iter().zip(umems);
-        each.map(|(&index, umem)| builder.open(mode, index, umem, diagnostics)).collect()
-    }
-
-    fn attach(&mut self, mode: AttachMode) -> Result<(), EngineError> {
-        let QueueBuilder { config, interface } = self.builder;
-        let mut steering = match self.steering.take() {
-            Some(steering) => steering,
-            None => Box::new(load(config)?),
-        };
-        if self.attached != Some(mode) {
-            self.attached = None;
-            let attached = steering.attach(interface.index, &interface.name, mode);
-            self.attached = attached.is_ok().then_some(mode);
-            self.steering = Some(steering);
-            return Ok(attached?);
-        }
-        self.steering = Some(steering);
-        Ok(())
-    }
+    Err(EngineError::NoEthernetHeader { interface: interface.name.clone(), mode })
 }
 
-fn load(config: &Config) -> Result<Steering, EngineError> {
-    let capture = &config.capture;
-    let ports: Vec<_> = capture.ports.iter().map(|port| port.number).collect();
-    let settings = steering::Settings {
-        ports: &ports,
-        allowed_sources: &capture.allowed_sources,
-        stamp_arrival: capture.arrival_times,
-        fragments: capture.fragments == FragmentMode::Reassemble,
-    };
-    Ok(Steering::load(&settings)?)
-}
-
-/// Returns whether kernel, driver or privileges do not suffice for this mode, so that the next one
-/// is worth a try.
-const fn allows_fallback(error: &EngineError) -> bool {
-    match error {
-        EngineError::Steering(error) => matches!(
-            error,
-            SteeringError::NoNativeMode { .. }
-                | SteeringError::MtuTooLarge { .. }
-                | SteeringError::Attach { .. }
-                | SteeringError::NotPermitted { .. }
-                | SteeringError::Load { .. }
-        ),
-        EngineError::Socket(error) => matches!(
-            error,
-            SocketError::Unsupported { .. }
-                | SocketError::NoSegments { .. }
-                | SocketError::NotPermitted
-        ),
-        _ => false,
+/// Sets the interface to promiscuous mode, if configured.
+fn promiscuous(config: &Config, interface: &Interface) -> Result<Option<OwnedFd>, EngineError> {
+    if !config.capture.promiscuous {
+        return Ok(None);
     }
-}
-
-/// Returns the reason against a mode, from the error that it caused.
-fn cause(error: &EngineError) -> String {
-    match error {
-        EngineError::Steering(SteeringError::NoNativeMode { source, .. }) => {
-            format!("the driver has no native XDP ({source})")
-        }
-        EngineError::Socket(SocketError::Unsupported { mode, source, .. }) => {
-            format!("the driver does not offer {mode} ({source})")
-        }
-        other => other.to_string(),
-    }
-}
-
-/// Returns one message for each reason.
-fn fallback_messages(name: &str, fallbacks: &[ModeFallback]) -> Vec<String> {
-    let of_one_reason = fallbacks.chunk_by(|one, other| one.reason == other.reason);
-    let note = |fallbacks: &[ModeFallback]| {
-        let modes: Vec<_> = fallbacks.iter().map(|fallback| fallback.mode.to_string()).collect();
-        format!("{name} is not captured in {} mode: {}", modes.join(" or "), fallbacks[0].reason)
-    };
-    of_one_reason.map(note).collect()
+    let held = hold_promiscuous(interface.index).map_err(|source| EngineError::System {
+        what: format!("cannot set {} to promiscuous mode, which needs CAP_NET_RAW", interface.name),
+        source,
+    })?;
+    Ok(Some(held))
 }
 
 /// Returns the queues to read, and the number of queues that the interface has.
-fn queue_list(interface: &Interface, queues: &Queues) -> Result<(Vec<u32>, u32), EngineError> {
+pub(super) fn queue_list(
+    interface: &Interface,
+    queues: &Queues,
+) -> Result<(Vec<u32>, u32), EngineError> {
     let count = rx_queue_count(&interface.name).map_err(|source| EngineError::System {
         what: format!("cannot ask {} for its queues", interface.name),
         source,

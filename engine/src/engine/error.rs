@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::capture_file::CaptureFileError;
-use crate::config::ConfigError;
+use crate::config::{CaptureMode, ConfigError};
 use crate::interface::InterfaceError;
 use crate::outputs::OutputError;
 use crate::plural::counted;
@@ -41,6 +41,25 @@ pub enum EngineError {
     /// An output could not be opened or started.
     #[error(transparent)]
     Output(#[from] OutputError),
+    /// The process or the system has reached a limit.
+    #[error("{remedy} ({source})")]
+    Shortage {
+        /// The limit, and how to raise it.
+        remedy: String,
+        /// The error that it caused.
+        source: Box<Self>,
+    },
+    /// AF_XDP modes need frames that begin with an Ethernet header.
+    #[error(
+        "the packets of {interface} have no Ethernet header, which capture.mode = \"{mode}\" needs: use \"auto\" or \
+         \"socket\", or capture from the interface on which the outer packets arrive"
+    )]
+    NoEthernetHeader {
+        /// The interface.
+        interface: String,
+        /// The configured mode.
+        mode: CaptureMode,
+    },
     /// A configured queue is not there.
     #[error(
         "{interface} has no RX queue {queue}: it has {count}, numbered from 0 (`ethtool -l {interface}`)"

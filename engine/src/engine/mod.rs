@@ -11,13 +11,18 @@
 mod active_mode;
 mod captured_interface;
 mod cpus;
+mod destinations;
 mod error;
 mod file_source;
+mod interface_notes;
+mod mode_selection;
+mod open_errors;
 mod queue_builder;
 mod reload;
 mod report;
 mod ring_budget;
 mod start;
+mod start_needs;
 mod stop;
 mod tail;
 mod watch;
@@ -35,6 +40,7 @@ use crate::outputs::{OutputBuilder, OutputError, OutputInstance};
 use crate::ring::{Consumer, QueueId, Writer};
 use crate::ruleset::Ruleset;
 use crate::session::{Directory, SessionTable};
+use crate::sys::clock::time_namespace_offset_ns;
 pub use crate::udp::UdpError;
 use crate::worker::FragmentTable;
 use crate::worker::{QueueHandle, QueueSet};
@@ -45,10 +51,12 @@ use captured_interface::CapturedInterface;
 pub use error::EngineError;
 pub use file_source::CaptureFileReport;
 use file_source::{FileSource, Progress};
+use interface_notes::InterfaceNote;
 use queue_builder::{OpenQueue, SteeringTarget};
 pub use reload::{Changes, ReloadError};
 pub use report::{InterfaceReport, OutputReport, Report, WorkerReport};
 use ring_budget::RingBudget;
+pub use start_needs::StartNeeds;
 use tail::TailOutput;
 pub use tail::{TailError, TailRequest};
 use watch::Watch;
@@ -151,6 +159,10 @@ impl Engine {
     /// Linux 6.1 with `CAP_NET_ADMIN`, `CAP_NET_RAW`, `CAP_BPF` and `CAP_PERFMON`, in the calling
     /// thread's network namespace. [`ActiveMode::Socket`] needs none of them.
     pub fn open(config: Config) -> Result<Self, EngineError> {
+        Self::open_interfaces(config).map_err(EngineError::naming_shortage)
+    }
+
+    fn open_interfaces(config: Config) -> Result<Self, EngineError> {
         config.validate()?;
         if config.capture.interfaces.is_empty() {
             return Err(EngineError::NoInterface);
@@ -158,20 +170,21 @@ impl Engine {
         // All interfaces are looked up before any of them is changed.
         config.capture.interfaces.iter().try_for_each(|name| Interface::find(name).map(drop))?;
         let diagnostics = Diagnostics::default();
-        let mut messages = Vec::new();
+        let mut notes = Vec::new();
         let mut interfaces = Vec::new();
         let mut waiting = Vec::new();
         for (interface, name) in config.capture.interfaces.iter().enumerate() {
             let (captured, queues) =
-                CapturedInterface::open(&config, name, waiting.len(), &mut messages)?;
+                CapturedInterface::open(&config, name, waiting.len(), &mut notes)?;
             interfaces.push(captured);
             waiting.extend(
                 queues.into_iter().map(|open| (QueueId { interface, queue: open.queue }, open)),
             );
         }
+        notes.extend(unknown_clock(&config, &interfaces).map(InterfaceNote::whole));
         // Only after the interfaces are open: a second engine that is refused must not touch the
         // files of the first.
-        for note in messages {
+        for note in interface_notes::sentences(&notes) {
             diagnostics.push(note);
         }
         let plan = config.memory.plan(Output::count_rings(&config.outputs))?;
@@ -382,6 +395,17 @@ impl Engine {
     pub fn report(&self) -> Report {
         Report::new(self)
     }
+}
+
+/// Returns a note if arrival times may be those of another clock.
+fn unknown_clock(config: &Config, interfaces: &[CapturedInterface]) -> Option<String> {
+    let is_stamped = config.capture.arrival_times
+        && interfaces.iter().any(|captured| captured.mode.xdp().is_some());
+    (is_stamped && time_namespace_offset_ns().is_none()).then(|| {
+        "without /proc it is not known whether this process is in a time namespace, whose offset would be missing in \
+         arrival times: mount /proc, or set capture.arrival_times = false"
+            .to_owned()
+    })
 }
 
 fn no_rings(source: std::io::Error) -> EngineError {

@@ -1,7 +1,9 @@
 //! Opens an RX queue: its memory, and its AF_XDP or UDP socket.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::thread;
 
 use super::EngineError;
 use super::active_mode::ActiveMode;
@@ -62,6 +64,40 @@ impl QueueBuilder<'_> {
         let geometry = Geometry::new(chunk_size, memory.plan(planned_outputs)?.chunk_count);
         let pages = if memory.hugepages { Pages::Reserved } else { Pages::Collapsed };
         Ok(Arc::new(Umem::create(geometry, pages)?.0))
+    }
+
+    /// Creates the UMEMs of `count` queues, on as many threads as there are CPUs: the kernel clears
+    /// all of the memory.
+    pub(super) fn umems(
+        &self,
+        chunk_size: u32,
+        planned_outputs: usize,
+        count: usize,
+    ) -> Result<Vec<Arc<Umem>>, EngineError> {
+        let threads = thread::available_parallelism().map_or(1, usize::from).min(count).max(1);
+        let share = |first: usize| -> Result<Vec<_>, EngineError> {
+            (first..count)
+                .step_by(threads)
+                .map(|_| self.umem(chunk_size, planned_outputs))
+                .collect()
+        };
+        thread::scope(|scope| {
+            let others: Vec<_> = (1..threads)
+                .map(|first| {
+                    let thread = thread::Builder::new().spawn_scoped(scope, move || share(first));
+                    (first, thread)
+                })
+                .collect();
+            let mut umems = share(0)?;
+            for (first, other) in others {
+                umems.extend(match other {
+                    Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+                    // Without another thread it takes longer.
+                    Err(_) => share(first),
+                }?);
+            }
+            Ok(umems)
+        })
     }
 
     /// Opens a queue in a mode. The caller must hold the only reference to its memory. Adds a

@@ -21,6 +21,10 @@ impl Engine {
     /// If it is called twice.
     pub fn start(&mut self) -> Result<(), EngineError> {
         assert!(!std::mem::replace(&mut self.is_started, true), "an engine is started once");
+        self.start_all().map_err(EngineError::naming_shortage)
+    }
+
+    fn start_all(&mut self) -> Result<(), EngineError> {
         self.start_outputs()?;
         // No consumer can be taken after the start.
         self.instances.iter_mut().for_each(|instance| instance.consumer = None);

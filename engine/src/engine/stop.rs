@@ -1,19 +1,14 @@
-//! Stops an engine in the order in which frames pass: the program is detached, the workers empty
-//! their rings and end, then the outputs.
+//! Stops an engine in the order in which frames pass: no more of them are steered, the workers
+//! empty their rings and end, then the outputs.
 
-use std::thread;
-use std::time::Duration;
-
-use super::{Engine, FrameSource, Report};
+use super::{CapturedInterface, Engine, FrameSource, Report};
 use crate::outputs::OutputStats;
 use crate::outputs::OutputThread;
-use crate::sys::lock;
-
-/// Time for frames that are on their way through the kernel when the program is detached.
-const SETTLE: Duration = Duration::from_millis(20);
+use crate::sys::{lock, wait_for_kernel_readers};
 
 impl Engine {
-    /// Detaches the program, drains the rings, ends all threads, and returns the final report.
+    /// Takes the sockets from the program and detaches it, drains the rings, ends all threads, and
+    /// returns the final report.
     ///
     /// Waits for the outputs that the engine reads itself, not for consumers that were taken: these
     /// read the rest of their rings and then find them closed. Dropping an engine does the same
@@ -39,16 +34,8 @@ impl Engine {
 
     /// Ends all threads, in the order in which frames pass. Does nothing the second time.
     fn finish(&mut self) -> (Vec<String>, Vec<Option<OutputStats>>) {
-        if let FrameSource::Live(interfaces) = &mut self.source {
-            let mut was_attached = false;
-            for captured in interfaces {
-                was_attached |= captured.detach();
-            }
-            if was_attached {
-                thread::sleep(SETTLE);
-            }
-        }
-        let mut failures = self.workers.drain();
+        let mut failures = self.stop_steering();
+        failures.extend(self.workers.drain());
         if let Some(fragments) = &self.fragments {
             lock(fragments).clear();
         }
@@ -73,6 +60,27 @@ impl Engine {
             }));
         }
         (failures, written)
+    }
+
+    /// Leaves all frames to the kernel stack: takes the sockets from the programs, waits for the
+    /// frames that are on their way to them, then detaches the programs. In this order every frame
+    /// that a program has redirected arrives: a driver that loses its program sets up its queues
+    /// anew, and the kernel then refuses frames on their way to a socket.
+    fn stop_steering(&mut self) -> Vec<String> {
+        let FrameSource::Live(interfaces) = &mut self.source else { return Vec::new() };
+        let mut failures = Vec::new();
+        let mut was_steering = false;
+        for captured in interfaces.iter_mut() {
+            match captured.clear_sockets() {
+                Ok(was) => was_steering |= was,
+                Err(error) => failures.push(error.to_string()),
+            }
+        }
+        if was_steering {
+            wait_for_kernel_readers();
+        }
+        interfaces.iter_mut().for_each(CapturedInterface::detach);
+        failures
     }
 }
 

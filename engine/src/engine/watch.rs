@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
+use super::interface_notes;
 use super::queue_builder::{QueueBuilder, QueueCpu};
 use super::{Engine, EngineError, FrameSource, OutputInstance, cpus, no_rings};
 use crate::config::Queues;
@@ -79,7 +80,25 @@ impl Engine {
         for change in self.changes_of_interfaces() {
             self.apply(change);
         }
+        self.update_destinations();
         self.report_ended_workers();
+    }
+
+    /// Gives the programs the addresses of their interfaces, and reports what arrives for others.
+    fn update_destinations(&mut self) {
+        if self.watch.namespace != network_namespace() {
+            return;
+        }
+        let FrameSource::Live(interfaces) = &mut self.source else { return };
+        // An error passes, or is one that opening the next interface reports.
+        let Ok(all) = interface::all() else { return };
+        for captured in interfaces.iter_mut().filter(|captured| !captured.is_gone) {
+            if let Ok(Some(note)) = captured.update_destinations(&all) {
+                for sentence in interface_notes::sentences(&[note]) {
+                    self.diagnostics.push(sentence);
+                }
+            }
+        }
     }
 
     /// Reports interfaces that still exist but have lost a worker, while others go on.
@@ -248,6 +267,9 @@ mod tests {
             mtu: 1500,
             is_up: true,
             xdp_program: None,
+            has_ethernet_header: true,
+            tunnel: None,
+            stack: interface::Stack::default(),
         };
         let now = Interface { name: "mirror".to_owned(), mtu: 9001, is_up: false, ..before };
         let diagnostics = describe(&before, &now, false);

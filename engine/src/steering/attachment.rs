@@ -11,9 +11,11 @@ use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{LinkAttribute, LinkMessage, LinkXdp};
 use vxtap_ebpf::maps::PROGRAM;
 
-use super::error::{SteeringError, os_number};
+use super::error::SteeringError;
+use super::foreign::process_with;
 use super::{AttachMode, attached_program};
 use crate::interface::{self, Interface};
+use crate::sys::os_number;
 
 pub(super) fn attach(
     program: &mut Xdp,
@@ -65,7 +67,8 @@ fn refusal(error: ProgramError, if_index: u32, interface: &str, mode: AttachMode
 fn occupied(error: ProgramError, if_index: u32, interface: String) -> SteeringError {
     match attached_program(if_index) {
         Ok(Some(program)) if program.name.as_deref() == Some(PROGRAM) => {
-            SteeringError::AnotherEngine { interface, id: program.id }
+            let process_id = process_with(program.id);
+            SteeringError::AnotherEngine { interface, id: program.id, process_id }
         }
         Ok(Some(program)) => SteeringError::ForeignProgram { interface, program },
         // It is gone meanwhile, or something other than a program keeps the interface busy.

@@ -6,6 +6,7 @@ use std::io;
 
 use super::foreign::AttachedProgram;
 use crate::interface::InterfaceError;
+use crate::sys::{os_error, os_number};
 
 /// Reason why frames cannot be steered.
 #[derive(Debug, thiserror::Error)]
@@ -20,7 +21,7 @@ pub enum SteeringError {
         what: &'static str,
     },
     /// The kernel refuses the program.
-    #[error("the kernel refuses the XDP program ({}); vxtap is made for Linux 6.1 and later", reason(source.as_ref()))]
+    #[error("the kernel refuses the XDP program ({}){}", reason(source.as_ref()), hint(source.as_ref()))]
     Load {
         /// The full error, with the verifier's log.
         source: Box<dyn Error + Send + Sync>,
@@ -59,14 +60,17 @@ pub enum SteeringError {
     },
     /// A program with vxtap's own name is attached to the interface.
     #[error(
-        "another vxtap engine already runs on {interface} (XDP program {id}); stop that one, or capture from another \
-         interface"
+        "another vxtap engine already runs on {interface} ({}XDP program {id}); stop that one, or capture from another \
+         interface",
+        process_id.map_or_else(String::new, |id| format!("process {id}, "))
     )]
     AnotherEngine {
         /// Name of the interface.
         interface: String,
         /// Identifier of the program.
         id: u32,
+        /// Identifier of the process that has it, if `/proc` shows that to this one.
+        process_id: Option<u32>,
     },
     /// Another program is attached to the interface.
     #[error(
@@ -137,7 +141,7 @@ pub enum SteeringError {
 }
 
 impl SteeringError {
-    pub(super) fn of_load(error: impl Error + Send + Sync + 'static) -> Self {
+    pub(crate) fn of_load(error: impl Error + Send + Sync + 'static) -> Self {
         match os_number(&error) {
             // Without CAP_PERFMON the verifier takes part of the pointer arithmetic for a way to
             // spy on the kernel.
@@ -161,26 +165,18 @@ fn has_perfmon() -> bool {
     bits.is_none_or(|bits| bits & (SYS_ADMIN | PERFMON) != 0)
 }
 
-/// Returns the kernel's error in a few words: the errors of aya end in pages of the verifier's log.
-fn reason(error: &(dyn Error + 'static)) -> String {
-    os_error(error).map_or_else(|| error.to_string(), io::Error::to_string)
-}
-
-/// Returns the error of the system call at the end of a chain of errors.
-fn os_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            return Some(error);
-        }
-        next = error.source();
+/// Returns the advice behind a refusal of the program: on the kernel where that is to blame.
+fn hint(error: &(dyn Error + 'static)) -> &'static str {
+    match os_number(error) {
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOSPC) => "",
+        Some(libc::EAGAIN | libc::EINTR) => "; start again",
+        _ => "; vxtap is made for Linux 6.1 and later",
     }
-    None
 }
 
-/// Returns the number (errno(3)) of that error.
-pub(super) fn os_number(error: &(dyn Error + 'static)) -> Option<i32> {
-    os_error(error).and_then(io::Error::raw_os_error)
+/// Returns the kernel's error in a few words: the errors of aya end in pages of the verifier's log.
+pub(super) fn reason(error: &(dyn Error + 'static)) -> String {
+    os_error(error).map_or_else(|| error.to_string(), io::Error::to_string)
 }
 
 #[cfg(test)]
@@ -222,9 +218,22 @@ mod tests {
                 "the embedded XDP object has no PORTS; rebuild it with `cargo xtask build-ebpf`",
             ),
             (
-                SteeringError::AnotherEngine { interface: interface(), id: 7 },
+                SteeringError::AnotherEngine {
+                    interface: interface(),
+                    id: 7,
+                    process_id: Some(4711),
+                },
+                "another vxtap engine already runs on eth1 (process 4711, XDP program 7); stop that one, or capture \
+                 from another interface",
+            ),
+            (
+                SteeringError::AnotherEngine { interface: interface(), id: 7, process_id: None },
                 "another vxtap engine already runs on eth1 (XDP program 7); stop that one, or capture from another \
                  interface",
+            ),
+            (
+                SteeringError::of_load(load_error(libc::EAGAIN)),
+                "the kernel refuses the XDP program (Resource temporarily unavailable (os error 11)); start again",
             ),
             (
                 SteeringError::ForeignProgram { interface: interface(), program },

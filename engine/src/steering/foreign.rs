@@ -1,6 +1,7 @@
 //! Finds the XDP program that is attached to an interface.
 
 use std::fmt;
+use std::fs;
 
 use aya::programs::loaded_programs;
 
@@ -35,6 +36,24 @@ impl fmt::Display for AttachedProgram {
 pub fn attached_program(if_index: u32) -> Result<Option<AttachedProgram>, InterfaceError> {
     let id = Interface::with_index(if_index)?.xdp_program;
     Ok(id.map(|id| AttachedProgram { id, name: name_of(id) }))
+}
+
+/// Returns the identifier of a process that has a descriptor of an XDP program or of its link
+/// (`proc_pid_fdinfo(5)`); `None` without `/proc`, or without the privilege to look at that
+/// process.
+pub(super) fn process_with(program_id: u32) -> Option<u32> {
+    let processes = fs::read_dir("/proc").ok()?.flatten();
+    let mut ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    ids.find(|id| has_program(*id, program_id))
+}
+
+fn has_program(process_id: u32, program_id: u32) -> bool {
+    let Ok(descriptors) = fs::read_dir(format!("/proc/{process_id}/fdinfo")) else { return false };
+    let is_it = |text: String| {
+        let mut ids = text.lines().filter_map(|line| line.strip_prefix("prog_id:"));
+        ids.any(|id| id.trim().parse() == Ok(program_id))
+    };
+    descriptors.flatten().any(|entry| fs::read_to_string(entry.path()).is_ok_and(is_it))
 }
 
 fn name_of(id: u32) -> Option<String> {

@@ -15,12 +15,15 @@ mod attachment;
 mod error;
 mod foreign;
 mod offline;
+mod redirect_errors;
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 
 use aya::maps::lpm_trie::{Key, LpmTrie};
-use aya::maps::{Array, Map, MapData, MapError, PerCpuArray, XskMap};
+use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, XskMap};
 use aya::programs::Xdp;
 use aya::programs::links::FdLink;
 use aya::{Ebpf, EbpfLoader};
@@ -61,7 +64,8 @@ pub enum AttachMode {
 }
 
 /// Frames that the program has processed since it was loaded, by outcome. Each is counted once,
-/// except that an unstamped frame is also a redirected one. [`Outcome`] describes the fields.
+/// except that an unstamped frame, and one that the kernel refused after the redirect, is also a
+/// redirected one. [`Outcome`] describes the fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "described where the program's outcomes are")]
 pub struct SteeringCounters {
@@ -74,6 +78,8 @@ pub struct SteeringCounters {
     pub source_not_allowed: u64,
     pub unstamped: u64,
     pub several_buffers: u64,
+    pub other_destination: u64,
+    pub redirect_err: u64,
 }
 
 impl SteeringCounters {
@@ -89,6 +95,8 @@ impl SteeringCounters {
             source_not_allowed,
             unstamped,
             several_buffers,
+            other_destination,
+            redirect_err,
         } = other;
         self.redirected += redirected;
         self.not_ours += not_ours;
@@ -99,6 +107,8 @@ impl SteeringCounters {
         self.source_not_allowed += source_not_allowed;
         self.unstamped += unstamped;
         self.several_buffers += several_buffers;
+        self.other_destination += other_destination;
+        self.redirect_err += redirect_err;
     }
 
     /// Counts a frame that was not steered by the program in the kernel.
@@ -113,6 +123,8 @@ impl SteeringCounters {
             Outcome::SourceNotAllowed => &mut self.source_not_allowed,
             Outcome::Unstamped => &mut self.unstamped,
             Outcome::SeveralBuffers => &mut self.several_buffers,
+            Outcome::OtherDestination => &mut self.other_destination,
+            Outcome::RedirectErr => &mut self.redirect_err,
         } += 1;
     }
 }
@@ -124,9 +136,16 @@ pub struct Steering {
     link: Option<FdLink>,
     ebpf: Ebpf,
     sockets: XskMap<MapData>,
+    /// Queues that have a socket in the map.
+    queues: BTreeSet<u32>,
+    destinations: HashMap<MapData, [u8; 16], u8>,
+    /// Keys in `destinations`.
+    own: BTreeSet<[u8; 16]>,
+    other_destination: Array<MapData, [u8; 16]>,
     counters: PerCpuArray<MapData, u64>,
-    settings: Array<MapData, u32>,
-    flags: u32,
+    settings_map: Array<MapData, [u32; 3]>,
+    settings: maps::Settings,
+    uncounted_errors: Option<String>,
 }
 
 impl Steering {
@@ -140,13 +159,81 @@ impl Steering {
         check_counts(settings)?;
         let mut ebpf = EbpfLoader::new().load(OBJECT).map_err(SteeringError::of_load)?;
         program(&mut ebpf)?.load().map_err(SteeringError::of_load)?;
-        let sockets = take_map(&mut ebpf, maps::SOCKETS)?;
-        let counters = take_map(&mut ebpf, maps::COUNTERS)?;
+        let sockets_id = redirect_errors::id_of(&ebpf, maps::SOCKETS)?;
+        let uncounted_errors = redirect_errors::count(&mut ebpf)?;
         fill(&mut ebpf, settings)?;
-        let flags = flags_of(settings);
-        let mut settings: Array<MapData, u32> = take_map(&mut ebpf, maps::SETTINGS)?;
-        settings.set(0, flags, 0).map_err(map_error(maps::SETTINGS))?;
-        Ok(Self { link: None, ebpf, sockets, counters, settings, flags })
+        let mut steering = Self {
+            link: None,
+            sockets: take_map(&mut ebpf, maps::SOCKETS)?,
+            queues: BTreeSet::new(),
+            destinations: take_map(&mut ebpf, maps::DESTINATIONS)?,
+            own: BTreeSet::new(),
+            other_destination: take_map(&mut ebpf, maps::OTHER_DESTINATION)?,
+            counters: take_map(&mut ebpf, maps::COUNTERS)?,
+            settings_map: take_map(&mut ebpf, maps::SETTINGS)?,
+            settings: maps::Settings { flags: flags_of(settings), own_v4: 0, sockets_id },
+            uncounted_errors,
+            ebpf,
+        };
+        steering.write_settings()?;
+        Ok(steering)
+    }
+
+    /// Writes the settings for the programs.
+    fn write_settings(&mut self) -> Result<(), SteeringError> {
+        const { assert!(size_of::<maps::Settings>() == size_of::<[u32; 3]>()) };
+        let maps::Settings { flags, own_v4, sockets_id } = self.settings;
+        self.settings_map.set(0, [flags, own_v4, sockets_id], 0).map_err(map_error(maps::SETTINGS))
+    }
+
+    /// Returns the reason why frames that the kernel refuses after the redirect are not counted;
+    /// `None` if they are.
+    pub fn uncounted_errors(&self) -> Option<&str> {
+        self.uncounted_errors.as_deref()
+    }
+
+    /// Takes only datagrams to these addresses, to multicast groups and to 255.255.255.255, and
+    /// passes all others to the kernel stack; with `None`, the setting of a new program, takes
+    /// datagrams to any address. Broadcast addresses of networks have to be in the list. May be
+    /// called while the program is attached: an address that is in both lists is taken throughout.
+    ///
+    /// # Errors
+    ///
+    /// [`SteeringError::TooMany`] beyond [`maps::DESTINATIONS_MAX`] addresses, with which nothing
+    /// changes, or [`SteeringError::Map`].
+    pub fn set_destinations(&mut self, own: Option<&[IpAddr]>) -> Result<(), SteeringError> {
+        let own_v4 = own.into_iter().flatten().find_map(|address| match address {
+            IpAddr::V4(address) => Some(u32::from_ne_bytes(address.octets())),
+            IpAddr::V6(_) => None,
+        });
+        let keys: BTreeSet<_> = own.into_iter().flatten().copied().map(key_of).collect();
+        if keys.len() > maps::DESTINATIONS_MAX as usize {
+            let (what, given) = ("addresses of an interface", keys.len());
+            return Err(SteeringError::TooMany { what, given, max: maps::DESTINATIONS_MAX });
+        }
+        // The map may be full: addresses that have gone make room, those that stay are not touched.
+        for gone in self.own.difference(&keys) {
+            self.destinations.remove(gone).map_err(map_error(maps::DESTINATIONS))?;
+        }
+        for new in keys.difference(&self.own) {
+            self.destinations.insert(new, 1, 0).map_err(map_error(maps::DESTINATIONS))?;
+        }
+        self.own = keys;
+        self.settings.own_v4 = own_v4.unwrap_or_default();
+        self.settings.flags &= !maps::CHECK_DESTINATION;
+        self.settings.flags |= if own.is_some() { maps::CHECK_DESTINATION } else { 0 };
+        self.write_settings()
+    }
+
+    /// Returns a destination whose datagrams are passed to the kernel stack, as an example; `None`
+    /// if there was none.
+    ///
+    /// # Errors
+    ///
+    /// [`SteeringError::Map`] if the kernel refuses.
+    pub fn other_destination(&self) -> Result<Option<IpAddr>, SteeringError> {
+        let key = self.other_destination.get(&0, 0).map_err(map_error(maps::OTHER_DESTINATION))?;
+        Ok((key != [0; 16]).then(|| IpAddr::from(key).to_canonical()))
     }
 
     /// Attaches the program to an interface of the calling thread's network namespace; `interface`
@@ -179,8 +266,8 @@ impl Steering {
     ///
     /// [`SteeringError::Map`] if the kernel refuses.
     pub fn leave_several_buffers(&mut self) -> Result<(), SteeringError> {
-        self.flags |= maps::SINGLE_BUFFER;
-        self.settings.set(0, self.flags, 0).map_err(map_error(maps::SETTINGS))
+        self.settings.flags |= maps::SINGLE_BUFFER;
+        self.write_settings()
     }
 
     /// Sends the frames of an RX queue to an AF_XDP socket, which has to be bound to that queue of
@@ -197,7 +284,22 @@ impl Steering {
                 Err(SteeringError::NoSuchQueue { queue, max: maps::SOCKETS_MAX - 1 })
             }
             result => result.map_err(map_error(maps::SOCKETS)),
+        }?;
+        self.queues.insert(queue);
+        Ok(())
+    }
+
+    /// Leaves the frames of all RX queues to the kernel stack. Frames that the program has
+    /// redirected before may still be on their way to their sockets: the caller waits for them.
+    ///
+    /// # Errors
+    ///
+    /// [`SteeringError::Map`] if the kernel refuses.
+    pub fn clear_sockets(&mut self) -> Result<(), SteeringError> {
+        while let Some(queue) = self.queues.pop_first() {
+            self.clear_socket(queue)?;
         }
+        Ok(())
     }
 
     /// Leaves the frames of an RX queue to the kernel stack. Does nothing if the queue has no
@@ -237,6 +339,8 @@ impl Steering {
             source_not_allowed: of(Outcome::SourceNotAllowed)?,
             unstamped: of(Outcome::Unstamped)?,
             several_buffers: of(Outcome::SeveralBuffers)?,
+            other_destination: of(Outcome::OtherDestination)?,
+            redirect_err: of(Outcome::RedirectErr)?,
         })
     }
 }
@@ -285,13 +389,20 @@ fn fill(ebpf: &mut Ebpf, settings: &Settings<'_>) -> Result<(), SteeringError> {
     Ok(())
 }
 
-/// Returns the value of the settings map, [`maps::Settings`], which is one integer.
+/// Returns an address as the key of [`maps::DESTINATIONS`].
+const fn key_of(address: IpAddr) -> [u8; 16] {
+    match address {
+        IpAddr::V4(address) => maps::mapped(address.octets()),
+        IpAddr::V6(address) => address.octets(),
+    }
+}
+
+/// Returns the flags of [`maps::Settings`].
 const fn flags_of(settings: &Settings<'_>) -> u32 {
-    const { assert!(size_of::<maps::Settings>() == size_of::<u32>()) };
     let check = if settings.allowed_sources.is_empty() { 0 } else { maps::CHECK_SOURCE };
     let stamp = if settings.stamp_arrival { maps::STAMP_ARRIVAL } else { 0 };
     let fragments = if settings.fragments { maps::STEER_FRAGMENTS } else { 0 };
-    maps::Settings { flags: check | stamp | fragments }.flags
+    check | stamp | fragments
 }
 
 /// Returns the program. A test in crate `vxtap-tests` checks that the embedded object has it and

@@ -119,5 +119,7 @@ pub(crate) const fn outcome_name(outcome: Outcome) -> &'static str {
         Outcome::SourceNotAllowed => "source_not_allowed",
         Outcome::Unstamped => "unstamped",
         Outcome::SeveralBuffers => "several_buffers",
+        Outcome::OtherDestination => "other_destination",
+        Outcome::RedirectErr => "redirect_err",
     }
 }

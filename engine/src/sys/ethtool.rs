@@ -19,6 +19,10 @@ const SIOCETHTOOL: libc::c_ulong = 0x8946;
 enum EthtoolCommand {
     /// `ETHTOOL_GDRVINFO`: fills in a `struct ethtool_drvinfo`, 196 bytes.
     DriverInfo = 0x03,
+    /// `ETHTOOL_GFLAGS`: reads a `struct ethtool_value`, 8 bytes.
+    Flags = 0x25,
+    /// `ETHTOOL_GGRO`, as above.
+    GenericReceive = 0x2b,
     /// `ETHTOOL_GCHANNELS`: fills in a `struct ethtool_channels`, 36 bytes.
     Channels = 0x3c,
     /// `ETHTOOL_SRXCSUM`: reads a `struct ethtool_value`, 8 bytes, as those below.
@@ -56,6 +60,9 @@ type Argument = [u32; WORDS];
 /// Words of `struct ethtool_channels` with the numbers of RX channels and of combined ones.
 const RX_COUNT: usize = 5;
 const COMBINED_COUNT: usize = 8;
+/// Word of `struct ethtool_value` with the value, and the bit of LRO in that of `ETHTOOL_GFLAGS`.
+const VALUE: usize = 1;
+const FLAG_LRO: u32 = 1 << 15;
 /// Words of `struct ethtool_drvinfo` with the driver's name.
 const DRIVER_NAME: std::ops::Range<usize> = 1..9;
 
@@ -79,6 +86,13 @@ pub(crate) fn driver_of(interface: &str) -> Option<String> {
     let argument = request(interface, EthtoolCommand::DriverInfo).ok()?;
     let name = argument[DRIVER_NAME].iter().flat_map(|word| word.to_ne_bytes());
     String::from_utf8(name.take_while(|&byte| byte != 0).collect()).ok()
+}
+
+/// Returns whether `interface` merges received frames, by itself (LRO) or in the kernel (GRO),
+/// before the kernel stack gets them.
+pub(crate) fn merges_received(interface: &str) -> bool {
+    let value = |command| request(interface, command).map_or(0, |argument| argument[VALUE]);
+    value(EthtoolCommand::GenericReceive) != 0 || value(EthtoolCommand::Flags) & FLAG_LRO != 0
 }
 
 /// Switches off what makes other frames of those that pass `interface`, in the calling thread's

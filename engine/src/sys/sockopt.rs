@@ -38,6 +38,24 @@ pub(crate) fn bind_to_device(fd: BorrowedFd<'_>, interface: &str) -> io::Result<
     set_bytes(fd, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, interface.as_bytes())
 }
 
+/// Makes an `AF_PACKET` socket ask for frames of an interface (`PACKET_ADD_MEMBERSHIP`, packet(7)),
+/// without an address.
+///
+/// # Errors
+///
+/// The errno of the system call.
+pub(crate) fn add_packet_membership(
+    fd: BorrowedFd<'_>,
+    if_index: u32,
+    kind: u16,
+) -> io::Result<()> {
+    // struct packet_mreq: index, type, length of the address, 8 bytes for it.
+    let mut request = [0; 16];
+    request[..4].copy_from_slice(&if_index.to_ne_bytes());
+    request[4..6].copy_from_slice(&kind.to_ne_bytes());
+    set_bytes(fd, libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, &request)
+}
+
 /// Sets a socket option whose value is these bytes. Only for options whose value holds no address
 /// of this process.
 fn set_bytes(fd: BorrowedFd<'_>, level: c_int, name: c_int, value: &[u8]) -> io::Result<()> {

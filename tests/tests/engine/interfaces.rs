@@ -1,16 +1,15 @@
 //! Several interfaces, and changes of them while the engine runs.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread;
 
 use vxtap::Engine;
 use vxtap::config::CaptureMode;
 use vxtap::ring::Next;
 use vxtap_bench::profile::Sizes;
-use vxtap_bench::{Pace, PacketSocket, Profile, SendLimits, Totals, Traffic, Verifier, send};
+use vxtap_bench::{Profile, Traffic, Verifier};
 use vxtap_tests::{NetNs, Side, TIMEOUT, Veth, VethOptions, capture, privileged, wait_until};
 
+use super::load::Load;
 use super::support::{
     OUTPUT, assert_adds_up, config, count, open, send_on, send_traffic, stop_after, verify,
     wait_for_arrivals,
@@ -37,33 +36,6 @@ fn poll_until(
     notes
 }
 
-/// Endless traffic from a thread of its own.
-struct Load {
-    stop: Arc<AtomicBool>,
-    thread: JoinHandle<Totals>,
-}
-
-impl Load {
-    fn start(sender: &Side) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (until, interface) = (stop.clone(), sender.interface);
-        let run = move || {
-            let mut socket = PacketSocket::open(interface).unwrap();
-            let mut traffic = Traffic::new(&Profile::default()).unwrap();
-            let pace = Pace::PerSecond(20_000.try_into().unwrap());
-            let limits = SendLimits { pace, duration: None, stop: Some(&until) };
-            send(&mut traffic, &mut socket, limits, |_| {}).unwrap()
-        };
-        // A thread stays in the namespace in which it was started.
-        Self { stop, thread: sender.netns.run(|| thread::spawn(run)) }
-    }
-
-    fn stop(self) -> Totals {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().unwrap()
-    }
-}
-
 fn ethtool(side: &Side, arguments: &[&str]) -> anyhow::Result<String> {
     capture(side.netns.command("ethtool").args(arguments))
 }
@@ -78,7 +50,7 @@ fn twenty_link_flaps_under_load_are_noticed_and_the_account_stays_exact() {
     let consumer = engine.take_consumer(OUTPUT).unwrap();
     let reader = thread::spawn(|| count(consumer));
     engine.start().unwrap();
-    let load = Load::start(&veth.sender);
+    let load = Load::start(&veth.sender, 20_000);
     for _ in 0..20 {
         for (state, expected) in
             [("down", "vxrx0 is down, nothing arrives"), ("up", "vxrx0 is up again")]
@@ -117,7 +89,7 @@ fn twenty_times_another_queue_under_load_and_each_is_served() {
     let consumer = engine.take_consumer(OUTPUT).unwrap();
     let reader = thread::spawn(|| count(consumer));
     engine.start().unwrap();
-    let load = Load::start(&veth.sender);
+    let load = Load::start(&veth.sender, 20_000);
     for queues in 2..=21_usize {
         let count = queues.to_string();
         ethtool(receiver, &["-L", "vxrx0", "rx", &count, "tx", &count]).unwrap();

@@ -12,6 +12,11 @@
 //! | `refusals` | a configuration that cannot work is refused in one sentence |
 //! | `files` | other programs can read the files at any moment |
 //! | `reload` | a running engine takes over another configuration and loses no frame by it |
+//! | `open_errors` | a worse capture mode is taken only for what it can mend; a shortage is named |
+//! | `start` | the start says what it takes, and says once what applies to several interfaces |
+//! | `stops` | the account is exact when an engine stops under load |
+//! | `destinations` | datagrams to others are left to the kernel stack |
+//! | `udp_sockets` | in capture mode `socket` a datagram comes whole or is counted as lost |
 //! | `decap` | capture files go through the same pipeline |
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails right there")]
 
@@ -19,11 +24,17 @@ mod account;
 mod bystanders;
 mod decap;
 mod delivery;
+mod destinations;
 mod fallback;
 mod files;
 mod interfaces;
 mod lifecycle;
+mod load;
 mod memory;
+mod open_errors;
 mod refusals;
 mod reload;
+mod start;
+mod stops;
 mod support;
+mod udp_sockets;

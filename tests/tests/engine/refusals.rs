@@ -32,14 +32,15 @@ fn a_second_engine_and_a_foreign_program_are_refused_by_name() {
     let (receiver, interface) = (&veth.receiver, veth.receiver.interface);
     let mut first = open(receiver, config(receiver));
     first.start().unwrap();
+    let expected = format!(
+        "another vxtap engine already runs on vxrx0 (process {}, XDP program ",
+        std::process::id()
+    );
     for mode in [CaptureMode::Auto, CaptureMode::Generic] {
         let mut second = config(receiver);
         second.capture.mode = mode;
         let error = receiver.netns.run(|| Engine::open(second)).unwrap_err().to_string();
-        assert!(
-            error.starts_with("another vxtap engine already runs on vxrx0 (XDP program "),
-            "{error}"
-        );
+        assert!(error.starts_with(&expected), "{error}");
     }
     assert!(xdp_program(&receiver.netns, interface).unwrap().is_some(), "the first one goes on");
     first.stop();

@@ -232,9 +232,11 @@ const fn arrivals(counters: &SteeringCounters) -> u64 {
         malformed,
         too_many_extensions,
         source_not_allowed,
-        // Part of the redirected ones.
+        // Parts of the redirected ones.
         unstamped: _,
+        redirect_err: _,
         several_buffers,
+        other_destination,
     } = *counters;
     redirected
         + not_ours
@@ -244,6 +246,7 @@ const fn arrivals(counters: &SteeringCounters) -> u64 {
         + too_many_extensions
         + source_not_allowed
         + several_buffers
+        + other_destination
 }
 
 /// Returns the number of whole frames in a capture file that may still grow.

@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use vxtap::Engine;
-use vxtap::config::{Config, Output, OutputKind};
+use vxtap::config::{Config, Destinations, Output, OutputKind};
 use vxtap::engine::Report;
 use vxtap::ring::{Consumer, Encapsulation, Frame, Gwlb, Link, Next};
 use vxtap_bench::send::FrameSource;
@@ -60,6 +60,8 @@ impl From<Frame<'_>> for Got {
 pub(crate) fn config(interfaces: &[&str]) -> Config {
     let mut config = Config::default();
     config.capture.interfaces = interfaces.iter().map(|&name| name.to_owned()).collect();
+    // The namespaces of the tests have no IPv6, and the frames are addressed to one all the same.
+    config.capture.destinations = Destinations::Any;
     config.outputs.push(Output::new(OUTPUT, OutputKind::Consumer));
     config
 }

@@ -4,13 +4,13 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
-use aya::maps::{Array, LpmTrie, MapData, PerCpuArray, XskMap, lpm_trie};
+use anyhow::{Context, Result, anyhow};
+use aya::maps::{Array, HashMap, LpmTrie, MapData, PerCpuArray, XskMap, lpm_trie};
 use aya::programs::Xdp;
 use aya::{Ebpf, TestRun, TestRunOptions};
 use libbpf_rs::{MapCore, MapFlags, ObjectBuilder, PrintLevel, ProgramInput, set_print};
 use rustix::net::{AddressFamily, SocketType, socket, sockopt};
-use vxtap_ebpf::maps::{self, OUTCOMES};
+use vxtap_ebpf::maps::{self, OUTCOMES, Settings};
 
 /// Counters by outcome, each the sum over all CPUs.
 pub(crate) type Counters = [u64; OUTCOMES as usize];
@@ -30,7 +30,12 @@ pub(crate) trait Loaded {
     fn name(&self) -> &'static str;
     fn allow_port(&mut self, port: u16) -> Result<()>;
     fn allow_source(&mut self, prefix: Prefix<'_>) -> Result<()>;
-    fn set_flags(&mut self, flags: u32) -> Result<()>;
+    fn set(&mut self, settings: Settings) -> Result<()>;
+    fn set_flags(&mut self, flags: u32) -> Result<()> {
+        self.set(Settings { flags, ..Settings::default() })
+    }
+    fn add_destination(&mut self, key: [u8; 16]) -> Result<()>;
+    fn other_destination(&self) -> Result<[u8; 16]>;
     fn set_socket(&mut self, queue: u32, socket: &OwnedFd) -> Result<()>;
     fn counters(&self) -> Result<Counters>;
     /// Runs the program on a frame, with a context (`struct xdp_md`) or the kernel's default one:
@@ -101,9 +106,21 @@ impl Loaded for ByAya {
         Ok(sources.insert(&lpm_trie::Key::new(len, address.try_into()?), 1, 0)?)
     }
 
-    fn set_flags(&mut self, flags: u32) -> Result<()> {
-        let mut settings: Array<&mut MapData, u32> = self.map(maps::SETTINGS)?;
-        Ok(settings.set(0, flags, 0)?)
+    fn set(&mut self, settings: Settings) -> Result<()> {
+        let Settings { flags, own_v4, sockets_id } = settings;
+        let mut settings: Array<&mut MapData, [u32; 3]> = self.map(maps::SETTINGS)?;
+        Ok(settings.set(0, [flags, own_v4, sockets_id], 0)?)
+    }
+
+    fn add_destination(&mut self, key: [u8; 16]) -> Result<()> {
+        let mut destinations: HashMap<&mut MapData, [u8; 16], u8> = self.map(maps::DESTINATIONS)?;
+        Ok(destinations.insert(key, 1, 0)?)
+    }
+
+    fn other_destination(&self) -> Result<[u8; 16]> {
+        let map = self.ebpf.map(maps::OTHER_DESTINATION).context("map")?;
+        let last: Array<&MapData, [u8; 16]> = map.try_into()?;
+        Ok(last.get(&0, 0)?)
     }
 
     fn set_socket(&mut self, queue: u32, socket: &OwnedFd) -> Result<()> {
@@ -168,8 +185,21 @@ impl Loaded for ByLibbpf {
         self.update(map, &[&len.to_ne_bytes(), address].concat(), &[1])
     }
 
-    fn set_flags(&mut self, flags: u32) -> Result<()> {
-        self.update(maps::SETTINGS, &0_u32.to_ne_bytes(), &flags.to_ne_bytes())
+    fn set(&mut self, settings: Settings) -> Result<()> {
+        let Settings { flags, own_v4, sockets_id } = settings;
+        let words = [flags, own_v4, sockets_id].map(u32::to_ne_bytes);
+        self.update(maps::SETTINGS, &0_u32.to_ne_bytes(), words.as_flattened())
+    }
+
+    fn add_destination(&mut self, key: [u8; 16]) -> Result<()> {
+        self.update(maps::DESTINATIONS, &key, &[1])
+    }
+
+    fn other_destination(&self) -> Result<[u8; 16]> {
+        let mut each = self.object.maps();
+        let map = each.find(|map| map.name() == maps::OTHER_DESTINATION).context("map")?;
+        let value = map.lookup(&0_u32.to_ne_bytes(), MapFlags::ANY)?.context("element")?;
+        value.try_into().map_err(|_| anyhow!("16 bytes"))
     }
 
     fn set_socket(&mut self, queue: u32, socket: &OwnedFd) -> Result<()> {

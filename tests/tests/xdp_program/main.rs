@@ -81,23 +81,27 @@ fn chain(name: &str) -> Chain {
 }
 
 #[test]
-fn the_object_holds_exactly_the_program_and_the_maps() -> Result<()> {
+fn the_object_holds_exactly_the_programs_and_the_maps() -> Result<()> {
     let object = aya_obj::Object::parse(&fs::read(object_path())?)?;
-    let programs: Vec<_> =
+    let programs: BTreeMap<_, _> =
         object.programs.iter().map(|(name, program)| (name.as_str(), &program.section)).collect();
-    let [(maps::PROGRAM, aya_obj::ProgramSection::Xdp { frags: true, .. })] = programs[..] else {
-        panic!("{programs:?}")
-    };
+    assert_eq!(programs.len(), 2, "{programs:?}");
+    let steering = &programs[maps::PROGRAM];
+    assert!(matches!(steering, aya_obj::ProgramSection::Xdp { frags: true, .. }), "{steering:?}");
+    let counting = &programs[maps::REDIRECT_ERRORS];
+    assert!(matches!(counting, aya_obj::ProgramSection::RawTracePoint), "{counting:?}");
     assert_eq!(object.license.to_str()?, "Dual MIT/GPL");
 
     // Type, bytes of key and value, entries, flags; numbers of linux/bpf.h.
-    let (array, per_cpu_array, lru_hash, lpm_trie, xskmap) = (2, 6, 9, 11, 17);
+    let (hash, array, per_cpu_array, lru_hash, lpm_trie, xskmap) = (1, 2, 6, 9, 11, 17);
     let no_preallocation = 1;
     let expected = BTreeMap::from([
         (maps::SOCKETS, (xskmap, 4, 4, maps::SOCKETS_MAX, 0)),
         (maps::PORTS, (array, 4, 8, maps::PORT_WORDS, 0)),
         (maps::ALLOWED_V4, (lpm_trie, 8, 1, maps::ALLOWED_MAX, no_preallocation)),
         (maps::ALLOWED_V6, (lpm_trie, 20, 1, maps::ALLOWED_MAX, no_preallocation)),
+        (maps::DESTINATIONS, (hash, 16, 1, maps::DESTINATIONS_MAX, 0)),
+        (maps::OTHER_DESTINATION, (array, 4, 16, 1, 0)),
         (maps::SETTINGS, (array, 4, u32::try_from(size_of::<maps::Settings>())?, 1, 0)),
         (maps::FRAGMENTS, (lru_hash, 40, 4, maps::FRAGMENTS_MAX, 0)),
         (maps::COUNTERS, (per_cpu_array, 4, 8, maps::OUTCOMES, 0)),
@@ -224,6 +228,75 @@ fn only_allowed_sources_reach_our_ports_and_nobody_else_is_kept_from_the_stack()
             program.set_flags(0)?;
             expect(program, &v4, REDIRECT, &[Outcome::Redirected], "all sources may send")?;
         }
+    }
+    Ok(())
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN and CAP_BPF; run by cargo xtask test"]
+fn only_datagrams_to_own_addresses_groups_and_everybody_are_steered_if_that_is_wanted() -> Result<()>
+{
+    privileged();
+    let socket = xdp_socket()?;
+    let doc_v6 = [0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9];
+    let (own, added) = ([192, 0, 2, 9], [192, 0, 2, 200]);
+    let v4 = |to: [u8; 4]| {
+        let mut frame = chain("IPv4").frame;
+        frame[30..34].copy_from_slice(&to);
+        frame
+    };
+    let v6 = |to: [u8; 16]| {
+        let mut frame = chain("hop-by-hop options").frame;
+        frame[38..54].copy_from_slice(&to);
+        frame
+    };
+    let group_v6 = [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+    let mut first = fragment(false, 1, 0, PORT);
+    let cases = [
+        ("the first own address", v4(own), true),
+        ("another own address", v4(added), true),
+        ("a neighbour", v4([192, 0, 2, 10]), false),
+        ("a multicast group", v4([239, 1, 1, 1]), true),
+        ("beyond the multicast groups", v4([240, 0, 0, 1]), false),
+        ("below the multicast groups", v4([223, 255, 255, 255]), false),
+        ("255.255.255.255", v4([255; 4]), true),
+        ("the own IPv6 address", v6(doc_v6), true),
+        ("an IPv6 multicast group", v6(group_v6), true),
+        ("an IPv6 neighbour", v6([0x20; 16]), false),
+        ("an IPv4-mapped own address is an IPv6 one", v6(maps::mapped([9, 9, 9, 9])), false),
+    ];
+    for mut program in loaders()? {
+        program.allow_port(PORT)?;
+        program.set_socket(0, &socket)?;
+        program.add_destination(maps::mapped(own))?;
+        program.add_destination(maps::mapped(added))?;
+        program.add_destination(doc_v6)?;
+        let own_v4 = u32::from_ne_bytes(own);
+        let flags = maps::CHECK_DESTINATION | maps::STEER_FRAGMENTS;
+        program.set(maps::Settings { flags, own_v4, sockets_id: 0 })?;
+        for (why, frame, is_own) in &cases {
+            let (action, outcome) = if *is_own {
+                (REDIRECT, Outcome::Redirected)
+            } else {
+                (PASS, Outcome::OtherDestination)
+            };
+            expect(program.as_mut(), frame, action, &[outcome], why)?;
+        }
+        assert_eq!(program.other_destination()?, maps::mapped([9, 9, 9, 9]), "the last one");
+        // Fragments have 7.7.7.7 for source and destination, behind a VLAN tag.
+        expect(program.as_mut(), &first, PASS, &[Outcome::OtherDestination], "a fragment")?;
+        first[34..38].copy_from_slice(&own);
+        expect(program.as_mut(), &first, REDIRECT, &[Outcome::Redirected], "a fragment for us")?;
+        first[34..38].copy_from_slice(&[7; 4]);
+        program.set(maps::Settings {
+            flags: maps::CHECK_DESTINATION | maps::CHECK_SOURCE,
+            own_v4,
+            sockets_id: 0,
+        })?;
+        let (frame, outcome) = (v4([192, 0, 2, 10]), Outcome::OtherDestination);
+        expect(program.as_mut(), &frame, PASS, &[outcome], "transit is not dropped")?;
+        program.set_flags(0)?;
+        expect(program.as_mut(), &frame, REDIRECT, &[Outcome::Redirected], "any destination")?;
     }
     Ok(())
 }

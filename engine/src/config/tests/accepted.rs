@@ -23,6 +23,8 @@ const EVERY_KEY: &str = r#"
     allowed_sources = ["10.0.0.0/8", "2001:db8::/32", "192.0.2.7"]
     queues = [0, 0x2]
     fragments = "pass"
+    destinations = "any"
+    promiscuous = true
     arrival_times = false
     busy_poll = { usecs = 30, budget = 16 }
     [workers]
@@ -155,6 +157,8 @@ fn every_key_reaches_its_field() {
             ],
             queues: Queues::List(vec![0, 2]),
             fragments: FragmentMode::Pass,
+            destinations: Destinations::Any,
+            promiscuous: true,
             arrival_times: false,
             busy_poll: Some(BusyPoll { usecs: 30, budget: 16 }),
         },

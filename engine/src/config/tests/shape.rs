@@ -167,6 +167,10 @@ fn a_wrong_type_is_refused_with_what_was_found() {
             "2:10: capture.queues: found a table, allowed is \"all\" or a list of queues",
         ),
         (
+            "[capture]\ndestinations = \"10.0.0.1\"",
+            "2:16: capture.destinations: found \"10.0.0.1\", allowed is \"own\" or \"any\"",
+        ),
+        (
             "[capture]\narrival_times = \"yes\"",
             "2:17: capture.arrival_times: found \"yes\", allowed is true or false",
         ),

@@ -29,6 +29,8 @@ const CAPTURE: &[&str] = &[
     "allowed_sources",
     "queues",
     "fragments",
+    "destinations",
+    "promiscuous",
     "arrival_times",
     "busy_poll",
 ];
@@ -107,6 +109,8 @@ fn capture(section: &Section<'_>) -> Result<Capture, LocatedProblem> {
         allowed_sources: section.prefixes("allowed_sources")?,
         queues: section.get("queues").map_or(Ok(default.queues), |node| queues(&node))?,
         fragments: section.keyword("fragments")?.unwrap_or(default.fragments),
+        destinations: section.keyword("destinations")?.unwrap_or(default.destinations),
+        promiscuous: section.boolean("promiscuous")?.unwrap_or(default.promiscuous),
         arrival_times: section.boolean("arrival_times")?.unwrap_or(default.arrival_times),
         busy_poll: section.get("busy_poll").map(busy_poll).transpose()?,
     })

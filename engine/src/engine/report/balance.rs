@@ -4,6 +4,7 @@ use super::{OutputReport, Report, WorkerReport};
 use crate::counters::{SessionCounters, WorkerCounters};
 use crate::engine::{StreamCounters, StreamReader};
 use crate::outputs::OutputStats;
+use crate::steering::SteeringCounters;
 
 impl Report {
     /// Returns a message for each sum that is not equal. Empty for the report of an engine that has
@@ -23,7 +24,8 @@ impl Report {
         interfaces.chain(workers).chain(sessions).chain(outputs).chain(streams).collect()
     }
 
-    /// Checks redirected = received + lost in the kernel, for each interface.
+    /// Checks redirected = received + lost in the kernel, the refused ones included, for each
+    /// interface.
     fn interface_imbalance(&self, index: usize) -> Option<String> {
         let workers = self.workers.iter().filter(|worker| worker.interface == index);
         let (mut received, mut lost) = (0, 0);
@@ -31,7 +33,8 @@ impl Report {
             received += worker.counters.total.received.frames;
             lost += worker.lost_in_kernel();
         }
-        let redirected = self.interfaces[index].steering.redirected;
+        let SteeringCounters { redirected, redirect_err, .. } = self.interfaces[index].steering;
+        lost += redirect_err;
         (redirected != received + lost).then(|| {
             let name = &self.interfaces[index].name;
             format!("{name}: redirected {redirected} is not received {received} + lost in the kernel {lost}")

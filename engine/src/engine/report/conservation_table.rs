@@ -285,8 +285,18 @@ fn steering(f: &mut fmt::Formatter<'_>, interface: &InterfaceReport) -> fmt::Res
             steering.several_buffers,
             "passed: longer than a chunk, and this kernel has no multi-buffer AF_XDP",
         ),
+        (
+            Outcome::OtherDestination,
+            steering.other_destination,
+            "passed: addressed to others (capture.destinations)",
+        ),
         (Outcome::SourceNotAllowed, steering.source_not_allowed, "dropped"),
         (Outcome::Unstamped, steering.unstamped, "of the redirected frames, without arrival time"),
+        (
+            Outcome::RedirectErr,
+            steering.redirect_err,
+            "of the redirected frames, refused by the kernel: lost",
+        ),
     ] {
         if count > 0 || outcome == Outcome::Redirected {
             let name = outcome_name(outcome);

@@ -199,7 +199,8 @@ impl Report {
     /// Returns the number of frames that were redirected and that the kernel lost before a worker
     /// saw them.
     pub fn lost_in_kernel(&self) -> u64 {
-        self.workers.iter().map(WorkerReport::lost_in_kernel).sum()
+        let of_workers: u64 = self.workers.iter().map(WorkerReport::lost_in_kernel).sum();
+        of_workers + self.steering().redirect_err
     }
 
     /// Returns the name of a worker in messages.

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, OFlags, fcntl_getfl, fcntl_setfl, flock, fstat};
 use rustix::io::Errno;
 
+use crate::sys::lock_holder;
+
 /// Mode of files: only the owner may read captured data.
 const MODE: u32 = 0o600;
 /// Largest number of attempts to open a file that is replaced before it is locked, links included.
@@ -90,7 +92,9 @@ fn open_existing(path: &Path, owner: Option<Owner>, may_truncate: bool) -> io::R
     }
     // On a file system without locks no process holds one.
     if !lock(&file).unwrap_or(true) {
-        return Err(io::Error::other("another process writes or compresses it"));
+        let holder = lock_holder(&file)
+            .map_or_else(|| "another process".to_owned(), |id| format!("process {id}"));
+        return Err(io::Error::other(format!("{holder} writes or compresses it")));
     }
     if !is_at(&file, path)? {
         return Ok(Existing::Replaced);

@@ -36,7 +36,9 @@ fn a_file_that_somebody_writes_is_not_emptied() {
     let mut first = create(&path, None, true).unwrap();
     first.write_all(b"precious").unwrap();
     let error = create(&path, None, true).unwrap_err().to_string();
-    assert_eq!(error, "another process writes or compresses it");
+    // The file system of the test may not be one that /proc/locks names.
+    let named = format!("process {} writes or compresses it", std::process::id());
+    assert!([&named[..], "another process writes or compresses it"].contains(&&error[..]));
     assert_eq!(fs::read(&path).unwrap(), b"precious");
     drop(first);
     create(&path, None, true).unwrap();
