@@ -95,6 +95,8 @@ fn interface(interface: &InterfaceReport) -> Value {
         source_not_allowed,
         unstamped,
         several_buffers,
+        other_destination,
+        redirect_err,
     } = steering;
     json!({
         "name": name,
@@ -108,6 +110,8 @@ fn interface(interface: &InterfaceReport) -> Value {
         "source_not_allowed": source_not_allowed,
         "unstamped": unstamped,
         "several_buffers": several_buffers,
+        "other_destination": other_destination,
+        "redirect_err": redirect_err,
     })
 }
 
