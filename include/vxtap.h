@@ -82,8 +82,8 @@ struct vxtap_ring {
 #define VXTAP_RING_WRITER_GONE 256
 /* uint32_t. Not 0 once the engine has taken back memory that the consumer had not released, because
  * it has disconnected it: from then on the descriptors may name other frames, or parts of them. To
- * use a frame: copy what is needed of it, atomic_thread_fence(memory_order_acquire), load this flag;
- * if it is 0, the copy is good. */
+ * use a frame: copy what is needed of it, atomic_thread_fence(memory_order_acquire), load this
+ * flag; if it is 0, the copy is good. */
 #define VXTAP_RING_REVOKED 260
 
 /* Tail, in its own file, which is mapped for writing: uint64_t, store with release. The consumer no

@@ -216,7 +216,7 @@ unknown = \"drop\"
             "the time at which its batch was read.",
             "for up to 20 \u{b5}s per call, 64 packets at once.",
             "on CPUs 2, 3. While nothing arrives, a worker keeps polling, and uses its CPU in full (wait = \"busy\").",
-            "; 144.5 MiB in total for 2 RX queues. In huge pages, if the system has enough.",
+            "; 152.5 MiB in total for 2 RX queues. In huge pages, if the system has enough.",
             "No session is declared; all traffic is dropped, counted by source and VNI.",
             "Writes to vxtap-INTERFACE-TIME.pcapng in the working directory, as no output is configured.",
         ] {

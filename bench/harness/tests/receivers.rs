@@ -3,8 +3,8 @@
 //!
 //! The frames come from `vxgen`'s generator through a packet socket, in portions that the smallest
 //! receive buffer holds; the next one is sent when the receiver has counted the last, so that no
-//! frame is lost to a busy CPU. Each receiver is the process that the instrument runs, and speaks the instrument's
-//! protocol.
+//! frame is lost to a busy CPU. Each receiver is the process that the instrument runs, and speaks
+//! the instrument's protocol.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails right there")]
 
 use std::fs;

@@ -78,7 +78,7 @@ const OUTPUTS: Page = Page {
         "mkdir -p /var/lib/vxtap && vxtap decap mirror.pcap -o web.pcapng && \
          zstd -q web.pcapng -o /var/lib/vxtap/web-20261129T090000Z.pcapng.zst",
         "printf '%%YAML 1.1\n---\naf-packet:\n  - interface: mirror0\n' > suricata.yaml",
-        "mkdir /var/log/suricata /run/vxtap",
+        "mkdir /var/log/suricata",
     ],
     configuration: OF_OUTPUTS,
     endless: &[
@@ -93,7 +93,7 @@ const OUTPUTS: Page = Page {
 
 const MIRRORING: Page = Page {
     path: "docs/mirroring.md",
-    run: 5,
+    run: 7,
     not_run: 2,
     texts: 2,
     before: &[
@@ -114,7 +114,7 @@ const RING_ABI: Page = Page {
     run: 4,
     not_run: 0,
     texts: 0,
-    before: &["mkdir /run/vxtap"],
+    before: &[],
     configuration: "",
     endless: &["./flows /run", "examples/flows.py /run"],
 };

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::process::Command;
 
+use vxtap::config::Destinations;
 use vxtap_bench::{MirrorSession, Profile};
 use vxtap_tests::{TIMEOUT, Veth, capture, privileged, wait_until};
 
@@ -62,6 +63,8 @@ fn mirrors_from_sources_that_are_not_allowed_are_dropped_and_counted() {
     ];
     let profile = Profile { sessions: sessions.concat(), count: Some(8000), ..Profile::default() };
     let mut config = config(&veth.receiver);
+    // The namespace has no IPv6 addresses.
+    config.capture.destinations = Destinations::Any;
     config.capture.allowed_sources =
         vec!["10.0.0.0/16".parse().unwrap(), "fd00:1::/32".parse().unwrap()];
     let outcome = run(&veth, config, &profile, 20_000);

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use vxtap::config::{BusyPoll, CaptureMode, Queues, WaitMode};
+use vxtap::config::{BusyPoll, CaptureMode, Destinations, Queues, WaitMode};
 use vxtap::engine::ActiveMode;
 use vxtap::ring::Next;
 use vxtap_bench::profile::Sizes;
@@ -98,6 +98,8 @@ fn ipv6_outside_small_chunks_and_every_size_deliver() {
     };
     let mut config = config(&veth.receiver);
     config.memory.chunk_size = Some(2048);
+    // The namespace has no IPv6 addresses.
+    config.capture.destinations = Destinations::Any;
     config.sessions = declared(&profile);
     let outcome = run_within(&veth, config, &profile, 30_000, WINDOW);
     assert!(outcome.verdict.is_perfect(), "{}\n{}", outcome.verdict, outcome.report);

@@ -31,7 +31,7 @@ fn a_datagram_longer_than_the_rings_have_room_for_is_lost_as_a_whole_and_counted
             loop {
                 match consumer.next(TIMEOUT) {
                     Next::Batch(batch) => {
-                        lens.extend(batch.iter().map(|it| (it.captured_len(), it.original_len())))
+                        lens.extend(batch.iter().map(|it| (it.captured_len(), it.original_len())));
                     }
                     Next::Idle => {}
                     Next::Closed => return lens,

@@ -199,7 +199,7 @@ impl Loaded for ByLibbpf {
         let mut each = self.object.maps();
         let map = each.find(|map| map.name() == maps::OTHER_DESTINATION).context("map")?;
         let value = map.lookup(&0_u32.to_ne_bytes(), MapFlags::ANY)?.context("element")?;
-        value.try_into().map_err(|_| anyhow!("16 bytes"))
+        value.try_into().map_err(|value: Vec<u8>| anyhow!("{} bytes", value.len()))
     }
 
     fn set_socket(&mut self, queue: u32, socket: &OwnedFd) -> Result<()> {
