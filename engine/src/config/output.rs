@@ -40,8 +40,8 @@ pub struct Output {
     /// come in on; the fragments of an IP packet together, though not where the flow's whole
     /// packets go; and what is not IP to the first one. Default: 1.
     pub members: u32,
-    /// Name of the [`Filter`] whose rules choose the frames that the output gets; `None`: all of
-    /// its sessions.
+    /// Name of the [`Filter`](crate::config::Filter) whose rules choose the frames that the output
+    /// gets; `None`: all of its sessions.
     pub filter: Option<String>,
     /// Time in microseconds that a frame waits for earlier frames of other queues, so that the
     /// frames of all queues are delivered in timestamp order: 0 to 1000000. Default: 100000 for

@@ -86,7 +86,7 @@ pub fn aws(inputs: &[Input], options: &Options) -> Result<Imported, ImportError>
 ///
 /// # Errors
 ///
-/// As for [`aws`].
+/// As for [`aws()`].
 pub fn terraform(inputs: &[Input], options: &Options) -> Result<Imported, ImportError> {
     const SOURCE: Source = Source {
         command: "terraform",
@@ -101,7 +101,7 @@ pub fn terraform(inputs: &[Input], options: &Options) -> Result<Imported, Import
 ///
 /// # Errors
 ///
-/// As for [`aws`].
+/// As for [`aws()`].
 pub fn cloudformation(inputs: &[Input], options: &Options) -> Result<Imported, ImportError> {
     const SOURCE: Source = Source {
         command: "cloudformation",

@@ -82,7 +82,7 @@ fn what_the_interface_does_not_have_is_refused() {
     );
     assert_eq!(
         refused(&|config| config.workers.cpus = Cpus::List(vec![0])),
-        "workers.cpus lists 1 CPUs for 2 queues: list one for each, or use \"auto\""
+        "workers.cpus lists 1 CPU for 2 queues: list one for each, or use \"auto\""
     );
     assert_eq!(
         refused(&|config| config.capture.mode = CaptureMode::ZeroCopy),

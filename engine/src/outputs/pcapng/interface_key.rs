@@ -46,7 +46,8 @@ pub enum InterfaceKey {
         /// VNI of the tunnel.
         vni: u32,
     },
-    /// All pairs of the default session after the first [`PAIRS_MAX`].
+    /// All pairs of the default session after the first
+    /// [`PAIRS_MAX`](super::interface_table::PAIRS_MAX).
     Other,
 }
 

@@ -17,7 +17,8 @@ impl<S: Storage> CaptureWriter<S> {
     ///
     /// # Errors
     ///
-    /// As [`PcapngFile::flush`]; the file has no new section then.
+    /// As [`PcapngFile::flush`](crate::outputs::pcapng::PcapngFile::flush); the file has no new
+    /// section then.
     fn begin_section(&mut self) -> Result<(), PcapngError> {
         let described = self.interfaces.sessions();
         for (key, frames) in self.interfaces.counts() {

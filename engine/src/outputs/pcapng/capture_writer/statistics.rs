@@ -17,7 +17,7 @@ impl<S: Storage> CaptureWriter<S> {
     ///
     /// # Errors
     ///
-    /// As [`PcapngFile::flush`].
+    /// As [`PcapngFile::flush`](crate::outputs::pcapng::PcapngFile::flush).
     pub fn finish(
         &mut self,
         span: Option<TimeSpan>,

@@ -53,7 +53,8 @@ pub(super) fn is_undeclared_text(text: &[u8]) -> bool {
     digits > 0 && matches!(rest.get(digits), Some(b'@' | b'_'))
 }
 
-/// Returns the name that [`repeated`] was called with; `None` if `name` has no such number.
+/// Returns the name that [`repeated`](super::repeated) was called with; `None` if `name` has no
+/// such number.
 fn without_repeat(name: &[u8]) -> Option<Vec<u8>> {
     let (stem, extension) = split(name);
     let digits = stem.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
@@ -61,7 +62,8 @@ fn without_repeat(name: &[u8]) -> Option<Vec<u8>> {
     Some([before, extension].concat())
 }
 
-/// Returns the name that [`with_suffix`] was called with; `None` if `name` has no such suffix.
+/// Returns the name that [`with_suffix`](super::with_suffix) was called with; `None` if `name` has
+/// no such suffix.
 fn without_suffix(name: &[u8], suffix: &[u8]) -> Option<Vec<u8>> {
     let (stem, extension) = split(name);
     stem.strip_suffix(suffix).map(|stem| [stem, extension].concat())
