@@ -156,7 +156,11 @@ fn worker(worker: &WorkerReport, report: &Report) -> Value {
 fn output(output: &OutputReport) -> Value {
     let total = output.total();
     let written = output.written.as_ref().map(|written| {
-        json!({ "frames": written.frames_written, "lost": written.frames_lost, "error": written.error })
+        json!({
+            "frames": written.frames_written, "lost": written.frames_lost,
+            "low_space": written.low_space, "files_deleted": written.files_deleted,
+            "undeclared_files_deleted": written.undeclared_files_deleted, "error": written.error,
+        })
     });
     let of_written = output.written.as_ref().map_or(0, |written| written.out_of_order);
     let out_of_order = output.stream.as_ref().map_or(of_written, |stream| stream.out_of_order);

@@ -192,13 +192,13 @@ fn made_up_pairs_fill_no_disk_and_cost_a_declared_session_neither_file_nor_frame
         .partition(|path| path.file_name().unwrap().to_str().unwrap().starts_with("web-"));
     assert_eq!(web.iter().map(|path| frames_so_far(path)).sum::<u64>(), sent, "\n{table}{said}");
     let written = others.iter().map(|path| frames_so_far(path)).sum::<u64>();
-    let low_space = counted(&table, "low_space (frames of undeclared senders):");
+    let low_space = counted(&said, "low_space (frames of undeclared senders):");
     assert_eq!(written + low_space, strangers, "\n{table}{said}");
     assert!(low_space > 0 && written > 10_000, "{written} written\n{table}{said}");
     let single = others.iter().filter(|path| path.to_str().unwrap().contains("/vni-")).count();
     assert_eq!(single, 50, "\n{table}{said}");
     assert!(said.contains("undeclared senders have caused 50 files within an hour"), "{said}");
-    assert!(!table.contains("not written:"), "\n{table}{said}");
+    assert!(!said.contains("not written:"), "\n{table}{said}");
 }
 
 /// Returns the files of a directory whose names end in `end`.
@@ -246,7 +246,10 @@ fn sessions_have_files_that_end_on_a_signal_are_compressed_and_survive_a_kill() 
     assert_eq!(open_files().len(), sessions.len());
 
     let (_, said) = stop(&mut start(&veth, &arguments));
-    assert!(said.contains(&format!("{} files of an earlier run", sessions.len())), "{said}");
+    assert!(
+        said.contains(&format!("{} files that an earlier run did not finish", sessions.len())),
+        "{said}"
+    );
     let compressed = files(&caught, ".zst");
     // Also the files that the killed process has left.
     assert_eq!(compressed.len(), 2 * sessions.len());

@@ -108,7 +108,9 @@ fn read_by_vxtap(path: &Path) -> Vec<(u64, u64)> {
     let Ok(mut file) = CaptureFile::open(path) else { return Vec::new() };
     let mut lens = Vec::new();
     while let Ok(Some(record)) = file.next() {
-        lens.push((record.captured.len() as u64, u64::from(record.original_len)));
+        // tshark shows no length beyond 2^31 - 1.
+        let original_len = u64::from(record.original_len).min(i32::MAX as u64);
+        lens.push((record.captured.len() as u64, original_len));
     }
     lens
 }

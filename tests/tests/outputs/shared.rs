@@ -295,12 +295,12 @@ fn whoever_is_not_welcome_is_told_why() {
     assert_eq!((first.member, first.members), (1, 2));
     assert_eq!(
         refusal(Some(1)),
-        "member 1 of output `shared` has 1 already (output.max_consumers)"
+        "member 1 of output `shared` has 1 consumer already (output.max_consumers)"
     );
     assert_eq!(refusal(Some(2)), "output `shared` has no member 2: its members are 0 to 1");
     let second = attach(&socket, None).unwrap();
     assert_eq!(second.member, 0, "the one without a consumer");
-    assert!(refusal(None).contains("has 1 already"));
+    assert!(refusal(None).contains("has 1 consumer already"));
     drop(second);
     wait_until("its place to be free", TIMEOUT, || attach(&socket, Some(0)).is_ok()).unwrap();
     // Another engine cannot have the socket.
