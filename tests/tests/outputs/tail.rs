@@ -13,7 +13,7 @@ use vxtap_tests::{NetNs, Process, Side, TIMEOUT, Veth, privileged, wait_until};
 use super::frames::{mirror, udp};
 use super::interface::frames_in;
 use super::stream::{FRAMES, profile, reader, wait_for_header};
-use super::support::{declared, finish, send_traffic, start, vxtap, vxtap_on};
+use super::support::{declared, finish, send_traffic, start, start_in, vxtap, vxtap_on};
 
 #[test]
 #[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
@@ -198,7 +198,8 @@ fn an_engine_answers_to_each_name_of_its_interface_and_is_found_from_elsewhere()
     let veth = Veth::pair(1).unwrap();
     let Side { netns, interface, .. } = &veth.receiver;
     let interface = *interface;
-    let engine = start(&veth, &[]);
+    let directory = tempfile::tempdir().unwrap();
+    let engine = start_in(directory.path(), &veth, &[]);
     for link in
         [[interface, "down"].as_slice(), &[interface, "name", "renamed0"], &["renamed0", "up"]]
     {
