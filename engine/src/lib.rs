@@ -42,6 +42,7 @@ pub mod interface;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals;
+mod outer_queue;
 pub mod outputs;
 #[doc(hidden)]
 pub mod plural;

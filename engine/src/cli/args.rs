@@ -76,12 +76,14 @@ Examples:
 
 const EXPLAIN_EXAMPLES: &str = "\
 The capture file holds mirrored frames with their tunnel headers. The configuration is that of the engine; no output is
-written.
+written. With --live the frames are those that arrive at a running engine, until a signal, and the configuration is its own
+unless another one is given.
 
 Examples:
   vxtap explain mirror.pcap -c vxtap.toml           Frame by frame, then a summary.
   vxtap explain mirror.pcap -c vxtap.toml --flow    Flow by flow, then a summary.
-  vxtap explain mirror.pcap -c vxtap.toml --json | jq 'select(.verdict == \"reject\")'";
+  vxtap explain mirror.pcap -c vxtap.toml --json | jq 'select(.verdict == \"reject\")'
+  vxtap explain --live --count 100                  Frames that arrive now.";
 
 const IMPORT_EXAMPLES: &str = "\
 The configuration goes to standard output, a list of the parts that were left out to standard error. Files may be given in
@@ -105,7 +107,7 @@ Examples:
 
 const TAIL_EXAMPLES: &str = "\
 The engine has to run in this network namespace and as this user, unless root asks. The frames shown are those that pass the
-filters of their sessions, independently of the outputs. A slow reader loses frames, the outputs do not; the number of lost
+filters of their sessions, independently of the outputs; with --outer, all that reach the engine. A slow reader loses frames, the outputs do not; the number of lost
 frames is printed at the end.
 
 Examples:
@@ -114,7 +116,8 @@ Examples:
   vxtap tail -s vni-102@10.0.1.3         Those of a pair that no session declares.
   vxtap tail | wireshark -k -i -
   vxtap tail --format pcap | zeek -Cr -
-  vxtap tail --count 1000 > some.pcapng";
+  vxtap tail --count 1000 > some.pcapng
+  vxtap tail --outer > mirror.pcapng     With tunnel headers, and what was dropped.";
 
 #[derive(Debug, Args)]
 pub(super) struct TailArgs {
@@ -125,6 +128,10 @@ pub(super) struct TailArgs {
     /// undeclared traffic, `vni-102@10.0.1.3` the traffic with this VNI and outer source address.
     #[arg(short, long, value_name = "NAME", value_parser = session_name)]
     pub(super) session: Vec<String>,
+    /// The outer frames as they arrived, dropped ones included, with the drop reason in the comment
+    /// of the packet: a capture for `vxtap explain`.
+    #[arg(long, conflicts_with = "session")]
+    pub(super) outer: bool,
     /// Output format; by default `text` on a terminal, else `pcapng`.
     #[arg(long, value_name = "FORMAT")]
     pub(super) format: Option<TailFormat>,
@@ -194,11 +201,21 @@ pub(super) struct DecapArgs {
 pub(super) struct ExplainArgs {
     /// The capture file to read, pcap or pcapng, also compressed with gzip or zstd; `-` is standard
     /// input.
-    #[arg(value_name = "CAPTURE")]
-    pub(super) input: PathBuf,
+    #[arg(value_name = "CAPTURE", required_unless_present = "live")]
+    pub(super) input: Option<PathBuf>,
     /// The configuration file; `-` is standard input.
-    #[arg(short, long, value_name = "FILE")]
-    pub(super) config: PathBuf,
+    #[arg(short, long, value_name = "FILE", required_unless_present = "live")]
+    pub(super) config: Option<PathBuf>,
+    /// Reads the outer frames of a running engine instead of a file, as `vxtap tail --outer` shows
+    /// them.
+    #[arg(long, conflicts_with = "input")]
+    pub(super) live: bool,
+    /// With --live, the interface that the engine captures from.
+    #[arg(short, long, value_parser = interface_name, requires = "live")]
+    pub(super) interface: Option<String>,
+    /// With --live, ends after this number of frames.
+    #[arg(long, value_name = "NUMBER", requires = "live", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) count: Option<u64>,
     /// One line for all frames of a flow with the same session, direction and outcome.
     #[arg(long, conflicts_with = "json")]
     pub(super) flow: bool,

@@ -23,6 +23,7 @@ use super::{CommandError, cannot_print, log, print};
 
 const RELOAD: &str = "reload";
 const TAIL: &str = "tail";
+const TAIL_OUTER: &str = "tail-outer";
 
 /// Timeout for a client's line: a silent client delays the main thread for this time, not the
 /// workers.
@@ -43,6 +44,8 @@ pub(super) enum Request {
     Reload,
     /// Send the frames of these sessions, or of all if the list is empty.
     Tail(Vec<String>),
+    /// Send the outer frames. The answer has the path of the configuration file, if there is one.
+    TailOuter,
 }
 
 impl Request {
@@ -50,6 +53,7 @@ impl Request {
     fn to_line(&self) -> String {
         match self {
             Self::Reload => RELOAD.to_owned(),
+            Self::TailOuter => TAIL_OUTER.to_owned(),
             Self::Tail(sessions) => {
                 sessions.iter().fold(TAIL.to_owned(), |line, session| format!("{line}\t{session}"))
             }
@@ -60,6 +64,7 @@ impl Request {
         let mut words = line.split('\t');
         match words.next()? {
             RELOAD => words.next().is_none().then_some(Self::Reload),
+            TAIL_OUTER => words.next().is_none().then_some(Self::TailOuter),
             TAIL => Some(Self::Tail(words.map(str::to_owned).collect())),
             _ => None,
         }
@@ -70,8 +75,8 @@ impl Request {
 #[derive(Debug)]
 pub(super) enum Reply {
     Answer(Answer),
-    /// The connection becomes a stream of frames.
-    Stream(TailRequest),
+    /// The connection becomes a stream of frames, after a text.
+    Stream(TailRequest, String),
 }
 
 /// Answer of the engine.
@@ -159,13 +164,12 @@ fn answer(mut client: UnixStream, reply: &mut impl FnMut(Request) -> Reply) -> i
         Request::of_line(&line).map_or_else(unknown, reply)
     };
     let (word, text) = match &reply {
-        Reply::Answer(Answer::Done(text)) => ("done", text.as_str()),
+        Reply::Answer(Answer::Done(text)) | Reply::Stream(_, text) => ("done", text.as_str()),
         Reply::Answer(Answer::Refused(text)) => ("refused", text.as_str()),
         Reply::Answer(Answer::Denied(text)) => ("denied", text.as_str()),
-        Reply::Stream(_) => ("done", ""),
     };
     writeln!(client, "{word} {}", text.replace('\n', " "))?;
-    if let Reply::Stream(tail) = reply {
+    if let Reply::Stream(tail, _) = reply {
         tail.send_to(client);
     }
     Ok(())
@@ -258,8 +262,8 @@ mod tests {
     #[test]
     fn a_request_is_the_same_on_the_other_side() {
         let sessions = ["web", "two words"].map(str::to_owned);
-        for request in [Request::Reload, Request::Tail(sessions.into()), Request::Tail(Vec::new())]
-        {
+        let tails = [Vec::new(), sessions.into()].map(Request::Tail);
+        for request in tails.into_iter().chain([Request::Reload, Request::TailOuter]) {
             assert_eq!(Request::of_line(&request.to_line()), Some(request));
         }
         assert_eq!(["", "reload\tnow", "stop"].map(Request::of_line), [None, None, None]);

@@ -1,5 +1,6 @@
 //! `vxtap run`: runs the engine until a signal.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -11,7 +12,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::flag;
 use vxtap::Engine;
 use vxtap::config::Config;
-use vxtap::engine::{EngineError, Report, StartNeeds};
+use vxtap::engine::{EngineError, Report, StartNeeds, TailError, TailRequest};
 use vxtap::plural::{counted, listed};
 
 use super::args::ProgressFormat;
@@ -200,10 +201,8 @@ fn watch(
             control.follow(engine.interfaces().into_iter().map(|(name, _)| name));
             control.serve(|request| match request {
                 Request::Reload => Reply::Answer(reload(engine, loader, stdout)),
-                Request::Tail(sessions) => match engine.tail(&sessions) {
-                    Ok(tail) => Reply::Stream(tail),
-                    Err(error) => Reply::Answer(Answer::Refused(error.to_string())),
-                },
+                Request::Tail(sessions) => stream(engine.tail(&sessions), String::new()),
+                Request::TailOuter => stream(engine.tail_outer(), absolute(loader.path())),
             });
         }
         if format == Some(ProgressFormat::Json) && Instant::now() >= next {
@@ -213,6 +212,21 @@ fn watch(
         }
         thread::sleep(POLL_INTERVAL);
     }
+}
+
+/// Returns the reply to a reader, with a text for it.
+fn stream(tail: Result<TailRequest, TailError>, text: String) -> Reply {
+    match tail {
+        Ok(tail) => Reply::Stream(tail, text),
+        Err(error) => Reply::Answer(Answer::Refused(error.to_string())),
+    }
+}
+
+/// Returns a path for other programs, whose working directory is another one; empty without a
+/// path.
+fn absolute(path: Option<&Path>) -> String {
+    let absolute = path.and_then(|path| std::path::absolute(path).ok());
+    absolute.map_or_else(String::new, |path| path.to_string_lossy().into_owned())
 }
 
 /// Reads the configuration file again, applies it and prints the result. Outputs to standard output

@@ -36,6 +36,7 @@ use crate::config::{self, Config, FragmentMode, MemoryPlan, Output};
 use crate::diagnostics::Diagnostics;
 use crate::interface::Interface;
 pub use crate::outputs::attach::{ConsumerCounters, StreamCounters, StreamReader};
+use crate::outputs::stream::OuterThreads;
 use crate::outputs::{OutputBuilder, OutputError, OutputInstance};
 use crate::ring::{Consumer, QueueId, Writer};
 use crate::ruleset::Ruleset;
@@ -131,6 +132,8 @@ pub struct Engine {
     instances: Vec<OutputInstance>,
     /// The output of `vxtap tail`, from its first use on.
     tail_output: Option<TailOutput>,
+    /// The readers of `vxtap tail --outer`.
+    outer_threads: OuterThreads,
     workers: WorkerSet,
     diagnostics: Diagnostics,
     /// Permanent failures, a message each.
@@ -272,6 +275,7 @@ impl Engine {
                 .then(FragmentTable::default),
             instances: Vec::new(),
             tail_output: None,
+            outer_threads: OuterThreads::default(),
             workers: WorkerSet::default(),
             diagnostics,
             failures: Vec::new(),

@@ -59,6 +59,7 @@ impl Engine {
                 None
             }));
         }
+        self.outer_threads.join();
         (failures, written)
     }
 

@@ -12,8 +12,7 @@ use super::{Engine, EngineError, FrameSource};
 use crate::config::{DEFAULT_SESSION_NAME, OUTPUTS_MAX, Output};
 use crate::outputs::OutputInstance;
 use crate::outputs::attach::{AttachedConsumers, Notifier};
-use crate::outputs::stream::OpenStream;
-use crate::outputs::stream::{Incoming, IncomingQueue, Selection};
+use crate::outputs::stream::{Incoming, IncomingQueue, OpenStream, OuterStream, Selection};
 use crate::ruleset::Ruleset;
 
 /// Name of the output in reports.
@@ -60,10 +59,14 @@ pub enum TailError {
 
 /// Permission for one reader to attach.
 #[derive(Debug)]
-pub struct TailRequest {
-    selection: Option<Selection>,
-    waiting: Arc<IncomingQueue>,
-    notifier: Arc<Notifier>,
+pub struct TailRequest(TailSource);
+
+#[derive(Debug)]
+enum TailSource {
+    /// The output of `vxtap tail`.
+    Frames { selection: Option<Selection>, waiting: Arc<IncomingQueue>, notifier: Arc<Notifier> },
+    /// Copies of outer frames.
+    Outer(OuterStream),
 }
 
 impl TailRequest {
@@ -71,8 +74,13 @@ impl TailRequest {
     /// writing direction. In the latter case, and when the engine stops, the peer gets the
     /// statistics, with its losses, and the end of the file.
     pub fn send_to(self, socket: UnixStream) {
-        self.waiting.put(Incoming::of_tail(socket, self.selection));
-        self.notifier.notify();
+        match self.0 {
+            TailSource::Frames { selection, waiting, notifier } => {
+                waiting.put(Incoming::of_tail(socket, selection));
+                notifier.notify();
+            }
+            TailSource::Outer(stream) => stream.start(socket),
+        }
     }
 }
 
@@ -94,12 +102,7 @@ impl Engine {
     ///
     /// [`TailError`].
     pub fn tail(&mut self, sessions: &[String]) -> Result<TailRequest, TailError> {
-        if matches!(self.source, FrameSource::File(_)) {
-            return Err(TailError::CaptureFile);
-        }
-        if self.workers.is_empty() || self.has_ended() {
-            return Err(TailError::NotRunning);
-        }
+        self.check_is_live()?;
         let selection = self.select(sessions)?;
         let has_ended = |tail_output: &TailOutput| {
             self.instances[tail_output.id]
@@ -117,11 +120,45 @@ impl Engine {
         {
             return Err(TailError::TooManyReaders);
         }
-        Ok(TailRequest {
+        Ok(TailRequest(TailSource::Frames {
             selection: (!sessions.is_empty()).then_some(selection),
             waiting: tail_output.waiting.clone(),
             notifier: attached.notifier.clone(),
-        })
+        }))
+    }
+
+    /// Prepares a reader for the outer frames that the workers receive, as they arrive, dropped
+    /// ones included: those have the comment `dropped: ` and the name of the [`DropReason`]. Each
+    /// captured interface is an interface of the stream. Frames that never become whole are not
+    /// shown. The workers copy the frames; a slow reader loses only its own copies, which the
+    /// statistics at the end count.
+    ///
+    /// [`DropReason`]: crate::DropReason
+    ///
+    /// # Errors
+    ///
+    /// [`TailError`].
+    pub fn tail_outer(&self) -> Result<TailRequest, TailError> {
+        self.check_is_live()?;
+        if self.outer_threads.count() >= READERS_MAX {
+            return Err(TailError::TooManyReaders);
+        }
+        Ok(TailRequest(TailSource::Outer(OuterStream {
+            queues: self.queues.clone(),
+            interfaces: self.interfaces().iter().map(|(name, _)| (*name).to_owned()).collect(),
+            threads: self.outer_threads.clone(),
+            diagnostics: self.diagnostics.clone(),
+        })))
+    }
+
+    fn check_is_live(&self) -> Result<(), TailError> {
+        if matches!(self.source, FrameSource::File(_)) {
+            return Err(TailError::CaptureFile);
+        }
+        if self.workers.is_empty() || self.has_ended() {
+            return Err(TailError::NotRunning);
+        }
+        Ok(())
     }
 
     /// Returns the sessions and pairs with these names.

@@ -96,6 +96,12 @@ impl Ruleset {
         Self::new(0, config, directory, &subscriptions)
     }
 
+    /// Returns the lower half of the generation, to tell rulesets of one turn apart.
+    #[cfg(debug_assertions)]
+    pub(crate) const fn generation_mark(&self) -> u16 {
+        (self.generation & 0xffff) as u16
+    }
+
     /// Returns the outputs that get a frame of this session. `config` is the one that
     /// [`Self::first`] made the ruleset of.
     pub(crate) fn outputs_of<'c>(

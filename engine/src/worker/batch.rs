@@ -4,6 +4,7 @@ use super::chain::{ChainedChunk, ChunkChain, FurtherChunks, lay_out};
 use super::head::{HeadBuffer, Parts};
 use crate::config::BATCH_MAX;
 use crate::decap::Inner;
+use crate::drop_reason::DropReason;
 use crate::flow::Flow;
 use crate::ring::Descriptor;
 use crate::session::SessionKey;
@@ -24,9 +25,14 @@ pub(super) struct PacketContext {
     pub(super) further: FurtherChunks,
     /// References to the published chunk, one for each output.
     pub(super) chunk_refs: ChunkRefs,
-    /// Generation of the ruleset that evaluated the frame.
+    /// Reason for which the frame was dropped in this turn; written then, and reset only in turns
+    /// that are [copied](super::outer_copies).
+    pub(super) dropped: Option<DropReason>,
+    /// Place in the batch as it was received, in turns that are copied.
+    pub(super) nth: u8,
+    /// Lower half of the generation of the ruleset that evaluated the frame.
     #[cfg(debug_assertions)]
-    pub(super) generation: u32,
+    pub(super) generation: u16,
 }
 
 const _: () = assert!(size_of::<PacketContext>() <= 96, "one and a half cache lines");
@@ -117,6 +123,8 @@ impl RxBatch {
             received: RxFrame::NOTHING,
             further: FurtherChunks::NONE,
             chunk_refs: ChunkRefs::NONE,
+            dropped: None,
+            nth: 0,
             #[cfg(debug_assertions)]
             generation: 0,
         };
@@ -181,6 +189,12 @@ impl RxBatch {
     #[inline]
     pub(super) fn packets_mut(&mut self) -> &mut [PacketContext] {
         &mut self.packets[..self.len]
+    }
+
+    /// Returns the first `count` slots: what is left there of as many frames that were received in
+    /// this turn, also if they were removed, in any order.
+    pub(super) fn slots(&self, count: usize) -> &[PacketContext] {
+        &self.packets[..count]
     }
 
     /// Returns the frames, the further chunks of those that lie in several, and the buffer for

@@ -1,4 +1,5 @@
-//! Requests of the engine to a worker: change the ruleset, serve attached consumers, drain.
+//! Requests of the engine to a worker: change the ruleset, serve attached consumers, copy outer
+//! frames, drain.
 //!
 //! A worker reads one word per turn. Only when it has changed, the worker locks the pending
 //! requests, between two batches.
@@ -6,6 +7,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use crate::outer_queue::OuterSender;
 use crate::ring::Writer;
 use crate::ruleset::Ruleset;
 use crate::sys::lock;
@@ -16,6 +18,8 @@ pub(super) struct ControlRequest {
     pub(super) change: Option<RulesetChange>,
     /// Rings of consumers that have attached, each with the output's id.
     pub(super) rings: Vec<(usize, Writer)>,
+    /// Readers of outer frames that have attached.
+    pub(super) outer_readers: Vec<OuterSender>,
     /// Number of requests since the start.
     pub(super) count: u64,
     is_closed: bool,
@@ -61,11 +65,18 @@ impl ControlChannel {
         self.update(|request| request.rings.push((output, ring)));
     }
 
+    /// Makes the worker send copies of outer frames until the reader goes. If the worker has ended,
+    /// the queue ends at once.
+    pub(crate) fn copy_outer(&self, reader: OuterSender) {
+        self.update(|request| request.outer_readers.push(reader));
+    }
+
     fn update(&self, update: impl FnOnce(&mut ControlRequest)) {
         let mut request = self.lock();
         update(&mut request);
         if request.is_closed {
             (request.change, request.rings) = (None, Vec::new());
+            request.outer_readers.clear();
         }
         request.count += 1;
         self.word.fetch_add(1, Ordering::Release);

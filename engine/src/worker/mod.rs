@@ -3,7 +3,7 @@
 //! The order of a turn is fixed:
 //!
 //! 1. handle the requests of the engine, if there are any: change the ruleset, serve an attached
-//!    consumer ([`control_channel`]),
+//!    consumer, copy outer frames ([`control_channel`]),
 //! 2. take back the chunks that consumers have released,
 //! 3. refill the fill ring, before anything else takes time, so that the NIC has chunks,
 //! 4. receive a batch,
@@ -24,6 +24,7 @@ mod frame_accounting;
 mod head;
 mod housekeeping;
 mod idle;
+mod outer_copies;
 mod output_port;
 mod output_ports;
 mod queues;
@@ -47,6 +48,7 @@ pub(crate) use fragments::FragmentTable;
 use frame_accounting::FrameAccounting;
 use housekeeping::Housekeeping;
 use idle::Idle;
+use outer_copies::OuterCopies;
 use output_ports::OutputPorts;
 pub(crate) use output_ports::WhenFull;
 pub(crate) use queues::{QueueHandle, QueueSet};
@@ -78,6 +80,7 @@ pub(crate) struct Worker<K> {
     ports: OutputPorts,
     batch: RxBatch,
     accounting: FrameAccounting,
+    copies: OuterCopies,
     idle: Idle,
     housekeeping: Housekeeping,
     control: Arc<ControlChannel>,
@@ -108,6 +111,7 @@ impl<K: RxBackend> Worker<K> {
             stages: Stages::new(ruleset, backend.arrival_minus_utc_ns(), fragments),
             batch: RxBatch::new(),
             accounting,
+            copies: OuterCopies::default(),
             idle: Idle::new(wait),
             housekeeping: Housekeeping::new(counters_cell, session_count, output_count),
             backend,
@@ -169,7 +173,7 @@ impl<K: RxBackend> Worker<K> {
     /// Handles the pending requests, between two batches.
     #[cold]
     fn handle(&mut self, request: ControlRequest) {
-        let ControlRequest { change, rings, count, .. } = request;
+        let ControlRequest { change, rings, outer_readers, count, .. } = request;
         if let Some(change) = change {
             self.adopt(change);
         }
@@ -177,6 +181,7 @@ impl<K: RxBackend> Worker<K> {
             let Self { stages, ports, accounting, .. } = self;
             ports.attach(stages.ruleset(), rings, accounting);
         }
+        self.copies.attach(outer_readers);
         self.acked = count;
         self.control.ack(count);
     }
@@ -217,11 +222,16 @@ impl<K: RxBackend> Worker<K> {
 
     /// Moves a batch from the RX ring to the output rings. Returns the number of descriptors taken.
     fn receive(&mut self) -> u32 {
-        let Self { queue, free, refs, stages, ports, batch, accounting, control, .. } = self;
+        let Self { queue, free, refs, stages, ports, batch, accounting, control, copies, .. } =
+            self;
         let bad_before = queue.bad_descriptors();
         let count = batch.receive(queue, free);
         accounting.count_bad(queue.bad_descriptors() - bad_before);
         accounting.count_incomplete(batch.take_incomplete(free));
+        let is_copied = copies.are_wanted();
+        if is_copied {
+            copies.copy(queue, batch, |queue, received| stages.utc_ns(queue, received));
+        }
         stages.run(queue, batch, free, accounting);
         if ports.needs_flows() {
             batch.find_flows(queue);
@@ -230,6 +240,9 @@ impl<K: RxBackend> Worker<K> {
             ports.wait_for_room(batch.descriptors(), refs, free, control);
         }
         ports.publish(batch, refs, free, accounting);
+        if is_copied {
+            copies.hand_over(batch);
+        }
         self.check_conservation();
         count
     }

@@ -40,7 +40,7 @@ pub(super) struct OutputPorts {
     when_full: WhenFull,
     /// Generation of the ruleset that the routes are from.
     #[cfg(debug_assertions)]
-    generation: u32,
+    generation: u16,
 }
 
 /// Counters of the removed rings of an output.
@@ -76,7 +76,7 @@ impl OutputPorts {
             retired: Vec::new(),
             when_full,
             #[cfg(debug_assertions)]
-            generation: ruleset.generation,
+            generation: ruleset.generation_mark(),
         };
         ports.adopt(ruleset, outputs, accounting);
         ports
@@ -130,7 +130,7 @@ impl OutputPorts {
         *offered_at_change = accounting.offered_by_session().collect();
         *is_uniform = ports.iter().all(OutputPort::is_everything);
         #[cfg(debug_assertions)]
-        (self.generation = ruleset.generation);
+        (self.generation = ruleset.generation_mark());
     }
 
     /// Closes the rings of removed outputs; their frames can still be read.
@@ -205,7 +205,9 @@ impl OutputPorts {
         let (taken, refused) = batch.packets_mut().split_at_mut(most);
         self.push_frames(taken, refused, least, refs);
         accounting.deliver(taken.len());
-        self.drop_refused(refused, free, accounting);
+        if !refused.is_empty() {
+            self.drop_refused(refused, free, accounting);
+        }
         batch.clear();
     }
 
@@ -287,6 +289,7 @@ impl OutputPorts {
             let is_wanted = wanted >> index & 1 == 1;
             let reason = if is_wanted { DropReason::OutputFull } else { DropReason::NoOutput };
             accounting.drop_refused(&packet.descriptor, reason);
+            packet.dropped = Some(reason);
             free.give(packet.received.take_chunk());
         }
         self.ports.iter_mut().for_each(|port| port.push_selected(packets, chained));
@@ -294,7 +297,8 @@ impl OutputPorts {
     }
 
     /// Takes back and counts the frames that no output has taken.
-    #[inline]
+    #[cold]
+    #[inline(never)]
     fn drop_refused(
         &self,
         refused: &mut [PacketContext],
@@ -305,6 +309,7 @@ impl OutputPorts {
             if self.ports.is_empty() { DropReason::NoOutput } else { DropReason::OutputFull };
         for packet in refused {
             accounting.drop_refused(&packet.descriptor, reason);
+            packet.dropped = Some(reason);
             free.give(packet.received.take_chunk());
         }
     }

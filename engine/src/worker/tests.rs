@@ -4,6 +4,7 @@ mod attached;
 mod chains;
 mod fragments;
 mod groups;
+mod outer;
 mod profiles;
 mod rulesets;
 mod splits;

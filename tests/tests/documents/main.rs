@@ -38,7 +38,7 @@ struct Page {
 
 const README: Page = Page {
     path: "README.md",
-    run: 7,
+    run: 9,
     not_run: 2,
     texts: 1,
     before: &["vxgen run --write mirror.pcap --count 1000"],
@@ -69,7 +69,7 @@ to = "tcp"
 
 const OUTPUTS: Page = Page {
     path: "docs/outputs.md",
-    run: 22,
+    run: 23,
     not_run: 4,
     texts: 1,
     before: &[
@@ -93,7 +93,7 @@ const OUTPUTS: Page = Page {
 
 const MIRRORING: Page = Page {
     path: "docs/mirroring.md",
-    run: 7,
+    run: 9,
     not_run: 2,
     texts: 2,
     before: &[

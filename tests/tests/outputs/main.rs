@@ -8,6 +8,7 @@
 //! | `slow` | an output that stands still loses only its own frames, and each of them is counted |
 //! | `stream` | programs read the frames as a stream, each at its own pace |
 //! | `tail` | `vxtap tail` shows the frames of a running engine |
+//! | `outer` | `vxtap tail --outer` shows what arrived, with the reason of each drop, and `explain --live` agrees |
 //! | `suricata` | Suricata takes every frame, from an interface and from a stream |
 //! | `shared` | other processes read frames in the engine's memory; whatever they do, no other output loses a frame |
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails right there")]
@@ -15,6 +16,7 @@
 mod files;
 mod frames;
 mod interface;
+mod outer;
 mod readers;
 mod shared;
 mod slow;

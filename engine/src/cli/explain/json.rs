@@ -8,6 +8,7 @@ use vxtap::config::Action;
 use vxtap::explain::{Explanation, FrameOutcome};
 use vxtap::ring::Encapsulation;
 
+use super::presentation::EngineOutcome;
 use super::text::evidence_name;
 
 /// A frame that reached the workers. A field that does not apply, or is not known, is null.
@@ -45,14 +46,22 @@ struct Line<'e> {
     outputs: &'e [&'e str],
     /// Session in which the mirror should have sent the frame, if it is another one.
     expected_session: Option<&'e str>,
+    /// Outcome at the running engine: `delivered`, or the drop reason. Only with --live.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    engine: Option<&'e str>,
 }
 
 /// A line about a frame; none about one that does not reach the workers.
 pub(super) fn frame(
     number: u64,
     outcome: &FrameOutcome<'_>,
+    engine: Option<EngineOutcome<'_>>,
     out: &mut impl Write,
 ) -> io::Result<()> {
+    let engine = engine.map(|engine| match engine {
+        EngineOutcome::Delivered => "delivered",
+        EngineOutcome::Dropped(reason) => reason,
+    });
     let frame = match outcome {
         FrameOutcome::NotSteered(_) => return Ok(()),
         FrameOutcome::NotDecapsulated(reason) => Line {
@@ -76,8 +85,9 @@ pub(super) fn frame(
             original: None,
             outputs: &[],
             expected_session: None,
+            engine,
         },
-        FrameOutcome::Evaluated(explanation) => evaluated(number, explanation),
+        FrameOutcome::Evaluated(explanation) => Line { engine, ..evaluated(number, explanation) },
     };
     serde_json::to_writer(&mut *out, &frame)?;
     out.write_all(b"\n")
@@ -115,5 +125,6 @@ fn evaluated<'e>(number: u64, explanation: &'e Explanation<'e>) -> Line<'e> {
         original: Some(explanation.original),
         outputs: &explanation.outputs,
         expected_session: explanation.expected_session(),
+        engine: None,
     }
 }

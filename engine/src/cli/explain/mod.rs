@@ -1,25 +1,20 @@
-//! `vxtap explain`: explains the outcome of each frame of a capture file.
+//! `vxtap explain`: explains the outcome of each frame of a capture file, or of a running engine.
 
 mod flows;
 mod json;
+mod live;
+mod presentation;
 mod summary;
 mod text;
 
 use std::io::{self, BufWriter, Write};
 
 use vxtap::capture_file::{CaptureFileError, OuterFrames};
-use vxtap::explain::{Explainer, Summary};
+use vxtap::explain::Explainer;
 
 use super::args::ExplainArgs;
 use super::{CommandError, cannot_print, capture, load, log};
-use flows::Flows;
-
-/// Format in which frames are shown.
-enum Form<'e> {
-    Text,
-    Json,
-    Flows(Flows<'e>),
-}
+use presentation::Presentation;
 
 /// Reason why explaining ended before the end of the file.
 enum End {
@@ -27,19 +22,19 @@ enum End {
     Input(CaptureFileError),
 }
 
-/// Explains each frame of a capture file, then prints a summary.
+/// Explains each frame of a capture file or of a running engine, then prints a summary.
 pub(super) fn explain(args: &ExplainArgs) -> Result<(), CommandError> {
-    load::refuse_same_input(&args.input, Some(&args.config))?;
-    let config = load::read(&args.config)?;
-    let explainer = Explainer::new(config).map_err(|error| CommandError::Refused(error.into()))?;
-    let mut frames = capture::open(&args.input)?;
-    let form = match (args.json, args.flow) {
-        (true, _) => Form::Json,
-        (_, true) => Form::Flows(Flows::default()),
-        _ => Form::Text,
+    // Without --live both have to be there.
+    let (Some(input), Some(config)) = (&args.input, &args.config) else {
+        return live::explain(args);
     };
+    load::refuse_same_input(input, Some(config))?;
+    let config = load::read(config)?;
+    let explainer = Explainer::new(config).map_err(|error| CommandError::Refused(error.into()))?;
+    let mut frames = capture::open(input)?;
+    let presentation = Presentation::new(&explainer, args);
     let mut out = BufWriter::new(io::stdout().lock());
-    let end = show(&explainer, &mut frames, form, &mut out);
+    let end = show(&explainer, &mut frames, presentation, &mut out);
     let end = end.and_then(|()| out.flush().map_err(End::Output));
     match end {
         Ok(()) => Ok(()),
@@ -56,10 +51,9 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<(), CommandError> {
 fn show<'e>(
     explainer: &'e Explainer,
     frames: &mut OuterFrames,
-    mut form: Form<'e>,
+    mut presentation: Presentation<'e>,
     out: &mut impl Write,
 ) -> Result<(), End> {
-    let mut summary = Summary::new(explainer);
     let damage = loop {
         let frame = match frames.next() {
             Ok(Some(frame)) => frame,
@@ -67,28 +61,10 @@ fn show<'e>(
             Err(error) => break Some(error),
         };
         let outcome = explainer.explain_at(frame.bytes, frame.timestamp_ns);
-        summary.count(&outcome);
-        let shown = match &mut form {
-            Form::Text => text::frame(frame.number, &outcome, out),
-            Form::Json => json::frame(frame.number, &outcome, out),
-            Form::Flows(flows) => {
-                flows.add(&outcome);
-                Ok(())
-            }
-        };
-        shown.map_err(End::Output)?;
+        presentation.frame(frame.number, &outcome, None, out).map_err(End::Output)?;
     };
-    let counts = frames.counts();
-    let shown = match form {
-        Form::Text => summary::table(&summary, &counts, out),
-        Form::Json => {
-            summary::left_out(&summary, &counts);
-            Ok(())
-        }
-        Form::Flows(flows) => flows.show(out).and_then(|()| summary::table(&summary, &counts, out)),
-    };
-    shown.map_err(End::Output)?;
-    if summary.received() == 0 {
+    presentation.end(&frames.counts(), out).map_err(End::Output)?;
+    if presentation.received() == 0 {
         let ports: Vec<_> =
             explainer.config().capture.ports.iter().map(|port| port.number).collect();
         if let Some(hint) = capture::port_hint(&ports, &explainer.other_ports()) {

@@ -12,14 +12,14 @@ const READ: usize = 1 << 16;
 
 /// Splits the bytes of a pcapng stream into blocks; keeps the beginning of an incomplete one.
 #[derive(Debug, Default)]
-pub(super) struct BlockReader {
+pub(in crate::cli) struct BlockReader {
     bytes: Vec<u8>,
     start: usize,
 }
 
 /// Content of a block.
 #[derive(Debug)]
-pub(super) enum TailBlock<'b> {
+pub(in crate::cli) enum TailBlock<'b> {
     /// Name of the interface with the next number.
     Interface(String),
     Frame(TailFrame<'b>),
@@ -31,19 +31,21 @@ pub(super) enum TailBlock<'b> {
 
 /// A frame.
 #[derive(Debug)]
-pub(super) struct TailFrame<'b> {
-    pub(super) interface: u32,
+pub(in crate::cli) struct TailFrame<'b> {
+    pub(in crate::cli) interface: u32,
     /// Nanoseconds since 1970-01-01 UTC.
-    pub(super) time_ns: u64,
-    pub(super) original_len: u32,
+    pub(in crate::cli) time_ns: u64,
+    pub(in crate::cli) original_len: u32,
     /// Direction as in `epb_flags`: 1 towards the mirrored interface, 2 away from it, 0 unknown.
-    pub(super) direction: u32,
-    pub(super) bytes: &'b [u8],
+    pub(in crate::cli) direction: u32,
+    /// Its comment, which in a stream of outer frames has the reason of a drop.
+    pub(in crate::cli) comment: Option<String>,
+    pub(in crate::cli) bytes: &'b [u8],
 }
 
 impl BlockReader {
     /// Reads available bytes; returns 0 at the end.
-    pub(super) fn fill(&mut self, mut source: impl Read) -> io::Result<usize> {
+    pub(in crate::cli) fn fill(&mut self, mut source: impl Read) -> io::Result<usize> {
         self.bytes.drain(..mem::take(&mut self.start));
         let len = self.bytes.len();
         self.bytes.resize(len + READ, 0);
@@ -53,7 +55,7 @@ impl BlockReader {
     }
 
     /// Returns `true` if the bytes end in the middle of a block.
-    pub(super) const fn has_partial_block(&self) -> bool {
+    pub(in crate::cli) const fn has_partial_block(&self) -> bool {
         self.start < self.bytes.len()
     }
 
@@ -62,7 +64,7 @@ impl BlockReader {
     /// # Errors
     ///
     /// If the bytes are not a block.
-    pub(super) fn next(&mut self) -> io::Result<Option<(&[u8], TailBlock<'_>)>> {
+    pub(in crate::cli) fn next(&mut self) -> io::Result<Option<(&[u8], TailBlock<'_>)>> {
         let rest = &self.bytes[self.start..];
         let (behind, block) = match parse_block_le(rest) {
             Ok(found) => found,
@@ -85,12 +87,14 @@ fn content(block: Block<'_>) -> TailBlock<'_> {
         }
         Block::EnhancedPacket(block) => {
             let captured = (block.caplen as usize).min(block.data.len());
+            let comment = option(&block.options, OptionCode::Comment);
             let flags = option(&block.options, OptionCode(2)).and_then(|bytes| bytes.first_chunk());
             TailBlock::Frame(TailFrame {
                 interface: block.if_id,
                 time_ns: u64::from(block.ts_high) << 32 | u64::from(block.ts_low),
                 original_len: block.origlen,
                 direction: flags.map_or(0, |flags| u32::from_le_bytes(*flags) & 3),
+                comment: comment.map(|text| String::from_utf8_lossy(text).into_owned()),
                 bytes: &block.data[..captured],
             })
         }

@@ -7,6 +7,7 @@ use vxtap::explain::flow_of;
 use vxtap::outputs::pcap;
 use vxtap::plural::counted;
 
+use super::BlockSink;
 use super::block_reader::{TailBlock, TailFrame};
 use crate::cli::args::TailFormat;
 
@@ -43,8 +44,37 @@ impl FrameWriter {
         }
     }
 
-    /// Adds a block.
-    pub(super) fn block(&mut self, raw: &[u8], content: TailBlock<'_>) {
+    /// Adds a line for a frame: time in UTC, session, direction, flow, length.
+    fn line(&mut self, packet: &TailFrame<'_>) {
+        let TailFrame { interface, time_ns, original_len, direction, ref comment, bytes } = *packet;
+        let time = Timestamp::from_nanosecond(time_ns.into()).unwrap_or_default();
+        let name = self.names.get(interface as usize).map_or("?", String::as_str);
+        let direction = match direction {
+            1 => "ingress",
+            2 => "egress",
+            _ => "-",
+        };
+        let flow = flow_of(bytes).unwrap_or_else(|| other(bytes));
+        let cut = match bytes.len() {
+            len if len < original_len as usize => format!(" ({len} here)"),
+            _ => String::new(),
+        };
+        let comment = comment.as_ref().map(|comment| format!(", {comment}")).unwrap_or_default();
+        // Writing to memory cannot fail.
+        let _ = writeln!(
+            self.bytes,
+            "{time:.6} {name} {direction} {flow}, {original_len} bytes{cut}{comment}"
+        );
+    }
+
+    /// Returns a sentence with the numbers of frames.
+    pub(super) fn summary(&self) -> String {
+        summary(self.frames, self.has_statistics.then_some(self.lost))
+    }
+}
+
+impl BlockSink for FrameWriter {
+    fn block(&mut self, raw: &[u8], content: TailBlock<'_>) {
         let is_over = self.is_over();
         match content {
             TailBlock::Interface(name) => self.names.push(name),
@@ -71,46 +101,23 @@ impl FrameWriter {
         }
     }
 
-    /// Returns `true` if the requested number of frames was written.
-    pub(super) const fn is_over(&self) -> bool {
+    fn is_over(&self) -> bool {
         self.left == 0
     }
 
-    /// Adds a line for a frame: time in UTC, session, direction, flow, length.
-    fn line(&mut self, packet: &TailFrame<'_>) {
-        let TailFrame { interface, time_ns, original_len, direction, bytes } = *packet;
-        let time = Timestamp::from_nanosecond(time_ns.into()).unwrap_or_default();
-        let name = self.names.get(interface as usize).map_or("?", String::as_str);
-        let direction = match direction {
-            1 => "ingress",
-            2 => "egress",
-            _ => "-",
-        };
-        let flow = flow_of(bytes).unwrap_or_else(|| other(bytes));
-        let cut = match bytes.len() {
-            len if len < original_len as usize => format!(" ({len} here)"),
-            _ => String::new(),
-        };
-        // Writing to memory cannot fail.
-        let _ =
-            writeln!(self.bytes, "{time:.6} {name} {direction} {flow}, {original_len} bytes{cut}");
-    }
-
-    /// Writes the pending bytes.
-    pub(super) fn flush(&mut self, out: &mut impl Write) -> io::Result<()> {
+    fn flush(&mut self, out: &mut dyn Write) -> io::Result<()> {
         let written = out.write_all(&self.bytes).and_then(|()| out.flush());
         self.bytes.clear();
         written
     }
+}
 
-    /// Returns a sentence with the numbers of frames.
-    pub(super) fn summary(&self) -> String {
-        let frames = counted(self.frames, "frame");
-        if self.has_statistics {
-            format!("{frames}, {} lost on the way here", self.lost)
-        } else {
-            format!("{frames}; the engine did not report how many were lost")
-        }
+/// Returns a sentence with the numbers of frames; `lost` is `None` if the engine did not report it.
+pub(in crate::cli) fn summary(frames: u64, lost: Option<u64>) -> String {
+    let frames = counted(frames, "frame");
+    match lost {
+        Some(lost) => format!("{frames}, {lost} lost on the way here"),
+        None => format!("{frames}; the engine did not report how many were lost"),
     }
 }
 

@@ -23,7 +23,9 @@ use super::control_socket::{Answer, Request, request};
 use super::run::{EXIT_INTERRUPTED, SECOND_SIGNAL_DELAY, STOP_SIGNALS};
 use super::{CommandError, log};
 use block_reader::BlockReader;
+pub(super) use block_reader::TailBlock;
 use frame_writer::FrameWriter;
+pub(super) use frame_writer::summary;
 
 /// Interval of the checks for signals.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -41,8 +43,8 @@ pub(super) fn tail(args: &TailArgs) -> Result<(), CommandError> {
         return Err(CommandError::Refused(anyhow!(advice)));
     }
     let stop_requested = stop_on_signals().map_err(CommandError::Failed)?;
-    let (answer, stream) =
-        request(args.interface.as_deref(), &Request::Tail(args.session.clone()))?;
+    let wanted = if args.outer { Request::TailOuter } else { Request::Tail(args.session.clone()) };
+    let (answer, stream) = request(args.interface.as_deref(), &wanted)?;
     if let Answer::Refused(text) = answer {
         return Err(CommandError::Refused(anyhow!("{text}")));
     }
@@ -54,7 +56,7 @@ pub(super) fn tail(args: &TailArgs) -> Result<(), CommandError> {
 
 /// Returns the flag that the first signal sets. The next one ends the process at once, after a
 /// delay, as timeout(1) sends the first one twice.
-fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
+pub(super) fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
     let stop_requested = Arc::new(AtomicBool::new(false));
     for signal in STOP_SIGNALS {
         flag::register(signal, stop_requested.clone())
@@ -83,10 +85,22 @@ fn is_reader_gone(out: &impl AsFd) -> bool {
         && entries[0].revents().contains(PollFlags::ERR)
 }
 
+/// Receiver of the blocks of a stream, which makes an output of them.
+pub(super) trait BlockSink {
+    /// Adds a block, with its bytes.
+    fn block(&mut self, raw: &[u8], content: TailBlock<'_>);
+
+    /// Returns `true` if no more frames are wanted.
+    fn is_over(&self) -> bool;
+
+    /// Writes what the blocks have given so far.
+    fn flush(&mut self, out: &mut dyn Write) -> io::Result<()>;
+}
+
 /// Copies the stream until its end. A reader that closes the output ends it, as a signal does.
-fn copy(
+pub(super) fn copy(
     stream: &UnixStream,
-    show: &mut FrameWriter,
+    show: &mut impl BlockSink,
     out: &mut (impl Write + AsFd),
     stop_requested: &AtomicBool,
 ) -> io::Result<()> {

@@ -169,6 +169,46 @@ impl Blocks {
         direction: Option<Direction>,
         segments: impl Iterator<Item = &'a [u8]>,
     ) {
+        let flags = direction.map(|direction| match direction {
+            Direction::Ingress => INBOUND,
+            Direction::Egress => OUTBOUND,
+        });
+        self.packet_with(interface, timestamp_ns, original_len, segments, |bytes| {
+            if let Some(flags) = flags {
+                push_option(bytes, option::EPB_FLAGS, &flags.to_le_bytes());
+                push_option(bytes, option::END, &[]);
+            }
+        });
+    }
+
+    /// Appends an enhanced packet block as [`Self::packet`] does, with a comment (`opt_comment`)
+    /// instead of a direction.
+    pub fn packet_with_comment<'a>(
+        &mut self,
+        interface: u32,
+        timestamp_ns: u64,
+        original_len: u32,
+        comment: Option<&str>,
+        segments: impl Iterator<Item = &'a [u8]>,
+    ) {
+        self.packet_with(interface, timestamp_ns, original_len, segments, |bytes| {
+            if let Some(comment) = comment {
+                text_option(bytes, option::COMMENT, comment);
+                push_option(bytes, option::END, &[]);
+            }
+        });
+    }
+
+    /// Appends an enhanced packet block; `options` appends its options.
+    #[inline]
+    fn packet_with<'a>(
+        &mut self,
+        interface: u32,
+        timestamp_ns: u64,
+        original_len: u32,
+        segments: impl Iterator<Item = &'a [u8]>,
+        options: impl FnOnce(&mut Vec<u8>),
+    ) {
         let bytes = &mut self.bytes;
         let start = bytes.len();
         let data = start + PACKET_HEADER_LEN;
@@ -179,14 +219,7 @@ impl Blocks {
         }
         let captured = as_u32(bytes.len() - data);
         pad(bytes, start);
-        if let Some(direction) = direction {
-            let flags = match direction {
-                Direction::Ingress => INBOUND,
-                Direction::Egress => OUTBOUND,
-            };
-            push_option(bytes, option::EPB_FLAGS, &flags.to_le_bytes());
-            push_option(bytes, option::END, &[]);
-        }
+        options(bytes);
         let len = as_u32(bytes.len() - start + 4);
         bytes.extend_from_slice(&len.to_le_bytes());
         let original = original_len.max(captured);

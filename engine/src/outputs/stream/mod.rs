@@ -13,6 +13,7 @@
 //! | `attached_reader` | one reader: which frames it gets, and their counts |
 //! | `encoder` | frames as records of pcapng or pcap |
 //! | `send_queue` | records that wait for a reader, and the thread that writes them |
+//! | `outer_stream`, `outer_encoder` | the stream of `vxtap tail --outer`, of copies that the workers make |
 //! | `stream_writer` | the file descriptor that is written to, with time limits |
 //!
 //! The counts of the readers are in `outputs/attach/reader_stats.rs`.
@@ -22,6 +23,8 @@ mod attached_reader;
 mod encoder;
 mod fanout;
 mod listener;
+mod outer_encoder;
+mod outer_stream;
 mod peer_user;
 mod send_queue;
 mod stream_settings;
@@ -37,6 +40,7 @@ use crate::ring::Consumer;
 use access::Access;
 use fanout::StreamFanout;
 pub(crate) use listener::{Incoming, IncomingQueue, Selection, StreamListener};
+pub(crate) use outer_stream::{OuterStream, OuterThreads};
 pub(crate) use stream_settings::StreamSettings;
 
 /// The target of a stream, open for readers.

@@ -82,6 +82,7 @@ impl Stages {
                 Err(reason) => {
                     refused |= 1 << index;
                     accounting.drop_outer(reason);
+                    packet.dropped = Some(reason);
                 }
             }
         }

@@ -54,7 +54,7 @@ impl Stages {
         let mut unwanted = 0;
         let (packets, chained, head) = batch.with_chained();
         for (index, packet) in packets.iter_mut().enumerate() {
-            let PacketContext { descriptor, key, received, further, .. } = packet;
+            let PacketContext { descriptor, key, received, further, dropped, .. } = packet;
             let session = SessionId(descriptor.session);
             let Some(policy) = self.ruleset.policies.get(session) else { continue };
             let inner = if !CHAINED || *further == FurtherChunks::NONE {
@@ -78,6 +78,7 @@ impl Stages {
             }
             if let Err(reason) = outcome {
                 accounting.drop_unoffered(session, descriptor.len, reason);
+                *dropped = Some(reason);
                 unwanted |= 1 << index;
             } else if let Some(packet_length) = policy.packet_length
                 && descriptor.len > packet_length

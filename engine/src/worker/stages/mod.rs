@@ -17,7 +17,7 @@ use crate::config::BATCH_MAX;
 use crate::ring::Descriptor;
 use crate::ruleset::Ruleset;
 use crate::session::{SessionId, SessionKey};
-use crate::xsk::{FreeList, RxQueue};
+use crate::xsk::{FreeList, RxFrame, RxQueue};
 
 /// The state of the stages.
 #[derive(Debug)]
@@ -134,7 +134,7 @@ impl Stages {
         let mut run = SessionRun::of(SessionId::DEFAULT);
         for (index, packet) in packets.iter_mut().enumerate() {
             #[cfg(debug_assertions)]
-            (packet.generation = self.ruleset.generation);
+            (packet.generation = self.ruleset.generation_mark());
             let Descriptor { len, original_len, session, .. } = packet.descriptor;
             let session = SessionId(session);
             if session != run.session {
@@ -145,12 +145,22 @@ impl Stages {
                 accounting.count_unknown(packet.key, len);
                 if let Err(reason) = self.ruleset.admits_undeclared() {
                     accounting.drop_unoffered(session, len, reason);
+                    packet.dropped = Some(reason);
                     unwanted |= 1 << index;
                 }
             }
         }
         accounting.receive(run);
         unwanted
+    }
+
+    /// Returns the arrival time of a received frame in nanoseconds since 1970, or the current time
+    /// if it has none.
+    pub(super) fn utc_ns(&self, queue: &mut RxQueue, received: &RxFrame) -> u64 {
+        queue.arrival_ns(received).map_or_else(
+            || BatchClock::default().utc_ns(),
+            |arrival_ns| arrival_ns.wrapping_sub(self.arrival_minus_utc_ns.cast_unsigned()),
+        )
     }
 
     /// Takes a new difference between the arrival times' clock and UTC, as the time may have been
