@@ -25,6 +25,8 @@ impl<S: Storage> CaptureWriter<S> {
             *self.earlier.entry(key).or_default() += frames;
         }
         self.interfaces.clear();
+        // The blocks of this section are not in the file before they are written.
+        self.described = 0;
         if self.file.was_truncated() {
             self.file.start_over(&[])?;
         }

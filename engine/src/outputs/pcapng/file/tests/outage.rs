@@ -122,3 +122,21 @@ fn a_disk_that_has_room_again_gets_frames_again() {
     assert_eq!(stated, 500, "the statistics are those of the last section");
     assert_eq!(frames_of_complete_file(&writer.into_file().into_storage().bytes), written);
 }
+
+#[test]
+fn a_file_that_is_replaced_after_a_failed_section_has_the_interfaces_of_its_frames() {
+    let (mut writer, room) = writer(usize::MAX);
+    push(&mut writer, 10);
+    writer.flush().unwrap();
+    room.set(usize::try_from(writer.file().complete_bytes()).unwrap());
+    push(&mut writer, 10);
+    assert!(writer.flush().is_err());
+    assert!(writer.flush().is_err(), "there is no room for the header of a section");
+    let storage =
+        Full { bytes: Vec::new(), room: std::rc::Rc::new(std::cell::Cell::new(usize::MAX)) };
+    writer.replace_file(storage, 10);
+    writer.flush().unwrap();
+    push(&mut writer, 5);
+    writer.finish(None, all_received).unwrap();
+    assert_eq!(frames_of_complete_file(&writer.into_file().into_storage().bytes), 5);
+}
