@@ -37,6 +37,9 @@ pub(super) struct FragmentOrder {
     released: VecDeque<WaitingFrame>,
     /// Datagrams whose first fragment has been seen, and its time.
     begun: HashMap<FragmentKey, u64>,
+    /// The first fragments in the order of the file. One of a repeated key has another time in
+    /// `begun`.
+    begun_order: VecDeque<(FragmentKey, u64)>,
 }
 
 impl FragmentOrder {
@@ -79,13 +82,14 @@ impl FragmentOrder {
 
     /// Remembers a first fragment, and releases the others of its datagram, which arrive with it.
     fn begin(&mut self, key: FragmentKey, timestamp_ns: u64) {
-        if self.begun.len() == BEGUN_MAX {
-            self.begun.retain(|_, begun_ns| timestamp_ns.saturating_sub(*begun_ns) <= WAIT_NS);
-        }
-        if self.begun.len() == BEGUN_MAX {
-            self.begun.clear();
+        if self.begun_order.len() == BEGUN_MAX
+            && let Some((oldest, begun_ns)) = self.begun_order.pop_front()
+            && self.begun.get(&oldest) == Some(&begun_ns)
+        {
+            self.begun.remove(&oldest);
         }
         self.begun.insert(key, timestamp_ns);
+        self.begun_order.push_back((key, timestamp_ns));
         let Self { waiting, waiting_bytes, released, .. } = self;
         if !waiting.iter().any(|frame| frame.key == key) {
             return;

@@ -89,3 +89,17 @@ fn fragments_wait_two_seconds_and_no_more_than_fit() {
     let order: Vec<_> = order_of(&many).into_iter().map(|(number, _)| number).collect();
     assert_eq!(order[..3], [1, 4098, 2], "the oldest gave up its place");
 }
+
+#[test]
+fn the_oldest_first_fragment_is_forgotten_before_later_ones() {
+    let numbered = |number: u16, offset, has_more| {
+        let mut frame = fragment(0, offset, has_more);
+        frame[18..20].copy_from_slice(&number.to_be_bytes());
+        (SECOND, frame)
+    };
+    let mut frames: Vec<_> = (0..4097).map(|number| numbered(number, 0, true)).collect();
+    frames.push(numbered(4000, 16, false));
+    frames.push((SECOND, vec![0; 60]));
+    let order: Vec<_> = order_of(&frames).into_iter().map(|(number, _)| number).collect();
+    assert_eq!(order[4097..], [4098, 4099], "the datagram of 4000 is remembered");
+}
