@@ -298,11 +298,19 @@ fn a_reader_that_takes_nothing_loses_its_place_to_another_one() {
 fn over_tcp_on_this_host_only_root_the_engines_user_and_named_ones_read() {
     privileged();
     let veth = Veth::pair(1).unwrap();
-    let nobody = || {
-        let mut cat = as_nobody(&veth);
-        // Ends after the first bytes, so that it need not be stopped.
-        cat.args(["bash", "-c", "head -c 400 < /dev/tcp/127.0.0.1/57012"]);
-        String::from_utf8_lossy(&cat.output().unwrap().stdout).into_owned()
+    // The address of its own end may be any of the host's. It ends after the first bytes, so that it
+    // need not be stopped.
+    let nobody = |from: &str| {
+        let mut python = as_nobody(&veth);
+        let script = format!(
+            "import socket, sys\ns = socket.socket()\ns.bind(('{from}', 0))\n\
+             s.connect(('127.0.0.1', 57012))\n\
+             sys.stdout.buffer.write(s.recv(400, socket.MSG_WAITALL))"
+        );
+        python.args(["/usr/bin/python3", "-c", &script]);
+        let output = python.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
     };
     let reason = "the user nobody may not read it (output.allowed_users)";
     for (allowed, may) in [
@@ -322,18 +330,20 @@ fn over_tcp_on_this_host_only_root_the_engines_user_and_named_ones_read() {
         let root = netns.run(|| TcpStream::connect(StreamTarget::PCAP_OVER_IP)).unwrap();
         wait_for_header(&root);
         wait_for_readers(&engine, &[(1, 1)]);
-        let answer = nobody();
-        assert_eq!(
-            (answer.contains(reason), answer.contains("session-0")),
-            (!may, may),
-            "{answer}"
-        );
+        for from in ["127.0.0.1", "10.0.0.2"] {
+            let answer = nobody(from);
+            assert_eq!(
+                (answer.contains(reason), answer.contains("session-0")),
+                (!may, may),
+                "from {from}: {answer}"
+            );
+        }
         let notes = engine.take_diagnostics();
         assert!(notes.iter().any(|note| note.contains("can read the frames")), "{notes:?}");
         assert_eq!(notes.iter().any(|note| note.ends_with(reason)), !may, "{notes:?}");
         let report = engine.stop();
         let consumers = report.outputs[1].consumers.unwrap();
-        assert_eq!(consumers.refused, u64::from(!may), "\n{report}");
+        assert_eq!(consumers.refused, 2 * u64::from(!may), "\n{report}");
     }
 }
 

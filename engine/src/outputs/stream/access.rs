@@ -62,7 +62,8 @@ impl Access {
     /// of other hosts may: the address that it listens at decides about them.
     fn refusal(&self, (peer, local): (SocketAddr, SocketAddr)) -> Option<String> {
         let Self::Users { users, peers } = self else { return None };
-        if !peer.ip().to_canonical().is_loopback() {
+        // Either end: a local program may have bound its own end to another address of the host.
+        if ![peer, local].iter().any(|end| end.ip().to_canonical().is_loopback()) {
             return None;
         }
         match peers.user_of(peer, local) {
