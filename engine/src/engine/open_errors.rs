@@ -51,6 +51,8 @@ pub(super) const SHORTAGES: &[i32] = &[libc::EMFILE, libc::ENFILE, libc::ENOMEM,
 const REACTIONS: &[(&[Step], &[i32], Reaction)] = &[
     // A signal came while the verifier ran; a driver that is being set up.
     (ANY, &[libc::EAGAIN, libc::EINTR], Retry),
+    // A driver that lacks queues or memory of its own for XDP: the generic mode takes none.
+    (&[Step::Attach, Step::BindZeroCopy], &[libc::ENOMEM, libc::ENOSPC], NextMode),
     (ANY, SHORTAGES, End),
     // No privileges; a kernel that is too old, or built without BPF.
     (
@@ -244,7 +246,10 @@ mod tests {
         use libc::*;
         for step in ANY {
             for number in [EMFILE, ENFILE, ENOMEM, ENOSPC] {
-                assert_eq!(reaction(&error_at(*step, number)), End, "{step:?} {number}");
+                let is_of_driver = matches!(step, Step::Attach | Step::BindZeroCopy)
+                    && [ENOMEM, ENOSPC].contains(&number);
+                let expected = if is_of_driver { NextMode } else { End };
+                assert_eq!(reaction(&error_at(*step, number)), expected, "{step:?} {number}");
             }
             for number in [EAGAIN, EINTR] {
                 assert_eq!(reaction(&error_at(*step, number)), Retry, "{step:?} {number}");
