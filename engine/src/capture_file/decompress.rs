@@ -92,7 +92,7 @@ impl<R: Read> ZstdFrames<R> {
                         return Err(io::ErrorKind::UnexpectedEof.into());
                     }
                 }
-                Err(error) => return Err(invalid(error)),
+                Err(_) => return Err(invalid(DAMAGED)),
             }
         }
         self.is_in_frame = true;
@@ -118,7 +118,9 @@ impl<R: Read> Read for ZstdFrames<R> {
             }
             while self.decoder.can_collect() == 0 && !self.decoder.is_finished() {
                 let strategy = BlockDecodingStrategy::UptoBlocks(1);
-                self.decoder.decode_blocks(&mut self.source, strategy).map_err(invalid)?;
+                self.decoder
+                    .decode_blocks(&mut self.source, strategy)
+                    .map_err(|_error| invalid(DAMAGED))?;
             }
             let count = self.decoder.read(buffer)?;
             if count > 0 || buffer.is_empty() {
@@ -128,6 +130,9 @@ impl<R: Read> Read for ZstdFrames<R> {
         }
     }
 }
+
+/// The decoder's errors name its own types, which say nothing to a user.
+const DAMAGED: &str = "the zstd data is damaged or ends too early";
 
 fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)

@@ -13,7 +13,7 @@ use vxtap::config::{Capture, Problem};
                      original frames to traffic analysis tools."
 )]
 #[command(
-    after_help = "Exit codes: 0 all went well, 1 failed while running, 2 wrong usage or configuration."
+    after_help = "Exit codes: 0 all went well, 1 failed while running, 2 wrong usage or configuration, or a missing input."
 )]
 pub(super) struct Cli {
     #[command(subcommand)]
@@ -106,9 +106,10 @@ Examples:
   vxtap reload -i eth1     The engine that captures from eth1.";
 
 const TAIL_EXAMPLES: &str = "\
-The engine has to run in this network namespace and as this user, unless root asks. The frames shown are those that pass the
-filters of their sessions, independently of the outputs; with --outer, all that reach the engine. A slow reader loses frames, the outputs do not; the number of lost
-frames is printed at the end.
+The engine has to run in this network namespace and as this user, unless root asks. The frames shown
+are those that pass the filters of their sessions, independently of the outputs; with --outer, all
+that reach the engine. A slow reader loses frames, the outputs do not; the number of lost frames is
+printed at the end.
 
 Examples:
   vxtap tail                             A line for each frame on a terminal.

@@ -89,6 +89,7 @@ fn read_resource(
     let (values, mut faults) = resolver.properties(&properties, kind.keys)?;
     faults.retain(|(key, _)| !kind.quiet.contains(key));
     let known = Item::new(resource.file(), &values, name.to_owned());
+    let is_certain = exists.is_ok();
     let fault = match (exists, faults.first()) {
         (Err(unknown), _) => Some(error_of(&known, "Condition", &unknown)),
         (_, Some((key, unknown))) => Some(error_of(&known, key, unknown)),
@@ -97,7 +98,7 @@ fn read_resource(
     match (fault, kind.class) {
         (None, _) => {}
         // An interface is known by its name, with or without addresses.
-        (Some(_), Class::Interface) if !faults.is_empty() => {
+        (Some(_), Class::Interface) if is_certain => {
             for (key, unknown) in &faults {
                 mirror.left_out.say(error_of(&known, key, unknown));
             }

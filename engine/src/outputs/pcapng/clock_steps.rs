@@ -6,7 +6,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// Smallest difference that counts as a step. NTP slews smaller ones.
 const STEP_MIN: Duration = Duration::from_secs(10);
-/// Largest number of steps that are remembered.
+/// Largest number of steps that are remembered: the latest.
 const STEPS_MAX: usize = 64;
 
 /// The steps of the host's clock since the start.
@@ -54,7 +54,9 @@ impl ClockSteps {
             self.steps.extend(Some(step).filter(|step| step.forward > Duration::ZERO));
         }
         if forward > Duration::ZERO {
-            self.steps.truncate(STEPS_MAX - 1);
+            if self.steps.len() == STEPS_MAX {
+                self.steps.remove(0);
+            }
             self.steps.push(Step { until: expected, forward });
         }
     }
