@@ -298,8 +298,8 @@ fn a_reader_that_takes_nothing_loses_its_place_to_another_one() {
 fn over_tcp_on_this_host_only_root_the_engines_user_and_named_ones_read() {
     privileged();
     let veth = Veth::pair(1).unwrap();
-    // The address of its own end may be any of the host's. It ends after the first bytes, so that it
-    // need not be stopped.
+    // The address of its own end may be any of the host's. It ends after the first bytes, so that
+    // it need not be stopped.
     let nobody = |from: &str| {
         let mut python = as_nobody(&veth);
         let script = format!(
