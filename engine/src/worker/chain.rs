@@ -69,7 +69,7 @@ pub(super) struct ChunkChain {
     waiting: Vec<RxFrame>,
     /// Chunks of frames that were never completed.
     incomplete: Vec<RxFrame>,
-    broken_frames: u64,
+    incomplete_frames: u64,
     /// The next descriptor belongs to a frame that is already given up.
     is_skipping: bool,
 }
@@ -80,7 +80,7 @@ impl ChunkChain {
             chained: Vec::with_capacity(BATCH_CHAINED_MAX),
             waiting: Vec::with_capacity(CHAIN_LEN_MAX),
             incomplete: Vec::with_capacity(BATCH_CHAINED_MAX),
-            broken_frames: 0,
+            incomplete_frames: 0,
             is_skipping: false,
         }
     }
@@ -130,7 +130,7 @@ impl ChunkChain {
     pub(super) fn abandon(&mut self) {
         if !self.waiting.is_empty() {
             self.incomplete.append(&mut self.waiting);
-            self.broken_frames += 1;
+            self.incomplete_frames += 1;
         }
         self.is_skipping = false;
     }
@@ -146,7 +146,7 @@ impl ChunkChain {
     pub(super) fn take_incomplete(&mut self, free: &mut FreeList) -> (u64, u64) {
         let bytes = self.incomplete.iter().map(|received| u64::from(received.len())).sum();
         self.incomplete.drain(..).for_each(|mut received| free.give(received.take_chunk()));
-        (std::mem::take(&mut self.broken_frames), bytes)
+        (std::mem::take(&mut self.incomplete_frames), bytes)
     }
 }
 

@@ -8,7 +8,7 @@ use vxtap::config::Action;
 use vxtap::explain::{Explanation, FrameOutcome};
 use vxtap::ring::Encapsulation;
 
-use super::presentation::EngineOutcome;
+use super::engine_outcome::EngineOutcome;
 use super::text::evidence_name;
 
 /// A frame that reached the workers. A field that does not apply, or is not known, is null.

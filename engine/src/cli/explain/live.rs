@@ -8,7 +8,8 @@ use vxtap::capture_file::OuterFrameCounts;
 use vxtap::config::Config;
 use vxtap::explain::Explainer;
 
-use super::presentation::{EngineOutcome, Presentation};
+use super::engine_outcome::EngineOutcome;
+use super::presentation::Presentation;
 use crate::cli::args::ExplainArgs;
 use crate::cli::control_socket::{Answer, Request, request};
 use crate::cli::tail::{BlockSink, TailBlock, copy, stop_on_signals, summary};

@@ -1,5 +1,6 @@
 //! `vxtap explain`: explains the outcome of each frame of a capture file, or of a running engine.
 
+mod engine_outcome;
 mod flows;
 mod json;
 mod live;

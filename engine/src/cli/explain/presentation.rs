@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use vxtap::capture_file::OuterFrameCounts;
 use vxtap::explain::{Explainer, FrameOutcome, Summary};
 
+use super::engine_outcome::EngineOutcome;
 use super::flows::Flows;
 use super::{json, summary, text};
 use crate::cli::args::ExplainArgs;
@@ -14,14 +15,6 @@ enum Form<'e> {
     Text,
     Json,
     Flows(Flows<'e>),
-}
-
-/// Outcome of a frame at a running engine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum EngineOutcome<'o> {
-    Delivered,
-    /// Has the name of the drop reason.
-    Dropped(&'o str),
 }
 
 /// Shows frames, and counts them for the summary.

@@ -7,7 +7,6 @@ use nix::unistd::{Uid, User, geteuid};
 
 use super::listener::Incoming;
 use super::peer_user::PeerUsers;
-use super::stream_settings::StreamSettings;
 use crate::config::{AllowedUsers, StreamFormat};
 use crate::outputs::pcapng::{Blocks, InterfaceDescription};
 
@@ -79,18 +78,19 @@ impl Access {
     }
 }
 
-/// Returns the reason why a reader is turned away; `None` if it may read.
+/// Returns the reason why a reader is turned away, beside `readers` of at most `max`; `None` if it
+/// may read.
 pub(super) fn refusal(
     incoming: &Incoming,
-    settings: &StreamSettings,
+    access: &Access,
+    max: usize,
     readers: usize,
 ) -> Option<String> {
-    let max = settings.readers_max;
     if readers >= max {
         let plural = if max == 1 { "" } else { "s" };
         return Some(format!("it has {max} reader{plural} already (output.max_readers)"));
     }
-    settings.access.refusal(incoming.tcp?)
+    access.refusal(incoming.tcp?)
 }
 
 /// Tells a reader why it is turned away, as far as the format can: in a pcapng section without

@@ -182,7 +182,9 @@ impl StreamFanout {
     }
 
     fn admit(&self, incoming: Incoming, state: &mut FanoutState) {
-        if let Some(reason) = access::refusal(&incoming, &self.settings, state.readers.len()) {
+        let StreamSettings { access, readers_max, .. } = &self.settings;
+        let reason = access::refusal(&incoming, access, *readers_max, state.readers.len());
+        if let Some(reason) = reason {
             self.turn_away(&incoming, &reason, state);
             return;
         }
