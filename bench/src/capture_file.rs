@@ -11,7 +11,7 @@ use pcap_parser::{
 };
 
 use crate::plural::counted;
-use crate::profile::MirrorSession;
+use crate::mirror_session::MirrorSession;
 
 /// Read buffer at first, and the largest that a block may need, in bytes.
 const BUFFER_LEN: usize = 1 << 18;

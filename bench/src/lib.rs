@@ -20,6 +20,7 @@ mod direction;
 mod frames;
 mod inner_flow;
 pub mod live;
+mod mirror_session;
 mod outer_headers;
 pub mod pace;
 pub mod payload_tag;

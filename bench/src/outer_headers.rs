@@ -11,12 +11,57 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::checksum::{Sum, udp};
-use crate::profile::{Ipv6Checksum, MirrorSession, OuterHeaders};
+use crate::mirror_session::MirrorSession;
 
 /// Bytes of the UDP and the VXLAN header.
 const UDP_VXLAN_LEN: u16 = 16;
 const TTL: u8 = 255;
 const UDP: u8 = 17;
+
+/// The tunnel's addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OuterHeaders {
+    /// Destination MAC address: the receiving interface's if the kernel's stack is to receive the
+    /// frames too.
+    pub destination_mac: [u8; 6],
+    /// Source MAC address.
+    pub source_mac: [u8; 6],
+    /// Destination of sessions whose source is an IPv4 address.
+    pub ipv4_destination: Ipv4Addr,
+    /// Destination of sessions whose source is an IPv6 address.
+    pub ipv6_destination: Ipv6Addr,
+    /// UDP destination port; 4789 is the one IANA gives VXLAN (RFC 7348 section 5).
+    pub port: u16,
+    /// UDP checksum over IPv6; over IPv4 it is always absent, as AWS sends it.
+    pub ipv6_checksum: Ipv6Checksum,
+}
+
+impl Default for OuterHeaders {
+    fn default() -> Self {
+        Self {
+            destination_mac: [0x02, 0, 0, 0, 0, 0x02],
+            source_mac: [0x02, 0, 0, 0, 0, 0x01],
+            ipv4_destination: Ipv4Addr::new(10, 0, 0, 2),
+            ipv6_destination: Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2),
+            port: 4789,
+            ipv6_checksum: Ipv6Checksum::Computed,
+        }
+    }
+}
+
+/// The outer UDP checksum over IPv6.
+///
+/// RFC 6935 section 5 lets a tunnel send zero, but a receiver must discard such datagrams unless
+/// zero was allowed for the port (RFC 8200 section 8.1). No mirror over IPv6 has been captured, so
+/// the checksum that every receiver takes is the default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Ipv6Checksum {
+    /// The real checksum over the whole datagram.
+    #[default]
+    Computed,
+    /// Zero.
+    Zero,
+}
 
 /// Bytes before the inner frame.
 pub(crate) const fn len(source: IpAddr) -> usize {

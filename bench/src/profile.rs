@@ -1,11 +1,12 @@
 //! Description of the traffic to make.
 
 use std::collections::HashSet;
-use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 
+pub use crate::mirror_session::{MirrorSession, SessionTextError};
 use crate::outer_headers;
+pub use crate::outer_headers::{Ipv6Checksum, OuterHeaders};
 pub use crate::sizes::{MAX_INNER_LEN, Sizes, SizesError};
 
 /// Most flows in a session. Each has a client port of its own out of the 16 384 of the dynamic
@@ -103,50 +104,6 @@ impl Profile {
     }
 }
 
-/// A mirror session as it appears on the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct MirrorSession {
-    /// Outer source address: the mirrored interface's primary address.
-    pub source: IpAddr,
-    /// VXLAN network identifier, 0 to 16 777 215.
-    pub vni: u32,
-}
-
-impl MirrorSession {
-    /// Returns `count` sessions whose addresses and VNIs go up by one, starting with `source` and
-    /// `vni`.
-    ///
-    /// Addresses wrap at the end of the family's range; VNIs do not, and [`Profile::check`] refuses
-    /// those above 24 bits.
-    pub fn numbered(count: u32, source: IpAddr, vni: u32) -> Vec<Self> {
-        let address = |i: u32| match source {
-            IpAddr::V4(first) => IpAddr::V4(first.to_bits().wrapping_add(i).into()),
-            IpAddr::V6(first) => IpAddr::V6(first.to_bits().wrapping_add(u128::from(i)).into()),
-        };
-        (0..count).map(|i| Self { source: address(i), vni: vni.saturating_add(i) }).collect()
-    }
-}
-
-impl fmt::Display for MirrorSession {
-    /// Writes it as [`MirrorSession::from_str`] reads it.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}={}", self.source, self.vni)
-    }
-}
-
-impl FromStr for MirrorSession {
-    type Err = ProfileError;
-
-    /// Reads `SOURCE=VNI`, for example `10.0.1.5=100`.
-    fn from_str(text: &str) -> Result<Self, ProfileError> {
-        let unreadable = || ProfileError::SessionText { text: text.to_owned() };
-        let (source, vni) = text.split_once('=').ok_or_else(unreadable)?;
-        let source = source.parse().ok().ok_or_else(unreadable)?;
-        let vni = vni.parse().ok().ok_or_else(unreadable)?;
-        Ok(Self { source, vni })
-    }
-}
-
 /// Shares of the protocols among the flows, as weights: of every `total` flows, `tcp` speak TCP and
 /// so on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -197,51 +154,6 @@ impl FromStr for ProtocolMix {
     }
 }
 
-/// The tunnel's addresses.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OuterHeaders {
-    /// Destination MAC address: the receiving interface's if the kernel's stack is to receive the
-    /// frames too.
-    pub destination_mac: [u8; 6],
-    /// Source MAC address.
-    pub source_mac: [u8; 6],
-    /// Destination of sessions whose source is an IPv4 address.
-    pub ipv4_destination: Ipv4Addr,
-    /// Destination of sessions whose source is an IPv6 address.
-    pub ipv6_destination: Ipv6Addr,
-    /// UDP destination port; 4789 is the one IANA gives VXLAN (RFC 7348 section 5).
-    pub port: u16,
-    /// UDP checksum over IPv6; over IPv4 it is always absent, as AWS sends it.
-    pub ipv6_checksum: Ipv6Checksum,
-}
-
-impl Default for OuterHeaders {
-    fn default() -> Self {
-        Self {
-            destination_mac: [0x02, 0, 0, 0, 0, 0x02],
-            source_mac: [0x02, 0, 0, 0, 0, 0x01],
-            ipv4_destination: Ipv4Addr::new(10, 0, 0, 2),
-            ipv6_destination: Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2),
-            port: 4789,
-            ipv6_checksum: Ipv6Checksum::Computed,
-        }
-    }
-}
-
-/// The outer UDP checksum over IPv6.
-///
-/// RFC 6935 section 5 lets a tunnel send zero, but a receiver must discard such datagrams unless
-/// zero was allowed for the port (RFC 8200 section 8.1). No mirror over IPv6 has been captured, so
-/// the checksum that every receiver takes is the default.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Ipv6Checksum {
-    /// The real checksum over the whole datagram.
-    #[default]
-    Computed,
-    /// Zero.
-    Zero,
-}
-
 /// Reason why a profile cannot be used.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum ProfileError {
@@ -278,12 +190,6 @@ pub enum ProfileError {
     )]
     MixText {
         /// The part.
-        text: String,
-    },
-    /// A session that is not `SOURCE=VNI`.
-    #[error("`{text}` is no session: write SOURCE=VNI, for example 10.0.1.5=100")]
-    SessionText {
-        /// The given text.
         text: String,
     },
     /// A VNI of more than 24 bits.

@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::shell::{self, say};
 use crate::stages::Stages;
-use crate::{bench, build_ebpf, check, setup, test, vm};
+use crate::{bench, build_ebpf, check, privileged, setup, test, vm};
 
 /// More than this for all stages is too long for anybody to wait; a warning says so.
 const LIMIT: Duration = Duration::from_secs(25 * 60);
@@ -35,7 +35,7 @@ pub(crate) fn run(_options: &Options) -> Result<()> {
 fn run_stages(stages: &mut Stages, is_reported: &mut bool) -> Result<()> {
     stages.run("setup", || {
         // Asked first: the answer should not come after minutes of building.
-        shell::privileged_prefix()?;
+        privileged::check()?;
         setup::tests()?;
         setup::checks()?;
         setup::ebpf()

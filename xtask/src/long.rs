@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 
 use crate::shell::{self, say};
 use crate::stages::Stages;
-use crate::{bench, setup, test, vm};
+use crate::{bench, privileged, setup, vm};
 
 /// Cases of each property, 256 by default, unless the property has a number of its own.
 const CASES: &str = "20000";
@@ -18,7 +18,7 @@ const STOPS: &str = "200";
 /// When one of them fails; the others are run nevertheless.
 pub(crate) fn run() -> Result<()> {
     // Asked first: the answer should not come after minutes of building.
-    shell::privileged_prefix()?;
+    privileged::check()?;
     setup::tests()?;
     let mut stages = Stages::new("test --long");
     for version in vm::versions() {
@@ -37,8 +37,7 @@ pub(crate) fn run() -> Result<()> {
 
 /// Runs the test of stops under load, which stops an engine a few times else, with more stops.
 fn stops() -> Result<()> {
-    let prefix = shell::privileged_prefix()?;
-    let mut command = test::as_root(&prefix)?;
+    let mut command = privileged::cargo_test()?;
     command.args(["--test", "engine", "stops::"]);
     command.args(["--", "--ignored", "--test-threads=1"]);
     shell::run(command.env("VXTAP_STOPS", STOPS))

@@ -9,6 +9,7 @@ mod check;
 mod ci;
 mod demo;
 mod long;
+mod privileged;
 mod setup;
 mod shell;
 mod stages;

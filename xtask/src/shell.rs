@@ -106,19 +106,6 @@ pub(crate) fn root_prefix() -> Result<Vec<&'static str>> {
     Ok(vec!["sudo", "-n"])
 }
 
-/// The words that make the privileged tests run as root.
-pub(crate) fn privileged_prefix() -> Result<Vec<&'static str>> {
-    let mut prefix = root_prefix().context(
-        "the privileged tests need root (network namespaces, AF_XDP sockets, eBPF programs); `cargo xtask test \
-         --unprivileged` leaves them out",
-    )?;
-    if !prefix.is_empty() {
-        // The tests see the environment that the user set for them, RUST_BACKTRACE for example.
-        prefix.push("-E");
-    }
-    Ok(prefix)
-}
-
 /// Returns the command that runs `program` as root.
 ///
 /// # Errors

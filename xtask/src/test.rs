@@ -2,11 +2,11 @@
 
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::shell::{self, say};
 use crate::tally::{self, Tally};
-use crate::{build_ebpf, long, setup, vm};
+use crate::{build_ebpf, long, privileged, setup, vm};
 
 /// Compares the committed eBPF object with its source, then runs every test.
 ///
@@ -40,7 +40,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     if !options.unprivileged {
         // Asked first: the answer should not come after minutes of building.
-        shell::privileged_prefix()?;
+        privileged::check()?;
     }
     setup::tests()?;
     setup::ebpf()?;
@@ -88,33 +88,19 @@ pub(crate) fn ordinary() -> Result<Tally> {
 /// # Errors
 /// When a test fails, or not as many pass as were left.
 pub(crate) fn privileged(ordinary: &Tally, at_end: impl FnOnce()) -> Result<Tally> {
-    let prefix = shell::privileged_prefix()?;
-    let tally = tally::run(&mut privileged_tests(&prefix, &ordinary.guest)?, at_end)?;
+    let tally = tally::run(&mut privileged_tests(&ordinary.guest)?, at_end)?;
     compare(ordinary, &tally)?;
     Ok(tally)
 }
 
-/// `cargo test` for the ignored tests. Only the finished test binaries run as root: cargo starts
-/// them through its `runner`, so that nothing is built as root. Without documentation tests, which
-/// cannot be given a reason, and without those for an emulated machine.
-fn privileged_tests(prefix: &[&str], guest: &[String]) -> Result<Command> {
-    let mut command = as_root(prefix)?;
+/// `cargo test` for the ignored tests: without documentation tests, which cannot be given a reason,
+/// and without those for an emulated machine.
+fn privileged_tests(guest: &[String]) -> Result<Command> {
+    let mut command = privileged::cargo_test()?;
     command.args(["--no-fail-fast", "--tests", "--", "--ignored", "--test-threads=1"]);
     // By parts of names: a test of root's that has one in its own would be missing in the count.
     for name in guest {
         command.args(["--skip", name]);
-    }
-    Ok(command)
-}
-
-/// `cargo test` that starts the finished test programs, and only these, as root.
-pub(crate) fn as_root(prefix: &[&str]) -> Result<Command> {
-    let mut command = shell::workspace("test");
-    if !prefix.is_empty() {
-        let version = shell::output(Command::new("rustc").arg("-vV"))
-            .context("cannot ask rustc for its version")?;
-        let host = host_of(&version).context("rustc does not say what it builds for")?;
-        command.env(runner_variable(host), prefix.join(" "));
     }
     Ok(command)
 }
@@ -131,26 +117,9 @@ fn compare(ordinary: &Tally, privileged: &Tally) -> Result<()> {
     Ok(())
 }
 
-fn host_of(version: &str) -> Option<&str> {
-    version.lines().find_map(|line| line.strip_prefix("host: "))
-}
-
-/// The environment variable of cargo's `target.TRIPLE.runner`.
-fn runner_variable(host: &str) -> String {
-    format!("CARGO_TARGET_{}_RUNNER", host.to_uppercase().replace(['-', '.'], "_"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_runner_is_set_for_the_host_triple() {
-        let version =
-            "rustc 1.95.0 (59807616e 2026-04-14)\nbinary: rustc\nhost: x86_64-unknown-linux-gnu\n";
-        let host = host_of(version).expect("the line is there");
-        assert_eq!(runner_variable(host), "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER");
-    }
 
     #[test]
     fn a_privileged_test_that_nobody_ran_is_a_failure() {
