@@ -120,3 +120,20 @@ pub enum Outcome {
 
 /// Number of [`Outcome`]s.
 pub const OUTCOMES: u32 = 11;
+
+impl Outcome {
+    /// All outcomes, in the order of their counters.
+    pub const ALL: [Self; OUTCOMES as usize] = [
+        Self::Redirected,
+        Self::NotOurs,
+        Self::NoSocket,
+        Self::Fragment,
+        Self::Malformed,
+        Self::TooManyExtensions,
+        Self::SourceNotAllowed,
+        Self::Unstamped,
+        Self::SeveralBuffers,
+        Self::OtherDestination,
+        Self::RedirectErr,
+    ];
+}

@@ -10,7 +10,6 @@ use vxtap::engine::{
     ConsumerCounters, InterfaceReport, OutputReport, Report, StreamReader, WorkerReport,
 };
 use vxtap::session::SequenceCounters;
-use vxtap::steering::SteeringCounters;
 use vxtap::{DropReason, Drops};
 
 use super::progress::{ProgressLine, to_line};
@@ -85,34 +84,11 @@ fn sessions(report: &Report) -> Vec<Value> {
 
 fn interface(interface: &InterfaceReport) -> Value {
     let InterfaceReport { name, mode, fallbacks: _, steering } = interface;
-    let SteeringCounters {
-        redirected,
-        not_ours,
-        no_socket,
-        fragment,
-        malformed,
-        too_many_extensions,
-        source_not_allowed,
-        unstamped,
-        several_buffers,
-        other_destination,
-        redirect_err,
-    } = steering;
-    json!({
-        "name": name,
-        "mode": mode.to_string(),
-        "redirected": redirected,
-        "not_ours": not_ours,
-        "no_socket": no_socket,
-        "fragment": fragment,
-        "malformed": malformed,
-        "too_many_extensions": too_many_extensions,
-        "source_not_allowed": source_not_allowed,
-        "unstamped": unstamped,
-        "several_buffers": several_buffers,
-        "other_destination": other_destination,
-        "redirect_err": redirect_err,
-    })
+    let frames = steering.by_name().map(|(name, frames)| (name.to_owned(), frames.into()));
+    let mut object: Map<_, _> = frames.collect();
+    object.insert("name".to_owned(), name.clone().into());
+    object.insert("mode".to_owned(), mode.to_string().into());
+    Value::Object(object)
 }
 
 fn fragments(counters: &ReassemblyCounters) -> Value {

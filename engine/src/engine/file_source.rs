@@ -75,7 +75,7 @@ impl FileSource {
                 break;
             };
             let outcome = offline.steer(frame.bytes);
-            steering.count(outcome);
+            *steering.counter_mut(outcome) += 1;
             if outcome != Outcome::Redirected {
                 continue;
             }

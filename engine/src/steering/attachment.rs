@@ -12,10 +12,18 @@ use netlink_packet_route::link::{LinkAttribute, LinkMessage, LinkXdp};
 use vxtap_ebpf::maps::PROGRAM;
 
 use super::error::SteeringError;
-use super::foreign::process_with;
-use super::{AttachMode, attached_program};
+use super::foreign::{attached_program, process_with};
 use crate::interface::{self, Interface};
 use crate::sys::os_number;
+
+/// Hook in the kernel at which the program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttachMode {
+    /// In the driver, before the kernel has allocated anything for the frame.
+    Native,
+    /// In the stack, with any driver, at the price of a socket buffer for each frame.
+    Generic,
+}
 
 pub(super) fn attach(
     program: &mut Xdp,

@@ -12,122 +12,34 @@
 //! charged to the memory cgroup, so that the limit on locked memory plays no part.
 
 mod attachment;
+mod counters;
 mod error;
 mod foreign;
+mod object;
 mod offline;
+mod own_addresses;
 mod redirect_errors;
+mod settings;
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 
-use aya::maps::lpm_trie::{Key, LpmTrie};
-use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, XskMap};
-use aya::programs::Xdp;
+use aya::Ebpf;
+use aya::maps::{Array, MapData, MapError, PerCpuArray, XskMap};
 use aya::programs::links::FdLink;
-use aya::{Ebpf, EbpfLoader};
-use ipnet::IpNet;
 use vxtap_ebpf::maps::{self, Outcome};
 
+pub use attachment::AttachMode;
+pub use counters::SteeringCounters;
+pub(crate) use counters::outcome_name;
 pub use error::SteeringError;
 pub use foreign::{AttachedProgram, attached_program};
-pub(crate) use offline::{Offline, outcome_name};
-
-/// The program as `cargo xtask build-ebpf` built it.
-static OBJECT: &[u8] =
-    aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../ebpf/vxtap.bpf.o"));
-
-/// Frames that the program steers.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings<'a> {
-    /// UDP destination ports to steer, at most [`maps::PORTS_MAX`].
-    pub ports: &'a [u16],
-    /// Allowed sources of datagrams to these ports, at most [`maps::ALLOWED_MAX`] prefixes of each
-    /// IP version. If empty, all sources are allowed; else all others are dropped, those of the
-    /// other IP version included.
-    pub allowed_sources: &'a [IpNet],
-    /// Stamp frames with their arrival time ([`vxtap_ebpf::arrival`]).
-    pub stamp_arrival: bool,
-    /// Steer fragments of datagrams to these ports too, if they arrive after the first one of their
-    /// packet.
-    pub fragments: bool,
-}
-
-/// Hook in the kernel at which the program runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AttachMode {
-    /// In the driver, before the kernel has allocated anything for the frame.
-    Native,
-    /// In the stack, with any driver, at the price of a socket buffer for each frame.
-    Generic,
-}
-
-/// Frames that the program has processed since it was loaded, by outcome. Each is counted once,
-/// except that an unstamped frame, and one that the kernel refused after the redirect, is also a
-/// redirected one. [`Outcome`] describes the fields.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "described where the program's outcomes are")]
-pub struct SteeringCounters {
-    pub redirected: u64,
-    pub not_ours: u64,
-    pub no_socket: u64,
-    pub fragment: u64,
-    pub malformed: u64,
-    pub too_many_extensions: u64,
-    pub source_not_allowed: u64,
-    pub unstamped: u64,
-    pub several_buffers: u64,
-    pub other_destination: u64,
-    pub redirect_err: u64,
-}
-
-impl SteeringCounters {
-    /// Adds other counters.
-    pub fn merge(&mut self, other: &Self) {
-        let Self {
-            redirected,
-            not_ours,
-            no_socket,
-            fragment,
-            malformed,
-            too_many_extensions,
-            source_not_allowed,
-            unstamped,
-            several_buffers,
-            other_destination,
-            redirect_err,
-        } = other;
-        self.redirected += redirected;
-        self.not_ours += not_ours;
-        self.no_socket += no_socket;
-        self.fragment += fragment;
-        self.malformed += malformed;
-        self.too_many_extensions += too_many_extensions;
-        self.source_not_allowed += source_not_allowed;
-        self.unstamped += unstamped;
-        self.several_buffers += several_buffers;
-        self.other_destination += other_destination;
-        self.redirect_err += redirect_err;
-    }
-
-    /// Counts a frame that was not steered by the program in the kernel.
-    pub(crate) const fn count(&mut self, outcome: Outcome) {
-        *match outcome {
-            Outcome::Redirected => &mut self.redirected,
-            Outcome::NotOurs => &mut self.not_ours,
-            Outcome::NoSocket => &mut self.no_socket,
-            Outcome::Fragment => &mut self.fragment,
-            Outcome::Malformed => &mut self.malformed,
-            Outcome::TooManyExtensions => &mut self.too_many_extensions,
-            Outcome::SourceNotAllowed => &mut self.source_not_allowed,
-            Outcome::Unstamped => &mut self.unstamped,
-            Outcome::SeveralBuffers => &mut self.several_buffers,
-            Outcome::OtherDestination => &mut self.other_destination,
-            Outcome::RedirectErr => &mut self.redirect_err,
-        } += 1;
-    }
-}
+use object::{map_error, take_map};
+pub(crate) use offline::Offline;
+use own_addresses::OwnAddresses;
+pub use settings::Settings;
 
 /// The XDP program in the kernel, with its maps. Dropping it detaches the program, and so does the
 /// end of the process, also by a signal.
@@ -138,9 +50,7 @@ pub struct Steering {
     sockets: XskMap<MapData>,
     /// Queues that have a socket in the map.
     queues: BTreeSet<u32>,
-    destinations: HashMap<MapData, [u8; 16], u8>,
-    /// Keys in `destinations`.
-    own: BTreeSet<[u8; 16]>,
+    own_addresses: OwnAddresses,
     other_destination: Array<MapData, [u8; 16]>,
     counters: PerCpuArray<MapData, u64>,
     settings_map: Array<MapData, [u32; 3]>,
@@ -156,22 +66,20 @@ impl Steering {
     /// [`SteeringError::NotPermitted`], [`SteeringError::Load`], [`SteeringError::TooMany`] or
     /// [`SteeringError::Map`].
     pub fn load(settings: &Settings<'_>) -> Result<Self, SteeringError> {
-        check_counts(settings)?;
-        let mut ebpf = EbpfLoader::new().load(OBJECT).map_err(SteeringError::of_load)?;
-        program(&mut ebpf)?.load().map_err(SteeringError::of_load)?;
+        settings.check()?;
+        let mut ebpf = object::load()?;
         let sockets_id = redirect_errors::id_of(&ebpf, maps::SOCKETS)?;
         let uncounted_errors = redirect_errors::count(&mut ebpf)?;
-        fill(&mut ebpf, settings)?;
+        settings.fill(&mut ebpf)?;
         let mut steering = Self {
             link: None,
             sockets: take_map(&mut ebpf, maps::SOCKETS)?,
             queues: BTreeSet::new(),
-            destinations: take_map(&mut ebpf, maps::DESTINATIONS)?,
-            own: BTreeSet::new(),
+            own_addresses: OwnAddresses::new(&mut ebpf)?,
             other_destination: take_map(&mut ebpf, maps::OTHER_DESTINATION)?,
             counters: take_map(&mut ebpf, maps::COUNTERS)?,
             settings_map: take_map(&mut ebpf, maps::SETTINGS)?,
-            settings: maps::Settings { flags: flags_of(settings), own_v4: 0, sockets_id },
+            settings: maps::Settings { flags: settings.flags(), own_v4: 0, sockets_id },
             uncounted_errors,
             ebpf,
         };
@@ -202,24 +110,9 @@ impl Steering {
     /// [`SteeringError::TooMany`] beyond [`maps::DESTINATIONS_MAX`] addresses, with which nothing
     /// changes, or [`SteeringError::Map`].
     pub fn set_destinations(&mut self, own: Option<&[IpAddr]>) -> Result<(), SteeringError> {
-        let own_v4 = own.into_iter().flatten().find_map(|address| match address {
-            IpAddr::V4(address) => Some(u32::from_ne_bytes(address.octets())),
-            IpAddr::V6(_) => None,
-        });
-        let keys: BTreeSet<_> = own.into_iter().flatten().copied().map(key_of).collect();
-        if keys.len() > maps::DESTINATIONS_MAX as usize {
-            let (what, given) = ("addresses of an interface", keys.len());
-            return Err(SteeringError::TooMany { what, given, max: maps::DESTINATIONS_MAX });
-        }
-        // The map may be full: addresses that have gone make room, those that stay are not touched.
-        for gone in self.own.difference(&keys) {
-            self.destinations.remove(gone).map_err(map_error(maps::DESTINATIONS))?;
-        }
-        for new in keys.difference(&self.own) {
-            self.destinations.insert(new, 1, 0).map_err(map_error(maps::DESTINATIONS))?;
-        }
-        self.own = keys;
-        self.settings.own_v4 = own_v4.unwrap_or_default();
+        let addresses = own.unwrap_or_default();
+        self.own_addresses.replace(addresses)?;
+        self.settings.own_v4 = own_addresses::own_v4(addresses);
         self.settings.flags &= !maps::CHECK_DESTINATION;
         self.settings.flags |= if own.is_some() { maps::CHECK_DESTINATION } else { 0 };
         self.write_settings()
@@ -250,7 +143,8 @@ impl Steering {
     ) -> Result<(), SteeringError> {
         // Before the new link: two programs on one interface, even of one process, are refused.
         self.detach();
-        self.link = Some(attachment::attach(program(&mut self.ebpf)?, if_index, interface, mode)?);
+        let program = object::program(&mut self.ebpf)?;
+        self.link = Some(attachment::attach(program, if_index, interface, mode)?);
         Ok(())
     }
 
@@ -324,24 +218,13 @@ impl Steering {
     ///
     /// [`SteeringError::Map`] if the kernel refuses.
     pub fn counters(&self) -> Result<SteeringCounters, SteeringError> {
-        let of = |outcome: Outcome| -> Result<u64, SteeringError> {
+        let mut counters = SteeringCounters::default();
+        for outcome in Outcome::ALL {
             let per_cpu =
                 self.counters.get(&(outcome as u32), 0).map_err(map_error(maps::COUNTERS))?;
-            Ok(per_cpu.iter().sum())
-        };
-        Ok(SteeringCounters {
-            redirected: of(Outcome::Redirected)?,
-            not_ours: of(Outcome::NotOurs)?,
-            no_socket: of(Outcome::NoSocket)?,
-            fragment: of(Outcome::Fragment)?,
-            malformed: of(Outcome::Malformed)?,
-            too_many_extensions: of(Outcome::TooManyExtensions)?,
-            source_not_allowed: of(Outcome::SourceNotAllowed)?,
-            unstamped: of(Outcome::Unstamped)?,
-            several_buffers: of(Outcome::SeveralBuffers)?,
-            other_destination: of(Outcome::OtherDestination)?,
-            redirect_err: of(Outcome::RedirectErr)?,
-        })
+            *counters.counter_mut(outcome) = per_cpu.iter().sum();
+        }
+        Ok(counters)
     }
 }
 
@@ -349,115 +232,5 @@ impl fmt::Debug for Steering {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { link, ebpf, .. } = self;
         f.debug_struct("Steering").field("link", link).field("ebpf", ebpf).finish_non_exhaustive()
-    }
-}
-
-fn check_counts(settings: &Settings<'_>) -> Result<(), SteeringError> {
-    let v4 = settings.allowed_sources.iter().filter(|net| matches!(net, IpNet::V4(_))).count();
-    let limits = [
-        ("ports", settings.ports.len(), maps::PORTS_MAX),
-        ("allowed IPv4 sources", v4, maps::ALLOWED_MAX),
-        ("allowed IPv6 sources", settings.allowed_sources.len() - v4, maps::ALLOWED_MAX),
-    ];
-    match limits.into_iter().find(|&(_, given, max)| given > max as usize) {
-        Some((what, given, max)) => Err(SteeringError::TooMany { what, given, max }),
-        None => Ok(()),
-    }
-}
-
-/// Fills the maps that only the program reads. It keeps them alive.
-fn fill(ebpf: &mut Ebpf, settings: &Settings<'_>) -> Result<(), SteeringError> {
-    let mut ports: Array<MapData, u64> = take_map(ebpf, maps::PORTS)?;
-    for &port in settings.ports {
-        let (word, bit) = maps::port_bit(port);
-        let others = ports.get(&word, 0).map_err(map_error(maps::PORTS))?;
-        ports.set(word, others | bit, 0).map_err(map_error(maps::PORTS))?;
-    }
-    let mut v4: LpmTrie<MapData, [u8; 4], u8> = take_map(ebpf, maps::ALLOWED_V4)?;
-    let mut v6: LpmTrie<MapData, [u8; 16], u8> = take_map(ebpf, maps::ALLOWED_V6)?;
-    for source in settings.allowed_sources {
-        let prefix_len = u32::from(source.prefix_len());
-        match source {
-            IpNet::V4(net) => v4
-                .insert(&Key::new(prefix_len, net.addr().octets()), 1, 0)
-                .map_err(map_error(maps::ALLOWED_V4))?,
-            IpNet::V6(net) => v6
-                .insert(&Key::new(prefix_len, net.addr().octets()), 1, 0)
-                .map_err(map_error(maps::ALLOWED_V6))?,
-        }
-    }
-    Ok(())
-}
-
-/// Returns an address as the key of [`maps::DESTINATIONS`].
-const fn key_of(address: IpAddr) -> [u8; 16] {
-    match address {
-        IpAddr::V4(address) => maps::mapped(address.octets()),
-        IpAddr::V6(address) => address.octets(),
-    }
-}
-
-/// Returns the flags of [`maps::Settings`].
-const fn flags_of(settings: &Settings<'_>) -> u32 {
-    let check = if settings.allowed_sources.is_empty() { 0 } else { maps::CHECK_SOURCE };
-    let stamp = if settings.stamp_arrival { maps::STAMP_ARRIVAL } else { 0 };
-    let fragments = if settings.fragments { maps::STEER_FRAGMENTS } else { 0 };
-    check | stamp | fragments
-}
-
-/// Returns the program. A test in crate `vxtap-tests` checks that the embedded object has it and
-/// all maps.
-fn program(ebpf: &mut Ebpf) -> Result<&mut Xdp, SteeringError> {
-    let program =
-        ebpf.program_mut(maps::PROGRAM).ok_or(SteeringError::Object { part: maps::PROGRAM })?;
-    program.try_into().map_err(SteeringError::of_load)
-}
-
-fn take_map<M>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, SteeringError>
-where
-    M: TryFrom<Map, Error = MapError>,
-{
-    let map = ebpf.take_map(name).ok_or(SteeringError::Object { part: name })?;
-    M::try_from(map).map_err(map_error(name))
-}
-
-fn map_error(map: &'static str) -> impl Fn(MapError) -> SteeringError {
-    move |source| SteeringError::Map { map, source: Box::new(source) }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::Ipv4Addr;
-
-    use super::*;
-
-    const NOBODY: Settings<'static> =
-        Settings { ports: &[], allowed_sources: &[], stamp_arrival: false, fragments: false };
-
-    #[test]
-    fn more_than_the_maps_hold_is_refused_before_anything_is_loaded() {
-        let ports: Vec<u16> = (0..=64).collect();
-        let error = Steering::load(&Settings { ports: &ports, ..NOBODY }).unwrap_err();
-        assert_eq!(error.to_string(), "65 ports are too many, 64 is the limit; name fewer");
-        let sources: Vec<IpNet> = (0..=4096_u32)
-            .map(|i| IpNet::new(Ipv4Addr::from_bits(i).into(), 32).unwrap())
-            .collect();
-        let error = Steering::load(&Settings { allowed_sources: &sources, ..NOBODY }).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "4097 allowed IPv4 sources are too many, 4096 is the limit; name fewer"
-        );
-    }
-
-    #[test]
-    fn sources_are_checked_only_when_there_are_some_to_allow() {
-        assert_eq!(flags_of(&NOBODY), 0);
-        let anywhere = ["10.0.0.0/8".parse().unwrap()];
-        assert_eq!(
-            flags_of(&Settings { allowed_sources: &anywhere, ..NOBODY }),
-            maps::CHECK_SOURCE
-        );
-        assert_eq!(flags_of(&Settings { stamp_arrival: true, ..NOBODY }), maps::STAMP_ARRIVAL);
-        assert_eq!(flags_of(&Settings { fragments: true, ..NOBODY }), maps::STEER_FRAGMENTS);
     }
 }

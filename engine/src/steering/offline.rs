@@ -106,20 +106,3 @@ impl Offline {
         }
     }
 }
-
-/// Returns the name of the counter of an outcome.
-pub(crate) const fn outcome_name(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Redirected => "redirected",
-        Outcome::NotOurs => "not_ours",
-        Outcome::NoSocket => "no_socket",
-        Outcome::Fragment => "fragment",
-        Outcome::Malformed => "malformed",
-        Outcome::TooManyExtensions => "too_many_extensions",
-        Outcome::SourceNotAllowed => "source_not_allowed",
-        Outcome::Unstamped => "unstamped",
-        Outcome::SeveralBuffers => "several_buffers",
-        Outcome::OtherDestination => "other_destination",
-        Outcome::RedirectErr => "redirect_err",
-    }
-}

@@ -9,7 +9,7 @@ use aya::programs::{ProgramError, RawTracePoint};
 use vxtap_ebpf::maps;
 
 use super::error::{SteeringError, reason};
-use super::map_error;
+use super::object::map_error;
 use crate::sys::os_number;
 
 /// Returns the kernel's identifier of a map.

@@ -223,30 +223,11 @@ pub(crate) fn wait_for_arrivals(engine: &Engine, frames: u64) {
 }
 
 /// Returns the number of frames that the XDP program has seen.
-const fn arrivals(counters: &SteeringCounters) -> u64 {
-    let SteeringCounters {
-        redirected,
-        not_ours,
-        no_socket,
-        fragment,
-        malformed,
-        too_many_extensions,
-        source_not_allowed,
-        // Parts of the redirected ones.
-        unstamped: _,
-        redirect_err: _,
-        several_buffers,
-        other_destination,
-    } = *counters;
-    redirected
-        + not_ours
-        + no_socket
-        + fragment
-        + malformed
-        + too_many_extensions
-        + source_not_allowed
-        + several_buffers
-        + other_destination
+fn arrivals(counters: &SteeringCounters) -> u64 {
+    // Parts of the redirected ones.
+    let parts = ["unstamped", "redirect_err"];
+    let each = counters.by_name().filter(|(name, _)| !parts.contains(name));
+    each.map(|(_, frames)| frames).sum()
 }
 
 /// Returns the number of whole frames in a capture file that may still grow.

@@ -273,31 +273,23 @@ fn steering(f: &mut fmt::Formatter<'_>, interface: &InterfaceReport) -> fmt::Res
         _ => ("passed to the kernel stack", "passed"),
     };
     writeln!(f, "{name}{how}\n\n  {seen}")?;
-    for (outcome, count, action) in [
-        (Outcome::Redirected, steering.redirected, "to the workers"),
-        (Outcome::NotOurs, steering.not_ours, not_ours),
-        (Outcome::Fragment, steering.fragment, others),
-        (Outcome::Malformed, steering.malformed, others),
-        (Outcome::TooManyExtensions, steering.too_many_extensions, others),
-        (Outcome::NoSocket, steering.no_socket, others),
+    for (outcome, action) in [
+        (Outcome::Redirected, "to the workers"),
+        (Outcome::NotOurs, not_ours),
+        (Outcome::Fragment, others),
+        (Outcome::Malformed, others),
+        (Outcome::TooManyExtensions, others),
+        (Outcome::NoSocket, others),
         (
             Outcome::SeveralBuffers,
-            steering.several_buffers,
             "passed: longer than a chunk, and this kernel has no multi-buffer AF_XDP",
         ),
-        (
-            Outcome::OtherDestination,
-            steering.other_destination,
-            "passed: addressed to others (capture.destinations)",
-        ),
-        (Outcome::SourceNotAllowed, steering.source_not_allowed, "dropped"),
-        (Outcome::Unstamped, steering.unstamped, "of the redirected frames, without arrival time"),
-        (
-            Outcome::RedirectErr,
-            steering.redirect_err,
-            "of the redirected frames, refused by the kernel: lost",
-        ),
+        (Outcome::OtherDestination, "passed: addressed to others (capture.destinations)"),
+        (Outcome::SourceNotAllowed, "dropped"),
+        (Outcome::Unstamped, "of the redirected frames, without arrival time"),
+        (Outcome::RedirectErr, "of the redirected frames, refused by the kernel: lost"),
     ] {
+        let count = steering.get(outcome);
         if count > 0 || outcome == Outcome::Redirected {
             let name = outcome_name(outcome);
             writeln!(f, "    {name:<22}{count:>14}  {action}")?;
