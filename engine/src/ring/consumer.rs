@@ -1,7 +1,6 @@
 //! The consumer of an output: it reads the rings of all workers.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -10,7 +9,8 @@ use crossbeam_utils::Backoff;
 use super::Reader;
 use super::frame::Batch;
 use super::merge::Merge;
-use crate::sys::{lock, sleep_precisely};
+use super::new_rings::NewRings;
+use crate::sys::sleep_precisely;
 
 /// Most descriptors in a [`Batch`]. Large enough that the one store per batch does not count, small
 /// enough that the worker gets its chunks back soon.
@@ -87,31 +87,6 @@ pub struct Consumer {
 pub(crate) trait KeepAlive: std::fmt::Debug + Send {}
 impl<T: std::fmt::Debug + Send> KeepAlive for T {}
 
-/// Rings of workers that begin later, on their way to a consumer. The consumer has the only strong
-/// reference, so that the engine sees whether the consumer is still there.
-#[derive(Debug, Default)]
-pub(crate) struct NewRings {
-    /// Number of readers that were ever put in.
-    count: AtomicUsize,
-    readers: Mutex<Vec<Reader>>,
-    /// No frame comes any more, also if writers have not closed their rings.
-    is_closed: AtomicBool,
-}
-
-impl NewRings {
-    /// Gives the consumer another ring.
-    pub(crate) fn put(&self, reader: Reader) {
-        lock(&self.readers).push(reader);
-        self.count.fetch_add(1, Ordering::Release);
-    }
-
-    /// Tells the consumer that the writers of its rings are gone; it can still read what is in
-    /// them.
-    pub(crate) fn close(&self) {
-        self.is_closed.store(true, Ordering::Release);
-    }
-}
-
 /// Result of [`Consumer::next`].
 #[derive(Debug)]
 pub enum Next<'a> {
@@ -163,9 +138,7 @@ impl Consumer {
 
     #[cold]
     fn take_new_rings(&mut self) {
-        let mut readers = lock(&self.new_rings.readers);
-        self.rings_taken += readers.len();
-        self.readers.append(&mut readers);
+        self.rings_taken += self.new_rings.take(&mut self.readers);
     }
 
     /// Waits up to `timeout` for frames: spins for some microseconds, then sleeps for at most 200
@@ -210,12 +183,12 @@ impl Consumer {
 
     /// Polls each ring once, beginning with the one after the last that had frames.
     fn poll_rings(&mut self) -> Found {
-        if self.new_rings.count.load(Ordering::Acquire) != self.rings_taken {
+        if self.new_rings.count() != self.rings_taken {
             self.take_new_rings();
         }
         // Loaded before the rings are polled, so that all that was published before the end is
         // read.
-        let is_closed = self.new_rings.is_closed.load(Ordering::Acquire);
+        let is_closed = self.new_rings.is_closed();
         let count = self.readers.len();
         if self.merge.is_on() && count > 1 {
             return self.poll_merged(is_closed);
@@ -266,163 +239,4 @@ enum Found {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::{Descriptor, Writer};
-    use super::super::{QueueId, ring};
-    use super::*;
-    use crate::xsk::{FreeList, Geometry, Pages, RefCounts, Umem};
-
-    fn push(writer: &mut Writer, umem: &Umem, free: &mut FreeList, refs: &mut RefCounts) {
-        push_at(writer, umem, free, refs, 0);
-    }
-
-    fn queue(next: &Next<'_>) -> Option<u32> {
-        match next {
-            Next::Batch(batch) => batch.iter().next().map(|frame| frame.queue()),
-            Next::Idle | Next::Closed => None,
-        }
-    }
-
-    #[test]
-    fn the_rings_take_turns_and_the_end_comes_when_all_writers_are_gone() {
-        let (umem, mut free) = Umem::create(Geometry::new(2048, 1024), Pages::Ordinary).unwrap();
-        let (umem, mut refs) = (Arc::new(umem), RefCounts::none(1024));
-        let (mut zero, zero_reader) = ring(512, umem.clone(), QueueId::default()).unwrap();
-        let (mut one, one_reader) =
-            ring(512, umem.clone(), QueueId { queue: 1, ..QueueId::default() }).unwrap();
-        let mut consumer = Consumer::new(vec![zero_reader, one_reader]);
-        assert!(matches!(consumer.next(Duration::ZERO), Next::Idle));
-        push(&mut zero, &umem, &mut free, &mut refs);
-        for _ in 0..300 {
-            push(&mut one, &umem, &mut free, &mut refs);
-        }
-        // The second ring, which is looked at first, has more than one batch takes.
-        let turns = [(); 3].map(|()| queue(&consumer.next(Duration::ZERO)));
-        assert_eq!(turns, [Some(1), Some(0), Some(1)]);
-        drop(zero);
-        assert!(matches!(consumer.next(Duration::ZERO), Next::Idle), "one writer is left");
-        push(&mut one, &umem, &mut free, &mut refs);
-        drop(one);
-        assert_eq!(queue(&consumer.next(Duration::ZERO)), Some(1));
-        assert!(matches!(consumer.next(Duration::ZERO), Next::Closed));
-    }
-
-    /// Pushes a frame that arrived at `time_ns`.
-    fn push_at(
-        writer: &mut Writer,
-        umem: &Umem,
-        free: &mut FreeList,
-        refs: &mut RefCounts,
-        time_ns: u64,
-    ) {
-        let chunk = free.take().unwrap();
-        let addr = umem.address_of(&chunk) + 256;
-        let chunk_ref = refs.publish(chunk, 1).take();
-        writer.push_all([(
-            &Descriptor { addr, len: 1, timestamp_ns: time_ns, ..Descriptor::default() },
-            chunk_ref,
-        )]);
-        writer.publish();
-    }
-
-    /// Times of what comes next; nothing if there is nothing.
-    fn times(next: &Next<'_>) -> Vec<u64> {
-        match next {
-            Next::Batch(batch) => batch.iter().map(|frame| frame.timestamp_ns()).collect(),
-            Next::Idle | Next::Closed => Vec::new(),
-        }
-    }
-
-    #[test]
-    fn within_the_window_frames_of_several_rings_come_in_the_order_of_their_times() {
-        let (umem, mut free) = Umem::create(Geometry::new(2048, 1024), Pages::Ordinary).unwrap();
-        let (umem, mut refs) = (Arc::new(umem), RefCounts::none(1024));
-        let (mut zero, zero_reader) = ring(64, umem.clone(), QueueId::default()).unwrap();
-        let (mut one, one_reader) =
-            ring(64, umem.clone(), QueueId { queue: 1, ..QueueId::default() }).unwrap();
-        let mut consumer = Consumer::new(vec![zero_reader, one_reader]);
-        consumer.order_within(Duration::from_secs(3600));
-        let now = utc_ns() + 3_600_000_000_000;
-        for time in [1, 4, 6] {
-            push_at(&mut zero, &umem, &mut free, &mut refs, now + time);
-        }
-        assert_eq!(
-            times(&consumer.next(Duration::ZERO)),
-            [0; 0],
-            "the other ring may have earlier ones"
-        );
-        for time in [2, 3, 5] {
-            push_at(&mut one, &umem, &mut free, &mut refs, now + time);
-        }
-        // It is not known yet if something comes behind 5.
-        assert_eq!(times(&consumer.next(Duration::ZERO)), [1, 2, 3, 4, 5].map(|time| now + time));
-        assert_eq!(times(&consumer.next(Duration::ZERO)), [0; 0]);
-        // A ring that is half full is not kept waiting, and what comes too late is counted.
-        for time in 7..38 {
-            push_at(&mut zero, &umem, &mut free, &mut refs, now + time);
-        }
-        assert_eq!(times(&consumer.next(Duration::ZERO)).len(), 32);
-        push_at(&mut one, &umem, &mut free, &mut refs, now + 8);
-        drop(zero);
-        assert_eq!(times(&consumer.next(Duration::ZERO)), [now + 8]);
-        assert_eq!(consumer.out_of_order(), 1);
-        push_at(&mut one, &umem, &mut free, &mut refs, now + 40);
-        drop(one);
-        assert_eq!(times(&consumer.next(Duration::ZERO)), [now + 40]);
-        assert!(matches!(consumer.next(Duration::ZERO), Next::Closed));
-    }
-
-    #[test]
-    fn a_frame_waits_for_no_queue_that_has_shown_a_later_one() {
-        let (umem, mut free) = Umem::create(Geometry::new(2048, 64), Pages::Ordinary).unwrap();
-        let (umem, mut refs) = (Arc::new(umem), RefCounts::none(64));
-        let (mut zero, zero_reader) = ring(32, umem.clone(), QueueId::default()).unwrap();
-        let (mut one, one_reader) = ring(32, umem.clone(), QueueId::default()).unwrap();
-        let mut consumer = Consumer::new(vec![zero_reader, one_reader]);
-        consumer.order_within(Duration::from_secs(3600));
-        let now = utc_ns() + 3_600_000_000_000;
-        push_at(&mut zero, &umem, &mut free, &mut refs, now + 1);
-        push_at(&mut one, &umem, &mut free, &mut refs, now + 9);
-        assert_eq!(times(&consumer.next(Duration::ZERO)), [now + 1]);
-        for time in [5, 9, 10] {
-            push_at(&mut zero, &umem, &mut free, &mut refs, now + time);
-        }
-        assert_eq!(times(&consumer.next(Duration::ZERO)), [5, 9, 9].map(|time| now + time));
-        push_at(&mut zero, &umem, &mut free, &mut refs, now + 11);
-        assert_eq!(times(&consumer.next(Duration::ZERO)), [0; 0], "9 is the last of the other");
-        assert_eq!(consumer.out_of_order(), 0);
-    }
-
-    #[test]
-    fn a_frame_waits_no_longer_than_the_window() {
-        const WINDOW: Duration = Duration::from_millis(20);
-        let (umem, mut free) = Umem::create(Geometry::new(2048, 64), Pages::Ordinary).unwrap();
-        let (umem, mut refs) = (Arc::new(umem), RefCounts::none(64));
-        let (mut zero, zero_reader) = ring(32, umem.clone(), QueueId::default()).unwrap();
-        let (_one, one_reader) = ring(32, umem.clone(), QueueId::default()).unwrap();
-        let mut consumer = Consumer::new(vec![zero_reader, one_reader]);
-        consumer.order_within(WINDOW);
-        let begin = Instant::now();
-        push_at(&mut zero, &umem, &mut free, &mut refs, utc_ns());
-        assert_eq!(times(&consumer.next(Duration::from_secs(5))).len(), 1);
-        assert!(begin.elapsed() >= WINDOW && begin.elapsed() < Duration::from_secs(4));
-    }
-
-    #[test]
-    fn a_ring_that_comes_later_is_read_like_the_others() {
-        let (umem, mut free) = Umem::create(Geometry::new(2048, 8), Pages::Ordinary).unwrap();
-        let (umem, mut refs) = (Arc::new(umem), RefCounts::none(8));
-        let (_zero, zero_reader) = ring(4, umem.clone(), QueueId::default()).unwrap();
-        let (mut one, one_reader) =
-            ring(4, umem.clone(), QueueId { queue: 1, ..QueueId::default() }).unwrap();
-        let mut consumer = Consumer::new(vec![zero_reader]);
-        push(&mut one, &umem, &mut free, &mut refs);
-        assert!(matches!(consumer.next(Duration::ZERO), Next::Idle));
-        let new_rings = Arc::downgrade(consumer.new_rings());
-        new_rings.upgrade().unwrap().put(one_reader);
-        assert_eq!(queue(&consumer.next(Duration::ZERO)), Some(1));
-        drop(consumer);
-        assert!(new_rings.upgrade().is_none());
-        assert!(one.is_reader_gone());
-    }
-}
+mod tests;
