@@ -103,3 +103,9 @@ pub enum EngineError {
         source: io::Error,
     },
 }
+
+impl EngineError {
+    pub(super) fn no_rings(source: io::Error) -> Self {
+        Self::System { what: "no memory for rings".to_owned(), source }
+    }
+}

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use super::{Engine, EngineError, FrameSource, no_rings};
+use super::{Engine, EngineError, FrameSource};
 use crate::config::{Config, ConfigError, Output};
 use crate::outputs::OutputBuilder;
 use crate::outputs::OutputInstance;
@@ -178,7 +178,7 @@ impl Engine {
                 Ok(rings) => rings,
                 Err(error) => {
                     self.remove_from(first);
-                    return Err(no_rings(error).into());
+                    return Err(EngineError::no_rings(error).into());
                 }
             };
             instance.set_consumer(consumer);

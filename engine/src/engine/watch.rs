@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::interface_notes;
 use super::queue_builder::{QueueBuilder, QueueCpu};
-use super::{Engine, EngineError, FrameSource, OutputInstance, cpus, no_rings};
+use super::{Engine, EngineError, FrameSource, OutputInstance, cpus};
 use crate::config::Queues;
 use crate::interface::{self, Interface};
 use crate::plural::counted;
@@ -209,7 +209,7 @@ impl Engine {
         };
         for (id, instance) in self.instances.iter().enumerate().filter(has_ring) {
             let ring = ring::ring(instance.ring_len as usize, open.rx.umem().clone(), queue_id);
-            let (writer, reader) = ring.map_err(no_rings)?;
+            let (writer, reader) = ring.map_err(EngineError::no_rings)?;
             instance.extend(reader);
             writers.push((id, writer));
         }
