@@ -10,8 +10,8 @@ use pcap_parser::{
     Block, InterfaceDescriptionBlock, Linktype, PcapBlockOwned, PcapError, create_reader,
 };
 
-use crate::plural::counted;
 use crate::mirror_session::MirrorSession;
+use crate::plural::counted;
 
 /// Read buffer at first, and the largest that a block may need, in bytes.
 const BUFFER_LEN: usize = 1 << 18;

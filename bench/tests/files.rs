@@ -1,35 +1,20 @@
 //! Claim: capture files are written and read without loss, and `vxgen verify` checks their frames.
 
 mod pcapng;
+mod support;
 
-use std::num::{NonZeroU32, NonZeroU64};
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
 
 use vxtap_bench::{
-    MirrorSession, Pace, PcapFile, Player, Profile, SendLimits, Totals, Traffic, capture_file, send,
+    MirrorSession, Pace, PcapFile, Player, Profile, Totals, Traffic, capture_file, send,
 };
 
+use support::{limits, made, per_second, profile};
+
 const EPOCH: Duration = Duration::from_secs(1_700_000_000);
-
-fn profile(count: u64) -> Profile {
-    Profile { count: Some(count), ..Profile::default() }
-}
-
-const fn per_second(rate: u64) -> Pace {
-    Pace::PerSecond(NonZeroU64::new(rate).expect("not zero"))
-}
-
-const fn limits(pace: Pace) -> SendLimits<'static> {
-    SendLimits { pace, duration: None, stop: None }
-}
-
-fn made(profile: &Profile) -> Vec<Vec<u8>> {
-    let mut traffic = Traffic::new(profile).expect("valid profile");
-    let mut frame = Vec::new();
-    std::iter::from_fn(|| traffic.next_frame(&mut frame).map(|_| frame.clone())).collect()
-}
 
 fn write(path: &Path, profile: &Profile, pace: Pace) -> Totals {
     let mut file = PcapFile::create(path, EPOCH).expect("file");

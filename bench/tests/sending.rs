@@ -1,7 +1,8 @@
 //! Claim: frames reach the sink on schedule and in order, and those that it did not take are
 //! counted.
 
-use std::num::NonZeroU64;
+mod support;
+
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -11,23 +12,7 @@ use vxtap_bench::{
     FrameSink, Pace, Profile, SendError, SendLimits, SinkError, Totals, Traffic, send,
 };
 
-fn profile(count: u64) -> Profile {
-    Profile { count: Some(count), ..Profile::default() }
-}
-
-const fn per_second(rate: u64) -> Pace {
-    Pace::PerSecond(NonZeroU64::new(rate).expect("not zero"))
-}
-
-const fn limits(pace: Pace) -> SendLimits<'static> {
-    SendLimits { pace, duration: None, stop: None }
-}
-
-fn made(profile: &Profile) -> Vec<Vec<u8>> {
-    let mut traffic = Traffic::new(profile).expect("valid profile");
-    let mut frame = Vec::new();
-    std::iter::from_fn(|| traffic.next_frame(&mut frame).map(|_| frame.clone())).collect()
-}
+use support::{limits, made, per_second, profile};
 
 /// Follows a script: the number of frames to take of each push, 0 for "full".
 #[derive(Default)]

@@ -1,20 +1,21 @@
 //! Queries network interfaces over netlink.
 //!
 //! Asked over netlink (`RTM_GETLINK`, rtnetlink(7)), so that the answer is about the network
-//! namespace of the calling thread. Nothing is cached, and nothing is changed here.
+//! namespace of the calling thread. Nothing is cached.
 
+mod netlink;
 mod own_addresses;
 
 use std::io;
 use std::net::IpAddr;
 
-use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
     InfoKind, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkLayerType, LinkMessage,
     LinkXdp, State as OperState,
 };
-use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+
+pub(crate) use netlink::set_link;
 pub(crate) use own_addresses::OwnAddresses;
 
 /// A network interface, as it was when it was asked for.
@@ -124,73 +125,16 @@ impl Interface {
 /// [`InterfaceError::Netlink`] if the kernel cannot be asked.
 // One request serves both ways to look one up, and the error that names the others.
 pub fn all() -> Result<Vec<Interface>, InterfaceError> {
-    dump().map_err(|source| InterfaceError::Netlink { source })
+    links().map_err(|source| InterfaceError::Netlink { source })
 }
 
-fn dump() -> io::Result<Vec<Interface>> {
+fn links() -> io::Result<Vec<Interface>> {
     let mut link = LinkMessage::default();
     link.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
-    dump_of(RouteNetlinkMessage::GetLink(link), |message| match message {
+    netlink::dump(RouteNetlinkMessage::GetLink(link), |message| match message {
         RouteNetlinkMessage::NewLink(link) => Some(facts(&link)),
         _ => None,
     })
-}
-
-/// Asks for all objects of a kind, and returns what `read` makes of each.
-fn dump_of<T>(
-    kind: RouteNetlinkMessage,
-    read: impl Fn(RouteNetlinkMessage) -> Option<T>,
-) -> io::Result<Vec<T>> {
-    let socket = request(kind, NLM_F_DUMP)?;
-    let mut objects = Vec::new();
-    loop {
-        let (datagram, _) = socket.recv_from_full()?;
-        if read_messages(&datagram, &read, &mut objects)? == Dump::Ended {
-            return Ok(objects);
-        }
-    }
-}
-
-/// Sends a request; the answer is to be read from the socket.
-pub(crate) fn request(request: RouteNetlinkMessage, flags: u16) -> io::Result<Socket> {
-    let mut message = NetlinkMessage::from(request);
-    message.header.flags = NLM_F_REQUEST | flags;
-    message.finalize();
-    let mut bytes = vec![0; message.buffer_len()];
-    message.serialize(&mut bytes);
-    let mut socket = Socket::new(NETLINK_ROUTE)?;
-    socket.bind_auto()?;
-    socket.connect(&SocketAddr::new(0, 0))?;
-    socket.send(&bytes, 0)?;
-    Ok(socket)
-}
-
-#[derive(PartialEq, Eq)]
-enum Dump {
-    GoesOn,
-    Ended,
-}
-
-/// Reads the messages of one datagram of the answer.
-fn read_messages<T>(
-    mut datagram: &[u8],
-    read: impl Fn(RouteNetlinkMessage) -> Option<T>,
-    objects: &mut Vec<T>,
-) -> io::Result<Dump> {
-    while !datagram.is_empty() {
-        let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(datagram)
-            .map_err(io::Error::other)?;
-        match message.payload {
-            NetlinkPayload::Done(_) => return Ok(Dump::Ended),
-            NetlinkPayload::Error(error) => return Err(error.to_io()),
-            NetlinkPayload::InnerMessage(message) => objects.extend(read(message)),
-            _ => {}
-        }
-        // Messages are padded to four bytes; the last one's padding may be missing.
-        let message_len = usize::try_from(message.header.length).map_err(io::Error::other)?;
-        datagram = datagram.get(message_len.next_multiple_of(4)..).unwrap_or_default();
-    }
-    Ok(Dump::GoesOn)
 }
 
 fn facts(link: &LinkMessage) -> Interface {

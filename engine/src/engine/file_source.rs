@@ -112,27 +112,11 @@ impl RxBackend for FileSource {
         Ok(())
     }
 
-    fn wake(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn check(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn is_polled(&self) -> bool {
-        false
-    }
-
     fn is_finished(&self) -> bool {
         self.is_finished
     }
 
     fn counters(&mut self) -> io::Result<KernelCounters> {
         Ok(self.counters)
-    }
-
-    fn arrival_minus_utc_ns(&self) -> i64 {
-        0
     }
 }

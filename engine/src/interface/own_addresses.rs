@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 
-use super::{Interface, InterfaceError, dump_of};
+use super::{Interface, InterfaceError, netlink};
 
 /// The addresses of an interface, and of the interfaces that get its packets: VLANs, macvlans and
 /// ipvlans on top of it, the bridge, bond, team or VRF that it belongs to.
@@ -34,8 +34,9 @@ impl OwnAddresses {
             RouteNetlinkMessage::NewAddress(address) => Some(address),
             _ => None,
         };
-        let addresses = dump_of(RouteNetlinkMessage::GetAddress(AddressMessage::default()), read)
-            .map_err(|source| InterfaceError::Netlink { source })?;
+        let addresses =
+            netlink::dump(RouteNetlinkMessage::GetAddress(AddressMessage::default()), read)
+                .map_err(|source| InterfaceError::Netlink { source })?;
         let mut own = Self::default();
         addresses
             .iter()

@@ -152,27 +152,11 @@ impl RxBackend for Replay {
         Ok(())
     }
 
-    fn wake(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn check(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn is_polled(&self) -> bool {
-        false
-    }
-
     fn is_finished(&self) -> bool {
         true
     }
 
     fn counters(&mut self) -> io::Result<KernelCounters> {
         Ok(KernelCounters::default())
-    }
-
-    fn arrival_minus_utc_ns(&self) -> i64 {
-        0
     }
 }

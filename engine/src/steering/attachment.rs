@@ -6,8 +6,6 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use aya::programs::links::FdLink;
 use aya::programs::{ProgramError, Xdp, XdpMode};
-use netlink_packet_core::{NLM_F_ACK, NetlinkMessage, NetlinkPayload};
-use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{LinkAttribute, LinkMessage, LinkXdp};
 use vxtap_ebpf::maps::PROGRAM;
 
@@ -105,12 +103,5 @@ fn take_off(program: &Xdp, if_index: u32, mode: AttachMode) -> io::Result<()> {
         LinkXdp::Flags(mode | REPLACE),
         LinkXdp::ExpectedFd(expected.cast_unsigned()),
     ]));
-    let socket = interface::request(RouteNetlinkMessage::SetLink(link), NLM_F_ACK)?;
-    let (answer, _) = socket.recv_from_full()?;
-    let answer =
-        NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer).map_err(io::Error::other)?;
-    match answer.payload {
-        NetlinkPayload::Error(error) if error.code.is_some() => Err(error.to_io()),
-        _ => Ok(()),
-    }
+    interface::set_link(link)
 }

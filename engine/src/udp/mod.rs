@@ -258,10 +258,6 @@ impl RxBackend for UdpSource {
         self.receive_all().map(drop)
     }
 
-    fn check(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
     fn is_polled(&self) -> bool {
         true
     }
@@ -284,9 +280,5 @@ impl RxBackend for UdpSource {
         self.stats.store(UdpCounts { redirected, ..self.counts });
         let rx_ring_full = self.without_room;
         Ok(KernelCounters { rx_dropped, rx_ring_full, ..KernelCounters::default() })
-    }
-
-    fn arrival_minus_utc_ns(&self) -> i64 {
-        0
     }
 }

@@ -105,10 +105,6 @@ mod tests {
             Ok(())
         }
 
-        fn check(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-
         fn is_polled(&self) -> bool {
             self.is_polled
         }
@@ -119,10 +115,6 @@ mod tests {
 
         fn counters(&mut self) -> io::Result<KernelCounters> {
             Ok(KernelCounters::default())
-        }
-
-        fn arrival_minus_utc_ns(&self) -> i64 {
-            0
         }
     }
 

@@ -60,16 +60,8 @@ impl RxBackend for TestNic {
         Ok(())
     }
 
-    fn wake(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
     fn check(&mut self) -> io::Result<()> {
         self.failure.take().map_or(Ok(()), Err)
-    }
-
-    fn is_polled(&self) -> bool {
-        false
     }
 
     fn is_finished(&self) -> bool {

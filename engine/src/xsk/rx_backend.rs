@@ -21,7 +21,8 @@ pub struct KernelCounters {
     pub rx_fill_ring_empty_descs: u64,
 }
 
-/// The source of an [`super::RxQueue`]'s frames: an AF_XDP socket, or code that plays its part.
+/// The source of an [`super::RxQueue`]'s frames: an AF_XDP socket, or code that plays its part,
+/// which needs none of the methods that have a default.
 pub(crate) trait RxBackend: Send {
     /// Returns when there may be frames, or after `timeout` (0: at once). Wakes the driver if it
     /// asked for that.
@@ -37,18 +38,24 @@ pub(crate) trait RxBackend: Send {
     /// # Errors
     ///
     /// As for [`Self::wait`].
-    fn wake(&mut self) -> io::Result<()>;
+    fn wake(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 
     /// Checks that the queue is still of use; called now and then.
     ///
     /// # Errors
     ///
     /// The reason if it is not.
-    fn check(&mut self) -> io::Result<()>;
+    fn check(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 
     /// Returns whether frames come only while [`Self::wake`] runs (busy polling), so that it is to
     /// be called whenever there are none.
-    fn is_polled(&self) -> bool;
+    fn is_polled(&self) -> bool {
+        false
+    }
 
     /// Returns whether no frame will come any more.
     fn is_finished(&self) -> bool;
@@ -71,7 +78,9 @@ pub(crate) trait RxBackend: Send {
     fn counters(&mut self) -> io::Result<KernelCounters>;
 
     /// Returns the nanoseconds by which the clock of the arrival times is ahead of UTC.
-    fn arrival_minus_utc_ns(&self) -> i64;
+    fn arrival_minus_utc_ns(&self) -> i64 {
+        0
+    }
 }
 
 impl<K: RxBackend + ?Sized> RxBackend for Box<K> {

@@ -1,14 +1,14 @@
 //! Writes the frames of a stream as text, pcap or pcapng.
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use jiff::Timestamp;
 use vxtap::explain::flow_of;
 use vxtap::outputs::pcap;
-use vxtap::plural::counted;
 
 use super::BlockSink;
 use super::block_reader::{TailBlock, TailFrame};
+use super::tail_output::TailOutput;
 use crate::cli::args::TailFormat;
 
 /// Writes frames in one of the formats.
@@ -17,30 +17,28 @@ pub(super) struct FrameWriter {
     format: TailFormat,
     /// Session names by interface.
     names: Vec<String>,
-    /// Remaining number of frames.
-    left: u64,
-    /// Bytes to be written.
-    bytes: Vec<u8>,
-    frames: u64,
-    lost: u64,
-    has_statistics: bool,
+    output: TailOutput,
 }
 
 impl FrameWriter {
     /// Writes at most `count` frames.
-    pub(super) fn new(format: TailFormat, count: u64) -> Self {
-        let mut bytes = Vec::new();
+    pub(super) fn new(format: TailFormat, count: Option<u64>) -> Self {
+        let mut output = TailOutput::new(count);
         if format == TailFormat::Pcap {
-            pcap::header(&mut bytes);
+            pcap::header(&mut output.bytes);
         }
-        Self {
-            format,
-            names: Vec::new(),
-            left: count,
-            bytes,
-            frames: 0,
-            lost: 0,
-            has_statistics: false,
+        Self { format, names: Vec::new(), output }
+    }
+
+    /// Adds a frame, unless its block is added as it is.
+    fn frame(&mut self, packet: &TailFrame<'_>) {
+        match self.format {
+            TailFormat::Text => self.line(packet),
+            TailFormat::Pcap => {
+                let (bytes, pieces) = (&mut self.output.bytes, std::iter::once(packet.bytes));
+                pcap::record(bytes, packet.time_ns, packet.original_len, pieces);
+            }
+            TailFormat::Pcapng => {}
         }
     }
 
@@ -62,62 +60,32 @@ impl FrameWriter {
         let comment = comment.as_ref().map(|comment| format!(", {comment}")).unwrap_or_default();
         // Writing to memory cannot fail.
         let _ = writeln!(
-            self.bytes,
+            self.output.bytes,
             "{time:.6} {name} {direction} {flow}, {original_len} bytes{cut}{comment}"
         );
-    }
-
-    /// Returns a sentence with the numbers of frames.
-    pub(super) fn summary(&self) -> String {
-        summary(self.frames, self.has_statistics.then_some(self.lost))
     }
 }
 
 impl BlockSink for FrameWriter {
     fn block(&mut self, raw: &[u8], content: TailBlock<'_>) {
-        let is_over = self.is_over();
+        let is_over = self.output.is_over();
         match content {
             TailBlock::Interface(name) => self.names.push(name),
-            TailBlock::Frame(packet) if !is_over => {
-                self.left -= 1;
-                self.frames += 1;
-                match self.format {
-                    TailFormat::Text => self.line(&packet),
-                    TailFormat::Pcap => {
-                        let pieces = std::iter::once(packet.bytes);
-                        pcap::record(&mut self.bytes, packet.time_ns, packet.original_len, pieces);
-                    }
-                    TailFormat::Pcapng => {}
+            TailBlock::Frame(packet) => {
+                if self.output.next_frame().is_some() {
+                    self.frame(&packet);
                 }
             }
-            TailBlock::Lost(lost) => {
-                self.lost += lost;
-                self.has_statistics = true;
-            }
-            TailBlock::Frame(_) | TailBlock::Other => {}
+            TailBlock::Lost(lost) => self.output.add_lost(lost),
+            TailBlock::Other => {}
         }
         if self.format == TailFormat::Pcapng && !is_over {
-            self.bytes.extend_from_slice(raw);
+            self.output.bytes.extend_from_slice(raw);
         }
     }
 
-    fn is_over(&self) -> bool {
-        self.left == 0
-    }
-
-    fn flush(&mut self, out: &mut dyn Write) -> io::Result<()> {
-        let written = out.write_all(&self.bytes).and_then(|()| out.flush());
-        self.bytes.clear();
-        written
-    }
-}
-
-/// Returns a sentence with the numbers of frames; `lost` is `None` if the engine did not report it.
-pub(in crate::cli) fn summary(frames: u64, lost: Option<u64>) -> String {
-    let frames = counted(frames, "frame");
-    match lost {
-        Some(lost) => format!("{frames}, {lost} lost on the way here"),
-        None => format!("{frames}; the engine did not report how many were lost"),
+    fn output(&mut self) -> &mut TailOutput {
+        &mut self.output
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod block_reader;
 mod frame_writer;
+mod tail_output;
 #[cfg(test)]
 mod tests;
 
@@ -23,9 +24,9 @@ use super::control_socket::{Answer, Request, request};
 use super::run::{EXIT_INTERRUPTED, SECOND_SIGNAL_DELAY, STOP_SIGNALS};
 use super::{CommandError, log};
 use block_reader::BlockReader;
-pub(super) use block_reader::TailBlock;
+pub(super) use block_reader::{TailBlock, TailFrame};
 use frame_writer::FrameWriter;
-pub(super) use frame_writer::summary;
+pub(super) use tail_output::TailOutput;
 
 /// Interval of the checks for signals.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -48,9 +49,9 @@ pub(super) fn tail(args: &TailArgs) -> Result<(), CommandError> {
     if let Answer::Refused(text) = answer {
         return Err(CommandError::Refused(anyhow!("{text}")));
     }
-    let mut show = FrameWriter::new(format, args.count.unwrap_or(u64::MAX));
+    let mut show = FrameWriter::new(format, args.count);
     let copied = copy(&stream, &mut show, &mut io::stdout().lock(), &stop_requested);
-    log(&show.summary());
+    log(&show.output().summary());
     copied.map_err(|error| CommandError::Failed(anyhow!("{error}")))
 }
 
@@ -90,11 +91,8 @@ pub(super) trait BlockSink {
     /// Adds a block, with its bytes.
     fn block(&mut self, raw: &[u8], content: TailBlock<'_>);
 
-    /// Returns `true` if no more frames are wanted.
-    fn is_over(&self) -> bool;
-
-    /// Writes what the blocks have given so far.
-    fn flush(&mut self, out: &mut dyn Write) -> io::Result<()>;
+    /// Returns what the blocks have given so far.
+    fn output(&mut self) -> &mut TailOutput;
 }
 
 /// Copies the stream until its end. A reader that closes the output ends it, as a signal does.
@@ -109,7 +107,8 @@ pub(super) fn copy(
     let mut ending: Option<Instant> = None;
     let mut is_read = true;
     loop {
-        let is_wanted = is_read && !show.is_over() && !stop_requested.load(Ordering::Relaxed);
+        let is_wanted =
+            is_read && !show.output().is_over() && !stop_requested.load(Ordering::Relaxed);
         if ending.is_none() && !is_wanted {
             // Frames in flight still arrive, then the number of lost ones.
             stream.shutdown(Shutdown::Write)?;
@@ -132,7 +131,7 @@ pub(super) fn copy(
             show.block(raw, content);
         }
         if is_read {
-            match show.flush(out) {
+            match show.output().flush(out) {
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => is_read = false,
                 written => written?,
             }

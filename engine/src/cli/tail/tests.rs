@@ -28,7 +28,7 @@ fn stream() -> Vec<u8> {
 }
 
 /// Returns the output and the summary for a stream that arrives in pieces of this length.
-fn shown(bytes: &[u8], piece: usize, format: TailFormat, count: u64) -> (Vec<u8>, String) {
+fn shown(bytes: &[u8], piece: usize, format: TailFormat, count: Option<u64>) -> (Vec<u8>, String) {
     let (mut blocks, mut show, mut out) =
         (BlockReader::default(), FrameWriter::new(format, count), Vec::new());
     for piece in bytes.chunks(piece) {
@@ -38,8 +38,8 @@ fn shown(bytes: &[u8], piece: usize, format: TailFormat, count: u64) -> (Vec<u8>
         }
     }
     assert!(!blocks.has_partial_block());
-    show.flush(&mut out).unwrap();
-    (out, show.summary())
+    show.output().flush(&mut out).unwrap();
+    (out, show.output().summary())
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn each_frame_is_a_line_however_the_bytes_come() {
     let expected = "2023-11-14T22:13:20.000000Z web egress ARP, 99 bytes (42 here)\n\
                     2023-11-14T22:13:20.000000Z web egress 10.0.0.1:1000 > 10.0.0.2:53 udp, 99 bytes (42 here)\n";
     for piece in [1, 7, 10_000] {
-        let (text, summary) = shown(&stream(), piece, TailFormat::Text, u64::MAX);
+        let (text, summary) = shown(&stream(), piece, TailFormat::Text, None);
         assert_eq!(String::from_utf8(text).unwrap(), expected);
         assert_eq!(summary, "2 frames, 1 lost on the way here");
     }
@@ -56,10 +56,10 @@ fn each_frame_is_a_line_however_the_bytes_come() {
 #[test]
 fn a_capture_has_the_frames_that_were_asked_for() {
     let bytes = stream();
-    let (all, _) = shown(&bytes, 100, TailFormat::Pcapng, u64::MAX);
+    let (all, _) = shown(&bytes, 100, TailFormat::Pcapng, None);
     assert_eq!(all, bytes, "as it comes");
     for format in [TailFormat::Pcapng, TailFormat::Pcap] {
-        let (capture, summary) = shown(&bytes, 100, format, 1);
+        let (capture, summary) = shown(&bytes, 100, format, Some(1));
         let mut file =
             vxtap::capture_file::CaptureFile::from_reader("capture", io::Cursor::new(capture))
                 .unwrap();
@@ -79,7 +79,7 @@ fn what_is_no_stream_and_an_end_that_comes_too_early_are_errors() {
         let bytes = bytes.to_vec();
         // The other side may have closed the connection.
         thread::spawn(move || drop(engine.write_all(&bytes)));
-        let mut show = FrameWriter::new(TailFormat::Text, u64::MAX);
+        let mut show = FrameWriter::new(TailFormat::Text, None);
         let copied =
             copy(&stream, &mut show, &mut File::create("/dev/null").unwrap(), &stop_requested)
                 .map_err(|error| error.to_string());

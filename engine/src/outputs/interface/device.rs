@@ -8,11 +8,9 @@ use std::time::{Duration, Instant};
 use nix::unistd::{User, geteuid};
 use rustix::io::Errno;
 
-use netlink_packet_core::{NLM_F_ACK, NetlinkMessage, NetlinkPayload};
-use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 
-use crate::interface::{Interface, request};
+use crate::interface::{Interface, set_link};
 use crate::sys::{open_tap, switch_offloads_off};
 
 /// Opens the device of a TAP interface in the calling thread's network namespace and sets it up.
@@ -47,14 +45,7 @@ fn set_up(name: &str, mtu: u32) -> io::Result<()> {
     link.header.change_mask = link.header.flags;
     link.attributes.push(LinkAttribute::IfName(name.to_owned()));
     link.attributes.push(LinkAttribute::Mtu(mtu));
-    let socket = request(RouteNetlinkMessage::SetLink(link), NLM_F_ACK)?;
-    let (answer, _) = socket.recv_from_full()?;
-    let answer =
-        NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer).map_err(io::Error::other)?;
-    match answer.payload {
-        NetlinkPayload::Error(error) if error.code.is_some() => Err(error.to_io()),
-        _ => Ok(()),
-    }
+    set_link(link)
 }
 
 /// Checks an interface that this user may not set up: it has to be up, and the kernel may neither
