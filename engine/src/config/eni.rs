@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use ipnet::{IpNet, Ipv4Net};
 
-use super::capture::check_prefix;
+use super::capture_checks::check_prefix;
 use super::error::{Problem, Violation};
 use super::key::Entry;
 use super::name::check_name;

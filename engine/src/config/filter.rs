@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use ipnet::IpNet;
 
-use super::capture::check_prefix;
+use super::capture_checks::check_prefix;
 use super::error::{Problem, Violation};
 use super::key::{Entry, KeyPath};
 use super::keyword::{Keyword, keyword_of};

@@ -7,6 +7,7 @@
 //! and the directories exist.
 
 mod capture;
+mod capture_checks;
 mod encoding;
 mod eni;
 mod error;
@@ -18,6 +19,7 @@ mod limit;
 mod memory;
 mod name;
 mod output;
+mod output_checks;
 mod output_description;
 mod output_path;
 mod pcapng;
@@ -164,7 +166,7 @@ impl Config {
         eni::check_enis(enis)?;
         filter::check_filters(filters)?;
         let declared = filter::declared(filters);
-        output::check_outputs(outputs, &declared, capture)?;
+        output_checks::check_outputs(outputs, &declared, capture)?;
         vxlan_profile::check_vxlan_profiles(vxlan_profiles)?;
         session::check_sessions(self, &declared)
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::Config;
-use super::capture::check_source;
+use super::capture_checks::check_source;
 use super::error::{Problem, Violation};
 use super::key::{Entry, KeyPath};
 use super::keyword::{Keyword, keyword_of};

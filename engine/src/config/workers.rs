@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::capture::{Queues, check_list};
+use super::capture::Queues;
+use super::capture_checks::check_list;
 use super::error::{Problem, Violation};
 use super::key::KeyPath;
 use super::keyword::{Keyword, keyword_of};
