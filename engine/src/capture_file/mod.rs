@@ -18,6 +18,7 @@ mod error;
 mod fragment_order;
 mod link_type;
 mod ng;
+mod ng_timestamps;
 mod offload;
 mod outer_frames;
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The embedded object: the XDP program and its maps. A test in crate `vxtap-tests` checks that it
 //! has the program and all maps.
 
-use aya::maps::{Map, MapData, MapError};
+use aya::maps::{Map, MapError};
 use aya::programs::Xdp;
 use aya::{Ebpf, EbpfLoader};
 use vxtap_ebpf::maps;

@@ -83,7 +83,7 @@ fn what_is_no_stream_and_an_end_that_comes_too_early_are_errors() {
         let copied =
             copy(&stream, &mut show, &mut File::create("/dev/null").unwrap(), &stop_requested)
                 .map_err(|error| error.to_string());
-        (copied, show.summary())
+        (copied, show.output().summary())
     };
     let unknown = "the engine did not report how many were lost";
     assert_eq!(outcome(&vec![b'x'; 2 << 20]).0, Err("the stream is not pcapng".to_owned()));

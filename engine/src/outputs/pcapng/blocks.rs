@@ -8,7 +8,9 @@
 //! ```
 
 use crate::config::Direction;
+use options::pad;
 
+mod options;
 mod scan;
 
 /// Largest captured length of one frame, in bytes; further bytes are cut off.
@@ -35,23 +37,6 @@ const NANOSECONDS: u8 = 9;
 /// Values of the lowest two bits of `epb_flags`.
 const INBOUND: u32 = 1;
 const OUTBOUND: u32 = 2;
-
-/// Option codes. The meaning of a code depends on its block (draft-ietf-opsawg-pcapng, section 4).
-mod option {
-    pub(super) const COMMENT: u16 = 1;
-    pub(super) const SHB_USERAPPL: u16 = 4;
-    pub(super) const IF_NAME: u16 = 2;
-    pub(super) const IF_DESCRIPTION: u16 = 3;
-    pub(super) const IF_TSRESOL: u16 = 9;
-    pub(super) const ISB_STARTTIME: u16 = 2;
-    pub(super) const ISB_ENDTIME: u16 = 3;
-    pub(super) const ISB_IFRECV: u16 = 4;
-    pub(super) const ISB_IFDROP: u16 = 5;
-    pub(super) const EPB_FLAGS: u16 = 2;
-    pub(super) const ISB_FILTERACCEPT: u16 = 6;
-    pub(super) const ISB_USRDELIV: u16 = 8;
-    pub(super) const END: u16 = 0;
-}
 
 /// Contents of an interface description block: of an Ethernet interface, with timestamps in
 /// nanoseconds and no snap length.
@@ -132,10 +117,10 @@ impl Blocks {
             bytes.extend(0_u16.to_le_bytes());
             bytes.extend(SECTION_LEN_UNKNOWN.to_le_bytes());
             if let Some(comment) = comment {
-                text_option(bytes, option::COMMENT, comment);
+                options::push_text(bytes, options::COMMENT, comment);
             }
-            text_option(bytes, option::SHB_USERAPPL, application);
-            push_option(bytes, option::END, &[]);
+            options::push_text(bytes, options::SHB_USERAPPL, application);
+            options::push(bytes, options::END, &[]);
         });
     }
 
@@ -145,10 +130,10 @@ impl Blocks {
             bytes.extend(LINKTYPE_ETHERNET.to_le_bytes());
             bytes.extend([0; 2]);
             bytes.extend(0_u32.to_le_bytes()); // SnapLen: no limit
-            text_option(bytes, option::IF_NAME, interface.name);
-            text_option(bytes, option::IF_DESCRIPTION, interface.description);
-            push_option(bytes, option::IF_TSRESOL, &[NANOSECONDS]);
-            push_option(bytes, option::END, &[]);
+            options::push_text(bytes, options::IF_NAME, interface.name);
+            options::push_text(bytes, options::IF_DESCRIPTION, interface.description);
+            options::push(bytes, options::IF_TSRESOL, &[NANOSECONDS]);
+            options::push(bytes, options::END, &[]);
         });
         self.interfaces += 1;
         self.interfaces - 1
@@ -175,8 +160,8 @@ impl Blocks {
         });
         self.packet_with(interface, timestamp_ns, original_len, segments, |bytes| {
             if let Some(flags) = flags {
-                push_option(bytes, option::EPB_FLAGS, &flags.to_le_bytes());
-                push_option(bytes, option::END, &[]);
+                options::push(bytes, options::EPB_FLAGS, &flags.to_le_bytes());
+                options::push(bytes, options::END, &[]);
             }
         });
     }
@@ -193,8 +178,8 @@ impl Blocks {
     ) {
         self.packet_with(interface, timestamp_ns, original_len, segments, |bytes| {
             if let Some(comment) = comment {
-                text_option(bytes, option::COMMENT, comment);
-                push_option(bytes, option::END, &[]);
+                options::push_text(bytes, options::COMMENT, comment);
+                options::push(bytes, options::END, &[]);
             }
         });
     }
@@ -245,23 +230,23 @@ impl Blocks {
             bytes.extend(interface.to_le_bytes());
             push_timestamp(bytes, end_ns);
             for (code, time_ns) in
-                [(option::ISB_STARTTIME, start_ns), (option::ISB_ENDTIME, end_ns)]
+                [(options::ISB_STARTTIME, start_ns), (options::ISB_ENDTIME, end_ns)]
             {
-                push_option(
+                options::push(
                     bytes,
                     code,
                     &[high(time_ns).to_le_bytes(), low(time_ns).to_le_bytes()].concat(),
                 );
             }
             for (code, count) in [
-                (option::ISB_IFRECV, received),
-                (option::ISB_IFDROP, dropped),
-                (option::ISB_FILTERACCEPT, accepted),
-                (option::ISB_USRDELIV, delivered),
+                (options::ISB_IFRECV, received),
+                (options::ISB_IFDROP, dropped),
+                (options::ISB_FILTERACCEPT, accepted),
+                (options::ISB_USRDELIV, delivered),
             ] {
-                push_option(bytes, code, &count.to_le_bytes());
+                options::push(bytes, code, &count.to_le_bytes());
             }
-            push_option(bytes, option::END, &[]);
+            options::push(bytes, options::END, &[]);
         });
     }
 
@@ -277,30 +262,6 @@ impl Blocks {
         bytes.extend(len);
         bytes[start + 4..start + 8].copy_from_slice(&len);
     }
-}
-
-/// Appends zeros until the number of bytes from `start` on is a multiple of 4.
-fn pad(bytes: &mut Vec<u8>, start: usize) {
-    let len = bytes.len() - start;
-    bytes.extend_from_slice(&[0; 3][..len.next_multiple_of(4) - len]);
-}
-
-fn text_option(bytes: &mut Vec<u8>, code: u16, text: &str) {
-    // The length of an option has 16 bits, and the text has to end with a complete UTF-8 character.
-    let mut len = text.len().min(usize::from(u16::MAX));
-    while !text.is_char_boundary(len) {
-        len -= 1;
-    }
-    push_option(bytes, code, &text.as_bytes()[..len]);
-}
-
-fn push_option(bytes: &mut Vec<u8>, code: u16, value: &[u8]) {
-    let len = u16::try_from(value.len()).expect("an option's value is shorter than 64 KiB");
-    bytes.extend(code.to_le_bytes());
-    bytes.extend(len.to_le_bytes());
-    let start = bytes.len();
-    bytes.extend_from_slice(value);
-    pad(bytes, start);
 }
 
 /// Appends a timestamp: the upper 32 bits first, each half in the section's byte order.

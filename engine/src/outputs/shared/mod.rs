@@ -11,6 +11,7 @@
 //! | `acceptor` | accepts connections, a few at a time |
 //! | `connection` | the engine's end of one connection |
 //! | `server` | the thread |
+//! | `session_list` | the file with the names of the sessions |
 
 #[cfg(test)]
 mod abi;
@@ -19,6 +20,7 @@ mod client;
 mod connection;
 pub(crate) mod protocol;
 mod server;
+mod session_list;
 
 use std::path::Path;
 

@@ -9,13 +9,12 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::acceptor::Acceptor;
 use super::connection::{AttachedConsumer, Connection, ConnectionState};
+use super::session_list::SessionList;
 use crate::diagnostics::LogSummed;
 use crate::outputs::attach::{ListenSocket, Service};
 use crate::outputs::shared::protocol::{self, FdMessage, Hello, Status, VERSION, Welcome};
 use crate::plural::counted;
 use crate::ring::{RingFds, Writer, shared_ring};
-use crate::session::Directory;
-use crate::sys::sealed;
 use crate::worker::ControlChannel;
 use crate::worker::QueueHandle;
 
@@ -37,7 +36,7 @@ fn serve(server: &Server, socket: ListenSocket) -> io::Result<()> {
     let mut acceptor = Acceptor::new(socket);
     let mut closing_since = None;
     let mut connections = Vec::new();
-    let mut sessions = Sessions::default();
+    let mut sessions = SessionList::default();
     let mut refused = LogSummed::default();
     loop {
         wait(server, acceptor.socket(), &connections)?;
@@ -130,7 +129,7 @@ impl Server {
     fn answer_hellos(
         &self,
         connections: &mut Vec<Connection>,
-        sessions: &mut Sessions,
+        sessions: &mut SessionList,
         refused: &mut LogSummed,
     ) {
         for index in 0..connections.len() {
@@ -216,7 +215,7 @@ impl Server {
         &self,
         connection: &Connection,
         member: u32,
-        sessions: &mut Sessions,
+        sessions: &mut SessionList,
     ) -> io::Result<AttachedConsumer> {
         let rings = self.rings(0)?;
         let mut consumer = AttachedConsumer::new(member);
@@ -264,7 +263,7 @@ impl Server {
 
     /// Sends a consumer the rings of new queues and the names of new sessions; returns whether it
     /// stays.
-    fn send_updates(&self, connection: &mut Connection, sessions: &mut Sessions) -> bool {
+    fn send_updates(&self, connection: &mut Connection, sessions: &mut SessionList) -> bool {
         let ConnectionState::Attached(consumer) = &mut connection.state else { return true };
         let mut consumer = std::mem::replace(consumer, AttachedConsumer::new(0));
         let mut send_updates = || {
@@ -291,38 +290,5 @@ impl Server {
                 connections.iter().filter(|connection| connection.member() == Some(member)).count();
             self.service.attached.stats.count(member, |it| it.attached = count as u64);
         }
-    }
-}
-
-/// The names of the sessions, for consumers.
-#[derive(Debug, Default)]
-struct Sessions {
-    file: Option<OwnedFd>,
-    count: usize,
-}
-
-impl Sessions {
-    /// Sends them to a consumer that does not know all of them.
-    fn send(
-        &mut self,
-        connection: &Connection,
-        consumer: &mut AttachedConsumer,
-        directory: &Directory,
-    ) -> io::Result<()> {
-        let count = directory.len();
-        if consumer.sessions == count {
-            return Ok(());
-        }
-        if self.count != count {
-            let line = |(id, name): (usize, String)| format!("{id}\t{name}\n");
-            let text: String = directory.names().into_iter().enumerate().map(line).collect();
-            (self.file, self.count) =
-                (Some(sealed::text(c"vxtap-sessions", text.as_bytes())?), count);
-        }
-        if let Some(file) = &self.file {
-            protocol::send_files(connection.as_fd(), FdMessage::Sessions, &[file.as_fd()])?;
-        }
-        consumer.sessions = count;
-        Ok(())
     }
 }

@@ -9,10 +9,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::access;
 use super::attached_reader::AttachedReader;
 use super::listener::{Incoming, StreamListener};
+use super::rings::Rings;
 use super::stream_settings::StreamSettings;
 use crate::diagnostics::{LogOnChange, LogSummed};
 use crate::outputs::attach::{PastReaders, Service, StreamCounters};
-use crate::ring::{self, Consumer, Next};
+use crate::ring::Next;
 
 /// Interval at which it accepts and removes readers while frames arrive.
 const INTERVAL: Duration = Duration::from_millis(20);
@@ -32,14 +33,6 @@ pub(crate) struct StreamFanout {
 /// end do not keep frames from the readers.
 const ACCEPTS_PER_TURN: usize = 16;
 
-/// The rings that frames come from while there are readers.
-#[derive(Debug)]
-struct Rings {
-    consumer: Consumer,
-    /// Number of queues with a ring.
-    count: usize,
-}
-
 /// State of the running thread.
 #[derive(Debug, Default)]
 struct FanoutState {
@@ -58,24 +51,6 @@ struct FanoutState {
     queue_errors: LogOnChange,
     /// No reader is accepted before this time, after a failure.
     paused_until: Option<Instant>,
-}
-
-impl FanoutState {
-    /// Returns the rings to the workers. Takes what is in them first: the ring of a worker that has
-    /// ended is counted by nothing else.
-    fn release_rings(&mut self, ring_len: u32) {
-        let Some(Rings { mut consumer, count }) = self.rings.take() else { return };
-        consumer.order_within(Duration::ZERO);
-        let most = count as u64 * u64::from(ring_len);
-        let begin = self.taken;
-        while let Next::Batch(batch) = consumer.next(Duration::ZERO) {
-            self.taken += batch.iter().count() as u64;
-            if self.taken - begin > most {
-                break;
-            }
-        }
-        self.out_of_order += consumer.out_of_order();
-    }
 }
 
 impl StreamFanout {
@@ -109,7 +84,7 @@ impl StreamFanout {
             }
             if state.readers.is_empty() {
                 if state.rings.is_some() {
-                    state.release_rings(self.service.ring_len);
+                    self.release_rings(state);
                     self.publish_stats(state);
                 }
                 let Some(listener) = &listener else { return Ok(()) };
@@ -251,23 +226,6 @@ impl StreamFanout {
         }
     }
 
-    /// Makes sure that there are rings from all queues.
-    fn attach_new_queues(&self, rings: &mut Option<Rings>) -> io::Result<()> {
-        let rings = rings.get_or_insert_with(|| {
-            let mut consumer = Consumer::new(Vec::new());
-            consumer.order_within(self.settings.order_window);
-            Rings { consumer, count: 0 }
-        });
-        for handle in self.service.queues.from(rings.count) {
-            let (writer, reader) =
-                ring::ring(self.service.ring_len as usize, handle.umem.clone(), handle.queue_id)?;
-            rings.consumer.new_rings().put(reader);
-            handle.control.attach(self.service.id, writer);
-            rings.count += 1;
-        }
-        Ok(())
-    }
-
     /// Removes readers that have detached or have to.
     fn remove_readers(&self, state: &mut FanoutState) {
         if state.readers.iter().any(AttachedReader::wants_to_end) {
@@ -303,7 +261,7 @@ impl StreamFanout {
             thread::sleep(END_INTERVAL);
             self.remove_readers(state);
         }
-        state.release_rings(self.service.ring_len);
+        self.release_rings(state);
         self.publish_stats(state);
         let turned_away = state.turned_away.rest().map(|count| format!("turned away {count} more"));
         self.report_change(turned_away);
@@ -311,6 +269,20 @@ impl StreamFanout {
         self.report_change(
             given_up.map(|count| format!("disconnected {count} more, which took nothing")),
         );
+    }
+
+    /// Returns the rings to the workers.
+    fn release_rings(&self, state: &mut FanoutState) {
+        let Some(rings) = state.rings.take() else { return };
+        let (taken, out_of_order) = rings.release(self.service.ring_len);
+        state.taken += taken;
+        state.out_of_order += out_of_order;
+    }
+
+    /// Makes sure that there are rings from all queues.
+    fn attach_new_queues(&self, rings: &mut Option<Rings>) -> io::Result<()> {
+        let rings = rings.get_or_insert_with(|| Rings::new(self.settings.order_window));
+        rings.attach_new_queues(&self.service)
     }
 
     fn publish_stats(&self, state: &FanoutState) {

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `listener` | accepts readers: standard output, a named pipe, a socket |
 //! | `fanout` | moves frames from the rings to the readers |
+//! | `rings` | the rings, from the first reader to the last |
 //! | `access`, `peer_user` | decides who may read, and tells those who may not |
 //! | `stream_settings` | format and limits of a stream |
 //! | `attached_reader` | one reader: which frames it gets, and their counts |
@@ -26,6 +27,7 @@ mod listener;
 mod outer_encoder;
 mod outer_stream;
 mod peer_user;
+mod rings;
 mod send_queue;
 mod stream_settings;
 mod stream_writer;
