@@ -1,4 +1,4 @@
-//! Where frames come from: interfaces, ports, sources, destinations.
+//! The capture: interfaces, ports, sources, destinations.
 
 use std::fmt::Display;
 

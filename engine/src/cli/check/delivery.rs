@@ -1,4 +1,4 @@
-//! Which frames are delivered where: sessions, filters, outputs.
+//! The delivery of frames: sessions, filters, outputs.
 
 use std::collections::HashSet;
 use std::fmt::Write;

@@ -1,4 +1,4 @@
-//! Use of the machine: workers, CPUs, memory.
+//! The use of the machine: workers, CPUs, memory.
 
 use std::fmt::{self, Display};
 
