@@ -15,7 +15,7 @@ use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::process::capture;
+use crate::process::{capture, capture_with_input};
 
 /// Directory in which ip-netns(8) keeps the names.
 const NAMES: &str = "/run/netns";
@@ -106,6 +106,16 @@ impl NetNs {
     /// When `ip` fails; the text has its standard error.
     pub fn ip(&self, args: &[&str]) -> Result<String> {
         capture(Command::new(ip()).args(["-n", &self.name]).args(args))
+    }
+
+    /// Runs several commands of `ip`, a line each, inside the namespace.
+    ///
+    /// # Errors
+    /// When one fails; the text has its standard error, and the number of the line.
+    pub fn ip_batch(&self, lines: &[String]) -> Result<()> {
+        let mut command = Command::new(ip());
+        command.args(["-n", &self.name, "-batch", "-"]);
+        capture_with_input(&mut command, &lines.join("\n")).map(drop)
     }
 }
 

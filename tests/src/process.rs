@@ -1,6 +1,7 @@
 //! Processes that end when their guard is dropped.
 
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::io::Write;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -89,6 +90,23 @@ pub fn capture(command: &mut Command) -> Result<String> {
         .stdin(Stdio::null())
         .output()
         .with_context(|| format!("cannot start {command:?}"))?;
+    output_of(command, &output)
+}
+
+/// As [`capture`], for a command that reads `input`.
+pub(crate) fn capture_with_input(command: &mut Command, input: &str) -> Result<String> {
+    let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = pipes.spawn().with_context(|| format!("cannot start {command:?}"))?;
+    let mut stdin = child.stdin.take().context("its standard input is a pipe")?;
+    // One that fails early does not read all of it, and says why.
+    let written = stdin.write_all(input.as_bytes());
+    drop(stdin);
+    let output = output_of(command, &child.wait_with_output()?)?;
+    written.with_context(|| format!("{command:?} does not read its input"))?;
+    Ok(output)
+}
+
+fn output_of(command: &Command, output: &Output) -> Result<String> {
     if !output.status.success() {
         let stderr = String::from_utf8_lossy(&output.stderr);
         bail!("{command:?} failed ({}): {}", output.status, stderr.trim());

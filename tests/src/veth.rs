@@ -1,11 +1,11 @@
 //! Veth pairs with several queues between two network namespaces.
 
+use std::iter;
 use std::net::Ipv4Addr;
-use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::process::capture;
+use crate::process::{capture, capture_with_input};
 use crate::{NetNs, TIMEOUT, wait_until};
 
 /// Packets that a transmit queue of the sender holds while the receiver is behind.
@@ -90,17 +90,21 @@ impl Veth {
             mac: [2, 0, 0, 0, 0, 2],
             address: Ipv4Addr::new(192, 0, 2, 2),
         };
-        let (queues, mtu) = (queues.to_string(), mtu.to_string());
-        let count = ["numrxqueues", &queues, "numtxqueues", &queues];
-        let add =
-            [&["link", "add", receiver.interface], &count[..], &["type", "veth", "peer"]].concat();
-        let peer = [&["name", sender.interface, "netns", sender.netns.name()], &count[..]].concat();
-        receiver.netns.ip(&[add, peer].concat()).context("cannot make the veth pair")?;
-
-        receiver.configure(&sender, &mtu)?;
-        receiver.netns.ip(&["address", "add", GENERATOR_TARGET, "dev", receiver.interface])?;
-        sender.configure(&receiver, &mtu)?;
-        sender.send_like_a_wire(&queues)?;
+        let count = format!("numrxqueues {queues} numtxqueues {queues}");
+        let add = format!(
+            "link add {} {count} type veth peer name {} netns {} {count}",
+            receiver.interface,
+            sender.interface,
+            sender.netns.name()
+        );
+        let target = format!("address add {GENERATOR_TARGET} dev {}", receiver.interface);
+        let set_up = receiver.set_up(&sender, mtu);
+        receiver
+            .netns
+            .ip_batch(&[vec![add], set_up, vec![target]].concat())
+            .context("cannot make the veth pair")?;
+        sender.netns.ip_batch(&sender.set_up(&receiver, mtu))?;
+        sender.send_like_a_wire(queues)?;
         for side in [&sender, &receiver] {
             wait_until(&format!("the carrier of {}", side.interface), TIMEOUT, || side.is_up())?;
         }
@@ -129,49 +133,33 @@ impl Side {
         shown.is_ok_and(|line| line.contains("state UP"))
     }
 
-    /// Sets the addresses, the neighbour and the MTU, and brings the interface up.
-    fn configure(&self, peer: &Self, mtu: &str) -> Result<()> {
-        let (mac, peer_mac) = (self.mac_text(), peer.mac_text());
-        let address = format!("{}/24", self.address);
-        let peer_address = peer.address.to_string();
-        let device = self.interface;
-        self.netns.ip(&["link", "set", device, "address", &mac, "mtu", mtu, "up"])?;
-        self.netns.ip(&["address", "add", &address, "dev", device])?;
-        self.netns.ip(&[
-            "neigh",
-            "add",
-            &peer_address,
-            "lladdr",
-            &peer_mac,
-            "dev",
-            device,
-            "nud",
-            "permanent",
-        ])?;
-        Ok(())
+    /// Returns the commands of `ip` that set the addresses, the neighbour and the MTU, and bring
+    /// the interface up.
+    fn set_up(&self, peer: &Self, mtu: u32) -> Vec<String> {
+        let (device, mac, peer_mac) = (self.interface, self.mac_text(), peer.mac_text());
+        vec![
+            format!("link set {device} address {mac} mtu {mtu} up"),
+            format!("address add {}/24 dev {device}", self.address),
+            format!("neigh add {} lladdr {peer_mac} dev {device} nud permanent", peer.address),
+        ]
     }
 
     /// Turns transmit offloads off and gives each transmit queue a discipline that waits for the
     /// receiver.
-    fn send_like_a_wire(&self, queues: &str) -> Result<()> {
+    fn send_like_a_wire(&self, queues: u32) -> Result<()> {
         let device = self.interface;
         capture(self.netns.command("ethtool").args(["-K", device, "tx", "off"]))?;
-        if queues == "1" {
-            return self.add_discipline(&["root"], &["pfifo", "limit", SENDER_QUEUE_LEN]);
-        }
-        self.add_discipline(&["root", "handle", "1:"], &["mq"])?;
-        for queue in 1..=queues.parse::<u32>()? {
-            self.add_discipline(
-                &["parent", &format!("1:{queue:x}")],
-                &["pfifo", "limit", SENDER_QUEUE_LEN],
-            )?;
-        }
-        Ok(())
-    }
-
-    fn add_discipline(&self, place: &[&str], discipline: &[&str]) -> Result<()> {
-        let mut tc: Command = self.netns.command("tc");
-        tc.args(["qdisc", "replace", "dev", self.interface]).args(place).args(discipline);
-        capture(&mut tc).map(drop)
+        let replace = |place: &str, discipline: &str| {
+            format!("qdisc replace dev {device} {place} {discipline}")
+        };
+        let wait = format!("pfifo limit {SENDER_QUEUE_LEN}");
+        let lines = match queues {
+            1 => vec![replace("root", &wait)],
+            _ => iter::once(replace("root handle 1:", "mq"))
+                .chain((1..=queues).map(|queue| replace(&format!("parent 1:{queue:x}"), &wait)))
+                .collect(),
+        };
+        let mut tc = self.netns.command("tc");
+        capture_with_input(tc.args(["-batch", "-"]), &lines.join("\n")).map(drop)
     }
 }

@@ -4,13 +4,13 @@ use anyhow::{Result, bail};
 
 use crate::shell::{self, say};
 use crate::stages::Stages;
-use crate::{bench, privileged, setup, vm};
+use crate::{bench, privileged, setup, tally, vm};
 
 /// Cases of each property, 256 by default, unless the property has a number of its own.
 const CASES: &str = "20000";
 
-/// Stops of an engine under load.
-const STOPS: &str = "200";
+/// Part of the names of the tests that repeat something, more often here than else.
+const REPEATED: &str = "again_and_again";
 
 /// Runs each of the long tests, then shows a table with their names, times and results.
 ///
@@ -24,7 +24,7 @@ pub(crate) fn run() -> Result<()> {
     for version in vm::versions() {
         stages.try_run(format!("kernel {version}"), || vm::run(&[version.to_owned()]));
     }
-    stages.try_run(format!("{STOPS} stops under load"), stops);
+    stages.try_run("repeated under load", repeated);
     stages.try_run(format!("properties, {CASES} cases"), properties);
     stages.try_run("comparison, optimised build, smoke test", bench::optimised_smoke_test);
     say(format!("test --long: the tests and their times\n{}", stages.table().trim_end()));
@@ -35,12 +35,15 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-/// Runs the test of stops under load, which stops an engine a few times else, with more stops.
-fn stops() -> Result<()> {
+/// Runs the privileged tests that repeat something.
+fn repeated() -> Result<()> {
     let mut command = privileged::cargo_test()?;
-    command.args(["--test", "engine", "stops::"]);
-    command.args(["--", "--ignored", "--test-threads=1"]);
-    shell::run(command.env("VXTAP_STOPS", STOPS))
+    command.args(["--no-fail-fast", "--tests", REPEATED]);
+    command.args(["--", "--ignored", "--test-threads=1"]).env("VXTAP_LONG", "1");
+    if tally::run(&mut command, || ())?.passed == 0 {
+        bail!("no test has {REPEATED} in its name");
+    }
+    Ok(())
 }
 
 /// Runs the unit and property tests with more cases.

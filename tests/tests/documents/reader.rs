@@ -15,7 +15,7 @@ const FILE: &str = "vxtap.toml";
 
 /// Time after which a command that goes on until Ctrl-C is interrupted, once it has written
 /// something.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Reader of a document.
 pub(crate) struct Reader<'s> {

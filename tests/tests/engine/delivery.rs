@@ -15,7 +15,7 @@ use super::support::{
 };
 
 /// Datagrams per second that the slowest test build keeps up with.
-const PACE: u64 = 60_000;
+const PACE: u64 = 120_000;
 
 #[test]
 #[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
@@ -70,7 +70,7 @@ fn every_mode_and_every_way_of_waiting_delivers() {
         config.capture.mode = mode;
         config.capture.busy_poll = busy_poll;
         config.workers.wait = wait;
-        let outcome = run_within(&veth, config, &profile, 20_000, WINDOW);
+        let outcome = run_within(&veth, config, &profile, 40_000, WINDOW);
         let what = format!("{mode}, {wait}\n{}\n{}", outcome.verdict, outcome.report);
         assert!(outcome.verdict.is_perfect(), "{what}");
         assert_eq!(outcome.report.interfaces[0].mode, active, "{what}");

@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use vxtap::config::Cpus;
 use vxtap_bench::Profile;
 use vxtap_tests::leftovers::{assert_no_xdp_program, open_files, xdp_program};
-use vxtap_tests::{TIMEOUT, Veth, privileged, wait_until};
+use vxtap_tests::{TIMEOUT, Veth, privileged, repeats, wait_until};
 
 use super::support::{
     WINDOW, assert_adds_up, config, config_file, finish, open, run_within, send_traffic, start,
@@ -16,7 +16,7 @@ use super::support::{
 
 #[test]
 #[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
-fn a_hundred_starts_and_stops_leave_no_program_and_no_descriptor() {
+fn starts_and_stops_again_and_again_leave_no_program_and_no_descriptor() {
     privileged();
     let veth = Veth::pair(2).unwrap();
     let profile = Profile { count: Some(200), ..Profile::default() };
@@ -29,7 +29,7 @@ fn a_hundred_starts_and_stops_leave_no_program_and_no_descriptor() {
     // The first run may open files that the process keeps for good.
     cycle();
     let before = open_files(process::id()).unwrap();
-    for _ in 0..99 {
+    for _ in 0..repeats(25, 100) {
         cycle();
     }
     assert_eq!(open_files(process::id()).unwrap(), before);
@@ -37,14 +37,14 @@ fn a_hundred_starts_and_stops_leave_no_program_and_no_descriptor() {
 
 #[test]
 #[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
-fn an_engine_that_is_killed_leaves_the_interface_as_it_was() {
+fn an_engine_that_is_killed_again_and_again_leaves_the_interface_as_it_was() {
     privileged();
     let veth = Veth::pair(2).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let (config, _) = config_file(directory.path(), "killed");
     let profile = Profile { count: Some(500), ..Profile::default() };
     let (receiver, interface) = (&veth.receiver.netns, veth.receiver.interface);
-    for _ in 0..20 {
+    for _ in 0..repeats(8, 50) {
         let mut process = start(&veth, &["-c", &config]);
         assert!(xdp_program(receiver, interface).unwrap().is_some());
         send_traffic(&veth.sender, &profile, 0);

@@ -17,9 +17,9 @@ const RESIDENT_MAX_KIB: u64 = 100 * 1024;
 /// Most growth once traffic flows, in KiB: pages of tables that are touched for the first time.
 const GROWTH_MAX_KIB: u64 = 1024;
 
-/// Frames per second, and frames in all: ten seconds of traffic.
+/// Frames per second, and frames in all: six seconds of traffic.
 const PACE: u64 = 40_000;
-const COUNT: u64 = 400_000;
+const COUNT: u64 = 240_000;
 
 #[test]
 #[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]

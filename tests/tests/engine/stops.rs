@@ -1,29 +1,23 @@
 //! The account is exact when an engine stops under load.
 
-use std::env;
 use std::thread;
 use std::time::Duration;
 
-use vxtap_tests::{Veth, capture, privileged};
+use vxtap_tests::{Veth, capture, privileged, repeats};
 
 use super::load::Load;
 use super::support::{OUTPUT, assert_adds_up, config, count, open};
 
-/// Variable with the number of stops; `cargo xtask test --long` sets it.
-const STOPS: &str = "VXTAP_STOPS";
-/// Stops without the variable.
-const STOPS_DEFAULT: u32 = 12;
 /// Datagrams per second of the load.
 const PACE: u64 = 150_000;
 
 #[test]
 #[ignore = "requires CAP_NET_ADMIN, CAP_BPF and network namespaces"]
-fn each_stop_under_load_with_and_without_gro_leaves_an_exact_account() {
+fn stops_again_and_again_under_load_leave_an_exact_account_with_and_without_gro() {
     privileged();
-    let stops = env::var(STOPS).map_or(STOPS_DEFAULT, |text| text.parse().unwrap());
     let veth = Veth::pair(2).unwrap();
     let load = Load::start(&veth.sender, PACE);
-    for number in 0..stops {
+    for number in 0..repeats(12, 200) {
         let gro = if number % 2 == 0 { "on" } else { "off" };
         let mut ethtool = veth.receiver.netns.command("ethtool");
         capture(ethtool.args(["-K", veth.receiver.interface, "gro", gro])).unwrap();

@@ -13,18 +13,8 @@ use vxtap::config::Session;
 use vxtap_bench::{MirrorSession, Profile};
 use vxtap_tests::{Process, TIMEOUT, Veth, capture, privileged, wait_until};
 
+use super::captures::frames_in;
 use super::support::{declared, frames_so_far, send_traffic, start, vxtap, wait_for_progress};
-
-/// Returns the number of frames that tshark reads in a file.
-fn frames_in(path: &Path) -> u64 {
-    let text = capture(Command::new("tshark").arg("-r").arg(path).args([
-        "-T",
-        "fields",
-        "-e",
-        "frame.number",
-    ]));
-    text.unwrap_or_else(|error| panic!("{}: {error:#}", path.display())).lines().count() as u64
-}
 
 /// Ends `vxtap run`; returns its standard output and standard error.
 fn stop(process: &mut Process) -> (String, String) {
@@ -257,7 +247,7 @@ fn sessions_have_files_that_end_on_a_signal_are_compressed_and_survive_a_kill() 
     assert_eq!(
         compressed.iter().map(|path| frames_in(path)).sum::<u64>(),
         first.frames + second.frames,
-        "tshark reads them as they are"
+        "Wireshark reads them as they are"
     );
     for path in &compressed {
         capture(Command::new("zstd").args(["--test", "-q"]).arg(path)).unwrap();

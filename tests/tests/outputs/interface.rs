@@ -12,10 +12,11 @@ use vxtap::engine::Engine;
 use vxtap_bench::{Profile, Verifier};
 use vxtap_tests::{NetNs, Process, TIMEOUT, Veth, capture, privileged, wait_until};
 
+use super::captures::vlans;
 use super::frames::{mirror, udp};
 use super::support::{
-    OUTPUT, assert_adds_up, config, declared, finish, open, open_to_all, send_traffic, start,
-    stop_after, verify, vxtap,
+    OUTPUT, assert_adds_up, config, declared, finish, frames_so_far, open, open_to_all,
+    send_traffic, start, stop_after, verify, vxtap,
 };
 
 fn interface_config(veth: &Veth, interface: &str, vlan_tags: bool) -> Config {
@@ -50,19 +51,6 @@ fn sockets_of(netns: &NetNs) -> String {
     capture(netns.command("ss").args(["-0", "-a", "-n"])).unwrap()
 }
 
-/// Returns the number of frames by VLAN that tshark sees in a file.
-fn vlans(path: &Path) -> BTreeMap<String, u64> {
-    let mut tshark = Command::new("tshark");
-    let text = capture(tshark.arg("-r").arg(path).args(["-T", "fields", "-e", "vlan.id"])).unwrap();
-    let mut counts = BTreeMap::new();
-    text.lines().for_each(|line| *counts.entry(line.to_owned()).or_default() += 1);
-    counts
-}
-
-pub(super) fn frames_in(path: &Path) -> u64 {
-    vlans(path).values().sum()
-}
-
 pub(super) fn stop(process: &mut Process) {
     process.signal(Signal::SIGINT).unwrap();
     process.wait(TIMEOUT).unwrap();
@@ -87,9 +75,9 @@ fn tcpdump_and_tshark_find_every_frame_with_the_vlan_of_its_session() {
         let path = directory.path().join(program);
         (sniff(&veth.receiver.netns, program, "mirror0", &path), path)
     });
-    let totals = send_traffic(&veth.sender, &profile, 5000);
+    let totals = send_traffic(&veth.sender, &profile, 10_000);
     wait_until("all frames in the files", TIMEOUT, || {
-        sniffers.iter().all(|(_, path)| frames_in(path) >= 10_000)
+        sniffers.iter().all(|(_, path)| frames_so_far(path) >= 10_000)
     })
     .unwrap();
     let report = engine.stop();

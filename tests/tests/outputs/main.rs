@@ -13,6 +13,7 @@
 //! | `shared` | other processes read frames in the engine's memory; whatever they do, no other output loses a frame |
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails right there")]
 
+mod captures;
 mod files;
 mod frames;
 mod interface;

@@ -8,12 +8,15 @@ use vxtap::config::{Output, OutputKind};
 use vxtap_bench::{Profile, Verifier};
 use vxtap_tests::{TIMEOUT, Veth, privileged, wait_until};
 
-use super::interface::{frames_in, sniff, stop};
+use super::captures::frames_in;
+use super::interface::{sniff, stop};
 use super::shared::{example, output_of};
-use super::support::{OUTPUT, assert_adds_up, config, declared, open, send_traffic, verify};
+use super::support::{
+    OUTPUT, assert_adds_up, config, declared, frames_so_far, open, send_traffic, verify,
+};
 
 /// Seconds of traffic while the consumer stands still.
-const PAUSE: u64 = 5;
+const PAUSE: u64 = 2;
 /// Frames that a ring of the outputs holds.
 const RING: u32 = 2048;
 const FRAMES_PER_SECOND: u64 = 4000;
@@ -73,7 +76,7 @@ fn of_three_outputs_the_one_that_is_stopped_loses_what_its_rings_do_not_hold_and
     let afterwards = send_traffic(&veth.sender, &profile(1), FRAMES_PER_SECOND);
 
     let sent = before.frames + meanwhile.frames + afterwards.frames;
-    wait_until("the sniffer to see all frames", TIMEOUT, || frames_in(&seen) >= sent).unwrap();
+    wait_until("the sniffer to see all frames", TIMEOUT, || frames_so_far(&seen) >= sent).unwrap();
     let report = engine.stop();
     assert_adds_up(&report);
     drop(verifier.join().unwrap());

@@ -16,7 +16,7 @@ use vxtap::engine::{Engine, Report, StreamReader};
 use vxtap_bench::{Profile, Verifier};
 use vxtap_tests::{Process, Stopwatch, TIMEOUT, Veth, capture, privileged, wait_until};
 
-use super::interface::frames_in;
+use super::captures::frames_in;
 use super::support::{
     OUTPUT, as_nobody, assert_adds_up, config, declared, frames_so_far, open, send_traffic,
     stop_after, verify, vxtap_on,
@@ -132,7 +132,7 @@ fn tcpdump_and_tshark_read_every_frame_from_tcp_a_unix_socket_and_a_named_pipe()
         tcpdump(File::open(&fifo).unwrap(), &pipe),
     ];
     wait_for_readers(&engine, &[(1, 2), (2, 1), (3, 1)]);
-    let totals = send_traffic(&veth.sender, &profile(), 5000);
+    let totals = send_traffic(&veth.sender, &profile(), 10_000);
     let report = stop_after(engine, totals.frames);
     assert_adds_up(&report);
     assert!(verifier.join().unwrap().finish(&totals).is_perfect());
@@ -171,7 +171,7 @@ fn a_reader_that_stands_still_loses_its_own_frames_and_its_stream_says_how_many_
     let mut quick_reader = cat(UnixStream::connect(&socket).unwrap(), &quick);
     wait_for_readers(&engine, &[(1, 2)]);
     slow_reader.signal(Signal::SIGSTOP).unwrap();
-    let totals = send_traffic(&veth.sender, &profile(), 5000);
+    let totals = send_traffic(&veth.sender, &profile(), 10_000);
     wait_until("all frames to be offered", TIMEOUT, || {
         readers(&engine.report(), 1).iter().all(|reader| reader.offered == FRAMES)
     })
@@ -222,7 +222,7 @@ fn a_reader_that_takes_nothing_does_not_hold_up_the_end_and_one_too_many_is_turn
         assert_eq!(frames_in(&file), 0, "the reason is a capture that tools can read");
         capture(Command::new("tcpdump").arg("-nr").arg(&file)).unwrap();
     }
-    send_traffic(&veth.sender, &profile(), 5000);
+    send_traffic(&veth.sender, &profile(), 10_000);
     wait_until("all frames to be offered", TIMEOUT, || {
         readers(&engine.report(), 1)[0].offered == FRAMES
     })
@@ -275,7 +275,7 @@ fn a_reader_that_takes_nothing_loses_its_place_to_another_one() {
     // A reader to whom nothing is sent is not one that takes nothing.
     std::thread::sleep(Duration::from_millis(1500));
     wait_for_readers(&engine, &[(1, 2)]);
-    send_traffic(&veth.sender, &profile(), 5000);
+    send_traffic(&veth.sender, &profile(), 10_000);
     wait_for_readers(&engine, &[(1, 1)]);
     let notes = engine.take_diagnostics();
     assert!(
@@ -402,7 +402,7 @@ fn standard_output_is_a_stream_that_tcpdump_reads_and_the_table_goes_elsewhere()
     let mut sniffer = tcpdump(stdout, &seen);
     let text = || std::fs::read_to_string(&errors).unwrap_or_default();
     wait_until("the engine to run", TIMEOUT, || text().contains("running:")).unwrap();
-    let sent = send_traffic(&veth.sender, &profile(), 5000).frames;
+    let sent = send_traffic(&veth.sender, &profile(), 10_000).frames;
     wait_until("the frames in the file", TIMEOUT, || {
         seen.metadata().is_ok_and(|file| file.len() >= 24) && frames_so_far(&seen) == sent
     })
@@ -479,7 +479,7 @@ fn a_reload_that_takes_a_stream_away_ends_it_for_its_readers_and_one_that_brings
             error.ends_with("is free when the output has gone: reload without it, then with it"),
             "{error}"
         );
-        let sent = send_traffic(&veth.sender, &profile(), 5000).frames;
+        let sent = send_traffic(&veth.sender, &profile(), 10_000).frames;
         wait_until("all frames to be offered", TIMEOUT, || {
             readers(&engine.report(), round)[0].offered == FRAMES
         })

@@ -84,7 +84,7 @@ fn suricata_sees_every_frame_of_an_interface_and_the_vlan_of_its_session() {
     let mut suricata = start(command, directory.path(), &["--af-packet"]);
     let log = || std::fs::read_to_string(directory.path().join("log")).unwrap();
     wait_until("Suricata to run", TIMEOUT, || log().contains("Engine started")).unwrap();
-    let totals = send_traffic(&veth.sender, &profile, 5000);
+    let totals = send_traffic(&veth.sender, &profile, 10_000);
     wait_until("all frames to be decoded", TIMEOUT, || decoded(directory.path()) >= FRAMES)
         .unwrap_or_else(|error| panic!("{error:?}\n{}", log()));
     suricata.signal(Signal::SIGINT).unwrap();
@@ -125,7 +125,7 @@ fn suricata_reads_every_frame_of_a_stream() {
     let log = || std::fs::read_to_string(directory.path().join("log")).unwrap();
     wait_until("Suricata to run", TIMEOUT, || log().contains("No signatures"))
         .unwrap_or_else(|error| panic!("{error:?}\n{}", log()));
-    let sent = send_traffic(&veth.sender, &profile, 5000).frames;
+    let sent = send_traffic(&veth.sender, &profile, 10_000).frames;
     wait_until("all frames to be read", TIMEOUT, || frames_so_far(&seen) == sent).unwrap();
     for tail in [&mut tail, &mut witness] {
         tail.signal(Signal::SIGINT).unwrap();

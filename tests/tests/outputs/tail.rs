@@ -10,8 +10,8 @@ use vxtap::config::Session;
 use vxtap_bench::Profile;
 use vxtap_tests::{NetNs, Process, Side, TIMEOUT, Veth, privileged, wait_until};
 
+use super::captures::frames_in;
 use super::frames::{mirror, udp};
-use super::interface::frames_in;
 use super::stream::{FRAMES, profile, reader, wait_for_header};
 use super::support::{declared, finish, send_traffic, start, start_in, vxtap, vxtap_on};
 
@@ -65,7 +65,7 @@ fn vxtap_tail_shows_a_session_to_tshark_and_a_line_for_each_frame() {
         !text().is_empty()
     })
     .unwrap();
-    send_traffic(&veth.sender, &profile(), 5000);
+    send_traffic(&veth.sender, &profile(), 10_000);
     wait_until("a line for each frame", TIMEOUT, || of_sessions(&text()) >= FRAMES).unwrap();
     for process in [&mut one, &mut all] {
         process.signal(Signal::SIGINT).unwrap();
@@ -90,7 +90,7 @@ fn vxtap_tail_shows_a_session_to_tshark_and_a_line_for_each_frame() {
     .unwrap();
     let few = Profile { count: Some(100), ..profile() };
     wait_until("ten frames to be shown", TIMEOUT, || {
-        send_traffic(&veth.sender, &few, 5000);
+        send_traffic(&veth.sender, &few, 10_000);
         one.ended().unwrap().is_some()
     })
     .unwrap();
