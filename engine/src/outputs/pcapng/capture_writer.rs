@@ -88,9 +88,20 @@ impl<S: Storage> CaptureWriter<S> {
     /// Starts the capture as [`Self::new`] does, for sessions of a directory to which more may be
     /// added later.
     pub(crate) fn with_directory(
+        file: PcapngFile<S>,
+        directory: &Directory,
+        ids: &[SessionId],
+    ) -> Result<Self, PcapngError> {
+        Self::for_frame(file, directory, ids, None)
+    }
+
+    /// Starts the capture as [`Self::with_directory`] does, with the interface block of its first
+    /// frame.
+    pub(super) fn for_frame(
         mut file: PcapngFile<S>,
         directory: &Directory,
         ids: &[SessionId],
+        frame: Option<FrameKey>,
     ) -> Result<Self, PcapngError> {
         file.blocks().section_header(APPLICATION);
         let mut writer = Self {
@@ -102,6 +113,9 @@ impl<S: Storage> CaptureWriter<S> {
             described: 0,
         };
         writer.describe_sessions(ids);
+        if let Some(frame) = frame {
+            writer.interfaces.interface_of(frame, writer.file.blocks());
+        }
         writer.write_waiting()?;
         Ok(writer)
     }

@@ -1,12 +1,13 @@
 //! Background thread that syncs completed files, renames them and applies retention.
 
+use std::convert::Infallible;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, sync_channel};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -32,10 +33,22 @@ const WAITING_MAX: usize = 64;
 /// Job of the thread.
 #[derive(Debug)]
 enum Job {
-    /// Finish a complete file, whose final path is `path`.
-    Finish { file: File, path: PathBuf, has_part_name: bool },
+    /// Finish a complete file, whose final path is `path`; `open` is dropped when it is closed.
+    Finish { file: File, path: PathBuf, has_part_name: bool, open: Sender<Infallible> },
     /// Sync files that have grown.
     Sync(Vec<File>),
+}
+
+/// A complete file that the thread has still to close.
+#[derive(Debug)]
+pub(super) struct Closing(Receiver<Infallible>);
+
+impl Closing {
+    /// Waits until the file is closed.
+    pub(super) fn wait(self) {
+        // Nothing is ever sent: the sender is dropped when the file is closed.
+        let _ = self.0.recv();
+    }
 }
 
 /// Options for finishing files.
@@ -93,9 +106,11 @@ impl Finalizer {
     }
 
     /// Hands a complete file to the thread. Nothing may write to it any more.
-    pub(super) fn finish(&self, file: File, path: PathBuf, has_part_name: bool) {
+    pub(super) fn finish(&self, file: File, path: PathBuf, has_part_name: bool) -> Closing {
+        let (open, closed) = mpsc::channel();
         // The receiver lives until this sender is dropped.
-        let _ = self.jobs.send(Job::Finish { file, path, has_part_name });
+        let _ = self.jobs.send(Job::Finish { file, path, has_part_name, open });
+        Closing(closed)
     }
 
     /// Requests a sync of the data written so far, unless the last one is still in progress.
@@ -172,10 +187,9 @@ impl FinalizerTask {
 
     fn execute(&mut self, job: Job) {
         match job {
-            Job::Finish { file, path, has_part_name } => {
-                let finished = self.finish(&file, &path, has_part_name);
-                // Closed before it is compressed, since that needs its lock.
-                drop(file);
+            Job::Finish { file, path, has_part_name, open } => {
+                let finished = self.finish(file, &path, has_part_name);
+                drop(open);
                 match (finished, &self.completed) {
                     (Ok(name), Some(completed)) => {
                         // The receiver lives until this sender is dropped.
@@ -201,8 +215,9 @@ impl FinalizerTask {
         }
     }
 
-    /// Gives a complete file its final name and returns that name.
-    fn finish(&self, file: &File, path: &Path, has_part_name: bool) -> io::Result<OsString> {
+    /// Gives a complete file its final name and closes it, since its compression needs its lock.
+    /// Returns the name.
+    fn finish(&self, file: File, path: &Path, has_part_name: bool) -> io::Result<OsString> {
         if self.fsync != Fsync::Never {
             file.sync_all()?;
         }
@@ -211,6 +226,8 @@ impl FinalizerTask {
         } else {
             path.to_owned()
         };
+        // Its descriptor may be the last one, and syncing the directory needs one.
+        drop(file);
         if has_part_name {
             output_directory::sync_directory(self.names.directory(), self.fsync)?;
         }

@@ -4,31 +4,33 @@ use std::time::{Duration, Instant};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Counts files, and begins anew every hour.
+/// Counts files. An hour begins with the first file after the hour before.
 #[derive(Debug)]
 pub(super) struct HourlyLimit {
     pub(super) max: u32,
     made: u32,
-    since: Instant,
+    /// Time of the first file of the hour.
+    since: Option<Instant>,
     is_reported: bool,
 }
 
 impl HourlyLimit {
-    pub(super) const fn new(max: u32, now: Instant) -> Self {
-        Self { max, made: 0, since: now, is_reported: false }
+    pub(super) const fn new(max: u32) -> Self {
+        Self { max, made: 0, since: None, is_reported: false }
     }
 
     /// Returns whether another file may be made at this time.
     pub(super) fn has_room(&mut self, now: Instant) -> bool {
-        if now.saturating_duration_since(self.since) >= HOUR {
-            *self = Self::new(self.max, now);
+        if self.since.is_some_and(|since| now.saturating_duration_since(since) >= HOUR) {
+            *self = Self::new(self.max);
         }
         self.made < self.max
     }
 
-    /// Counts a file.
-    pub(super) const fn count(&mut self) {
+    /// Counts a file that was made at this time.
+    pub(super) fn count(&mut self, now: Instant) {
         self.made = self.made.saturating_add(1);
+        self.since.get_or_insert(now);
     }
 
     /// Returns `true` the first time within an hour.
@@ -42,15 +44,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_more_files_than_the_limit_are_made_within_an_hour() {
-        let start = Instant::now();
-        let mut limit = HourlyLimit::new(2, start);
-        for expected in [true, true, false] {
-            assert_eq!(limit.has_room(start), expected);
-            limit.count();
+    fn no_more_files_than_the_limit_are_made_within_an_hour_that_begins_with_a_file() {
+        let first = Instant::now();
+        let mut limit = HourlyLimit::new(2);
+        for (now, expected) in [(first, true), (first + HOUR * 9 / 10, true), (first, false)] {
+            assert_eq!(limit.has_room(now), expected);
+            limit.count(now);
         }
         assert!(limit.needs_report() && !limit.needs_report());
-        assert!(!limit.has_room(start + HOUR * 9 / 10));
-        assert!(limit.has_room(start + HOUR) && limit.needs_report());
+        assert!(!limit.has_room(first + HOUR * 99 / 100));
+        let later = first + HOUR * 3 / 2;
+        assert!(limit.has_room(first + HOUR) && limit.needs_report());
+        limit.count(later);
+        limit.count(later);
+        assert!(!limit.has_room(first + 2 * HOUR), "the hour begins with its first file");
+        assert!(limit.has_room(later + HOUR));
     }
 }

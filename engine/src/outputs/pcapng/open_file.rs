@@ -91,6 +91,26 @@ impl OpenFile {
     }
 }
 
+/// A file to be created.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NewFile {
+    pub(super) key: FileKey,
+    /// Result of [`FileFactory::is_undeclared`] for its first frame.
+    pub(super) is_undeclared: bool,
+    /// Time of its first frame.
+    pub(super) time_ns: u64,
+    /// The first frame, if it is known. The file describes its session or pair from the beginning:
+    /// tools refuse a file without an interface, which an engine that is killed would leave.
+    pub(super) frame: Option<FrameKey>,
+}
+
+impl NewFile {
+    /// Returns the only file of an output, which begins before its first frame.
+    pub(super) fn only(time_ns: u64) -> Self {
+        Self { key: FileKey::default(), is_undeclared: false, time_ns, frame: None }
+    }
+}
+
 /// Creates the files of an output.
 #[derive(Debug)]
 pub(super) struct FileFactory {
@@ -114,13 +134,9 @@ pub(super) struct FileFactory {
 }
 
 impl FileFactory {
-    /// Creates a file for frames from this time on.
-    pub(super) fn open(
-        &mut self,
-        key: FileKey,
-        is_undeclared: bool,
-        time_ns: u64,
-    ) -> Result<OpenFile, PcapngError> {
+    /// Creates a file.
+    pub(super) fn open(&mut self, new: NewFile) -> Result<OpenFile, PcapngError> {
+        let NewFile { key, is_undeclared, time_ns, frame } = new;
         let now = Instant::now();
         let has_part_name = self.names.has_fields();
         let period_start = |period: u64| (time_ns - time_ns % period).max(self.earliest_ns);
@@ -132,7 +148,7 @@ impl FileFactory {
             let file = PcapngFile::create_for(&self.path, self.owner, may_truncate, now)?;
             (self.path.clone(), file)
         };
-        let writer = CaptureWriter::with_directory(file, &self.directory, &self.sessions);
+        let writer = CaptureWriter::for_frame(file, &self.directory, &self.sessions, frame);
         if writer.is_err() && has_part_name {
             // The file is empty; a failure to remove it adds nothing to the error.
             let _ = fs::remove_file(output_directory::with_suffix(&path, PART_SUFFIX));

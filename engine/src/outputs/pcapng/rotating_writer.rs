@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::file::PcapngError;
-use super::file_names::{FileKey, FileNames};
+use super::file_names::FileNames;
 use super::finalizer::{Finalizer, FinishOptions};
 use super::hourly_limit::HourlyLimit;
 use super::interface_key::FrameKey;
 use super::loss_report::{LogFn, LossReport};
-use super::open_file::{FileFactory, OpenFile};
+use super::open_file::{FileFactory, NewFile, OpenFile};
 use super::open_files::OpenFiles;
 use super::output_directory::{self, DirectoryState};
 use super::retention::Retention;
@@ -131,7 +131,7 @@ impl RotatingWriter {
         };
         let mut open_files = OpenFiles::new();
         if !is_keyed {
-            open_files.insert(factory.open(FileKey::default(), false, time_ns)?);
+            open_files.insert(factory.open(NewFile::only(time_ns))?);
         }
         // After the first file is open: else the file of an earlier run at this path would be
         // compressed.
@@ -142,7 +142,7 @@ impl RotatingWriter {
             rotate_bytes: rotate_mib.map_or(u64::MAX, |mib| u64::from(mib) << 20),
             files: open_files,
             losses: LossReport::new(log.clone()),
-            hourly: HourlyLimit::new(undeclared_files_per_hour, now),
+            hourly: HourlyLimit::new(undeclared_files_per_hour),
             space: SpaceFloor::new(undeclared_min_free_percent, log.clone()),
             now,
             synced_at: now,

@@ -1,9 +1,9 @@
 //! Completes files, and reports their errors.
 
 use super::super::file::WriteEvent;
-use super::super::file_names::FileKey;
+use super::super::finalizer::Closing;
 use super::super::interface_key::TimeSpan;
-use super::super::open_file::OpenFile;
+use super::super::open_file::{NewFile, OpenFile};
 use super::super::stats_source::StatsSource;
 use super::RotatingWriter;
 use crate::plural::counted;
@@ -34,17 +34,17 @@ impl RotatingWriter {
         while self.files.iter().next().is_some() {
             self.complete(0, stats);
         }
-        self.open_file(FileKey::default(), false, now_ns, stats);
+        self.open_file(NewFile::only(now_ns), stats);
     }
 
     /// Completes one file while others stay open.
-    pub(super) fn complete(&mut self, index: usize, stats: &mut dyn StatsSource) {
+    pub(super) fn complete(&mut self, index: usize, stats: &mut dyn StatsSource) -> Closing {
         let mut file = self.files.remove(index);
         self.replace_if_removed(&mut file);
         let _ = file.writer.flush();
         stats.refresh();
         file.add_delivered(stats);
-        self.finish_file(file, stats, false);
+        self.finish_file(file, stats, false)
     }
 
     /// Writes the statistics of a file, whose frames `stats` already has, and hands it to the
@@ -54,17 +54,13 @@ impl RotatingWriter {
         mut file: OpenFile,
         stats: &mut dyn StatsSource,
         is_last: bool,
-    ) {
+    ) -> Closing {
         let span = stats.now_ns().map(|end_ns| TimeSpan { start_ns: file.start_ns, end_ns });
         let _ = file.writer.finish(span, |key, frames| stats.totals(key, frames, is_last));
         self.report_events(&mut file);
         self.totals.frames_written += file.frames_written();
         self.totals.frames_lost += file.frames_lost();
-        self.finalizer.finish(
-            file.writer.into_file().into_storage(),
-            file.path,
-            file.has_part_name,
-        );
+        self.finalizer.finish(file.writer.into_file().into_storage(), file.path, file.has_part_name)
     }
 
     pub(super) fn report_events(&mut self, file: &mut OpenFile) {

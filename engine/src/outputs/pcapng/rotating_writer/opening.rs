@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use super::super::file::PcapngError;
 use super::super::file_names::FileKey;
 use super::super::interface_key::FrameKey;
+use super::super::open_file::{NewFile, OpenFile};
 use super::super::open_files::Admission;
 use super::super::stats_source::StatsSource;
 use super::RotatingWriter;
@@ -16,6 +17,9 @@ use crate::plural::counted;
 /// Time without frames after which a file may be completed in favour of another one, in
 /// nanoseconds. Without it, frames that alternate between many sessions would get a file each.
 const IDLE_NS: u64 = 10_000_000_000;
+/// Largest number of files of undeclared senders that are completed for the descriptor of one other
+/// file. More than one, because the compression of a completed file takes descriptors too.
+const RELEASED_MAX: u32 = 4;
 
 impl RotatingWriter {
     /// Returns the index of the file for a frame, which is opened if necessary; `None` if there is
@@ -32,10 +36,11 @@ impl RotatingWriter {
         if let Some(index) = self.open_file_with_room(&key, time_ns, len, stats) {
             return Some(index);
         }
+        let new = NewFile { key, is_undeclared, time_ns, frame: Some(*frame) };
         let index = if is_undeclared {
-            self.file_of_undeclared(key, time_ns, len, stats)
+            self.file_of_undeclared(new, len, stats)
         } else {
-            self.open_file(key, false, time_ns, stats)
+            self.open_file(new, stats)
         };
         if index.is_none() {
             self.losses.count_lost(is_undeclared);
@@ -71,15 +76,14 @@ impl RotatingWriter {
     #[cold]
     fn file_of_undeclared(
         &mut self,
-        key: FileKey,
-        time_ns: u64,
+        new: NewFile,
         len: u32,
         stats: &mut dyn StatsSource,
     ) -> Option<usize> {
         // All frames of a capture file have to be written, into any number of files.
         let has_room = stats.now_ns().is_none() || self.hourly.has_room(self.now);
-        if has_room && let Some(index) = self.open_file(key, true, time_ns, stats) {
-            self.hourly.count();
+        if has_room && let Some(index) = self.open_file(new, stats) {
+            self.hourly.count(self.now);
             return Some(index);
         }
         if !has_room && self.hourly.needs_report() {
@@ -88,19 +92,14 @@ impl RotatingWriter {
                 counted(self.hourly.max, "file")
             ));
         }
-        let shared = self.factory.names.shared_key();
-        let open = self.open_file_with_room(&shared, time_ns, len, stats);
-        open.or_else(|| self.open_file(shared, true, time_ns, stats))
+        let shared = NewFile { key: self.factory.names.shared_key(), ..new };
+        let open = self.open_file_with_room(&shared.key, new.time_ns, len, stats);
+        open.or_else(|| self.open_file(shared, stats))
     }
 
     #[cold]
-    pub(super) fn open_file(
-        &mut self,
-        key: FileKey,
-        is_undeclared: bool,
-        time_ns: u64,
-        stats: &mut dyn StatsSource,
-    ) -> Option<usize> {
+    pub(super) fn open_file(&mut self, new: NewFile, stats: &mut dyn StatsSource) -> Option<usize> {
+        let NewFile { key, is_undeclared, time_ns, .. } = new;
         if !self.losses.may_open(is_undeclared, key.is_shared()) {
             return None;
         }
@@ -108,16 +107,7 @@ impl RotatingWriter {
             self.losses.limit_reached(is_undeclared, self.files.limit_of(is_undeclared));
             return None;
         }
-        let mut opened = self.factory.open(key, is_undeclared, time_ns);
-        // Undeclared senders must not use up the descriptors of declared sessions.
-        if let (Err(error), false) = (&opened, is_undeclared)
-            && lacks_descriptors(error)
-            && let Some(index) = self.files.idlest_of_undeclared()
-        {
-            self.complete(index, stats);
-            opened = self.factory.open(key, is_undeclared, time_ns);
-        }
-        match opened {
+        match self.create_file(new, stats) {
             Ok(file) => {
                 self.losses.opened(is_undeclared);
                 Some(self.files.insert(file))
@@ -128,6 +118,27 @@ impl RotatingWriter {
                 None
             }
         }
+    }
+
+    /// Creates a file. For a declared session, files of undeclared senders are completed if there
+    /// is no descriptor: they must not use up those of declared sessions.
+    fn create_file(
+        &mut self,
+        new: NewFile,
+        stats: &mut dyn StatsSource,
+    ) -> Result<OpenFile, PcapngError> {
+        let mut created = self.factory.open(new);
+        for _ in 0..RELEASED_MAX {
+            if let (Err(error), false) = (&created, new.is_undeclared)
+                && lacks_descriptors(error)
+                && let Some(index) = self.files.idlest_of_undeclared()
+            {
+                // Another thread closes it; before that, nothing is gained.
+                self.complete(index, stats).wait();
+                created = self.factory.open(new);
+            }
+        }
+        created
     }
 
     /// Returns whether another file may be opened; completes an idle one if that is necessary.

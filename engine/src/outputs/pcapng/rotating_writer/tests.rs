@@ -13,6 +13,7 @@ use crate::outputs::pcapng::{InterfaceKey, InterfaceTotals};
 use crate::ring::{Consumer, Descriptor, Next, QueueId, ring};
 use crate::xsk::{Geometry, Pages, RefCounts, Umem};
 
+mod descriptors;
 mod outside;
 mod undeclared;
 
@@ -83,11 +84,14 @@ impl Fixture {
     /// Writes frames, each with a session, a VNI and a time.
     fn write(&mut self, writer: &mut RotatingWriter, frames: &[(u32, u8, u64)]) {
         for frames in frames.chunks(1024) {
-            let mut consumer = consumer_of(frames);
-            while let Next::Batch(batch) = consumer.next(Duration::ZERO) {
-                for frame in &batch {
-                    writer.packet(&frame, &mut self.stats);
-                }
+            self.write_all_of(writer, consumer_of(frames));
+        }
+    }
+
+    fn write_all_of(&mut self, writer: &mut RotatingWriter, mut consumer: Consumer) {
+        while let Next::Batch(batch) = consumer.next(Duration::ZERO) {
+            for frame in &batch {
+                writer.packet(&frame, &mut self.stats);
             }
         }
     }
@@ -231,6 +235,25 @@ fn sessions_have_files_of_their_own_when_asked_even_more_than_may_be_open() {
     assert!(files.iter().any(|(name, _)| name == "vni-7@10.0.1.5-7-09.pcapng"));
     assert!(files.iter().any(|(name, _)| name == "web-7-09.pcapng"));
     assert!(files.len() > 275 && !files.iter().any(|(name, _)| name.contains(".part")));
+}
+
+#[test]
+fn a_file_that_begins_with_a_frame_describes_its_session_at_once() {
+    let mut fixture = Fixture::new();
+    let mut writer = fixture.open("{session}.pcapng", PcapngFiles::default());
+    fixture.write(&mut writer, &[(1, 100, START), (0, 7, START)]);
+    // As an engine leaves them that is killed now.
+    let begins: Vec<_> = fs::read_dir(fixture.dir.path())
+        .unwrap()
+        .map(|entry| {
+            let bytes = fs::read(entry.unwrap().path()).unwrap();
+            let word = |at: usize| u32::from_ne_bytes(bytes[at..at + 4].try_into().unwrap());
+            let header_len = word(4) as usize;
+            (word(0), word(header_len))
+        })
+        .collect();
+    assert_eq!(begins, [(0x0a0d_0d0a, 1); 2], "a section header, an interface");
+    writer.finish(&mut fixture.stats);
 }
 
 #[test]
