@@ -16,7 +16,7 @@ const CAPACITY: usize = 4 << 20;
 
 /// A copied frame, without its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct OuterFrame {
+pub(crate) struct CopiedFrame {
     /// Arrival, in nanoseconds since 1970-01-01 UTC.
     pub(crate) timestamp_ns: u64,
     /// Number of its bytes.
@@ -27,36 +27,51 @@ pub(crate) struct OuterFrame {
 
 /// Copied frames in order of arrival.
 #[derive(Debug, Default)]
-pub(crate) struct OuterFrames {
-    frames: Vec<OuterFrame>,
+pub(crate) struct CopiedFrames {
+    frames: Vec<CopiedFrame>,
     /// The bytes of all frames, one after the other.
     bytes: Vec<u8>,
     /// Number of frames for which there was no room.
     lost: u64,
 }
 
-impl OuterFrames {
+impl CopiedFrames {
     /// Appends a frame that lies in these parts.
     pub(crate) fn push<'a>(&mut self, timestamp_ns: u64, parts: impl Iterator<Item = &'a [u8]>) {
         let start = self.bytes.len();
         parts.for_each(|part| self.bytes.extend_from_slice(part));
         let len = u32::try_from(self.bytes.len() - start).unwrap_or(u32::MAX);
-        self.frames.push(OuterFrame { timestamp_ns, len, dropped: None });
+        self.frames.push(CopiedFrame { timestamp_ns, len, dropped: None });
     }
 
     /// Returns the frames without their bytes.
-    pub(crate) fn frames_mut(&mut self) -> &mut [OuterFrame] {
+    pub(crate) fn frames_mut(&mut self) -> &mut [CopiedFrame] {
         &mut self.frames
     }
 
     /// Returns the frames with their bytes.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (OuterFrame, &[u8])> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (CopiedFrame, &[u8])> {
         let mut rest = &self.bytes[..];
         self.frames.iter().map(move |&frame| {
             let (bytes, behind) = rest.split_at(frame.len as usize);
             rest = behind;
             (frame, bytes)
         })
+    }
+
+    /// Returns the first frames that have no more than `room` bytes together, and their bytes.
+    fn first_within(&self, room: usize) -> (&[CopiedFrame], &[u8]) {
+        if self.bytes.len() <= room {
+            return (&self.frames, &self.bytes);
+        }
+        let mut end = 0;
+        let fits = |frame: &&CopiedFrame| {
+            let is_within = end + frame.len as usize <= room;
+            end += if is_within { frame.len as usize } else { 0 };
+            is_within
+        };
+        let count = self.frames.iter().take_while(fits).count();
+        (&self.frames[..count], &self.bytes[..end])
     }
 
     /// Returns the number of frames.
@@ -79,15 +94,15 @@ impl OuterFrames {
 
 /// The worker's end of a queue. Dropped when the worker ends or the reader has gone.
 #[derive(Debug)]
-pub(crate) struct OuterSender(Arc<Mutex<OuterFrames>>);
+pub(crate) struct OuterSender(Arc<Mutex<CopiedFrames>>);
 
 /// The reader's end of a queue.
 #[derive(Debug)]
-pub(crate) struct OuterReceiver(Arc<Mutex<OuterFrames>>);
+pub(crate) struct OuterReceiver(Arc<Mutex<CopiedFrames>>);
 
 /// Returns the ends of an empty queue.
 pub(crate) fn outer_queue() -> (OuterSender, OuterReceiver) {
-    let queue = Arc::<Mutex<OuterFrames>>::default();
+    let queue = Arc::<Mutex<CopiedFrames>>::default();
     (OuterSender(queue.clone()), OuterReceiver(queue))
 }
 
@@ -107,15 +122,15 @@ impl OuterSender {
         lock(&self.0).lost += frames as u64;
     }
 
-    /// Appends copies of frames if there is room for all of them, and counts them as lost if not.
-    pub(crate) fn send(&self, batch: &OuterFrames) {
+    /// Appends copies of frames, the first ones for which there is room, and counts the others as
+    /// lost.
+    pub(crate) fn send(&self, batch: &CopiedFrames) {
         let mut queue = lock(&self.0);
-        if queue.bytes.len() + batch.bytes.len() > CAPACITY {
-            queue.lost += batch.frames.len() as u64;
-            return;
-        }
-        queue.frames.extend_from_slice(&batch.frames);
-        queue.bytes.extend_from_slice(&batch.bytes);
+        let room = CAPACITY.saturating_sub(queue.bytes.len());
+        let (frames, bytes) = batch.first_within(room);
+        queue.frames.extend_from_slice(frames);
+        queue.bytes.extend_from_slice(bytes);
+        queue.lost += (batch.frames.len() - frames.len()) as u64;
     }
 }
 
@@ -125,8 +140,14 @@ impl OuterReceiver {
         Arc::strong_count(&self.0) == 1
     }
 
+    /// Keeps the worker from handing on anything.
+    #[cfg(test)]
+    pub(crate) fn hold(&self) -> std::sync::MutexGuard<'_, CopiedFrames> {
+        lock(&self.0)
+    }
+
     /// Takes everything, into the place of frames that are no longer used.
-    pub(crate) fn take(&self, frames: &mut OuterFrames) {
+    pub(crate) fn take(&self, frames: &mut CopiedFrames) {
         frames.clear();
         mem::swap(&mut *lock(&self.0), frames);
     }
@@ -137,19 +158,32 @@ mod tests {
     use super::*;
 
     #[test]
+    fn of_a_batch_that_is_larger_than_the_room_the_first_frames_come_out() {
+        let (sender, receiver) = outer_queue();
+        let third = vec![0; CAPACITY / 3];
+        let mut batch = CopiedFrames::default();
+        (0..5).for_each(|time_ns| batch.push(time_ns, std::iter::once(&third[..])));
+        sender.send(&batch);
+        let mut taken = CopiedFrames::default();
+        receiver.take(&mut taken);
+        let times: Vec<_> = taken.iter().map(|(frame, _)| frame.timestamp_ns).collect();
+        assert_eq!((times, taken.lost()), (vec![0, 1, 2], 2));
+    }
+
+    #[test]
     fn what_finds_no_room_is_counted_and_what_was_sent_comes_out_in_order() {
         let (sender, receiver) = outer_queue();
-        let mut batch = OuterFrames::default();
+        let mut batch = CopiedFrames::default();
         batch.push(1, [&b"ab"[..], b"c"].into_iter());
         batch.push(2, std::iter::once(&b""[..]));
         batch.frames_mut()[1].dropped = Some(DropReason::NotUdp);
         sender.send(&batch);
         let big = vec![0; CAPACITY];
-        let mut large = OuterFrames::default();
+        let mut large = CopiedFrames::default();
         large.push(3, std::iter::once(&big[..]));
         sender.send(&large);
         assert!(sender.has_room() && !sender.is_reader_gone() && !receiver.has_ended());
-        let mut taken = OuterFrames::default();
+        let mut taken = CopiedFrames::default();
         receiver.take(&mut taken);
         let seen: Vec<_> =
             taken.iter().map(|(frame, bytes)| (frame.timestamp_ns, frame.dropped, bytes)).collect();

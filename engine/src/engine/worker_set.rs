@@ -53,12 +53,7 @@ impl WorkerSet {
 
     /// Returns whether all workers have changed over or ended.
     pub(super) fn have_changed(&self) -> bool {
-        self.running.iter().all(|worker| {
-            if worker.has_ended() {
-                worker.control.discard();
-            }
-            worker.has_ended() || worker.control.is_acked()
-        })
+        self.running.iter().all(|worker| worker.has_ended() || worker.control.is_settled())
     }
 
     /// Makes the workers of an interface finish what is in their rings, and end.
@@ -132,9 +127,7 @@ impl WorkerSet {
         self.running.iter().for_each(|worker| worker.control.drain());
         let end = |worker: &mut RunningWorker| {
             let name = &worker.name;
-            let ended = worker.thread.take()?.join();
-            worker.control.discard();
-            match ended {
+            match worker.thread.take()?.join() {
                 Ok(Ok(())) => None,
                 Ok(Err(error)) => Some(format!("the worker of {name} stopped: {error}")),
                 Err(_) => Some(format!("the worker of {name} panicked")),

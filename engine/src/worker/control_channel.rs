@@ -4,6 +4,7 @@
 //! A worker reads one word per turn. Only when it has changed, the worker locks the pending
 //! requests, between two batches.
 
+use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -45,6 +46,25 @@ pub(crate) struct ControlChannel {
 }
 
 const DRAIN: u64 = 1 << 63;
+
+/// The worker's end of a channel. Dropped when the worker ends: requests that it has not taken, and
+/// all later ones, are dropped too, so that nobody waits for it.
+#[derive(Debug)]
+pub(super) struct ControlReceiver(pub(super) Arc<ControlChannel>);
+
+impl Deref for ControlReceiver {
+    type Target = Arc<ControlChannel>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl Drop for ControlReceiver {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
 
 impl ControlChannel {
     /// Tells the worker that no frame follows those in its rings, and to end after them.
@@ -91,9 +111,15 @@ impl ControlChannel {
         self.word.load(Ordering::Acquire) & !DRAIN == self.acked.load(Ordering::Acquire)
     }
 
+    /// Returns whether nothing is left for the worker to do: it has handled all requests, or has
+    /// ended.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.is_acked() || self.lock().is_closed
+    }
+
     /// Drops the requests that the worker has not taken because it has ended, and all later ones.
     /// Their rings close, as nothing will be written to them.
-    pub(crate) fn discard(&self) {
+    fn close(&self) {
         let mut request = self.lock();
         *request =
             ControlRequest { count: request.count, is_closed: true, ..ControlRequest::default() };

@@ -42,8 +42,8 @@ use crate::ring::Writer;
 use crate::ruleset::Ruleset;
 use crate::xsk::{FreeList, RefCounts, RxBackend, RxQueue};
 use batch::RxBatch;
-use control_channel::ControlRequest;
 pub(crate) use control_channel::{ControlChannel, RulesetChange};
+use control_channel::{ControlReceiver, ControlRequest};
 pub(crate) use fragments::FragmentTable;
 use frame_accounting::FrameAccounting;
 use housekeeping::Housekeeping;
@@ -52,7 +52,7 @@ use outer_copies::OuterCopies;
 use output_ports::OutputPorts;
 pub(crate) use output_ports::WhenFull;
 pub(crate) use queues::{QueueHandle, QueueSet};
-use stages::Stages;
+use stages::{BatchClock, Stages};
 
 /// The parts of a worker.
 pub(crate) struct WorkerConfig<K> {
@@ -83,7 +83,7 @@ pub(crate) struct Worker<K> {
     copies: OuterCopies,
     idle: Idle,
     housekeeping: Housekeeping,
-    control: Arc<ControlChannel>,
+    control: ControlReceiver,
     /// Number of requests that it has handled.
     acked: u64,
 }
@@ -102,6 +102,7 @@ impl<K: RxBackend> Worker<K> {
             counters_cell,
             control,
         } = config;
+        let control = ControlReceiver(control);
         let geometry = queue.umem().geometry();
         let (session_count, output_count) = (ruleset.sessions.len(), outputs.len());
         let accounting = FrameAccounting::new(session_count);
@@ -229,10 +230,11 @@ impl<K: RxBackend> Worker<K> {
         accounting.count_bad(queue.bad_descriptors() - bad_before);
         accounting.count_incomplete(batch.take_incomplete(free));
         let is_copied = copies.are_wanted();
+        let mut clock = BatchClock::default();
         if is_copied {
-            copies.copy(queue, batch, |queue, received| stages.utc_ns(queue, received));
+            copies.copy(queue, batch, |queue, received| stages.utc_ns(queue, received, &mut clock));
         }
-        stages.run(queue, batch, free, accounting);
+        stages.run(queue, batch, free, accounting, &mut clock);
         if ports.needs_flows() {
             batch.find_flows(queue);
         }

@@ -4,14 +4,14 @@
 //! Without a reader a turn tests once whether the list of readers is empty.
 
 use super::batch::RxBatch;
-use crate::outer_queue::{OuterFrames, OuterSender};
+use crate::outer_queue::{CopiedFrames, OuterSender};
 use crate::xsk::{RxFrame, RxQueue};
 
 /// The readers, and the copies of the current batch.
 #[derive(Debug, Default)]
 pub(super) struct OuterCopies {
     senders: Vec<OuterSender>,
-    batch: OuterFrames,
+    batch: CopiedFrames,
 }
 
 impl OuterCopies {
@@ -28,6 +28,7 @@ impl OuterCopies {
 
     /// Copies the frames of a batch, before anything changes them. `time_of` returns the arrival
     /// time of a frame in nanoseconds since 1970. Counts the frames as lost if no reader has room.
+    /// Locks nothing if nothing has arrived.
     #[cold]
     pub(super) fn copy(
         &mut self,
@@ -38,6 +39,9 @@ impl OuterCopies {
         self.batch.clear();
         self.senders.retain(|sender| !sender.is_reader_gone());
         let (packets, chained, _) = batch.with_chained();
+        if packets.is_empty() {
+            return;
+        }
         if !self.senders.iter().any(OuterSender::has_room) {
             for sender in &self.senders {
                 sender.lose(packets.len());
@@ -58,6 +62,9 @@ impl OuterCopies {
     #[cold]
     pub(super) fn hand_over(&mut self, batch: &RxBatch) {
         let Self { senders, batch: copies } = self;
+        if copies.len() == 0 {
+            return;
+        }
         for packet in batch.slots(copies.len()) {
             copies.frames_mut()[usize::from(packet.nth)].dropped = packet.dropped;
         }

@@ -15,7 +15,7 @@ use super::outer_encoder::{OuterEncoder, Waiting};
 use super::send_queue::SendQueue;
 use super::stream_writer::StreamWriter;
 use crate::diagnostics::Diagnostics;
-use crate::outer_queue::{OuterFrames, OuterReceiver, outer_queue};
+use crate::outer_queue::{CopiedFrames, OuterReceiver, outer_queue};
 use crate::outputs::OutputThread;
 use crate::outputs::wall_clock::utc_ns;
 use crate::sys::lock;
@@ -88,7 +88,7 @@ impl OuterStream {
     /// from then on.
     fn wait_for_workers(&self) {
         let begin = Instant::now();
-        let are_ready = || self.queues.from(0).iter().all(|handle| handle.control.is_acked());
+        let are_ready = || self.queues.from(0).iter().all(|handle| handle.control.is_settled());
         while !are_ready() && begin.elapsed() < ATTACH_TIMEOUT {
             thread::sleep(Duration::from_millis(1));
         }
@@ -107,7 +107,7 @@ impl OuterStream {
                 queue.abort();
                 return Ok(());
             }
-            for frame in collector.due(is_last) {
+            for frame in collector.due(utc_ns(), is_last) {
                 encoder.frame(&frame, queue.queued());
             }
             if is_last {
@@ -147,7 +147,7 @@ fn wait_for_end(queue: &SendQueue, writer: &StreamWriter) {
 struct Collector {
     /// The queues, each with the index of its interface.
     receivers: Vec<(usize, OuterReceiver)>,
-    taken: OuterFrames,
+    taken: CopiedFrames,
     waiting: Vec<Waiting>,
     /// By interface: frames for which the queues had no room.
     lost: Vec<u64>,
@@ -179,38 +179,79 @@ impl Collector {
         have_ended
     }
 
-    /// Removes the frames that need not wait any longer, all of them at the end; oldest first.
-    fn due(&mut self, is_last: bool) -> impl Iterator<Item = Waiting> {
+    /// Removes the frames that need not wait any longer at `now_ns`, nanoseconds since 1970, all of
+    /// them at the end; oldest first. Frames from later than now, which are older than a backward
+    /// step of the clock, come before the others: the clock may take hours to reach their times.
+    fn due(&mut self, now_ns: u64, is_last: bool) -> impl Iterator<Item = Waiting> {
         self.waiting.sort_by_key(|frame| frame.timestamp_ns);
-        let is_alone = self.receivers.len() < 2;
-        let until_ns = utc_ns().saturating_sub(ORDER_WINDOW_NS);
-        let count = if is_last || is_alone {
+        let ahead_ns = now_ns.saturating_add(ORDER_WINDOW_NS);
+        let ahead = self.waiting.partition_point(|frame| frame.timestamp_ns <= ahead_ns);
+        let before_step = self.waiting.split_off(ahead);
+        let until_ns = now_ns.saturating_sub(ORDER_WINDOW_NS);
+        let queues = self.receivers.iter().filter(|(_, receiver)| !receiver.has_ended()).count();
+        let count = if is_last || queues < 2 {
             self.waiting.len()
         } else {
             self.waiting.partition_point(|frame| frame.timestamp_ns <= until_ns)
         };
-        self.waiting.drain(..count)
+        before_step.into_iter().chain(self.waiting.drain(..count))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outer_queue::OuterSender;
+
+    /// Returns a collector for two queues, and the ends of their workers.
+    fn collector() -> (Collector, Vec<OuterSender>) {
+        let (senders, receivers): (_, Vec<_>) = [(); 2].map(|()| outer_queue()).into_iter().unzip();
+        let receivers = receivers.into_iter().enumerate().collect();
+        (Collector { receivers, ..Collector::default() }, senders)
+    }
+
+    /// Adds frames that wait, each with a time and an interface.
+    fn wait_for(collector: &mut Collector, frames: &[(u64, usize)]) {
+        let frame = |&(timestamp_ns, interface): &(u64, usize)| {
+            let bytes = vec![7; 60];
+            Waiting { timestamp_ns, interface, dropped: None, bytes }
+        };
+        collector.waiting.extend(frames.iter().map(frame));
+    }
+
+    fn times(frames: impl Iterator<Item = Waiting>) -> Vec<u64> {
+        frames.map(|frame| frame.timestamp_ns).collect()
+    }
 
     #[test]
     fn frames_of_several_queues_come_in_the_order_of_their_times_and_none_is_left() {
-        let mut collector = Collector::default();
-        collector.receivers.extend((0..2).map(|interface| (interface, outer_queue().1)));
+        let (mut collector, _senders) = collector();
         let now_ns = utc_ns();
-        for (time_ns, interface) in [(now_ns, 0), (5, 0), (3, 1), (now_ns - 1, 1)] {
-            let bytes = vec![7; 60];
-            let frame = Waiting { timestamp_ns: time_ns, interface, dropped: None, bytes };
-            collector.waiting.push(frame);
-        }
-        let times = |frames: &mut dyn Iterator<Item = Waiting>| {
-            frames.map(|frame| frame.timestamp_ns).collect::<Vec<_>>()
-        };
-        assert_eq!(times(&mut collector.due(false)), [3, 5], "the others may have predecessors");
-        assert_eq!(times(&mut collector.due(true)), [now_ns - 1, now_ns]);
+        wait_for(&mut collector, &[(now_ns, 0), (5, 0), (3, 1), (now_ns - 1, 1)]);
+        let due = times(collector.due(now_ns, false));
+        assert_eq!(due, [3, 5], "the others may have predecessors");
+        assert_eq!(times(collector.due(now_ns, true)), [now_ns - 1, now_ns]);
+    }
+
+    #[test]
+    fn no_frame_waits_for_a_queue_whose_worker_has_ended() {
+        let (mut collector, mut senders) = collector();
+        let now_ns = utc_ns();
+        wait_for(&mut collector, &[(now_ns, 0)]);
+        assert_eq!(times(collector.due(now_ns, false)), [0; 0]);
+        senders.pop();
+        assert_eq!(times(collector.due(now_ns, false)), [now_ns]);
+    }
+
+    #[test]
+    fn no_frame_waits_until_a_clock_that_was_set_back_has_caught_up() {
+        let (mut collector, _senders) = collector();
+        let (hour_ns, now_ns) = (3_600_000_000_000, utc_ns());
+        let before_step = [(now_ns + hour_ns + 1, 0), (now_ns + hour_ns, 1)];
+        wait_for(&mut collector, &before_step);
+        wait_for(&mut collector, &[(now_ns, 0), (now_ns - 2 * ORDER_WINDOW_NS, 1)]);
+        let expected = [now_ns + hour_ns, now_ns + hour_ns + 1, now_ns - 2 * ORDER_WINDOW_NS];
+        assert_eq!(times(collector.due(now_ns, false)), expected);
+        assert_eq!(times(collector.due(now_ns + ORDER_WINDOW_NS, false)), [now_ns]);
     }
 }

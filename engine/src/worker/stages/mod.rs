@@ -62,7 +62,7 @@ impl Stages {
     }
 
     /// Passes each received frame through the stages. Frames for the outputs stay in `batch`; the
-    /// others are counted, and their chunks are in `free`.
+    /// others are counted, and their chunks are in `free`. `clock` is the time of the batch.
     #[inline]
     pub(super) fn run(
         &mut self,
@@ -70,10 +70,11 @@ impl Stages {
         batch: &mut RxBatch,
         free: &mut FreeList,
         accounting: &mut FrameAccounting,
+        clock: &mut BatchClock,
     ) {
         let refused = self.decap(queue, batch, free, accounting);
         batch.remove(refused, free);
-        self.find_times(queue, batch.packets_mut(), accounting);
+        self.find_times(queue, batch.packets_mut(), accounting, clock);
         self.find_sessions(batch.packets_mut(), accounting);
         let undeclared = self.count(batch.packets_mut(), accounting);
         batch.remove(undeclared, free);
@@ -91,8 +92,8 @@ impl Stages {
         queue: &mut RxQueue,
         packets: &mut [PacketContext],
         accounting: &mut FrameAccounting,
+        clock: &mut BatchClock,
     ) {
-        let mut clock = BatchClock::default();
         let offset_ns = self.arrival_minus_utc_ns.cast_unsigned();
         for packet in packets {
             packet.descriptor.timestamp_ns =
@@ -154,11 +155,16 @@ impl Stages {
         unwanted
     }
 
-    /// Returns the arrival time of a received frame in nanoseconds since 1970, or the current time
-    /// if it has none.
-    pub(super) fn utc_ns(&self, queue: &mut RxQueue, received: &RxFrame) -> u64 {
+    /// Returns the arrival time of a received frame in nanoseconds since 1970, or the time of its
+    /// batch if it has none.
+    pub(super) fn utc_ns(
+        &self,
+        queue: &mut RxQueue,
+        received: &RxFrame,
+        clock: &mut BatchClock,
+    ) -> u64 {
         queue.arrival_ns(received).map_or_else(
-            || BatchClock::default().utc_ns(),
+            || clock.utc_ns(),
             |arrival_ns| arrival_ns.wrapping_sub(self.arrival_minus_utc_ns.cast_unsigned()),
         )
     }
@@ -188,7 +194,7 @@ fn now_ns(arrival_minus_utc_ns: i64) -> u64 {
 
 /// The time of a batch, read at most once and only if a frame has no arrival time.
 #[derive(Debug, Default)]
-struct BatchClock(Option<u64>);
+pub(super) struct BatchClock(Option<u64>);
 
 impl BatchClock {
     /// Returns nanoseconds since 1970.

@@ -139,7 +139,6 @@ fn a_consumer_that_comes_when_the_worker_has_ended_finds_its_ring_closed() {
     let (before, mut early) = ring_of(&umem, 64);
     control.attach(1, before);
     drop(harness);
-    control.discard();
     let (after, mut late) = ring_of(&umem, 64);
     control.attach(1, after);
     for consumer in [&mut early, &mut late] {

@@ -1,7 +1,7 @@
 //! Copies of outer frames, with their outcomes.
 
 use super::*;
-use crate::outer_queue::{OuterFrames, OuterReceiver, outer_queue};
+use crate::outer_queue::{CopiedFrames, OuterReceiver, outer_queue};
 
 /// Returns frames with every kind of outcome, one after the other.
 fn frames() -> Vec<Vec<u8>> {
@@ -25,7 +25,7 @@ fn frames() -> Vec<Vec<u8>> {
 
 /// Takes all copies: times, reasons and bytes.
 fn taken(receiver: &OuterReceiver) -> Vec<(u64, Option<DropReason>, Vec<u8>)> {
-    let mut frames = OuterFrames::default();
+    let mut frames = CopiedFrames::default();
     receiver.take(&mut frames);
     frames.iter().map(|(it, bytes)| (it.timestamp_ns, it.dropped, bytes.to_vec())).collect()
 }
@@ -59,6 +59,37 @@ fn each_outer_frame_is_copied_as_it_came_with_the_reason_of_its_drop() {
     assert_eq!(delivered as u64, counters.total.delivered.frames);
     let time_ns = ARRIVAL_NS - TAI_MINUS_UTC_NS.unsigned_abs();
     assert!(copies.iter().filter(|(_, _, bytes)| bytes.len() < 2000).all(|it| it.0 == time_ns));
+}
+
+#[test]
+fn frames_without_an_arrival_time_have_one_time_per_batch_in_the_copies_and_in_the_outputs() {
+    let mut harness = harness(&[64], UnknownSessions::Drop);
+    let (sender, receiver) = outer_queue();
+    harness.worker.copies.attach(vec![sender]);
+    harness.worker.refill();
+    for _ in 0..60 {
+        harness.worker.backend.nic.deliver(&mirrored(1, 7, b"x").0, None).unwrap();
+    }
+    harness.worker.receive();
+    let Next::Batch(batch) = harness.consumers[0].next(Duration::ZERO) else { panic!("no frames") };
+    let time_ns = batch.iter().next().unwrap().timestamp_ns();
+    let times: Vec<_> = taken(&receiver).iter().map(|copy| copy.0).collect();
+    assert_eq!(times, [time_ns; 60]);
+}
+
+#[test]
+fn a_turn_without_frames_waits_for_no_reader() {
+    let mut harness = harness(&[64], UnknownSessions::Drop);
+    let (sender, receiver) = outer_queue();
+    harness.worker.copies.attach(vec![sender]);
+    let (done, is_done) = std::sync::mpsc::channel();
+    let held = receiver.hold();
+    let turn = std::thread::spawn(move || {
+        let _ = done.send(harness.worker.receive());
+    });
+    assert_eq!(is_done.recv_timeout(Duration::from_secs(10)), Ok(0));
+    drop(held);
+    turn.join().unwrap();
 }
 
 #[test]
