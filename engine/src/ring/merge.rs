@@ -6,6 +6,10 @@
 //! of order, and is counted. No frame waits where its ring is half full: an order is not worth a
 //! loss. For a queue without traffic frames wait a shorter time, since they would wait for it
 //! always.
+//!
+//! When the clock is set back by more than the window, the times before and after the step cannot
+//! be compared. Frames from before it, whose times lie ahead of the clock, come first and at once,
+//! and what is known of the queues is forgotten.
 
 use super::Reader;
 
@@ -36,6 +40,8 @@ pub(super) struct Merge {
     last_ns: u64,
     /// Time at which traffic began after a quiet time of all queues.
     began_ns: u64,
+    /// Later frames are older than a backward step of the clock.
+    latest_ns: u64,
     out_of_order: u64,
 }
 
@@ -50,6 +56,7 @@ impl Merge {
             last_by_reader_ns: Vec::new(),
             last_ns: 0,
             began_ns: 0,
+            latest_ns: u64::MAX,
             out_of_order: 0,
         }
     }
@@ -83,6 +90,10 @@ impl Merge {
         self.counts.resize(readers.len(), 0);
         self.last_by_reader_ns.resize(readers.len(), 0);
         let is_half_full = readers.iter_mut().any(Reader::is_half_full);
+        self.latest_ns = now_ns.saturating_add(self.window_ns);
+        if self.last_ns > self.latest_ns {
+            self.forget(now_ns);
+        }
         if now_ns.saturating_sub(self.last_ns) > IDLE_AFTER_NS {
             self.began_ns = now_ns;
         }
@@ -95,8 +106,8 @@ impl Merge {
             }
         }
         while self.frames.len() < max
-            && let Some((index, time_ns)) = earliest(readers, &self.counts)
-            && (time_ns <= complete_ns || is_half_full)
+            && let Some((index, time_ns)) = self.earliest(readers)
+            && (time_ns <= complete_ns || time_ns > self.latest_ns || is_half_full)
         {
             self.take(&readers[index], index, time_ns);
             if self.counts[index] == readers[index].peeked() {
@@ -114,6 +125,13 @@ impl Merge {
         last_ns.max(now_ns.saturating_sub(wait_ns))
     }
 
+    /// Forgets the times of all frames, as the clock was set back.
+    #[cold]
+    fn forget(&mut self, now_ns: u64) {
+        (self.last_ns, self.began_ns) = (0, now_ns);
+        self.last_by_reader_ns.fill(0);
+    }
+
     fn take(&mut self, reader: &Reader, index: usize, time_ns: u64) {
         let mut nth = self.counts[index];
         let frame = MergedFrame {
@@ -125,24 +143,78 @@ impl Merge {
             nth += 1;
         }
         self.counts[index] = nth + 1;
+        if time_ns > self.latest_ns {
+            return;
+        }
         self.out_of_order += u64::from(time_ns < self.last_ns);
         self.last_ns = self.last_ns.max(time_ns);
         let last_ns = &mut self.last_by_reader_ns[index];
         *last_ns = time_ns.max(*last_ns);
     }
-}
 
-/// Returns the index of the reader whose next frame is the earliest, and that frame's time.
-fn earliest(readers: &[Reader], counts: &[u64]) -> Option<(usize, u64)> {
-    let next = |(index, (reader, &count)): (usize, (&Reader, &u64))| {
-        (count < reader.peeked()).then(|| (index, reader.descriptor(count).timestamp_ns))
-    };
-    readers.iter().zip(counts).enumerate().filter_map(next).min_by_key(|(_, time_ns)| *time_ns)
+    /// Returns the index of the reader whose next frame is the earliest, and that frame's time.
+    fn earliest(&self, readers: &[Reader]) -> Option<(usize, u64)> {
+        let next = |(index, (reader, &count)): (usize, (&Reader, &u64))| {
+            (count < reader.peeked()).then(|| (index, reader.descriptor(count).timestamp_ns))
+        };
+        let heads = readers.iter().zip(&self.counts).enumerate().filter_map(next);
+        heads.min_by_key(|&(_, time_ns)| (time_ns <= self.latest_ns, time_ns))
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::test_ring::{TestRing, test_ring};
+    use super::super::{Batch, Descriptor};
     use super::*;
+
+    const HOUR_NS: u64 = 3_600_000_000_000;
+    const WINDOW_NS: u64 = 100_000_000;
+
+    fn push(ring: &mut TestRing, timestamp_ns: u64) {
+        ring.push(&[], &[b"frame"], Descriptor { timestamp_ns, ..Descriptor::default() });
+    }
+
+    /// Takes the frames that need not wait any longer at `now_ns`, and returns their times.
+    fn taken(merge: &mut Merge, readers: &mut [Reader], now_ns: u64) -> Vec<u64> {
+        if !merge.choose(readers, 64, now_ns) {
+            return Vec::new();
+        }
+        Batch::merged(readers, merge).iter().map(|frame| frame.timestamp_ns()).collect()
+    }
+
+    #[test]
+    fn after_the_clock_was_set_back_frames_are_brought_into_order_at_once() {
+        let ((mut zero, zero_reader), (mut one, one_reader)) = (test_ring(64), test_ring(64));
+        let (mut readers, mut merge) = ([zero_reader, one_reader], Merge::new(WINDOW_NS));
+        let before = 9 * HOUR_NS;
+        push(&mut zero, before);
+        push(&mut one, before);
+        assert_eq!(taken(&mut merge, &mut readers, before + WINDOW_NS), [before; 2]);
+        let now = before - HOUR_NS;
+        push(&mut zero, now + 1);
+        let nothing = taken(&mut merge, &mut readers, now + 2);
+        assert_eq!(nothing, [0; 0], "the other ring may have an earlier one");
+        push(&mut one, now);
+        assert_eq!(taken(&mut merge, &mut readers, now + 2), [now]);
+        assert_eq!(taken(&mut merge, &mut readers, now + 1 + WINDOW_NS), [now + 1]);
+        assert_eq!(merge.out_of_order(), 0);
+    }
+
+    #[test]
+    fn no_frame_waits_until_a_clock_that_was_set_back_has_caught_up() {
+        let ((mut zero, zero_reader), (mut one, one_reader)) = (test_ring(64), test_ring(64));
+        let (mut readers, mut merge) = ([zero_reader, one_reader], Merge::new(WINDOW_NS));
+        let (before, now) = (9 * HOUR_NS, 8 * HOUR_NS);
+        push(&mut zero, before + 1);
+        push(&mut zero, now + 1);
+        push(&mut one, before);
+        push(&mut one, now);
+        let expected = [before, before + 1, now];
+        assert_eq!(taken(&mut merge, &mut readers, now + 2), expected, "`now + 1` has to wait");
+        assert_eq!(taken(&mut merge, &mut readers, now + 1 + WINDOW_NS), [now + 1]);
+        assert_eq!(merge.out_of_order(), 0);
+    }
 
     #[test]
     fn frames_wait_for_an_idle_queue_much_shorter_than_for_one_with_traffic() {

@@ -74,7 +74,7 @@ fn within_the_window_frames_of_several_rings_come_in_the_order_of_their_times() 
         ring(64, umem.clone(), QueueId { queue: 1, ..QueueId::default() }).unwrap();
     let mut consumer = Consumer::new(vec![zero_reader, one_reader]);
     consumer.order_within(Duration::from_secs(3600));
-    let now = utc_ns() + 3_600_000_000_000;
+    let now = utc_ns() + 1_800_000_000_000;
     for time in [1, 4, 6] {
         push_at(&mut zero, &umem, &mut free, &mut refs, now + time);
     }
@@ -112,7 +112,7 @@ fn a_frame_waits_for_no_queue_that_has_shown_a_later_one() {
     let (mut one, one_reader) = ring(32, umem.clone(), QueueId::default()).unwrap();
     let mut consumer = Consumer::new(vec![zero_reader, one_reader]);
     consumer.order_within(Duration::from_secs(3600));
-    let now = utc_ns() + 3_600_000_000_000;
+    let now = utc_ns() + 1_800_000_000_000;
     push_at(&mut zero, &umem, &mut free, &mut refs, now + 1);
     push_at(&mut one, &umem, &mut free, &mut refs, now + 9);
     assert_eq!(times(&consumer.next(Duration::ZERO)), [now + 1]);
