@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
-use super::SessionId;
 use super::sequence::{Sequence, SequenceCounters};
+use super::{SessionId, SourceVni};
 use crate::config;
 use crate::sys::lock;
 
@@ -119,6 +119,18 @@ impl Directory {
         std::iter::once(config::DEFAULT_SESSION_NAME.to_owned()).chain(declared).collect()
     }
 
+    /// Returns, by number, whether frames of one of these pairs may belong to the session: it is
+    /// declared with the pair, or with the VNI alone. Undeclared pairs, and those whose session a
+    /// reload removes, belong to the default session.
+    pub(crate) fn may_have(&self, pairs: &[SourceVni]) -> Vec<bool> {
+        let entries = lock(&self.entries);
+        let is_of = |entry: &DeclaredSession, pair: &SourceVni| {
+            entry.vni == pair.vni.get() && entry.source.is_none_or(|source| source == pair.source)
+        };
+        let declared = entries.iter().map(|entry| pairs.iter().any(|pair| is_of(entry, pair)));
+        std::iter::once(!pairs.is_empty()).chain(declared).collect()
+    }
+
     /// Returns the outer source address that a session is declared with; `None` also if there is no
     /// session.
     pub(crate) fn source_of(&self, id: SessionId) -> Option<IpAddr> {
@@ -182,5 +194,18 @@ mod tests {
         assert_eq!(directory.names(), ["default", "a", "b", "c", "b"]);
         assert_eq!(directory.declared(SessionId(4)).map(|entry| entry.vni), Some(4));
         assert_eq!([0, 5].map(|id| directory.declared(SessionId(id))), [None, None]);
+    }
+
+    #[test]
+    fn the_frames_of_a_pair_belong_to_the_sessions_with_its_vni_and_source_or_any_source() {
+        let mut directory = Directory::default();
+        let of = |source: &str| config::Session {
+            source: Some(source.parse().unwrap()),
+            ..session(source, 7)
+        };
+        directory.assign(&[session("any", 7), of("10.0.0.1"), of("10.0.0.2"), session("b", 8)]);
+        let pair = "vni-7@10.0.0.1".parse().unwrap();
+        assert_eq!(directory.may_have(&[pair]), [true, true, true, false, false]);
+        assert_eq!(directory.may_have(&[]), [false; 5]);
     }
 }

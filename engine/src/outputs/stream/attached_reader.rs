@@ -86,7 +86,10 @@ enum Ending {
 struct Wanted {
     /// `None`: all.
     selection: Option<Selection>,
+    /// By session: the reader gets all of its frames.
     by_session: Vec<bool>,
+    /// By session: frames of selected pairs may be among its frames.
+    by_pair: Vec<bool>,
 }
 
 impl Wanted {
@@ -101,19 +104,19 @@ impl Wanted {
         self.selection.is_none() || self.by_session.get(session.index()).copied().unwrap_or(false)
     }
 
-    /// Returns whether it may get frames of a session: its losses are counted by session, and those
-    /// of undeclared pairs all together.
+    /// Returns whether it may get frames of a session. Losses in the rings are counted by session,
+    /// for all pairs of the session together.
     fn may_have(&self, session: SessionId) -> bool {
-        let has_pairs =
-            self.selection.as_ref().is_some_and(|selection| !selection.pairs.is_empty());
-        self.has_session(session) || (has_pairs && session == SessionId::DEFAULT)
+        let has_pair = self.by_pair.get(session.index()).copied().unwrap_or(false);
+        self.has_session(session) || has_pair
     }
 
     /// Adds the sessions that have been declared since.
     fn refresh(&mut self, directory: &Directory) {
-        if let Some(Selection { names, .. }) = &self.selection
+        if let Some(Selection { names, pairs }) = &self.selection
             && self.by_session.len() != directory.len()
         {
+            self.by_pair = directory.may_have(pairs);
             self.by_session = directory.names().iter().map(|name| names.contains(name)).collect();
         }
     }
@@ -129,7 +132,7 @@ impl AttachedReader {
         full: Vec<u64>,
     ) -> io::Result<Self> {
         let Incoming { name, writer, selection, tcp: _, ends_when_half_closed } = incoming;
-        let mut wanted = Wanted { selection, by_session: Vec::new() };
+        let mut wanted = Wanted { selection, by_session: Vec::new(), by_pair: Vec::new() };
         wanted.refresh(directory);
         let sessions = (1..directory.len()).filter_map(|id| u32::try_from(id).ok().map(SessionId));
         let described: Vec<_> = sessions.filter(|id| wanted.has_session(*id)).collect();
@@ -268,5 +271,27 @@ impl AttachedReader {
         let sent = self.queue.sent();
         let unsent = self.queue.added().saturating_sub(sent);
         StreamReader { name: self.name.clone(), offered, sent, lost, unsent, is_attached: true }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Session;
+
+    #[test]
+    fn of_a_pair_of_a_declared_session_the_losses_of_the_session_count() {
+        let session = |name: &str, vni| Session { name: name.into(), vni, ..Session::default() };
+        let mut directory = Directory::default();
+        directory.assign(&[session("web", 7), session("database", 8)]);
+        let pairs = vec!["vni-7@10.0.0.1".parse().unwrap()];
+        let selection = Some(Selection { pairs, ..Selection::default() });
+        let mut wanted = Wanted { selection, by_session: Vec::new(), by_pair: Vec::new() };
+        wanted.refresh(&directory);
+        let may_have = |wanted: &Wanted| [0, 1, 2, 3].map(|id| wanted.may_have(SessionId(id)));
+        assert_eq!(may_have(&wanted), [true, true, false, false]);
+        directory.assign(&[session("added", 7)]);
+        wanted.refresh(&directory);
+        assert_eq!(may_have(&wanted), [true, true, false, true]);
     }
 }
