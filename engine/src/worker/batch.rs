@@ -132,7 +132,7 @@ impl RxBatch {
             packets: (0..BATCH_MAX).map(nothing).collect(),
             len: 0,
             chain: ChunkChain::new(),
-            head: HeadBuffer::default(),
+            head: HeadBuffer::new(),
             flows: Vec::with_capacity(BATCH_MAX as usize),
         }
     }

@@ -1,7 +1,6 @@
 //! The headers of a frame in several chunks: in one piece for the code that reads them, wherever
 //! the frame is divided.
 
-use super::batch::PacketContext;
 use super::chain::{ChainedChunk, FurtherChunks};
 use crate::flow::{Addresses, Flow};
 use crate::ring::Descriptor;
@@ -10,6 +9,10 @@ use crate::xsk::{FreeList, RxFrame, RxQueue};
 /// Bytes of a frame that have all its headers, unless it has IPv6 extension headers: Ethernet, two
 /// VLAN tags, IPv4 with all options, ports; or IPv6 and ports.
 pub(super) const HEADERS_LEN: usize = 128;
+
+/// Bytes of a frame that can belong to an IP packet: link header with two VLAN tags, IPv6 header
+/// and the longest payload, rounded up. Whatever is behind them is padding.
+const FRAME_MAX: usize = 66 << 10;
 
 /// The chunks of a frame, before it is laid out.
 #[derive(Clone, Copy, Debug)]
@@ -35,14 +38,24 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// Buffer in which the bytes of a frame in several chunks are put together. Grows to the longest
-/// frame.
-#[derive(Debug, Default)]
+/// Buffer in which the bytes of a frame in several chunks are put together. Allocated once.
+#[derive(Debug)]
 pub(super) struct HeadBuffer(Vec<u8>);
 
 impl HeadBuffer {
-    /// Returns up to `len` bytes of a frame, from the offset `addr` in the UMEM on, which lies in
-    /// the first chunk or at its end.
+    /// Allocates the memory for the longest frame.
+    pub(super) fn new() -> Self {
+        Self(Vec::with_capacity(FRAME_MAX))
+    }
+
+    /// Returns the number of bytes that it has memory for.
+    #[cfg(test)]
+    pub(super) const fn capacity(&self) -> usize {
+        self.0.capacity()
+    }
+
+    /// Returns up to `len` bytes of a frame, without padding behind the longest IP packet, from the
+    /// offset `addr` in the UMEM on, which lies in the first chunk or at its end.
     #[cold]
     pub(super) fn gather(
         &mut self,
@@ -53,11 +66,12 @@ impl HeadBuffer {
     ) -> &[u8] {
         let Self(bytes) = self;
         bytes.clear();
-        bytes.extend_from_slice(queue.part(parts.first, addr, u32::MAX));
-        for chunk in parts.further {
-            bytes.extend_from_slice(queue.frame(&chunk.received));
+        let first = queue.part(parts.first, addr, u32::MAX);
+        let further = parts.further.iter().map(|chunk| queue.frame(&chunk.received));
+        for part in std::iter::once(first).chain(further) {
+            let room = FRAME_MAX.min(len as usize) - bytes.len();
+            bytes.extend_from_slice(&part[..part.len().min(room)]);
         }
-        bytes.truncate(len as usize);
         bytes
     }
 
@@ -84,26 +98,27 @@ impl HeadBuffer {
     }
 }
 
-/// Moves bytes from the further chunks of a frame into its first one, until that is full or has all
-/// of them. Chunks that become empty go to `free`.
+/// Moves bytes from the further chunks of a frame into `first`, until that is full or has all of
+/// them. Chunks that become empty go to `free`.
 pub(super) fn fill_first_chunk(
     queue: &RxQueue,
-    packet: &mut PacketContext,
+    first: &mut RxFrame,
+    further: &mut FurtherChunks,
     chained: &mut [ChainedChunk],
     free: &mut FreeList,
 ) {
-    let further = packet.further.range();
-    for index in further.clone() {
+    let range = further.range();
+    for index in range.clone() {
         let part = &mut chained[index].received;
-        let room = queue.room_behind(&packet.received);
+        let room = queue.room_behind(first);
         let moved = queue.part(part, part.addr(), u32::try_from(room).unwrap_or(u32::MAX));
         let count = moved.len();
-        queue.append(&mut packet.received, moved);
+        queue.append(first, moved);
         part.remove_front(count);
         if part.len() > 0 {
             return;
         }
         free.give(part.take_chunk());
-        packet.further = FurtherChunks::new(index + 1, further.end - index - 1);
+        *further = FurtherChunks::new(index + 1, range.end - index - 1);
     }
 }

@@ -60,7 +60,8 @@ impl Stages {
             let ports = &self.ruleset.ports;
             let mut inner = decapsulate(queue, packet, chained, ports);
             if needs_whole_head(packet, &inner) {
-                fill_first_chunk(queue, packet, chained, free);
+                let PacketContext { received, further, .. } = &mut *packet;
+                fill_first_chunk(queue, received, further, chained, free);
                 inner = decapsulate_whole(queue, packet, chained, head, ports);
             }
             if let (Err(DropReason::FragmentRefused), Some(fragments)) =

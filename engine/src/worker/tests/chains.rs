@@ -37,6 +37,23 @@ fn a_long_frame_comes_out_as_it_went_in_to_all_outputs_and_its_chunks_come_home(
 }
 
 #[test]
+fn the_headers_of_the_longest_frame_are_put_together_in_memory_that_is_there_from_the_start() {
+    let mut harness = harness(&[128], UnknownSessions::Pass);
+    let capacity = |harness: &mut WorkerHarness| harness.worker.batch.with_chained().2.capacity();
+    let at_start = capacity(&mut harness);
+    harness.worker.refill();
+    let (jumbo, inner) = long(1, 64_000);
+    // The inner headers lie in the second chunk.
+    let (head, rest) = jumbo.split_at(50);
+    let parts: Vec<_> = std::iter::once(head).chain(rest.chunks(CHUNK_ROOM)).collect();
+    harness.worker.backend.nic.deliver_chain(&parts);
+    harness.worker.receive();
+    assert_eq!(capacity(&mut harness), at_start);
+    let (mut consumers, _) = harness.run([]);
+    assert_eq!(read_all(&mut consumers[0]), [(SessionId(1), inner)]);
+}
+
+#[test]
 fn the_chunks_of_long_frames_that_nobody_wants_go_home() {
     let (jumbo, _) = long(2, 5000);
     let mut no_tunnel = jumbo.clone();
