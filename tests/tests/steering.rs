@@ -2,8 +2,11 @@
 //! program, detaches it again, and names an obstacle in one sentence.
 
 use std::fs;
+use std::net::{IpAddr, UdpSocket};
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use aya::Ebpf;
@@ -13,7 +16,7 @@ use rustix::net::{AddressFamily, SocketType, socket};
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 use vxtap::interface::Interface;
 use vxtap::steering::{AttachMode, Settings, Steering, SteeringCounters, SteeringError};
-use vxtap_tests::{NetNs, Side, Veth, leftovers, privileged};
+use vxtap_tests::{NetNs, Side, TIMEOUT, Veth, leftovers, privileged};
 
 const SETTINGS: Settings<'static> =
     Settings { ports: &[4789], allowed_sources: &[], stamp_arrival: true, fragments: true };
@@ -156,6 +159,53 @@ fn an_interface_that_has_gone_is_said_to_have_gone() -> Result<()> {
     let error =
         Steering::load(&SETTINGS)?.attach(0x7fff_0000, "gone0", AttachMode::Native).unwrap_err();
     assert!(matches!(error, SteeringError::Interface(_)), "{error:?}");
+    Ok(())
+}
+
+#[test]
+#[ignore = "requires CAP_NET_ADMIN and CAP_BPF; run by cargo xtask test"]
+fn no_datagram_to_an_own_address_passes_while_the_check_of_destinations_is_switched() -> Result<()>
+{
+    privileged();
+    let veth = Veth::pair(1)?;
+    let address = IpAddr::from(veth.receiver.address);
+    // Not the first one, which the program knows without a look at the map.
+    let own = [IpAddr::from([10, 0, 0, 9]), address];
+    let mut steering = Steering::load(&SETTINGS)?;
+    at_receiver(&veth, |interface| {
+        steering.set_destinations(Some(&own))?;
+        steering.attach(interface.index, &interface.name, AttachMode::Native)?;
+        Ok(())
+    })?;
+    let socket = veth.sender.netns.run(|| UdpSocket::bind((veth.sender.address, 0)))?;
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| -> Result<()> {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                // A full queue is no failure.
+                let _ = socket.send_to(&[0; 64], (address, 4789));
+            }
+        });
+        let begin = Instant::now();
+        let mut switch = || -> Result<bool> {
+            for _ in 0..5 {
+                steering.set_destinations(None)?;
+                steering.set_destinations(Some(&own))?;
+            }
+            Ok(steering.counters()?.no_socket < 200_000 && begin.elapsed() < TIMEOUT)
+        };
+        let switched = loop {
+            match switch() {
+                Ok(true) => {}
+                end => break end.map(drop),
+            }
+        };
+        is_over.store(true, Ordering::Relaxed);
+        switched
+    })?;
+    let counters = steering.counters()?;
+    assert!(counters.no_socket >= 200_000, "too few datagrams: {counters:?}");
+    assert_eq!(counters.other_destination, 0, "{counters:?}");
     Ok(())
 }
 

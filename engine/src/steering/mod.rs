@@ -31,6 +31,7 @@ use aya::maps::{Array, MapData, MapError, PerCpuArray, XskMap};
 use aya::programs::links::FdLink;
 use vxtap_ebpf::maps::{self, Outcome};
 
+use crate::sys::wait_for_kernel_readers;
 pub use attachment::AttachMode;
 pub use counters::SteeringCounters;
 pub(crate) use counters::outcome_name;
@@ -103,16 +104,27 @@ impl Steering {
     /// Takes only datagrams to these addresses, to multicast groups and to 255.255.255.255, and
     /// passes all others to the kernel stack; with `None`, the setting of a new program, takes
     /// datagrams to any address. Broadcast addresses of networks have to be in the list. May be
-    /// called while the program is attached: an address that is in both lists is taken throughout.
+    /// called while the program is attached: an address that is taken before and afterwards is
+    /// taken throughout.
     ///
     /// # Errors
     ///
     /// [`SteeringError::TooMany`] beyond [`maps::DESTINATIONS_MAX`] addresses, with which nothing
     /// changes, or [`SteeringError::Map`].
     pub fn set_destinations(&mut self, own: Option<&[IpAddr]>) -> Result<(), SteeringError> {
-        let addresses = own.unwrap_or_default();
-        self.own_addresses.replace(addresses)?;
-        self.settings.own_v4 = own_addresses::own_v4(addresses);
+        // Nothing is looked up by the time the addresses go, and all are there by the time they are
+        // looked up.
+        if own.is_none() && self.settings.flags & maps::CHECK_DESTINATION != 0 {
+            self.look_up_destinations(None)?;
+            wait_for_kernel_readers();
+        }
+        self.own_addresses.replace(own.unwrap_or_default())?;
+        self.look_up_destinations(own)
+    }
+
+    /// Tells the program whether to look up destinations in the map of these addresses.
+    fn look_up_destinations(&mut self, own: Option<&[IpAddr]>) -> Result<(), SteeringError> {
+        self.settings.own_v4 = own_addresses::own_v4(own.unwrap_or_default());
         self.settings.flags &= !maps::CHECK_DESTINATION;
         self.settings.flags |= if own.is_some() { maps::CHECK_DESTINATION } else { 0 };
         self.write_settings()
