@@ -32,7 +32,8 @@ pub struct Stream {
     /// frames wait for it: 1 to 86400. Default: 30. Too low: a reader that pauses is disconnected;
     /// high: one that stands still takes the place of another for that long.
     pub send_timeout_s: u32,
-    /// Users of this host that may read a stream over TCP from a loopback address.
+    /// Users of this host that may read a stream over TCP from a loopback address. At another
+    /// address a list with names is refused.
     pub allowed_users: AllowedUsers,
     /// Size in MiB of the buffer of each reader: 1 to 1024. Default: 4. Too low: a pausing reader
     /// loses frames, which is counted for it; high: a stalled reader takes that much memory.
@@ -124,8 +125,22 @@ impl Stream {
                 return Err(problem.at(key.index(position)));
             }
         }
-        Ok(())
+        match self.target {
+            StreamTarget::Tcp(address) if !names.is_empty() => {
+                check_users_at(address).map_err(|problem| problem.at(key.clone()))
+            }
+            _ => Ok(()),
+        }
     }
+}
+
+/// Refuses a list of users at an address that other hosts reach: it would keep nobody of them out.
+pub(super) fn check_users_at(address: SocketAddr) -> Result<(), Problem> {
+    if address.ip().to_canonical().is_loopback() {
+        return Ok(());
+    }
+    let allowed = "one at a loopback address, as the users of other hosts are not known";
+    Err(Problem::refused(format_args!("a list of users at {address}"), allowed))
 }
 
 impl fmt::Display for StreamTarget {

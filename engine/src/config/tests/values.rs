@@ -138,6 +138,14 @@ fn a_stream_has_the_keys_of_where_it_goes_to_and_one_member() {
             "5:17: output[0].allowed_users: found \"root\", allowed is \"all\" or a list of users",
         ),
         (
+            &to("to = \"tcp\"\naddress = \"0.0.0.0:9\"\nallowed_users = [\"zeek\"]"),
+            "6:17: output[0].allowed_users: found a list of users at 0.0.0.0:9, allowed is one at a loopback address, as the users of other hosts are not known",
+        ),
+        (
+            &to("to = \"tcp\"\naddress = \"192.0.2.1:9\"\nallowed_users = []"),
+            "6:17: output[0].allowed_users: found a list of users at 192.0.2.1:9, allowed is one at a loopback address, as the users of other hosts are not known",
+        ),
+        (
             &to("to = \"tcp\"\nallowed_users = [\"a b\"]"),
             "5:18: output[0].allowed_users[0]: found \"a b\", allowed is the name or number of a user",
         ),

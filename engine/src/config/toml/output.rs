@@ -12,7 +12,7 @@ use crate::config::pcapng::{
     KEEP_FILES, KEEP_MIB, KEEP_S, ROTATE_MIB, ROTATE_S, UNDECLARED_FILES_PER_HOUR,
     UNDECLARED_MIN_FREE_PERCENT,
 };
-use crate::config::stream::{BUFFER_MIB, MAX_READERS, SEND_TIMEOUT_S};
+use crate::config::stream::{BUFFER_MIB, MAX_READERS, SEND_TIMEOUT_S, check_users_at};
 use crate::config::{
     AllowedUsers, Compression, Fsync, Output, OutputKind, PcapngFiles, Stream, StreamFormat,
     StreamTarget,
@@ -232,20 +232,23 @@ fn stream(section: &Section<'_>) -> Result<Stream, LocatedProblem> {
             .unwrap_or(default.send_timeout_s),
         allowed_users: section
             .get("allowed_users")
-            .map_or_else(|| Ok(AllowedUsers::default()), |node| users(&node))?,
+            .map_or_else(|| Ok(AllowedUsers::default()), |node| users(&node, &default.target))?,
         buffer_mib: section.number("buffer_mib", BUFFER_MIB)?.unwrap_or(default.buffer_mib),
         ..default
     })
 }
 
-fn users(node: &Node<'_>) -> Result<AllowedUsers, LocatedProblem> {
-    match node.value() {
-        DeValue::String(word) if word == "all" => Ok(AllowedUsers::All),
-        _ => {
-            let name = |node: &Node<'_>| node.string("a user in quotes").map(str::to_owned);
-            node.list(USERS)?.iter().map(name).collect::<Result<_, _>>().map(AllowedUsers::Listed)
-        }
+fn users(node: &Node<'_>, target: &StreamTarget) -> Result<AllowedUsers, LocatedProblem> {
+    if matches!(node.value(), DeValue::String(word) if word == "all") {
+        return Ok(AllowedUsers::All);
     }
+    let name = |node: &Node<'_>| node.string("a user in quotes").map(str::to_owned);
+    let names = node.list(USERS)?.iter().map(name).collect::<Result<_, _>>()?;
+    // An empty list too: in a file it says that nobody else may read.
+    if let StreamTarget::Tcp(address) = target {
+        check_users_at(*address).map_err(|problem| node.fault(problem))?;
+    }
+    Ok(AllowedUsers::Listed(names))
 }
 
 fn path(section: &Section<'_>, allowed: &str) -> Result<PathBuf, LocatedProblem> {

@@ -39,6 +39,20 @@ impl Access {
         Ok(Self::Users { users, peers: PeerUsers::open()? })
     }
 
+    /// Checks that users can be told apart.
+    ///
+    /// # Errors
+    ///
+    /// A sentence with the remedy.
+    pub(super) fn check(&self) -> io::Result<()> {
+        let Self::Users { peers, .. } = self else { return Ok(()) };
+        peers.check().map_err(|error| {
+            let remedy = "with \"all\" every user of this host can read the frames";
+            let sentence = format!("output.allowed_users cannot be checked, as {error}: {remedy}");
+            io::Error::new(error.kind(), sentence)
+        })
+    }
+
     /// Returns the programs that can read a stream at this address, for the operator.
     pub(super) fn describe(&self, address: SocketAddr) -> String {
         match self {
@@ -72,7 +86,7 @@ impl Access {
             }
             Ok(None) => Some("it has gone already".to_owned()),
             Err(error) => Some(format!(
-                "the kernel does not tell its user ({error}): output.allowed_users = \"all\" lets every user read"
+                "its user cannot be found out, as {error}: output.allowed_users = \"all\" lets every user of this host read"
             )),
         }
     }
@@ -145,6 +159,18 @@ mod tests {
         assert!([0, own, 4711].iter().all(|user| users.contains(user)), "{users:?}");
         let error = Access::of(&listed(&["nosuch-user"])).unwrap_err().to_string();
         assert_eq!(error, "output.allowed_users: this system has no user nosuch-user");
+    }
+
+    #[test]
+    fn what_cannot_be_checked_is_refused_with_the_remedy() {
+        Access::All.check().unwrap();
+        Access::of(&listed(&[])).unwrap().check().unwrap();
+        // The kernel knows no users of this protocol.
+        let unknown = Access::Users { users: vec![0], peers: PeerUsers::open_for(254).unwrap() };
+        assert_eq!(
+            unknown.check().unwrap_err().to_string(),
+            "output.allowed_users cannot be checked, as this kernel does not know the users of connections (CONFIG_INET_DIAG): with \"all\" every user of this host can read the frames"
+        );
     }
 
     #[test]

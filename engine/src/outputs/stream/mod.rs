@@ -75,6 +75,10 @@ pub(super) fn open(
     };
     let listener = StreamListener::open(&stream.target).map_err(failed)?;
     if let StreamTarget::Tcp(address) = stream.target {
+    // At another address everybody can read, apart from programs that come from a loopback address.
+    if matches!(stream.target, StreamTarget::Tcp(at) if at.ip().to_canonical().is_loopback()) {
+        access.check().map_err(failed)?;
+    }
         let (name, who) = (&output.name, access.describe(address));
         context.diagnostics.push(format!("output `{name}` listens at {address}: {who}"));
     }

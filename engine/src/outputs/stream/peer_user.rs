@@ -22,6 +22,11 @@ const TCP: u8 = 6;
 /// `SOCK_DIAG_BY_FAMILY`, type of request and answer.
 const BY_FAMILY: u16 = 20;
 const NLM_F_REQUEST: u16 = 1;
+/// Flags that ask for all sockets in given states (`NLM_F_ROOT | NLM_F_MATCH`).
+const NLM_F_DUMP: u16 = 0x300;
+/// Any state, and none.
+const ALL_STATES: u32 = u32::MAX;
+const NO_STATE: u32 = 0;
 /// Places in the answer, behind its header (`struct inet_diag_msg`).
 const STATE: usize = 1;
 const UID: usize = 64;
@@ -35,15 +40,40 @@ pub(crate) struct PeerUsers {
     socket: Socket,
     /// Sequence number of the last request.
     requests: AtomicU32,
+    protocol: u8,
 }
 
 impl PeerUsers {
     /// Opens a socket for requests about the network namespace of the calling thread.
     pub(super) fn open() -> io::Result<Self> {
+        Self::open_for(TCP)
+    }
+
+    /// As [`Self::open`], for connections of another protocol than TCP.
+    pub(super) fn open_for(protocol: u8) -> io::Result<Self> {
         let mut socket = Socket::new(NETLINK_SOCK_DIAG)?;
         socket.bind_auto()?;
         socket.connect(&NetlinkAddress::new(0, 0))?;
-        Ok(Self { socket, requests: AtomicU32::new(0) })
+        Ok(Self { socket, requests: AtomicU32::new(0), protocol })
+    }
+
+    /// Asks the kernel for nothing, to find out whether it answers.
+    ///
+    /// # Errors
+    ///
+    /// The error of the system call, or a sentence if the kernel cannot tell the users of
+    /// connections (`CONFIG_INET_DIAG`).
+    pub(super) fn check(&self) -> io::Result<()> {
+        let nobody = SocketAddr::from(([0, 0, 0, 0], 0));
+        let answer = self.ask(NLM_F_DUMP, NO_STATE, nobody, nobody)?;
+        match word(&answer, HEADER_LEN)?.cast_signed().wrapping_neg() {
+            0 => Ok(()),
+            libc::ENOENT => Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "this kernel does not know the users of connections (CONFIG_INET_DIAG)",
+            )),
+            errno => Err(io::Error::from_raw_os_error(errno)),
+        }
     }
 
     /// Returns the user of the program that has connected from `peer` to `local`. `None` if no
@@ -51,39 +81,50 @@ impl PeerUsers {
     ///
     /// # Errors
     ///
-    /// The error of the system call, or of the kernel if it does not tell (`CONFIG_INET_DIAG`).
+    /// The error of the system call, or of the kernel if it does not tell.
     pub(super) fn user_of(&self, peer: SocketAddr, local: SocketAddr) -> io::Result<Option<u32>> {
+        let user = read(&self.ask(0, ALL_STATES, peer, local)?)?;
+        if user.is_none() {
+            // A kernel that knows no users has the same answer as one that has no such socket.
+            self.check()?;
+        }
+        Ok(user)
+    }
+
+    /// Sends a request for the socket whose own end is `peer`, and returns the first answer.
+    fn ask(
+        &self,
+        flags: u16,
+        states: u32,
+        peer: SocketAddr,
+        local: SocketAddr,
+    ) -> io::Result<Vec<u8>> {
         let sequence = self.requests.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
-        self.socket.send(&request(sequence, peer, local), 0)?;
+        let (peer_ip, local_ip) = (peer.ip().to_canonical(), local.ip().to_canonical());
+        let family = if peer_ip.is_ipv4() { AF_INET } else { AF_INET6 };
+        let mut bytes = Vec::new();
+        bytes.extend(REQUEST_LEN.to_ne_bytes());
+        bytes.extend(BY_FAMILY.to_ne_bytes());
+        bytes.extend((NLM_F_REQUEST | flags).to_ne_bytes());
+        bytes.extend(sequence.to_ne_bytes());
+        bytes.extend([0; 4]); // port
+        bytes.extend([family, self.protocol, 0, 0]);
+        bytes.extend(states.to_ne_bytes());
+        bytes.extend(peer.port().to_be_bytes());
+        bytes.extend(local.port().to_be_bytes());
+        bytes.extend(address(peer_ip));
+        bytes.extend(address(local_ip));
+        bytes.extend([0; 4]); // any interface
+        bytes.extend([0xff; 8]); // no cookie
+        self.socket.send(&bytes, 0)?;
         loop {
             let (answer, _) = self.socket.recv_from_full()?;
             // An answer may be left over from a request that was interrupted.
             if word(&answer, SEQUENCE)? == sequence {
-                return read(&answer);
+                return Ok(answer);
             }
         }
     }
-}
-
-/// Returns a request for the socket whose own end is `peer`.
-fn request(sequence: u32, peer: SocketAddr, local: SocketAddr) -> Vec<u8> {
-    let (peer_ip, local_ip) = (peer.ip().to_canonical(), local.ip().to_canonical());
-    let family = if peer_ip.is_ipv4() { AF_INET } else { AF_INET6 };
-    let mut bytes = Vec::new();
-    bytes.extend(REQUEST_LEN.to_ne_bytes());
-    bytes.extend(BY_FAMILY.to_ne_bytes());
-    bytes.extend(NLM_F_REQUEST.to_ne_bytes());
-    bytes.extend(sequence.to_ne_bytes());
-    bytes.extend([0; 4]); // port
-    bytes.extend([family, TCP, 0, 0]);
-    bytes.extend(u32::MAX.to_ne_bytes()); // any state
-    bytes.extend(peer.port().to_be_bytes());
-    bytes.extend(local.port().to_be_bytes());
-    bytes.extend(address(peer_ip));
-    bytes.extend(address(local_ip));
-    bytes.extend([0; 4]); // any interface
-    bytes.extend([0xff; 8]); // no cookie
-    bytes
 }
 
 fn address(ip: IpAddr) -> [u8; 16] {
@@ -143,6 +184,18 @@ mod tests {
             assert_eq!(user_of(peer, local), None, "{address}");
             let (listens, nobody) = (listener.local_addr().unwrap(), SocketAddr::new(peer.ip(), 1));
             assert_eq!(user_of(listens, nobody), None, "{address}: a listener");
+        }
+    }
+
+    #[test]
+    fn a_kernel_that_knows_no_users_is_not_one_whose_peer_has_gone() {
+        PeerUsers::open().unwrap().check().unwrap();
+        // Of this protocol no kernel knows them.
+        let users = PeerUsers::open_for(254).unwrap();
+        let nobody = SocketAddr::from(([127, 0, 0, 1], 1));
+        for error in [users.check().unwrap_err(), users.user_of(nobody, nobody).unwrap_err()] {
+            let sentence = "this kernel does not know the users of connections (CONFIG_INET_DIAG)";
+            assert_eq!(error.to_string(), sentence);
         }
     }
 
