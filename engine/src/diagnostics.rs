@@ -59,6 +59,15 @@ impl LogSummed {
         Some(format!("{sentence}{before}"))
     }
 
+    /// Returns [the rest](Self::rest) once the last message is a minute old.
+    pub(crate) fn rest_of_minute(&mut self, now: Instant) -> Option<u64> {
+        let is_over =
+            self.last.is_none_or(|last| now.saturating_duration_since(last) >= SUM_INTERVAL);
+        let rest = is_over.then(|| self.rest()).flatten();
+        self.last = rest.map(|_| now).or(self.last);
+        rest
+    }
+
     /// Returns the number of events that no message was about, if there are any, and forgets them.
     pub(crate) fn rest(&mut self) -> Option<u64> {
         Some(std::mem::take(&mut self.silent)).filter(|count| *count > 0)
@@ -80,6 +89,18 @@ mod tests {
         assert_eq!(of(121).as_deref(), Some("one"));
         assert_eq!(of(122), None);
         assert_eq!((log.rest(), log.rest()), (Some(1), None));
+    }
+
+    #[test]
+    fn the_number_is_told_after_a_minute_also_if_nothing_more_happens() {
+        let mut log = LogSummed::default();
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        assert_eq!(log.rest_of_minute(start), None);
+        assert_eq!(log.of(at(0), "one").as_deref(), Some("one"));
+        assert_eq!([1, 2].map(|seconds| log.of(at(seconds), "one")), [None, None]);
+        assert_eq!([59, 60, 61].map(|it| log.rest_of_minute(at(it))), [None, Some(2), None]);
+        assert_eq!(log.of(at(62), "one"), None, "two messages in a minute are too many");
     }
 
     #[test]

@@ -34,6 +34,9 @@ fn decap_until_end(config: Config, input: &Path, to_stdout: bool) -> Result<(), 
         drop(engine.take_diagnostics());
     }
     let mut report = run::stop_engine(engine);
+    if !(to_stdout && is_stdout_closed()) {
+        report.diagnostics.iter().for_each(|note| super::log(note));
+    }
     let damage = report.input_error.take();
     super::print_table(&report, to_stdout)?;
     if let Some(hint) = port_hint(&report, &ports) {

@@ -87,6 +87,7 @@ pub(super) fn run(loader: &Loader, format: Option<ProgressFormat>) -> Result<(),
     };
     exit_on_next_signal();
     let report = stop_engine(engine);
+    report.diagnostics.iter().for_each(|note| log(note));
     super::print_table(&report, stdout.is_taken || format.is_some())?;
     if format == Some(ProgressFormat::Json) {
         print(&account::line(start.elapsed(), &report)).map_err(cannot_print)?;
@@ -255,7 +256,7 @@ fn reload(engine: &mut Engine, loader: &Loader, stdout: &mut StdoutOutputs) -> A
     answer
 }
 
-/// Prints the remaining diagnostics and stops the engine.
+/// Prints the diagnostics until now and stops the engine.
 pub(super) fn stop_engine(engine: Engine) -> Report {
     engine.take_diagnostics().iter().for_each(|note| log(note));
     engine.stop()

@@ -209,7 +209,8 @@ impl Engine {
         is_gone || self.workers.any_ended(interface)
     }
 
-    /// Returns the messages for the operator since the last call.
+    /// Returns the messages for the operator since the last call. Those from [`Self::stop`] are in
+    /// [`Report::diagnostics`].
     pub fn take_diagnostics(&self) -> Vec<String> {
         self.diagnostics.take()
     }

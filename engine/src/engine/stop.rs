@@ -29,6 +29,7 @@ impl Engine {
         for (output, written) in report.outputs.iter_mut().zip(written) {
             output.written = written.or(output.written.take());
         }
+        report.diagnostics = self.take_diagnostics();
         report
     }
 

@@ -312,7 +312,15 @@ fn whoever_is_not_welcome_is_told_why() {
             && another.ends_with("listens there: stop it, or name another path"),
         "{another}"
     );
-    assert_adds_up(&engine.stop());
+    let notes = engine.take_diagnostics();
+    let refused: Vec<_> = notes.iter().filter(|note| note.contains(" refused ")).collect();
+    assert_eq!(refused.len(), 1, "the others are summed up: {notes:?}");
+    let report = engine.stop();
+    assert_adds_up(&report);
+    let is_sum = |note: &String| {
+        note.starts_with("output `shared` refused ") && note.ends_with(" more consumers")
+    };
+    assert!(report.diagnostics.iter().any(is_sum), "{:?}", report.diagnostics);
     drop(consumer);
     assert_eq!(count(first.consumer), 0, "the end is seen");
     assert!(matches!(attach(&socket, None), Err(AttachError::Connect { .. })));

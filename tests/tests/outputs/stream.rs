@@ -239,6 +239,8 @@ fn a_reader_that_takes_nothing_does_not_hold_up_the_end_and_one_too_many_is_turn
     let report = engine.stop();
     assert!(watch.elapsed() < Duration::from_secs(4), "{:?}", watch.elapsed());
     assert_adds_up(&report);
+    let said = "output `stream` turned away 2 more".to_owned();
+    assert!(report.diagnostics.contains(&said), "{:?}", report.diagnostics);
     let consumers = report.outputs[1].consumers.unwrap();
     assert_eq!(
         (consumers.attached_total, consumers.refused, consumers.disconnected, consumers.attached),

@@ -101,6 +101,9 @@ pub struct Report {
     pub capture_file: Option<CaptureFileReport>,
     /// Other failures, a message each.
     pub failures: Vec<String>,
+    /// Messages for the operator from the end of the engine, which
+    /// [`Engine::take_diagnostics`](super::Engine::take_diagnostics) cannot return any more.
+    pub diagnostics: Vec<String>,
 }
 
 impl Report {
@@ -152,6 +155,7 @@ impl Report {
             input_error: None,
             capture_file: None,
             failures,
+            diagnostics: Vec::new(),
         }
     }
 

@@ -30,14 +30,13 @@ pub(crate) struct Server {
     pub(crate) members: u32,
 }
 
-fn serve(server: &Server, socket: ListenSocket) -> io::Result<()> {
+fn serve(server: &Server, socket: ListenSocket, refused: &mut LogSummed) -> io::Result<()> {
     let notifier = &server.service.attached.notifier;
     notifier.wait_until_open()?;
     let mut acceptor = Acceptor::new(socket);
     let mut closing_since = None;
     let mut connections = Vec::new();
     let mut sessions = SessionList::default();
-    let mut refused = LogSummed::default();
     loop {
         wait(server, acceptor.socket(), &connections)?;
         notifier.drain();
@@ -50,7 +49,8 @@ fn serve(server: &Server, socket: ListenSocket) -> io::Result<()> {
         }
         // Detached consumers first, so that others find a place.
         connections.retain_mut(|connection| server.is_active(connection));
-        server.answer_hellos(&mut connections, &mut sessions, &mut refused);
+        server.answer_hellos(&mut connections, &mut sessions, refused);
+        server.report_refused(refused.rest_of_minute(Instant::now()));
         connections.retain_mut(|connection| server.send_updates(connection, &mut sessions));
         server.count_attached(&connections);
         if notifier.is_open() {
@@ -89,13 +89,23 @@ fn wait(
 impl Server {
     /// Serves consumers until the [`Notifier`](crate::outputs::attach::Notifier) says that it ends.
     pub(super) fn run(&self, socket: ListenSocket) {
-        if let Err(error) = serve(self, socket) {
+        let mut refused = LogSummed::default();
+        let served = serve(self, socket, &mut refused);
+        self.report_refused(refused.rest());
+        if let Err(error) = served {
             let name = &self.service.name;
             self.service
                 .diagnostics
                 .push(format!("output `{name}` accepts no more consumers: {error}"));
         }
         self.service.attached.notifier.set_ended();
+    }
+
+    /// Reports consumers that were refused after one that was reported.
+    fn report_refused(&self, count: Option<u64>) {
+        let Some(count) = count else { return };
+        let (name, consumers) = (&self.service.name, counted(count, "more consumer"));
+        self.service.diagnostics.push(format!("output `{name}` refused {consumers}"));
     }
 
     /// Returns whether a connection stays.

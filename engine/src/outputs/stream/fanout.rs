@@ -9,9 +9,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::access;
 use super::attached_reader::AttachedReader;
 use super::listener::{Incoming, StreamListener};
+use super::reader_log::ReaderLog;
 use super::rings::Rings;
 use super::stream_settings::StreamSettings;
-use crate::diagnostics::{LogOnChange, LogSummed};
 use crate::outputs::attach::{PastReaders, Service, StreamCounters};
 use crate::ring::Next;
 
@@ -34,7 +34,7 @@ pub(crate) struct StreamFanout {
 const ACCEPTS_PER_TURN: usize = 16;
 
 /// State of the running thread.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct FanoutState {
     rings: Option<Rings>,
     readers: Vec<AttachedReader>,
@@ -42,15 +42,29 @@ struct FanoutState {
     taken: u64,
     /// Count of consumers that no longer exist.
     out_of_order: u64,
-    /// Last error with new readers.
-    reader_errors: LogOnChange,
-    /// Readers that were turned away, and those that were disconnected because they took nothing.
-    turned_away: LogSummed,
-    given_up: LogSummed,
-    /// Last error with new queues.
-    queue_errors: LogOnChange,
+    log: ReaderLog,
     /// No reader is accepted before this time, after a failure.
     paused_until: Option<Instant>,
+}
+
+impl FanoutState {
+    fn new(log: ReaderLog) -> Self {
+        Self {
+            rings: None,
+            readers: Vec::new(),
+            past_readers: PastReaders::default(),
+            taken: 0,
+            out_of_order: 0,
+            log,
+            paused_until: None,
+        }
+    }
+
+    /// Returns the number of frames that came out of order.
+    fn out_of_order(&self) -> u64 {
+        let now = self.rings.as_ref().map_or(0, |rings| rings.consumer.out_of_order());
+        self.out_of_order + now
+    }
 }
 
 impl StreamFanout {
@@ -65,7 +79,8 @@ impl StreamFanout {
 
     /// Serves readers until the end; the readers get the ends of their streams in any case.
     fn serve(&self, listener: StreamListener) -> io::Result<()> {
-        let mut state = FanoutState::default();
+        let log = ReaderLog::new(&self.service.name, self.service.diagnostics.clone());
+        let mut state = FanoutState::new(log);
         let served = self.serve_readers(listener, &mut state);
         self.end_all(&mut state);
         served
@@ -82,6 +97,7 @@ impl StreamFanout {
             if let Some(listener) = &mut listener {
                 self.accept_readers(listener, state);
             }
+            state.log.tick();
             if state.readers.is_empty() {
                 if state.rings.is_some() {
                     self.release_rings(state);
@@ -95,9 +111,8 @@ impl StreamFanout {
                 continue;
             }
             // A failure is tried again in the next turn; the other queues go on.
-            let failed = self.attach_new_queues(&mut state.rings).err();
-            let sentence = failed.map(|error| format!("gets nothing from a new queue: {error}"));
-            self.report_change(state.queue_errors.of(sentence));
+            let attached = self.attach_new_queues(&mut state.rings);
+            state.log.attached(attached);
             if self.turn(state) {
                 self.end_all(state);
             }
@@ -139,20 +154,12 @@ impl StreamFanout {
                 Ok(Some(incoming)) => self.admit(incoming, state),
                 Ok(None) => return,
                 Err(error) => {
-                    self.report_change(
-                        state.reader_errors.of(Some(format!("cannot let a reader in: {error}"))),
-                    );
+                    state.log.accepted(Err(format!("cannot let a reader in: {error}")));
                     // A failure will not be over at once.
                     state.paused_until = Some(Instant::now() + POLL_INTERVAL);
                     return;
                 }
             }
-        }
-    }
-
-    fn report_change(&self, sentence: Option<String>) {
-        if let Some(sentence) = sentence {
-            self.service.diagnostics.push(format!("output `{}` {sentence}", self.service.name));
         }
     }
 
@@ -171,15 +178,13 @@ impl StreamFanout {
         match reader {
             Ok(reader) => {
                 state.readers.push(reader);
-                state.reader_errors.of(None);
+                state.log.accepted(Ok(()));
                 self.service.attached.stats.count(0, |it| it.attached_total += 1);
                 self.publish_stats(state);
             }
             Err(error) => {
                 self.service.attached.stats.count(0, |it| it.refused += 1);
-                self.report_change(
-                    state.reader_errors.of(Some(format!("cannot serve a reader: {error}"))),
-                );
+                state.log.accepted(Err(format!("cannot serve a reader: {error}")));
             }
         }
     }
@@ -189,8 +194,7 @@ impl StreamFanout {
         self.service.attached.stats.count(0, |it| it.refused += 1);
         let said = format!("output `{}`: {reason}", self.service.name);
         access::turn_away(incoming, self.settings.format, &said);
-        let note = format!("turned away {}: {reason}", incoming.name);
-        self.report_change(state.turned_away.of(Instant::now(), &note));
+        state.log.turned_away(&incoming.name, reason);
     }
 
     /// Moves frames for one interval; returns whether the rings are closed.
@@ -233,23 +237,22 @@ impl StreamFanout {
             let ending = state.readers.iter_mut().filter(|reader| reader.wants_to_end());
             ending.for_each(|reader| reader.end(&full));
         }
-        let FanoutState { readers, past_readers, given_up, .. } = state;
+        let FanoutState { readers, past_readers, log, .. } = state;
         readers.retain_mut(|reader| {
             let is_active = reader.is_active();
             if !is_active {
                 past_readers.add(reader.report());
                 if let Some(error) = reader.failure() {
-                    let reader = reader.name();
-                    self.report_change(Some(format!("cannot write to {reader}: {error}")));
+                    log.failed(reader.name(), &error);
                 }
                 if reader.is_aborted() {
                     self.service.attached.stats.count(0, |it| it.disconnected += 1);
-                    let note = format!("disconnected {}, which took nothing", reader.name());
-                    self.report_change(given_up.of(Instant::now(), &note));
+                    log.given_up(reader.name());
                 }
             }
             is_active
         });
+        state.log.out_of_order(state.out_of_order());
         self.publish_stats(state);
     }
 
@@ -263,12 +266,7 @@ impl StreamFanout {
         }
         self.release_rings(state);
         self.publish_stats(state);
-        let turned_away = state.turned_away.rest().map(|count| format!("turned away {count} more"));
-        self.report_change(turned_away);
-        let given_up = state.given_up.rest();
-        self.report_change(
-            given_up.map(|count| format!("disconnected {count} more, which took nothing")),
-        );
+        state.log.finish();
     }
 
     /// Returns the rings to the workers.
@@ -286,12 +284,11 @@ impl StreamFanout {
     }
 
     fn publish_stats(&self, state: &FanoutState) {
-        let FanoutState { rings, readers, past_readers, taken, out_of_order, .. } = state;
-        let now = rings.as_ref().map_or(0, |rings| rings.consumer.out_of_order());
+        let FanoutState { readers, past_readers, taken, .. } = state;
         let Some(shared) = &self.service.attached.readers else { return };
         shared.store(StreamCounters {
             taken: *taken,
-            out_of_order: out_of_order + now,
+            out_of_order: state.out_of_order(),
             readers: past_readers.and(readers.iter().map(AttachedReader::report)),
         });
         self.service.attached.stats.count(0, |it| it.attached = readers.len() as u64);

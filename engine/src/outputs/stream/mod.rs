@@ -10,6 +10,7 @@
 //! | `fanout` | moves frames from the rings to the readers |
 //! | `rings` | the rings, from the first reader to the last |
 //! | `access`, `peer_user` | decides who may read, and tells those who may not |
+//! | `reader_log` | messages about readers |
 //! | `stream_settings` | format and limits of a stream |
 //! | `attached_reader` | one reader: which frames it gets, and their counts |
 //! | `encoder` | frames as records of pcapng or pcap |
@@ -27,6 +28,7 @@ mod listener;
 mod outer_encoder;
 mod outer_stream;
 mod peer_user;
+mod reader_log;
 mod rings;
 mod send_queue;
 mod stream_settings;
@@ -73,12 +75,12 @@ pub(super) fn open(
         StreamTarget::Tcp(_) => Access::of(&stream.allowed_users).map_err(failed)?,
         _ => Access::All,
     };
-    let listener = StreamListener::open(&stream.target).map_err(failed)?;
-    if let StreamTarget::Tcp(address) = stream.target {
     // At another address everybody can read, apart from programs that come from a loopback address.
     if matches!(stream.target, StreamTarget::Tcp(at) if at.ip().to_canonical().is_loopback()) {
         access.check().map_err(failed)?;
     }
+    let listener = StreamListener::open(&stream.target).map_err(failed)?;
+    if let StreamTarget::Tcp(address) = stream.target {
         let (name, who) = (&output.name, access.describe(address));
         context.diagnostics.push(format!("output `{name}` listens at {address}: {who}"));
     }
