@@ -228,7 +228,12 @@ fn standard_input_and_output_take_the_place_of_files() {
     let output = vxtap(directory.path(), &["explain", "in.pcap", "-c", "-", "--flow"], config);
     assert!(text(&output.stdout).starts_with("web: 192.168.1.1:40000"), "{output:?}");
     let output = vxtap(directory.path(), &["check", "-c", "-"], config);
-    assert!(text(&output.stdout).starts_with("/dev/stdin is accepted.\n"), "{output:?}");
+    assert!(text(&output.stdout).starts_with("standard input is accepted.\n"), "{output:?}");
+    let output = vxtap(directory.path(), &["check", "-c", "-"], b"nonsense = 1");
+    assert!(
+        text(&output.stderr).starts_with("vxtap: standard input:1:1: nonsense: "),
+        "{output:?}"
+    );
     let output = vxtap(directory.path(), &["explain", "-", "-c", "-"], config);
     let message = "vxtap: standard input is capture and configuration at once: name a file\n";
     assert_eq!((output.status.code(), text(&output.stderr)), (Some(2), message));

@@ -7,7 +7,7 @@ use vxtap::capture_file::{CaptureFileError, OuterFrames};
 use vxtap::plural::counted;
 
 use super::CommandError;
-use super::load::is_standard;
+use super::load::{input_name, is_standard};
 
 /// UDP ports that a hint names at most.
 const PORTS_SHOWN: usize = 3;
@@ -15,7 +15,7 @@ const PORTS_SHOWN: usize = 3;
 /// Opens a capture file; `-` is standard input.
 pub(super) fn open(path: &Path) -> Result<OuterFrames, CommandError> {
     let frames = if is_standard(path) {
-        OuterFrames::from_reader("standard input", io::stdin())
+        OuterFrames::from_reader(input_name(path), io::stdin())
     } else {
         OuterFrames::open(path)
     };

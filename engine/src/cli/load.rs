@@ -1,6 +1,7 @@
 //! Configuration of a command, from its arguments and the file.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -18,13 +19,23 @@ pub(super) fn is_standard(path: &Path) -> bool {
 }
 
 /// Returns the path of a file to read; `-` is standard input.
-pub(super) fn input_path(path: &Path) -> &Path {
+fn input_path(path: &Path) -> &Path {
     if is_standard(path) { Path::new("/dev/stdin") } else { path }
+}
+
+/// Returns the name of a file to read in messages; `-` is standard input.
+pub(super) fn input_name(path: &Path) -> &Path {
+    if is_standard(path) { Path::new("standard input") } else { path }
 }
 
 /// Reads a configuration file; `-` is standard input.
 pub(super) fn read(path: &Path) -> Result<Config, CommandError> {
-    Config::read(input_path(path)).map_err(|error| CommandError::Refused(error.into()))
+    let config = if is_standard(path) {
+        Config::from_reader(input_name(path), io::stdin())
+    } else {
+        Config::read(path)
+    };
+    config.map_err(|error| CommandError::Refused(error.into()))
 }
 
 /// Makes the configuration of `vxtap run`: that of the file with the interfaces of the command

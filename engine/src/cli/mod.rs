@@ -89,7 +89,7 @@ fn example() -> Result<(), CommandError> {
 fn check(args: &CheckArgs) -> Result<(), CommandError> {
     let config = load::read(&args.config)?;
     let text = check::describe(&config).map_err(|error| CommandError::Refused(error.into()))?;
-    let path = load::input_path(&args.config).display();
+    let path = load::input_name(&args.config).display();
     print(&format!("{path} is accepted.\n\n{text}")).map_err(cannot_print)
 }
 

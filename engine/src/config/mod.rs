@@ -33,6 +33,7 @@ mod unique;
 mod vxlan_profile;
 mod workers;
 
+use std::io::Read;
 use std::path::Path;
 
 pub use capture::{
@@ -125,7 +126,16 @@ impl Config {
     ///
     /// [`ConfigError::Read`] when the file cannot be read, else as for [`Config::from_toml`].
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        toml::from_bytes(path, &toml::read(path)?)
+        Self::from_reader(path, toml::open(path)?)
+    }
+
+    /// Reads and checks a configuration; `path` only names it in errors.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Config::read`].
+    pub fn from_reader(path: &Path, source: impl Read) -> Result<Self, ConfigError> {
+        toml::from_bytes(path, &toml::read(path, source)?)
     }
 
     /// Reads and checks a configuration; `path` only names it in errors.

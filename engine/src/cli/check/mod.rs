@@ -3,6 +3,7 @@
 mod capture;
 mod delivery;
 mod resources;
+mod shared_files;
 
 use vxtap::Engine;
 use vxtap::config::{Config, ConfigError, Output};
@@ -10,6 +11,7 @@ use vxtap::config::{Config, ConfigError, Output};
 use capture::capture;
 use delivery::{filters, outputs, sessions};
 use resources::{memory, workers};
+use shared_files::shared_retention;
 
 /// Describes a configuration.
 ///
@@ -28,7 +30,7 @@ pub(super) fn describe(config: &Config) -> Result<String, ConfigError> {
         memory,
         sessions(config),
         filters(config),
-        outputs(config),
+        outputs(config) + &shared_retention(config),
     ];
     let paragraphs: Vec<_> = paragraphs.into_iter().filter(|it| !it.is_empty()).collect();
     Ok(paragraphs.join("\n"))

@@ -38,14 +38,15 @@ pub(super) struct LocatedProblem {
     problem: Problem,
 }
 
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, ConfigError> {
+pub(super) fn open(path: &Path) -> Result<File, ConfigError> {
+    File::open(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })
+}
+
+/// Reads everything; `path` only names the source in errors.
+pub(super) fn read(path: &Path, source: impl Read) -> Result<Vec<u8>, ConfigError> {
     let fail = |source| ConfigError::Read { path: path.to_owned(), source };
     let mut bytes = Vec::new();
-    File::open(path)
-        .map_err(fail)?
-        .take(FILE_BYTES_MAX + 1)
-        .read_to_end(&mut bytes)
-        .map_err(fail)?;
+    source.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(fail)?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
         let message =
             format!("longer than {} MiB, which no configuration needs", FILE_BYTES_MAX >> 20);
