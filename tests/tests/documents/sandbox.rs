@@ -105,7 +105,8 @@ impl Sandbox {
         let mut command = Command::new("nsenter");
         command.arg("--target").arg(self.init.to_string());
         command.args(["--mount", "--net", "--pid", &format!("--wdns={HOME}"), "--", "setsid"]);
-        command.args(["bash", "-c", script]).process_group(0);
+        // A shell in the background ignores SIGINT, and so would all that it starts.
+        command.args(["env", "--default-signal=INT", "bash", "-c", script]).process_group(0);
         command.env("PATH", format!("/mnt/bin:{}", std::env::var("PATH").unwrap_or_default()));
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         Ok(Running { process: Process::spawn(text, &mut command)?, text: text.to_owned(), log })

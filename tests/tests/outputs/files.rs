@@ -235,14 +235,19 @@ fn sessions_have_files_that_end_on_a_signal_are_compressed_and_survive_a_kill() 
     process.wait(TIMEOUT).unwrap();
     assert_eq!(open_files().len(), sessions.len());
 
-    let (_, said) = stop(&mut start(&veth, &arguments));
+    let mut process = start(&veth, &arguments);
+    // Also the files that the killed process has left. A stop waits for a compression, but not for
+    // ever.
+    wait_until("the files to be compressed", TIMEOUT, || {
+        files(&caught, ".zst").len() == 2 * sessions.len()
+    })
+    .unwrap();
+    let (_, said) = stop(&mut process);
     assert!(
         said.contains(&format!("{} files that an earlier run did not finish", sessions.len())),
         "{said}"
     );
     let compressed = files(&caught, ".zst");
-    // Also the files that the killed process has left.
-    assert_eq!(compressed.len(), 2 * sessions.len());
     assert_eq!(fs::read_dir(&caught).unwrap().count(), compressed.len());
     assert_eq!(
         compressed.iter().map(|path| frames_in(path)).sum::<u64>(),

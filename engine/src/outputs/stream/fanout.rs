@@ -252,6 +252,10 @@ impl StreamFanout {
             }
             is_active
         });
+        if state.readers.is_empty() {
+            // First: once the counters show no reader, no frame waits for one.
+            self.release_rings(state);
+        }
         state.log.out_of_order(state.out_of_order());
         self.publish_stats(state);
     }
