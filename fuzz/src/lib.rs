@@ -7,7 +7,9 @@ pub fn import(read: fn(&[Input], &Options) -> Result<Imported, ImportError>, byt
     let input = Input { name: "input".to_owned(), bytes: bytes.to_owned() };
     match read(&[input], &Options::default()) {
         // The importer has checked that it is valid.
-        Ok(imported) => assert!(imported.left_out.iter().all(|sentence| is_a_line(sentence))),
+        Ok(Imported { left_out, notes, .. }) => {
+            assert!(left_out.iter().chain(&notes).all(|sentence| is_a_line(sentence)));
+        }
         Err(error) => assert!(is_a_line(&error.to_string()), "{error:?}"),
     }
 }

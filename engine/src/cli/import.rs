@@ -23,27 +23,29 @@ pub(super) fn import(args: &ImportArgs) -> Result<(), CommandError> {
         ImportSource::Cloudformation => import::cloudformation,
     };
     let options = Options { target: target.clone() };
-    let Imported { toml, left_out } = read(&inputs, &options).map_err(refused_or_failed)?;
+    let Imported { toml, left_out, notes } = read(&inputs, &options).map_err(refused_or_failed)?;
     match output {
         Some(path) => write(path, &toml)?,
         None => print(&toml).map_err(cannot_print)?,
     }
-    report(&left_out);
+    report(&left_out, &notes);
     Ok(())
 }
 
 /// Inputs that were read and have nothing of a mirror are a failure; all else is wrong usage.
 fn refused_or_failed(error: ImportError) -> CommandError {
-    if let ImportError::Nothing { left_out, .. } = &error {
-        report(left_out);
+    if let ImportError::Nothing { left_out, notes, .. } = &error {
+        report(left_out, notes);
         return CommandError::Failed(error.into());
     }
     CommandError::Refused(error.into())
 }
 
-fn report(left_out: &[String]) {
-    for sentence in left_out {
-        log(&format!("left out: {sentence}"));
+fn report(left_out: &[String], notes: &[String]) {
+    for (what, sentences) in [("left out", left_out), ("note", notes)] {
+        for sentence in sentences {
+            log(&format!("{what}: {sentence}"));
+        }
     }
 }
 

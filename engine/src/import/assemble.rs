@@ -7,8 +7,9 @@ use ipnet::Ipv4Net;
 
 use super::interface::MirrorInterface;
 use super::left_out::LeftOut;
-use super::model::{Mirror, MirrorFilter, MirrorRule, MirrorSession, MirrorTarget};
+use super::model::{Mirror, MirrorFilter, MirrorRule};
 use super::sessions::{Parts, UsableSession, usable};
+use super::target::to_target;
 use super::vpc::Vpcs;
 use super::{ImportError, Options};
 
@@ -21,6 +22,7 @@ pub(super) struct Assembled {
     /// Sessions by interface, then by number.
     pub(super) sessions: Vec<UsableSession>,
     pub(super) left_out: Vec<String>,
+    pub(super) notes: Vec<String>,
 }
 
 /// `dns_remedy` says how the prefixes of VPCs get into the input.
@@ -31,80 +33,34 @@ pub(super) fn assemble(
 ) -> Result<Assembled, ImportError> {
     let Mirror { filters, rules, sessions, targets, instance_interfaces, interfaces, .. } = mirror;
     let (vpcs, mut left_out) = (Vpcs::new(mirror.vpcs, mirror.subnets), mirror.left_out);
-    let sessions = to_target(sessions, &targets, options)?;
+    let sessions = to_target(sessions, &targets, options, &mut left_out)?;
     let interfaces: BTreeMap<_, _> = instance_interfaces
         .into_iter()
         .chain(interfaces)
         .map(|interface| (interface.id.clone(), interface))
         .collect();
-    let parts = Parts {
-        filters: filters.iter().map(|filter| filter.id.as_str()).collect(),
-        interfaces: &interfaces,
-    };
+    // Before the sessions: they are taken without a filter of which a rule is left out.
+    let filters = with_rules(filters, rules, &mut left_out);
+    let parts = Parts { filters: &filters, interfaces: &interfaces };
     let mut sessions = usable(sessions, &parts, &mut left_out);
-    check_numbers(&sessions)?;
-    let dns_filters: HashSet<_> =
-        filters.iter().filter(|filter| filter.amazon_dns).map(|it| it.id.clone()).collect();
-    let has_dns = |it: &&mut UsableSession| {
-        it.filter.as_ref().is_some_and(|filter| dns_filters.contains(filter))
-    };
+    let with_dns: HashSet<_> =
+        filters.iter().filter(|it| it.0.amazon_dns).map(|it| it.0.id.as_str()).collect();
+    let has_dns =
+        |it: &&mut UsableSession| it.filter.as_deref().is_some_and(|it| with_dns.contains(it));
     let with_dns = sessions.iter_mut().filter(has_dns);
     vpcs.note_unknown_dns(with_dns, &interfaces, dns_remedy, &mut left_out);
+    if sessions.is_empty() && !filters.is_empty() {
+        left_out.note("no session is left: everything that arrives is undeclared traffic");
+    }
     let mirrored: BTreeSet<_> = sessions
         .iter()
         .filter(|it| it.has_interface)
         .map(|it| it.session.interface.clone())
         .collect();
     let mirrored = interfaces.into_iter().filter(|(id, _)| mirrored.contains(id));
-    Ok(Assembled {
-        interfaces: mirrored.map(|(_, it)| (it.clone(), vpcs.prefixes(&it))).collect(),
-        filters: with_rules(filters, rules, &mut left_out)?,
-        sessions,
-        left_out: left_out.into_sentences(),
-    })
-}
-
-/// Returns the sessions that send to the requested target.
-fn to_target(
-    sessions: Vec<MirrorSession>,
-    targets: &[MirrorTarget],
-    options: &Options,
-) -> Result<Vec<MirrorSession>, ImportError> {
-    let Some(wanted) = &options.target else { return Ok(sessions) };
-    let ids: HashSet<&String> = targets
-        .iter()
-        .filter(|target| target.destination == *wanted)
-        .map(|target| &target.id)
-        .chain([wanted])
-        .collect();
-    let all: BTreeSet<_> = sessions.iter().filter_map(|session| session.target.clone()).collect();
-    let sessions: Vec<_> = sessions
-        .into_iter()
-        .filter(|session| session.target.as_ref().is_some_and(|target| ids.contains(target)))
-        .collect();
-    if sessions.is_empty() {
-        let all = all.into_iter().collect::<Vec<_>>().join(", ");
-        let all = if all.is_empty() { "none".to_owned() } else { all };
-        return Err(ImportError::whole(format_args!(
-            "no session sends to the target {wanted}; targets are {all}"
-        )));
-    }
-    Ok(sessions)
-}
-
-/// Checks that the sessions of an interface have different numbers, as the mirror evaluates them in
-/// this order.
-fn check_numbers(sessions: &[UsableSession]) -> Result<(), ImportError> {
-    for pair in sessions.windows(2).filter(|pair| pair[0].has_interface) {
-        let [one, two] = [&pair[0].session, &pair[1].session];
-        if (&one.interface, one.number) == (&two.interface, two.number) {
-            return Err(ImportError::whole(format_args!(
-                "interface {}: the sessions {} and {} have the same number",
-                one.interface, one.id, two.id
-            )));
-        }
-    }
-    Ok(())
+    let interfaces = mirrored.map(|(_, it)| vpcs.described(it)).collect();
+    let (left_out, notes) = left_out.into_sentences();
+    Ok(Assembled { interfaces, filters, sessions, left_out, notes })
 }
 
 /// Returns the filters, each with its rules.
@@ -112,7 +68,7 @@ fn with_rules(
     mut filters: Vec<MirrorFilter>,
     mut rules: Vec<MirrorRule>,
     left_out: &mut LeftOut,
-) -> Result<Vec<(MirrorFilter, Vec<MirrorRule>)>, ImportError> {
+) -> Vec<(MirrorFilter, Vec<MirrorRule>)> {
     filters.sort_by(|one, two| one.id.cmp(&two.id));
     rules.sort_by(|one, two| {
         (one.direction, one.number, &one.id).cmp(&(two.direction, two.number, &two.id))
@@ -124,17 +80,9 @@ fn with_rules(
     let mut joined = Vec::new();
     for mut filter in filters {
         let rules = by_filter.remove(&filter.id).unwrap_or_default();
-        for pair in rules.windows(2) {
-            if (pair[0].direction, pair[0].number) == (pair[1].direction, pair[1].number) {
-                let (direction, number) = (pair[0].direction, pair[0].number);
-                return Err(ImportError::whole(format_args!(
-                    "filter {}: the rules {} and {} are both {direction} rule {number}",
-                    filter.id, pair[0].id, pair[1].id
-                )));
-            }
-        }
-        if left_out.is_incomplete(&filter.id) {
-            filter.assumptions.push("It is not complete: a rule of it is left out.".to_owned());
+        let rules = with_own_numbers(rules, left_out);
+        if let Some(lack) = left_out.lack(&filter.id) {
+            filter.assumptions.push(format!("It {lack}."));
         }
         joined.push((filter, rules));
     }
@@ -146,5 +94,27 @@ fn with_rules(
         left_out
             .say(format_args!("rule {}: its filter {} is not in the input", rule.id, rule.filter));
     }
-    Ok(joined)
+    joined
+}
+
+/// Leaves out those of the sorted rules of a filter that have the same number: which of them comes
+/// first is not known.
+fn with_own_numbers(rules: Vec<MirrorRule>, left_out: &mut LeftOut) -> Vec<MirrorRule> {
+    let mut own = Vec::new();
+    for same in
+        rules.chunk_by(|one, two| (one.direction, one.number) == (two.direction, two.number))
+    {
+        let [MirrorRule { filter, direction, number, .. }, _, ..] = same else {
+            own.extend_from_slice(same);
+            continue;
+        };
+        let ids: Vec<_> = same.iter().map(|rule| rule.id.as_str()).collect();
+        let ids = ids.join(", ");
+        left_out.rule(
+            Some(filter),
+            same.iter().any(MirrorRule::may_accept),
+            format_args!("rules {ids} of filter {filter}: each is {direction} rule {number}, so that their order is not known"),
+        );
+    }
+    own
 }

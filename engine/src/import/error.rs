@@ -37,6 +37,8 @@ pub enum ImportError {
         message: String,
         /// Parts of the input that were left out, one sentence each.
         left_out: Vec<String>,
+        /// Parts of the input that were taken otherwise than the input has them, one sentence each.
+        notes: Vec<String>,
     },
 }
 
@@ -51,11 +53,6 @@ impl ImportError {
 
     pub(super) fn whole(message: impl fmt::Display) -> Self {
         Self::Whole { message: one_line(message) }
-    }
-
-    /// Returns the error for two descriptions of an object that differ.
-    pub(super) fn twice(what: &str, id: &str) -> Self {
-        Self::whole(format_args!("the {what} {id} is described twice, and not the same way"))
     }
 }
 

@@ -1,10 +1,10 @@
 //! Network interfaces, which several descriptions may speak of.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::ImportError;
 use super::item::Place;
 use crate::config::MacAddress;
 
@@ -34,27 +34,25 @@ pub(super) fn in_order(primary: Option<IpAddr>, mut others: Vec<IpNet>) -> Vec<I
     primary.into_iter().chain(others).collect()
 }
 
-/// Returns one description of each interface, sorted by identifier. A resource and a data source,
-/// for example, may have different parts of it.
-///
-/// # Errors
-///
-/// If two descriptions contradict each other.
+/// Returns one description of each interface, sorted by identifier, and the identifiers of those
+/// whose descriptions contradict each other. A resource and a data source, for example, may have
+/// different parts of an interface.
 pub(super) fn combined(
     mut interfaces: Vec<MirrorInterface>,
-) -> Result<Vec<MirrorInterface>, ImportError> {
+) -> (Vec<MirrorInterface>, BTreeSet<String>) {
     interfaces.sort_by(|one, two| one.id.cmp(&two.id));
-    let mut result: Vec<MirrorInterface> = Vec::new();
+    let (mut result, mut contradictory) = (Vec::<MirrorInterface>::new(), BTreeSet::new());
     for interface in interfaces {
         let Some(last) = result.last_mut().filter(|last| last.id == interface.id) else {
             result.push(interface);
             continue;
         };
         if last.add(&interface).is_err() {
-            return Err(ImportError::twice("interface", &interface.id));
+            contradictory.insert(interface.id);
         }
     }
-    Ok(result)
+    result.retain(|it| !contradictory.contains(&it.id));
+    (result, contradictory)
 }
 
 impl MirrorInterface {

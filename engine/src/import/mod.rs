@@ -16,6 +16,7 @@ mod item;
 mod left_out;
 mod model;
 mod sessions;
+mod target;
 mod terraform;
 mod values;
 mod vpc;
@@ -62,6 +63,8 @@ pub struct Imported {
     pub toml: String,
     /// Parts of the input that are not in the configuration, one sentence each.
     pub left_out: Vec<String>,
+    /// Parts of the configuration that are not as the input has them, one sentence each.
+    pub notes: Vec<String>,
 }
 
 /// Reads output of the AWS CLI: any of `describe-traffic-mirror-filters`, `-filter-rules`,
@@ -136,7 +139,8 @@ fn finish(
         let written = write::toml(source.command, inputs, &assembled);
         let config = Config::from_toml(Path::new("the configuration"), &written.toml);
         let Err(error) = config else {
-            return Ok(Imported { toml: written.toml, left_out: assembled.left_out });
+            let Assembled { left_out, notes, .. } = assembled;
+            return Ok(Imported { toml: written.toml, left_out, notes });
         };
         leave_out_refused(&mut mirror, &written, error, refused)?;
         refused += 1;
@@ -177,13 +181,14 @@ fn nothing(
 ) -> ImportError {
     let files: Vec<_> = inputs.iter().map(|input| input.name.as_str()).collect();
     let files = files.join(", ");
-    let message = if assembled.left_out.is_empty() {
+    let message = if mirror.seen.has_mirror {
+        format!("{files}: no session and no filter of a traffic mirror can be used")
+    } else {
         let (seen, objects) = (mirror.seen.describe(), source.mirror_objects);
         format!("{files}: no traffic mirror; found {seen}; a mirror has {objects}")
-    } else {
-        format!("{files}: no session and no filter of a traffic mirror can be used")
     };
-    ImportError::Nothing { message: error::one_line(message), left_out: assembled.left_out }
+    let Assembled { left_out, notes, .. } = assembled;
+    ImportError::Nothing { message: error::one_line(message), left_out, notes }
 }
 
 /// Returns the text of an input, without a byte order mark.

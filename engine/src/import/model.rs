@@ -5,14 +5,13 @@
 //! sessions and interfaces come in any order and from any number of files.
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::{fmt, mem};
 
 use ipnet::{IpNet, Ipv4Net};
 
-use super::ImportError;
 use super::interface::{MirrorInterface, combined};
 use super::item::Place;
-use super::left_out::{LeftOut, Seen};
+use super::left_out::{LeftOut, LeftOutSession, Seen};
 use crate::config::{Action, Direction, PortRange};
 
 /// Everything that was read.
@@ -26,8 +25,7 @@ pub(super) struct Mirror {
     /// Interfaces as their instances list them, with fewer properties: used for those that
     /// `interfaces` does not have.
     pub(super) instance_interfaces: Vec<MirrorInterface>,
-    /// IPv4 prefixes in force of VPCs, with the VPC's identifier.
-    pub(super) vpcs: Vec<(String, Ipv4Net)>,
+    pub(super) vpcs: Vec<VpcPrefix>,
     /// The VPC of each subnet.
     pub(super) subnets: BTreeMap<String, String>,
     pub(super) left_out: LeftOut,
@@ -36,26 +34,51 @@ pub(super) struct Mirror {
 
 impl Mirror {
     /// Adds a prefix of a VPC; files may overlap.
-    pub(super) fn add_vpc_prefix(&mut self, vpc: &str, prefix: Ipv4Net) {
-        let vpc = (vpc.to_owned(), prefix);
-        if !self.vpcs.contains(&vpc) {
-            self.vpcs.push(vpc);
+    pub(super) fn add_vpc_prefix(&mut self, vpc: &str, prefix: Ipv4Net, assumptions: &[String]) {
+        let assumptions = assumptions.to_vec();
+        let prefix = VpcPrefix { vpc: vpc.to_owned(), prefix, assumptions };
+        if !self.vpcs.contains(&prefix) {
+            self.vpcs.push(prefix);
         }
     }
 
-    /// Removes duplicates, as files may overlap, and sorts by identifier.
-    ///
-    /// # Errors
-    ///
-    /// If two descriptions of an object differ.
-    pub(super) fn merged(mut self) -> Result<Self, ImportError> {
-        merge(&mut self.filters, |it| &it.id, "filter")?;
-        merge(&mut self.rules, |it| &it.id, "rule")?;
-        merge(&mut self.sessions, |it| &it.id, "session")?;
-        merge(&mut self.targets, |it| &it.id, "target")?;
-        self.interfaces = combined(self.interfaces)?;
-        self.instance_interfaces = combined(self.instance_interfaces)?;
-        Ok(self)
+    /// Removes duplicates, as files may overlap, and sorts by identifier. Leaves out objects whose
+    /// descriptions differ.
+    pub(super) fn merged(mut self) -> Self {
+        let left_out = &mut self.left_out;
+        for id in merge(&mut self.filters, |it| &it.id).into_keys() {
+            left_out.object(&id, twice("filter", &id));
+        }
+        for (id, rules) in merge(&mut self.rules, |it| &it.id) {
+            for rule in rules {
+                left_out.rule(Some(&rule.filter), rule.may_accept(), twice("rule", &id));
+            }
+        }
+        for (id, sessions) in merge(&mut self.sessions, |it| &it.id) {
+            for session in sessions {
+                left_out.session(session.left_out(), twice("session", &id));
+            }
+        }
+        for id in merge(&mut self.targets, |it| &it.id).into_keys() {
+            left_out.object(&id, twice("target", &id));
+        }
+        self.merge_interfaces();
+        self
+    }
+
+    fn merge_interfaces(&mut self) {
+        let (interfaces, mut contradictory) = combined(mem::take(&mut self.interfaces));
+        // The descriptions of instances are not used for these.
+        let has_own = |id: &String| {
+            contradictory.contains(id) || interfaces.binary_search_by(|it| it.id.cmp(id)).is_ok()
+        };
+        self.instance_interfaces.retain(|it| !has_own(&it.id));
+        let (of_instances, more) = combined(mem::take(&mut self.instance_interfaces));
+        contradictory.extend(more);
+        for id in contradictory {
+            self.left_out.object(&id, twice("interface", &id));
+        }
+        (self.interfaces, self.instance_interfaces) = (interfaces, of_instances);
     }
 
     /// Leaves out an object that the configuration cannot have.
@@ -72,13 +95,13 @@ impl Mirror {
             }
             Object::Rule(id) => {
                 for rule in self.rules.extract_if(.., |it| it.id == *id) {
-                    let may_accept = rule.action == Action::Accept;
-                    self.left_out.rule(&rule.filter, may_accept, &reason);
+                    self.left_out.rule(Some(&rule.filter), rule.may_accept(), &reason);
                 }
             }
             Object::Session(id) => {
-                self.sessions.retain(|it| it.id != *id);
-                self.left_out.object(id, reason);
+                for session in self.sessions.extract_if(.., |it| it.id == *id) {
+                    self.left_out.session(session.left_out(), &reason);
+                }
             }
         }
     }
@@ -93,20 +116,28 @@ pub(super) enum Object {
     Session(String),
 }
 
+/// Leaves one description of each object, sorted by identifier; removes and returns the objects
+/// that have several different ones.
 fn merge<T: PartialEq>(
     things: &mut Vec<T>,
     id: impl Fn(&T) -> &String,
-    what: &str,
-) -> Result<(), ImportError> {
-    things.sort_by(|one, two| id(one).cmp(id(two)));
-    for pair in things.windows(2) {
-        if id(&pair[0]) == id(&pair[1]) && pair[0] != pair[1] {
-            let id = id(&pair[0]);
-            return Err(ImportError::twice(what, id));
+) -> BTreeMap<String, Vec<T>> {
+    let mut by_id: BTreeMap<String, Vec<T>> = BTreeMap::new();
+    for thing in things.drain(..) {
+        let descriptions = by_id.entry(id(&thing).clone()).or_default();
+        if !descriptions.contains(&thing) {
+            descriptions.push(thing);
         }
     }
-    things.dedup();
-    Ok(())
+    let (one, several): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        by_id.into_iter().partition(|(_, descriptions)| descriptions.len() == 1);
+    things.extend(one.into_values().flatten());
+    several
+}
+
+/// Returns the sentence about two descriptions of an object that differ.
+fn twice(what: &str, id: &str) -> String {
+    format!("the {what} {id} is described twice, and not the same way")
 }
 
 /// A mirror filter without its rules.
@@ -145,6 +176,12 @@ pub(super) struct MirrorRule {
     pub(super) assumptions: Vec<String>,
 }
 
+impl MirrorRule {
+    pub(super) fn may_accept(&self) -> bool {
+        self.action == Action::Accept
+    }
+}
+
 /// A mirror session.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct MirrorSession {
@@ -162,6 +199,21 @@ pub(super) struct MirrorSession {
     /// 0 to `0xFF_FFFF`; `None` if the input does not have it: such a session is left out and
     /// reported.
     pub(super) vni: Option<u32>,
+    pub(super) assumptions: Vec<String>,
+}
+
+impl MirrorSession {
+    /// Returns what counts of the session once it is left out.
+    pub(super) fn left_out(&self) -> LeftOutSession {
+        LeftOutSession::new(&self.id, self.vni)
+    }
+}
+
+/// An IPv4 prefix in force of a VPC.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct VpcPrefix {
+    pub(super) vpc: String,
+    pub(super) prefix: Ipv4Net,
     pub(super) assumptions: Vec<String>,
 }
 

@@ -6,6 +6,7 @@ use ipnet::{IpNet, Ipv4Net};
 
 use super::ImportError;
 use super::item::Item;
+use super::left_out::LeftOutSession;
 use super::model::{Mirror, MirrorRule, MirrorSession};
 use crate::config::{Action, Direction, MacAddress, PortRange, TCP, UDP};
 
@@ -75,11 +76,11 @@ pub(super) fn add_rule(
     match rule(item, keys, id, filter, &mut without) {
         Ok(rule) => {
             for sentence in &without {
-                mirror.left_out.say(sentence);
+                mirror.left_out.note(sentence);
             }
             mirror.rules.push(rule);
         }
-        Err(error) => mirror.left_out.rule(filter, may_accept(item, keys), error),
+        Err(error) => mirror.left_out.rule(Some(filter), may_accept(item, keys), error),
     }
 }
 
@@ -196,6 +197,22 @@ pub(super) fn session(
         vni: item.get(keys.vni)?.map(|item| vni(&item)).transpose()?,
         assumptions: Vec::new(),
     })
+}
+
+/// Returns what counts of a session that cannot be read: its name and, if that can, its VNI.
+pub(super) fn left_out_session(
+    item: &Item<'_>,
+    keys: &SessionKeys,
+    id: Option<&str>,
+) -> LeftOutSession {
+    let vni = item.get(keys.vni).ok().flatten().and_then(|item| vni(&item).ok());
+    match id {
+        Some(id) => LeftOutSession::new(id, vni),
+        None => LeftOutSession {
+            name: format!("the session at {}", item.place()),
+            ..LeftOutSession::new("", vni)
+        },
+    }
 }
 
 /// Reads a prefix. Host bits are cleared, as AWS does, and IPv4 in IPv6 form is taken in its own:

@@ -6,22 +6,27 @@ use ipnet::Ipv4Net;
 
 use super::interface::MirrorInterface;
 use super::left_out::LeftOut;
+use super::model::VpcPrefix;
 use super::sessions::UsableSession;
 
 pub(super) struct Vpcs {
     /// IPv4 prefixes of each VPC.
     prefixes: BTreeMap<String, BTreeSet<Ipv4Net>>,
+    /// Assumptions about the prefixes of each VPC.
+    assumptions: BTreeMap<String, BTreeSet<String>>,
     /// The VPC of each subnet.
     of_subnets: BTreeMap<String, String>,
 }
 
 impl Vpcs {
-    pub(super) fn new(vpcs: Vec<(String, Ipv4Net)>, of_subnets: BTreeMap<String, String>) -> Self {
+    pub(super) fn new(vpcs: Vec<VpcPrefix>, of_subnets: BTreeMap<String, String>) -> Self {
         let mut prefixes: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-        for (vpc, prefix) in vpcs {
-            prefixes.entry(vpc).or_default().insert(prefix);
+        let mut assumptions: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for each in vpcs {
+            assumptions.entry(each.vpc.clone()).or_default().extend(each.assumptions);
+            prefixes.entry(each.vpc).or_default().insert(each.prefix);
         }
-        Self { prefixes, of_subnets }
+        Self { prefixes, assumptions, of_subnets }
     }
 
     /// Returns the identifier of the interface's VPC: its own property, or that of its subnet.
@@ -31,9 +36,27 @@ impl Vpcs {
     }
 
     /// Returns the prefixes of the interface's VPC; none if they are not in the input.
-    pub(super) fn prefixes(&self, interface: &MirrorInterface) -> Vec<Ipv4Net> {
+    fn prefixes(&self, interface: &MirrorInterface) -> Vec<Ipv4Net> {
         let prefixes = self.vpc(interface).and_then(|vpc| self.prefixes.get(vpc));
         prefixes.into_iter().flatten().copied().collect()
+    }
+
+    /// Returns the interface with the prefixes of its VPC, and the assumptions about them among its
+    /// own.
+    pub(super) fn described(
+        &self,
+        mut interface: MirrorInterface,
+    ) -> (MirrorInterface, Vec<Ipv4Net>) {
+        let prefixes = self.prefixes(&interface);
+        let assumptions = self.vpc(&interface).and_then(|vpc| self.assumptions.get(vpc));
+        let more: Vec<_> = assumptions
+            .into_iter()
+            .flatten()
+            .filter(|it| !interface.assumptions.contains(it))
+            .cloned()
+            .collect();
+        interface.assumptions.extend(more);
+        (interface, prefixes)
     }
 
     /// Says of which sessions the DNS server is not known, although their filter includes it.
@@ -62,9 +85,9 @@ impl Vpcs {
         }
         for (reason, sessions) in by_reason {
             let sessions = enumerated(&sessions);
-            left_out.say(format_args!(
-                "amazon-dns of {sessions}: {reason}, so that the DNS server at its base address plus 2 is not \
-                 recognised and the rules decide about its traffic; {remedy}"
+            left_out.note(format_args!(
+                "amazon-dns of {sessions}: {reason}, so that the DNS server at the VPC's base address plus 2 is not \
+                 recognised and its traffic passes only where a rule accepts it; {remedy}"
             ));
         }
     }

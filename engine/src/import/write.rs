@@ -42,12 +42,8 @@ pub(super) fn toml(command: &str, inputs: &[Input], assembled: &Assembled) -> Wr
     out.line(
         "# To be added: [capture] with the interface that the mirror sends to, and [[output]] for the frames.",
     );
-    if !assembled.left_out.is_empty() {
-        out.line("#\n# Left out, or not complete:");
-    }
-    for sentence in &assembled.left_out {
-        out.sentence("# - ", "#   ", sentence);
-    }
+    out.sentences("Left out", &assembled.left_out);
+    out.sentences("Notes", &assembled.notes);
     for (eni, vpc_prefixes) in &assembled.interfaces {
         out.start(Object::Interface(eni.id.clone()), &eni.place);
         out.interface(eni, vpc_prefixes);
@@ -82,6 +78,16 @@ impl Writer {
         // Writing to a string cannot fail.
         let _ = writeln!(self.toml, "{line}");
         self.lines += self.toml[start..].bytes().filter(|&byte| byte == b'\n').count();
+    }
+
+    /// Writes a list of sentences below a title, if there are any.
+    fn sentences(&mut self, title: &str, sentences: &[String]) {
+        if !sentences.is_empty() {
+            self.line(format_args!("#\n# {title}:"));
+        }
+        for sentence in sentences {
+            self.sentence("# - ", "#   ", sentence);
+        }
     }
 
     /// Begins an object with an empty line.

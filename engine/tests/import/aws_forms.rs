@@ -5,7 +5,7 @@ use vxtap::config::{Action, Config};
 
 use crate::{Source, import_text, input};
 
-fn session() -> Value {
+pub(crate) fn session() -> Value {
     json!({
         "TrafficMirrorSessionId": "tms-1", "TrafficMirrorFilterId": "tmf-1", "NetworkInterfaceId": "eni-1",
         "TrafficMirrorTargetId": "tmt-1", "SessionNumber": 1, "VirtualNetworkId": 100, "OwnerId": "1", "Tags": [],
@@ -13,14 +13,14 @@ fn session() -> Value {
 }
 
 /// A rule without identifiers of its own.
-fn rule(number: u32) -> Value {
+pub(crate) fn rule(number: u32) -> Value {
     json!({
         "TrafficDirection": "ingress", "RuleNumber": number, "RuleAction": "accept",
         "SourceCidrBlock": "0.0.0.0/0", "DestinationCidrBlock": "10.0.0.0/8",
     })
 }
 
-fn filter(id: &str, rules: &Value) -> Value {
+pub(crate) fn filter(id: &str, rules: &Value) -> Value {
     json!({"TrafficMirrorFilterId": id, "IngressFilterRules": rules, "EgressFilterRules": []})
 }
 
@@ -40,8 +40,8 @@ fn the_last_page_of_a_list_ends_it() {
 
     // The end of another list is no end of this one.
     let (_, left_out) = import(&[first, sessions]);
-    let sentence = "in: TrafficMirrorFilters goes on (NextToken): without --max-items and --no-paginate the AWS CLI \
-                    prints all of it";
+    let sentence = "in: TrafficMirrorFilters goes on (NextToken), and the rest is not in the input: without --max-items and \
+                    --no-paginate the AWS CLI prints all of it";
     assert_eq!(left_out, [sentence]);
 }
 
@@ -107,19 +107,21 @@ fn one_rule_that_cannot_be_read_leaves_the_others() {
         odd["SourceCidrBlock"] = json!("everyone");
         let filters =
             json!({"TrafficMirrorFilters": [filter("tmf-1", &json!([rule(10), odd, rule(30)]))]});
-        import(&[filters, json!({"TrafficMirrorSessions": [session()]})])
+        let sessions = json!({"TrafficMirrorSessions": [session()]});
+        import_text(Source::Aws, format!("{filters}\n{sessions}"))
     };
     let sentence = "in: TrafficMirrorFilters[0] (tmf-1).IngressFilterRules[1] (tmf-1 ingress 20).SourceCidrBlock: found \
                     \"everyone\", expected an address prefix such as \"10.0.0.0/8\"";
-    let (config, left_out) = of("accept");
+    let (config, imported) = of("accept");
     let numbers: Vec<_> = config.filters[0].rules.iter().map(|rule| rule.number).collect();
     assert_eq!((numbers, config.sessions[0].filter.clone()), (vec![10, 30], None));
     let passes = "session tms-1: its filter tmf-1 lacks a rule that is left out: all that the mirror sends passes";
-    assert_eq!(left_out, [sentence, passes]);
+    assert_eq!(imported.left_out, [sentence]);
+    assert!(imported.notes.contains(&passes.to_owned()), "{imported:?}");
 
-    let (config, left_out) = of("reject");
+    let (config, imported) = of("reject");
     assert_eq!(config.sessions[0].filter.as_deref(), Some("tmf-1"));
-    assert_eq!(left_out, [sentence]);
+    assert_eq!(imported.left_out, [sentence]);
 }
 
 /// AWS applies ports to TCP and UDP alone.
@@ -129,20 +131,22 @@ fn ports_of_another_protocol_are_left_out_where_that_loses_no_frame() {
         let mut odd = rule(20);
         (odd["RuleAction"], odd["Protocol"]) = (json!(action), protocol);
         odd["DestinationPortRange"] = json!({"FromPort": 443, "ToPort": 443});
-        import(&[json!({"TrafficMirrorFilters": [filter("tmf-1", &json!([rule(10), odd]))]})])
+        let filters = json!({"TrafficMirrorFilters": [filter("tmf-1", &json!([rule(10), odd]))]});
+        import_text(Source::Aws, filters.to_string())
     };
     let place = "in: TrafficMirrorFilters[0] (tmf-1).IngressFilterRules[1] (tmf-1 ingress 20).DestinationPortRange: ports \
                  need protocol 6 (TCP) or 17 (UDP)";
     for protocol in [json!(-1), json!(0), json!(1), Value::Null] {
-        let (config, left_out) = of("accept", protocol.clone());
+        let (config, imported) = of("accept", protocol.clone());
         let rule = &config.filters[0].rules[1];
         assert_eq!((rule.action, rule.destination_ports), (Action::Accept, None));
-        assert_eq!(left_out, [format!("{place}; the rule is taken without them")]);
+        let taken = vec![format!("{place}; the rule is taken without them")];
+        assert_eq!((imported.left_out, &imported.notes[..1]), (Vec::new(), &taken[..]));
 
-        let (config, left_out) = of("reject", protocol);
-        assert_eq!((config.filters[0].rules.len(), left_out), (1, vec![place.to_owned()]));
+        let (config, imported) = of("reject", protocol);
+        assert_eq!((config.filters[0].rules.len(), imported.left_out), (1, vec![place.to_owned()]));
     }
-    assert_eq!(of("reject", json!(6)).1, [""; 0]);
+    assert_eq!(of("reject", json!(6)).1.left_out, [""; 0]);
 }
 
 /// `describe-instances` has the interfaces of its instances; their own description is fuller.

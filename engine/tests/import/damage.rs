@@ -21,7 +21,7 @@ fn import(source: Source, text: &str) -> Outcome {
     let outcome = catch_unwind(|| source.import(&[input(FILE, text)]));
     match outcome.unwrap_or_else(|_| panic!("{source:?} panics at:\n{text}")) {
         Ok(imported) => Outcome { is_accepted: true, sentences: imported.left_out },
-        Err(ImportError::Nothing { message, left_out }) => Outcome {
+        Err(ImportError::Nothing { message, left_out, .. }) => Outcome {
             is_accepted: false,
             sentences: left_out.into_iter().chain([message]).collect(),
         },

@@ -4,18 +4,20 @@ use serde_json::{Value, json};
 
 use crate::{Source, import_text};
 
-/// Prefixes of the only interface, and what is left out.
+/// Prefixes of the only interface, and what is said about its DNS server; nothing is left out.
 fn prefixes(source: Source, text: &str) -> (Vec<String>, Vec<String>) {
     let (config, imported) = import_text(source, text);
     let prefixes = config.enis[0].vpc_prefixes.iter().map(ToString::to_string);
-    (prefixes.collect(), imported.left_out)
+    assert_eq!(imported.left_out, [""; 0]);
+    let is_dns = |sentence: &String| sentence.starts_with("amazon-dns");
+    (prefixes.collect(), imported.notes.into_iter().filter(is_dns).collect())
 }
 
 /// The sentence about a server that is not known.
 fn unknown(session: &str, reason: &str, remedy: &str) -> String {
     format!(
-        "amazon-dns of session {session}: {reason}, so that the DNS server at its base address plus 2 is not recognised \
-         and the rules decide about its traffic; {remedy}"
+        "amazon-dns of session {session}: {reason}, so that the DNS server at the VPC's base address plus 2 is not \
+         recognised and its traffic passes only where a rule accepts it; {remedy}"
     )
 }
 
@@ -38,9 +40,9 @@ fn prefixes_that_are_not_in_force_do_not_count() {
         association("10.0.0.0/16", "associated"), association("10.1.0.0/16", "associated"),
         association("10.2.0.0/16", "disassociated"), association("10.3.0.0/16", "failed"),
         association("10.4.0.0/16", "associating"), {"CidrBlock": "10.5.0.0/16"}]}]});
-    let (prefixes, left_out) = aws(&[interface, vpcs], &json!(["amazon-dns"]));
+    let (prefixes, notes) = aws(&[interface, vpcs], &json!(["amazon-dns"]));
     assert_eq!(prefixes, ["10.0.0.0/16", "10.1.0.0/16", "10.5.0.0/16"]);
-    assert_eq!(left_out, [""; 0]);
+    assert_eq!(notes, [""; 0]);
 }
 
 #[test]
@@ -57,10 +59,10 @@ fn a_server_that_is_not_known_is_said_where_it_matters() {
         (json!({"SubnetId": "subnet-1"}), "the VPC of subnet-1 is not in the input"),
         (json!({}), "the VPC of the interface is not in the input"),
     ] {
-        let (prefixes, left_out) = aws(&[interface(more.clone())], &dns);
-        assert_eq!((prefixes, left_out), (Vec::new(), vec![unknown("tms-1", reason, REMEDY)]));
-        let (_, left_out) = aws(&[interface(more)], &json!([]));
-        assert_eq!(left_out, [""; 0]);
+        let (prefixes, notes) = aws(&[interface(more.clone())], &dns);
+        assert_eq!((prefixes, notes), (Vec::new(), vec![unknown("tms-1", reason, REMEDY)]));
+        let (_, notes) = aws(&[interface(more)], &json!([]));
+        assert_eq!(notes, [""; 0]);
     }
     // The subnet leads to the VPC.
     let parts = [
@@ -102,7 +104,7 @@ fn the_subnet_of_a_state_leads_to_the_vpc() {
     let remedy = "add a state with the VPC and the subnet as resources or data sources";
     let reason = "the VPC of subnet-1 is not in the input";
     assert_eq!(with(Vec::new()), (Vec::new(), vec![unknown("tms-1", reason, remedy)]));
-    let (prefixes, left_out) = with(vec![
+    let (prefixes, notes) = with(vec![
         resource("aws_subnet", "data", json!({"id": "subnet-1", "vpc_id": "vpc-1"})),
         resource(
             "aws_vpc",
@@ -118,7 +120,7 @@ fn the_subnet_of_a_state_leads_to_the_vpc() {
         ),
     ]);
     assert_eq!(
-        (prefixes, left_out),
+        (prefixes, notes),
         (vec!["10.0.0.0/16".to_owned(), "10.2.0.0/16".to_owned()], Vec::new())
     );
 }
@@ -141,10 +143,29 @@ fn the_subnet_of_a_template_leads_to_the_vpc() {
     assert_eq!(prefixes(Source::Cloudformation, &template("10.0.0.0/16")), (both, Vec::new()));
     // A prefix that the template does not determine is none.
     let text = template("!Ref Net").replace("10.2.0.0/16", "!ImportValue x");
-    let left_out = vec![unknown(
+    let notes = vec![unknown(
         "S",
         "the prefixes of V are not in the input",
         "set vpc_prefixes in its [[eni]]",
     )];
-    assert_eq!(prefixes(Source::Cloudformation, &text), (Vec::new(), left_out));
+    assert_eq!(prefixes(Source::Cloudformation, &text), (Vec::new(), notes));
+}
+
+/// It decides about the prefixes of the interface, whose comment it is.
+#[test]
+fn a_default_that_decides_about_a_prefix_is_a_comment() {
+    let text = "Parameters: {Net: {Type: String, Default: 10.0.0.0/16}, More: {Type: String, Default: 10.2.0.0/16}}\n\
+                Resources:\n  \
+                F: {Type: AWS::EC2::TrafficMirrorFilter, Properties: {NetworkServices: [amazon-dns]}}\n  \
+                V: {Type: AWS::EC2::VPC, Properties: {CidrBlock: !Ref Net}}\n  \
+                M: {Type: AWS::EC2::VPCCidrBlock, Properties: {VpcId: !Ref V, CidrBlock: !Ref More}}\n  \
+                N: {Type: AWS::EC2::Subnet, Properties: {VpcId: !Ref V, CidrBlock: !Ref Net}}\n  \
+                E: {Type: AWS::EC2::NetworkInterface, Properties: {SubnetId: !Ref N, PrivateIpAddress: 10.0.1.5}}\n  \
+                S: {Type: AWS::EC2::TrafficMirrorSession, Properties: {NetworkInterfaceId: !Ref E, \
+                TrafficMirrorFilterId: !Ref F, SessionNumber: 1, VirtualNetworkId: 100}}\n";
+    let (config, imported) = import_text(Source::Cloudformation, text);
+    assert_eq!(config.enis[0].vpc_prefixes.len(), 2);
+    let comments = "# parameter More taken at its default \"10.2.0.0/16\"\n\
+                    # parameter Net taken at its default \"10.0.0.0/16\"\n[[eni]]\n";
+    assert!(imported.toml.contains(comments), "{}", imported.toml);
 }

@@ -5,16 +5,21 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails right there")]
 
+mod any_source;
 mod aws_forms;
 mod command;
+mod contradictions;
 mod damage;
 mod dns;
 mod functions;
 mod golden;
+mod incomplete;
+mod loops;
 mod malformed;
 mod order;
 mod properties;
 mod resource_kinds;
+mod target;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -37,7 +37,7 @@ fn check_left_out(source: Source, cases: &[Case<'_>]) {
         let left_out = match source.import(&[input(FILE, text)]) {
             Ok(imported) => {
                 let list = imported.toml.replace("\n#   ", " ");
-                for sentence in &imported.left_out {
+                for sentence in imported.left_out.iter().chain(&imported.notes) {
                     assert!(list.contains(&format!("\n# - {sentence}\n")), "{sentence}\n{list}");
                 }
                 imported.left_out
@@ -63,7 +63,7 @@ fn check_each(cases: &[Case<'_>], outcome: impl Fn(&[u8]) -> String) {
 }
 
 /// The object with one property set to something else; null takes it away.
-fn with(object: &Value, key: &str, value: Value) -> Value {
+pub(crate) fn with(object: &Value, key: &str, value: Value) -> Value {
     let mut object = object.clone();
     match value {
         Value::Null => drop(object.as_object_mut().unwrap().remove(key)),

@@ -18,11 +18,11 @@ fn shuffled<T: Clone + std::fmt::Debug + 'static>(things: &[T], random: &mut Tes
 }
 
 /// Returns the configuration without the comment that names the files.
-fn import(source: Source, inputs: &[Input]) -> (String, Vec<String>) {
-    let Imported { toml, left_out } = source.import(inputs).unwrap();
-    let (files, rest) = toml.split_once('\n').unwrap();
+fn import(source: Source, inputs: &[Input]) -> Imported {
+    let imported = source.import(inputs).unwrap();
+    let (files, rest) = imported.toml.split_once('\n').unwrap();
     assert!(files.starts_with("# Written by"), "{files}");
-    (rest.to_owned(), left_out)
+    Imported { toml: rest.to_owned(), ..imported }
 }
 
 /// The JSON documents of a fixture of the AWS CLI.
@@ -123,9 +123,9 @@ fn the_primary_address_is_first_and_the_others_are_sorted() {
     let address = |last: u8| format!(r#"{{"PrivateIpAddress": "10.0.0.{last}"}}"#);
     let expected = interface(&[9, 7, 5].map(address).join(","));
     assert!(
-        expected.0.contains(r#"addresses = ["10.0.0.7", "10.0.0.5", "10.0.0.9"]"#),
+        expected.toml.contains(r#"addresses = ["10.0.0.7", "10.0.0.5", "10.0.0.9"]"#),
         "{}",
-        expected.0
+        expected.toml
     );
     assert_eq!(interface(&[5, 9, 7].map(address).join(",")), expected);
 }

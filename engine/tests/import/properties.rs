@@ -8,6 +8,7 @@ use proptest::prelude::RngExt as _;
 use proptest::test_runner::TestRng;
 use serde_json::{Value, json};
 use vxtap::Config;
+use vxtap::import::ImportError;
 
 use crate::order::random;
 use crate::{SCENARIOS, Source, input};
@@ -23,12 +24,17 @@ fn check(source: Source, bytes: &[u8]) -> bool {
         Ok(imported) => {
             let config = Config::from_toml(Path::new("imported"), &imported.toml);
             assert!(config.is_ok(), "{config:?}\n{}\nof\n{}", imported.toml, shown());
-            for sentence in &imported.left_out {
+            for sentence in imported.left_out.iter().chain(&imported.notes) {
                 assert_one_line(sentence, bytes);
             }
             true
         }
         Err(error) => {
+            if let ImportError::Nothing { left_out, notes, .. } = &error {
+                for sentence in left_out.iter().chain(notes) {
+                    assert_one_line(sentence, bytes);
+                }
+            }
             assert_one_line(&error.to_string(), bytes);
             false
         }

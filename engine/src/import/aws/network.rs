@@ -1,6 +1,6 @@
 //! Interfaces, instances, VPCs and subnets of the AWS CLI's output.
 
-use super::label;
+use super::mirror::label;
 use crate::import::ImportError;
 use crate::import::interface::{MirrorInterface, in_order};
 use crate::import::item::Item;
@@ -81,7 +81,7 @@ pub(super) fn vpc(item: &Item<'_>, mirror: &mut Mirror) -> Result<(), ImportErro
         }
     }
     for block in blocks {
-        mirror.add_vpc_prefix(&id, vpc_prefix(&block)?);
+        mirror.add_vpc_prefix(&id, vpc_prefix(&block)?, &[]);
     }
     Ok(())
 }

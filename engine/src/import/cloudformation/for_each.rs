@@ -2,56 +2,93 @@
 //!
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference-foreach.html>
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value};
 
 use super::resolve::Resolver;
+use super::resources::{has_class, is_of_mirror};
 use super::template::Template;
+use crate::import::item::Item;
+use crate::import::left_out::{Class, LeftOutSession};
+use crate::import::model::Mirror;
 
 /// Maximum number of passes through the loops of a template, which may have 500 resources.
 const PASSES_MAX: usize = 5_000;
 /// Maximum depth of loops, as in CloudFormation.
 const DEPTH_MAX: usize = 5;
 
-/// A loop that cannot be expanded.
-pub(super) struct Failure<'v> {
-    pub(super) name: String,
-    pub(super) reason: String,
-    pub(super) body: &'v Value,
-}
-
-/// Returns the resources with loops expanded, and the loops of the template that cannot be.
-pub(super) fn expand<'v>(
-    template: &Template<'_>,
-    resources: &'v Map<String, Value>,
-) -> (Map<String, Value>, Vec<Failure<'v>>) {
-    let (mut expanded, mut failures) = (Map::new(), Vec::new());
+/// Adds resources to a template, with loops expanded. Loops that make a part of a mirror and cannot
+/// be expanded are left out.
+pub(super) fn expand(
+    template: &mut Template<'_>,
+    file: &str,
+    resources: &Map<String, Value>,
+    mirror: &mut Mirror,
+) {
+    let (mut expanded, mut defaults) = (Map::new(), HashMap::new());
     let mut passes = 0;
     for (name, body) in resources {
         let mut expansion = Expansion { template, passes, made: Vec::new() };
-        let added = expansion.add(name, body, 0).and_then(|()| {
-            let again = expansion.made.iter().find(|(name, _)| expanded.contains_key(name));
-            again.map_or(Ok(()), |(name, _)| Err(format!("makes the resource {name} again")))
+        let added = expansion.add(name, body, &[], 0).and_then(|()| {
+            let again = expansion.made.iter().find(|it| expanded.contains_key(&it.name));
+            again.map_or(Ok(()), |it| Err(format!("makes the resource {} again", it.name)))
         });
         passes = expansion.passes;
-        match added {
-            Ok(()) => expanded.extend(expansion.made),
-            Err(reason) => failures.push(Failure { name: name.clone(), reason, body }),
+        if let Err(reason) = added {
+            leave_out(&Item::new(file, body, name.clone()), name, &reason, mirror);
+            continue;
+        }
+        for made in expansion.made {
+            defaults.insert(made.name.clone(), made.defaults);
+            expanded.insert(made.name, made.body);
         }
     }
-    (expanded, failures)
+    (template.resources, template.loop_defaults) = (expanded, defaults);
+}
+
+fn leave_out(body: &Item<'_>, name: &str, reason: &str, mirror: &mut Mirror) {
+    if !is_of_mirror(body.value()) {
+        return;
+    }
+    let has = |class| has_class(body.value(), class);
+    let error = body.error(reason);
+    let is_mirror = [Class::Filter, Class::Rule, Class::Session].into_iter().any(has);
+    mirror.seen.count("Fn::ForEach", 1, is_mirror);
+    mirror.left_out.rule(None, has(Class::Rule), &error);
+    if has(Class::Session) {
+        let name = format!("a session of {name}");
+        let session = LeftOutSession { name, ..LeftOutSession::new("", None) };
+        mirror.left_out.session(session, &error);
+    }
+}
+
+/// A resource of a loop, or one of none.
+struct Made {
+    name: String,
+    body: Value,
+    /// A sentence for each parameter at its default that decided about the loop.
+    defaults: Vec<String>,
 }
 
 struct Expansion<'t> {
     template: &'t Template<'t>,
     passes: usize,
-    /// Resources of a loop, or the one that is none.
-    made: Vec<(String, Value)>,
+    made: Vec<Made>,
 }
 
 impl Expansion<'_> {
-    fn add(&mut self, name: &str, body: &Value, depth: usize) -> Result<(), String> {
+    /// Adds a resource, or those of a loop; `defaults` are those of the loops around it.
+    fn add(
+        &mut self,
+        name: &str,
+        body: &Value,
+        defaults: &[String],
+        depth: usize,
+    ) -> Result<(), String> {
         if !name.starts_with("Fn::ForEach") {
-            self.made.push((name.to_owned(), body.clone()));
+            let (name, body, defaults) = (name.to_owned(), body.clone(), defaults.to_vec());
+            self.made.push(Made { name, body, defaults });
             return Ok(());
         }
         let Some([Value::String(variable), collection, Value::Object(template)]) =
@@ -62,7 +99,9 @@ impl Expansion<'_> {
         if depth == DEPTH_MAX {
             return Err(format!("more than {DEPTH_MAX} loops inside each other"));
         }
-        for value in self.collection(collection)? {
+        let mut resolver = Resolver::new(self.template, defaults);
+        let values = collected(&mut resolver, collection)?;
+        for value in values {
             self.passes += 1;
             if self.passes > PASSES_MAX {
                 return Err(format!("more than {PASSES_MAX} resources"));
@@ -70,24 +109,24 @@ impl Expansion<'_> {
             let substitution = Substitution::new(variable, &value);
             for (name, body) in template {
                 let (name, body) = (substitution.text(name), substitution.value(body));
-                self.add(&name, &body, depth + 1)?;
+                self.add(&name, &body, &resolver.assumptions, depth + 1)?;
             }
         }
         Ok(())
     }
+}
 
-    fn collection(&self, collection: &Value) -> Result<Vec<String>, String> {
-        let resolved = Resolver::new(self.template).resolve(collection);
-        let resolved = resolved.map_err(|unknown| unknown.reason)?;
-        let list = resolved.as_ref().and_then(Value::as_array);
-        let list = list.ok_or_else(|| "its collection is not a list".to_owned())?;
-        let text = |value: &Value| match value {
-            Value::String(text) => Ok(text.clone()),
-            Value::Number(number) => Ok(number.to_string()),
-            _ => Err("its collection has something else than texts".to_owned()),
-        };
-        list.iter().map(text).collect()
-    }
+/// Returns the values of a collection.
+fn collected(resolver: &mut Resolver<'_>, collection: &Value) -> Result<Vec<String>, String> {
+    let resolved = resolver.resolve(collection).map_err(|unknown| unknown.reason)?;
+    let list = resolved.as_ref().and_then(Value::as_array);
+    let list = list.ok_or_else(|| "its collection is not a list".to_owned())?;
+    let text = |value: &Value| match value {
+        Value::String(text) => Ok(text.clone()),
+        Value::Number(number) => Ok(number.to_string()),
+        _ => Err("its collection has something else than texts".to_owned()),
+    };
+    list.iter().map(text).collect()
 }
 
 /// Replaces the variable of a loop by its value.

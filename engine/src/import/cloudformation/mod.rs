@@ -18,11 +18,11 @@ mod yaml;
 use serde_json::Value;
 
 use super::item::Item;
+use super::left_out::Class;
 use super::model::Mirror;
-use super::values::{self, AWS_RULE};
+use super::values::{self, AWS_RULE, AWS_SESSION};
 use super::{ImportError, Input, json_error, text};
 use resolve::{Resolver, Unknown};
-use resources::Class;
 use template::Template;
 
 /// Resource types that belong to a mirror, for messages.
@@ -41,37 +41,55 @@ pub(super) fn read(inputs: &[Input]) -> Result<Mirror, ImportError> {
         };
         read_template(&Item::new(&input.name, &document, String::new()), &mut mirror)?;
     }
-    mirror.merged()
+    Ok(mirror.merged())
 }
 
 fn read_template(document: &Item<'_>, mirror: &mut Mirror) -> Result<(), ImportError> {
     if !document.value().is_object() {
         return Err(document.expected("a template with Resources"));
     }
+    let Some(all) = document.get("Resources")? else {
+        return Err(document.error("no Resources, which every CloudFormation template has"));
+    };
+    let Value::Object(resources) = all.value() else {
+        return Err(all.expected("a map of resources"));
+    };
     let file = document.file();
-    let template = Template::new(document, mirror)?;
+    let mut template = Template::new(document);
+    for_each::expand(&mut template, file, resources, mirror);
+    template.report_transforms(document, mirror);
     // A transform among the resources has been reported.
     for (name, resource) in template.resources.iter().filter(|it| it.0 != "Fn::Transform") {
         let resource = Item::new(file, resource, name.clone());
-        let Err(error) = read_resource(&template, name, &resource, mirror) else { continue };
-        if resource.word_of("Type") == Some("AWS::EC2::TrafficMirrorFilterRule") {
-            template.leave_out_rules_of_any_filter(true, &error, mirror);
+        if let Err(error) = read_resource(&template, name, &resource, mirror) {
+            let kind = resource.word_of("Type");
+            if kind.is_none() {
+                mirror.seen.count("a resource without a type", 1, false);
+            }
+            let class = kind.and_then(resources::kind).map(|kind| kind.class);
+            let nothing = Item::new(file, &Value::Null, name.clone());
+            leave_out(class, &nothing, name, &error, mirror);
         }
-        mirror.left_out.object(name, error);
     }
     Ok(())
 }
 
+/// Reads a resource, or leaves it out.
+///
+/// # Errors
+///
+/// If none of its properties is known.
 fn read_resource(
     template: &Template<'_>,
     name: &str,
     resource: &Item<'_>,
     mirror: &mut Mirror,
 ) -> Result<(), ImportError> {
-    let kind = resource.id("Type")?;
-    mirror.seen.count(&kind);
-    let Some(kind) = resources::kind(&kind) else { return Ok(()) };
-    let mut resolver = Resolver::new(template);
+    let kind_name = resource.id("Type")?;
+    let kind = resources::kind(&kind_name);
+    mirror.seen.count(&kind_name, 1, kind.is_some_and(|kind| kind.class.is_mirror()));
+    let Some(kind) = kind else { return Ok(()) };
+    let mut resolver = Resolver::new(template, template.defaults_of(name));
     let exists = match resource.optional_string("Condition")? {
         Some(condition) => resolver.condition(&condition),
         None => Ok(true),
@@ -89,43 +107,46 @@ fn read_resource(
     let (values, mut faults) = resolver.properties(&properties, kind.keys)?;
     faults.retain(|(key, _)| !kind.quiet.contains(key));
     let known = Item::new(resource.file(), &values, name.to_owned());
-    let is_certain = exists.is_ok();
-    let fault = match (exists, faults.first()) {
-        (Err(unknown), _) => Some(error_of(&known, "Condition", &unknown)),
-        (_, Some((key, unknown))) => Some(error_of(&known, key, unknown)),
-        _ => None,
-    };
-    match (fault, kind.class) {
-        (None, _) => {}
-        // An interface is known by its name, with or without addresses.
-        (Some(_), Class::Interface) if is_certain => {
-            for (key, unknown) in &faults {
-                mirror.left_out.say(error_of(&known, key, unknown));
-            }
+    // An interface is known by its name, with or without addresses.
+    if kind.class == Class::Interface && exists.is_ok() {
+        for (key, unknown) in faults.drain(..) {
+            let error = error_of(&known, key, &unknown);
+            mirror.left_out.note(format_args!("{error}; the interface is taken without it"));
         }
-        (Some(error), Class::Rule) => {
-            leave_out_rule(template, &known, mirror, &error);
-            return Ok(());
-        }
-        (Some(error), _) => return Err(error),
     }
-    (kind.read)(&known, name, &resolver.assumptions, mirror)
+    let read = match (exists, faults.first()) {
+        (Err(unknown), _) => Err(error_of(&known, "Condition", &unknown)),
+        (_, Some((key, unknown))) => Err(error_of(&known, key, unknown)),
+        _ => (kind.read)(&known, name, &resolver.assumptions, mirror),
+    };
+    if let Err(error) = read {
+        leave_out(Some(kind.class), &known, name, &error, mirror);
+    }
+    Ok(())
 }
 
 fn error_of(resource: &Item<'_>, key: &str, unknown: &Unknown) -> ImportError {
     resource.error_below(&format!(".{key}{}", unknown.path), &unknown.reason)
 }
 
-/// Leaves out a rule. Any filter of the template may be its own if that is not known either.
-fn leave_out_rule(
-    template: &Template<'_>,
-    rule: &Item<'_>,
-    mirror: &mut Mirror,
+/// Leaves out a resource, with what follows for others from the properties that are known.
+fn leave_out(
+    class: Option<Class>,
+    known: &Item<'_>,
+    name: &str,
     error: &ImportError,
+    mirror: &mut Mirror,
 ) {
-    let may_accept = values::may_accept(rule, &AWS_RULE);
-    match rule.word_of("TrafficMirrorFilterId") {
-        Some(filter) => mirror.left_out.rule(filter, may_accept, error),
-        None => template.leave_out_rules_of_any_filter(may_accept, error, mirror),
+    let left_out = &mut mirror.left_out;
+    match class {
+        // Without a type, it may be a rule too.
+        Some(Class::Rule) | None => {
+            let filter = known.word_of("TrafficMirrorFilterId");
+            left_out.rule(filter, values::may_accept(known, &AWS_RULE), error);
+        }
+        Some(Class::Session) => {
+            left_out.session(values::left_out_session(known, &AWS_SESSION, Some(name)), error);
+        }
+        _ => left_out.object(name, error),
     }
 }

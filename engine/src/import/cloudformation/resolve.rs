@@ -51,8 +51,16 @@ pub(super) struct Resolver<'t> {
 type Properties<'k> = (Value, Vec<(&'k str, Unknown)>);
 
 impl<'t> Resolver<'t> {
-    pub(super) const fn new(template: &'t Template<'t>) -> Self {
-        Self { template, assumptions: Vec::new(), steps: 0, jumps: 0, in_text: false }
+    /// `assumptions` are there already.
+    pub(super) fn new(template: &'t Template<'t>, assumptions: &[String]) -> Self {
+        let assumptions = assumptions.to_vec();
+        Self { template, assumptions, steps: 0, jumps: 0, in_text: false }
+    }
+
+    fn assume(&mut self, sentence: String) {
+        if !self.assumptions.contains(&sentence) {
+            self.assumptions.push(sentence);
+        }
     }
 
     /// Returns the requested properties of a resource.
@@ -176,10 +184,7 @@ impl<'t> Resolver<'t> {
         let parameter = parameter.ok_or_else(|| cannot(&format!("Ref {name}")))?;
         let value = default_of(name, parameter)?;
         let default = parameter.get("Default").unwrap_or(&Value::Null);
-        let sentence = format!("parameter {name} taken at its default {default}");
-        if !self.assumptions.contains(&sentence) {
-            self.assumptions.push(sentence);
-        }
+        self.assume(format!("parameter {name} taken at its default {default}"));
         Ok(Some(value))
     }
 
@@ -218,6 +223,9 @@ impl<'t> Resolver<'t> {
             _ => return Err(unknown()),
         };
         let property = resource.get("Properties").and_then(|all| all.get(property));
+        for sentence in self.template.defaults_of(name) {
+            self.assume(sentence.clone());
+        }
         self.jump(|it| it.resolve(property.ok_or_else(unknown)?))
     }
 }

@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::import::ImportError;
 use crate::import::interface::{MirrorInterface, in_order};
 use crate::import::item::Item;
+use crate::import::left_out::Class;
 use crate::import::model::{Mirror, MirrorFilter, MirrorTarget};
 use crate::import::values::{self, AWS_RULE, AWS_SESSION, address, vpc_prefix};
 
@@ -17,17 +18,6 @@ pub(super) struct Kind {
     pub(super) class: Class,
     /// Reads the properties of the resource with the logical name.
     pub(super) read: fn(&Item<'_>, &str, &[String], &mut Mirror) -> Result<(), ImportError>,
-}
-
-/// Treatment of a resource with properties that are not known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Class {
-    /// Its filter is then not complete.
-    Rule,
-    /// Taken without them.
-    Interface,
-    /// Left out.
-    Other,
 }
 
 const RULE: &[&str] = &[
@@ -57,7 +47,7 @@ const INTERFACE: &[&str] = &["PrivateIpAddress", "PrivateIpAddresses", "Ipv6Addr
 pub(super) fn kind(name: &str) -> Option<&'static Kind> {
     Some(match name {
         "AWS::EC2::TrafficMirrorFilter" => {
-            &Kind { keys: &["NetworkServices"], quiet: &[], class: Class::Other, read: filter }
+            &Kind { keys: &["NetworkServices"], quiet: &[], class: Class::Filter, read: filter }
         }
         "AWS::EC2::TrafficMirrorFilterRule" => {
             &Kind { keys: RULE, quiet: &[], class: Class::Rule, read: filter_rule }
@@ -65,7 +55,7 @@ pub(super) fn kind(name: &str) -> Option<&'static Kind> {
         "AWS::EC2::TrafficMirrorSession" => &Kind {
             keys: SESSION,
             quiet: &["TrafficMirrorTargetId"],
-            class: Class::Other,
+            class: Class::Session,
             read: session,
         },
         "AWS::EC2::TrafficMirrorTarget" => {
@@ -96,10 +86,19 @@ pub(super) fn kind(name: &str) -> Option<&'static Kind> {
 
 /// Returns `true` if a resource of a mirror, or an interface, is anywhere in the value.
 pub(super) fn is_of_mirror(value: &Value) -> bool {
+    has_kind(value, |_| true)
+}
+
+/// Returns `true` if a resource of the class is anywhere in the value.
+pub(super) fn has_class(value: &Value, class: Class) -> bool {
+    has_kind(value, |kind| kind.class == class)
+}
+
+fn has_kind(value: &Value, is_wanted: impl Fn(&Kind) -> bool + Copy) -> bool {
     match value {
-        Value::String(text) => kind(text).is_some(),
-        Value::Array(list) => list.iter().any(is_of_mirror),
-        Value::Object(object) => object.values().any(is_of_mirror),
+        Value::String(text) => kind(text).is_some_and(is_wanted),
+        Value::Array(list) => list.iter().any(|it| has_kind(it, is_wanted)),
+        Value::Object(object) => object.values().any(|it| has_kind(it, is_wanted)),
         _ => false,
     }
 }
@@ -198,11 +197,11 @@ fn interface(
 fn vpc(
     properties: &Item<'_>,
     name: &str,
-    _: &[String],
+    assumptions: &[String],
     mirror: &mut Mirror,
 ) -> Result<(), ImportError> {
     if let Some(block) = properties.get("CidrBlock")? {
-        mirror.add_vpc_prefix(name, vpc_prefix(&block)?);
+        mirror.add_vpc_prefix(name, vpc_prefix(&block)?, assumptions);
     }
     Ok(())
 }
@@ -210,13 +209,13 @@ fn vpc(
 fn vpc_block(
     properties: &Item<'_>,
     _: &str,
-    _: &[String],
+    assumptions: &[String],
     mirror: &mut Mirror,
 ) -> Result<(), ImportError> {
     if let (Some(vpc), Some(block)) =
         (properties.optional_string("VpcId")?, properties.get("CidrBlock")?)
     {
-        mirror.add_vpc_prefix(&vpc, vpc_prefix(&block)?);
+        mirror.add_vpc_prefix(&vpc, vpc_prefix(&block)?, assumptions);
     }
     Ok(())
 }

@@ -7,8 +7,11 @@
 use super::{Reader, Resource};
 use crate::import::ImportError;
 use crate::import::item::Item;
+use crate::import::left_out::Class;
 use crate::import::model::{Mirror, MirrorFilter, MirrorTarget};
 use crate::import::values::{self, RuleKeys, SessionKeys};
+
+const FILTER: &str = "traffic_mirror_filter_id";
 
 const RULE: RuleKeys = RuleKeys {
     direction: "traffic_direction",
@@ -26,31 +29,56 @@ const RULE: RuleKeys = RuleKeys {
 
 const SESSION: SessionKeys = SessionKeys {
     interface: "network_interface_id",
-    filter: "traffic_mirror_filter_id",
+    filter: FILTER,
     target: "traffic_mirror_target_id",
     number: "session_number",
     packet_length: "packet_length",
     vni: "virtual_network_id",
 };
 
-/// Returns the reader of a type of resources.
-pub(super) fn reader(kind: &str) -> Option<Reader> {
+/// Returns the reader of a type of resources, and what follows from one that is left out.
+pub(super) fn reader(kind: &str) -> Option<(Class, Reader)> {
     let kind = kind.strip_prefix("aws_ec2_").or_else(|| kind.strip_prefix("awscc_ec2_"))?;
     Some(match kind {
-        "traffic_mirror_filter" => filter,
-        "traffic_mirror_filter_rule" => filter_rule,
-        "traffic_mirror_session" => session,
-        "traffic_mirror_target" => target,
+        "traffic_mirror_filter" => (Class::Filter, filter),
+        "traffic_mirror_filter_rule" => (Class::Rule, filter_rule),
+        "traffic_mirror_session" => (Class::Session, session),
+        "traffic_mirror_target" => (Class::Other, target),
         _ => return None,
     })
 }
 
+/// Leaves out a resource that cannot be read or is not in force, with what follows for others.
+pub(super) fn leave_out(resource: &Item<'_>, error: ImportError, mirror: &mut Mirror) {
+    let values = resource.get("values").ok().flatten().unwrap_or_else(|| resource.clone());
+    let id = values.word_of("id").or_else(|| resource.word_of("address"));
+    let left_out = &mut mirror.left_out;
+    let kind = resource.word_of("type");
+    match kind.map(|kind| reader(kind).map_or(Class::Other, |it| it.0)) {
+        // Without a type, it may be a rule too.
+        Some(Class::Rule) | None => {
+            left_out.rule(values.word_of(FILTER), values::may_accept(&values, &RULE), error);
+        }
+        Some(Class::Session) => {
+            let mut session = values::left_out_session(&values, &SESSION, id);
+            session.vni = given(session.vni);
+            if resource.word_of("deposed_key").is_some() {
+                session.replaced_on = values.word_of(SESSION.interface).map(str::to_owned);
+            }
+            left_out.session(session, error);
+        }
+        _ => left_out.object(id.unwrap_or_default(), error),
+    }
+}
+
+/// Returns the VNI, if one is set: Terraform writes 0 for what is not.
+fn given(vni: Option<u32>) -> Option<u32> {
+    vni.filter(|&vni| vni != 0)
+}
+
 fn filter(resource: &Resource<'_>, mirror: &mut Mirror) -> Result<(), ImportError> {
     let Resource { id, values, .. } = resource;
-    if let Some(sentence) = resource.first_unknown(&["network_services"]) {
-        mirror.left_out.object(id, sentence);
-        return Ok(());
-    }
+    resource.check_known(&["network_services"])?;
     mirror.filters.push(MirrorFilter {
         id: id.clone(),
         place: values.place(),
@@ -62,13 +90,11 @@ fn filter(resource: &Resource<'_>, mirror: &mut Mirror) -> Result<(), ImportErro
 }
 
 fn filter_rule(resource: &Resource<'_>, mirror: &mut Mirror) -> Result<(), ImportError> {
-    const FILTER: &str = "traffic_mirror_filter_id";
     let Resource { id, values, .. } = resource;
     let Some(filter) = values.optional_string(FILTER)? else {
-        mirror.left_out.say(resource.not_known(FILTER));
-        return Ok(());
+        return Err(resource.not_known(FILTER));
     };
-    let keys = [
+    resource.check_known(&[
         RULE.direction,
         RULE.number,
         RULE.action,
@@ -77,11 +103,7 @@ fn filter_rule(resource: &Resource<'_>, mirror: &mut Mirror) -> Result<(), Impor
         RULE.destination,
         RULE.source_ports,
         RULE.destination_ports,
-    ];
-    if let Some(sentence) = resource.first_unknown(&keys) {
-        mirror.left_out.rule(&filter, values::may_accept(values, &RULE), sentence);
-        return Ok(());
-    }
+    ])?;
     values::add_rule(values, &RULE, id, &filter, mirror);
     Ok(())
 }
@@ -90,17 +112,12 @@ fn session(resource: &Resource<'_>, mirror: &mut Mirror) -> Result<(), ImportErr
     let Resource { id, values, .. } = resource;
     for key in [SESSION.interface, SESSION.filter] {
         if values.get(key)?.is_none() {
-            mirror.left_out.object(id, resource.not_known(key));
-            return Ok(());
+            return Err(resource.not_known(key));
         }
     }
-    if let Some(sentence) = resource.first_unknown(&[SESSION.number, SESSION.packet_length]) {
-        mirror.left_out.object(id, sentence);
-        return Ok(());
-    }
+    resource.check_known(&[SESSION.number, SESSION.packet_length])?;
     let mut session = values::session(values, &SESSION, id, label(values)?)?;
-    // Terraform writes 0 for what is not set.
-    session.vni = session.vni.filter(|&vni| vni != 0);
+    session.vni = given(session.vni);
     mirror.sessions.push(session);
     Ok(())
 }

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::item::Item;
+use super::left_out::Class;
 use super::model::Mirror;
 use super::{ImportError, Input, json_error, text};
 
@@ -42,7 +43,7 @@ pub(super) fn read(inputs: &[Input]) -> Result<Mirror, ImportError> {
             module(&values.required("root_module")?, Mode::Data, &unknown, &mut mirror)?;
         }
     }
-    mirror.merged()
+    Ok(mirror.merged())
 }
 
 /// Returns the error for a text that is not one JSON document.
@@ -119,7 +120,7 @@ fn module(
 /// Reads a resource, or leaves it out.
 fn resource(item: &Item<'_>, unknown: &Unknown<'_>, mirror: &mut Mirror) {
     if let Err(error) = try_resource(item, unknown, mirror) {
-        mirror.left_out.say(error);
+        mirror::leave_out(item, error, mirror);
     }
 }
 
@@ -129,29 +130,24 @@ fn try_resource(
     mirror: &mut Mirror,
 ) -> Result<(), ImportError> {
     let kind = item.id("type")?;
-    mirror.seen.count(&kind);
-    let Some(reader) = mirror::reader(&kind).or_else(|| network::reader(&kind)) else {
-        return Ok(());
+    let (class, reader) = match mirror::reader(&kind) {
+        Some((class, reader)) => (class, Some(reader)),
+        None => (Class::Other, network::reader(&kind)),
     };
+    mirror.seen.count(&kind, 1, class.is_mirror());
+    let Some(reader) = reader else { return Ok(()) };
     let address = item.id("address")?;
     if let Some(key) = item.optional_string("deposed_key")? {
-        mirror.left_out.say(format_args!(
-            "{}: {address}: a deposed object ({key}), which was replaced and is going to be destroyed",
-            item.file()
-        ));
-        return Ok(());
+        let message =
+            format!("a deposed object ({key}), which was replaced and is going to be destroyed");
+        return Err(ImportError::value(item.file(), &address, message));
     }
     let values = item.required("values")?;
     // The address is shorter and clearer than the path.
     let values = Item::new(item.file(), values.value(), address.clone());
     let id = values.optional_string("id")?.unwrap_or_else(|| address.clone());
     let unknown = unknown.get(address.as_str()).copied();
-    let resource = Resource { id, values, unknown };
-    let read = (reader)(&resource, mirror);
-    if read.is_err() {
-        mirror.left_out.mark(&resource.id);
-    }
-    read
+    (reader)(&Resource { id, values, unknown }, mirror)
 }
 
 type Reader = fn(&Resource<'_>, &mut Mirror) -> Result<(), ImportError>;
@@ -171,15 +167,15 @@ impl Resource<'_> {
         self.unknown.and_then(|unknown| unknown.get(key)).is_some_and(has_true)
     }
 
-    /// Returns a sentence about the first of some attributes that is not known yet, if there is
-    /// one.
-    fn first_unknown(&self, keys: &[&str]) -> Option<String> {
-        keys.iter().find(|key| self.is_unknown(key)).map(|key| self.not_known(key))
+    /// Checks that some attributes are known.
+    fn check_known(&self, keys: &[&str]) -> Result<(), ImportError> {
+        let unknown = keys.iter().find(|key| self.is_unknown(key));
+        unknown.map_or(Ok(()), |key| Err(self.not_known(key)))
     }
 
-    fn not_known(&self, key: &str) -> String {
-        let place = self.values.place();
-        format!("{place}: {key} is not known before `terraform apply`; show the state after it")
+    fn not_known(&self, key: &str) -> ImportError {
+        let message = "is not known before `terraform apply`; show the state after it";
+        self.values.error(format_args!("{key} {message}"))
     }
 }
 

@@ -103,7 +103,7 @@ fn vpc(resource: &Resource<'_>, mirror: &mut Mirror) -> Result<(), ImportError> 
         }
     }
     for block in blocks {
-        mirror.add_vpc_prefix(id, vpc_prefix(&block)?);
+        mirror.add_vpc_prefix(id, vpc_prefix(&block)?, &[]);
     }
     Ok(())
 }
@@ -112,7 +112,7 @@ fn vpc_block(resource: &Resource<'_>, mirror: &mut Mirror) -> Result<(), ImportE
     let values = &resource.values;
     if let (Some(vpc), Some(block)) = (values.optional_string("vpc_id")?, values.get("cidr_block")?)
     {
-        mirror.add_vpc_prefix(&vpc, vpc_prefix(&block)?);
+        mirror.add_vpc_prefix(&vpc, vpc_prefix(&block)?, &[]);
     }
     Ok(())
 }

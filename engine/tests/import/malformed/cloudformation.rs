@@ -37,9 +37,14 @@ fn templates_without_what_they_need() {
     let cases = [
         case("7", "in.json: found 7, expected a template with Resources"),
         case("- Resources\n", "in.json: found a list, expected a template with Resources"),
-        case("Resource: {}\n", "in.json: Resources: missing"),
-        case("Resources:\n", "in.json: Resources: missing"),
+        case(r#"{"a": [1]}"#, "in.json: no Resources, which every CloudFormation template has"),
+        case("Resources:\n", "in.json: no Resources, which every CloudFormation template has"),
         case("Resources: []\n", "in.json: Resources: found a list, expected a map of resources"),
+        case(
+            "Resources: {B: {Type: AWS::S3::Bucket, Condition: [7]}, F: {}}\n",
+            "in.json: no traffic mirror; found AWS::S3::Bucket (1), a resource without a type (1); a mirror has \
+             AWS::EC2::TrafficMirrorFilter, TrafficMirrorFilterRule, TrafficMirrorSession and TrafficMirrorTarget",
+        ),
     ];
     check(Source::Cloudformation, &cases);
 }

@@ -1,9 +1,10 @@
 //! Inputs that `terraform show -json` cannot have printed.
 
 use serde_json::{Value, json};
+use vxtap::import::ImportError;
 
-use super::{Case, case, check, check_left_out, with};
-use crate::Source;
+use super::{Case, FILE, case, check, check_left_out, with};
+use crate::{Source, input};
 
 fn state(resources: &[Value]) -> String {
     json!({"format_version": "1.0", "values": {"root_module": {"resources": resources}}})
@@ -174,7 +175,9 @@ fn resources_that_are_none() {
     ];
     check_left_out(Source::Terraform, &cases);
     let twice = "the filter tmf-1 is described twice, and not the same way";
-    check(Source::Terraform, &[case(state(&[one(1), one(2)]), twice)]);
+    let imported = Source::Terraform.import(&[input(FILE, state(&[one(1), one(2), one(1)]))]);
+    let Err(ImportError::Nothing { left_out, .. }) = imported else { panic!("{imported:?}") };
+    assert_eq!(left_out, [twice]);
 }
 
 #[test]
