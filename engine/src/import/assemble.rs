@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use ipnet::Ipv4Net;
 
+use super::error::ImportError;
 use super::interface::MirrorInterface;
 use super::left_out::LeftOut;
 use super::model::{Mirror, MirrorFilter, MirrorRule};
 use super::sessions::{Parts, UsableSession, usable};
+use super::target::Options;
 use super::target::to_target;
 use super::vpc::Vpcs;
-use super::{ImportError, Options};
 
 /// Content of the configuration, in its order.
 pub(super) struct Assembled {

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde_json::Value;
 
-use super::ImportError;
+use super::error::ImportError;
 
 /// Maximum number of characters of a value that an error repeats.
 const FOUND_CHARS_MAX: usize = 60;

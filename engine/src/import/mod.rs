@@ -11,6 +11,7 @@ mod assemble;
 mod aws;
 mod cloudformation;
 mod error;
+mod input;
 mod interface;
 mod item;
 mod left_out;
@@ -22,12 +23,13 @@ mod values;
 mod vpc;
 mod write;
 
-use std::borrow::Cow;
 use std::path::Path;
 
 pub use error::ImportError;
+pub use input::{INPUT_BYTES_MAX, Input};
+pub use target::Options;
 
-use crate::config::{Config, ConfigError, NotText, decode};
+use crate::config::{Config, ConfigError};
 use assemble::Assembled;
 use model::Mirror;
 use write::Written;
@@ -35,26 +37,6 @@ use write::Written;
 /// Maximum number of objects that are left out because the configuration refuses them. An input
 /// with more of them is refused: each is found by a check of the whole configuration.
 const REFUSED_MAX: usize = 100;
-
-/// Maximum size of an input in bytes: guards against reading a device or a capture.
-pub const INPUT_BYTES_MAX: u64 = 256 << 20;
-
-/// An input file.
-#[derive(Clone, Debug)]
-pub struct Input {
-    /// Name for messages.
-    pub name: String,
-    /// Content of the file.
-    pub bytes: Vec<u8>,
-}
-
-/// Selection of sessions.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// Only sessions that send to this target: its id, or the id or ARN of the interface, load
-    /// balancer or endpoint behind it.
-    pub target: Option<String>,
-}
 
 /// Result of an import.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -189,28 +171,4 @@ fn nothing(
     };
     let Assembled { left_out, notes, .. } = assembled;
     ImportError::Nothing { message: error::one_line(message), left_out, notes }
-}
-
-/// Returns the text of an input, without a byte order mark.
-fn text(input: &Input) -> Result<Cow<'_, str>, ImportError> {
-    let text = decode(&input.bytes).map_err(|NotText { offset, encoding, .. }| {
-        let message = format!("byte {} is not {encoding} text", offset + 1);
-        ImportError::format(&input.name, message)
-    })?;
-    if text.trim().is_empty() {
-        Err(ImportError::format(&input.name, "the file is empty"))
-    } else {
-        Ok(text)
-    }
-}
-
-/// Converts an error of `serde_json`; drops the position that its text repeats.
-fn json_error(file: &str, error: &serde_json::Error) -> ImportError {
-    let (text, line, column) = (error.to_string(), error.line(), error.column());
-    let what = match text.split(" at line ").next().unwrap_or(&text) {
-        // The limit of `serde_json` is 127 levels; AWS's tools print twenty at most.
-        "recursion limit exceeded" => "too many lists and objects inside each other".to_owned(),
-        what => format!("not JSON: {what}"),
-    };
-    ImportError::format(file, format_args!("line {line}, column {column}: {what}"))
 }

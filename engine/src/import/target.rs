@@ -2,9 +2,17 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use super::error::ImportError;
 use super::left_out::LeftOut;
 use super::model::{MirrorSession, MirrorTarget};
-use super::{ImportError, Options};
+
+/// Selection of sessions.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Only sessions that send to this target: its id, or the id or ARN of the interface, load
+    /// balancer or endpoint behind it.
+    pub target: Option<String>,
+}
 
 /// Beginning of the identifiers that AWS gives to targets.
 const ID_START: &str = "tmt-";

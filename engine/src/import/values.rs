@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net};
 
-use super::ImportError;
+use super::error::ImportError;
 use super::item::Item;
 use super::left_out::LeftOutSession;
 use super::model::{Mirror, MirrorRule, MirrorSession};

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::fmt::{self, Display, Write};
 
-use super::Input;
 use super::assemble::Assembled;
+use super::input::Input;
 use super::interface::MirrorInterface;
 use super::item::Place;
 use super::model::{MirrorFilter, MirrorRule, Object};

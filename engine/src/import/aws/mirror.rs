@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::config::Direction;
-use crate::import::ImportError;
+use crate::import::error::ImportError;
 use crate::import::item::Item;
 use crate::import::model::{Mirror, MirrorFilter, MirrorTarget};
 use crate::import::values::{self, AWS_RULE, AWS_SESSION};

@@ -8,11 +8,12 @@ mod pages;
 
 use serde_json::Value;
 
+use super::error::ImportError;
+use super::input::{Input, json_error, text};
 use super::item::Item;
 use super::left_out::Class;
 use super::model::Mirror;
 use super::values::{self, AWS_SESSION};
-use super::{ImportError, Input, json_error, text};
 use pages::Pages;
 
 /// Names of the lists that belong to a mirror, for messages.

@@ -1,7 +1,7 @@
 //! Interfaces, instances, VPCs and subnets of the AWS CLI's output.
 
 use super::mirror::label;
-use crate::import::ImportError;
+use crate::import::error::ImportError;
 use crate::import::interface::{MirrorInterface, in_order};
 use crate::import::item::Item;
 use crate::import::model::Mirror;

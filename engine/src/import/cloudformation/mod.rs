@@ -17,11 +17,12 @@ mod yaml;
 
 use serde_json::Value;
 
+use super::error::ImportError;
+use super::input::{Input, json_error, text};
 use super::item::Item;
 use super::left_out::Class;
 use super::model::Mirror;
 use super::values::{self, AWS_RULE, AWS_SESSION};
-use super::{ImportError, Input, json_error, text};
 use resolve::{Resolver, Unknown};
 use template::Template;
 

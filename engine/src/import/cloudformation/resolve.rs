@@ -5,7 +5,7 @@ use std::mem;
 use serde_json::{Map, Value};
 
 use super::template::Template;
-use crate::import::ImportError;
+use crate::import::error::ImportError;
 use crate::import::item::{Item, shortened};
 
 /// Maximum number of values that are looked at for a resource; guards against references that

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::import::ImportError;
+use crate::import::error::ImportError;
 use crate::import::interface::{MirrorInterface, in_order};
 use crate::import::item::Item;
 use crate::import::left_out::Class;

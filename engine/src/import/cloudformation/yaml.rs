@@ -9,7 +9,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
 use serde_json::{Map, Value};
 
 use super::scalar;
-use crate::import::ImportError;
+use crate::import::error::ImportError;
 
 /// Maximum nesting depth of lists and maps; templates have about ten levels.
 const DEPTH_MAX: usize = 128;

@@ -4,8 +4,8 @@
 //! <https://registry.terraform.io/providers/hashicorp/aws/latest/docs/resources/ec2_traffic_mirror_session>
 //! and its neighbours.
 
-use super::{Reader, Resource};
-use crate::import::ImportError;
+use super::resource::{Reader, Resource};
+use crate::import::error::ImportError;
 use crate::import::item::Item;
 use crate::import::left_out::Class;
 use crate::import::model::{Mirror, MirrorFilter, MirrorTarget};

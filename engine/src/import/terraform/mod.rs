@@ -4,15 +4,18 @@
 
 mod mirror;
 mod network;
+mod resource;
 
 use std::collections::HashMap;
 
 use serde_json::Value;
 
+use super::error::ImportError;
+use super::input::{Input, json_error, text};
 use super::item::Item;
 use super::left_out::Class;
 use super::model::Mirror;
-use super::{ImportError, Input, json_error, text};
+use resource::Resource;
 
 /// Resource types that belong to a mirror, for messages.
 pub(super) const MIRROR_RESOURCES: &str = "aws_ec2_traffic_mirror_filter, _filter_rule, _session \
@@ -148,43 +151,4 @@ fn try_resource(
     let id = values.optional_string("id")?.unwrap_or_else(|| address.clone());
     let unknown = unknown.get(address.as_str()).copied();
     (reader)(&Resource { id, values, unknown }, mirror)
-}
-
-type Reader = fn(&Resource<'_>, &mut Mirror) -> Result<(), ImportError>;
-
-/// A resource of a kind that is read.
-struct Resource<'v> {
-    /// The identifier that others refer to; the address if the resource is not created yet.
-    id: String,
-    values: Item<'v>,
-    /// Attributes that a plan does not know yet.
-    unknown: Option<&'v Value>,
-}
-
-impl Resource<'_> {
-    /// Returns `true` if the attribute, or a part of it, is not known before `terraform apply`.
-    fn is_unknown(&self, key: &str) -> bool {
-        self.unknown.and_then(|unknown| unknown.get(key)).is_some_and(has_true)
-    }
-
-    /// Checks that some attributes are known.
-    fn check_known(&self, keys: &[&str]) -> Result<(), ImportError> {
-        let unknown = keys.iter().find(|key| self.is_unknown(key));
-        unknown.map_or(Ok(()), |key| Err(self.not_known(key)))
-    }
-
-    fn not_known(&self, key: &str) -> ImportError {
-        let message = "is not known before `terraform apply`; show the state after it";
-        self.values.error(format_args!("{key} {message}"))
-    }
-}
-
-/// Returns whether `true` is anywhere in the value; the JSON reader limits the depth.
-fn has_true(value: &Value) -> bool {
-    match value {
-        Value::Bool(value) => *value,
-        Value::Array(list) => list.iter().any(has_true),
-        Value::Object(object) => object.values().any(has_true),
-        _ => false,
-    }
 }

@@ -1,8 +1,8 @@
 //! Interfaces, instances, VPCs and subnets, as resources and as data sources.
 
 use super::mirror::label;
-use super::{Reader, Resource};
-use crate::import::ImportError;
+use super::resource::{Reader, Resource};
+use crate::import::error::ImportError;
 use crate::import::interface::{MirrorInterface, in_order};
 use crate::import::item::Item;
 use crate::import::model::Mirror;
