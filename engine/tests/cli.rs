@@ -329,9 +329,12 @@ fn reload_without_an_engine_says_so() {
 
 #[test]
 fn tail_has_no_lines_but_a_count() {
-    let output = vxtap(&["tail", "-n", "5"]);
-    assert_eq!(output.status.code(), Some(2));
-    let said = text(&output.stderr);
-    assert!(said.contains("to end after 5 frames, say --count 5"), "{said}");
+    for (number, frames) in [("5", "5 frames"), ("1", "1 frame")] {
+        let output = vxtap(&["tail", "-n", number]);
+        assert_eq!(output.status.code(), Some(2));
+        let said = text(&output.stderr);
+        let remedy = format!("to end after {frames}, say --count {number}");
+        assert!(said.contains(&remedy), "{said}");
+    }
     assert!(!text(&vxtap(&["tail", "--help"]).stdout).contains("-n <"), "it is not offered");
 }

@@ -268,7 +268,8 @@ pub(super) struct ConfigArgs {
 }
 
 fn instead_of_lines(number: &str) -> Result<String, String> {
-    Err(format!("to end after {number} frames, say --count {number}"))
+    let frames = if number == "1" { "frame" } else { "frames" };
+    Err(format!("to end after {number} {frames}, say --count {number}"))
 }
 
 fn session_name(name: &str) -> Result<String, &'static str> {

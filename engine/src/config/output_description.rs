@@ -91,7 +91,8 @@ fn describe_files(path: &Path, only: bool, files: &PcapngFiles) -> String {
     }
     let default = PcapngFiles::default();
     if *undeclared_files_per_hour != default.undeclared_files_per_hour {
-        parts.push(format!("{undeclared_files_per_hour} files per hour for undeclared senders"));
+        let files = counted(*undeclared_files_per_hour, "file");
+        parts.push(format!("{files} per hour for undeclared senders"));
     }
     if *undeclared_min_free_percent != default.undeclared_min_free_percent {
         let percent = undeclared_min_free_percent;
@@ -129,5 +130,8 @@ mod tests {
         };
         let said = "pcapng files \"a\", a new one every 60 s or after 100 MiB, keeps the last 1 file and 7 MiB, 8 files per hour for undeclared senders, undeclared frames down to 10 % of free space, compressed when complete";
         assert_eq!(described(false, &files), said);
+        let one = PcapngFiles { undeclared_files_per_hour: 1, ..PcapngFiles::default() };
+        let said = "pcapng files \"a\", 1 file per hour for undeclared senders";
+        assert_eq!(described(false, &one), said);
     }
 }

@@ -71,11 +71,11 @@ impl RotatingWriter {
                 }
                 WriteEvent::Truncated => format!(
                     "another program has truncated {}: a new section begins at its start",
-                    file.path.display()
+                    file.present_path().display()
                 ),
                 WriteEvent::Resumed { frames_lost } => format!(
                     "writing to {} has resumed; missing from the file: {}",
-                    file.path.display(),
+                    file.present_path().display(),
                     counted(*frames_lost, "frame")
                 ),
             });

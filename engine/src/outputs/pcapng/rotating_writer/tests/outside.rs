@@ -66,26 +66,32 @@ fn frames_of_the_last_second_of_a_removed_file_are_lost_and_counted() {
 
 #[test]
 fn a_file_that_was_truncated_goes_on_with_a_new_section_and_without_a_hole() {
-    for len in [0, 100] {
+    let cases = [
+        ("a.pcapng", "a.pcapng", "a.pcapng", 0),
+        ("a.pcapng", "a.pcapng", "a.pcapng", 100),
+        ("{number}.pcapng", "000001.pcapng.part", "000001.pcapng", 0),
+    ];
+    for (name, present, end, len) in cases {
         let mut fixture = Fixture::new();
-        let mut writer = fixture.open("a.pcapng", PcapngFiles::default());
+        let mut writer = fixture.open(name, PcapngFiles::default());
         let mut seconds = 0;
         fixture.write(&mut writer, &[(1, 100, START), (0, 7, START)]);
         ticks(&mut writer, &mut fixture.stats, &mut seconds);
-        let file =
-            fs::OpenOptions::new().write(true).open(fixture.dir.path().join("a.pcapng")).unwrap();
-        file.set_len(len).unwrap();
+        let path = fixture.dir.path().join(present);
+        fs::OpenOptions::new().write(true).open(path).unwrap().set_len(len).unwrap();
         // Enough to be written before the next tick.
         fixture.write(&mut writer, &vec![(0, 8, START); 300]);
         ticks(&mut writer, &mut fixture.stats, &mut seconds);
         let messages = fixture.take_messages();
+        let said = format!("/{present}: a new section begins at its start");
         assert!(
-            matches!(&messages[..], [message] if message.starts_with("another program has truncated")),
+            matches!(&messages[..], [message]
+                if message.starts_with("another program has truncated") && message.ends_with(&said)),
             "{messages:?}"
         );
         let written = writer.finish(&mut fixture.stats);
         assert_eq!((written.frames_written, written.frames_lost), (302, 0));
-        assert_eq!(fixture.files(), [("a.pcapng".to_owned(), 300)]);
+        assert_eq!(fixture.files(), [(end.to_owned(), 300)]);
         assert_eq!(fixture.stats.delivered, 302);
     }
 }
