@@ -81,7 +81,7 @@ fn with_rules(
     let mut joined = Vec::new();
     for mut filter in filters {
         let rules = by_filter.remove(&filter.id).unwrap_or_default();
-        let rules = with_own_numbers(rules, left_out);
+        let rules = with_own_numbers(&rules, left_out);
         if let Some(lack) = left_out.lack(&filter.id) {
             filter.assumptions.push(format!("It {lack}."));
         }
@@ -100,7 +100,7 @@ fn with_rules(
 
 /// Leaves out those of the sorted rules of a filter that have the same number: which of them comes
 /// first is not known.
-fn with_own_numbers(rules: Vec<MirrorRule>, left_out: &mut LeftOut) -> Vec<MirrorRule> {
+fn with_own_numbers(rules: &[MirrorRule], left_out: &mut LeftOut) -> Vec<MirrorRule> {
     let mut own = Vec::new();
     for same in
         rules.chunk_by(|one, two| (one.direction, one.number) == (two.direction, two.number))

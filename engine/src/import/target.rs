@@ -93,16 +93,19 @@ impl<'t> Targets<'t> {
 /// Returns the error for a request that selects no session.
 fn none_sends(wanted: &str, all: &BTreeSet<String>, unknown: &[MirrorSession]) -> ImportError {
     let all = listed(all.iter()).unwrap_or_else(|| "none".to_owned());
-    let mut message = format!("no session sends to the target {wanted}; targets are {all}");
     let no_target = unknown.iter().filter(|it| it.target.is_none()).map(|it| &it.id);
-    if let Some(sessions) = listed(no_target) {
-        message += &format!("; the target of {sessions} is not in the input");
-    }
+    let no_target = listed(no_target).map(|it| format!("the target of {it}"));
     let targets: BTreeSet<_> = unknown.iter().filter_map(|it| it.target.as_ref()).collect();
-    if let Some(targets) = listed(targets.into_iter()) {
-        message += &format!("; what is behind {targets} is not in the input");
-    }
-    ImportError::whole(message)
+    let targets = listed(targets.into_iter()).map(|it| format!("what is behind {it}"));
+    let missing: Vec<_> = no_target
+        .into_iter()
+        .chain(targets)
+        .map(|what| format!("; {what} is not in the input"))
+        .collect();
+    let missing = missing.concat();
+    ImportError::whole(format_args!(
+        "no session sends to the target {wanted}; targets are {all}{missing}"
+    ))
 }
 
 fn listed<'n>(names: impl Iterator<Item = &'n String>) -> Option<String> {

@@ -140,7 +140,7 @@ fn ports_of_another_protocol_are_left_out_where_that_loses_no_frame() {
         let (config, imported) = of("accept", protocol.clone());
         let rule = &config.filters[0].rules[1];
         assert_eq!((rule.action, rule.destination_ports), (Action::Accept, None));
-        let taken = vec![format!("{place}; the rule is taken without them")];
+        let taken = [format!("{place}; the rule is taken without them")];
         assert_eq!((imported.left_out, &imported.notes[..1]), (Vec::new(), &taken[..]));
 
         let (config, imported) = of("reject", protocol);

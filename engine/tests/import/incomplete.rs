@@ -147,7 +147,7 @@ fn terraform_mirror() -> Vec<Value> {
 }
 
 /// Another rule with more attributes, or without some.
-fn terraform_rule(more: Value) -> Value {
+fn terraform_rule(more: &Value) -> Value {
     let mut values = json!({"id": "tmfr-2", "rule_number": 2});
     values.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let mut rule = terraform::rule(&values);
@@ -157,39 +157,39 @@ fn terraform_rule(more: Value) -> Value {
 
 #[test]
 fn a_rule_of_terraform_whose_filter_is_not_known() {
-    let with_rule = |rule: Value| state(&[terraform_mirror(), vec![rule]].concat());
     const FILTER: &str = "traffic_mirror_filter_id";
+    let with_rule = |rule: Value| state(&[terraform_mirror(), vec![rule]].concat());
     for (odd, sentence) in
         [(json!({FILTER: null}), format!("{FILTER} {APPLY}")), (json!({FILTER: 7}), String::new())]
     {
-        let imported = with_rule(terraform_rule(odd.clone()));
+        let imported = with_rule(terraform_rule(&odd));
         assert_passes(&imported, "tms-1", "tmf-1", MAY_LACK);
         assert_eq!(imported.1.left_out.len(), 1, "{imported:?}");
         assert!(imported.1.left_out[0].ends_with(&sentence), "{imported:?}");
         let reject = with(&odd, "rule_action", json!("reject"));
-        assert_filtered(&with_rule(terraform_rule(reject)), "a rule that rejects is not missed");
+        assert_filtered(&with_rule(terraform_rule(&reject)), "a rule that rejects is not missed");
     }
     for missing in ["type", "address", "values"] {
-        let rule = with(&terraform_rule(json!({})), missing, Value::Null);
+        let rule = with(&terraform_rule(&json!({})), missing, Value::Null);
         let (config, imported) = with_rule(rule);
         assert_eq!(config.sessions[0].filter, None, "{missing}: {imported:?}");
     }
     // The filter of these is known, though nothing else.
-    assert_passes(&with_rule(terraform_rule(json!({"id": 7}))), "tms-1", "tmf-1", LACKS);
+    assert_passes(&with_rule(terraform_rule(&json!({"id": 7}))), "tms-1", "tmf-1", LACKS);
     let other = json!({"id": 7, FILTER: "tmf-2"});
-    assert_filtered(&with_rule(terraform_rule(other)), "the rule is one of another filter");
+    assert_filtered(&with_rule(terraform_rule(&other)), "the rule is one of another filter");
 }
 
 /// It is in force until Terraform destroys it.
 #[test]
 fn a_deposed_rule_of_terraform_is_missed() {
-    let deposed = |more: Value| {
+    let deposed = |more: &Value| {
         let mut rule = terraform_rule(more);
         rule["deposed_key"] = json!("00000001");
         state(&[terraform_mirror(), vec![rule]].concat())
     };
-    assert_passes(&deposed(json!({})), "tms-1", "tmf-1", LACKS);
-    assert_filtered(&deposed(json!({"rule_action": "reject"})), "it rejects");
+    assert_passes(&deposed(&json!({})), "tms-1", "tmf-1", LACKS);
+    assert_filtered(&deposed(&json!({"rule_action": "reject"})), "it rejects");
 }
 
 #[test]

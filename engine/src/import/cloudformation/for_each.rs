@@ -118,8 +118,8 @@ impl Expansion<'_> {
 
 /// Returns the values of a collection.
 fn collected(resolver: &mut Resolver<'_>, collection: &Value) -> Result<Vec<String>, String> {
-    let resolved = resolver.resolve(collection).map_err(|unknown| unknown.reason)?;
-    let list = resolved.as_ref().and_then(Value::as_array);
+    let found = resolver.resolve(collection).map_err(|unknown| unknown.reason)?;
+    let list = found.as_ref().and_then(Value::as_array);
     let list = list.ok_or_else(|| "its collection is not a list".to_owned())?;
     let text = |value: &Value| match value {
         Value::String(text) => Ok(text.clone()),
