@@ -41,7 +41,8 @@ impl Engine {
     /// # Kernel
     ///
     /// Linux 6.1 with `CAP_NET_ADMIN`, `CAP_NET_RAW`, `CAP_BPF` and `CAP_PERFMON`, in the calling
-    /// thread's network namespace. [`ActiveMode::Socket`] needs none of them.
+    /// thread's network namespace. [`ActiveMode::Socket`](super::ActiveMode::Socket) needs none of
+    /// them.
     pub fn open(config: Config) -> Result<Self, EngineError> {
         Self::open_interfaces(config).map_err(EngineError::naming_shortage)
     }
