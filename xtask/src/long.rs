@@ -7,7 +7,7 @@ use crate::stages::Stages;
 use crate::{bench, privileged, setup, tally, vm};
 
 /// Cases of each property, 256 by default, unless the property has a number of its own.
-const CASES: &str = "20000";
+const CASES: &str = "4000";
 
 /// Part of the names of the tests that repeat something, more often here than else.
 const REPEATED: &str = "again_and_again";
